@@ -1,0 +1,200 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: what every way of reaching a PVE node can do.
+
+Everything above this layer talks to a node through :class:`Node` alone. There are two backends: ``cli`` runs on the
+node, ``api`` speaks HTTPS from outside. A verb returns when PVE has finished, raises one of the errors of ``_errors``
+when PVE refused or failed, and hands back PVE's warnings in an :class:`Outcome`.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+Kind = t.Literal["lxc", "qemu"]
+Transport = t.Literal["cli", "api"]
+
+
+@dataclass(frozen=True)
+class GuestRef:
+    """A guest somewhere in the cluster. ``name`` and ``status`` are known only for guests of this node."""
+
+    vmid: int
+    kind: Kind
+    node: str
+    name: str | None = None
+    status: str | None = None
+    lock: str | None = None
+    template: bool = False
+
+
+@dataclass(frozen=True)
+class GuestConfig:
+    """A guest's config as PVE holds it: PVE's option names, values as PVE's strings.
+
+    ``options`` is what the next start would use (pending changes applied), ``live`` what the running guest has.
+    ``pending`` are the options that differ; ``None`` stands for a waiting deletion. The description is decoded, without
+    the trailing newline that PVE adds.
+    """
+
+    options: dict[str, str]
+    live: dict[str, str]
+    pending: dict[str, str | None] = field(default_factory=dict)
+    digest: str = ""
+    snapshots: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A storage as this node sees it. Sizes in bytes, ``None`` where PVE does not tell."""
+
+    name: str
+    type: str
+    content: frozenset[str]
+    active: bool = True
+    enabled: bool = True
+    shared: bool = False
+    path: str | None = None
+    total: int | None = None
+    used: int | None = None
+    available: int | None = None
+
+    @property
+    def thin(self) -> bool:
+        """Whether volumes take space only as they are written."""
+        return self.type in {"lvmthin", "zfspool", "rbd", "btrfs", "dir", "nfs", "cifs", "cephfs"}
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A file or disk on a storage. ``size`` in bytes."""
+
+    volid: str
+    content: str
+    size: int
+    format: str = ""
+    vmid: int | None = None
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """Something a guest's network device can be plugged into. ``kind``: bridge, OVSBridge or vnet."""
+
+    name: str
+    kind: str = "bridge"
+    mtu: int | None = None
+    addresses: tuple[str, ...] = ()
+    vlan_aware: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What PVE said while it did something that worked."""
+
+    log: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    upid: str | None = None
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A command that ran inside a guest."""
+
+    rc: int
+    stdout: str
+    stderr: str
+
+
+class Node(t.Protocol):
+    """One PVE node, reached somehow."""
+
+    name: str
+    transport: Transport
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+    def guests(self) -> list[GuestRef]:
+        """The containers and VMs of this node, with name and current status; nothing here lags."""
+
+    def locate(self, vmid: int) -> GuestRef | None:
+        """Where in the cluster a vmid is in use, or None when it is free."""
+
+    def config(self, kind: Kind, vmid: int) -> GuestConfig | None:
+        """A guest's config on this node, or None when there is none."""
+
+    def status(self, kind: Kind, vmid: int) -> str:
+        """``running`` or ``stopped``, as of now."""
+
+    def storages(self) -> list[Storage]:
+        """The storages of this node with their capacity."""
+
+    def volumes(self, storage: str, content: str | None = None) -> list[Volume]:
+        """What lies on a storage."""
+
+    def bridges(self) -> list[Bridge]:
+        """Bridges and SDN vnets that exist on this node."""
+
+    def pools(self) -> list[str]:
+        """The names of the cluster's resource pools."""
+
+    def interfaces(self, kind: Kind, vmid: int) -> list[dict[str, t.Any]]:
+        """A running guest's interfaces: name, hwaddr, inet and inet6 (each a list of address/prefix)."""
+
+    # -- guests ----------------------------------------------------------------------------------------------------
+    def next_vmid(self) -> int:
+        """The lowest free vmid. Nothing reserves it."""
+
+    def create(self, kind: Kind, vmid: int, options: t.Mapping[str, str], *, timeout: int) -> Outcome:
+        """Create a guest in one call. ``options`` hold PVE's names; ``password`` never reaches an argv."""
+
+    def clone(self, kind: Kind, source: int, vmid: int, options: t.Mapping[str, str], *, timeout: int) -> Outcome:
+        """Clone a guest."""
+
+    def set_config(
+        self, kind: Kind, vmid: int, options: t.Mapping[str, str], delete: t.Sequence[str] = (), digest: str = ""
+    ) -> Outcome:
+        """Change and delete options in one call; a digest that no longer fits raises Conflict."""
+
+    def resize(self, kind: Kind, vmid: int, disk: str, size: str, *, timeout: int) -> Outcome:
+        """Grow a disk to ``size`` (``8G``, ``1536M``). Verifies the effect: PVE may fail with exit code 0."""
+
+    def start(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome: ...
+
+    def stop(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
+        """Stop at once. Does nothing when the guest is stopped."""
+
+    def shutdown(self, kind: Kind, vmid: int, *, timeout: int, force: bool) -> Outcome:
+        """Ask the guest to shut down; ``force`` stops it when ``timeout`` (s) has passed."""
+
+    def destroy(self, kind: Kind, vmid: int, *, purge: bool, timeout: int) -> Outcome: ...
+
+    def unlock(self, kind: Kind, vmid: int) -> None:
+        """Remove a config lock. Only the cli backend can; over the API this raises Unsupported."""
+
+    # -- storage ---------------------------------------------------------------------------------------------------
+    def volume_path(self, volid: str) -> str:
+        """The file or device of a volume on this node (cli only)."""
+
+    def free(self, volid: str) -> None:
+        """Delete a volume."""
+
+    def download_url(
+        self, storage: str, content: str, filename: str, url: str, *, checksum: tuple[str, str] | None, timeout: int
+    ) -> Outcome:
+        """Let PVE fetch a URL itself; ``checksum`` is (algorithm, hex)."""
+
+    def upload(self, storage: str, content: str, path: str, filename: str, *, timeout: int) -> Outcome:
+        """Put a local file on a storage; streams, whatever its size."""
+
+    # -- inside containers (cli only; over the API they raise Unsupported with the way out) ---------------------------
+    def exec(self, vmid: int, argv: t.Sequence[str], *, stdin: str = "", timeout: int = 60) -> Completed: ...
+
+    def push(self, vmid: int, source: str, target: str, *, mode: str = "0644") -> None: ...
+
+    def pull(self, vmid: int, source: str, target: str) -> None: ...
+
+    def mount(self, vmid: int) -> str:
+        """Mount a stopped container's file systems; returns the directory. Always unmount."""
+
+    def unmount(self, vmid: int) -> None: ...
