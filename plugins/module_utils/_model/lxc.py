@@ -1,0 +1,190 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: what an LXC container is, as data.
+
+Which options a running container takes at once comes from pve-container (src/PVE/LXC/Config.pm, LXC_FASTPLUG_OPTIONS
+and vmconfig_hotplug_pending). Defaults are those of the PVE 9 schema.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.pve.provision.plugins.module_utils._model.diff import (
+    Declaration,
+    Option,
+    Path,
+    Problem,
+    declare,
+)
+from ansible_collections.pve.provision.plugins.module_utils._model.network import NET, check_networks, settle_net
+from ansible_collections.pve.provision.plugins.module_utils._model.property_string import (
+    BOOLEAN,
+    TEXT,
+    Codec,
+    Field,
+    Fields,
+    choice,
+    integer,
+    number,
+    text,
+    words,
+)
+from ansible_collections.pve.provision.plugins.module_utils._model.volume import MOUNT_POINT, ROOTFS, settle_volume
+
+OSTYPES = (
+    "debian", "devuan", "ubuntu", "centos", "fedora", "opensuse", "archlinux", "alpine", "gentoo", "nixos", "unmanaged",
+)  # fmt: skip
+ARCHES = ("amd64", "i386", "arm64", "armhf", "riscv32", "riscv64")
+
+_REBUILD = "Create a new guest beside it, or set recreate=true to destroy and create this one again."
+
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+HOSTNAME = text(
+    rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*",
+    "is not a valid DNS name; use letters, digits and hyphens, with dots between labels",
+)
+TAG_WORD = text(r"[A-Za-z0-9_][A-Za-z0-9_\-+.]*", "is not a tag; use letters, digits, _ - + .", fold=str.lower)
+DESCRIPTION = Codec(
+    parse=lambda value: value.rstrip("\n"), accept=lambda value: str(value).rstrip("\n"), render=str
+)
+
+FEATURES = Fields(
+    {
+        "nesting": Field(BOOLEAN, default=False),
+        "keyctl": Field(BOOLEAN, default=False),
+        "fuse": Field(BOOLEAN, default=False),
+        "mknod": Field(BOOLEAN, default=False),
+        "mount": Field(words(";", text(r"[\w.-]+", "is not a file system type"), ordered=False)),
+        "force_rw_sys": Field(BOOLEAN, default=False),
+    }
+)
+STARTUP = Fields(
+    {"order": Field(integer(0)), "up": Field(integer(0)), "down": Field(integer(0))},
+    default_key="",
+)
+DEVICE = Fields(
+    {
+        "path": Field(text(r"/.+", "is not an absolute path, such as /dev/net/tun")),
+        "deny-write": Field(BOOLEAN, param="deny_write", default=False),
+        "gid": Field(integer(0)),
+        "mode": Field(text(r"0?[0-7]{3}", "is not an octal mode like 0660", fold=lambda value: value.zfill(4))),
+        "uid": Field(integer(0)),
+    },
+    default_key="path",
+)
+
+OPTIONS: tuple[Option, ...] = (
+    Option("hostname", "hostname", HOSTNAME, hot=True, hot_delete=True, purge=False),
+    Option("ostype", "ostype", choice(*OSTYPES), purge=False),
+    Option("arch", "arch", choice(*ARCHES), default="amd64", fixed=_REBUILD, purge=False),
+    Option("unprivileged", "unprivileged", BOOLEAN, default=False, fixed=_REBUILD, purge=False),
+    Option("cores", "cores", integer(1, 8192, "a number of cores"), hot=True, hot_delete=True),
+    Option("cpulimit", "cpulimit", number(0, 8192), default=0.0, hot=True, hot_delete=True),
+    Option("cpuunits", "cpuunits", integer(0, 500000), hot=True, hot_delete=True),
+    Option("memory", "memory", integer(16, None, "a number of MiB"), default=512, hot=True),
+    Option("swap", "swap", integer(0, None, "a number of MiB"), default=512, hot=True, hot_delete=True),
+    Option("rootfs", "rootfs", ROOTFS, purge=False, settle=settle_volume),
+    Option("mp", "mount_points", MOUNT_POINT, indexed=True, hot_add=True, settle=settle_volume),
+    Option("net", "networks", NET, indexed=True, hot=True, hot_delete=True, settle=settle_net),
+    Option("dev", "devices", DEVICE, indexed=True, hot_add=True),
+    Option("nameserver", "nameserver", words(" ", text(r"[0-9A-Fa-f.:]+", "is not an IP address"))),
+    Option("searchdomain", "searchdomain", words(" ", HOSTNAME)),
+    Option("features", "features", FEATURES),
+    Option("onboot", "onboot", BOOLEAN, default=False, hot=True, hot_delete=True),
+    Option("startup", "startup", STARTUP, hot=True, hot_delete=True),
+    Option("protection", "protection", BOOLEAN, default=False, hot=True, hot_delete=True),
+    Option("tags", "tags", words(";", TAG_WORD, ordered=False), default=(), hot=True, hot_delete=True),
+    Option("description", "description", DESCRIPTION, default="", hot=True, hot_delete=True),
+    Option("timezone", "timezone", text(r"host|[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*", "is not a time zone")),
+    Option("hookscript", "hookscript", TEXT, hot=True, hot_delete=True),
+    Option("console", "console", BOOLEAN, default=True),
+    Option("cmode", "cmode", choice("tty", "console", "shell"), default="tty"),
+    Option("tty", "tty", integer(0, 6), default=2),
+    Option("debug", "debug", BOOLEAN, default=False),
+    Option("entrypoint", "entrypoint", TEXT, default="/sbin/init"),
+    Option("env", "env", words("\0", text(r"\w+=.*", "is not NAME=value"), splitter="\0")),
+)
+
+# What an unprivileged container cannot have, in the order it is told: the kernel mounts no such file systems there.
+PRIVILEGED_NEEDS: tuple[tuple[str, t.Callable[[t.Mapping[str, t.Any]], bool]], ...] = (
+    ("features.mount", lambda values: bool((values.get("features") or {}).get("mount"))),
+)
+
+
+@dataclass(frozen=True)
+class Privilege:
+    """Whether a new container runs unprivileged, and why."""
+
+    unprivileged: bool
+    reason: str
+
+
+def decide_privilege(declaration: Declaration) -> Privilege:
+    """Unprivileged unless the user says otherwise or something declared cannot work so."""
+    asked = declaration.values.get("unprivileged")
+    if asked is not None:
+        return Privilege(bool(asked), "declared")
+    for option, needed in PRIVILEGED_NEEDS:
+        if needed(declaration.values):
+            return Privilege(False, f"{option} works in privileged containers only")
+    return Privilege(True, "nothing declared needs a privileged container")
+
+
+def declare_lxc(
+    params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozenset()
+) -> tuple[Declaration, list[Problem]]:
+    """Read the parameters of a container: the declaration, and all that is wrong with it by itself."""
+    normal = {**params, "mount_points": _mount_points(params.get("mount_points"))}
+    declaration, problems = declare(OPTIONS, normal, nulls)
+    for key, value in declaration.values.items():
+        if re.fullmatch(r"net\d+", key) and value is not None:
+            value.setdefault("name", f"eth{key[3:]}")
+    networks = {key: value for key, value in declaration.values.items() if re.fullmatch(r"net\d+", key) and value}
+    problems += check_networks(networks, declaration.paths)
+    problems += _check_mount_points(declaration)
+    problems += _check_privilege(declaration)
+    vmid = params.get("vmid")
+    if vmid is not None and not 100 <= int(vmid) <= 999999999:
+        problems.append(Problem("vmid", vmid, "is out of range", "Use 100 to 999999999, or leave it out."))
+    return declaration, problems
+
+
+def _mount_points(given: t.Sequence[t.Mapping[str, t.Any]] | None) -> list[dict[str, t.Any]] | None:
+    """`bind` is the user's word for a volume that is a directory of the node."""
+    if given is None:
+        return None
+    return [{**entry, "volume": entry.get("bind") or entry.get("volume")} for entry in given]
+
+
+def _check_mount_points(declaration: Declaration) -> list[Problem]:
+    problems = []
+    targets: dict[str, str] = {}
+    for key, value in declaration.values.items():
+        if not re.fullmatch(r"mp\d+", key) or not value:
+            continue
+        path, target = declaration.paths[key], value.get("mp")
+        if target and target in targets:
+            problems.append(Problem(f"{path}.mp", target, f"is also used by {targets[target]}"))
+        targets[target or ""] = path
+        if value.get("volume") and value.get("storage"):
+            remedy = "State one of storage, volume and bind."
+            problems.append(Problem(path, value["volume"], f"has a storage too ({value['storage']})", remedy))
+    return problems
+
+
+def _check_privilege(declaration: Declaration) -> list[Problem]:
+    values = declaration.values
+    if values.get("unprivileged") is True:
+        return [
+            Problem(option, True, "does not work in an unprivileged container", "Drop it, or set unprivileged=false.")
+            for option, needed in PRIVILEGED_NEEDS
+            if needed(values)
+        ]
+    if values.get("unprivileged") is False and (values.get("features") or {}).get("keyctl"):
+        remedy = "Drop it; a privileged container may use keyctl anyway."
+        return [Problem("features.keyctl", True, "is for unprivileged containers only", remedy)]
+    return []

@@ -1,0 +1,146 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: the network devices of a container (``netN``), and what can be wrong with them alone."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import typing as t
+
+from ansible_collections.pve.provision.plugins.module_utils._model.diff import Problem, Settled, SubValues, merge
+from ansible_collections.pve.provision.plugins.module_utils._model.property_string import (
+    BOOLEAN,
+    Codec,
+    Field,
+    Fields,
+    choice,
+    integer,
+    number,
+    text,
+    words,
+)
+
+IP_WORDS: dict[int, tuple[str, ...]] = {4: ("dhcp", "manual"), 6: ("auto", "dhcp", "manual")}
+
+
+def _interface(version: int) -> Codec:
+    """An address with prefix, or one of PVE's words for how the guest gets one."""
+    listed = ", ".join(IP_WORDS[version])
+    example = "192.168.1.10/24" if version == 4 else "fd00::10/64"
+
+    def accept(value: t.Any) -> str:
+        given = str(value)
+        if given in IP_WORDS[version]:
+            return given
+        try:
+            address = ipaddress.ip_interface(given)
+        except ValueError:
+            address = None
+        if address is None or address.version != version:
+            raise ValueError(f"is neither {listed} nor an IPv{version} address with prefix like {example}")
+        if "/" not in given:
+            raise ValueError(f"has no prefix; write it like {example}")
+        return str(address)
+
+    return Codec(parse=lambda value: _normal(value, ipaddress.ip_interface), accept=accept, render=str)
+
+
+def _address(version: int) -> Codec:
+    def accept(value: t.Any) -> str:
+        try:
+            address = ipaddress.ip_address(str(value))
+        except ValueError:
+            address = None
+        if address is None or address.version != version:
+            raise ValueError(f"is not an IPv{version} address without prefix")
+        return str(address)
+
+    return Codec(parse=lambda value: _normal(value, ipaddress.ip_address), accept=accept, render=str)
+
+
+def _normal(value: str, reader: t.Callable[[str], object]) -> str:
+    """One spelling for equal addresses; words such as dhcp stay."""
+    try:
+        return str(reader(value))
+    except ValueError:
+        return value
+
+
+def _hwaddr(value: t.Any) -> str:
+    """A unicast MAC address (PVE refuses multicast), in upper case."""
+    given = str(value).upper()
+    if not re.fullmatch(r"([0-9A-F]{2}:){5}[0-9A-F]{2}", given):
+        raise ValueError("is not a MAC address like BC:24:11:00:00:01")
+    if int(given[:2], 16) & 1:
+        raise ValueError("is a multicast address; the second digit of a unicast MAC address is even")
+    return given
+
+
+HWADDR = Codec(parse=str.upper, accept=_hwaddr, render=str)
+TAG = integer(1, 4094, "a VLAN tag")
+BRIDGE = text(r"[A-Za-z][\w.-]{0,19}", "is not the name of a bridge or vnet")
+
+NET = Fields(
+    {
+        "name": Field(text(r"[\w.:-]{1,15}", "is not an interface name (at most 15 characters)")),
+        "bridge": Field(BRIDGE),
+        "firewall": Field(BOOLEAN, default=False),
+        "gw": Field(_address(4), param="gateway"),
+        "gw6": Field(_address(6), param="gateway6"),
+        "host-managed": Field(BOOLEAN, param="host_managed", default=False),
+        "hwaddr": Field(HWADDR, keep=True),
+        "ip": Field(_interface(4)),
+        "ip6": Field(_interface(6)),
+        "link_down": Field(BOOLEAN, default=False),
+        "mtu": Field(integer(64, 65535, "an MTU")),
+        "rate": Field(number(0, 10000)),
+        "tag": Field(TAG),
+        "trunks": Field(words(";", TAG, ordered=False)),
+        "type": Field(choice("veth"), default="veth"),
+    }
+)
+
+
+def settle_net(path: str, current: SubValues | None, wanted: SubValues, purge: bool) -> Settled:
+    """As any property string, but the interface name is never purged: PVE requires it."""
+    named = dict(wanted)
+    if current and "name" not in named:
+        named["name"] = current["name"]
+    return merge(path, current, named, purge)
+
+
+def check_networks(networks: t.Mapping[str, SubValues], paths: t.Mapping[str, str]) -> list[Problem]:
+    """What is wrong with the declared networks of one guest, all of it: gateways, names and MACs used twice."""
+    problems: list[Problem] = []
+    for what, param in (("name", "name"), ("hwaddr", "hwaddr")):
+        seen: dict[str, str] = {}
+        for key, net in networks.items():
+            value = net.get(what)
+            if value and value in seen:
+                problems.append(
+                    Problem(f"{paths[key]}.{param}", value, f"is also used by {seen[value]}", "Give each its own.")
+                )
+            elif value:
+                seen[value] = paths[key]
+    for key, net in networks.items():
+        for address, gateway in (("ip", "gw"), ("ip6", "gw6")):
+            problems += _check_gateway(paths[key], net.get(address), net.get(gateway), NET.keys[gateway].param)
+    return problems
+
+
+def _check_gateway(path: str, address: str | None, gateway: str | None, param: str) -> list[Problem]:
+    if not gateway or not address:
+        return []
+    if "/" not in address:
+        return [Problem(f"{path}.{param}", gateway, f"makes no sense with {address}", "Leave the gateway out.")]
+    interface = ipaddress.ip_interface(address)
+    target = ipaddress.ip_address(gateway)
+    if target == interface.ip:
+        return [Problem(f"{path}.{param}", gateway, "is the guest's own address")]
+    outside = target not in interface.network and not (target.version == 6 and target.is_link_local)
+    if outside and interface.network.num_addresses > 1:
+        remedy = f"Use an address of {interface.network}."
+        return [Problem(f"{path}.{param}", gateway, f"is not in the network of {address}", remedy)]
+    return []

@@ -1,0 +1,233 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: PVE's ways of writing values as text, parser and renderer side by side.
+
+A :class:`Codec` knows three forms of one value: PVE's text, the user's (what YAML gives) and the canonical one that is
+compared. :class:`Fields` is the codec of a property string (``name=eth0,bridge=vmbr0``); keys it does not know survive
+a round trip.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from dataclasses import dataclass, field
+
+Canonical = t.Any
+
+TRUE_WORDS = frozenset({"1", "on", "yes", "true"})
+FALSE_WORDS = frozenset({"0", "off", "no", "false"})
+
+KIB, MIB, GIB, TIB = (1024**power for power in (1, 2, 3, 4))
+_UNITS = {"": 1, "K": KIB, "M": MIB, "G": GIB, "T": TIB}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
+
+
+def parse_boolean(value: object) -> bool:
+    """Read any spelling of a boolean that PVE or YAML takes; ValueError for anything else."""
+    word = str(value).strip().lower()
+    if word in TRUE_WORDS:
+        return True
+    if word in FALSE_WORDS:
+        return False
+    raise ValueError("is not a boolean; write true or false")
+
+
+def parse_size(value: object, unit: int = GIB) -> int:
+    """Bytes of a size. A bare number counts in ``unit`` (GiB); ``1G``, ``1GiB`` and ``1024M`` are the same."""
+    text = str(value).strip()
+    match = _SIZE.fullmatch(text)
+    if isinstance(value, bool) or not match:
+        raise ValueError("is not a size; write a number of GiB, or 8G, 8GiB, 1536M")
+    factor = _UNITS[match[2].upper()] if match[2] else (1 if text[-1:] in "bB" else unit)
+    return round(float(match[1]) * factor)
+
+
+def render_size(size: int) -> str:
+    """PVE's spelling of a size in bytes: the largest unit that divides it (``8G``, ``1536M``)."""
+    for letter in "TGMK":
+        if size and size % _UNITS[letter] == 0:
+            return f"{size // _UNITS[letter]}{letter}"
+    return str(size)
+
+
+def render_gib(size: int) -> str:
+    """A size in bytes as the bare number of GiB that ``STORAGE:SIZE`` takes (``store:1G`` is refused by PVE)."""
+    return f"{size / GIB:.6f}".rstrip("0").rstrip(".")
+
+
+def split(text: str, default_key: str = "") -> dict[str, str]:
+    """Parse ``a=1,b=2``; a part without ``=`` is the value of ``default_key``. ValueError when there is none."""
+    result: dict[str, str] = {}
+    for part in text.split(","):
+        key, equals, value = part.partition("=")
+        if equals and key.strip():
+            result[key.strip()] = value
+        elif part.strip() and default_key and default_key not in result:
+            result[default_key] = part.strip()
+        elif part.strip():
+            raise ValueError(f"has a part without a key: {part!r}")
+    return result
+
+
+def join(values: t.Mapping[str, str], default_key: str = "") -> str:
+    """Render a property string; the value of ``default_key`` goes first and without its key."""
+    head = [values[default_key]] if default_key in values else []
+    return ",".join(head + [f"{key}={value}" for key, value in values.items() if key != default_key])
+
+
+@dataclass(frozen=True)
+class Codec:
+    """How one value is read from PVE (``parse``), from the user (``accept``) and written to PVE (``render``).
+
+    ``accept`` raises ValueError whose text continues a sentence about the value ("is not ...").
+    """
+
+    parse: t.Callable[[str], Canonical]
+    accept: t.Callable[[t.Any], Canonical]
+    render: t.Callable[[Canonical], str]
+
+
+def integer(minimum: int | None = None, maximum: int | None = None, what: str = "a whole number") -> Codec:
+    """A whole number within bounds."""
+
+    def accept(value: t.Any) -> int:
+        try:
+            number = int(str(value))
+        except ValueError:
+            raise ValueError(f"is not {what}") from None
+        if (minimum is not None and number < minimum) or (maximum is not None and number > maximum):
+            bounds = f"{minimum} or more" if maximum is None else f"{minimum} to {maximum}"
+            raise ValueError(f"is out of range; {what} is {bounds}")
+        return number
+
+    return Codec(parse=lambda text: int(float(text)), accept=accept, render=str)
+
+
+def number(minimum: float, maximum: float) -> Codec:
+    """A decimal number within bounds; ``2`` and ``2.0`` are the same."""
+
+    def accept(value: t.Any) -> float:
+        try:
+            result = float(str(value))
+        except ValueError:
+            raise ValueError("is not a number") from None
+        if not minimum <= result <= maximum:
+            raise ValueError(f"is out of range; it goes from {minimum:g} to {maximum:g}")
+        return result
+
+    return Codec(parse=float, accept=accept, render=lambda value: f"{value:g}")
+
+
+def text(pattern: str = "", problem: str = "is not valid", fold: t.Callable[[str], str] = str) -> Codec:
+    """Text as it is, or text that fits ``pattern``. ``fold`` makes spellings equal that mean the same."""
+
+    def accept(value: t.Any) -> str:
+        result = str(value)
+        if pattern and not re.fullmatch(pattern, result):
+            raise ValueError(problem)
+        return fold(result)
+
+    return Codec(parse=fold, accept=accept, render=str)
+
+
+def choice(*words: str) -> Codec:
+    """One of some words."""
+    listed = ", ".join(words)
+
+    def accept(value: t.Any) -> str:
+        if str(value) not in words:
+            raise ValueError(f"is none of {listed}")
+        return str(value)
+
+    return Codec(parse=str, accept=accept, render=str)
+
+
+def words(separator: str, item: Codec, *, ordered: bool = True, splitter: str = r"[;,\s\0]+") -> Codec:
+    """A list of values in one text. Unordered lists compare, and are written, sorted and without repetition."""
+
+    def finish(values: t.Iterable[Canonical]) -> tuple[Canonical, ...]:
+        return tuple(values) if ordered else tuple(sorted(set(values)))
+
+    def parse(value: str) -> tuple[Canonical, ...]:
+        return finish(item.parse(part) for part in re.split(splitter, value) if part)
+
+    def accept(value: t.Any) -> tuple[Canonical, ...]:
+        parts = re.split(splitter, value) if isinstance(value, str) else value
+        return finish(item.accept(part) for part in parts if part != "")
+
+    return Codec(parse=parse, accept=accept, render=lambda value: separator.join(item.render(part) for part in value))
+
+
+TEXT = text()
+BOOLEAN = Codec(parse=parse_boolean, accept=parse_boolean, render=lambda value: "1" if value else "0")
+SIZE = Codec(parse=lambda value: parse_size(value, 1), accept=parse_size, render=render_size)
+
+
+@dataclass(frozen=True)
+class Field:
+    """One key of a property string.
+
+    ``param`` is the user's name for it (default: PVE's). ``default`` is what PVE assumes where the key is missing.
+    ``keep``: PVE or the first run chose the value; it is carried over whenever the user does not state it.
+    """
+
+    codec: Codec = TEXT
+    param: str = ""
+    default: Canonical = None
+    keep: bool = False
+
+
+@dataclass(frozen=True)
+class Fields:
+    """A property string as data: its keys in PVE's order, and the key that may stand without its name."""
+
+    keys: t.Mapping[str, Field]
+    default_key: str = ""
+    _params: dict[str, str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        names = {entry.param or key: key for key, entry in self.keys.items()}
+        object.__setattr__(self, "_params", names)
+
+    def parse(self, value: str) -> dict[str, Canonical]:
+        """Canonical values by PVE's keys; unknown keys stay as text."""
+        return {
+            key: self.keys[key].codec.parse(raw) if key in self.keys else raw
+            for key, raw in split(value, self.default_key).items()
+        }
+
+    def render(self, values: t.Mapping[str, Canonical]) -> str:
+        """The property string of canonical values: known keys in the table's order, then the rest."""
+        known = [key for key in self.keys if values.get(key) is not None]
+        rest = [key for key in values if key not in self.keys and values[key] is not None]
+        rendered = {key: self.keys[key].codec.render(values[key]) for key in known}
+        rendered.update({key: str(values[key]) for key in rest})
+        return join(rendered, self.default_key)
+
+    def normal(self, values: t.Mapping[str, Canonical]) -> dict[str, Canonical]:
+        """What counts when two values are compared: keys that say what PVE assumes anyway are left out."""
+        return {
+            key: value
+            for key, value in values.items()
+            if value is not None and not (key in self.keys and value == self.keys[key].default)
+        }
+
+    def key(self, param: str) -> str | None:
+        """PVE's key for the user's name of it."""
+        return self._params.get(param)
+
+    def typed(self, values: t.Mapping[str, Canonical]) -> dict[str, Canonical]:
+        """Canonical values by the user's names, for results; sizes as PVE spells them."""
+        return {
+            (self.keys[key].param or key) if key in self.keys else key: (
+                render_size(value) if key in self.keys and self.keys[key].codec is SIZE else plain(value)
+            )
+            for key, value in values.items()
+        }
+
+
+def plain(value: Canonical) -> Canonical:
+    """A canonical value as JSON has it: tuples become lists."""
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,84 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: the volumes of a container (``rootfs``, ``mpN``), which grow and never shrink."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.pve.provision.plugins.module_utils._model.diff import Problem, Settled, SubValues, merge
+from ansible_collections.pve.provision.plugins.module_utils._model.property_string import (
+    BOOLEAN,
+    SIZE,
+    Field,
+    Fields,
+    render_gib,
+    render_size,
+    text,
+    words,
+)
+
+DEFAULT_SIZE = 4 * 1024**3  # pve-container's own default for a rootfs, in bytes
+
+_COMMON = {
+    "acl": Field(BOOLEAN),
+    "mountoptions": Field(words(";", text(), ordered=False)),
+    "quota": Field(BOOLEAN, default=False),
+    "replicate": Field(BOOLEAN, default=True),
+    "ro": Field(BOOLEAN, default=False),
+    "shared": Field(BOOLEAN, default=False),
+    "size": Field(SIZE),
+}
+# `storage` is no key of PVE's; it says where a new volume goes and never reaches a config.
+ROOTFS = Fields({"volume": Field(), "storage": Field(), **_COMMON}, default_key="volume")
+MOUNT_POINT = Fields(
+    {
+        "volume": Field(),
+        "storage": Field(),
+        "mp": Field(text(r"/.*[^/]", "is not an absolute path of the guest, such as /srv/data")),
+        "backup": Field(BOOLEAN, default=False),
+        "keepattrs": Field(BOOLEAN, default=False),
+        **_COMMON,
+    },
+    default_key="volume",
+)
+
+
+def storage_of(volume: str) -> str | None:
+    """The storage of a volid; None for a bind mount or device."""
+    return None if volume.startswith("/") else volume.partition(":")[0]
+
+
+def settle_volume(path: str, current: SubValues | None, wanted: SubValues, purge: bool) -> Settled:
+    """A new volume is allocated (``STORAGE:GiB``); of an existing one the options change and the size grows."""
+    settings = {key: value for key, value in wanted.items() if key not in {"storage", "size", "volume"}}
+    if current is None:
+        volume = wanted.get("volume") or f"{wanted.get('storage')}:{render_gib(wanted.get('size') or DEFAULT_SIZE)}"
+        return Settled({"volume": volume, **{key: value for key, value in settings.items() if value is not None}})
+    if wanted.get("volume") not in (None, current["volume"]):
+        return merge(path, {}, {key: value for key, value in wanted.items() if key not in {"storage", "size"}}, purge)
+    problems = []
+    home = storage_of(current["volume"])
+    if wanted.get("storage") not in (None, home):
+        remedy = "Move it with 'pct move-volume', or declare the storage it is on."
+        problem = f"is not where it is: {current['volume']}"
+        problems.append(Problem(f"{path}.storage", wanted["storage"], problem, remedy))
+    have, want = current.get("size"), wanted.get("size")
+    if have and want and want < have:
+        remedy = f"Declare {render_size(have)} or more."
+        problems.append(
+            Problem(f"{path}.size", render_size(want), f"is smaller than the {render_size(have)} it has", remedy)
+        )
+    kept: SubValues = {key: current[key] for key in ("volume", "mp", "size") if key in current}
+    merged = merge(path, current, {**kept, **settings}, purge)
+    return Settled(merged.values, want if have and want and want > have else None, tuple(problems))
+
+
+def volumes(options: t.Mapping[str, str]) -> dict[str, SubValues]:
+    """The volumes of a container's options by PVE's key, bind mounts and devices included."""
+    return {
+        key: MOUNT_POINT.parse(value)
+        for key, value in options.items()
+        if key == "rootfs" or (key.startswith(("mp", "unused")) and key.lstrip("mpunsed").isdigit())
+    }
