@@ -1,0 +1,530 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: OpenWrt's root file system archive becomes a container template, always the same bytes.
+
+:func:`build_template` copies archive to archive. No file of the archive is ever unpacked, so owners and device nodes
+stay right whoever runs it. The same source and the same defaults give the same template to the bit, on every machine:
+
+* members are sorted by name; owners are numbers without names; every member carries one time, that of the source's
+  ``etc/openwrt_release`` (the release's build date, which web browsers and OpenWrt's clock rely on to grow);
+* headers are written here, not by ``tarfile``, whose bytes have changed between Python versions;
+* the gzip frame holds *stored* blocks. Compressed bytes depend on the zlib build (zlib-ng and zlib 1.3 differ from zlib
+  1.2 at the same level), so two nodes would disagree about the digest. An OpenWrt root file system is 10 to 15 MB
+  unpacked and is read once for each container: the space is small, and reading it costs less.
+
+One thing is always changed: preinit's failsafe mode is switched off. It puts 192.168.1.1/24 on the LAN port for two
+seconds at each boot, whatever ``/etc/config/network`` says.
+"""
+
+from __future__ import annotations
+
+import bz2
+import collections.abc as c
+import contextlib
+import hashlib
+import io
+import lzma
+import os
+import posixpath
+import re
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import time
+import typing as t
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.gunzip import gunzip
+
+Files = c.Mapping[str, tuple[int, bytes]]
+"""Files to put into a root file system: path (relative, or absolute within the guest) -> (mode, content)."""
+
+MAX_UNPACKED = 1 << 30
+STALE_PARTIAL = 3600  # seconds after which a partial file belongs to a run that died
+RELEASE_FILE = "etc/openwrt_release"
+PREINIT_CONF = "lib/preinit/00_preinit.conf"
+FOREIGN = {
+    "etc/debian_version": "Debian",
+    "etc/alpine-release": "Alpine",
+    "etc/redhat-release": "Red Hat",
+    "etc/arch-release": "Arch",
+}
+NOT_OPENWRT = "Use OpenWrt's own rootfs.tar.gz of the wanted target, as downloads.openwrt.org publishes it."
+HOSTILE = "The archive was not used. Fetch it again from a source you trust."
+
+_PVE_ARCH = (("x86_64", "amd64"), ("i386", "i386"), ("aarch64", "arm64"), ("arm_", "armhf"), ("riscv64", "riscv64"))
+
+
+# -- what release is it ------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class OpenWrtRelease:
+    """What ``/etc/openwrt_release`` says. ``version`` is ``24.10.4`` or ``SNAPSHOT``, ``target`` ``x86/64``."""
+
+    version: str
+    target: str
+    arch: str
+    id: str = "OpenWrt"
+    revision: str = ""
+
+    @property
+    def pve_arch(self) -> str:
+        """PVE's name for the architecture, for ``--arch`` and for the template's name."""
+        for prefix, name in _PVE_ARCH:
+            if self.arch.startswith(prefix):
+                return name
+        raise ImageError(
+            f"OpenWrt's architecture {self.arch!r} cannot run in a container on PVE.",
+            remedy=f"Use a target of one of these: {', '.join(name for _, name in _PVE_ARCH)}.",
+        )
+
+
+def parse_release(text: str) -> OpenWrtRelease:
+    """Read the text of ``/etc/openwrt_release``; raises ImageError when it is not one."""
+    values = {key: value for key, _, value in re.findall(r"^DISTRIB_(\w+)=(['\"]?)(.*?)\2\s*$", text, re.MULTILINE)}
+    missing = [f"DISTRIB_{key}" for key in ("RELEASE", "TARGET", "ARCH") if not values.get(key)]
+    if missing:
+        raise ImageError(f"{RELEASE_FILE} does not tell {', '.join(missing)}.", remedy=NOT_OPENWRT)
+    return OpenWrtRelease(
+        version=values["RELEASE"],
+        target=values["TARGET"],
+        arch=values["ARCH"],
+        id=values.get("ID", "OpenWrt"),
+        revision=values.get("REVISION", ""),
+    )
+
+
+def read_files(archive: Path, wanted: c.Collection[str]) -> dict[str, bytes]:
+    """The content of some regular files of a root file system archive (gz, xz, bz2, zst or plain); stops when it has
+    all of them, or at a file that only another distribution has. A file that is not there is left out."""
+    names = set(wanted)
+    found: dict[str, bytes] = {}
+    with _tar_stream(archive) as tar:
+        for member in tar:
+            name = _inside(member.name)
+            if name in names and member.isreg():
+                source = tar.extractfile(member)
+                found[name] = source.read() if source else b""
+            if len(found) == len(names) or (name in FOREIGN and RELEASE_FILE in names):
+                break
+    return found
+
+
+def read_release(archive: Path) -> OpenWrtRelease:
+    """Which OpenWrt an archive or template holds; raises ImageError when it holds something else."""
+    text = read_files(archive, [RELEASE_FILE]).get(RELEASE_FILE)
+    if text is None:
+        raise ImageError(f"{archive} is not an OpenWrt root file system: no {RELEASE_FILE}.", remedy=NOT_OPENWRT)
+    return parse_release(text.decode("utf-8", "replace"))
+
+
+def is_openwrt_template(archive: Path) -> bool:
+    """Whether an archive holds an OpenWrt root file system. An archive that cannot be read raises ImageError."""
+    return RELEASE_FILE in read_files(archive, [RELEASE_FILE])
+
+
+# -- names and digests -------------------------------------------------------------------------------------------------
+def template_name(version: str, arch: str, defaults: str | None = None) -> str:
+    """``openwrt-24.10.4-lxc_amd64.tar.gz``; with baked-in defaults their digest's first 8 digits come in between.
+
+    ``arch`` is PVE's name, ``defaults`` what :func:`defaults_digest` said (None or empty: no defaults)."""
+    return f"openwrt-{version.lower()}-{f'{defaults[:8]}-' if defaults else ''}lxc_{arch}.tar.gz"
+
+
+def defaults_digest(files: Files) -> str | None:
+    """One SHA-256 over paths, modes and contents of baked-in files; None when there are none."""
+    if not files:
+        return None
+    digest = hashlib.sha256()
+    for path, (mode, content) in sorted((_declared(path), entry) for path, entry in files.items()):
+        digest.update(f"{path}\0{mode & 0o7777:o}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+# -- the template ------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class TemplateInfo:
+    """A template: ``path`` is None when it was only worked out, ``digest`` is SHA-256, ``size`` in bytes."""
+
+    path: Path | None
+    digest: str
+    size: int
+    release: OpenWrtRelease
+
+
+def build_template(source: Path, target: Path | None, files: Files | None = None) -> TemplateInfo:
+    """Make a container template out of OpenWrt's ``rootfs.tar.gz``.
+
+    ``files`` are added or put in place of those of the source. ``target`` None works out digest and size and writes
+    nothing. The target appears whole or not at all. Raises ImageError when the source is damaged, is not OpenWrt, or
+    holds members that reach out of the tree."""
+    try:
+        with tempfile.TemporaryFile(dir=target.parent if target else None) as plain:
+            for piece in _unpacked(source):
+                plain.write(piece)
+            plain.seek(0)
+            with tarfile.open(fileobj=plain, mode="r:", encoding="utf-8", errors="surrogateescape") as tar:
+                tree = _tree(tar)
+                release = _check(tree, source)
+                _overlay(tree, files or {})
+                with contextlib.ExitStack() as stack:
+                    sink = _Sink(stack.enter_context(_partial(target)) if target else None)
+                    _write(tree, sink)
+    except tarfile.TarError as error:
+        raise ImageError(f"{source} is not a readable tar archive: {error}.", remedy="Fetch it again.") from error
+    except OSError as error:
+        raise ImageError(
+            f"No template can be made of {source}: {error}.", remedy="Check the file, and the space where it is to lie."
+        ) from error
+    return TemplateInfo(path=target, digest=sink.digest.hexdigest(), size=sink.size, release=release)
+
+
+@dataclass
+class _Entry:
+    """One member of the tree to write. ``content`` gives the bytes of a regular file."""
+
+    type: bytes
+    mode: int
+    uid: int = 0
+    gid: int = 0
+    size: int = 0
+    mtime: int = 0
+    link: str = ""
+    device: tuple[int, int] = (0, 0)
+    xattrs: dict[str, str] = field(default_factory=dict)
+    content: c.Callable[[], t.IO[bytes] | None] = lambda: None
+
+    def read(self) -> bytes:
+        stream = self.content()
+        return stream.read() if stream else b""
+
+
+def _file(mode: int, content: bytes, mtime: int) -> _Entry:
+    return _Entry(tarfile.REGTYPE, mode & 0o7777, size=len(content), mtime=mtime, content=lambda: io.BytesIO(content))
+
+
+def _tree(tar: tarfile.TarFile) -> dict[str, _Entry]:
+    """The members by path; where a path occurs twice the last one wins, as when unpacking."""
+    tree: dict[str, _Entry] = {}
+    for member in tar:
+        name = _inside(member.name)
+        tree[name] = _entry(tar, name, member, tree)
+    for name in tree:
+        _refuse_beneath_a_link(tree, name, "an archive member")
+    return tree
+
+
+def _entry(tar: tarfile.TarFile, name: str, member: tarfile.TarInfo, tree: dict[str, _Entry]) -> _Entry:
+    entry = _Entry(
+        member.type,
+        member.mode & 0o7777,
+        member.uid,
+        member.gid,
+        mtime=int(member.mtime),
+        xattrs={key: value for key, value in member.pax_headers.items() if key.startswith("SCHILY.xattr.")},
+    )
+    if member.isreg():
+        entry.type, entry.size, entry.content = tarfile.REGTYPE, member.size, lambda: tar.extractfile(member)
+    elif member.islnk():
+        original = tree.get(_inside(member.linkname))
+        if original is None or original.type != tarfile.REGTYPE:
+            raise ImageError(f"{name} is a hard link to no file of the archive: {member.linkname!r}.", remedy=HOSTILE)
+        return original  # one object under several names: written once, linked afterwards
+    elif member.issym():
+        entry.link = member.linkname
+        if posixpath.normpath(posixpath.join(posixpath.dirname(name), entry.link)).split("/")[0] == "..":
+            raise ImageError(f"{name} is a link out of the tree, to {entry.link!r}.", remedy=HOSTILE)
+    elif member.ischr() or member.isblk():
+        if not name.startswith("dev/"):
+            raise ImageError(f"{name} is a device node outside dev.", remedy=HOSTILE)
+        entry.device = (member.devmajor, member.devminor)
+    elif not member.isdir():
+        raise ImageError(f"{name} is neither file, directory, link nor device.", remedy=HOSTILE)
+    return entry
+
+
+def _inside(name: str) -> str:
+    """A member's path below the root, ``.`` for the root; refuses what leaves it."""
+    if name.startswith("/") or ".." in name.split("/") or "\0" in name:
+        raise ImageError(f"The archive holds a member outside its tree: {name!r}.", remedy=HOSTILE)
+    return posixpath.normpath(name)
+
+
+def _declared(path: str) -> str:
+    """A declared file's path below the root."""
+    name = _inside(path.lstrip("/"))
+    if name == ".":
+        raise ImageError(f"{path!r} is no path of a file.", remedy="Give the path that the file has in the guest.")
+    return name
+
+
+def _parents(name: str) -> c.Iterator[str]:
+    while name := posixpath.dirname(name):
+        yield name
+
+
+def _refuse_beneath_a_link(tree: dict[str, _Entry], name: str, what: str) -> None:
+    for parent in _parents(name):
+        if parent in tree and tree[parent].type != tarfile.DIRTYPE:
+            raise ImageError(f"{name} is {what} beneath {parent}, which is not a directory.", remedy=HOSTILE)
+
+
+def _check(tree: dict[str, _Entry], source: Path) -> OpenWrtRelease:
+    release = tree.get(RELEASE_FILE)
+    if release is None or release.type != tarfile.REGTYPE:
+        other = next((f" It looks like {name}." for path, name in FOREIGN.items() if path in tree), "")
+        raise ImageError(f"{source} is not an OpenWrt root file system: no {RELEASE_FILE}.{other}", remedy=NOT_OPENWRT)
+    if "sbin/init" not in tree:
+        raise ImageError(f"{source} holds no sbin/init, so nothing could start in it.", remedy=NOT_OPENWRT)
+    return parse_release(release.read().decode("utf-8", "replace"))
+
+
+def _overlay(tree: dict[str, _Entry], files: Files) -> None:
+    """Switch failsafe off and put the declared files in, with the directories they need."""
+    mtime = tree[RELEASE_FILE].mtime
+    for entry in tree.values():
+        entry.mtime = mtime
+    conf = tree.get(PREINIT_CONF)
+    text = without_failsafe(conf.read().decode("utf-8", "surrogateescape") if conf else "")
+    switched = {PREINIT_CONF: (conf.mode if conf else 0o644, text.encode("utf-8", "surrogateescape"))}
+    for name, (mode, content) in {**switched, **{_declared(path): entry for path, entry in files.items()}}.items():
+        if name in tree and tree[name].type == tarfile.DIRTYPE:
+            raise ImageError(f"The declared file {name} is a directory in OpenWrt.", remedy="Choose another path.")
+        _refuse_beneath_a_link(tree, name, "a declared file")
+        tree[name] = _file(mode, content, mtime)
+        for parent in _parents(name):
+            tree.setdefault(parent, _Entry(tarfile.DIRTYPE, 0o755, mtime=mtime))
+
+
+def without_failsafe(text: str) -> str:
+    """``00_preinit.conf`` with failsafe mode switched off."""
+    kept = [line for line in text.splitlines() if not line.startswith("pi_preinit_no_failsafe=")]
+    return "\n".join([*kept, 'pi_preinit_no_failsafe="y"', ""])
+
+
+# -- bytes -------------------------------------------------------------------------------------------------------------
+def _write(tree: dict[str, _Entry], sink: _Sink) -> None:
+    written: dict[int, str] = {}
+    for name in sorted(tree):
+        entry = tree[name]
+        path = "./" if name == "." else f"./{name}{'/' if entry.type == tarfile.DIRTYPE else ''}"
+        if id(entry) in written:
+            link = _Entry(tarfile.LNKTYPE, entry.mode, entry.uid, entry.gid, mtime=entry.mtime, link=written[id(entry)])
+            sink.write(_header(path, link))
+            continue
+        written[id(entry)] = path
+        sink.write(_header(path, entry))
+        stream = entry.content()
+        if stream is not None:
+            left = entry.size
+            while left:
+                piece = stream.read(min(left, 1 << 18))
+                if not piece:
+                    raise ImageError(f"The source archive ends within {name}.", remedy="Fetch it again.")
+                sink.write(piece)
+                left -= len(piece)
+            sink.write(bytes(-entry.size % 512))
+    sink.write(bytes(1024))
+    sink.close()
+
+
+def _header(path: str, entry: _Entry) -> bytes:
+    """A POSIX (ustar) header, after a pax header for what does not fit into it."""
+    records = dict(sorted(entry.xattrs.items()))
+    short, prefix = _split(path)
+    if short is None:
+        records["path"], short = path, path.encode("utf-8", "surrogateescape")[:100]
+    link = entry.link.encode("utf-8", "surrogateescape")
+    if len(link) > 100:
+        records["linkpath"], link = entry.link, link[:100]
+    extra = b""
+    if records:
+        body = b"".join(_record(key, value) for key, value in records.items())
+        pax = _Entry(b"x", 0o644, size=len(body), mtime=entry.mtime)
+        extra = _ustar(b"./PaxHeaders/x", b"", b"", pax) + body + bytes(-len(body) % 512)
+    return extra + _ustar(short, prefix, link, entry)
+
+
+def _split(path: str) -> tuple[bytes | None, bytes]:
+    raw = path.encode("utf-8", "surrogateescape")
+    if len(raw) <= 100:
+        return raw, b""
+    cut = raw.rfind(b"/", 0, min(156, len(raw) - 1))
+    return (raw[cut + 1 :], raw[:cut]) if cut > 0 and len(raw) - cut - 1 <= 100 else (None, b"")
+
+
+def _record(key: str, value: str) -> bytes:
+    """A pax record begins with its own length, digits included."""
+    body = f" {key}={value}\n".encode("utf-8", "surrogateescape")
+    length = len(body)
+    while len(str(length)) + len(body) != length:
+        length = len(str(length)) + len(body)
+    return str(length).encode() + body
+
+
+def _ustar(name: bytes, prefix: bytes, link: bytes, entry: _Entry) -> bytes:
+    def octal(value: int, width: int) -> bytes:
+        digits = f"{value:0{width - 1}o}".encode()
+        if len(digits) >= width or value < 0:
+            raise ImageError(f"{name.decode(errors='replace')}: {value} fits into no tar header.", remedy=HOSTILE)
+        return digits + b"\0"
+
+    major, minor = entry.device
+    block = bytearray(
+        name.ljust(100, b"\0")
+        + b"".join(octal(value, 8) for value in (entry.mode, entry.uid, entry.gid))
+        + octal(entry.size, 12)
+        + octal(entry.mtime, 12)
+        + b" " * 8
+        + entry.type
+        + link.ljust(100, b"\0")
+        + b"ustar\x0000"
+        + bytes(64)
+        + octal(major, 8)
+        + octal(minor, 8)
+        + prefix.ljust(155, b"\0")
+    ).ljust(512, b"\0")
+    block[148:156] = f"{sum(block):06o}\0 ".encode()
+    return bytes(block)
+
+
+class _Sink:
+    """A gzip file of stored blocks, written to a stream or to nowhere, with its digest."""
+
+    BLOCK = 0xFFFF
+
+    def __init__(self, stream: t.IO[bytes] | None) -> None:
+        self._stream = stream
+        self._buffer = bytearray()
+        self._crc = 0
+        self._plain = 0
+        self.digest = hashlib.sha256()
+        self.size = 0
+        self._emit(b"\x1f\x8b\x08\x00" + bytes(4) + b"\x00\xff")  # no name, no time, unknown system
+
+    def write(self, data: bytes) -> None:
+        self._crc = zlib.crc32(data, self._crc)
+        self._plain += len(data)
+        self._buffer += data
+        while len(self._buffer) >= self.BLOCK:
+            self._block(bytes(self._buffer[: self.BLOCK]), last=False)
+            del self._buffer[: self.BLOCK]
+
+    def close(self) -> None:
+        self._block(bytes(self._buffer), last=True)
+        self._emit(self._crc.to_bytes(4, "little") + (self._plain & 0xFFFFFFFF).to_bytes(4, "little"))
+
+    def _block(self, data: bytes, *, last: bool) -> None:
+        length = len(data)
+        self._emit(bytes([last]) + length.to_bytes(2, "little") + (length ^ 0xFFFF).to_bytes(2, "little") + data)
+
+    def _emit(self, data: bytes) -> None:
+        self.digest.update(data)
+        self.size += len(data)
+        if self._stream is not None:
+            self._stream.write(data)
+
+
+@contextlib.contextmanager
+def _partial(target: Path) -> c.Iterator[t.IO[bytes]]:
+    """A file that becomes ``target`` when all went well; what runs that died left beside it is removed."""
+    for stale in target.parent.glob(f".{target.name}.*.part"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - stale.stat().st_mtime > STALE_PARTIAL:
+                stale.unlink()
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fchmod(stream.fileno(), 0o644)
+            os.fsync(stream.fileno())
+        Path(name).replace(target)
+    except BaseException:
+        Path(name).unlink()
+        raise
+
+
+def _unpacked(source: Path) -> c.Generator[bytes, None, None]:
+    """The plain tar of a source archive, bounded."""
+    with source.open("rb") as stream:
+        magic = stream.read(6)
+    if magic.startswith(b"\x1f\x8b"):
+        yield from gunzip(source, limit=MAX_UNPACKED)
+        return
+    total = 0
+    with _decompressed(source, magic) as plain:
+        while piece := plain.read(1 << 18):
+            total += len(piece)
+            if total > MAX_UNPACKED:
+                raise ImageError(f"{source} unpacks to more than {MAX_UNPACKED} bytes.", remedy=HOSTILE)
+            yield piece
+
+
+@contextlib.contextmanager
+def _decompressed(source: Path, magic: bytes) -> c.Iterator[t.IO[bytes]]:
+    """xz, bzip2 and zstd archives, or plain ones, as a stream of the tar within."""
+    try:
+        if magic.startswith(b"\xfd7zXZ"):
+            with lzma.open(source, "rb") as xz:
+                yield t.cast("t.IO[bytes]", xz)
+        elif magic.startswith(b"BZh"):
+            with bz2.open(source, "rb") as bzip:
+                yield t.cast("t.IO[bytes]", bzip)
+        elif magic.startswith(b"\x28\xb5\x2f\xfd"):
+            with _zstd(source) as stream:
+                yield stream
+        else:
+            with source.open("rb") as plain:
+                yield plain
+    except (lzma.LZMAError, EOFError) as error:
+        raise ImageError(f"{source} is damaged: {error}.", remedy="Fetch it again.") from error
+
+
+@contextlib.contextmanager
+def _zstd(source: Path) -> c.Iterator[t.IO[bytes]]:
+    program = shutil.which("zstd")
+    if program is None:
+        raise ImageError(f"There is no program zstd to unpack {source}.", remedy="Install the package zstd.")
+    argv = [program, "-dc", "--", str(source)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as job:
+        try:
+            yield t.cast("t.IO[bytes]", job.stdout)
+            if job.wait():
+                raise ImageError(f"{source} is damaged: zstd cannot unpack it.", remedy="Fetch it again.")
+        finally:
+            job.kill()  # a reader that has what it wanted leaves early
+
+
+class _PieceReader:
+    """The ``read`` that ``tarfile`` wants, over pieces of bytes."""
+
+    def __init__(self, pieces: c.Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._left = b""
+
+    def read(self, size: int) -> bytes:
+        while len(self._left) < size and (piece := next(self._pieces, None)) is not None:
+            self._left += piece
+        data, self._left = self._left[:size], self._left[size:]
+        return data
+
+
+@contextlib.contextmanager
+def _tar_stream(archive: Path) -> c.Iterator[tarfile.TarFile]:
+    """An archive opened for reading from front to back, whatever compresses it."""
+    try:
+        with (
+            contextlib.closing(_unpacked(archive)) as pieces,
+            tarfile.open(fileobj=t.cast("t.IO[bytes]", _PieceReader(pieces)), mode="r|") as tar,
+        ):
+            yield tar
+    except tarfile.TarError as error:
+        raise ImageError(f"{archive} is not a readable tar archive: {error}.", remedy="Fetch it again.") from error
+    except OSError as error:
+        raise ImageError(f"{archive} cannot be read: {error}.", remedy="Check that the file exists.") from error
