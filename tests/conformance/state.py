@@ -1,0 +1,633 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The state a transcript started from: inferred from what it recorded, then laid out under a state root.
+
+A transcript holds the guest configs around its run, and not much else. What else was there follows from facts in it:
+a disk that the config names existed and had the size noted there, an image that was imported was there, a guest that
+was found "already running" ran, a listing shows which guests were listed. Only such facts of the start are taken;
+what the command answered to them is for the node to find.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import re
+import shlex
+import struct
+import subprocess
+import tarfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .normalise import json_of
+from .transcript import GUEST_FILE, GUEST_PATH, Transcript, recorded_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+NODE = "pve1"
+STORAGE_CFG = "etc/pve/storage.cfg"
+USER_CFG = "etc/pve/user.cfg"
+GIB = 1 << 30
+DEFAULT_STORAGES = """dir: local
+\tpath /var/lib/vz
+\tcontent vztmpl,iso,backup,snippets,import
+
+dir: local-dir2
+\tpath /var/lib/vz2
+\tcontent images,rootdir
+
+btrfs: local-btrfs
+\tpath /mnt/btr
+\tcontent images,rootdir
+"""
+DEFAULT_USERS = "user:root@pam:1:0::::::\n"
+CONTENT_DIRS = {"vztmpl": "template/cache", "iso": "template/iso", "backup": "dump", "snippets": "snippets",
+                "import": "import"}
+VOLUME = re.compile(r"(?<![\w.-])([a-z][a-z0-9-]*):((?:vztmpl|iso|backup|snippets|import)/[^\s,\"']+"
+                    r"|\d+/[^\s,\"']+\.(?:raw|qcow2|vmdk|subvol)|vm-[^\s,\"']+)")
+DISK_LINE = re.compile(r"^(?:rootfs|mp\d+|unused\d+|(?:ide|sata|scsi|virtio|efidisk|tpmstate)\d+|vmstate): (\S+)", re.M)
+UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": GIB, "T": 1 << 40}
+HOST_PATH = re.compile(r"(^|=)(/(?:root|srv|dev|tmp|var/lib)(?:/[^,\s]*)?)(?=,|$)")
+# Facts about the start that a run tells by what it found. The first that fits is believed.
+SAYS_STOPPED = re.compile(r"(?:CT|VM) \d+ (?:is )?not running|is not running|container '\d+' not running"
+                          r"|status: stopped|can only (?:push|pull) |\"status\": ?\"stopped\"")
+SAYS_RUNNING = re.compile(r"already running|is running\b|status: (?:running|paused)|if (?:the )?(?:CT|VM) is running"
+                          r"|got timeout|VM still running|\"status\": ?\"running\"|guest agent is not running"
+                          r"|drive mirror|Entering QEMU Monitor", re.I)
+# What only succeeds on a running guest.
+NEEDS_RUNNING = frozenset({
+    "stop", "shutdown", "exec", "push", "pull", "reboot", "suspend", "resume", "reset", "enter", "console", "df",
+})  # fmt: skip
+QM_HARMLESS = frozenset(("stop", "shutdown"))
+
+
+@dataclass
+class Start:
+    """Everything to be laid out before a run. Paths in ``files`` and ``host_files`` are the recorded machine's."""
+
+    files: dict[str, str] = field(default_factory=dict)
+    running: set[int] = field(default_factory=set)
+    paused: set[int] = field(default_factory=set)
+    volumes: dict[str, int] = field(default_factory=dict)
+    host_files: dict[str, int] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)
+    copies: list[tuple[str, str]] = field(default_factory=list)
+    locks: list[str] = field(default_factory=list)
+    commands: list[list[str]] = field(default_factory=list)
+    requests: list[Transcript] = field(default_factory=list)
+    changes: dict[int, dict[str, str]] = field(default_factory=dict)
+
+
+class World:
+    """A folder of transcripts, as a source of neighbours: who made the guest, the task, the storage that one names."""
+
+    def __init__(self, transcripts: Iterable[Transcript]) -> None:
+        self.transcripts = list(transcripts)
+        self.pool = recorded_files(self.transcripts)
+        self.makers: dict[str, Transcript] = {}
+        for transcript in self.transcripts:
+            if transcript.http is None or transcript.status != 200:
+                continue
+            data = transcript.body.get("data") if isinstance(transcript.body, dict) else None
+            if isinstance(data, str) and data.startswith("UPID:"):
+                self.makers[data] = transcript
+
+    def creator(self, kind: str, vmid: int) -> Transcript | None:
+        """The request of this folder that made a guest over the API."""
+        for transcript in self.makers.values():
+            http = transcript.http or {}
+            if http["method"] == "POST" and http["path"].endswith(f"/{kind}"):
+                params = http.get("params") or {}
+                if str(params.get("vmid")) == str(vmid) and "does not exist" not in str(self._outcome(transcript)):
+                    return transcript
+        return None
+
+    def _outcome(self, maker: Transcript) -> str:
+        upid = maker.body["data"]
+        return " ".join(str(t.body) for t in self.transcripts if t.http and upid in t.http["path"])
+
+    def configs(self, kind: str, vmid: int) -> list[str]:
+        """Every config text recorded for a guest."""
+        folder = "lxc" if kind == "lxc" else "qemu-server"
+        return self.pool.get(f"etc/pve/{folder}/{vmid}.conf", [])
+
+
+def infer(transcript: Transcript, world: World) -> Start:
+    """The start of one transcript."""
+    start = Start(files=transcript.start_files())
+    start.files.setdefault(STORAGE_CFG, _storage_cfg(transcript, world))
+    start.files.setdefault(USER_CFG, _user_cfg(transcript, world))
+    _setup(transcript, start)
+    if transcript.http is not None:
+        _requested_guests(transcript, world, start)
+    _listed_guests(transcript, world, start)
+    _running(transcript, start)
+    _volumes(transcript, world, start)
+    _host_files(transcript, start)
+    return start
+
+
+# --- guests ---------------------------------------------------------------------------------------------------------
+
+
+def options(config: str) -> dict[str, str]:
+    """The options of a config's main section."""
+    main = config.split("\n[", 1)[0]
+    return dict(line.split(": ", 1) for line in main.splitlines() if ": " in line and not line.startswith("#"))
+
+
+def _file(kind: str, vmid: int) -> str:
+    return f"etc/pve/{'lxc' if kind == 'lxc' else 'qemu-server'}/{vmid}.conf"
+
+
+def _missing(transcript: Transcript, vmid: int) -> bool:
+    pattern = rf"/{vmid}\.conf' does not exist|for VM {vmid} on node|(?:CT|VM) '?{vmid}'? does not exist"
+    return re.search(pattern, transcript.answer_text()) is not None
+
+
+def _requested_guests(transcript: Transcript, world: World, start: Start) -> None:
+    """The guests an HTTP request names. Their files were not recorded, so their maker is asked, or a neighbour."""
+    http = transcript.http or {}
+    path, params = http["path"].split("?")[0], http.get("params") or {}
+    if (match := re.search(r"/tasks/(UPID:[^/]+)", path)) and match[1] in world.makers:
+        maker = world.makers[match[1]]
+        inner = infer(maker, world)
+        _merge(start, inner)
+        start.requests.append(maker)
+        return
+    named: list[tuple[str, int]] = []
+    if match := GUEST_PATH.search(path):
+        named.append((match[1], int(match[2])))
+    elif (match := re.search(r"/(lxc|qemu)$", path)) and http["method"] == "POST" and "vmid" in params:
+        taken = re.search(rf"(CT|VM) {params['vmid']} already exists", transcript.answer_text())
+        if taken:
+            named.append(("lxc" if taken[1] == "CT" else "qemu", int(params["vmid"])))
+    data = transcript.body.get("data") if isinstance(transcript.body, dict) else None
+    for kind, vmid in named:
+        if _missing(transcript, vmid) or _file(kind, vmid) in start.files:
+            continue
+        config = data if http["method"] == "GET" and path.endswith("/config") and isinstance(data, dict) else None
+        if config is not None:
+            start.files[_file(kind, vmid)] = _matching(config, world.configs(kind, vmid)) or render(config)
+        elif (creator := world.creator(kind, vmid)) is not None:
+            _merge(start, infer(creator, world))
+            start.requests.append(creator)
+        else:
+            start.files[_file(kind, vmid)] = (world.configs(kind, vmid) or [_plain(kind, vmid)])[-1]
+        if isinstance(data, dict) and "maxmem" in data:
+            start.changes[vmid] = _facts(kind, data)
+
+
+def _merge(start: Start, other: Start) -> None:
+    for name, text in other.files.items():
+        start.files.setdefault(name, text)
+    start.volumes.update(other.volumes)
+    start.host_files.update(other.host_files)
+    start.requests.extend(other.requests)
+
+
+def _matching(data: dict[str, Any], texts: list[str]) -> str | None:
+    """The recorded text whose options are these, if there is one."""
+    wanted = {key: str(value) for key, value in data.items() if key not in ("digest", "description")}
+    return next((text for text in texts if options(text) == wanted), None)
+
+
+def render(data: dict[str, Any]) -> str:
+    """A config file that holds these options."""
+    lines = [f"{key}: {value}" for key, value in sorted(data.items()) if key not in ("digest", "description")]
+    notes = [f"#{line}" for line in str(data.get("description", "")).splitlines()]
+    return "\n".join((*notes, *lines)) + "\n"
+
+
+def _plain(kind: str, vmid: int) -> str:
+    if kind == "lxc":
+        return (f"arch: amd64\nhostname: CT{vmid}\nmemory: 512\nostype: unmanaged\n"
+                f"rootfs: local-dir2:{vmid}/vm-{vmid}-disk-0.raw,size=1G\nswap: 512\nunprivileged: 1\n")
+    return f"boot: order=scsi0\nmemory: 512\nname: vm{vmid}\nscsi0: local-dir2:{vmid}/vm-{vmid}-disk-0.raw,size=1G\n"
+
+
+def _facts(kind: str, row: dict[str, Any]) -> dict[str, str]:
+    """Config options that a status row tells."""
+    found = {"hostname" if kind == "lxc" else "name": str(row["name"])} if row.get("name") else {}
+    if row.get("maxmem"):
+        found["memory"] = str(int(row["maxmem"]) >> 20)
+    if kind == "lxc" and "maxswap" in row:
+        found["swap"] = str(int(row["maxswap"]) >> 20)
+    if row.get("tags"):
+        found["tags"] = str(row["tags"])
+    return found
+
+
+def _rows(transcript: Transcript) -> Iterator[tuple[str, int, dict[str, Any]]]:
+    """The guests that a listing shows: kind, id and what else the row tells."""
+    text = transcript.stdout
+    data = transcript.body.get("data") if isinstance(transcript.body, dict) else json_of(text)
+    asked = "/qemu" if "/qemu" in transcript.asked_text() else "/lxc"
+    for row in data if isinstance(data, list) else ():
+        if isinstance(row, dict) and "vmid" in row:
+            kind = row["type"] if row.get("type") in ("lxc", "qemu") else asked.strip("/")
+            yield kind, int(row["vmid"]), row
+    if re.match(r"VMID +Status +Lock +Name", text):
+        for line in text.splitlines()[1:]:
+            if match := re.match(r"(\d+) +(\S+) +(\S*) +(\S+)", f"{line[:22]} {line[22:]}"):
+                yield "lxc", int(match[1]), {"status": match[2], "lock": match[3], "name": match[4]}
+    if re.match(r" *VMID NAME +STATUS", text):
+        for line in text.splitlines()[1:]:
+            if match := re.match(r" *(\d+) (.*?) +(running|stopped|paused) +(\d+) +([\d.]+) ", f"{line} "):
+                name = None if match[2] == f"VM {match[1]}" else match[2]
+                yield "qemu", int(match[1]), {"status": match[3], "name": name, "maxmem": int(match[4]) << 20,
+                                              "maxdisk": float(match[5]) * GIB}
+
+
+def _listed_guests(transcript: Transcript, world: World, start: Start) -> None:
+    for kind, vmid, row in _rows(transcript):
+        if row.get("status") == "running":
+            start.running.add(vmid)
+        name = _file(kind, vmid)
+        if name not in start.files:
+            texts = world.configs(kind, vmid) or [_plain(kind, vmid)]
+            start.files[name] = max(texts, key=functools.partial(_fit, kind, row))
+        if row.get("lock"):
+            start.changes.setdefault(vmid, {})["lock"] = row["lock"]
+
+
+def _fit(kind: str, row: dict[str, Any], text: str) -> int:
+    """How many facts of a row a config text fulfils."""
+    held = options(text)
+    facts = _facts(kind, row)
+    size = re.search(r"^(?:rootfs|scsi0|virtio0|sata0|ide0): .*size=(\d+)([KMGT]?)", text, re.M)
+    fits = sum(held.get(key) == value for key, value in facts.items())
+    if row.get("maxdisk"):
+        fits += bool(size and int(size[1]) * UNITS[size[2]] == row["maxdisk"])
+    cpus = float(held.get("cpulimit") or int(held.get("cores", 0)) * int(held.get("sockets", 1)))
+    fits += cpus == float(row.get("cpus") or row.get("maxcpu") or -1)
+    return fits + (held.get("lock") == row.get("lock")) + ("tags" in held) * ("tags" in row)
+
+
+def _running(transcript: Transcript, start: Start) -> None:
+    """Which of the named guests ran."""
+    guests, text = transcript.guests(), transcript.answer_text()
+    for command in (shlex.split(line) for line in transcript.setup if line.startswith(("pct ", "qm "))):
+        if command[1] in ("start", "stop") and command[2].isdigit():
+            (start.running.add if command[1] == "start" else start.running.discard)(int(command[2]))
+            guests.discard(int(command[2]))
+    subject = next((int(word) for word in transcript.argv[1:4] if word.isdigit()), None)
+    for vmid in guests:
+        if transcript.argv and vmid != subject and transcript.argv[0] in ("pct", "qm"):
+            continue
+        if _was_running(transcript, vmid, text):
+            start.running.add(vmid)
+    if re.search(r"status: paused|\"(?:qmp)?status\": \"paused\"", text):
+        start.paused.update(guests)
+        start.running.update(guests)
+    if transcript.argv[:2] == ("qm", "resume") and transcript.rc == 0:
+        start.paused.update(guests)
+
+
+def _was_running(transcript: Transcript, vmid: int, text: str) -> bool:
+    verb = next((word for word in transcript.argv[1:3] if re.fullmatch(r"[a-z-]+", word)), "")
+    before = "".join(t for name, t in transcript.start_files().items() if name.endswith(f"/{vmid}.conf"))
+    after = "".join(t for name, t in transcript.files_after.items() if name.endswith(f"/{vmid}.conf"))
+    if SAYS_STOPPED.search(text) and "guest agent" not in text:
+        return False
+    if SAYS_RUNNING.search(text) or "[PENDING]" in before:
+        return True
+    if verb in NEEDS_RUNNING and transcript.rc == 0 and not (transcript.argv[0] == "qm" and verb in QM_HARMLESS):
+        return True
+    if transcript.argv[:2] == ("qm", "suspend") and transcript.rc == 0:
+        return True
+    if transcript.argv[0:1] == ("pct",) and verb == "exec" and transcript.rc not in (2, 255):
+        return True
+    pending = re.compile(r"^\[(?:pve:pending|PENDING)\]", re.M)
+    return bool(pending.search(after)) and not pending.search(before)
+
+
+# --- storages and volumes -------------------------------------------------------------------------------------------
+
+
+def _storage_names(transcript: Transcript, world: World) -> set[str]:
+    """The storages that a run found: named in what it was told, and not reported as missing."""
+    text = transcript.asked_text()
+    names = {match[1] for match in re.finditer(r"(?<![\w.:/-])([a-z][\w-]+):(?=\d|[a-z]+/|vm-|cloudinit)", text)}
+    words = transcript.argv
+    known = {match[1] for texts in (world.pool.get(STORAGE_CFG, []),) for cfg in texts
+             for match in re.finditer(r"^\w+: (\S+)$", cfg, re.M)}
+    names |= {word for word in words[1:] if word in known}
+    if words[:2] in (("pvesm", "list"), ("pvesm", "status"), ("pvesm", "alloc"), ("pveam", "list")):
+        names |= {word for word in words[2:3] if not word.startswith("-")}
+    if transcript.http and (match := re.search(r"/storage/([\w-]+)", transcript.http["path"])):
+        names.add(match[1])
+    names |= {match[1] for match in re.finditer(r"storage ID '([\w-]+)' already defined", transcript.answer_text())}
+    missing = re.findall(r"storage '([\w-]+)' does not exist", transcript.answer_text())
+    return {name for name in names if name not in missing and name not in ("http", "https", "mac", "order")}
+
+
+def _storage_cfg(transcript: Transcript, world: World) -> str:
+    data = transcript.body.get("data") if isinstance(transcript.body, dict) else json_of(transcript.stdout)
+    rows = data if isinstance(data, list) else []
+    listed = [row for row in rows if isinstance(row, dict) and "storage" in row and row.get("type") in ("dir", "btrfs")]
+    if listed and all("path" in row for row in listed):
+        skip = ("storage", "type", "digest")
+        return "\n".join(f"{row['type']}: {row['storage']}\n"
+                         + "".join(f"\t{key} {value}\n" for key, value in row.items() if key not in skip)
+                         for row in listed)
+    text = DEFAULT_STORAGES
+    for name in sorted(_storage_names(transcript, world)):
+        section = re.compile(rf"^\w+: {re.escape(name)}\n(?:\t.*\n?)*", re.M)
+        if section.search(text):
+            continue
+        found = next((match[0] for cfg in world.pool.get(STORAGE_CFG, []) if (match := section.search(cfg))), None)
+        text += "\n" + (found or f"dir: {name}\n\tpath /var/lib/{name}\n\tcontent images,rootdir\n")
+    return text
+
+
+def _user_cfg(transcript: Transcript, world: World) -> str:
+    text = max(world.pool.get(USER_CFG, [DEFAULT_USERS]), key=len)
+    kept = [line for line in text.splitlines() if line and not line.startswith("pool:")]
+    rows = json_of(transcript.stdout)
+    for row in rows if isinstance(rows, list) else ():
+        if isinstance(row, dict) and "poolid" in row:
+            kept.append(f"pool:{row['poolid']}:{row.get('comment', '')}:::")
+    return "\n".join(kept) + "\n"
+
+
+def size_of(text: str) -> int | None:
+    """The bytes of a ``size=`` in a disk's options."""
+    match = re.search(r"\bsize=(\d+)([KMGT]?)\b", text)
+    return int(match[1]) * UNITS[match[2]] if match else None
+
+
+def _volumes(transcript: Transcript, world: World, start: Start) -> None:
+    """Every volume that the start names: in configs, in the arguments, in a listing."""
+    said = transcript.answer_text()
+    for name, text in start.files.items():
+        if not GUEST_FILE.match(name):
+            continue
+        for spec in DISK_LINE.findall(text):
+            volid = spec.split(",")[0]
+            if VOLUME.fullmatch(volid):
+                size = size_of(spec) or _known_size(volid, world) or GIB
+                for part in _chain(volid):
+                    start.volumes.setdefault(part, size)
+    for match in VOLUME.finditer(" ".join((*transcript.argv, str((transcript.http or {}).get("params") or "")))):
+        volid = match[0]
+        if f"'{volid}' does not exist" in said or transcript.argv[:2] == ("pvesm", "alloc"):
+            continue
+        if any(target.endswith("/" + volid.rsplit("/", 1)[-1]) for _, target in start.copies):
+            continue
+        spec = re.search(rf"{re.escape(volid)}\S*size=\S+", transcript.answer_text())
+        known = (size_of(spec[0]) if spec else None) or _source_size(transcript) or _known_size(volid, world)
+        start.volumes.setdefault(volid, known or 1 << 20)
+        if re.search(r"Unexpected EOF|unexpected end of file", said) and ":vztmpl/" in volid:
+            start.broken.add(volid)
+    for volid, size in _listed_volumes(transcript):
+        start.volumes.setdefault(volid, size)
+    for texts in (t.argv for t in world.transcripts if t.argv and t.rc == 0 and t.argv[1:2] == ("create",)):
+        for word in texts:
+            if re.fullmatch(r"local:vztmpl/\S+", word) and transcript.argv[:1] != ("pveam",):
+                start.volumes.setdefault(word, 1 << 20)
+                break
+
+
+def _chain(volid: str) -> list[str]:
+    """A linked clone's own volume and its base."""
+    storage, _, path = volid.partition(":")
+    parts = path.split("/")
+    if len(parts) == 4:
+        return [f"{storage}:{parts[0]}/{parts[1]}", f"{storage}:{parts[2]}/{parts[3]}"]
+    return [volid]
+
+
+def _known_size(volid: str, world: World) -> int | None:
+    pattern = re.compile(rf"{re.escape(volid)}\S*size=\d+[KMGT]?")
+    for texts in world.pool.values():
+        for text in texts:
+            if match := pattern.search(text):
+                return size_of(match[0])
+    return None
+
+
+def _source_size(transcript: Transcript) -> int | None:
+    """The virtual size of an image that was imported: that of the disk it became."""
+    match = re.search(r"^Formatting '[^']*disk[^']*', fmt=\S+ .*?\bsize=(\d+)", transcript.stdout, re.M)
+    importing = any("import" in word for word in transcript.argv)
+    return int(match[1]) if match and importing else None
+
+
+def _listed_volumes(transcript: Transcript) -> Iterator[tuple[str, int]]:
+    if transcript.stdout.startswith("Volid"):
+        for line in transcript.stdout.splitlines()[1:]:
+            words = line.split()
+            yield words[0], int(words[3])
+    for line in transcript.stdout.splitlines() if transcript.stdout.startswith("NAME") else ():
+        if match := VOLUME.match(line):
+            yield match[0], 1 << 20
+    data = transcript.body.get("data") if isinstance(transcript.body, dict) else json_of(transcript.stdout)
+    for row in data if isinstance(data, list) else ():
+        if isinstance(row, dict) and "volid" in row:
+            yield row["volid"], int(row.get("size", 1 << 20))
+
+
+# --- files of the machine, locks, setup -------------------------------------------------------------------------------
+
+
+def _setup(transcript: Transcript, start: Start) -> None:
+    """What was done right before the run, apart from what the recorded configs already show."""
+    for line in transcript.setup:
+        if match := re.search(r"flock (/\S+)", line):
+            start.locks.append(match[1])
+        elif match := re.fullmatch(r"cp (\S+) (\S+)", line):
+            start.copies.append((match[1], match[2]))
+        elif match := re.fullmatch(r"echo (\S+) > (\S+)", line):
+            start.host_files[match[2]] = len(match[1]) + 1
+            start.broken.add(match[2])
+        elif line.startswith(("pct ", "qm ", "pvesm ")):
+            words = shlex.split(line)
+            recorded = any(name.endswith(f"/{words[2]}.conf") for name in start.files) if len(words) > 2 else False
+            if words[1] not in ("start", "stop") and not recorded:
+                start.commands.append(words)
+
+
+def host_positions(argv: tuple[str, ...]) -> Iterator[int]:
+    """The words of a command line in which a path of the machine (not of the guest, not of the API) may stand."""
+    verb = argv[1] if len(argv) > 1 else ""
+    if argv[0] == "pvesh":
+        yield from (i for i in range(3, len(argv)))
+    elif argv[0] == "pct" and verb == "exec":
+        return
+    elif argv[0] == "pct" and verb == "push":
+        yield 3
+    elif argv[0] == "pct" and verb == "pull":
+        yield 4
+    else:
+        yield from range(1, len(argv))
+
+
+def on_root(argv: tuple[str, ...], root: Path) -> list[str]:
+    """The command line with the machine's paths moved under the state root."""
+    words = list(argv)
+    for i in host_positions(argv):
+        if i < len(words):
+            words[i] = HOST_PATH.sub(lambda m: m[0] if m.string[: m.end(1)].endswith("mp=") else f"{m[1]}{root}{m[2]}",
+                                     words[i])
+    return words
+
+
+def _host_files(transcript: Transcript, start: Start) -> None:
+    """The machine's files that the command line names and found."""
+    said = transcript.answer_text()
+    for i in host_positions(transcript.argv) if transcript.argv else ():
+        word = transcript.argv[i] if i < len(transcript.argv) else ""
+        for match in HOST_PATH.finditer(word):
+            path = match[2]
+            target = transcript.argv[1] == "pull"
+            made = any(transcript.argv[j].startswith("--path") for j in (i, i - 1))
+            if re.search(rf"{re.escape(path)}\W*(?:does not exist|non-existent|for reading|No such)", said):
+                continue
+            if f"can't find file '{path}'" in said or f"open '{path}'" in said or target or made:
+                continue
+            start.host_files.setdefault(path, _source_size(transcript) or 1 << 20)
+    if transcript.http and "Device" not in said:
+        for value in (transcript.http.get("params") or {}).values():
+            if str(value).startswith("/dev/"):
+                start.host_files.setdefault(str(value), 0)
+
+
+# --- laying out -----------------------------------------------------------------------------------------------------
+
+
+def lay_out(start: Start, root: Path) -> None:
+    """Writes a start under a state root. What is already there of the node's own files stays."""
+    nodes = root / "etc/pve/nodes" / NODE
+    for folder in ("lxc", "qemu-server"):
+        (nodes / folder).mkdir(parents=True, exist_ok=True)
+        link = root / "etc/pve" / folder
+        if not link.exists():
+            link.symlink_to(f"nodes/{NODE}/{folder}")
+    if not (root / "etc/pve/local").exists():
+        (root / "etc/pve/local").symlink_to(f"nodes/{NODE}")
+    for folder in ("run/qemu-server", "run/lock/lxc", "run/lock/qemu-server", "proc/net", "var/lib/lxc", "root"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    for name, text in start.files.items():
+        if name == STORAGE_CFG:
+            text = re.sub(r"^(\tpath )/", rf"\1{root}/", text, flags=re.M)
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    paths = storage_paths((root / STORAGE_CFG).read_text(encoding="utf-8"))
+    for folder in paths.values():
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    for volid, size in start.volumes.items():
+        storage, _, name = volid.partition(":")
+        if storage in paths:
+            _write_volume(Path(paths[storage]), name, size, volid in start.broken)
+    for name, size in start.host_files.items():
+        _write_host_file(root / name.lstrip("/"), size, name in start.broken)
+    for source, target in start.copies:
+        data = (root / source.lstrip("/")).read_bytes()
+        (root / target.lstrip("/")).write_bytes(data)
+    sockets = "".join(f"0000000000000000: 00000002 00000000 00010000 0001 01 {vmid} @/var/lib/lxc/{vmid}/command\n"
+                      for vmid in sorted(start.running) if (nodes / "lxc" / f"{vmid}.conf").exists())
+    (root / "proc/net/unix").write_text("Num       RefCount Protocol Flags    Type St Inode Path\n" + sockets)
+    for vmid in start.running:
+        if (nodes / "qemu-server" / f"{vmid}.conf").exists():
+            (root / "run/qemu-server" / f"{vmid}.pid").write_text("4242\n")
+
+
+def storage_paths(cfg: str) -> dict[str, str]:
+    """The path of each storage that has one."""
+    return {match[1]: match[2] for match in re.finditer(r"^\w+: (\S+)\n(?:\t.*\n)*?\tpath (\S+)$", cfg, re.M)}
+
+
+def change_configs(start: Start, root: Path) -> None:
+    """Brings configs that the node made during set-up to the facts known of them."""
+    for vmid, changes in start.changes.items():
+        for folder in ("lxc", "qemu-server"):
+            path = root / "etc/pve/nodes" / NODE / folder / f"{vmid}.conf"
+            if path.exists():
+                main, mark, rest = path.read_text(encoding="utf-8").partition("\n[")
+                held = options(main)
+                held.update(changes)
+                notes = "".join(line + "\n" for line in main.splitlines() if line.startswith("#"))
+                body = "".join(f"{key}: {value}\n" for key, value in sorted(held.items()))
+                path.write_text(notes + body + mark + rest, encoding="utf-8")
+
+
+def _write_volume(folder: Path, name: str, size: int, broken: bool) -> None:
+    content, _, base = name.partition("/")
+    if content in CONTENT_DIRS:
+        path = folder / CONTENT_DIRS[content] / base
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if content == "vztmpl":
+            _write_template(path, broken)
+        elif content == "snippets":
+            path.write_text("#cloud-config\n")
+        elif content == "import" or base.endswith(".qcow2"):
+            path.write_bytes(qcow2(size))
+        else:
+            _sparse(path, size)
+        return
+    path = folder / "images" / name if "/" in name else folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if name.endswith(".subvol"):
+        path.mkdir(exist_ok=True)
+    elif name.endswith(".qcow2"):
+        path.write_bytes(qcow2(size))
+    else:
+        _sparse(path, size)
+
+
+def _write_host_file(path: Path, size: int, broken: bool) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix in (".pub", ".keys"):
+        path.write_text("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJk0wZrCq0S1xwT1XqvQ8m3m7n5nq3c3wYH3fYQ0C1aV test@x\n")
+    elif broken:
+        path.write_text("junk\n")
+    elif path.suffix == ".qcow2":
+        path.write_bytes(qcow2(size))
+    elif path.suffix in (".raw", ".img", ".iso"):
+        _sparse(path, size)
+    elif str(path).endswith("/srv") or (not path.suffix and "/srv/" in str(path)):
+        path.mkdir(parents=True, exist_ok=True)
+    elif not path.exists():
+        path.write_text("")
+
+
+def _sparse(path: Path, size: int) -> None:
+    with path.open("wb") as file:
+        file.truncate(size)
+
+
+def qcow2(size: int) -> bytes:
+    """The header of an empty qcow2 image (version 3) of this virtual size."""
+    header = struct.pack(">4sIQIIQIIQQIIQQQQII", b"QFI\xfb", 3, 0, 0, 16, size, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 4, 104)
+    return header + b"\0" * (196616 - len(header))
+
+
+def _write_template(path: Path, broken: bool) -> None:
+    """A small root file system, packed as the name says. Its name tells the distribution, as names of templates do."""
+    distribution = re.match(r"([a-z]+)-(\d+[.\d]*)", path.name)
+    files = {"bin/sh": "#!/bin/sh\n", "etc/passwd": "root:x:0:0:root:/root:/bin/sh\n", "etc/hostname": "template\n"}
+    if distribution and distribution[1] != "busybox":
+        major = distribution[2].split(".")[0]
+        files["etc/os-release"] = f"ID={distribution[1]}\nVERSION_ID=\"{major}\"\n"
+        files["etc/debian_version"] = "13.1\n"
+        files["lib/systemd/systemd"] = ""
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w") as tar:
+        for folder in ("bin", "dev", "etc", "lib", "proc", "root", "sbin", "sys", "tmp", "var"):
+            info = tarfile.TarInfo(f"./{folder}")
+            info.type, info.mode = tarfile.DIRTYPE, 0o755
+            tar.addfile(info)
+        for name, text in files.items():
+            info = tarfile.TarInfo(f"./{name}")
+            info.size, info.mode = len(text), 0o755
+            tar.addfile(info, io.BytesIO(text.encode()))
+    packers = {".zst": ["zstd", "-q", "-c"], ".xz": ["xz", "-c"], ".gz": ["gzip", "-c"], ".bz2": ["bzip2", "-c"]}
+    packer = packers.get(path.suffix)
+    data = subprocess.run(packer, input=raw.getvalue(), stdout=subprocess.PIPE, check=True).stdout if packer else b""
+    path.write_bytes(data[: len(data) // 2] if broken else data)
