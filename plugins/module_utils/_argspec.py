@@ -1,0 +1,69 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: argument specs as objects that merge, and the one of the connection."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field, fields
+
+from ansible.module_utils.basic import env_fallback
+
+_Module = t.TypeVar("_Module")
+Rules = t.Sequence[t.Sequence[t.Any]]
+
+
+@dataclass(frozen=True)
+class ArgSpec:
+    """What a module takes: options and the rules between them, as AnsibleModule wants them."""
+
+    options: dict[str, dict[str, t.Any]] = field(default_factory=dict)
+    mutually_exclusive: Rules = ()
+    required_together: Rules = ()
+    required_one_of: Rules = ()
+    required_if: Rules = ()
+    required_by: dict[str, t.Sequence[str]] = field(default_factory=dict)
+
+    def merge(self, *others: ArgSpec) -> ArgSpec:
+        """All options and rules of this spec and of the others; ValueError when two define the same option."""
+        merged: dict[str, t.Any] = {}
+        for name in (spec_field.name for spec_field in fields(self)):
+            parts = [getattr(spec, name) for spec in (self, *others)]
+            if isinstance(parts[0], dict):
+                twice = [key for key in set().union(*parts) if sum(key in part for part in parts) > 1]
+                if twice:
+                    raise ValueError(f"{name}: defined twice: {', '.join(sorted(twice))}")
+                merged[name] = {key: value for part in parts for key, value in part.items()}
+            else:
+                merged[name] = [rule for part in parts for rule in part]
+        return ArgSpec(**merged)
+
+    def create_module(self, module_class: t.Callable[..., _Module], *, supports_check_mode: bool = True) -> _Module:
+        """An AnsibleModule (or what a test gives in its place) with this spec."""
+        rules = {spec_field.name: getattr(self, spec_field.name) for spec_field in fields(self)}
+        return module_class(argument_spec=rules.pop("options"), supports_check_mode=supports_check_mode, **rules)
+
+
+def _from_environment(name: str) -> tuple[t.Callable[..., t.Any], list[str]]:
+    return env_fallback, [f"PROXMOX_{name}"]
+
+
+CONNECTION = ArgSpec(
+    options={
+        "api_host": {"type": "str", "fallback": _from_environment("HOST")},
+        "api_port": {"type": "int", "default": 8006, "fallback": _from_environment("PORT")},
+        "api_user": {"type": "str", "fallback": _from_environment("USER")},
+        "api_password": {"type": "str", "no_log": True, "fallback": _from_environment("PASSWORD")},
+        "api_token_id": {"type": "str", "no_log": False, "fallback": _from_environment("TOKEN_ID")},
+        "api_token_secret": {"type": "str", "no_log": True, "fallback": _from_environment("TOKEN_SECRET")},
+        "validate_certs": {"type": "bool", "default": True, "fallback": _from_environment("VALIDATE_CERTS")},
+        "ca_path": {"type": "path", "fallback": _from_environment("CA_PATH")},
+        "node": {"type": "str"},
+        "timeout": {"type": "int", "default": 600},
+        "http_timeout": {"type": "int", "default": 30, "fallback": _from_environment("API_TIMEOUT")},
+    },
+    required_together=[("api_token_id", "api_token_secret")],
+    required_by={"api_host": ("api_user",)},
+)
+"""How the node is reached; documented by the fragment ``pve.provision.connection``."""

@@ -1,0 +1,512 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: reach a node from the node itself, by PVE's commands and by its files.
+
+Reading is done from files wherever PVE keeps one, since a command costs half a second and a file nothing. What starts a
+command: writing, the capacity of storages, what lies on a storage that is no plain directory, and a guest's addresses.
+Every path goes through ``root`` (environment variable ``PVE_ROOT``), which is ``/`` on a real node.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import re
+import tempfile
+import time
+import typing as t
+from pathlib import Path
+from urllib.parse import quote
+
+from ansible_collections.pve.provision.plugins.module_utils._errors import (
+    Conflict,
+    Finding,
+    InvalidInput,
+    PveError,
+    TaskFailed,
+    Timeout,
+    Unreachable,
+    Unsupported,
+)
+from ansible_collections.pve.provision.plugins.module_utils._model.property_string import parse_size
+from ansible_collections.pve.provision.plugins.module_utils._pve import config_text, directory, processes, wording
+from ansible_collections.pve.provision.plugins.module_utils._pve.journal import Journal, held
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import (
+    Bridge,
+    Completed,
+    GuestConfig,
+    GuestRef,
+    Kind,
+    Node,
+    Outcome,
+    Storage,
+    Transport,
+    Volume,
+)
+from ansible_collections.pve.provision.plugins.module_utils._pve.processes import Runner, run
+
+_COMMAND: dict[Kind, str] = {"lxc": "pct", "qemu": "qm"}
+_CONFIG_DIRECTORY: dict[Kind, str] = {"lxc": "lxc", "qemu": "qemu-server"}
+_NAME_OPTION: dict[Kind, str] = {"lxc": "hostname", "qemu": "name"}
+_UNNAMED: dict[Kind, str] = {"lxc": "CT{}", "qemu": "VM {}"}
+
+# Options whose value PVE reads twice from standard input when they come last and without one.
+_SECRETS = ("password", "cipassword")
+# Options whose value is the name of a file with the text.
+_FILES = ("ssh-public-keys", "sshkeys")
+
+_LOG_TAIL = 10
+_UPID = re.compile(r"UPID:[^\s\"']+")
+
+
+class CliNode:
+    """The node this process runs on. ``timeout`` (s) bounds the verbs that take none of their own."""
+
+    transport: Transport = "cli"
+    root_login = True
+
+    def __init__(self, name: str, *, root: Path = Path("/"), runner: Runner = run, timeout: int = 60) -> None:
+        self.name = name
+        self.journal: t.MutableMapping[int, dict[str, t.Any]] = Journal(root / "var/lib/pve-provision/journal")
+        self._root = root
+        self._run = runner
+        self._timeout = timeout
+        self._sleep: t.Callable[[float], None] = time.sleep
+
+    @classmethod
+    def here(cls, params: t.Mapping[str, t.Any]) -> CliNode:
+        """The node whose files are under ``PVE_ROOT`` (unset: ``/``)."""
+        root = Path(os.environ.get("PVE_ROOT") or "/")
+        try:
+            name = Path(os.readlink(root / "etc/pve/local")).name
+        except OSError as error:
+            raise Unreachable(
+                f"This machine is no Proxmox VE node, or its cluster file system is not up: {error}.",
+                remedy="Run the task on a node, or set api_host to speak to the API of one.",
+            ) from error
+        if params.get("node") not in (None, "", name):
+            problem = f"is not the node this runs on, which is {name}"
+            raise InvalidInput([Finding("node", params["node"], problem, "Run the task there, or set api_host")])
+        return cls(name, root=root, timeout=int(params.get("timeout") or 600))
+
+    # -- files -----------------------------------------------------------------------------------------------------
+    def _bytes(self, path: str | Path) -> bytes | None:
+        """A file under the root, or None when it is not there (a guest may vanish while we look)."""
+        try:
+            return (self._root / path).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except PermissionError as error:
+            raise Unreachable(f"May not read {error.filename}.", remedy="Become root (become: true).") from error
+
+    def _text(self, path: str | Path) -> str:
+        return (self._bytes(path) or b"").decode(errors="replace")
+
+    def _config_path(self, kind: Kind, vmid: int) -> Path:
+        return Path("etc/pve/nodes", self.name, _CONFIG_DIRECTORY[kind], f"{vmid}.conf")
+
+    def _entries(self) -> list[config_text.StorageEntry]:
+        return config_text.parse_storages(self._text("etc/pve/storage.cfg"), self.name)
+
+    def _entry(self, storage: str) -> config_text.StorageEntry:
+        for entry in self._entries():
+            if entry.name == storage:
+                return entry
+        raise wording.error_of(f"storage {storage}", f"storage '{storage}' does not exist")
+
+    # -- commands --------------------------------------------------------------------------------------------------
+    def _command(
+        self, argv: t.Sequence[str], *, timeout: float, stdin: str = "", secrets: t.Sequence[str] = ()
+    ) -> Completed:
+        """Run a command; its failure becomes an error with PVE's words. Asks again while PVE's lock is held."""
+        deadline = time.monotonic() + timeout
+        step = " ".join(argv[:3])
+        delay = 0.5
+        while True:
+            done = self._run(argv, stdin=stdin, timeout=deadline - time.monotonic())
+            stdout, stderr = (wording.scrub(text, secrets) for text in (done.stdout, done.stderr))
+            if done.rc == 0:
+                return Completed(0, stdout, stderr)
+            if not wording.is_lock_timeout(stderr) or time.monotonic() + delay > deadline:
+                raise self._failure(step, done.rc, stdout, stderr)
+            self._sleep(delay * random.uniform(0.5, 1.5))
+            delay = min(delay * 2, 10)
+
+    @staticmethod
+    def _failure(step: str, rc: int, stdout: str, stderr: str) -> PveError:
+        """The error of a failed command. The cause may stand in its log alone: then the log's end is quoted too."""
+        log = wording.lines(stdout)[-_LOG_TAIL:]
+        words = wording.words_of(stderr) or f"ended with exit code {rc}"
+        if log and re.search(r"(?:failed|exit code \d+)$", words):
+            words = "\n".join([words, *log])
+        return wording.error_of(step, words, rc=rc, log=log)
+
+    def _outcome(self, done: Completed) -> Outcome:
+        return Outcome(log=tuple(wording.lines(done.stdout)), warnings=wording.warnings_of(done.stdout, done.stderr))
+
+    def _write(
+        self, argv: t.Sequence[str], options: t.Mapping[str, str] | None = None, *, timeout: float | None = None
+    ) -> Outcome:
+        """Run a command with options. Secrets go through standard input, keys through a file only root can read."""
+        options = options or {}
+        secrets = [name for name in _SECRETS if name in options]
+        if len(secrets) > 1:
+            raise ValueError("PVE reads one password at a time")
+        stdin = ""
+        with contextlib.ExitStack() as stack:
+            line = list(argv)
+            for name, value in options.items():
+                if name in _FILES:
+                    line += [f"--{name}", stack.enter_context(_private_file(value))]
+                elif name not in secrets:
+                    _refuse_nul(name, value)
+                    # An option takes any value as the next word, but a reader of the command line (and of our log)
+                    # is helped when a value that looks like an option is tied to its own.
+                    line += [f"--{name}={value}"] if value.startswith("-") else [f"--{name}", value]
+            for name in secrets:
+                _refuse_newline(name, options[name])
+                line.append(f"--{name}")
+                stdin = f"{options[name]}\n" * 2
+            values = [options[name] for name in secrets]
+            done = self._command(line, stdin=stdin, timeout=timeout or self._timeout, secrets=values)
+        return self._outcome(done)
+
+    def _json(self, argv: t.Sequence[str], timeout: float | None = None) -> t.Any:
+        done = self._command([*argv, "--output-format", "json"], timeout=timeout or self._timeout)
+        try:
+            return json.loads(done.stdout or "null")
+        except ValueError as error:
+            raise PveError(f"{' '.join(argv)} answered with something else than JSON: {done.stdout[:200]}") from error
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+    def guests(self, kind: Kind | None = None) -> list[GuestRef]:
+        found = []
+        for each in (kind,) if kind else _COMMAND:
+            running = self._running(each)
+            folder = self._root / "etc/pve/nodes" / self.name / _CONFIG_DIRECTORY[each]
+            for path in folder.glob("[1-9]*.conf"):
+                raw = self._bytes(path)
+                if raw is None or not path.stem.isdigit():
+                    continue
+                vmid = int(path.stem)
+                head = config_text.guest_head(raw.decode(errors="replace"))
+                found.append(
+                    GuestRef(
+                        vmid=vmid,
+                        kind=each,
+                        node=self.name,
+                        name=head.get(_NAME_OPTION[each]) or _UNNAMED[each].format(vmid),
+                        status="running" if running(vmid) else "stopped",
+                        lock=head.get("lock"),
+                        template=head.get("template") == "1",
+                    )
+                )
+        return sorted(found, key=lambda guest: guest.vmid)
+
+    def _running(self, kind: Kind) -> t.Callable[[int], bool]:
+        """A test whether a guest runs, answered from one reading where that serves all guests."""
+        if kind == "lxc":
+            return config_text.running_containers(self._text("proc/net/unix")).__contains__
+        return self._vm_runs
+
+    def _vm_runs(self, vmid: int) -> bool:
+        pid = self._text(f"run/qemu-server/{vmid}.pid").strip()
+        if not pid or self._root != Path("/"):
+            return bool(pid)
+        return f"\0-id\0{vmid}\0".encode() in (self._bytes(f"proc/{pid}/cmdline") or b"")
+
+    def locate(self, vmid: int) -> GuestRef | None:
+        place = config_text.parse_vmlist(self._text("etc/pve/.vmlist")).get(vmid)
+        if place is None:
+            return None
+        if place.node != self.name:
+            return GuestRef(vmid, place.kind, place.node)
+        return next((guest for guest in self.guests(place.kind) if guest.vmid == vmid), None)
+
+    def config(self, kind: Kind, vmid: int) -> GuestConfig | None:
+        raw = self._bytes(self._config_path(kind, vmid))
+        return None if raw is None else config_text.parse_guest_config(raw)
+
+    def _known(self, kind: Kind, vmid: int) -> GuestConfig:
+        config = self.config(kind, vmid)
+        if config is None:
+            words = f"Configuration file '{self._config_path(kind, vmid).relative_to('etc/pve')}' does not exist"
+            raise wording.error_of(f"{kind} {vmid}", words)
+        return config
+
+    def status(self, kind: Kind, vmid: int) -> str:
+        self._known(kind, vmid)
+        return "running" if self._running(kind)(vmid) else "stopped"
+
+    def storages(self) -> list[Storage]:
+        entries = self._entries()
+        capacity = {}
+        if any(entry.enabled for entry in entries):
+            status = self._command(["pvesm", "status"], timeout=self._timeout)
+            capacity = config_text.parse_storage_status(status.stdout)
+        return [
+            Storage(entry.name, entry.type, entry.content, active, entry.enabled, entry.shared, entry.path, *sizes)
+            for entry in entries
+            for active, *sizes in [capacity.get(entry.name, (False, None, None, None))]
+        ]
+
+    def volumes(self, storage: str, content: str | None = None) -> list[Volume]:
+        entry = self._entry(storage)
+        if entry.type == "dir" and entry.path:
+            places = config_text.parse_vmlist(self._text("etc/pve/.vmlist"))
+            containers = {vmid for vmid, place in places.items() if place.kind == "lxc"}
+            return directory.list_volumes(entry, containers, content)
+        options = ["--content", content] if content else []
+        return wording.volumes_of(
+            self._json(["pvesh", "get", f"/nodes/{self.name}/storage/{storage}/content", *options])
+        )
+
+    def bridges(self) -> list[Bridge]:
+        configured = config_text.parse_interfaces(self._text("etc/network/interfaces"))
+        vnets = self._vnets()
+        live = self._live_addresses()
+        net = self._root / "sys/class/net"
+        present = sorted(path.name for path in net.iterdir()) if net.is_dir() else []
+        found = {}
+        for name in [*present, *vnets]:
+            interface = configured.get(name, config_text.Interface())
+            ovs = interface.options.get("ovs_type") == "OVSBridge"
+            if name not in vnets and not ovs and not (net / name / "bridge").is_dir():
+                continue
+            mtu = self._text(net / name / "mtu").strip()
+            aware = (
+                self._text(net / name / "bridge/vlan_filtering").strip() == "1"
+                or interface.options.get("bridge-vlan-aware") == "yes"
+            )
+            found[name] = Bridge(
+                name=name,
+                kind="vnet" if name in vnets else "OVSBridge" if ovs else "bridge",
+                mtu=int(mtu) if mtu.isdigit() else None,
+                addresses=tuple(live.get(name, interface.addresses)),
+                vlan_aware=aware or ovs,
+            )
+        return list(found.values())
+
+    def _vnets(self) -> frozenset[str]:
+        """The SDN networks whose zone reaches this node."""
+        zones = {zone.name: zone for zone in config_text.parse_section_config(self._text("etc/pve/sdn/zones.cfg"))}
+        vnets = config_text.parse_section_config(self._text("etc/pve/sdn/vnets.cfg"))
+        return frozenset(
+            vnet.name
+            for vnet in vnets
+            if (zone := zones.get(vnet.options.get("zone", ""))) is None or zone.on_node(self.name)
+        )
+
+    def _live_addresses(self) -> dict[str, list[str]]:
+        """Addresses as the kernel has them; none on a state root, whose interfaces are not the kernel's."""
+        if self._root != Path("/"):
+            return {}
+        links = json.loads(self._run(["ip", "-j", "addr", "show"], timeout=self._timeout).stdout or "[]")
+        return {
+            link["ifname"]: [f"{address['local']}/{address['prefixlen']}" for address in link.get("addr_info", [])]
+            for link in links
+        }
+
+    def pools(self) -> dict[str, frozenset[int]]:
+        return config_text.parse_pools(self._text("etc/pve/user.cfg"))
+
+    def has_path(self, path: str) -> bool | None:
+        inside = path if self._root in Path(path).parents else path.lstrip("/")
+        return (self._root / inside).exists()
+
+    def busy(self, kind: Kind, vmid: int) -> bool:
+        return processes.is_creating(kind, vmid, self._root)
+
+    def interfaces(self, kind: Kind, vmid: int) -> list[dict[str, t.Any]]:
+        tail = "interfaces" if kind == "lxc" else "agent/network-get-interfaces"
+        answer = self._json(["pvesh", "get", f"/nodes/{self.name}/{kind}/{vmid}/{tail}"])
+        return wording.interfaces_of(answer)
+
+    # -- serialising -----------------------------------------------------------------------------------------------
+    def guard(self, key: str) -> t.ContextManager[None]:
+        return held(self._root / "run/lock/pve-provision" / f"{quote(key, safe='')}.lock", timeout=self._timeout)
+
+    # -- guests ----------------------------------------------------------------------------------------------------
+    def next_vmid(self) -> int:
+        used = config_text.parse_vmlist(self._text("etc/pve/.vmlist"))
+        lower, upper = config_text.vmid_bounds(self._text("etc/pve/datacenter.cfg"))
+        for vmid in range(lower, upper):
+            if vmid not in used:
+                return vmid
+        raise PveError(f"No vmid from {lower} to {upper - 1} is free.", remedy="Widen next-id of the datacenter.")
+
+    def create(self, kind: Kind, vmid: int, options: t.Mapping[str, str], *, timeout: int) -> Outcome:
+        rest = {name: value for name, value in options.items() if name != "ostemplate"}
+        template = [options["ostemplate"]] if "ostemplate" in options else []
+        return self._write([_COMMAND[kind], "create", str(vmid), *template], rest, timeout=timeout)
+
+    def clone(self, kind: Kind, source: int, vmid: int, options: t.Mapping[str, str], *, timeout: int) -> Outcome:
+        return self._write([_COMMAND[kind], "clone", str(source), str(vmid)], options, timeout=timeout)
+
+    def set_config(
+        self, kind: Kind, vmid: int, options: t.Mapping[str, str], delete: t.Sequence[str] = (), digest: str = ""
+    ) -> Outcome:
+        line = dict(options)
+        if delete:
+            line["delete"] = ",".join(delete)
+        if digest:
+            line["digest"] = digest
+        return self._write([_COMMAND[kind], "set", str(vmid)], line)
+
+    def resize(self, kind: Kind, vmid: int, disk: str, size: str, *, timeout: int) -> Outcome:
+        step = f"{_COMMAND[kind]} resize {vmid} {disk} {size}"
+        wanted = parse_size(size, unit=1)
+        before = self._known(kind, vmid).live.get(disk, "")
+        if config_text.disk_size(before) == wanted:
+            return Outcome()
+        done = self._command([_COMMAND[kind], "resize", str(vmid), disk, size], timeout=timeout)
+        after = self._known(kind, vmid).live.get(disk, "")
+        said = "\n".join(wording.lines(f"{done.stdout}\n{done.stderr}")[-_LOG_TAIL:])
+        if config_text.disk_size(after) != wanted or wording.filesystem_failed(said):
+            raise wording.error_of(
+                step, wording.words_of(said) or "said nothing, and the disk did not grow", rc=done.rc
+            )
+        return self._outcome(done)
+
+    def start(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
+        if self.status(kind, vmid) == "running":
+            return Outcome()
+        return self._write([_COMMAND[kind], "start", str(vmid)], timeout=timeout)
+
+    def stop(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
+        if self.status(kind, vmid) == "stopped":
+            return Outcome()
+        return self._write([_COMMAND[kind], "stop", str(vmid)], timeout=timeout)
+
+    def shutdown(self, kind: Kind, vmid: int, *, timeout: int, force: bool) -> Outcome:
+        if self.status(kind, vmid) == "stopped":
+            return Outcome()
+        options = {"timeout": str(timeout), "forceStop": "1" if force else "0"}
+        return self._write([_COMMAND[kind], "shutdown", str(vmid)], options, timeout=timeout + 60)
+
+    def destroy(self, kind: Kind, vmid: int, *, purge: bool, timeout: int) -> Outcome:
+        options = {"purge": "1"} if purge else {}
+        return self._write([_COMMAND[kind], "destroy", str(vmid)], options, timeout=timeout)
+
+    def join_pool(self, vmid: int, pool: str) -> None:
+        self._write(["pvesh", "set", "/pools"], {"poolid": pool, "vms": str(vmid), "allow-move": "1"})
+
+    def unlock(self, kind: Kind, vmid: int) -> None:
+        self._write([_COMMAND[kind], "unlock", str(vmid)])
+
+    # -- storage ---------------------------------------------------------------------------------------------------
+    def volume_path(self, volid: str) -> str:
+        storage, _, name = volid.partition(":")
+        entry = self._entry(storage)
+        if entry.type == "dir" and (path := directory.volume_path(entry, name)):
+            return str(path)
+        return self._command(["pvesm", "path", volid], timeout=self._timeout).stdout.strip()
+
+    def free(self, volid: str) -> None:
+        self._write(["pvesm", "free", volid])
+
+    def download_url(
+        self, storage: str, content: str, filename: str, url: str, *, checksum: tuple[str, str] | None, timeout: int
+    ) -> Outcome:
+        options = {"content": content, "filename": filename, "url": url}
+        if checksum:
+            options["checksum-algorithm"], options["checksum"] = checksum
+        path = f"/nodes/{self.name}/storage/{storage}/download-url"
+        outcome = self._write(["pvesh", "create", path], options, timeout=timeout)
+        return self._verified(f"download of {filename} to {storage}", outcome)
+
+    def _verified(self, step: str, outcome: Outcome) -> Outcome:
+        """Look up how a task ended that pvesh started: pvesh itself exits 0 however it ended."""
+        upids = _UPID.findall("\n".join(outcome.log))
+        if not upids:
+            raise TaskFailed(f"{step}: PVE named no task.", log=list(outcome.log[-_LOG_TAIL:]))
+        status = self._json(["pvesh", "get", f"/nodes/{self.name}/tasks/{upids[-1]}/status"])
+        ending = str(status.get("exitstatus", "unknown"))
+        if ending != "OK" and not ending.startswith("WARNINGS"):
+            raise TaskFailed(f"{step}: {ending}", upid=upids[-1], log=list(outcome.log[-_LOG_TAIL:]))
+        return Outcome(outcome.log, outcome.warnings, upids[-1])
+
+    def upload(self, storage: str, content: str, path: str, filename: str, *, timeout: int) -> Outcome:
+        """Copy a file into the storage's folder; it gets its name only when it is whole."""
+        deadline = time.monotonic() + timeout
+        target = Path(self.volume_path(f"{storage}:{content}/{filename}"))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, partial = tempfile.mkstemp(prefix=f".{filename}.", suffix=".part", dir=target.parent)
+        try:
+            with open(path, "rb") as source, os.fdopen(handle, "wb") as sink:
+                while block := source.read(1 << 22):
+                    sink.write(block)
+                    if time.monotonic() > deadline:
+                        raise Timeout(f"Copying {path} to {storage} took longer than {timeout} s.")
+                sink.flush()
+                os.fsync(sink.fileno())
+            os.chmod(partial, 0o644)
+            os.replace(partial, target)
+        except OSError as error:
+            raise PveError(f"Copying {path} to {storage}: {error}") from error
+        finally:
+            Path(partial).unlink(missing_ok=True)
+        return Outcome()
+
+    # -- inside containers -----------------------------------------------------------------------------------------
+    def exec(self, vmid: int, argv: t.Sequence[str], *, stdin: str = "", timeout: int = 60) -> Completed:
+        """Run a command in a running container; its exit code is handed back, pct's own failures are raised."""
+        self._must_run(vmid)
+        done = self._run(["pct", "exec", str(vmid), "--", *argv], stdin=stdin, timeout=timeout)
+        if done.rc and re.search(r"^Configuration file '.*' does not exist$|^container '\d+' not running", done.stderr):
+            raise self._failure(f"pct exec {vmid}", done.rc, done.stdout, done.stderr)
+        return done
+
+    def _must_run(self, vmid: int) -> None:
+        if self.status("lxc", vmid) != "running":
+            raise Conflict(f"CT {vmid} is not running.", remedy="Start it first.", reason="not_running")
+
+    def push(self, vmid: int, source: str, target: str, *, mode: str = "0644") -> None:
+        self._transfer(["pct", "push", str(vmid), source, target, "--perms", mode], vmid)
+
+    def pull(self, vmid: int, source: str, target: str) -> None:
+        self._transfer(["pct", "pull", str(vmid), source, target], vmid)
+
+    def _transfer(self, argv: t.Sequence[str], vmid: int) -> None:
+        """Push or pull. Both fail with exit code 0 and a word on standard error."""
+        self._must_run(vmid)
+        done = self._command(argv, timeout=self._timeout)
+        if wording.lines(done.stderr):
+            raise self._failure(" ".join(argv[:5]), done.rc, done.stdout, done.stderr)
+
+    def mount(self, vmid: int) -> str:
+        self._write(["pct", "mount", str(vmid)])
+        return str(self._root / "var/lib/lxc" / str(vmid) / "rootfs")
+
+    def unmount(self, vmid: int) -> None:
+        self._write(["pct", "unmount", str(vmid)])
+
+
+@contextlib.contextmanager
+def _private_file(text: str) -> t.Iterator[str]:
+    """A file that only its owner can read, gone afterwards."""
+    with tempfile.NamedTemporaryFile("w", prefix="pve-provision-", encoding="utf-8") as file:
+        file.write(text.rstrip("\n") + "\n")
+        file.flush()
+        yield file.name
+
+
+def _refuse_newline(name: str, value: str) -> None:
+    if "\n" in value:
+        raise InvalidInput([Finding(name, wording.HIDDEN, "holds a line break, and PVE reads one line")])
+
+
+def _refuse_nul(name: str, value: str) -> None:
+    if "\0" in value:
+        raise Unsupported(
+            f"{name}: the commands of the node cannot take more than one entry, since PVE separates them by NUL.",
+            remedy="Set api_host to use the API for this guest.",
+        )
+
+
+def _is_node(node: CliNode) -> Node:
+    """Let the type checker prove that CliNode is a Node."""
+    return node

@@ -1,0 +1,74 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: what is kept on the node between runs: notes about guests being made, and locks."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import tempfile
+import time
+import typing as t
+from pathlib import Path
+
+from ansible_collections.pve.provision.plugins.module_utils._errors import Timeout
+
+Note = dict[str, t.Any]
+
+
+class Journal(t.MutableMapping[int, Note]):
+    """Notes by vmid, one file each, so that they outlive a run that is killed. Written whole or not at all."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def _path(self, vmid: int) -> Path:
+        return self._folder / f"{vmid}.json"
+
+    def __getitem__(self, vmid: int) -> Note:
+        try:
+            return dict(json.loads(self._path(vmid).read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            raise KeyError(vmid) from None
+
+    def __setitem__(self, vmid: int, note: Note) -> None:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=self._folder, delete=False, encoding="utf-8") as file:
+            json.dump(note, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(file.name, self._path(vmid))
+
+    def __delitem__(self, vmid: int) -> None:
+        try:
+            self._path(vmid).unlink()
+        except FileNotFoundError:
+            raise KeyError(vmid) from None
+
+    def __iter__(self) -> t.Iterator[int]:
+        return iter(sorted(int(path.stem) for path in self._folder.glob("[0-9]*.json")))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+@contextlib.contextmanager
+def held(path: Path, *, timeout: float, poll: float = 0.05) -> t.Iterator[None]:
+    """Hold a lock file while the block runs; the kernel lets go of it when the process dies."""
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    deadline = time.monotonic() + timeout
+    with path.open("w", encoding="utf-8") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() > deadline:
+                    raise Timeout(
+                        f"Another run has held {path} for {timeout:.0f} s.", remedy="Wait until it has ended."
+                    ) from error
+                time.sleep(poll)
+        yield

@@ -1,0 +1,21 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: choose how the node is reached."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
+
+
+def open_node(params: t.Mapping[str, t.Any]) -> Node:
+    """The node that the connection options name: over the API when ``api_host`` is set, else the one we run on."""
+    if params.get("api_host"):
+        from ansible_collections.pve.provision.plugins.module_utils._pve.api import ApiNode
+
+        return ApiNode.connect(params)
+    from ansible_collections.pve.provision.plugins.module_utils._pve.cli import CliNode
+
+    return CliNode.here(params)

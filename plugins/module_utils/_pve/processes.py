@@ -1,0 +1,94 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: start a command, never wait for it longer than was said, and see who else runs one."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import typing as t
+from pathlib import Path
+
+from ansible_collections.pve.provision.plugins.module_utils._errors import Timeout, Unreachable
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed, Kind
+
+_GRACE = 10.0
+_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class Runner(t.Protocol):
+    """How a command is started. ``timeout`` in seconds; raises Timeout when the command was ended for its sake."""
+
+    def __call__(self, argv: t.Sequence[str], *, stdin: str = "", timeout: float = 60) -> Completed: ...
+
+
+def _end(process: subprocess.Popen[bytes], grace: float) -> None:
+    """Ask the process group to end (PVE's commands clean up on SIGTERM), then make it."""
+    for number, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, None)):
+        try:
+            os.killpg(process.pid, number)
+            process.wait(patience)
+            return
+        except ProcessLookupError:
+            process.wait()
+            return
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def run(argv: t.Sequence[str], *, stdin: str = "", timeout: float = 60, grace: float = _GRACE) -> Completed:
+    """Run a command in a process group of its own.
+
+    Output goes through files, not pipes: a daemon that a command leaves behind would hold a pipe open for ever.
+    """
+    environment = {**os.environ, "LC_ALL": "C.UTF-8", "PATH": f"{os.environ.get('PATH', '')}:{_PATH}".lstrip(":")}
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        try:
+            process = subprocess.Popen(
+                argv, stdin=subprocess.PIPE, stdout=out, stderr=err, env=environment, start_new_session=True
+            )
+        except FileNotFoundError as error:
+            raise Unreachable(
+                f"The command {argv[0]} is not there.",
+                remedy="Run this on a Proxmox VE node, or set api_host to speak to its API.",
+            ) from error
+        try:
+            process.communicate(stdin.encode(), timeout=max(timeout, 0.1))
+        except subprocess.TimeoutExpired as error:
+            _end(process, grace)
+            raise Timeout(
+                f"{' '.join(argv[:3])} did not end within {timeout:.0f} s and was stopped.", remedy="Raise timeout."
+            ) from error
+        except BaseException:
+            _end(process, grace)
+            raise
+        out.seek(0)
+        err.seek(0)
+        return Completed(process.returncode, out.read().decode(errors="replace"), err.read().decode(errors="replace"))
+
+
+# How the command line of a process shows that it creates a guest: our own pct or qm, or PVE's worker, which names its
+# task there (a clone's task names the source alone, so its target is known from the command only).
+_CREATING = (
+    r"(?:^|[\x00/]){command}\x00(?:create|clone\x00\d+|restore)\x00{vmid}\x00|^task UPID(?::[^:]*){{4}}:{task}:{vmid}:"
+)
+_COMMAND_AND_TASK: dict[Kind, tuple[str, str]] = {"lxc": ("pct", "vzcreate"), "qemu": ("qm", "qmcreate")}
+
+
+def is_creating(kind: Kind, vmid: int, root: Path, proc: Path = Path("/proc")) -> bool:
+    """Whether a process is creating this guest on the node that lives under ``root``."""
+    command, task = _COMMAND_AND_TASK[kind]
+    pattern = re.compile(_CREATING.format(command=command, task=task, vmid=vmid))
+    for folder in proc.glob("[0-9]*"):
+        try:
+            if pattern.search((folder / "cmdline").read_bytes().decode(errors="replace")) and (
+                root == Path("/") or f"PVE_ROOT={root}\0" in (folder / "environ").read_bytes().decode(errors="replace")
+            ):
+                return True
+        except OSError:  # it ended meanwhile, or is another user's
+            continue
+    return False

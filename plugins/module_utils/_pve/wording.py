@@ -1,0 +1,161 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: turn PVE's own words into our errors. One table, used by both backends."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, NotFound, PveError
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import Volume
+
+HIDDEN = "********"
+
+_LOCK_TIMEOUT = re.compile(r"can't lock file .* - got timeout|unable to acquire lock|got lock timeout", re.IGNORECASE)
+
+# What PVE says, the error it becomes, facts for machines, what to do. First match wins.
+_MEANINGS: tuple[tuple[str, type[PveError], dict[str, str], str], ...] = (
+    (
+        r"(?:CT|VM) is locked \((?P<lock>[\w-]+)\)",
+        Conflict,
+        {},
+        "Wait for what holds the lock; if nothing runs any more, remove it with pct unlock or qm unlock on the node.",
+    ),
+    (
+        r"detected modified configuration|checksum mismatch \(file change",
+        Conflict,
+        {"reason": "digest"},
+        "Somebody changed the guest meanwhile; run again to compare with its new config.",
+    ),
+    (
+        r"(?:CT|VM) \d+ already exists|unable to create (?:CT|VM) \d+: config file already exists",
+        Conflict,
+        {"reason": "vmid_taken"},
+        "Choose another vmid.",
+    ),
+    (
+        r"protection mode enabled",
+        Conflict,
+        {"reason": "protected"},
+        "Set protection to false first, if this guest may really be changed so.",
+    ),
+    (
+        _LOCK_TIMEOUT.pattern,
+        Conflict,
+        {"reason": "lock_timeout"},
+        "Another command works on this guest; run again when it has ended.",
+    ),
+    (
+        r"Configuration file '[^']*' does not exist|unable to find configuration file",
+        NotFound,
+        {"reason": "guest"},
+        "There is no such guest on this node.",
+    ),
+    (r"storage '[^']*' does not exist|No such storage", NotFound, {"reason": "storage"}, "Check the storage's name."),
+    (
+        r"volume '[^']*' does not exist|no such (?:logical )?volume",
+        NotFound,
+        {"reason": "volume"},
+        "Check the volume's name, or download the image first.",
+    ),
+    (
+        r"only allowed for root@pam|only root can",
+        PveError,
+        {"reason": "root_only"},
+        "PVE lets only root@pam do this, and an API token of root@pam is not root@pam: log in with the password of "
+        "root@pam, or run this task on the node.",
+    ),
+    (
+        r"Permission check failed",
+        PveError,
+        {"reason": "permission"},
+        "Give the user or token the privilege that PVE names, on the path that it names.",
+    ),
+)
+
+_USAGE = re.compile(r"^(?:pct|qm|pvesm|pveam|pvesh) .*\[(?:FORMAT_)?OPTIONS\]\s*$")
+_NOISE = re.compile(r"^(?:Task finished with \d+ warning|trying to acquire lock)")
+_WARNING = re.compile(r"^(?:WARN(?:ING)?S?:)\s*(.*)")
+
+
+def lines(text: str) -> list[str]:
+    """The lines of a text that say something."""
+    return [line.rstrip() for line in text.split("\n") if line.strip()]
+
+
+def scrub(text: str, secrets: t.Iterable[str]) -> str:
+    """Take secrets out of a text, however they got in."""
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        text = text.replace(secret, HIDDEN)
+    return text
+
+
+def is_lock_timeout(text: str) -> bool:
+    """Whether PVE gave up waiting for its own lock: nothing was done, so the same may be asked again."""
+    return bool(_LOCK_TIMEOUT.search(text))
+
+
+def words_of(stderr: str) -> str:
+    """PVE's message without the usage line that it repeats."""
+    return "\n".join(line for line in lines(stderr) if not _USAGE.match(line) and not _NOISE.match(line))
+
+
+def warnings_of(stdout: str, stderr: str = "") -> tuple[str, ...]:
+    """The warnings of something that worked: ``WARN:`` lines of its log, and all it said on standard error."""
+    log = [match[1] for line in lines(stdout) if (match := _WARNING.match(line))]
+    said = [_WARNING.sub(r"\1", line) for line in lines(stderr) if not _NOISE.match(line)]
+    return tuple(dict.fromkeys(log + said))
+
+
+def error_of(step: str, words: str, **details: t.Any) -> PveError:
+    """The error that PVE's words mean. ``step`` says what was tried on which guest."""
+    for pattern, kind, facts, remedy in _MEANINGS:
+        if match := re.search(pattern, words):
+            return kind(f"{step}: {words}", remedy=remedy, **{**facts, **match.groupdict(), **details})
+    return PveError(f"{step}: {words}", **details)
+
+
+def filesystem_failed(text: str) -> bool:
+    """Whether a resize grew the disk but not its file system, which PVE only mentions."""
+    return "Failed to update the container's filesystem" in text
+
+
+def _address(entry: t.Mapping[str, t.Any]) -> str:
+    return f"{entry['ip-address']}/{entry['prefix']}"
+
+
+def interfaces_of(answer: t.Any) -> list[dict[str, t.Any]]:
+    """A guest's interfaces from PVE's answer for containers (a list) or from the guest agent (in ``result``)."""
+    entries = answer.get("result", []) if isinstance(answer, dict) else answer or []
+    families = {"inet": {"inet", "ipv4"}, "inet6": {"inet6", "ipv6"}}
+    return [
+        {
+            "name": entry.get("name", ""),
+            "hwaddr": entry.get("hardware-address") or entry.get("hwaddr", ""),
+            **{
+                family: [_address(a) for a in entry.get("ip-addresses", []) if a.get("ip-address-type") in names]
+                for family, names in families.items()
+            },
+        }
+        for entry in entries
+    ]
+
+
+def volumes_of(answer: t.Any) -> list[Volume]:
+    """The volumes of PVE's answer about the content of a storage."""
+    return sorted(
+        (
+            Volume(
+                volid=entry["volid"],
+                content=entry.get("content", ""),
+                size=int(entry.get("size") or 0),
+                format=entry.get("format", ""),
+                vmid=int(entry["vmid"]) if entry.get("vmid") else None,
+                ctime=int(entry["ctime"]) if entry.get("ctime") else None,
+            )
+            for entry in answer or []
+        ),
+        key=lambda volume: volume.volid,
+    )
