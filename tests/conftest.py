@@ -1,0 +1,37 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Lets plain ``pytest`` import the collection by its real name: the tree ``.build`` holds a link to the checkout."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+
+ROOT = Path(__file__).resolve().parent.parent
+LINK = ROOT / ".build" / "ansible_collections" / "pve" / "provision"
+
+
+def make_tree() -> None:
+    """Make the link unless it is there; several test processes may do so at once."""
+    LINK.parent.mkdir(parents=True, exist_ok=True)
+    if not LINK.is_symlink():
+        ours = LINK.with_name(f".provision-{os.getpid()}")
+        ours.symlink_to(ROOT, target_is_directory=True)
+        ours.replace(LINK)
+
+
+make_tree()
+# Commands that the tests start import the same code.
+os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / ".build"), str(ROOT / "extensions")])
+for entry in (str(ROOT / "extensions"), str(ROOT / ".build")):
+    if entry not in sys.path:
+        sys.path.insert(0, entry)
+
+settings.register_profile(
+    "provision", deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("provision")
