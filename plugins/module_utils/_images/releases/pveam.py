@@ -1,0 +1,136 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: PVE's appliance index, the templates that ``pveam`` offers.
+
+Shape (pve-manager's aplinfo/README.format and APLInfo.pm): paragraphs of ``Field: value`` as in Debian's control
+files, one an appliance: Package, Version, Type, OS, Section (``system``, ``turnkeylinux``, ``mail``), Architecture,
+Location (relative to the index, or a URL), md5sum, sha512sum, Infopage, Description. Fetched gzipped; the detached
+signature ``.asc`` covers the unpacked text. The paragraph ``pve-web-news`` is none. PVE keeps the keys in its own
+keyring on every node.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import zlib
+from dataclasses import dataclass
+
+from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, ImageError, InvalidInput
+from ansible_collections.pve.provision.plugins.module_utils._images.releases import versions as order
+from ansible_collections.pve.provision.plugins.module_utils._images.releases.base import (
+    Artefact,
+    Key,
+    Read,
+    Release,
+    Signature,
+    Site,
+    clean_bases,
+)
+
+KEYRING = "/usr/share/doc/pve-manager/trustedkeys.gpg"
+KEYS = tuple(
+    Key(fingerprint, path=KEYRING)
+    for fingerprint in (
+        "24B30F06ECC1836A4E5EFECBA7BCD1420BFE778E",  # Proxmox Trixie
+        "F4E136C67CDCE41AE6DE6FC81140AF8F639E0C39",  # Proxmox Bookworm
+        "694CFF26795A29BAE07B4EB585C25E95A16EB94D",  # TurnKey Linux
+    )
+)
+Appliance = dict[str, str]
+
+
+def paragraphs(text: str) -> list[Appliance]:
+    """The appliances of an index: field names in lower case, the description's first line only."""
+    found: list[Appliance] = []
+    for paragraph in re.split(r"\n[ \t]*\n", text):
+        pairs = re.findall(r"^([A-Za-z][\w-]*):[ \t]*(.*?)[ \t]*$", paragraph, re.MULTILINE)
+        appliance = {name.lower(): value for name, value in pairs}
+        if appliance.get("package") and appliance.get("version") and appliance.get("location"):
+            found.append(appliance)
+    return found
+
+
+def unpacked(body: bytes) -> bytes:
+    """The index's text, whether the server sent it gzipped or not; ValueError when it is damaged."""
+    if not body.startswith(b"\x1f\x8b"):
+        return body
+    try:
+        return gzip.decompress(body)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"damaged gzip: {error}") from error
+
+
+def _index(body: bytes) -> tuple[bytes, list[Appliance]]:
+    text = unpacked(body)
+    appliances = paragraphs(text.decode("utf-8"))
+    if not appliances:
+        raise ValueError("no appliances")
+    return text, appliances
+
+
+def name_of(appliance: Appliance) -> str:
+    """The template's file name."""
+    return appliance["location"].rpartition("/")[2]
+
+
+@dataclass(frozen=True)
+class Appliances:
+    """One appliance index. ``wanted``: a package (its newest version), or a template's whole file name."""
+
+    read: Read
+    mirrors: tuple[str, ...] = ()
+    name: str = "pveam"
+    base: str = "http://download.proxmox.com"
+    folder: str = "images"
+    file: str = "aplinfo-pve-9.dat"
+
+    @property
+    def site(self) -> Site:
+        return Site(self.read, clean_bases(self.base, self.mirrors))
+
+    def versions(self) -> tuple[str, ...]:
+        _text, appliances = self.site.get(f"{self.folder}/{self.file}.gz", _index)
+        return tuple(sorted({name_of(a) for a in appliances if a.get("type", "lxc") == "lxc"}))
+
+    def resolve(self, wanted: str = "", arch: str = "amd64") -> Release:
+        text, appliances = self.site.get(f"{self.folder}/{self.file}.gz", _index)
+        templates = [a for a in appliances if a.get("type", "lxc") == "lxc" and a.get("architecture", "amd64") == arch]
+        fitting = [a for a in templates if wanted in (a["package"], name_of(a), f"{a['package']}_{a['version']}")]
+        if not wanted or not fitting:
+            near = sorted({a["package"] for a in templates if wanted.split("-")[0] in a["package"]})[:12]
+            raise InvalidInput(
+                [
+                    Finding(
+                        "version", wanted, f"is nothing that {self.name} lists", f"Near it: {', '.join(near) or 'none'}"
+                    )
+                ]
+            )
+        newest = max(fitting, key=lambda a: order.key(a["version"]))
+        if "sha512sum" not in newest:
+            raise ImageError(f"{self.name} lists {name_of(newest)} without a checksum.", remedy="Name another version.")
+        location = newest["location"]
+        relative = f"{self.folder}/{location}"
+        url, others = (location, ()) if re.match(r"[a-z]+://", location, re.IGNORECASE) else self.site.urls(relative)
+        artefact = Artefact(
+            name=name_of(newest),
+            url=url,
+            kind="rootfs",
+            arch=arch,
+            variant=newest.get("section", ""),
+            compression=location.rpartition(".")[2],
+            digest=("sha512", newest["sha512sum"].lower()),
+            mirrors=others,
+        )
+        listing = self.site.urls(f"{self.folder}/{self.file}")[0]
+        return Release(
+            source=self.name,
+            version=f"{newest['package']}_{newest['version']}",
+            artefacts=(artefact,),
+            checksum_list=f"{listing}.gz",
+            checksum_kind="aplinfo",
+            checksum_text=text,
+            signature=Signature("gpg-detached", f"{listing}.asc", KEYS),
+            verify_default="required",
+        )
