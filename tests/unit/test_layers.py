@@ -1,0 +1,201 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who may import what, who starts PVE's commands, who speaks HTTPS to PVE, who ends a module.
+
+Read from the source by ``ast``: nothing is imported. Paths are relative to ``plugins/``.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+PLUGINS = ROOT / "plugins"
+OURS = "ansible_collections.pve.provision.plugins."
+MODULE_UTILS = OURS + "module_utils."
+
+# Room -> the rooms it may import. The faces (modules, action, callback, filter ...) import all of them.
+ROOMS = {
+    "_errors": set(),
+    "_argspec": {"_errors", "_model"},
+    "_model": {"_model"},
+    "_pve": {"_model", "_errors", "_pve"},
+    "_images": {"_model", "_errors", "_images"},
+    "_openwrt": {"_model", "_errors", "_openwrt"},
+    "_workflow": {"_model", "_errors", "_pve", "_images", "_openwrt", "_workflow"},
+}
+# Module (below the standard library) -> the only files that may import it.
+FOREIGN = {
+    "ansible": {"module_utils/_argspec.py"},
+    "proxmoxer": {"module_utils/_pve/api.py"},
+    "requests": {"module_utils/_pve/api.py"},
+}
+IO_MODULES = {
+    "asyncio", "fcntl", "glob", "http", "io", "logging", "mmap", "multiprocessing", "os", "select", "shutil",
+    "signal", "socket", "ssl", "subprocess", "tempfile", "threading", "time", "urllib",
+}  # fmt: skip
+IO_BUILTINS = {"open", "print", "input", "exec", "eval", "breakpoint"}
+PVE_COMMANDS = {"pct", "qm", "pvesm", "pveam", "pvesh"}
+STARTS_COMMANDS = "module_utils/_pve/cli.py"
+RUNNER = MODULE_UTILS + "_pve.processes"
+MODULE_LINES = 150
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Each imported module by its full name; ``from a import b`` gives both ``a`` and ``a.b``."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            name = "." * node.level + (node.module or "")
+            yield name
+            yield from (f"{name}.{alias.name}" for alias in node.names)
+
+
+def room_of(path: PurePosixPath) -> str:
+    """The room of a file below ``module_utils``; for a face, its kind of plugin."""
+    return path.with_suffix("").parts[1] if path.parts[0] == "module_utils" else path.parts[0]
+
+
+def documentation_lines(tree: ast.Module) -> int:
+    """How many lines DOCUMENTATION, EXAMPLES and RETURN take."""
+    names = {"DOCUMENTATION", "EXAMPLES", "RETURN"}
+    return sum(
+        (node.end_lineno or node.lineno) - node.lineno + 1
+        for node in tree.body
+        if isinstance(node, ast.Assign) and any(isinstance(to, ast.Name) and to.id in names for to in node.targets)
+    )
+
+
+def import_faults(path: PurePosixPath, tree: ast.Module) -> Iterator[str]:
+    room, below = room_of(path), path.parts[0] == "module_utils"
+    for name in imports(tree):
+        top = name.partition(".")[0]
+        if name.startswith("."):
+            yield f"{name}: relative import"
+        elif name.startswith(MODULE_UTILS):
+            other = name.removeprefix(MODULE_UTILS).partition(".")[0]
+            if below and other not in ROOMS.get(room, set()):
+                yield f"{room} imports {other}"
+        elif name.startswith(OURS) and name != OURS + "module_utils" and below:
+            yield f"{room} imports the face {name}"
+        elif below and top not in sys.stdlib_module_names | {"ansible_collections"}:
+            if str(path) not in FOREIGN.get(top, set()):
+                yield f"imports {top}, which is not the standard library"
+        elif top in {"proxmoxer", "requests"}:
+            yield f"imports {top}"
+        if name == RUNNER and str(path) != STARTS_COMMANDS:
+            yield f"starts commands by {RUNNER}"
+
+
+def behaviour_faults(path: PurePosixPath, tree: ast.Module) -> Iterator[str]:
+    face = path.parts[0] in {"modules", "action"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr in {"exit_json", "fail_json"} and not face:
+            yield f"{node.attr} outside of a module"
+        if isinstance(node, ast.List) and node.elts and str(path) != STARTS_COMMANDS:
+            first = node.elts[0]
+            if isinstance(first, ast.Constant) and PurePosixPath(str(first.value)).name in PVE_COMMANDS:
+                yield f"the argv of {first.value}"
+
+
+def io_faults(path: PurePosixPath, tree: ast.Module) -> Iterator[str]:
+    if path.parts[:2] != ("module_utils", "_model"):
+        return
+    for name in imports(tree):
+        if name.partition(".")[0] in IO_MODULES or name == "pathlib.Path":
+            yield f"_model imports {name}"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in IO_BUILTINS:
+            yield f"_model calls {node.func.id}"
+
+
+def length_faults(path: PurePosixPath, tree: ast.Module, source: str) -> Iterator[str]:
+    if path.parts[0] == "modules":
+        lines = len(source.splitlines()) - documentation_lines(tree)
+        if lines > MODULE_LINES:
+            yield f"{lines} lines without documentation"
+
+
+def faults(path: str, source: str) -> set[str]:
+    """Everything that a file does against the rules."""
+    where, tree = PurePosixPath(path), ast.parse(source)
+    return {
+        *import_faults(where, tree),
+        *behaviour_faults(where, tree),
+        *io_faults(where, tree),
+        *length_faults(where, tree, source),
+    }
+
+
+def sources() -> list[str]:
+    return sorted(str(path.relative_to(PLUGINS)) for path in PLUGINS.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", sources())
+def test_file_keeps_the_rules(path: str) -> None:
+    assert faults(path, (PLUGINS / path).read_text()) == set()
+
+
+@pytest.mark.parametrize("room", sorted({room_of(PurePosixPath(path)) for path in sources()}))
+def test_every_room_is_known(room: str) -> None:
+    assert room in {*ROOMS, "modules", "action", "callback", "filter", "lookup", "inventory", "doc_fragments"}
+
+
+def test_action_group_holds_all_modules() -> None:
+    group = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text())["action_groups"]["node"]
+    assert sorted(group) == sorted(path.stem for path in (PLUGINS / "modules").glob("*.py"))
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "fault"),
+    [
+        ("module_utils/_model/lxc.py", f"from {MODULE_UTILS}_errors import Finding", "_model imports _errors"),
+        ("module_utils/_model/lxc.py", "import os.path", "_model imports os.path"),
+        ("module_utils/_model/lxc.py", "from pathlib import Path", "_model imports pathlib.Path"),
+        ("module_utils/_model/lxc.py", "def f():\n    return open('x')", "_model calls open"),
+        ("module_utils/_pve/cli.py", f"import {MODULE_UTILS}_workflow.plan", "_pve imports _workflow"),
+        ("module_utils/_pve/cli.py", f"from {OURS}module_utils import _images", "_pve imports _images"),
+        ("module_utils/_images/http.py", f"from {MODULE_UTILS}_pve.node import Node", "_images imports _pve"),
+        ("module_utils/_openwrt/uci.py", f"from {MODULE_UTILS}_images import http", "_openwrt imports _images"),
+        ("module_utils/_errors.py", f"from {MODULE_UTILS}_model import diff", "_errors imports _model"),
+        ("module_utils/_pve/node.py", "from .cli import Cli", ".cli: relative import"),
+        ("module_utils/_workflow/plan.py", f"from {OURS}modules import x", f"_workflow imports the face {OURS}modules"),
+        ("module_utils/_pve/node.py", "import proxmoxer", "imports proxmoxer, which is not the standard library"),
+        ("modules/lxc_create.py", "def f():\n    import proxmoxer", "imports proxmoxer"),
+        (
+            "module_utils/_workflow/plan.py",
+            "from ansible.module_utils.basic import AnsibleModule",
+            "imports ansible, which is not the standard library",
+        ),
+        ("module_utils/_workflow/plan.py", "def f(module):\n    module.fail_json()", "fail_json outside of a module"),
+        ("module_utils/_workflow/plan.py", "run(['/usr/sbin/pct', 'list'])", "the argv of /usr/sbin/pct"),
+        ("modules/lxc_create.py", "run(['qm', 'list'])", "the argv of qm"),
+        ("module_utils/_pve/api.py", f"from {RUNNER} import run", f"starts commands by {RUNNER}"),
+        ("modules/x.py", "DOCUMENTATION = '''\n\n'''\n" + "x = 1\n" * 151, "151 lines without documentation"),
+    ],
+)
+def test_checker_finds(path: str, source: str, fault: str) -> None:
+    assert fault in faults(path, source)
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("module_utils/_model/lxc.py", f"import re\nfrom {MODULE_UTILS}_model import diff"),
+        ("module_utils/_pve/api.py", "import proxmoxer\nimport requests"),
+        ("module_utils/_pve/cli.py", f"from {RUNNER} import run\nrun(['pct', 'list'])"),
+        ("module_utils/_workflow/plan.py", f"from {MODULE_UTILS}_pve.node import Node"),
+        ("modules/x.py", "DOCUMENTATION = '''" + "\n" * 900 + "'''\n" + "x = 1\n" * 150),
+        ("modules/x.py", "from ansible.module_utils.basic import AnsibleModule\nmodule.fail_json()"),
+    ],
+)
+def test_checker_lets_pass(path: str, source: str) -> None:
+    assert faults(path, source) == set()

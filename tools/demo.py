@@ -1,0 +1,90 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Shows the main job on a machine without Proxmox VE: provision, provision again, tell what is there."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import typing as t
+from pathlib import Path
+
+from embedded_node import EmbeddedNode
+
+ROOT = Path(__file__).resolve().parent.parent
+COLUMNS = ("vmid", "name", "type", "status", "address", "checks")
+RECAP = re.compile(r"^(?P<host>\S+)\s+: ok=(?P<ok>\d+)\s+changed=(?P<changed>\d+)", re.MULTILINE)
+
+
+class Failed(Exception):
+    """The demo did not show what it promises."""
+
+
+def changes(output: str) -> int:
+    """How many tasks changed something, over all hosts, by the play's recap."""
+    recap = list(RECAP.finditer(output))
+    if not recap:
+        raise Failed("the playbook printed no recap")
+    return sum(int(line["changed"]) for line in recap)
+
+
+def table(guests: list[dict[str, t.Any]]) -> str:
+    """The guests as aligned columns; what a guest does not have is a dash."""
+    rows = [COLUMNS, *(tuple(cell(guest.get(column)) for column in COLUMNS) for guest in guests)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]
+    return "\n".join("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) for row in rows)
+
+
+def cell(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "-"
+    return "-" if value in (None, "") else str(value)
+
+
+def play(title: str, node: EmbeddedNode, guests: Path, work: Path) -> tuple[int, list[dict[str, t.Any]]]:
+    """Run the playbook on the node; returns the number of changed tasks and the guests as the play reports them."""
+    inventory, report = work / "inventory.json", work / "report.json"
+    host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    inventory.write_text(json.dumps({"all": {"hosts": {"pve": host}}}))
+    report.unlink(missing_ok=True)
+    command = ["ansible-playbook", "-i", str(inventory), str(ROOT / "playbooks" / "provision.yml")]
+    command += ["-e", f"@{guests}", "-e", f"provision_report={report}"]
+    print(f"\n==> {title}", flush=True)
+    started, lines = time.monotonic(), []
+    with subprocess.Popen(command, cwd=ROOT, env=os.environ | node.env, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout or ():
+            print(line, end="", flush=True)
+            lines.append(line)
+    if process.returncode:
+        raise Failed(f"{title}: ansible-playbook ended with {process.returncode}")
+    print(f"==> {title}: {time.monotonic() - started:.1f} s")
+    return changes("".join(lines)), json.loads(report.read_text())
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--guests", type=Path, default=ROOT / "examples" / "guests.yml", help="declared guests")
+    guests = parser.parse_args().guests.resolve()
+    with tempfile.TemporaryDirectory(prefix="pve-provision-") as work, EmbeddedNode() as node:
+        try:
+            play("first run", node, guests, Path(work))
+            changed, reported = play("second run, nothing to do", node, guests, Path(work))
+            print(f"\n{table(reported)}\n")
+            if changed:
+                raise Failed(f"the second run changed {changed} tasks; it should have changed none")
+        except Failed as failure:
+            print(f"demo: {failure}", file=sys.stderr)
+            return 1
+    print(f"{len(reported)} guests provisioned, and left alone by the second run. The embedded node is stopped.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
