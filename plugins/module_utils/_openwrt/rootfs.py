@@ -184,6 +184,13 @@ def build_template(source: Path, target: Path | None, files: Files | None = None
     return TemplateInfo(path=target, digest=sink.digest.hexdigest(), size=sink.size, release=release)
 
 
+def pack_files(files: Files, mtime: int = 946684800) -> bytes:
+    """The files alone as a ``tar.gz`` (stored, sorted, root's), to be unpacked over a root file system."""
+    stream = io.BytesIO()
+    _write({_declared(path): _file(mode, content, mtime) for path, (mode, content) in files.items()}, _Sink(stream))
+    return stream.getvalue()
+
+
 @dataclass
 class _Entry:
     """One member of the tree to write. ``content`` gives the bytes of a regular file."""
