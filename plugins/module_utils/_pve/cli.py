@@ -47,6 +47,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.node import (
     Volume,
 )
 from ansible_collections.pve.provision.plugins.module_utils._pve.processes import Runner, run
+from ansible_collections.pve.provision.plugins.module_utils._pve.tasks import succeeded
 
 _COMMAND: dict[Kind, str] = {"lxc": "pct", "qemu": "qm"}
 _CONFIG_DIRECTORY: dict[Kind, str] = {"lxc": "lxc", "qemu": "qemu-server"}
@@ -137,12 +138,10 @@ class CliNode:
 
     @staticmethod
     def _failure(step: str, rc: int, stdout: str, stderr: str) -> PveError:
-        """The error of a failed command. The cause may stand in its log alone: then the log's end is quoted too."""
+        """The error of a failed command."""
         log = wording.lines(stdout)[-_LOG_TAIL:]
         words = wording.words_of(stderr) or f"ended with exit code {rc}"
-        if log and re.search(r"(?:failed|exit code \d+)$", words):
-            words = "\n".join([words, *log])
-        return wording.error_of(step, words, rc=rc, log=log)
+        return wording.error_of(step, words, log_tail=log, rc=rc, log=log)
 
     def _outcome(self, done: Completed) -> Outcome:
         return Outcome(log=tuple(wording.lines(done.stdout)), warnings=wording.warnings_of(done.stdout, done.stderr))
@@ -330,11 +329,11 @@ class CliNode:
         return held(self._root / "run/lock/pve-provision" / f"{quote(key, safe='')}.lock", timeout=self._timeout)
 
     # -- guests ----------------------------------------------------------------------------------------------------
-    def next_vmid(self) -> int:
+    def next_vmid(self, skip: t.Container[int] = ()) -> int:
         used = config_text.parse_vmlist(self._text("etc/pve/.vmlist"))
         lower, upper = config_text.vmid_bounds(self._text("etc/pve/datacenter.cfg"))
         for vmid in range(lower, upper):
-            if vmid not in used:
+            if vmid not in used and vmid not in skip:
                 return vmid
         raise PveError(f"No vmid from {lower} to {upper - 1} is free.", remedy="Widen next-id of the datacenter.")
 
@@ -420,13 +419,14 @@ class CliNode:
 
     def _verified(self, step: str, outcome: Outcome) -> Outcome:
         """Look up how a task ended that pvesh started: pvesh itself exits 0 however it ended."""
+        log = list(outcome.log[-_LOG_TAIL:])
         upids = _UPID.findall("\n".join(outcome.log))
         if not upids:
-            raise TaskFailed(f"{step}: PVE named no task.", log=list(outcome.log[-_LOG_TAIL:]))
+            raise TaskFailed(f"{step}: PVE named no task.", log=log)
         status = self._json(["pvesh", "get", f"/nodes/{self.name}/tasks/{upids[-1]}/status"])
-        ending = str(status.get("exitstatus", "unknown"))
-        if ending != "OK" and not ending.startswith("WARNINGS"):
-            raise TaskFailed(f"{step}: {ending}", upid=upids[-1], log=list(outcome.log[-_LOG_TAIL:]))
+        ending = str(status.get("exitstatus", "ended without a word"))
+        if not succeeded(ending):
+            raise wording.error_of(step, ending, otherwise=TaskFailed, log_tail=log, upid=upids[-1], log=log)
         return Outcome(outcome.log, outcome.warnings, upids[-1])
 
     def upload(self, storage: str, content: str, path: str, filename: str, *, timeout: int) -> Outcome:

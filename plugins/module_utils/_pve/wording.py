@@ -77,6 +77,7 @@ _MEANINGS: tuple[tuple[str, type[PveError], dict[str, str], str], ...] = (
 
 _USAGE = re.compile(r"^(?:pct|qm|pvesm|pveam|pvesh) .*\[(?:FORMAT_)?OPTIONS\]\s*$")
 _NOISE = re.compile(r"^(?:Task finished with \d+ warning|trying to acquire lock)")
+_CAUSE_ELSEWHERE = re.compile(r"(?:failed|exit code \d+)$")
 _WARNING = re.compile(r"^(?:WARN(?:ING)?S?:)\s*(.*)")
 
 
@@ -109,12 +110,18 @@ def warnings_of(stdout: str, stderr: str = "") -> tuple[str, ...]:
     return tuple(dict.fromkeys(log + said))
 
 
-def error_of(step: str, words: str, **details: t.Any) -> PveError:
-    """The error that PVE's words mean. ``step`` says what was tried on which guest."""
+def error_of(
+    step: str, words: str, *, otherwise: type[PveError] = PveError, log_tail: t.Sequence[str] = (), **details: t.Any
+) -> PveError:
+    """The error that PVE's words mean. ``step`` says what was tried on which guest.
+
+    Where the words only say that something failed, the cause stands in the log: then its end is quoted too.
+    """
+    quoted = "\n".join([words, *log_tail]) if _CAUSE_ELSEWHERE.search(words) else words
     for pattern, kind, facts, remedy in _MEANINGS:
         if match := re.search(pattern, words):
-            return kind(f"{step}: {words}", remedy=remedy, **{**facts, **match.groupdict(), **details})
-    return PveError(f"{step}: {words}", **details)
+            return kind(f"{step}: {quoted}", remedy=remedy, **{**facts, **match.groupdict(), **details})
+    return otherwise(f"{step}: {quoted}", **details)
 
 
 def filesystem_failed(text: str) -> bool:

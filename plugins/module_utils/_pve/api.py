@@ -1,0 +1,574 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: reach a node from anywhere, by PVE's HTTPS API. The only room that sees proxmoxer."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import re
+import time
+import typing as t
+from pathlib import Path
+from urllib.parse import quote
+
+try:
+    import requests
+    from proxmoxer.backends import https
+    from proxmoxer.core import AuthenticationError, ProxmoxResource, ResourceException
+except ImportError as error:
+    MISSING: ImportError | None = error
+else:
+    MISSING = None
+
+from ansible_collections.pve.provision.plugins.module_utils._errors import (
+    Conflict,
+    Finding,
+    InvalidInput,
+    NotFound,
+    ProvisionError,
+    PveError,
+    Timeout,
+    Unreachable,
+    Unsupported,
+)
+from ansible_collections.pve.provision.plugins.module_utils._model.property_string import parse_size
+from ansible_collections.pve.provision.plugins.module_utils._pve import config_text, wording
+from ansible_collections.pve.provision.plugins.module_utils._pve.multipart import Multipart
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import (
+    Bridge,
+    Completed,
+    GuestConfig,
+    GuestRef,
+    Kind,
+    Node,
+    Outcome,
+    Storage,
+    Transport,
+    Volume,
+)
+from ansible_collections.pve.provision.plugins.module_utils._pve.tasks import Upid, wait
+
+_KINDS: tuple[Kind, ...] = ("lxc", "qemu")
+_CREATING: dict[Kind, frozenset[str]] = {
+    "lxc": frozenset({"vzcreate", "vzrestore"}),
+    "qemu": frozenset({"qmcreate", "qmrestore"}),
+}
+_CLONING: dict[Kind, str] = {"lxc": "vzclone", "qemu": "qmclone"}
+
+# Pauses (s) between attempts when the API does not answer.
+_PAUSES = (0.25, 0.5, 1.0, 2.0)
+# The proxy in front of PVE got no answer from the node (595: no connection, so nothing was asked of it).
+_NO_CONNECTION = 595
+_GATEWAY = frozenset({_NO_CONNECTION, 502, 503, 504, 596, 597, 599})
+_CONNECTIONS = 32
+
+
+class Client:
+    """HTTP requests to one API, with PVE's errors turned into ours. ``timeout`` (s) is that of one request."""
+
+    def __init__(self, backend: t.Any) -> None:
+        self._backend = backend
+        self._session = backend.get_session()
+        self._session.hooks["response"].append(_keep_message)
+        self._session.mount("https://", requests.adapters.HTTPAdapter(pool_maxsize=_CONNECTIONS))
+        self._resource = ProxmoxResource(
+            base_url=backend.get_base_url(), session=self._session, serializer=backend.get_serializer()
+        )
+        self.sleep: t.Callable[[float], None] = time.sleep
+
+    @classmethod
+    def connect(cls, params: t.Mapping[str, t.Any]) -> Client:
+        """A client for the connection options. A password is exchanged for a ticket at once."""
+        if MISSING:
+            raise Unsupported(
+                f"The API needs Python libraries that are not there: {MISSING}.",
+                remedy="Run pip install proxmoxer requests where this task runs (with api_host, usually the "
+                "controller or the execution environment).",
+            ) from MISSING
+        token = {"token_name": params.get("api_token_id"), "token_value": params.get("api_token_secret")}
+        password = {"password": params.get("api_password")}
+        if not params.get("api_user"):
+            raise InvalidInput([Finding("api_user", None, "is needed with api_host")])
+        if not params.get("api_token_id") and not params.get("api_password"):
+            problem = "is not there, and neither is a password"
+            raise InvalidInput([Finding("api_token_id", None, problem, "Give a token or api_password")])
+        validate = params.get("validate_certs", True)
+        with _faults(f"login of {params['api_user']}", "POST"):
+            return cls(
+                https.Backend(
+                    params["api_host"],
+                    user=params["api_user"],
+                    port=params.get("api_port") or 8006,
+                    # A path or a boolean given with each request, as proxmoxer does, is not overridden by
+                    # REQUESTS_CA_BUNDLE; a session's own setting would be.
+                    verify_ssl=(params.get("ca_path") or True) if validate else False,
+                    timeout=params.get("http_timeout") or 30,
+                    **(token if params.get("api_token_id") else password),
+                )
+            )
+
+    def __call__(self, method: str, path: str, values: t.Mapping[str, t.Any] | None = None) -> t.Any:
+        """Do a request and hand back its ``data``. Values that are None are left out."""
+        given = {name: value for name, value in (values or {}).items() if value is not None}
+        ask = getattr(self._resource(path.strip("/")), method.lower())
+        return self._persist(f"{method} {path}", method, lambda: ask(**given))
+
+    def _persist(self, step: str, method: str, ask: t.Callable[[], t.Any]) -> t.Any:
+        """Ask again when there was no answer, but never what PVE may already be doing."""
+        for pause in (*_PAUSES, None):
+            try:
+                with _faults(step, method):
+                    return ask()
+            except _NoAnswer as fault:
+                if pause is None or not fault.harmless:
+                    raise fault.error from fault.__cause__
+                self.sleep(pause * random.uniform(0.5, 1.5))
+        raise AssertionError("the last attempt returns or raises")
+
+    def upload(self, path: str, body: Multipart) -> t.Any:
+        """POST a multipart body block by block; proxmoxer would read the file into memory first."""
+
+        def ask() -> t.Any:
+            body.rewind()
+            response = requests.Session.request(
+                self._session,
+                "POST",
+                f"{self._backend.get_base_url()}/{path.strip('/')}",
+                data=body,
+                headers={"Content-Type": body.content_type},
+                cookies=self._backend.auth.get_cookies(),
+                verify=self._backend.auth.verify_ssl,
+                timeout=self._backend.auth.timeout,
+            )
+            if response.status_code >= 400:
+                serializer = self._backend.get_serializer()
+                raise ResourceException(response.status_code, "", response.reason, serializer.loads_errors(response))
+            return response.json()["data"]
+
+        return self._persist(f"POST {path}", "POST", ask)
+
+
+class _NoAnswer(Exception):
+    """Nobody answered. ``harmless``: asking again cannot do anything twice."""
+
+    def __init__(self, error: ProvisionError, *, harmless: bool) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.harmless = harmless
+
+
+def _keep_message(response: t.Any, **_: t.Any) -> None:
+    """Put the whole of PVE's message where proxmoxer looks: the reason phrase holds its first line only."""
+    if response.status_code >= 400 and "json" in response.headers.get("Content-Type", ""):
+        try:
+            message = response.json().get("message")
+        except (ValueError, AttributeError):
+            return
+        response.reason = str(message).strip() if message else response.reason
+
+
+def _never_sent(error: Exception) -> bool:
+    """Whether the connection was not even made."""
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return True
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    return type(reason).__name__ in {"NewConnectionError", "NameResolutionError", "ConnectTimeoutError"}
+
+
+@contextlib.contextmanager
+def _faults(step: str, method: str) -> t.Iterator[None]:
+    """Turn the faults of one request into ours; those that may go away into _NoAnswer."""
+    try:
+        yield
+    except AuthenticationError as error:
+        raise PveError(
+            f"{step}: {error}", remedy="Check api_user (with its realm) and api_password.", reason="login"
+        ) from error
+    except ResourceException as error:
+        words = "\n".join(
+            wording.lines(f"{error.status_code} {error.content.partition(' - {')[0]}")
+            + [f"{name}: {text}".strip() for name, text in _errors_of(error).items()]
+        )
+        if error.status_code in _GATEWAY:
+            unreachable = Unreachable(f"{step}: {words}", remedy="Check that the node and its pveproxy run.")
+            harmless = method == "GET" or error.status_code == _NO_CONNECTION
+            raise _NoAnswer(unreachable, harmless=harmless) from error
+        if error.status_code == 401:
+            remedy = "Check api_user (with its realm), api_token_id and api_token_secret; a token may have expired."
+            raise PveError(f"{step}: {words}", remedy=remedy, reason="login") from error
+        raise wording.error_of(step, words, status=error.status_code) from error
+    except requests.exceptions.SSLError as error:
+        raise Unreachable(
+            f"{step}: the TLS certificate is not trusted: {error}",
+            remedy="Set ca_path to the authority's certificate (/etc/pve/pve-root-ca.pem of the node), and api_host to "
+            "a name that the certificate holds.",
+        ) from error
+    except requests.exceptions.ReadTimeout as error:
+        late = Timeout(f"{step}: no answer in time: {error}", remedy="Raise http_timeout.")
+        raise _NoAnswer(late, harmless=method == "GET") from error
+    except requests.exceptions.RequestException as error:
+        unreachable = Unreachable(f"{step}: {error}", remedy="Check api_host, api_port and the network.")
+        raise _NoAnswer(unreachable, harmless=method == "GET" or _never_sent(error)) from error
+
+
+def _errors_of(error: t.Any) -> dict[str, str]:
+    """PVE's map of what is wrong with which parameter."""
+    errors = error.errors
+    return {str(name): str(text).strip() for name, text in errors.items()} if isinstance(errors, dict) else {}
+
+
+class ApiNode:
+    """A node behind the API. ``timeout`` (s) bounds the verbs that take none of their own."""
+
+    transport: Transport = "api"
+
+    def __init__(self, name: str, client: Client, *, root_login: bool = False, timeout: int = 60) -> None:
+        self.name = name
+        self.root_login = root_login
+        # A task outlives whoever started it and ends well or cleans up, so nothing has to be kept between runs.
+        self.journal: t.MutableMapping[int, dict[str, t.Any]] = {}
+        self._client = client
+        self._timeout = timeout
+
+    @classmethod
+    def connect(cls, params: t.Mapping[str, t.Any]) -> ApiNode:
+        """The node that ``node`` names, the only one online, or the one that has the guest ``vmid``."""
+        try:
+            client = Client.connect(params)
+        except _NoAnswer as fault:
+            raise fault.error from fault.__cause__
+        root_login = params.get("api_user") == "root@pam" and not params.get("api_token_id")
+        name = params.get("node") or _choose(client, params.get("vmid"))
+        return cls(name, client, root_login=root_login, timeout=int(params.get("timeout") or 600))
+
+    # -- requests --------------------------------------------------------------------------------------------------
+    def _path(self, kind: Kind, vmid: int, *rest: str) -> str:
+        return "/".join(["/nodes", self.name, kind, str(vmid), *rest])
+
+    def _act(
+        self,
+        step: str,
+        method: str,
+        path: str,
+        values: t.Mapping[str, t.Any] | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> Outcome:
+        """Do a request and wait for the task it starts, if it does. Asks again while PVE's lock is held."""
+        return self._await(step, lambda: self._client(method, path, values), timeout or self._timeout)
+
+    def _await(self, step: str, ask: t.Callable[[], t.Any], timeout: float) -> Outcome:
+        deadline = time.monotonic() + timeout
+        pause = 0.5
+        while True:
+            try:
+                answer = ask()
+                if not isinstance(answer, str) or not answer.startswith("UPID:"):
+                    return Outcome()
+                left = max(deadline - time.monotonic(), 0)
+                return wait(self, Upid.parse(answer), step=step, timeout=left, sleep=self._client.sleep)
+            except PveError as error:
+                if error.details.get("reason") != "lock_timeout" or time.monotonic() + pause > deadline:
+                    raise
+            self._client.sleep(pause * random.uniform(0.5, 1.5))
+            pause = min(pause * 2, 10)
+
+    def task_status(self, upid: Upid) -> t.Mapping[str, t.Any]:
+        return t.cast("dict[str, t.Any]", self._client("GET", f"/nodes/{upid.node}/tasks/{upid.text}/status") or {})
+
+    def task_log(self, upid: Upid) -> list[str]:
+        lines = self._client("GET", f"/nodes/{upid.node}/tasks/{upid.text}/log", {"limit": 5000})
+        return [str(line.get("t", "")) for line in lines or [] if line.get("t")]
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+    def guests(self, kind: Kind | None = None) -> list[GuestRef]:
+        found = [
+            GuestRef(
+                vmid=int(entry["vmid"]),
+                kind=each,
+                node=self.name,
+                name=entry.get("name"),
+                status=entry.get("status"),
+                lock=entry.get("lock") or None,
+                template=bool(int(entry.get("template") or 0)),
+            )
+            for each in ((kind,) if kind else _KINDS)
+            for entry in self._client("GET", f"/nodes/{self.name}/{each}") or []
+        ]
+        return sorted(found, key=lambda guest: guest.vmid)
+
+    def locate(self, vmid: int) -> GuestRef | None:
+        """Where a vmid is in use. The cluster's list knows the place at once, but name and status only later."""
+        for entry in self._client("GET", "/cluster/resources", {"type": "vm"}) or []:
+            if int(entry["vmid"]) == vmid:
+                kind: Kind = "lxc" if entry["type"] == "lxc" else "qemu"
+                here = self.guests(kind) if entry["node"] == self.name else []
+                return next((guest for guest in here if guest.vmid == vmid), GuestRef(vmid, kind, entry["node"]))
+        return None
+
+    def config(self, kind: Kind, vmid: int) -> GuestConfig | None:
+        """One request: the pending view holds value, waiting change and digest. Of snapshots it tells the last."""
+        try:
+            entries = self._client("GET", self._path(kind, vmid, "pending"))
+        except NotFound:
+            return None
+        return _config(entries or [])
+
+    def status(self, kind: Kind, vmid: int) -> str:
+        return str(self._client("GET", self._path(kind, vmid, "status/current"))["status"])
+
+    def storages(self) -> list[Storage]:
+        return [
+            Storage(
+                name=entry["storage"],
+                type=entry.get("type", ""),
+                content=frozenset(filter(None, re.split(r"[\s,;]+", entry.get("content", "")))),
+                active=bool(int(entry.get("active") or 0)),
+                enabled=bool(int(entry.get("enabled", 1) or 0)),
+                shared=bool(int(entry.get("shared") or 0)),
+                total=_whole(entry.get("total")),
+                used=_whole(entry.get("used")),
+                available=_whole(entry.get("avail")),
+            )
+            for entry in self._client("GET", f"/nodes/{self.name}/storage") or []
+        ]
+
+    def volumes(self, storage: str, content: str | None = None) -> list[Volume]:
+        return wording.volumes_of(
+            self._client("GET", f"/nodes/{self.name}/storage/{storage}/content", {"content": content})
+        )
+
+    def bridges(self) -> list[Bridge]:
+        return [
+            Bridge(
+                name=entry["iface"],
+                kind=entry.get("type", "bridge"),
+                mtu=_whole(entry.get("mtu")),
+                addresses=tuple(entry[key] for key in ("cidr", "cidr6") if entry.get(key)),
+                vlan_aware=bool(int(entry.get("bridge_vlan_aware") or 0)) or entry.get("type") == "OVSBridge",
+            )
+            for entry in self._client("GET", f"/nodes/{self.name}/network", {"type": "any_bridge"}) or []
+        ]
+
+    def pools(self) -> dict[str, frozenset[int]]:
+        names = [entry["poolid"] for entry in self._client("GET", "/pools") or []]
+        if not names:
+            return {}
+        guests = self._client("GET", "/cluster/resources", {"type": "vm"}) or []
+        return {name: frozenset(int(guest["vmid"]) for guest in guests if guest.get("pool") == name) for name in names}
+
+    def has_path(self, path: str) -> bool | None:
+        return None
+
+    def busy(self, kind: Kind, vmid: int) -> bool:
+        """A clone's task names its source alone, so any clone that runs may be the one that makes this guest."""
+        tasks = self._client("GET", f"/nodes/{self.name}/tasks", {"source": "active"}) or []
+        return any(
+            task["type"] == _CLONING[kind] or (task["type"] in _CREATING[kind] and str(task.get("id")) == str(vmid))
+            for task in tasks
+            if not task.get("endtime")
+        )
+
+    def interfaces(self, kind: Kind, vmid: int) -> list[dict[str, t.Any]]:
+        tail = "interfaces" if kind == "lxc" else "agent/network-get-interfaces"
+        return wording.interfaces_of(self._client("GET", self._path(kind, vmid, tail)))
+
+    # -- serialising -----------------------------------------------------------------------------------------------
+    def guard(self, key: str) -> t.ContextManager[None]:
+        return contextlib.nullcontext()
+
+    # -- guests ----------------------------------------------------------------------------------------------------
+    def next_vmid(self, skip: t.Container[int] = ()) -> int:
+        vmid = int(self._client("GET", "/cluster/nextid"))
+        if vmid in skip:
+            while vmid in skip or not self._is_free(vmid):
+                vmid += 1
+        return vmid
+
+    def _is_free(self, vmid: int) -> bool:
+        try:
+            self._client("GET", "/cluster/nextid", {"vmid": vmid})
+        except Conflict:
+            return False
+        return True
+
+    def create(self, kind: Kind, vmid: int, options: t.Mapping[str, str], *, timeout: int) -> Outcome:
+        values = {"vmid": vmid, **_encoded(options)}
+        return self._act(f"create {kind} {vmid}", "POST", f"/nodes/{self.name}/{kind}", values, timeout=timeout)
+
+    def clone(self, kind: Kind, source: int, vmid: int, options: t.Mapping[str, str], *, timeout: int) -> Outcome:
+        step, path = f"clone {kind} {source} to {vmid}", self._path(kind, source, "clone")
+        return self._act(step, "POST", path, {"newid": vmid, **options}, timeout=timeout)
+
+    def set_config(
+        self, kind: Kind, vmid: int, options: t.Mapping[str, str], delete: t.Sequence[str] = (), digest: str = ""
+    ) -> Outcome:
+        """A VM's config is set by a task, since a change may import or move a disk."""
+        values = {**_encoded(options), "delete": ",".join(delete) or None, "digest": digest or None}
+        method = "PUT" if kind == "lxc" else "POST"
+        return self._act(f"set {kind} {vmid}", method, self._path(kind, vmid, "config"), values)
+
+    def resize(self, kind: Kind, vmid: int, disk: str, size: str, *, timeout: int) -> Outcome:
+        step = f"resize {kind} {vmid} {disk} {size}"
+        wanted = parse_size(size, unit=1)
+        if self._size(kind, vmid, disk) == wanted:
+            return Outcome()
+        path, values = self._path(kind, vmid, "resize"), {"disk": disk, "size": size}
+        outcome = self._act(step, "PUT", path, values, timeout=timeout)
+        log = self.task_log(Upid.parse(outcome.upid)) if outcome.upid else []
+        said = "\n".join(log[-10:])
+        if self._size(kind, vmid, disk) != wanted or wording.filesystem_failed(said):
+            raise wording.error_of(step, said or "PVE said nothing, and the disk did not grow", upid=outcome.upid)
+        return Outcome(tuple(log), outcome.warnings, outcome.upid)
+
+    def _size(self, kind: Kind, vmid: int, disk: str) -> int | None:
+        config = self.config(kind, vmid)
+        if config is None:
+            raise wording.error_of(f"{kind} {vmid}", f"Configuration file '{vmid}.conf' does not exist")
+        return config_text.disk_size(config.live.get(disk, ""))
+
+    def start(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
+        return self._switch(kind, vmid, "start", "running", timeout)
+
+    def stop(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
+        return self._switch(kind, vmid, "stop", "stopped", timeout)
+
+    def shutdown(self, kind: Kind, vmid: int, *, timeout: int, force: bool) -> Outcome:
+        values = {"timeout": timeout, "forceStop": int(force)}
+        return self._switch(kind, vmid, "shutdown", "stopped", timeout + 60, values)
+
+    def _switch(
+        self,
+        kind: Kind,
+        vmid: int,
+        verb: str,
+        wanted: str,
+        timeout: int,
+        values: t.Mapping[str, t.Any] | None = None,
+    ) -> Outcome:
+        """Change a guest's power state; it is no error when it has that state already."""
+        path = self._path(kind, vmid, "status", verb)
+        try:
+            return self._act(f"{verb} {kind} {vmid}", "POST", path, values, timeout=timeout)
+        except PveError as error:
+            if re.search(r"already running|not running", error.message) and self.status(kind, vmid) == wanted:
+                return Outcome()
+            raise
+
+    def destroy(self, kind: Kind, vmid: int, *, purge: bool, timeout: int) -> Outcome:
+        values = {"purge": 1 if purge else None}
+        return self._act(f"destroy {kind} {vmid}", "DELETE", self._path(kind, vmid), values, timeout=timeout)
+
+    def join_pool(self, vmid: int, pool: str) -> None:
+        values = {"poolid": pool, "vms": vmid, "allow-move": 1}
+        self._act(f"add {vmid} to pool {pool}", "PUT", "/pools", values)
+
+    def unlock(self, kind: Kind, vmid: int) -> None:
+        command = "pct" if kind == "lxc" else "qm"
+        raise _node_only("A guest's lock can be removed only", f"run {command} unlock {vmid} there")
+
+    # -- storage ---------------------------------------------------------------------------------------------------
+    def volume_path(self, volid: str) -> str:
+        raise _node_only(f"The file of {volid} can be used only")
+
+    def free(self, volid: str) -> None:
+        path = f"/nodes/{self.name}/storage/{volid.partition(':')[0]}/content/{quote(volid, safe=':')}"
+        self._act(f"free {volid}", "DELETE", path)
+
+    def download_url(
+        self, storage: str, content: str, filename: str, url: str, *, checksum: tuple[str, str] | None, timeout: int
+    ) -> Outcome:
+        algorithm, digest = checksum or (None, None)
+        values = {
+            "content": content,
+            "filename": filename,
+            "url": url,
+            "checksum": digest,
+            "checksum-algorithm": algorithm,
+        }
+        path = f"/nodes/{self.name}/storage/{storage}/download-url"
+        return self._act(f"download {filename} to {storage}", "POST", path, values, timeout=timeout)
+
+    def upload(self, storage: str, content: str, path: str, filename: str, *, timeout: int) -> Outcome:
+        target = f"/nodes/{self.name}/storage/{storage}/upload"
+        try:
+            with Multipart({"content": content}, "filename", Path(path), filename) as body:
+                return self._await(
+                    f"upload {filename} to {storage}", lambda: self._client.upload(target, body), timeout
+                )
+        except OSError as error:
+            raise PveError(f"upload {filename} to {storage}: {error}") from error
+
+    # -- inside containers -----------------------------------------------------------------------------------------
+    def exec(self, vmid: int, argv: t.Sequence[str], *, stdin: str = "", timeout: int = 60) -> Completed:
+        raise _node_only("A command in a container can be run only")
+
+    def push(self, vmid: int, source: str, target: str, *, mode: str = "0644") -> None:
+        raise _node_only("A file can be put into a container only", "put it into the template that is uploaded")
+
+    def pull(self, vmid: int, source: str, target: str) -> None:
+        raise _node_only("A file can be read from a container only")
+
+    def mount(self, vmid: int) -> str:
+        raise _node_only("A container can be mounted only", "put what it needs into the template that is uploaded")
+
+    def unmount(self, vmid: int) -> None:
+        raise _node_only("A container can be unmounted only")
+
+
+def _choose(client: Client, vmid: int | None) -> str:
+    """The node to work on when none is named."""
+    online = sorted(entry["node"] for entry in client("GET", "/nodes") or [] if entry.get("status") == "online")
+    if len(online) > 1 and vmid is not None:
+        entries = client("GET", "/cluster/resources", {"type": "vm"}) or []
+        online = [entry["node"] for entry in entries if int(entry["vmid"]) == vmid] or online
+    if len(online) == 1:
+        return str(online[0])
+    names = f"one of {', '.join(online)}" if online else "though no node is online"
+    raise InvalidInput([Finding("node", None, "has to be named", f"Set node: {names}")])
+
+
+def _config(entries: t.Iterable[t.Mapping[str, t.Any]]) -> GuestConfig:
+    """A guest's config from the pending view."""
+    live: dict[str, str] = {}
+    pending: dict[str, str | None] = {}
+    for entry in entries:
+        key = entry["key"]
+        if entry.get("value") is not None:
+            live[key] = _text(key, entry["value"])
+        if entry.get("delete"):
+            pending[key] = None
+        elif "pending" in entry:
+            pending[key] = _text(key, entry["pending"])
+    digest = live.pop("digest", "")
+    parent = live.get("parent")
+    return GuestConfig(config_text.combine(live, pending), live, pending, digest, (parent,) if parent else ())
+
+
+def _text(key: str, value: t.Any) -> str:
+    text = str(value)
+    return text.removesuffix("\n") if key == "description" else text.strip()
+
+
+def _whole(value: t.Any) -> int | None:
+    """An integer, which PVE's JSON may hold as text; None where there is none."""
+    return None if value in (None, "") else int(value)
+
+
+def _encoded(options: t.Mapping[str, str]) -> dict[str, str]:
+    """The API takes the keys of cloud-init percent-encoded inside the (again encoded) form."""
+    return {name: quote(value, safe="") if name == "sshkeys" else value for name, value in options.items()}
+
+
+def _node_only(what: str, otherwise: str = "") -> Unsupported:
+    way_out = "Run this task on the node as root, without api_host"
+    return Unsupported(
+        f"{what} on the node itself, not over the API.", remedy=f"{way_out}{', or ' if otherwise else ''}{otherwise}."
+    )
+
+
+def _is_node(node: ApiNode) -> Node:
+    """Let the type checker prove that ApiNode is a Node."""
+    return node

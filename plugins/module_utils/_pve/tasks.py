@@ -1,0 +1,102 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: PVE's tasks: read an UPID, wait for its end, say why it failed."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.pve.provision.plugins.module_utils._errors import TaskFailed, Timeout, Unreachable
+from ansible_collections.pve.provision.plugins.module_utils._pve import wording
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import Outcome
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
+_LOG_TAIL = 10
+# How long (s) the API may be silent while a task runs: a node's services restart in less.
+_SILENCE = 60.0
+
+
+@dataclass(frozen=True)
+class Upid:
+    """The name of a task: ``UPID:NODE:PID:PSTART:STARTED:TYPE:ID:USER:``, numbers in hexadecimal."""
+
+    text: str
+    node: str
+    pid: int
+    pstart: int
+    started: int
+    type: str
+    id: str
+    user: str
+
+    @classmethod
+    def parse(cls, text: str) -> Upid:
+        """ValueError when the text names no task."""
+        head, *rest = text.strip().split(":")
+        if head != "UPID" or len(rest) != 8 or rest[7]:
+            raise ValueError(f"{text!r} is not the name of a task")
+        node, pid, pstart, started, kind, identity, user, _ = rest
+        return cls(text.strip(), node, int(pid, 16), int(pstart, 16), int(started, 16), kind, identity, user)
+
+
+class Tasks(t.Protocol):
+    """Where a task's state is asked for."""
+
+    def task_status(self, upid: Upid) -> t.Mapping[str, t.Any]: ...
+
+    def task_log(self, upid: Upid) -> list[str]: ...
+
+
+def succeeded(exitstatus: str) -> bool:
+    """Whether a task's ending is a success: ``OK``, or ``WARNINGS: n``."""
+    return exitstatus == "OK" or exitstatus.startswith("WARNINGS")
+
+
+def wait(
+    tasks: Tasks,
+    upid: Upid,
+    *,
+    step: str,
+    timeout: float,
+    clock: t.Callable[[], float] = time.monotonic,
+    sleep: t.Callable[[float], None] = time.sleep,
+) -> Outcome:
+    """Wait until a task has ended, at most ``timeout`` (s).
+
+    Its log is read only when it has something to say: after a failure or warnings. Raises what PVE's words mean
+    (TaskFailed when they mean nothing special), Timeout, or Unreachable when the API stays silent for a minute.
+    """
+    deadline = clock() + timeout
+    heard = clock()
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            status = tasks.task_status(upid)
+            heard = clock()
+        except Unreachable as error:
+            if clock() - heard > _SILENCE:
+                raise Unreachable(f"{step}: {error.message}", remedy=error.remedy, upid=upid.text) from error
+            status = {}
+        if status.get("status") == "stopped":
+            return _ending(tasks, upid, step, str(status.get("exitstatus", "ended without a word")))
+        if clock() >= deadline:
+            raise Timeout(
+                f"{step}: the task {upid.text} did not end within {timeout:.0f} s.",
+                remedy="It may still end well; look at it on the node, and raise timeout.",
+                upid=upid.text,
+            )
+        sleep(min(pause, max(deadline - clock(), 0.01)))
+        pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+
+def _ending(tasks: Tasks, upid: Upid, step: str, exitstatus: str) -> Outcome:
+    if exitstatus == "OK":
+        return Outcome(upid=upid.text)
+    log = tuple(tasks.task_log(upid))
+    if succeeded(exitstatus):
+        return Outcome(log, wording.warnings_of("\n".join(log)) or (exitstatus,), upid.text)
+    tail = list(log[-_LOG_TAIL:])
+    raise wording.error_of(step, exitstatus, otherwise=TaskFailed, log_tail=tail, upid=upid.text, log=tail)
