@@ -67,3 +67,83 @@ CONNECTION = ArgSpec(
     required_by={"api_host": ("api_user",)},
 )
 """How the node is reached; documented by the fragment ``pve.provision.connection``."""
+
+POLICY = ArgSpec(
+    options={
+        "purge_options": {"type": "bool", "default": False},
+        "restart": {"type": "str", "choices": ["never", "when_needed"], "default": "never"},
+        "force": {"type": "bool", "default": False},
+        "purge": {"type": "bool", "default": False},
+        "cleanup_on_failure": {"type": "bool", "default": True},
+        "start_timeout": {"type": "int", "default": 60},
+        "shutdown_timeout": {"type": "int", "default": 60},
+        "ip_timeout": {"type": "int", "default": 0},
+    },
+)
+"""How far a run may go with a guest; documented by the fragment ``pve.provision.policy``."""
+
+_VOLUME: dict[str, dict[str, t.Any]] = {
+    "storage": {"type": "str"},
+    "size": {"type": "str"},
+    "mountoptions": {"type": "list", "elements": "str"},
+    "acl": {"type": "bool"},
+    "quota": {"type": "bool"},
+    "replicate": {"type": "bool"},
+    "ro": {"type": "bool"},
+    "shared": {"type": "bool"},
+}
+
+CONTAINER = ArgSpec(
+    options={
+        "vmid": {"type": "int"},
+        "hostname": {"type": "str", "aliases": ["name"]},
+        "arch": {"type": "str", "choices": ["amd64", "i386", "arm64", "armhf", "riscv32", "riscv64"]},
+        "cores": {"type": "int"},
+        "cpulimit": {"type": "float"},
+        "cpuunits": {"type": "int"},
+        "memory": {"type": "int"},
+        "swap": {"type": "int"},
+        "rootfs": {"type": "dict", "options": _VOLUME},
+        "mount_points": {
+            "type": "list",
+            "elements": "dict",
+            "options": {
+                "id": {"type": "int"},
+                "volume": {"type": "str"},
+                "bind": {"type": "str"},
+                "mp": {"type": "str"},
+                "backup": {"type": "bool"},
+                "keepattrs": {"type": "bool"},
+                **_VOLUME,
+            },
+            "mutually_exclusive": [("storage", "volume", "bind")],
+        },
+        "devices": {
+            "type": "list",
+            "elements": "dict",
+            "options": {
+                "id": {"type": "int"},
+                "path": {"type": "str", "required": True},
+                "mode": {"type": "str"},
+                "uid": {"type": "int"},
+                "gid": {"type": "int"},
+                "deny_write": {"type": "bool"},
+            },
+        },
+        "onboot": {"type": "bool"},
+        "startup": {
+            "type": "dict",
+            "options": {"order": {"type": "int"}, "up": {"type": "int"}, "down": {"type": "int"}},
+        },
+        "protection": {"type": "bool"},
+        "tags": {"type": "list", "elements": "str"},
+        "description": {"type": "str"},
+        "pool": {"type": "str"},
+        "hookscript": {"type": "str"},
+        "console": {"type": "bool"},
+        "cmode": {"type": "str", "choices": ["tty", "console", "shell"]},
+        "tty": {"type": "int"},
+        "debug": {"type": "bool"},
+    },
+)
+"""The options that every container takes; documented by the fragment ``pve.provision.container``."""

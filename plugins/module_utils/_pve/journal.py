@@ -42,6 +42,16 @@ class Journal(t.MutableMapping[int, Note]):
             os.fsync(file.fileno())
         os.replace(file.name, self._path(vmid))
 
+    def setdefault(self, vmid: int, note: Note | None = None) -> Note:
+        """Note something unless there is a note already; of two runs at once one wins. Returns the note that holds."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=self._folder, encoding="utf-8") as file:
+            json.dump(note, file)
+            file.flush()
+            with contextlib.suppress(FileExistsError):
+                os.link(file.name, self._path(vmid))
+        return self[vmid]
+
     def __delitem__(self, vmid: int) -> None:
         try:
             self._path(vmid).unlink()

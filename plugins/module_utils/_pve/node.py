@@ -69,13 +69,14 @@ class Storage:
 
 @dataclass(frozen=True)
 class Volume:
-    """A file or disk on a storage. ``size`` in bytes."""
+    """A file or disk on a storage. ``size`` in bytes; ``ctime`` in seconds since the epoch, where the storage tells."""
 
     volid: str
     content: str
     size: int
     format: str = ""
     vmid: int | None = None
+    ctime: int | None = None
 
 
 @dataclass(frozen=True)
@@ -112,10 +113,12 @@ class Node(t.Protocol):
 
     name: str
     transport: Transport
+    root_login: bool  # whether PVE lets us do what it reserves to root@pam itself (an API token never may)
+    journal: t.MutableMapping[int, dict[str, t.Any]]  # notes about guests being made, kept on the node by vmid
 
     # -- reading ---------------------------------------------------------------------------------------------------
-    def guests(self) -> list[GuestRef]:
-        """The containers and VMs of this node, with name and current status; nothing here lags."""
+    def guests(self, kind: Kind | None = None) -> list[GuestRef]:
+        """The containers and VMs of this node (or those of one kind), with name and current status; nothing lags."""
 
     def locate(self, vmid: int) -> GuestRef | None:
         """Where in the cluster a vmid is in use, or None when it is free."""
@@ -135,15 +138,25 @@ class Node(t.Protocol):
     def bridges(self) -> list[Bridge]:
         """Bridges and SDN vnets that exist on this node."""
 
-    def pools(self) -> list[str]:
-        """The names of the cluster's resource pools."""
+    def pools(self) -> dict[str, frozenset[int]]:
+        """The cluster's resource pools and the vmids in each."""
+
+    def has_path(self, path: str) -> bool | None:
+        """Whether a file or directory is on the node; None where that cannot be known (over the API)."""
+
+    def busy(self, kind: Kind, vmid: int) -> bool:
+        """Whether somebody is creating this guest right now."""
 
     def interfaces(self, kind: Kind, vmid: int) -> list[dict[str, t.Any]]:
         """A running guest's interfaces: name, hwaddr, inet and inet6 (each a list of address/prefix)."""
 
+    # -- serialising -----------------------------------------------------------------------------------------------
+    def guard(self, key: str) -> t.ContextManager[None]:
+        """Hold off other runs on this node that guard the same key; over the API there is nothing to hold."""
+
     # -- guests ----------------------------------------------------------------------------------------------------
-    def next_vmid(self) -> int:
-        """The lowest free vmid. Nothing reserves it."""
+    def next_vmid(self, skip: t.Container[int] = ()) -> int:
+        """The lowest free vmid that is not in ``skip``. Nothing reserves it."""
 
     def create(self, kind: Kind, vmid: int, options: t.Mapping[str, str], *, timeout: int) -> Outcome:
         """Create a guest in one call. ``options`` hold PVE's names; ``password`` never reaches an argv."""
@@ -168,6 +181,9 @@ class Node(t.Protocol):
         """Ask the guest to shut down; ``force`` stops it when ``timeout`` (s) has passed."""
 
     def destroy(self, kind: Kind, vmid: int, *, purge: bool, timeout: int) -> Outcome: ...
+
+    def join_pool(self, vmid: int, pool: str) -> None:
+        """Make a guest a member of a pool, and of no other."""
 
     def unlock(self, kind: Kind, vmid: int) -> None:
         """Remove a config lock. Only the cli backend can; over the API this raises Unsupported."""

@@ -1,0 +1,204 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Documentation of the options of every container; the spec is CONTAINER in module_utils/_argspec.py."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """What every container takes."""
+
+    DOCUMENTATION = r"""
+options:
+  vmid:
+    description:
+      - Number of the container, V(100) to V(999999999).
+      - When it is left out, the container is found by its O(hostname); a new one gets the lowest free number, also
+        when several runs create containers at once.
+    type: int
+  hostname:
+    description:
+      - Host name of the container, a DNS name.
+      - Required when O(vmid) is left out. With O(state=absent) it must be the name the container has.
+    type: str
+    aliases: [name]
+  arch:
+    description:
+      - Architecture of the container. Cannot change on an existing container.
+    type: str
+    choices: [amd64, i386, arm64, armhf, riscv32, riscv64]
+  cores:
+    description:
+      - Number of CPU cores. A container without this option may use all of the node's.
+    type: int
+  cpulimit:
+    description:
+      - Limit of CPU time, in cores. V(0) means no limit.
+    type: float
+  cpuunits:
+    description:
+      - CPU weight against other guests, V(0) to V(500000).
+    type: int
+  memory:
+    description:
+      - RAM in MiB. Proxmox VE's default is V(512).
+    type: int
+  swap:
+    description:
+      - Swap in MiB. Proxmox VE's default is V(512).
+    type: int
+  rootfs:
+    description:
+      - The root volume. It grows in place and never shrinks.
+    type: dict
+    suboptions:
+      storage:
+        description:
+          - Storage of a new volume. By default the active storage for containers with the most free space.
+          - An existing volume is not moved.
+        type: str
+      size:
+        description:
+          - Size. A bare number counts GiB; V(8G), V(8GiB) and V(8192M) are the same as V(8). The default for a new root
+            volume is 4 GiB.
+        type: str
+      mountoptions:
+        description: Extra mount options, such as V(noatime).
+        type: list
+        elements: str
+      acl:
+        description: Whether ACL support is switched on or off explicitly.
+        type: bool
+      quota:
+        description: Whether user quotas work inside the container.
+        type: bool
+      replicate:
+        description: Whether the volume takes part in storage replication.
+        type: bool
+      ro:
+        description: Whether the volume is mounted read-only.
+        type: bool
+      shared:
+        description: Whether the volume is available on all nodes.
+        type: bool
+  mount_points:
+    description:
+      - Further volumes, directories or devices of the node that appear in the container.
+    type: list
+    elements: dict
+    suboptions:
+      id:
+        description: Number of the mount point, as in C(mp0). By default its place in the list, from V(0).
+        type: int
+      storage:
+        description: Storage of a new volume. Needs O(mount_points[].size).
+        type: str
+      volume:
+        description: Volume that exists, such as V(local-lvm:vm-101-disk-1).
+        type: str
+      bind:
+        description: Directory of the node. Proxmox VE reserves this to C(root@pam).
+        type: str
+      mp:
+        description: Absolute path in the container.
+        type: str
+      size:
+        description: Size of the volume, written as in O(rootfs.size).
+        type: str
+      backup:
+        description: Whether backups include the volume.
+        type: bool
+      keepattrs:
+        description: Whether a new mount point keeps the attributes of the directory it covers.
+        type: bool
+      mountoptions:
+        description: Extra mount options, such as V(noatime).
+        type: list
+        elements: str
+      acl:
+        description: Whether ACL support is switched on or off explicitly.
+        type: bool
+      quota:
+        description: Whether user quotas work inside the container.
+        type: bool
+      replicate:
+        description: Whether the volume takes part in storage replication.
+        type: bool
+      ro:
+        description: Whether the volume is mounted read-only.
+        type: bool
+      shared:
+        description: Whether the volume is available on all nodes.
+        type: bool
+  devices:
+    description:
+      - Devices of the node that appear in the container. Proxmox VE reserves this to C(root@pam).
+    type: list
+    elements: dict
+    suboptions:
+      id:
+        description: Number of the device, as in C(dev0). By default its place in the list, from V(0).
+        type: int
+      path:
+        description: Path of the device on the node, such as V(/dev/net/tun).
+        type: str
+        required: true
+      mode:
+        description: Access mode in the container, octal and quoted, such as V("0660").
+        type: str
+      uid:
+        description: Owner in the container.
+        type: int
+      gid:
+        description: Group in the container.
+        type: int
+      deny_write:
+        description: Whether the container may not write to the device.
+        type: bool
+  onboot:
+    description: Whether the container starts when the node boots.
+    type: bool
+  startup:
+    description: When the container starts and stops together with the node.
+    type: dict
+    suboptions:
+      order:
+        description: Place in the order of starts; shutdowns go the other way round.
+        type: int
+      up:
+        description: Seconds to wait after its start before the next guest starts.
+        type: int
+      down:
+        description: Seconds to wait for its shutdown before the next guest stops.
+        type: int
+  protection:
+    description: Whether the container and its volumes are protected from removal.
+    type: bool
+  tags:
+    description: Tags. Proxmox VE keeps them in lower case and sorted.
+    type: list
+    elements: str
+  description:
+    description: Notes shown in the web interface.
+    type: str
+  pool:
+    description: Resource pool the container belongs to. It must exist.
+    type: str
+  hookscript:
+    description: Volume of a script that runs at the steps of the container's life. Reserved to C(root@pam).
+    type: str
+  console:
+    description: Whether the container has a C(/dev/console).
+    type: bool
+  cmode:
+    description: What the console attaches to.
+    type: str
+    choices: [tty, console, shell]
+  tty:
+    description: Number of terminals, V(0) to V(6).
+    type: int
+  debug:
+    description: Whether starts are logged verbosely.
+    type: bool
+"""

@@ -1,0 +1,37 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: what the modules have in common between their options and the workflow."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ansible.module_utils import basic
+
+from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
+from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, null_paths
+from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
+from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Wanted
+from ansible_collections.pve.provision.plugins.module_utils._workflow.reconcile import reconcile
+
+Read = t.Callable[[t.Mapping[str, t.Any], frozenset[Path]], Wanted]
+
+
+def explicit_nulls() -> frozenset[Path]:
+    """Where the task says null. A module's parameters show null and absent alike; the task's own still tell them."""
+    raw = basic._load_params()
+    return null_paths({key: value for key, value in raw.items() if not key.startswith("_ansible_")})
+
+
+def make_match(params: t.Mapping[str, t.Any], read: Read, *, check_mode: bool) -> tuple[dict[str, t.Any], list[str]]:
+    """Make a guest match a module's parameters: the module's return values, and its warnings."""
+    result = reconcile(open_node(params), read(params, explicit_nulls()), check_mode=check_mode)
+    answer = {key: value for key, value in dataclasses.asdict(result).items() if value not in (None, "")}
+    return answer, answer.pop("warnings")
+
+
+def failure(error: ProvisionError) -> dict[str, t.Any]:
+    """The return values of a module that failed."""
+    return {"msg": str(error), "error": error.kind, **error.details}

@@ -1,0 +1,92 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: taking back what a run made, and nothing else.
+
+A ``pct create`` that is killed leaves a config that holds only ``lock: create``, and volumes that no config names. PVE
+lets nobody write into that config, so our mark is a note in the node's journal, written before the creation starts and
+removed when it has ended: vmid, name, storages, and the time before which a volume cannot be ours.
+"""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, ProvisionError
+from ansible_collections.pve.provision.plugins.module_utils._model.volume import storage_of, volumes
+from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Actual, Wanted
+
+if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Kind, Node
+
+POLL = 1.0
+
+
+def begin(node: Node, wanted: Wanted, vmid: int, options: t.Mapping[str, str]) -> bool:
+    """Note that this run is about to create a guest; False when another run has noted the same vmid before."""
+    homes = {storage_of(entry["volume"]) for entry in volumes(options).values()}
+    note = {
+        "kind": wanted.type.kind,
+        "name": wanted.name,
+        "storages": sorted(home for home in homes if home),
+        "since": int(time.time()),
+    }
+    return node.journal.setdefault(vmid, note) == note
+
+
+def leftover(node: Node, wanted: Wanted, vmid: int | None) -> tuple[int, dict[str, t.Any]] | None:
+    """Our note about a killed creation of this guest, by vmid or by name, if there is one."""
+    for number, note in list(node.journal.items()):
+        same = number == vmid if vmid is not None else wanted.name is not None and note.get("name") == wanted.name
+        if same and note.get("kind") == wanted.type.kind:
+            return number, note
+    return None
+
+
+def await_creator(node: Node, kind: Kind, vmid: int, timeout: int) -> None:
+    """Wait while somebody is creating the guest: a module may be killed and its ``pct create`` live on."""
+    deadline = time.monotonic() + timeout
+    while node.busy(kind, vmid):
+        if time.monotonic() > deadline:
+            raise Conflict(
+                f"{vmid} is still being created after {timeout} s.", remedy="Wait for that task, or raise the timeout."
+            )
+        time.sleep(POLL)
+
+
+def recover(node: Node, wanted: Wanted, actual: Actual) -> list[str]:
+    """Remove what a killed creation of ours left: the locked config and the volumes made since. Returns warnings."""
+    vmid, note = t.cast("int", actual.vmid), actual.leftover or {}
+    kind = wanted.type.kind
+    config = node.config(kind, vmid)
+    if config is not None:
+        if config.options.get("lock") == "create":
+            node.unlock(kind, vmid)
+        node.destroy(kind, vmid, purge=False, timeout=wanted.policy.timeout)
+    warnings = []
+    for storage in note.get("storages", []):
+        for volume in node.volumes(storage):
+            if volume.vmid != vmid:
+                continue
+            if volume.ctime is not None and volume.ctime >= note["since"]:
+                node.free(volume.volid)
+            else:
+                warnings.append(f"{volume.volid} belongs to no guest; it is left alone, for this run did not make it")
+    node.journal.pop(vmid, None)
+    return warnings
+
+
+def undo(node: Node, wanted: Wanted, vmid: int) -> list[str]:
+    """After a failed creation: remove the guest this run made. Returns what could not be removed, in words."""
+    kind = wanted.type.kind
+    note = node.journal.get(vmid)
+    if note is None:
+        return []
+    try:
+        config = node.config(kind, vmid)
+        if config is not None and config.options.get("lock") != "create":
+            node.stop(kind, vmid, timeout=wanted.policy.shutdown_timeout)
+        return recover(node, wanted, Actual(vmid, leftover=note))
+    except ProvisionError as error:
+        return [f"{wanted.type.noun} {vmid} could not be removed again: {error}"]

@@ -1,0 +1,88 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: what a declaration leaves open is decided here, once, before a container is created."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ansible_collections.pve.provision.plugins.module_utils._model.diff import Problem
+from ansible_collections.pve.provision.plugins.module_utils._model.lxc import decide_privilege
+from ansible_collections.pve.provision.plugins.module_utils._model.template_name import newest_match, parse_template
+from ansible_collections.pve.provision.plugins.module_utils._model.volume import DEFAULT_SIZE
+from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Wanted
+from ansible_collections.pve.provision.plugins.module_utils._workflow.preflight import Facts, is_net
+from ansible_collections.pve.provision.plugins.module_utils._workflow.storage import usable
+
+# What PVE writes into a container's files at creation, and drops in silence when ostype is unmanaged.
+WRITTEN_INTO_ROOTFS = ("nameserver", "searchdomain", "timezone")
+
+
+def complete(facts: Facts, wanted: Wanted) -> Wanted:
+    """Fill in what is open: template volid, privilege, rootfs. What cannot be decided becomes a problem."""
+    if wanted.clone is not None:
+        return wanted
+    wanted = _with_template(facts, wanted)
+    values = dict(wanted.declaration.values)
+    paths = dict(wanted.declaration.paths)
+    problems = list(wanted.problems)
+    values["unprivileged"] = decide_privilege(wanted.declaration).unprivileged
+    rootfs = dict(values.get("rootfs") or {})
+    paths.setdefault("rootfs", "rootfs")
+    if not rootfs.get("storage") and not rootfs.get("volume"):
+        homes = usable(facts.storages, "rootdir")
+        if homes:
+            rootfs["storage"] = homes[0].name
+        else:
+            remedy = "Give a storage the content type rootdir."
+            problems.append(Problem("rootfs.storage", None, "cannot be chosen: no storage takes containers", remedy))
+    rootfs.setdefault("size", DEFAULT_SIZE)
+    values["rootfs"] = rootfs
+    if values.get("ostype") == "unmanaged":
+        # Detection in an unmanaged rootfs falls back to amd64 with a warning (pve-container, Setup.pm).
+        values.setdefault("arch", parse_template(wanted.source or "").arch or "amd64")
+    return dataclasses.replace(
+        wanted,
+        declaration=dataclasses.replace(wanted.declaration, values=values, paths=paths),
+        problems=tuple(problems),
+        notes=(*wanted.notes, *_ignored(wanted, values)),
+    )
+
+
+def _with_template(facts: Facts, wanted: Wanted) -> Wanted:
+    """The template's volid: as given where it exists, or the newest one that the name means."""
+    source = wanted.source
+    if source is None:
+        return _refuse(wanted, None, "is required to create a container", "Name a template, or clone_from.")
+    if source.startswith("/"):
+        found = source if facts.node.has_path(source) is not False else None
+    else:
+        volids = [volume.volid for volume in facts.templates if volume.size]
+        arch = wanted.declaration.values.get("arch")
+        found = next((volid for volid in volids if volid == source), None) or (
+            None if ":" in source else newest_match(source, volids, arch)
+        )
+    if found is None:
+        names = ", ".join(sorted(volume.volid for volume in facts.templates)) or "none"
+        remedy = f"Templates here: {names}. Fetch one with 'pveam download' or pve.provision.template_cache."
+        return _refuse(wanted, source, f"is not on any storage of node {facts.node.name}", remedy)
+    return dataclasses.replace(wanted, source=found)
+
+
+def _refuse(wanted: Wanted, value: object, problem: str, remedy: str) -> Wanted:
+    return dataclasses.replace(
+        wanted, problems=(*wanted.problems, Problem("ostemplate", value, problem, remedy))
+    )
+
+
+def _ignored(wanted: Wanted, values: t.Mapping[str, t.Any]) -> list[str]:
+    if values.get("ostype") != "unmanaged":
+        return []
+    ignored = [option for option in WRITTEN_INTO_ROOTFS if values.get(option)]
+    ignored += sorted(option.replace("-", "_") for option in wanted.secrets)
+    ignored += [wanted.declaration.paths[key] + ".ip" for key, net in values.items() if is_net(key) and net.get("ip")]
+    if not ignored:
+        return []
+    return [f"PVE writes nothing into an unmanaged container; without effect inside: {', '.join(ignored)}"]

@@ -1,0 +1,147 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: the data that flow through the workflow, from what is wanted to what was done."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.pve.provision.plugins.module_utils._model.diff import Change, Declaration, Problem, Table
+
+if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestConfig, GuestRef, Kind
+
+State = t.Literal["present", "started", "stopped", "restarted", "absent"]
+
+
+@dataclass(frozen=True)
+class GuestType:
+    """What tells one type of guest from another: its table of options, and where its name is."""
+
+    kind: Kind
+    noun: str
+    table: Table
+    name_key: str
+
+
+@dataclass(frozen=True)
+class CloneSource:
+    """The guest a new one is cloned from. ``full`` None: linked where PVE can, else full."""
+
+    vmid: int | None = None
+    name: str | None = None
+    full: bool | None = None
+    snapname: str | None = None
+    storage: str | None = None
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How far a run may go. Times in seconds."""
+
+    purge_options: bool = False
+    restart: t.Literal["never", "when_needed"] = "never"
+    recreate: bool = False
+    force: bool = False
+    purge: bool = False
+    cleanup_on_failure: bool = True
+    timeout: int = 600
+    start_timeout: int = 60
+    shutdown_timeout: int = 60
+    ip_timeout: int = 0
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One declared guest.
+
+    ``source`` is the template's volid or name. ``create`` are PVE's options for the creation alone (never compared
+    later); ``secrets`` are such options whose values are shown to nobody.
+    """
+
+    type: GuestType
+    declaration: Declaration
+    state: State = "present"
+    vmid: int | None = None
+    source: str | None = None
+    clone: CloneSource | None = None
+    pool: str | None = None
+    create: t.Mapping[str, str] = field(default_factory=dict)
+    secrets: t.Mapping[str, str] = field(default_factory=dict)
+    policy: Policy = field(default_factory=Policy)
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str | None:
+        """The declared hostname or VM name."""
+        return self.declaration.values.get(self.type.name_key)
+
+    @property
+    def label(self) -> str:
+        """How messages call the guest."""
+        number = "" if self.vmid is None else f" {self.vmid}"
+        return f"{self.type.noun}{number}{f' ({self.name})' if self.name else ''}"
+
+
+@dataclass(frozen=True)
+class Actual:
+    """What the node has.
+
+    ``taken``: the vmid belongs to something else (a VM, a guest of another node). ``leftover``: our own note about a
+    creation that was killed; there is then no usable guest.
+    """
+
+    vmid: int | None
+    config: GuestConfig | None = None
+    status: str = "absent"
+    taken: GuestRef | None = None
+    leftover: dict[str, t.Any] | None = None
+
+    @property
+    def running(self) -> bool:
+        return self.status == "running"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing a run does. ``details`` are for people and results; they hold no secret."""
+
+    action: str
+    details: dict[str, t.Any] = field(default_factory=dict)
+
+    def view(self) -> dict[str, t.Any]:
+        return {"step": self.action, **self.details}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All a run is going to do, in order, and what it changes; empty when the guest is as declared."""
+
+    steps: tuple[Step, ...] = ()
+    change: Change = field(default_factory=Change)
+    before: dict[str, t.Any] = field(default_factory=dict)
+    after: dict[str, t.Any] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.steps)
+
+
+@dataclass
+class Result:
+    """What a run found and did."""
+
+    changed: bool
+    vmid: int | None
+    node: str
+    status: str
+    plan: list[dict[str, t.Any]]
+    diff: dict[str, t.Any]
+    config: dict[str, t.Any] = field(default_factory=dict)
+    addresses: list[dict[str, t.Any]] = field(default_factory=list)
+    pending: dict[str, t.Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    privilege: str = ""
+    ostemplate: str | None = None

@@ -1,0 +1,92 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: which addresses a guest has, and who says so."""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+import typing as t
+
+from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
+from ansible_collections.pve.provision.plugins.module_utils._model.network import NET
+from ansible_collections.pve.provision.plugins.module_utils._workflow.preflight import is_net
+
+if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
+
+Address = dict[str, t.Any]
+
+
+def declared_addresses(options: t.Mapping[str, str]) -> list[Address]:
+    """The static addresses of a container's config."""
+    found = []
+    for key, text in sorted(options.items()):
+        if is_net(key):
+            net = NET.parse(text)
+            found += [
+                _address(net.get("name", key), str(net[name]), "config", net.get("hwaddr"))
+                for name in ("ip", "ip6")
+                if "/" in str(net.get(name, ""))
+            ]
+    return found
+
+
+def _address(interface: str, text: str, source: str, hwaddr: str | None) -> Address:
+    address = ipaddress.ip_interface(text)
+    return {
+        "interface": interface,
+        "address": str(address.ip),
+        "prefix": address.network.prefixlen,
+        "family": f"ipv{address.version}",
+        "hwaddr": hwaddr,
+        "source": source,
+    }
+
+
+def dynamic_interfaces(options: t.Mapping[str, str]) -> set[str]:
+    """The interfaces that get an IPv4 address from outside, by their names in the guest."""
+    nets = [NET.parse(text) for key, text in options.items() if is_net(key)]
+    return {str(net.get("name")) for net in nets if net.get("ip") == "dhcp"}
+
+
+def await_addresses(node: Node, vmid: int, options: t.Mapping[str, str], timeout: int) -> tuple[list[Address], bool]:
+    """Ask a running container until each DHCP interface has an address, for ``timeout`` seconds at most.
+
+    Returns the addresses (of the guest where it answers, else of the config), and whether all have come.
+    """
+    missing = dynamic_interfaces(options)
+    static = declared_addresses(options)
+    if not missing or timeout <= 0:
+        return static, not missing
+    deadline, pause = time.monotonic() + timeout, 0.25
+    while True:
+        seen = guest_addresses(node, vmid)
+        got = {entry["interface"] for entry in seen if entry["family"] == "ipv4"}
+        if missing <= got:
+            return _united(seen, static), True
+        if time.monotonic() + pause > deadline:
+            return _united(seen, static), False
+        time.sleep(pause)
+        pause = min(pause * 1.5, 2.0)
+
+
+def guest_addresses(node: Node, vmid: int) -> list[Address]:
+    """What the running guest says, loopback and link-local addresses left out; nothing when it does not answer yet."""
+    try:
+        interfaces = node.interfaces("lxc", vmid)
+    except ProvisionError:
+        return []
+    found = []
+    for interface in interfaces:
+        for text in (*interface.get("inet", []), *interface.get("inet6", [])):
+            ip = ipaddress.ip_interface(text).ip
+            if not (ip.is_loopback or ip.is_link_local):
+                found.append(_address(interface["name"], text, "guest", interface.get("hwaddr")))
+    return found
+
+
+def _united(seen: list[Address], static: list[Address]) -> list[Address]:
+    have = {entry["address"] for entry in seen}
+    return seen + [entry for entry in static if entry["address"] not in have]

@@ -1,0 +1,64 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: from the parameters of a container to what is wanted."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, Problem
+from ansible_collections.pve.provision.plugins.module_utils._model.lxc import OPTIONS, declare_lxc
+from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import (
+    CloneSource,
+    GuestType,
+    Policy,
+    State,
+    Wanted,
+)
+
+LXC = GuestType(kind="lxc", noun="container", table=OPTIONS, name_key="hostname")
+
+SSH_KEY = re.compile(r"(ssh-|ecdsa-|sk-)\S+ [A-Za-z0-9+/=]+( .*)?")
+# The user's option, PVE's: what counts only when a container is created, and what of that nobody may see.
+CREATE_ONLY = {"ignore_unpack_errors": "ignore-unpack-errors", "bwlimit": "bwlimit"}
+
+
+def wanted_container(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozenset()) -> Wanted:
+    """Read a container's parameters. What is wrong with them by themselves is among ``problems``."""
+    declaration, problems = declare_lxc(params, nulls)
+    keys = [key.strip() for key in params.get("ssh_public_keys") or [] if key.strip()]
+    secrets = {"password": params.get("password"), "ssh-public-keys": "\n".join(keys) + "\n" if keys else None}
+    clone = params.get("clone_from")
+    return Wanted(
+        type=LXC,
+        declaration=declaration,
+        state=t.cast("State", params["state"]),
+        vmid=params.get("vmid"),
+        source=params.get("ostemplate"),
+        clone=CloneSource(**clone) if clone else None,
+        pool=params.get("pool"),
+        create={key: _text(params[name]) for name, key in CREATE_ONLY.items() if params.get(name) is not None},
+        secrets={key: value for key, value in secrets.items() if value},
+        policy=Policy(**{name: params[name] for name in Policy.__dataclass_fields__ if params.get(name) is not None}),
+        problems=(*problems, *_check(params, keys)),
+    )
+
+
+def _text(value: object) -> str:
+    return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def _check(params: t.Mapping[str, t.Any], keys: t.Sequence[str]) -> t.Iterator[Problem]:
+    for position, key in enumerate(keys):
+        if not SSH_KEY.fullmatch(key):
+            remedy = "Give the line of an OpenSSH public key file."
+            yield Problem(f"ssh_public_keys[{position}]", key, "is not an SSH public key", remedy)
+    password = params.get("password")
+    if password is not None and len(password) < 5:
+        yield Problem("password", "********", "is too short", "Proxmox VE takes 5 characters or more.")
+    if password is not None and re.search(r"[\0\r\n]", password):
+        yield Problem("password", "********", "holds a line break", "Leave it out.")
+    if params.get("vmid") is None and not params.get("hostname"):
+        yield Problem("hostname", None, "is missing", "Name the container by hostname, vmid or both.")

@@ -1,0 +1,117 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: from what is wanted and what is there to the steps of a run. Pure.
+
+Check mode and the real run both get their plan here, so what the one predicts is what the other does.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.pve.provision.plugins.module_utils._model import diff
+from ansible_collections.pve.provision.plugins.module_utils._model.property_string import render_size
+from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Actual, Plan, Step, Wanted
+
+RUNNING_AFTER = {"present": None, "started": True, "stopped": False, "restarted": True}
+
+
+def make_plan(wanted: Wanted, actual: Actual) -> Plan:
+    """The steps that lead from ``actual`` to ``wanted``; none when all is as declared."""
+    if wanted.state == "absent":
+        return _absent(wanted, actual)
+    if actual.config is None:
+        return _create(wanted, actual)
+    change = diff.compare(
+        wanted.type.table, actual.config.options, wanted.declaration, purge=wanted.policy.purge_options
+    )
+    if change.problems and wanted.policy.recreate:
+        return _recreate(wanted, actual)
+    return _update(wanted, actual, change)
+
+
+def _absent(wanted: Wanted, actual: Actual) -> Plan:
+    steps = _clean_up(actual)
+    if actual.config is not None:
+        steps += [*_stop(wanted, actual), Step("destroy", {"purge": wanted.policy.purge})]
+    before = {} if actual.config is None else _state(wanted, actual)
+    return Plan(tuple(steps), before=before)
+
+
+def _clean_up(actual: Actual) -> list[Step]:
+    return [] if actual.leftover is None else [Step("clean_up", {"vmid": actual.vmid})]
+
+
+def _stop(wanted: Wanted, actual: Actual) -> list[Step]:
+    policy = wanted.policy
+    return [Step("shutdown", {"timeout": policy.shutdown_timeout, "force": policy.force})] if actual.running else []
+
+
+def _create(wanted: Wanted, actual: Actual) -> Plan:
+    options = create_options(wanted)
+    details: dict[str, t.Any] = {"options": {**options, **dict.fromkeys(wanted.secrets, "********")}}
+    if wanted.clone:
+        source = wanted.clone.vmid if wanted.clone.vmid is not None else wanted.clone.name
+        steps = [Step("clone", {"source": source}), Step("set", {"options": options})]
+    else:
+        steps = [Step("create", {"ostemplate": wanted.source, **details})]
+    runs = RUNNING_AFTER[wanted.state]
+    if runs:
+        steps.append(Step("start"))
+    after = {**_declared(wanted), "status": "running" if runs else "stopped"}
+    return Plan(tuple(_clean_up(actual) + steps), after=after)
+
+
+def _recreate(wanted: Wanted, actual: Actual) -> Plan:
+    gone = _absent(wanted, actual)
+    new = _create(wanted, Actual(actual.vmid))
+    return Plan(gone.steps + new.steps, before=gone.before, after=new.after)
+
+
+def create_options(wanted: Wanted) -> dict[str, str]:
+    """PVE's options for the creation: the declaration and what counts only then. Secrets are added when it runs."""
+    return {**diff.render(wanted.type.table, wanted.declaration), **wanted.create}
+
+
+def _declared(wanted: Wanted) -> dict[str, t.Any]:
+    return diff.typed(wanted.type.table, diff.render(wanted.type.table, wanted.declaration))
+
+
+def _state(wanted: Wanted, actual: Actual) -> dict[str, t.Any]:
+    options = {} if actual.config is None else actual.config.options
+    return {**diff.typed(wanted.type.table, options), "status": actual.status}
+
+
+def _update(wanted: Wanted, actual: Actual, change: diff.Change) -> Plan:
+    steps: list[Step] = []
+    if change.set or change.delete:
+        details: dict[str, t.Any] = {"options": change.set} if change.set else {}
+        steps.append(Step("set", {**details, **({"delete": list(change.delete)} if change.delete else {})}))
+    steps += [Step("resize", {"disk": disk, "size": render_size(size)}) for disk, size in change.resize.items()]
+    power = _power(wanted, actual, change)
+    before, after = dict(change.before), dict(change.after)
+    ends = _status_after(actual, power)
+    if power and ends != actual.status:
+        before["status"], after["status"] = actual.status, ends
+    return Plan(tuple(steps + power), change, before, after)
+
+
+def _power(wanted: Wanted, actual: Actual, change: diff.Change) -> list[Step]:
+    """The steps that bring the guest to its state, and let it take what waits for a restart."""
+    runs = RUNNING_AFTER[wanted.state]
+    start = [Step("start")]
+    if not actual.running:
+        return start if runs else []
+    if runs is False:
+        return _stop(wanted, actual)
+    waiting = bool(change.restart or (actual.config and actual.config.pending))
+    if wanted.state == "restarted" or (waiting and wanted.policy.restart == "when_needed"):
+        return _stop(wanted, actual) + start
+    return []
+
+
+def _status_after(actual: Actual, power: list[Step]) -> str:
+    if not power:
+        return actual.status
+    return "running" if power[-1].action == "start" else "stopped"

@@ -1,0 +1,324 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: one guest made to match its declaration: read, plan, check, act, read again."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import typing as t
+
+from ansible_collections.pve.provision.plugins.module_utils._errors import (
+    Conflict,
+    Finding,
+    InvalidInput,
+    ProvisionError,
+    PveError,
+    Timeout,
+)
+from ansible_collections.pve.provision.plugins.module_utils._model import diff
+from ansible_collections.pve.provision.plugins.module_utils._model.lxc import decide_privilege
+from ansible_collections.pve.provision.plugins.module_utils._workflow import cleanup, create, health
+from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import (
+    Actual,
+    Plan,
+    Result,
+    Step,
+    Wanted,
+)
+from ansible_collections.pve.provision.plugins.module_utils._workflow.plan import create_options, make_plan
+from ansible_collections.pve.provision.plugins.module_utils._workflow.preflight import Facts, creating, preflight
+
+if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestConfig, Node, Outcome
+
+# How often another run may take a free vmid before us until we give up.
+VMID_RACES = 20
+
+
+def reconcile(node: Node, wanted: Wanted, *, check_mode: bool) -> Result:
+    """Make the node match ``wanted``, or tell what that would do."""
+    key = wanted.name or str(wanted.vmid)
+    with contextlib.nullcontext() if check_mode else node.guard(f"{wanted.type.kind}-{key}"):
+        actual = read(node, wanted, wait=not check_mode)
+        facts = Facts(node)
+        plan = make_plan(wanted, actual)
+        making, privilege = creating(plan), ""
+        if making:
+            privilege = decide_privilege(wanted.declaration).reason
+            wanted = create.complete(facts, wanted)
+            plan = make_plan(wanted, actual)
+        report = preflight(facts, wanted, actual, plan)
+        if report.findings:
+            raise InvalidInput(report.findings)
+        result = Result(
+            changed=bool(plan) or _wrong_pool(node, wanted, actual),
+            vmid=actual.vmid,
+            node=node.name,
+            status=actual.status,
+            plan=[step.view() for step in plan.steps],
+            diff={"before": plan.before, "after": plan.after},
+            warnings=[*wanted.notes, *report.warnings] if plan else [],
+            privilege=privilege,
+            ostemplate=wanted.source if making else None,
+        )
+        if check_mode:
+            return _predict(node, wanted, actual, plan, result)
+        return _Run(node, wanted, actual, plan, result).carry_out()
+
+
+# -- reading -------------------------------------------------------------------------------------------------------
+
+
+def read(node: Node, wanted: Wanted, *, wait: bool) -> Actual:
+    """What the node has of the wanted guest; waits for a creation that is under way."""
+    actual = _find(node, wanted)
+    if not _half_made(actual):
+        return actual
+    vmid = t.cast("int", actual.vmid)
+    if wait:
+        cleanup.await_creator(node, wanted.type.kind, vmid, wanted.policy.timeout)
+        actual = _find(node, dataclasses.replace(wanted, vmid=vmid))
+    found = cleanup.leftover(node, wanted, vmid)
+    if _half_made(actual) and found and not node.busy(wanted.type.kind, vmid):
+        return Actual(vmid, leftover=found[1])
+    return actual
+
+
+def _half_made(actual: Actual) -> bool:
+    locked = actual.config is not None and actual.config.options.get("lock") == "create"
+    return locked or actual.leftover is not None
+
+
+def _find(node: Node, wanted: Wanted) -> Actual:
+    kind = wanted.type.kind
+    if wanted.vmid is not None:
+        config = node.config(kind, wanted.vmid)
+        if config is not None:
+            return Actual(wanted.vmid, config, node.status(kind, wanted.vmid))
+        note = cleanup.leftover(node, wanted, wanted.vmid)
+        return Actual(wanted.vmid, taken=node.locate(wanted.vmid), leftover=note[1] if note else None)
+    named = [guest for guest in node.guests(kind) if guest.name == wanted.name]
+    if len(named) > 1:
+        vmids = ", ".join(str(guest.vmid) for guest in named)
+        problem = f"is the name of several guests: {vmids}"
+        raise InvalidInput([Finding(wanted.type.name_key, wanted.name, problem, "Say which one with vmid.")])
+    if named:
+        vmid = named[0].vmid
+        return Actual(vmid, node.config(kind, vmid), named[0].status or node.status(kind, vmid))
+    note = cleanup.leftover(node, wanted, None)
+    return Actual(note[0], node.config(kind, note[0]), leftover=note[1]) if note else Actual(None)
+
+
+def _wrong_pool(node: Node, wanted: Wanted, actual: Actual) -> bool:
+    """Whether an existing guest is not in the declared pool; costs nothing unless a pool is declared."""
+    if wanted.pool is None or actual.config is None or wanted.state == "absent":
+        return False
+    return actual.vmid not in node.pools().get(wanted.pool, frozenset())
+
+
+# -- check mode ----------------------------------------------------------------------------------------------------
+
+
+def _predict(node: Node, wanted: Wanted, actual: Actual, plan: Plan, result: Result) -> Result:
+    result.status = plan.after.get("status", "absent" if wanted.state == "absent" else actual.status)
+    options = {} if actual.config is None else dict(actual.config.options)
+    if wanted.state == "absent":
+        return result
+    if result.vmid is None:
+        result.vmid = node.next_vmid(skip=node.journal)
+    if creating(plan):
+        options = diff.render(wanted.type.table, wanted.declaration)
+    options = {key: value for key, value in {**options, **plan.change.set}.items() if key not in plan.change.delete}
+    result.config = diff.typed(wanted.type.table, options)
+    result.addresses = health.declared_addresses(options)
+    return result
+
+
+# -- acting --------------------------------------------------------------------------------------------------------
+
+
+class _Run:
+    """Carries out one plan and remembers what it made."""
+
+    def __init__(self, node: Node, wanted: Wanted, actual: Actual, plan: Plan, result: Result) -> None:
+        self.node = node
+        self.wanted = wanted
+        self.actual = actual
+        self.plan = plan
+        self.result = result
+        self.kind = wanted.type.kind
+        self.made = False
+
+    @property
+    def vmid(self) -> int:
+        return t.cast("int", self.result.vmid)
+
+    def carry_out(self) -> Result:
+        for step in self.plan.steps:
+            try:
+                self.note(getattr(self, f"do_{step.action}")(step))
+            except ProvisionError as error:
+                raise self.failed(step, error) from error
+        if _wrong_pool(self.node, self.wanted, self.actual):
+            self.node.join_pool(self.vmid, t.cast("str", self.wanted.pool))
+        if self.result.vmid is not None:
+            self.node.journal.pop(self.vmid, None)
+        return self.finish()
+
+    def note(self, outcome: Outcome | None) -> None:
+        if outcome is not None:
+            self.result.warnings += outcome.warnings
+
+    def failed(self, step: Step, error: ProvisionError) -> ProvisionError:
+        """The error of a failed step, told with guest and step; what this run made is taken back first."""
+        after = []
+        if self.made and self.wanted.policy.cleanup_on_failure:
+            after = cleanup.undo(self.node, self.wanted, self.vmid)
+            after = after or [f"{self.wanted.type.noun} {self.vmid}, which this run had made, was removed again"]
+        elif not self.made and self.result.vmid in self.node.journal:
+            after = cleanup.undo(self.node, self.wanted, self.vmid)
+        error.message = f"{self.wanted.label}: {step.action} failed: {error.message}"
+        error.remedy = ". ".join(part.rstrip(".") for part in (error.remedy, *after) if part)
+        error.details.update(step=step.action, vmid=self.result.vmid, plan=self.result.plan)
+        return error
+
+    # -- steps, by the names that plans use ------------------------------------------------------------------------
+    def do_clean_up(self, step: Step) -> None:
+        self.result.warnings += cleanup.recover(self.node, self.wanted, self.actual)
+
+    def do_create(self, step: Step) -> Outcome:
+        options = {**create_options(self.wanted), **self.wanted.secrets, "ostemplate": self.wanted.source or ""}
+        if self.wanted.pool:
+            options["pool"] = self.wanted.pool
+
+        def make(vmid: int, timeout: int) -> Outcome:
+            return self.node.create(self.kind, vmid, options, timeout=timeout)
+
+        return self.with_vmid(options, make)
+
+    def do_clone(self, step: Step) -> Outcome:
+        source = t.cast("t.Any", self.wanted.clone)
+        number = self.clone_source()
+        options = {"hostname": self.wanted.name, "snapname": source.snapname, "storage": source.storage}
+        options |= {"pool": self.wanted.pool, "full": None if source.full is None else str(int(source.full))}
+        given = {key: value for key, value in options.items() if value is not None}
+
+        def clone(vmid: int, timeout: int) -> Outcome:
+            try:
+                return self.node.clone(self.kind, number, vmid, given, timeout=timeout)
+            except PveError as error:
+                if source.full is not None or "Linked clone feature" not in error.message:
+                    raise
+                return self.node.clone(self.kind, number, vmid, {**given, "full": "1"}, timeout=timeout)
+
+        return self.with_vmid({}, clone)
+
+    def clone_source(self) -> int:
+        source = t.cast("t.Any", self.wanted.clone)
+        if source.vmid is not None:
+            return int(source.vmid)
+        named = [guest.vmid for guest in self.node.guests(self.kind) if guest.name == source.name]
+        if len(named) != 1:
+            problem = "is the name of no guest here" if not named else f"is the name of several guests: {named}"
+            raise InvalidInput([Finding("clone_from.name", source.name, problem, "Use clone_from.vmid.")])
+        return named[0]
+
+    def with_vmid(self, options: t.Mapping[str, str], act: t.Callable[[int, int], Outcome]) -> Outcome:
+        """Create under the declared vmid, or under a free one: when another run takes it first, under the next."""
+        for _attempt in range(VMID_RACES):
+            vmid = self.wanted.vmid or self.actual.vmid or self.node.next_vmid(skip=self.node.journal)
+            if not cleanup.begin(self.node, self.wanted, vmid, options):
+                continue
+            self.result.vmid = vmid
+            try:
+                outcome = act(vmid, self.wanted.policy.timeout)
+            except Conflict as error:
+                if error.details.get("reason") != "vmid_taken":
+                    raise
+                self.node.journal.pop(vmid, None)
+                if self.wanted.vmid is not None:
+                    raise
+                self.result.vmid = None
+                continue
+            self.made = True
+            return outcome
+        raise Conflict(f"{VMID_RACES} free vmids in a row were taken by others.", remedy="Give the guest a vmid.")
+
+    def do_set(self, step: Step) -> Outcome | None:
+        """One call that holds only what differs, and PVE's digest, so nobody's concurrent edit is lost."""
+        before = self.config()
+        change = self.plan.change if not self.made else self.difference(before)
+        if not (change.set or change.delete):
+            return None
+        outcome = self.node.set_config(self.kind, self.vmid, change.set, change.delete, before.digest)
+        self.check_effect(before)
+        return outcome
+
+    def difference(self, config: GuestConfig) -> diff.Change:
+        purge = self.wanted.policy.purge_options and not self.made
+        return diff.compare(self.wanted.type.table, config.options, self.wanted.declaration, purge=purge)
+
+    def check_effect(self, before: GuestConfig) -> None:
+        """PVE may accept an option and do nothing: that is a failure; what it spells otherwise is told."""
+        now = self.config()
+        for key, value in self.difference(now).set.items():
+            if now.options.get(key) == before.options.get(key):
+                raise PveError(f"PVE accepted {key}={value} and did nothing.", option=key)
+            self.result.warnings.append(f"{key}: asked for {value}, PVE made it {now.options.get(key)}")
+
+    def do_resize(self, step: Step) -> Outcome:
+        disk, size = step.details["disk"], step.details["size"]
+        return self.node.resize(self.kind, self.vmid, disk, size, timeout=self.wanted.policy.timeout)
+
+    def do_start(self, step: Step) -> Outcome:
+        timeout = self.wanted.policy.start_timeout
+        outcome = self.node.start(self.kind, self.vmid, timeout=timeout)
+        if self.node.status(self.kind, self.vmid) != "running":
+            raise PveError("PVE said nothing, and the guest is not running.", remedy="See its start task's log.")
+        return outcome
+
+    def do_shutdown(self, step: Step) -> Outcome:
+        policy = self.wanted.policy
+        try:
+            return self.node.shutdown(self.kind, self.vmid, timeout=policy.shutdown_timeout, force=policy.force)
+        except (PveError, Timeout) as error:
+            if self.node.status(self.kind, self.vmid) != "running":
+                raise
+            error.remedy = error.remedy or "Raise shutdown_timeout, or set force=true to stop it hard after that."
+            raise
+
+    def do_destroy(self, step: Step) -> Outcome:
+        policy = self.wanted.policy
+        outcome = self.node.destroy(self.kind, self.vmid, purge=policy.purge, timeout=policy.timeout)
+        if self.node.config(self.kind, self.vmid) is not None:
+            raise PveError("PVE said nothing, and the guest is still there.")
+        return outcome
+
+    # -- afterwards ------------------------------------------------------------------------------------------------
+    def config(self) -> GuestConfig:
+        config = self.node.config(self.kind, self.vmid)
+        if config is None:
+            raise Conflict(f"{self.wanted.label} vanished meanwhile.", remedy="Run again to create it anew.")
+        return config
+
+    def finish(self) -> Result:
+        """The result, from what the node has now; an unchanged guest is not read twice."""
+        result = self.result
+        if self.wanted.state == "absent":
+            result.status = "absent"
+            return result
+        config = self.actual.config if not self.plan else self.config()
+        config = t.cast("GuestConfig", config)
+        result.status = self.plan.after.get("status", self.actual.status)
+        result.config = diff.typed(self.wanted.type.table, config.options)
+        result.pending = dict(config.pending)
+        if config.pending:
+            waiting = ", ".join(sorted(config.pending))
+            result.warnings.append(f"waits for a restart: {waiting} (restart=when_needed does it)")
+        timeout = self.wanted.policy.ip_timeout if result.status == "running" else 0
+        result.addresses, complete = health.await_addresses(self.node, self.vmid, config.options, timeout)
+        if timeout and not complete:
+            result.warnings.append(f"no address by DHCP after {timeout} s")
+        return result

@@ -1,0 +1,400 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: lxc_create
+short_description: Create, change, start, stop and remove an LXC container of Proxmox VE
+version_added: 0.1.0
+author:
+  - the pve.provision authors (@pve-provision)
+description:
+  - Makes a container match its declaration. What is as declared is left alone and costs no command; what differs is
+    changed in place, in one call that holds the differing options only.
+  - Everything that stands against the declaration is found before anything is written, and told at once.
+  - A container is never created anew, shrunk or overwritten unless the task asks for it by name.
+  - A run that fails takes back what it has created; what a killed run has left is removed by the next one.
+extends_documentation_fragment:
+  - pve.provision.connection
+  - pve.provision.policy
+  - pve.provision.container
+attributes:
+  check_mode:
+    description: Tells the steps and the difference that a real run has, and writes nothing.
+    support: full
+  diff_mode:
+    description: Shows the options that change, before and after. Secrets are never shown.
+    support: full
+  idempotent:
+    description: >-
+      A second run changes nothing. O(password), O(ssh_public_keys), O(ostemplate) and O(clone_from) count only when the
+      container is created. O(state=restarted) restarts each time.
+    support: partial
+  platform:
+    description: Proxmox VE 8 and 9, on the node itself or over its API.
+    support: full
+    platforms: proxmox
+options:
+  state:
+    description:
+      - V(present) creates or changes the container and leaves it running or stopped as it is; a new one is stopped.
+      - V(started), V(stopped) and V(restarted) do the same and then start, shut down or restart it.
+      - V(absent) shuts it down and removes it with its volumes. Needs O(vmid), and the right O(hostname) when that is
+        given.
+    type: str
+    choices: [present, started, stopped, restarted, absent]
+    default: present
+  ostemplate:
+    description:
+      - The template a new container is made from. Either a volume such as
+        V(local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst), or a name such as V(debian-13-standard), which means the
+        newest one of that name on the node's storages.
+      - Proxmox VE does not remember the template of an existing container.
+    type: str
+  ostype:
+    description:
+      - What Proxmox VE sets up inside the container. It detects this from the template by default. With V(unmanaged) it
+        writes nothing into the container.
+    type: str
+    choices: [debian, devuan, ubuntu, centos, fedora, opensuse, archlinux, alpine, gentoo, nixos, unmanaged]
+  unprivileged:
+    description:
+      - Whether root in the container is an ordinary user of the node. Cannot change on an existing container.
+      - By default a new container is unprivileged unless something declared cannot work so; RV(privilege) tells why.
+    type: bool
+  networks:
+    description:
+      - The network devices. A MAC address that is not declared is chosen by Proxmox VE once and then kept.
+    type: list
+    elements: dict
+    suboptions:
+      id:
+        description: Number of the device, as in C(net0). By default its place in the list, from V(0).
+        type: int
+      name:
+        description: Name of the interface in the container. By default C(eth) and the number.
+        type: str
+      bridge:
+        description: Bridge or SDN vnet of the node.
+        type: str
+      ip:
+        description: IPv4 address with prefix, V(dhcp) or V(manual).
+        type: str
+      gateway:
+        description: IPv4 gateway. It must be in the network of O(networks[].ip).
+        type: str
+      ip6:
+        description: IPv6 address with prefix, V(auto), V(dhcp) or V(manual).
+        type: str
+      gateway6:
+        description: IPv6 gateway.
+        type: str
+      tag:
+        description: VLAN tag, V(1) to V(4094).
+        type: int
+      trunks:
+        description: VLAN tags that pass through to the container.
+        type: list
+        elements: int
+      mtu:
+        description: MTU, V(64) to V(65535), not above that of the bridge.
+        type: int
+      hwaddr:
+        description: MAC address, unicast.
+        type: str
+      firewall:
+        description: Whether Proxmox VE's firewall filters this device.
+        type: bool
+      rate:
+        description: Rate limit in MB/s.
+        type: float
+      link_down:
+        description: Whether the device is unplugged.
+        type: bool
+      host_managed:
+        description: Whether the node configures the address from outside.
+        type: bool
+  nameserver:
+    description: DNS servers, by address.
+    type: list
+    elements: str
+  searchdomain:
+    description: DNS search domains.
+    type: list
+    elements: str
+  features:
+    description:
+      - What the container may do beyond the ordinary. Proxmox VE reserves all but nesting in an unprivileged container to
+        C(root@pam).
+    type: dict
+    suboptions:
+      nesting:
+        description: Whether containers may run inside; newer versions of systemd need it too.
+        type: bool
+      keyctl:
+        description: Whether the keyctl system call is open, in unprivileged containers.
+        type: bool
+      fuse:
+        description: Whether FUSE file systems work.
+        type: bool
+      mknod:
+        description: Whether certain device nodes can be made.
+        type: bool
+      mount:
+        description: File system types that may be mounted, such as V(nfs). Makes a new container privileged.
+        type: list
+        elements: str
+      force_rw_sys:
+        description: Whether C(/sys) is writable in an unprivileged container.
+        type: bool
+  timezone:
+    description: Time zone such as V(Europe/Berlin), or V(host).
+    type: str
+  entrypoint:
+    description: Command that runs as init.
+    type: str
+  env:
+    description: Environment of the init process, as C(NAME=value).
+    type: list
+    elements: str
+  password:
+    description: Password of root. Counts only at the creation.
+    type: str
+  ssh_public_keys:
+    description: Public keys that may log in as root. Count only at the creation.
+    type: list
+    elements: str
+  ignore_unpack_errors:
+    description: Whether the creation goes on when the template does not unpack cleanly.
+    type: bool
+  bwlimit:
+    description: Limit of I/O while unpacking, in KiB/s.
+    type: int
+  clone_from:
+    description: A container that a new one is cloned from, instead of O(ostemplate).
+    type: dict
+    suboptions:
+      vmid:
+        description: Number of the source.
+        type: int
+      name:
+        description: Host name of the source.
+        type: str
+      full:
+        description:
+          - Whether to copy the volumes. By default a template is cloned linked where its storage can, everything else in
+            full.
+        type: bool
+      snapname:
+        description: Snapshot of the source to clone.
+        type: str
+      storage:
+        description: Storage of a full clone.
+        type: str
+  recreate:
+    description:
+      - Whether to destroy an existing container and create it anew when something declared cannot change in place. Its
+        data are lost. A protected container is never destroyed.
+    type: bool
+    default: false
+seealso:
+  - module: community.proxmox.proxmox_backup
+    description: Back up guests.
+"""
+
+EXAMPLES = r"""
+- name: A web server with a static address
+  pve.provision.lxc_create:
+    hostname: web1
+    ostemplate: debian-13-standard
+    cores: 2
+    memory: 1024
+    rootfs: {storage: local-lvm, size: 8G}
+    networks:
+      - {bridge: vmbr0, tag: 20, ip: 192.168.20.10/24, gateway: 192.168.20.1}
+    tags: [web]
+    state: started
+
+- name: The same server, with more memory and a volume for its data
+  pve.provision.lxc_create:
+    hostname: web1
+    memory: 2048
+    mount_points:
+      - {storage: local-lvm, size: 4G, mp: /srv/data, backup: true}
+    restart: when_needed
+
+- name: A container with its number, over the API
+  pve.provision.lxc_create:
+    api_host: pve.example.org
+    api_user: ansible@pve
+    api_token_id: provision
+    api_token_secret: "{{ vault_api_token_secret }}"
+    node: pve1
+    vmid: 120
+    hostname: dns1
+    ostemplate: alpine-3.22-default
+    password: "{{ vault_root_password }}"
+    networks:
+      - {bridge: vmbr0, ip: dhcp}
+    state: started
+    ip_timeout: 30
+
+- name: Remove it, for sure the right one
+  pve.provision.lxc_create:
+    vmid: 120
+    hostname: dns1
+    state: absent
+    force: true
+"""
+
+RETURN = r"""
+vmid:
+  description: Number of the container.
+  returned: success
+  type: int
+  sample: 101
+node:
+  description: Node it is on.
+  returned: success
+  type: str
+  sample: pve1
+status:
+  description: V(running), V(stopped) or V(absent).
+  returned: success
+  type: str
+  sample: running
+config:
+  description: The container's options as it has them now, by the names and types of this module.
+  returned: success, and the container exists
+  type: dict
+  sample: {hostname: web1, memory: 1024, networks: [{id: 0, name: eth0, bridge: vmbr0, ip: 192.168.20.10/24}]}
+addresses:
+  description:
+    - The container's addresses. C(source) is V(config) for a declared one and V(guest) for one that the running container
+      tells.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{interface: eth0, address: 192.168.20.10, prefix: 24, family: ipv4, hwaddr: BC:24:11:00:00:01, source: config}]
+plan:
+  description: The steps of this run, in order; empty when all was as declared.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{step: set, options: {memory: "2048"}}, {step: shutdown, timeout: 60, force: false}, {step: start}]
+pending:
+  description: Options that wait for a restart, with the value they will have; V(null) for a deletion.
+  returned: success
+  type: dict
+  sample: {features: nesting=1}
+privilege:
+  description: Why a new container is privileged or not.
+  returned: when a container is created
+  type: str
+  sample: nothing declared needs a privileged container
+ostemplate:
+  description: The template's volume that a new container was made from.
+  returned: when a container is created
+  type: str
+  sample: local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst
+findings:
+  description: What stands against the declaration, all of it.
+  returned: when the declaration cannot be carried out
+  type: list
+  elements: dict
+  sample: [{option: "networks[0].bridge", value: vmbr9, problem: does not exist on node pve1, remedy: "There are: vmbr0."}]
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.pve.provision.plugins.module_utils._argspec import CONNECTION, CONTAINER, POLICY, ArgSpec
+from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
+from ansible_collections.pve.provision.plugins.module_utils._face import failure, make_match
+from ansible_collections.pve.provision.plugins.module_utils._model.lxc import OSTYPES
+from ansible_collections.pve.provision.plugins.module_utils._workflow.lxc import wanted_container
+
+SPEC = ArgSpec(
+    options={
+        "state": {
+            "type": "str",
+            "choices": ["present", "started", "stopped", "restarted", "absent"],
+            "default": "present",
+        },
+        "ostemplate": {"type": "str"},
+        "ostype": {"type": "str", "choices": list(OSTYPES)},
+        "unprivileged": {"type": "bool"},
+        "networks": {
+            "type": "list",
+            "elements": "dict",
+            "options": {
+                "id": {"type": "int"},
+                "name": {"type": "str"},
+                "bridge": {"type": "str"},
+                "ip": {"type": "str"},
+                "gateway": {"type": "str"},
+                "ip6": {"type": "str"},
+                "gateway6": {"type": "str"},
+                "tag": {"type": "int"},
+                "trunks": {"type": "list", "elements": "int"},
+                "mtu": {"type": "int"},
+                "hwaddr": {"type": "str"},
+                "firewall": {"type": "bool"},
+                "rate": {"type": "float"},
+                "link_down": {"type": "bool"},
+                "host_managed": {"type": "bool"},
+            },
+        },
+        "nameserver": {"type": "list", "elements": "str"},
+        "searchdomain": {"type": "list", "elements": "str"},
+        "features": {
+            "type": "dict",
+            "options": {
+                "nesting": {"type": "bool"},
+                "keyctl": {"type": "bool", "no_log": False},
+                "fuse": {"type": "bool"},
+                "mknod": {"type": "bool"},
+                "mount": {"type": "list", "elements": "str"},
+                "force_rw_sys": {"type": "bool"},
+            },
+        },
+        "timezone": {"type": "str"},
+        "entrypoint": {"type": "str"},
+        "env": {"type": "list", "elements": "str"},
+        "password": {"type": "str", "no_log": True},
+        "ssh_public_keys": {"type": "list", "elements": "str", "no_log": False},
+        "ignore_unpack_errors": {"type": "bool"},
+        "bwlimit": {"type": "int"},
+        "clone_from": {
+            "type": "dict",
+            "options": {
+                "vmid": {"type": "int"},
+                "name": {"type": "str"},
+                "full": {"type": "bool"},
+                "snapname": {"type": "str"},
+                "storage": {"type": "str"},
+            },
+            "required_one_of": [("vmid", "name")],
+            "mutually_exclusive": [("vmid", "name")],
+        },
+        "recreate": {"type": "bool", "default": False},
+    },
+    mutually_exclusive=[("ostemplate", "clone_from")],
+)
+
+
+def main() -> None:
+    module = CONNECTION.merge(POLICY, CONTAINER, SPEC).create_module(AnsibleModule)
+    try:
+        answer, warnings = make_match(module.params, wanted_container, check_mode=module.check_mode)
+    except ProvisionError as error:
+        module.fail_json(**failure(error))
+    for warning in warnings:
+        module.warn(warning)
+    module.exit_json(**answer)
+
+
+if __name__ == "__main__":
+    main()
