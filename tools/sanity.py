@@ -64,8 +64,8 @@ def configure_pip() -> None:
     """Write down the pip settings that hold here: ansible-test hands on neither PIP_* nor the user's own home."""
     config = configparser.RawConfigParser()
     for line in output(sys.executable, "-m", "pip", "config", "list").splitlines():
-        key, _, value = line.partition("=")
-        section, _, option = key.replace(":env:", "global").partition(".")
+        key, value = line.split("=", 1)
+        section, option = key.replace(":env:", "global").split(".", 1)
         if not config.has_section(section):
             config.add_section(section)
         config.set(section, option, ast.literal_eval(value))
