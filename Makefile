@@ -26,7 +26,7 @@ help:  ## show this list
 
 venv: $(READY)  ## make .venv with everything the other targets need
 
-$(READY): requirements/dev.txt requirements/runtime.txt
+$(READY): requirements/dev.txt meta/requirements.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.x")'
 	$(PYTHON) -m venv --clear $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt

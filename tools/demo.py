@@ -65,7 +65,7 @@ def play(title: str, node: EmbeddedNode, guests: Path, work: Path) -> tuple[int,
     if process.returncode:
         raise Failed(f"{title}: ansible-playbook ended with {process.returncode}")
     print(f"==> {title}: {time.monotonic() - started:.1f} s")
-    return changes("".join(lines)), json.loads(report.read_text())
+    return changes("".join(lines)), json.loads(report.read_text())["guests"]
 
 
 def main() -> int:
