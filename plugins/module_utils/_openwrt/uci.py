@@ -616,7 +616,8 @@ def overlay(config: Config, declared: t.Mapping[str, t.Any], option: str = "uci"
     """``config`` with ``{package: {section: {option: value}}}`` merged over it; the one given stays as it is.
 
     A section is a name or ``@type[n]``; a new named one says its ``.type``. ``@type`` with a list of mappings adds
-    anonymous sections. A value of None deletes the option, a section of None deletes the section. Raises
+    anonymous sections, each where there is none yet of that ``name`` option, or without one of that very content.
+    A value of None deletes the option, a section of None deletes the section. Raises
     :class:`InvalidInput` with everything that is wrong, each finding named below ``option``.
     """
     result = copy.deepcopy(config)
@@ -636,12 +637,7 @@ def overlay(config: Config, declared: t.Mapping[str, t.Any], option: str = "uci"
 def _overlay_section(package: Package, ref: str, options: object, where: str) -> list[Finding]:
     added = re.fullmatch(r"@([A-Za-z0-9_-]+)", ref)
     if added and isinstance(options, list) and all(isinstance(each, t.Mapping) for each in options):
-        found: list[Finding] = []
-        for each in options:
-            section = Section(added[1])
-            package.sections.append(section)
-            found += _overlay_options(section, each, where)
-        return found
+        return [finding for each in options for finding in _overlay_added(package, Section(added[1]), each, where)]
     known = package.find(ref)
     if options is None:
         package.sections = [section for section in package.sections if section is not known]
@@ -658,6 +654,15 @@ def _overlay_section(package: Package, ref: str, options: object, where: str) ->
         package.sections.append(known)
     known.type = kind
     return _overlay_options(known, {key: value for key, value in options.items() if key != ".type"}, where)
+
+
+def _overlay_added(package: Package, section: Section, options: t.Mapping[str, object], where: str) -> list[Finding]:
+    found = _overlay_options(section, options, where)
+    for known in package.of_type(section.type):
+        if known.name is None and (_same_label(known, section) or _same(known, section)):
+            return _overlay_options(known, options, where)
+    package.sections.append(section)
+    return found
 
 
 def _overlay_options(section: Section, options: t.Mapping[str, object], where: str) -> list[Finding]:

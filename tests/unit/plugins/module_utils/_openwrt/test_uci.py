@@ -9,8 +9,8 @@ import os
 import shutil
 import string
 import subprocess
+import typing as t
 from pathlib import Path
-from random import Random
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -35,6 +35,9 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci import 
     render_export,
     render_show,
 )
+
+if t.TYPE_CHECKING:
+    from random import Random
 
 GOLDEN = Path(__file__).parent / "golden"
 bounded = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -311,6 +314,14 @@ def test_declared_options_are_merged_last() -> None:
     }
     assert merged["new"].sections == [Section("main", "m", {"on": "0"})]
     assert config["system"].sections[0].options == {"hostname": "a", "x": "1"}
+
+
+def test_added_sections_are_added_once() -> None:
+    """The same declaration merged again, into what it made, changes nothing."""
+    declared = {"firewall": {"@rule": [{"name": "Mine", "target": "ACCEPT"}], "@include": [{"path": "/x"}]}}
+    once = overlay({"firewall": firewall()}, declared)
+    assert len(once["firewall"].sections) == len(firewall().sections) + 2
+    assert overlay(once, declared) == once
 
 
 def test_everything_wrong_in_a_declaration_is_told_at_once() -> None:
