@@ -25,7 +25,7 @@ ALGORITHMS: t.Final = {32: "md5", 40: "sha1", 56: "sha224", 64: "sha256", 96: "s
 #: Those that may decide whether bytes are good; a list's md5 and sha1 are read over.
 TRUSTED: t.Final = ("sha256", "sha384", "sha512")
 
-_GNU = re.compile(r"(?P<escaped>\\?)(?P<hex>[0-9A-Fa-f]+)(?: [ *]|[ \t]+)(?P<name>.+)")
+_GNU = re.compile(r"(?P<escaped>\\?)(?P<hex>[0-9A-Fa-f]+)(?: [ *]|[ \t])[ \t]*(?P<name>.+)")
 _BSD = re.compile(r"(?P<algorithm>[A-Za-z0-9/-]+) ?\((?P<name>.+)\) ?= ?(?P<hex>[0-9A-Fa-f]+)")
 _BARE = re.compile(r"(?P<hex>[0-9A-Fa-f]+)")
 _ESCAPES: t.Final = {r"\\": "\\", r"\n": "\n", r"\r": "\r"}

@@ -69,7 +69,8 @@ class Request:
 
     With a ``digest`` (algorithm, hex) the file is compared before it gets its name, and partial files of dead runs are
     resumed. ``algorithms`` are computed as well. A file that lies at ``target`` and is not what was asked for is an
-    error unless ``overwrite``; without a digest that cannot be told, so any file there is in the way.
+    error unless ``overwrite``; without a digest that cannot be told, so any file there is in the way. ``check`` gets
+    the complete file before it has its name, and raises when it must not get it.
     """
 
     urls: t.Sequence[str]
@@ -78,6 +79,7 @@ class Request:
     size: int | None = None
     algorithms: t.Sequence[str] = ("sha256",)
     overwrite: bool = False
+    check: t.Callable[[Path], None] | None = None
     access: Access = ACCESS
 
 
@@ -141,6 +143,8 @@ def fetch(
                 deadline=deadline,
                 position=lambda: partial.size,
             )
+            if request.check:
+                partial.let_pass(request.check)
             if _identity(request.target) != now:
                 raise VerificationError(f"{request.target} was written by somebody else meanwhile; it is left alone.")
         except BaseException:
@@ -351,6 +355,14 @@ class _Partial:
         before, self.size = self.size, self.size + len(block)
         if before // _WRITEBACK != self.size // _WRITEBACK:
             os.posix_fadvise(self._descriptor, self.size - _WRITEBACK, _WRITEBACK, os.POSIX_FADV_DONTNEED)
+
+    def let_pass(self, check: t.Callable[[Path], None]) -> None:
+        """Show the complete file to somebody who may refuse it; a refused one is gone."""
+        try:
+            check(self._path)
+        except VerificationError:
+            self.restart()
+            raise
 
     def digests(self) -> dict[str, str]:
         return self._hasher.hexdigests()
