@@ -30,8 +30,8 @@ attributes:
     support: full
   idempotent:
     description: >-
-      A second run changes nothing. O(password), O(ssh_public_keys), O(ostemplate) and O(clone_from) count only when the
-      container is created. O(state=restarted) restarts each time.
+      A second run changes nothing. O(password), O(ssh_public_keys), O(ostemplate) and O(clone_from) count only when
+      the container is created. O(state=restarted) restarts each time.
     support: partial
   platform:
     description: Proxmox VE 8 and 9, on the node itself or over its API.
@@ -50,14 +50,14 @@ options:
   ostemplate:
     description:
       - The template a new container is made from. Either a volume such as
-        V(local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst), or a name such as V(debian-13-standard), which means the
-        newest one of that name on the node's storages.
+        V(local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst), or a name such as V(debian-13-standard), which means
+        the newest one of that name on the node's storages.
       - Proxmox VE does not remember the template of an existing container.
     type: str
   ostype:
     description:
-      - What Proxmox VE sets up inside the container. It detects this from the template by default. With V(unmanaged) it
-        writes nothing into the container.
+      - What Proxmox VE sets up inside the container. It detects this from the template by default. With V(unmanaged)
+        it writes nothing into the container.
     type: str
     choices: [debian, devuan, ubuntu, centos, fedora, opensuse, archlinux, alpine, gentoo, nixos, unmanaged]
   unprivileged:
@@ -127,8 +127,8 @@ options:
     elements: str
   features:
     description:
-      - What the container may do beyond the ordinary. Proxmox VE reserves all but nesting in an unprivileged container to
-        C(root@pam).
+      - What the container may do beyond the ordinary. Proxmox VE reserves all but nesting in an unprivileged container
+        to C(root@pam).
     type: dict
     suboptions:
       nesting:
@@ -185,8 +185,8 @@ options:
         type: str
       full:
         description:
-          - Whether to copy the volumes. By default a template is cloned linked where its storage can, everything else in
-            full.
+          - Whether to copy the volumes. By default a template is cloned linked where its storage can, everything else
+            in full.
         type: bool
       snapname:
         description: Snapshot of the source to clone.
@@ -273,12 +273,13 @@ config:
   sample: {hostname: web1, memory: 1024, networks: [{id: 0, name: eth0, bridge: vmbr0, ip: 192.168.20.10/24}]}
 addresses:
   description:
-    - The container's addresses. C(source) is V(config) for a declared one and V(guest) for one that the running container
-      tells.
+    - The container's addresses. C(source) is V(config) for a declared one and V(guest) for one that the running
+      container tells.
   returned: success
   type: list
   elements: dict
-  sample: [{interface: eth0, address: 192.168.20.10, prefix: 24, family: ipv4, hwaddr: BC:24:11:00:00:01, source: config}]
+  sample:
+    - {interface: eth0, address: 192.168.20.10, prefix: 24, family: ipv4, hwaddr: BC:24:11:00:00:01, source: config}
 plan:
   description: The steps of this run, in order; empty when all was as declared.
   returned: always
@@ -305,7 +306,8 @@ findings:
   returned: when the declaration cannot be carried out
   type: list
   elements: dict
-  sample: [{option: "networks[0].bridge", value: vmbr9, problem: does not exist on node pve1, remedy: "There are: vmbr0."}]
+  sample:
+    - {option: "networks[0].bridge", value: vmbr9, problem: does not exist on node pve1, remedy: "There are: vmbr0."}
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -45,7 +45,8 @@ class Settled:
     problems: tuple[Problem, ...] = ()
 
 
-Settle = t.Callable[[str, SubValues | None, SubValues, bool], Settled]
+# PVE's key, the user's path, the values that are there, the values stated, and whether to drop what is not stated.
+Settle = t.Callable[[str, str, SubValues | None, SubValues, bool], Settled]
 
 
 @dataclass(frozen=True)
@@ -212,10 +213,10 @@ def declare(
 # -- against PVE ---------------------------------------------------------------------------------------------------
 
 
-def merge(path: str, current: SubValues | None, wanted: SubValues, purge: bool) -> Settled:
+def merge(key: str, path: str, current: SubValues | None, wanted: SubValues, purge: bool) -> Settled:
     """The usual way a property string settles: what is not stated stays, or goes with ``purge``."""
     base = {} if purge else dict(current or {})
-    return Settled({key: value for key, value in {**base, **wanted}.items() if value is not None})
+    return Settled({name: value for name, value in {**base, **wanted}.items() if value is not None})
 
 
 def _view(option: Option, value: Canonical) -> Canonical:
@@ -277,18 +278,21 @@ class _Comparison:
         kept = {
             name: current[name] for name, entry in fields.keys.items() if entry.keep and current and name in current
         }
-        settled = (option.settle or merge)(path, current, {**kept, **wanted}, self.purge)
+        settled = (option.settle or merge)(key, path, current, {**kept, **wanted}, self.purge)
         self.problems += settled.problems
         if settled.problems:
             return
         if settled.grow is not None:
             self.resize[key] = settled.grow
             self.note(f"{key}.size", render_size(t.cast("SubValues", current)["size"]), render_size(settled.grow))
-        if fields.normal(settled.values) != fields.normal(current or {}) or (text is None and not option.default):
-            if self.refuse(option, path, fields.typed(wanted)):
-                return
+        if fields.normal(settled.values) == fields.normal(current or {}):
+            return
+        rendered = fields.render(settled.values)
+        if not rendered:
+            self.remove(option, key, path)
+        elif not self.refuse(option, path, fields.typed(wanted)):
             before = None if current is None else fields.typed(current)
-            self.change(option, key, fields.render(settled.values), before, fields.typed(settled.values))
+            self.change(option, key, rendered, before, fields.typed(settled.values))
 
 
 def compare(
@@ -336,7 +340,7 @@ def render(table: Table, declaration: Declaration) -> dict[str, str]:
         if value is None:
             continue
         if isinstance(option.codec, Fields):
-            settled = (option.settle or merge)(declaration.paths.get(key, key), None, value, False)
+            settled = (option.settle or merge)(key, declaration.paths.get(key, key), None, value, False)
             value = settled.values
         rendered = option.codec.render(value)
         if rendered:

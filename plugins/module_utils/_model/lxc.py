@@ -140,9 +140,6 @@ def declare_lxc(
     """Read the parameters of a container: the declaration, and all that is wrong with it by itself."""
     normal = {**params, "mount_points": _mount_points(params.get("mount_points"))}
     declaration, problems = declare(OPTIONS, normal, nulls)
-    for key, value in declaration.values.items():
-        if re.fullmatch(r"net\d+", key) and value is not None:
-            value.setdefault("name", f"eth{key[3:]}")
     networks = {key: value for key, value in declaration.values.items() if re.fullmatch(r"net\d+", key) and value}
     problems += check_networks(networks, declaration.paths)
     problems += _check_mount_points(declaration)

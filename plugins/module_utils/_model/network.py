@@ -84,7 +84,7 @@ BRIDGE = text(r"[A-Za-z][\w.-]{0,19}", "is not the name of a bridge or vnet")
 
 NET = Fields(
     {
-        "name": Field(text(r"[\w.:-]{1,15}", "is not an interface name (at most 15 characters)")),
+        "name": Field(text(r"[\w.:-]{1,15}", "is not an interface name (at most 15 characters)"), keep=True),
         "bridge": Field(BRIDGE),
         "firewall": Field(BOOLEAN, default=False),
         "gw": Field(_address(4), param="gateway"),
@@ -98,17 +98,15 @@ NET = Fields(
         "rate": Field(number(0, 10000)),
         "tag": Field(TAG),
         "trunks": Field(words(";", TAG, ordered=False)),
-        "type": Field(choice("veth"), default="veth"),
+        "type": Field(choice("veth"), default="veth", keep=True),
     }
 )
 
 
-def settle_net(path: str, current: SubValues | None, wanted: SubValues, purge: bool) -> Settled:
-    """As any property string, but the interface name is never purged: PVE requires it."""
-    named = dict(wanted)
-    if current and "name" not in named:
-        named["name"] = current["name"]
-    return merge(path, current, named, purge)
+def settle_net(key: str, path: str, current: SubValues | None, wanted: SubValues, purge: bool) -> Settled:
+    """As any property string, but a new device gets a name: PVE requires one (``net1``: ``eth1``)."""
+    named = wanted if current else {"name": f"eth{key.removeprefix('net')}", **wanted}
+    return merge(key, path, current, named, purge)
 
 
 def check_networks(networks: t.Mapping[str, SubValues], paths: t.Mapping[str, str]) -> list[Problem]:

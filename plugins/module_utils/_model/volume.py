@@ -50,14 +50,14 @@ def storage_of(volume: str) -> str | None:
     return None if volume.startswith("/") else volume.partition(":")[0]
 
 
-def settle_volume(path: str, current: SubValues | None, wanted: SubValues, purge: bool) -> Settled:
+def settle_volume(key: str, path: str, current: SubValues | None, wanted: SubValues, purge: bool) -> Settled:
     """A new volume is allocated (``STORAGE:GiB``); of an existing one the options change and the size grows."""
-    settings = {key: value for key, value in wanted.items() if key not in {"storage", "size", "volume"}}
+    settings = {name: value for name, value in wanted.items() if name not in {"storage", "size", "volume"}}
     if current is None:
         volume = wanted.get("volume") or f"{wanted.get('storage')}:{render_gib(wanted.get('size') or DEFAULT_SIZE)}"
-        return Settled({"volume": volume, **{key: value for key, value in settings.items() if value is not None}})
+        return Settled({"volume": volume, **{name: value for name, value in settings.items() if value is not None}})
     if wanted.get("volume") not in (None, current["volume"]):
-        return merge(path, {}, {key: value for key, value in wanted.items() if key not in {"storage", "size"}}, purge)
+        return merge(key, path, {}, {name: wanted[name] for name in wanted if name not in {"storage", "size"}}, purge)
     problems = []
     home = storage_of(current["volume"])
     if wanted.get("storage") not in (None, home):
@@ -70,8 +70,8 @@ def settle_volume(path: str, current: SubValues | None, wanted: SubValues, purge
         problems.append(
             Problem(f"{path}.size", render_size(want), f"is smaller than the {render_size(have)} it has", remedy)
         )
-    kept: SubValues = {key: current[key] for key in ("volume", "mp", "size") if key in current}
-    merged = merge(path, current, {**kept, **settings}, purge)
+    kept: SubValues = {name: current[name] for name in ("volume", "mp", "size") if name in current}
+    merged = merge(key, path, current, {**kept, **settings}, purge)
     return Settled(merged.values, want if have and want and want > have else None, tuple(problems))
 
 

@@ -63,9 +63,10 @@ def reconcile(node: Node, wanted: Wanted, *, check_mode: bool) -> Result:
             privilege=privilege,
             ostemplate=wanted.source if making else None,
         )
-        if check_mode:
-            return _predict(node, wanted, actual, plan, result)
-        return _Run(node, wanted, actual, plan, result).carry_out()
+        run = _Run(node, wanted, actual, plan, result)
+        if not result.changed:
+            return run.finish()
+        return _predict(node, wanted, actual, plan, result) if check_mode else run.carry_out()
 
 
 # -- reading -------------------------------------------------------------------------------------------------------

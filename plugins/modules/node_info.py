@@ -1,0 +1,122 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: node_info
+short_description: Tell the guests, storages, templates and bridges of a Proxmox VE node
+version_added: 0.1.0
+author:
+  - the pve.provision authors (@pve-provision)
+description:
+  - Reads what a node has, once for many guests. Only O(gather=storages) and O(gather=templates) start commands on the
+    node; the rest is read from its files.
+extends_documentation_fragment:
+  - pve.provision.connection
+attributes:
+  check_mode:
+    description: Never writes anything.
+    support: full
+  diff_mode:
+    description: Never changes anything.
+    support: N/A
+  idempotent:
+    description: Never changes anything.
+    support: full
+  platform:
+    description: Proxmox VE 8 and 9, on the node itself or over its API.
+    support: full
+    platforms: proxmox
+options:
+  gather:
+    description: What to tell.
+    type: list
+    elements: str
+    choices: [guests, storages, templates, bridges]
+    default: [guests, storages, templates, bridges]
+"""
+
+EXAMPLES = r"""
+- name: See what a node has
+  pve.provision.node_info:
+  register: node
+
+- name: Show its storages
+  ansible.builtin.debug:
+    msg: "{{ node.storages | pve.provision.capacity }}"
+"""
+
+RETURN = r"""
+node:
+  description: Name of the node.
+  returned: always
+  type: str
+  sample: pve1
+guests:
+  description: The containers and VMs of this node.
+  returned: when gathered
+  type: list
+  elements: dict
+  sample: [{vmid: 101, kind: lxc, node: pve1, name: web1, status: running, lock: null, template: false}]
+storages:
+  description: The storages that this node uses, sizes in bytes.
+  returned: when gathered
+  type: list
+  elements: dict
+  sample: [{name: local-lvm, type: lvmthin, content: [images, rootdir], active: true, total: 1000, available: 900}]
+templates:
+  description: Volumes of the container templates on all storages.
+  returned: when gathered
+  type: list
+  elements: str
+  sample: ["local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst"]
+bridges:
+  description: Bridges and SDN vnets.
+  returned: when gathered
+  type: list
+  elements: dict
+  sample: [{name: vmbr0, kind: bridge, mtu: 1500, addresses: [192.168.1.2/24], vlan_aware: true}]
+"""
+
+import dataclasses
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.pve.provision.plugins.module_utils._argspec import CONNECTION, ArgSpec
+from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
+from ansible_collections.pve.provision.plugins.module_utils._face import failure
+from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
+from ansible_collections.pve.provision.plugins.module_utils._workflow.preflight import Facts
+
+PARTS = ["guests", "storages", "templates", "bridges"]
+SPEC = ArgSpec(options={"gather": {"type": "list", "elements": "str", "choices": PARTS, "default": PARTS}})
+
+
+def tell(facts: Facts, part: str) -> list[t.Any]:
+    """One part as JSON has it."""
+    if part == "templates":
+        return [volume.volid for volume in facts.templates]
+    items = facts.bridges.values() if part == "bridges" else getattr(facts, part)
+    return [{key: plain(value) for key, value in dataclasses.asdict(item).items()} for item in items]
+
+
+def plain(value: t.Any) -> t.Any:
+    return sorted(value) if isinstance(value, frozenset) else value
+
+
+def main() -> None:
+    module = CONNECTION.merge(SPEC).create_module(AnsibleModule)
+    try:
+        facts = Facts(open_node(module.params))
+        parts = {part: tell(facts, part) for part in module.params["gather"]}
+    except ProvisionError as error:
+        module.fail_json(**failure(error))
+    module.exit_json(changed=False, node=facts.node.name, **parts)
+
+
+if __name__ == "__main__":
+    main()

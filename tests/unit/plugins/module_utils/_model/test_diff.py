@@ -1,0 +1,216 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a declaration changes in a guest: the fewest options, never a value the user did not state."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from ansible_collections.pve.provision.plugins.module_utils._model import diff
+from ansible_collections.pve.provision.plugins.module_utils._model.lxc import OPTIONS, declare_lxc
+from hypothesis import given
+from hypothesis import strategies as st
+
+ACTUAL = {
+    "arch": "amd64",
+    "cores": "2",
+    "features": "nesting=1",
+    "hostname": "web1",
+    "memory": "1024",
+    "mp0": "local-lvm:vm-101-disk-1,mp=/srv/data,backup=1,size=8G",
+    "net0": "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:01:02:03,ip=192.168.20.10/24,tag=20,type=veth",
+    "onboot": "1",
+    "ostype": "debian",
+    "rootfs": "local-lvm:vm-101-disk-0,size=8G",
+    "swap": "512",
+    "tags": "home;web",
+    "unprivileged": "1",
+}
+
+
+def compare(purge: bool = False, **params: t.Any) -> diff.Change:
+    declaration, problems = declare_lxc(params, diff.null_paths(params))
+    assert problems == []
+    return diff.compare(OPTIONS, ACTUAL, declaration, purge=purge)
+
+
+NET0 = {"bridge": "vmbr0", "tag": 20, "ip": "192.168.20.10/24"}
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"memory": 1024},
+        {"swap": 512, "onboot": True, "protection": False, "console": True, "cmode": "tty"},
+        {"tags": ["Web", "home"]},
+        {"networks": [NET0]},
+        {"networks": [{"id": 0, "bridge": "vmbr0", "hwaddr": "bc:24:11:01:02:03", "firewall": False}]},
+        {"rootfs": {"size": "8G", "storage": "local-lvm"}},
+        {"rootfs": {"size": 8}},
+        {"rootfs": {"size": "8192M"}},
+        {"mount_points": [{"storage": "local-lvm", "size": "8G", "mp": "/srv/data", "backup": True}]},
+        {"mount_points": [{"mp": "/srv/data", "quota": False, "replicate": True}]},
+        {"features": {"nesting": True, "keyctl": False}},
+        {"unprivileged": True, "arch": "amd64", "ostype": "debian"},
+        {"description": ""},
+        {"cpulimit": 0},
+    ],
+)
+def test_what_is_as_declared_changes_nothing(params: dict[str, t.Any]) -> None:
+    assert not compare(**params)
+
+
+@pytest.mark.parametrize(
+    ("params", "options"),
+    [
+        ({"memory": 2048}, {"memory": "2048"}),
+        ({"cores": 4, "memory": 1024}, {"cores": "4"}),
+        (
+            {"networks": [{**NET0, "tag": 30}]},
+            {"net0": "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:01:02:03,ip=192.168.20.10/24,tag=30,type=veth"},
+        ),
+        ({"networks": [{"id": 1, "bridge": "vmbr1", "ip": "dhcp"}]}, {"net1": "name=eth1,bridge=vmbr1,ip=dhcp"}),
+        ({"mount_points": [{"id": 1, "storage": "local-lvm", "size": "4G", "mp": "/b"}]}, {"mp1": "local-lvm:4,mp=/b"}),
+        (
+            {"mount_points": [{"mp": "/srv/data", "ro": True}]},
+            {"mp0": "local-lvm:vm-101-disk-1,mp=/srv/data,backup=1,ro=1,size=8G"},
+        ),
+        ({"mount_points": [{"id": 2, "bind": "/srv", "mp": "/mnt"}]}, {"mp2": "/srv,mp=/mnt"}),
+        ({"tags": ["db"]}, {"tags": "db"}),
+        ({"startup": {"order": 2, "up": 10}}, {"startup": "order=2,up=10"}),
+        ({"devices": [{"path": "/dev/net/tun", "mode": "0660"}]}, {"dev0": "/dev/net/tun,mode=0660"}),
+        ({"nameserver": ["1.1.1.1", "9.9.9.9"]}, {"nameserver": "1.1.1.1 9.9.9.9"}),
+        ({"description": "web server\n"}, {"description": "web server"}),
+        ({"cpulimit": 1.5}, {"cpulimit": "1.5"}),
+    ],
+)
+def test_only_what_differs_is_set_and_what_pve_chose_is_carried_over(
+    params: dict[str, t.Any], options: dict[str, str]
+) -> None:
+    change = compare(**params)
+    assert change.set == options
+    assert change.delete == ()
+    assert change.problems == ()
+
+
+def test_null_deletes_an_option_and_a_key_of_a_property_string() -> None:
+    assert compare(cores=None).delete == ("cores",)
+    change = compare(networks=[{"bridge": "vmbr0", "tag": None}])
+    assert change.set == {"net0": "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:01:02:03,ip=192.168.20.10/24,type=veth"}
+    assert compare(nameserver=None) == diff.Change()
+
+
+def test_null_for_a_list_deletes_all_of_its_entries() -> None:
+    assert compare(networks=None).delete == ("net0",)
+
+
+def test_purge_deletes_what_is_not_mentioned_and_never_identity_or_root_volume() -> None:
+    change = compare(purge=True, memory=1024, networks=[{"bridge": "vmbr0"}])
+    assert change.delete == ("cores", "features", "mp0", "onboot", "tags")
+    assert change.set == {"net0": "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:01:02:03,type=veth"}
+
+
+def test_a_larger_volume_grows_and_its_options_change_beside() -> None:
+    change = compare(rootfs={"size": "10G"}, mount_points=[{"mp": "/srv/data", "size": "9G", "backup": False}])
+    assert change.resize == {"rootfs": 10 * 1024**3, "mp0": 9 * 1024**3}
+    assert change.set == {"mp0": "local-lvm:vm-101-disk-1,mp=/srv/data,backup=0,size=8G"}
+    assert change.before["rootfs.size"] == "8G"
+    assert change.after["rootfs.size"] == "10G"
+
+
+@pytest.mark.parametrize(
+    ("params", "option", "problem"),
+    [
+        ({"rootfs": {"size": "4G"}}, "rootfs.size", "is smaller than the 8G it has"),
+        ({"rootfs": {"storage": "other"}}, "rootfs.storage", "is not where it is: local-lvm:vm-101-disk-0"),
+        ({"unprivileged": False}, "unprivileged", "cannot change on an existing guest"),
+        ({"arch": "arm64"}, "arch", "cannot change on an existing guest"),
+    ],
+)
+def test_what_cannot_change_in_place_is_told_with_the_way_out(
+    params: dict[str, t.Any], option: str, problem: str
+) -> None:
+    change = compare(**params)
+    assert not change
+    assert [(found.option, found.problem) for found in change.problems] == [(option, problem)]
+    assert change.problems[0].remedy
+
+
+@pytest.mark.parametrize(
+    ("params", "restart"),
+    [
+        ({"memory": 2048, "cores": 4, "tags": [], "onboot": False}, ()),
+        ({"features": {"keyctl": True}}, ("features",)),
+        ({"networks": [{"bridge": "vmbr1"}]}, ()),
+        ({"mount_points": [{"id": 1, "storage": "local-lvm", "size": 1, "mp": "/x"}]}, ()),
+        ({"mount_points": [{"mp": "/elsewhere"}]}, ("mp0",)),
+        ({"nameserver": ["1.1.1.1"]}, ("nameserver",)),
+        ({"memory": None}, ("memory",)),
+    ],
+)
+def test_what_a_running_container_takes_only_at_its_next_start(
+    params: dict[str, t.Any], restart: tuple[str, ...]
+) -> None:
+    assert compare(**params).restart == restart
+
+
+def test_before_and_after_hold_only_what_changes() -> None:
+    change = compare(memory=2048, cores=2, tags=["web"])
+    assert change.before == {"memory": 1024, "tags": ["home", "web"]}
+    assert change.after == {"memory": 2048, "tags": ["web"]}
+
+
+# Any two declarations: bring a guest to the first, then to the second; a third comparison finds nothing left to do.
+networks = st.lists(
+    st.fixed_dictionaries(
+        {"bridge": st.sampled_from(["vmbr0", "vmbr1"])},
+        optional={
+            "tag": st.one_of(st.none(), st.integers(1, 4094)),
+            "ip": st.sampled_from(["dhcp", "manual"]),
+            "mtu": st.integers(576, 1500),
+            "firewall": st.booleans(),
+        },
+    ),
+    max_size=3,
+)
+declarations = st.fixed_dictionaries(
+    {},
+    optional={
+        "memory": st.one_of(st.none(), st.integers(16, 4096)),
+        "cores": st.one_of(st.none(), st.integers(1, 8)),
+        "cpulimit": st.sampled_from([0, 0.5, 2]),
+        "onboot": st.one_of(st.none(), st.booleans()),
+        "tags": st.lists(st.sampled_from(["a", "B", "c"]), max_size=3),
+        "description": st.sampled_from(["", "one", "two\nlines\n"]),
+        "features": st.fixed_dictionaries({}, optional={"nesting": st.booleans(), "fuse": st.booleans()}),
+        "networks": networks,
+        "startup": st.fixed_dictionaries({}, optional={"order": st.integers(0, 9), "up": st.integers(0, 9)}),
+        "nameserver": st.lists(st.sampled_from(["1.1.1.1", "9.9.9.9", "fd00::1"]), min_size=1, max_size=2),
+    },
+)
+
+
+def apply(actual: dict[str, str], change: diff.Change) -> dict[str, str]:
+    kept = {key: value for key, value in actual.items() if key not in change.delete}
+    return {**kept, **change.set}
+
+
+@given(declarations, declarations, st.booleans())
+def test_a_second_run_changes_nothing(first: dict[str, t.Any], second: dict[str, t.Any], purge: bool) -> None:
+    actual = dict(ACTUAL)
+    for params in (first, second):
+        declaration, problems = declare_lxc(params, diff.null_paths(params))
+        assert problems == []
+        actual = apply(actual, diff.compare(OPTIONS, actual, declaration, purge=purge))
+        assert not diff.compare(OPTIONS, actual, declaration, purge=purge)
+    assert actual["rootfs"] == ACTUAL["rootfs"]
+
+
+@given(declarations)
+def test_what_was_created_from_a_declaration_is_as_declared(params: dict[str, t.Any]) -> None:
+    declaration, _problems = declare_lxc(params, diff.null_paths(params))
+    created = diff.render(OPTIONS, declaration)
+    assert not diff.compare(OPTIONS, created, declaration)

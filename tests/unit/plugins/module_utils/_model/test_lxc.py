@@ -1,0 +1,95 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A container's declaration: everything that is wrong with it by itself, all at once."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from ansible_collections.pve.provision.plugins.module_utils._model.diff import null_paths
+from ansible_collections.pve.provision.plugins.module_utils._model.lxc import decide_privilege, declare_lxc
+
+
+def problems_of(**params: t.Any) -> dict[str, str]:
+    _declaration, problems = declare_lxc(params, null_paths(params))
+    return {problem.option: problem.problem for problem in problems}
+
+
+@pytest.mark.parametrize(
+    ("params", "option", "problem"),
+    [
+        ({"vmid": 99}, "vmid", "is out of range"),
+        ({"hostname": "a_b"}, "hostname", "is not a valid DNS name"),
+        ({"hostname": "-a"}, "hostname", "is not a valid DNS name"),
+        ({"memory": 8}, "memory", "is out of range"),
+        ({"memory": "lots"}, "memory", "is not a number of MiB"),
+        ({"cores": 0}, "cores", "is out of range"),
+        ({"networks": [{"bridge": "vmbr0", "ip": "10.0.0.5"}]}, "networks[0].ip", "has no prefix"),
+        ({"networks": [{"bridge": "vmbr0", "ip": "10.0.0.500/24"}]}, "networks[0].ip", "is neither dhcp"),
+        ({"networks": [{"bridge": "vmbr0", "ip6": "10.0.0.5/24"}]}, "networks[0].ip6", "is neither auto"),
+        ({"networks": [{"bridge": "vmbr0", "tag": 4095}]}, "networks[0].tag", "is out of range"),
+        ({"networks": [{"bridge": "vmbr0", "mtu": 70000}]}, "networks[0].mtu", "is out of range"),
+        ({"networks": [{"bridge": "vmbr0", "hwaddr": "01:24:11:00:00:01"}]}, "networks[0].hwaddr", "is a multicast"),
+        ({"networks": [{"bridge": "vmbr0", "hwaddr": "xx"}]}, "networks[0].hwaddr", "is not a MAC"),
+        (
+            {"networks": [{"bridge": "vmbr0", "ip": "10.0.0.5/24", "gateway": "10.0.1.1"}]},
+            "networks[0].gateway",
+            "is not in the network of 10.0.0.5/24",
+        ),
+        (
+            {"networks": [{"bridge": "vmbr0", "ip": "10.0.0.5/24", "gateway": "10.0.0.5"}]},
+            "networks[0].gateway",
+            "is the guest's own address",
+        ),
+        ({"networks": [{"id": 0}, {"id": 0}]}, "networks[1].id", "is used twice"),
+        (
+            {"networks": [{"name": "eth0"}, {"name": "eth0"}]},
+            "networks[1].name",
+            "is also used by networks[0]",
+        ),
+        (
+            {"networks": [{"hwaddr": "BC:24:11:00:00:01"}, {"hwaddr": "bc:24:11:00:00:01"}]},
+            "networks[1].hwaddr",
+            "is also used by networks[0]",
+        ),
+        ({"rootfs": {"size": "1X"}}, "rootfs.size", "is not a size"),
+        ({"tags": ["bad!tag"]}, "tags", "is not a tag"),
+        ({"features": {"mount": ["nfs"]}, "unprivileged": True}, "features.mount", "does not work in an unprivileged"),
+        ({"features": {"keyctl": True}, "unprivileged": False}, "features.keyctl", "is for unprivileged containers"),
+        ({"mount_points": [{"mp": "srv", "storage": "x"}]}, "mount_points[0].mp", "is not an absolute path"),
+        ({"devices": [{"path": "dev"}]}, "devices[0].path", "is not an absolute path"),
+    ],
+)
+def test_bad_input_is_told_by_option(params: dict[str, t.Any], option: str, problem: str) -> None:
+    found = problems_of(**params)
+    assert list(found) == [option]
+    assert found[option].startswith(problem)
+
+
+def test_everything_wrong_is_told_at_once() -> None:
+    found = problems_of(vmid=5, hostname="a_b", memory=1, networks=[{"ip": "1.2.3.4"}, {"tag": 5000}])
+    assert set(found) == {"vmid", "hostname", "memory", "networks[0].ip", "networks[1].tag"}
+
+
+@pytest.mark.parametrize("net", [{"gateway6": "fe80::1", "ip6": "fd00::5/64"}, {"ip": "10.0.0.5/32", "gateway": "10.9.9.9"}])
+def test_gateways_that_work_although_they_are_outside(net: dict[str, str]) -> None:
+    assert problems_of(networks=[{"bridge": "vmbr0", **net}]) == {}
+
+
+@pytest.mark.parametrize(
+    ("params", "unprivileged"),
+    [
+        ({}, True),
+        ({"features": {"nesting": True}}, True),
+        ({"features": {"mount": ["nfs"]}}, False),
+        ({"unprivileged": False}, False),
+    ],
+)
+def test_a_container_is_unprivileged_unless_something_cannot_work_so(
+    params: dict[str, t.Any], unprivileged: bool
+) -> None:
+    privilege = decide_privilege(declare_lxc(params)[0])
+    assert privilege.unprivileged is unprivileged
+    assert privilege.reason

@@ -1,0 +1,111 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PVE's ways of writing values: sizes, booleans, property strings."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.pve.provision.plugins.module_utils._model import property_string as ps
+from ansible_collections.pve.provision.plugins.module_utils._model.network import NET
+from ansible_collections.pve.provision.plugins.module_utils._model.volume import MOUNT_POINT
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+@pytest.mark.parametrize(
+    ("written", "size"),
+    [
+        (1, ps.GIB),
+        ("8", 8 * ps.GIB),
+        (0.5, ps.GIB // 2),
+        ("1G", ps.GIB),
+        ("1GiB", ps.GIB),
+        ("1 GB", ps.GIB),
+        ("1024M", ps.GIB),
+        ("1536m", 1536 * ps.MIB),
+        ("2T", 2 * ps.TIB),
+        ("512K", 512 * ps.KIB),
+        ("100B", 100),
+    ],
+)
+def test_a_size_is_gib_or_says_its_unit(written: object, size: int) -> None:
+    assert ps.parse_size(written) == size
+
+
+@pytest.mark.parametrize("written", ["1X", "", "lots", "-1", "1G2", "G", True, "1e3"])
+def test_what_is_no_size_is_refused_with_a_remedy(written: object) -> None:
+    with pytest.raises(ValueError, match="is not a size; write a number of GiB"):
+        ps.parse_size(written)
+
+
+@given(st.integers(min_value=1, max_value=2**50))
+def test_a_rendered_size_reads_back(size: int) -> None:
+    assert ps.parse_size(ps.render_size(size), 1) == size
+
+
+@pytest.mark.parametrize(("size", "text"), [(ps.GIB, "1"), (ps.GIB // 2, "0.5"), (1536 * ps.MIB, "1.5")])
+def test_a_new_volume_is_asked_for_in_bare_gib(size: int, text: str) -> None:
+    assert ps.render_gib(size) == text
+
+
+@pytest.mark.parametrize("word", ["1", "on", "yes", "true", "True", "YES", True, 1])
+def test_every_spelling_of_true(word: object) -> None:
+    assert ps.parse_boolean(word) is True
+
+
+@pytest.mark.parametrize("word", ["0", "off", "no", "false", "No", False, 0])
+def test_every_spelling_of_false(word: object) -> None:
+    assert ps.parse_boolean(word) is False
+
+
+def test_what_is_no_boolean_is_refused() -> None:
+    with pytest.raises(ValueError, match="is not a boolean"):
+        ps.parse_boolean("maybe")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name=eth0,bridge=vmbr0,firewall=1,hwaddr=BC:24:11:AA:BB:CC,ip=dhcp,mtu=1400,rate=5,tag=12,type=veth",
+        "name=eth1,bridge=vmbr0,gw=10.1.2.1,gw6=fd00::1,hwaddr=BC:24:11:49:E8:61,ip=10.1.2.3/24,ip6=fd00::5/64,type=veth",
+        "name=eth0,bridge=vmbr0,trunks=10;20,type=veth",
+    ],
+)
+def test_networks_as_pve_writes_them_survive_a_round_trip(text: str) -> None:
+    assert NET.render(NET.parse(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["local-lvm:vm-105-disk-1,mp=/srv/data,backup=1,size=8G", "/srv,mp=/mnt/srv,ro=1", "local:105/x.raw,mp=/d"]
+)
+def test_mount_points_as_pve_writes_them_survive_a_round_trip(text: str) -> None:
+    assert MOUNT_POINT.render(MOUNT_POINT.parse(text)) == text
+
+
+def test_unknown_keys_survive() -> None:
+    assert NET.render(NET.parse("name=eth0,new-thing=7")) == "name=eth0,new-thing=7"
+
+
+keys = st.text("abcdefgh-", min_size=1, max_size=8)
+values = st.text(st.characters(blacklist_characters=",=\n", blacklist_categories=("Cs",)), min_size=1, max_size=12)
+
+
+@given(st.dictionaries(keys, values, max_size=6))
+def test_any_property_string_survives_a_round_trip(pairs: dict[str, str]) -> None:
+    assert ps.split(ps.join(pairs)) == pairs
+
+
+def test_a_part_without_key_belongs_to_the_default_key_or_is_an_error() -> None:
+    assert ps.split("local:8,size=8G", "volume") == {"volume": "local:8", "size": "8G"}
+    with pytest.raises(ValueError, match="without a key: 'local:8'"):
+        ps.split("local:8,size=8G")
+
+
+@pytest.mark.parametrize(
+    ("written", "canonical"), [(["b", "A", "b"], ("a", "b")), ("b;A", ("a", "b")), ("", ()), ([], ())]
+)
+def test_unordered_lists_are_sorted_and_without_repetition(written: object, canonical: tuple[str, ...]) -> None:
+    tags = ps.words(";", ps.text(fold=str.lower), ordered=False)
+    assert tags.accept(written) == canonical
+    assert tags.parse(tags.render(canonical)) == canonical
