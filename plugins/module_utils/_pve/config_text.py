@@ -20,6 +20,9 @@ _OPTION = re.compile(r"([a-z][a-z_\-]*\d*):\s*(.*?)\s*")
 _LXC_ENVIRONMENT = re.compile(r"lxc\.environment\.runtime(?::|\s*=)\s*(.*?)\s*")
 _RUNNING_CONTAINER = re.compile(r"@/var/lib/lxc/(\d+)/command$", re.MULTILINE)
 
+# PVE itself shows this instead of the hash that the file holds.
+_HIDDEN = {"cipassword": "**********"}
+
 # What PVE stores on a storage whose entry names no content.
 _DEFAULT_CONTENT: dict[str, frozenset[str]] = {
     **dict.fromkeys(("dir", "btrfs", "zfspool", "lvmthin"), frozenset({"images", "rootdir"})),
@@ -49,7 +52,7 @@ def _sections(text: str) -> dict[str, dict[str, str]]:
             current["env"] = f"{current['env']}\0{environment[1]}" if "env" in current else environment[1]
         elif option := _OPTION.fullmatch(line):
             key, value = option[1], option[2]
-            current[key] = current.get(key, "") + unquote(value) if key == "description" else value
+            current[key] = current.get(key, "") + unquote(value) if key == "description" else _HIDDEN.get(key, value)
     for options in sections.values():
         if "description" in options:
             options["description"] = options["description"].removesuffix("\n")

@@ -54,7 +54,7 @@ class Multipart:
         """The next bytes, at most ``size``; none at the end. A file that shrinks meanwhile raises OSError."""
         wanted = len(self) if size < 0 else size
         block, self._before = self._before[:wanted], self._before[wanted:]
-        if len(block) < wanted and self._left:
+        while len(block) < wanted and self._left:
             data = self._file.read(min(wanted - len(block), self._left))
             if not data:
                 raise OSError(f"{self._path} became shorter while it was sent")

@@ -20,7 +20,7 @@ _MEANINGS: tuple[tuple[str, type[PveError], dict[str, str], str], ...] = (
     (
         r"(?:CT|VM) is locked \((?P<lock>[\w-]+)\)",
         Conflict,
-        {},
+        {"reason": "locked"},
         "Wait for what holds the lock; if nothing runs any more, remove it with pct unlock or qm unlock on the node.",
     ),
     (
@@ -60,6 +60,7 @@ _MEANINGS: tuple[tuple[str, type[PveError], dict[str, str], str], ...] = (
         {"reason": "volume"},
         "Check the volume's name, or download the image first.",
     ),
+    (r"pool '[^']*' does not exist", NotFound, {"reason": "pool"}, "Make the pool first, or check its name."),
     (
         r"only allowed for root@pam|only root can",
         PveError,
@@ -76,7 +77,7 @@ _MEANINGS: tuple[tuple[str, type[PveError], dict[str, str], str], ...] = (
 )
 
 _USAGE = re.compile(r"^(?:pct|qm|pvesm|pveam|pvesh) .*\[(?:FORMAT_)?OPTIONS\]\s*$")
-_NOISE = re.compile(r"^(?:Task finished with \d+ warning|trying to acquire lock)")
+_NOISE = re.compile(r"^(?:Task finished with \d+ warning|trying to acquire lock| *OK$)")
 _CAUSE_ELSEWHERE = re.compile(r"(?:failed|exit code \d+)$")
 _WARNING = re.compile(r"^(?:WARN(?:ING)?S?:)\s*(.*)")
 

@@ -1,0 +1,571 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import io
+import json
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+import requests
+from urllib3.exceptions import MaxRetryError, NewConnectionError
+
+from ansible_collections.pve.provision.plugins.module_utils._errors import (
+    Conflict,
+    InvalidInput,
+    NotFound,
+    PveError,
+    TaskFailed,
+    Timeout,
+    Unreachable,
+    Unsupported,
+)
+from ansible_collections.pve.provision.plugins.module_utils._pve import api
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import Bridge, GuestRef
+from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
+
+TOKEN = {"api_host": "pve1.example", "api_user": "ansible@pve", "api_token_id": "t", "api_token_secret": "geheim"}
+UPID = "UPID:pve1:000044AA:000426BA:6B03AD98:vzcreate:101:root@pam:"
+MISSING = "Configuration file 'nodes/pve1/lxc/101.conf' does not exist"
+LOCKED = "can't lock file '/run/lock/lxc/pve-config-101.lock' - got timeout"
+REFUSED = requests.exceptions.ConnectionError(MaxRetryError(None, "/", NewConnectionError(None, "refused")))
+RESET = requests.exceptions.ConnectionError("Connection reset by peer")
+
+
+class Script(requests.adapters.BaseAdapter):
+    """A server that expects requests in order; none may be missing or extra."""
+
+    def __init__(self):
+        super().__init__()
+        self.expected = []
+        self.settings = []
+        self.headers = []
+        self.bodies = []
+
+    def expect(self, method, path, data=None, status=200, message=None, errors=None, fault=None):
+        self.expected.append((method, path, data, status, message, errors, fault))
+        return self
+
+    def close(self):
+        pass
+
+    def send(self, request, **settings):
+        url = urlsplit(request.url)
+        assert self.expected, f"unexpected request: {request.method} {url.path}"
+        method, path, data, status, message, errors, fault = self.expected.pop(0)
+        self.settings.append(settings)
+        self.headers.append(request.headers)
+        body = request.body
+        if hasattr(body, "read"):
+            body = body.read()
+        elif body is not None:
+            body = dict(parse_qsl(body, keep_blank_values=True))
+        self.bodies.append(body)
+        query = f"?{url.query}" if url.query else ""
+        assert f"{request.method} {url.path.removeprefix('/api2/json')}{query}" == f"{method} {path}"
+        if fault:
+            raise fault
+        response = requests.Response()
+        response.status_code = status
+        response.reason = (message or "OK").partition("\n")[0]
+        response.url = request.url
+        response.headers["Content-Type"] = "application/json;charset=UTF-8"
+        answer = {
+            "data": data,
+            **({"message": f"{message}\n"} if message else {}),
+            **({"errors": errors} if errors else {}),
+        }
+        response.raw = io.BytesIO(json.dumps(answer).encode())
+        return response
+
+
+@pytest.fixture
+def script():
+    script = Script()
+    yield script
+    assert not script.expected, f"missing: {script.expected}"
+
+
+@pytest.fixture
+def connect(script, monkeypatch):
+    monkeypatch.setattr(requests.adapters, "HTTPAdapter", lambda **_: script)
+    monkeypatch.setattr(api.time, "sleep", lambda seconds: None)
+    return lambda **params: open_node({**TOKEN, "timeout": 60, **params})
+
+
+@pytest.fixture
+def node(connect):
+    return connect(node="pve1")
+
+
+def task(script, ending="OK", log=None):
+    script.expect("GET", f"/nodes/pve1/tasks/{UPID}/status", {"status": "stopped", "exitstatus": ending})
+    if log is not None:
+        script.expect("GET", f"/nodes/pve1/tasks/{UPID}/log?limit=5000", [{"n": 1, "t": line} for line in log])
+
+
+class TestConnecting:
+    def test_the_named_node_is_taken_without_asking(self, node):
+        assert (node.name, node.transport, node.root_login) == ("pve1", "api", False)
+
+    def test_the_only_online_node_is_found(self, connect, script):
+        script.expect("GET", "/nodes", [{"node": "pve1", "status": "online"}, {"node": "pve2", "status": "offline"}])
+        assert connect().name == "pve1"
+
+    def test_several_nodes_need_a_name(self, connect, script):
+        script.expect("GET", "/nodes", [{"node": "pve1", "status": "online"}, {"node": "pve2", "status": "online"}])
+        with pytest.raises(InvalidInput, match="one of pve1, pve2"):
+            connect()
+
+    def test_unless_the_guest_is_found(self, connect, script):
+        script.expect("GET", "/nodes", [{"node": "pve1", "status": "online"}, {"node": "pve2", "status": "online"}])
+        script.expect("GET", "/cluster/resources?type=vm", [{"vmid": 101, "node": "pve2", "type": "lxc"}])
+        assert connect(vmid=101).name == "pve2"
+
+    def test_the_token_is_sent_and_tls_is_verified(self, node, script, monkeypatch):
+        monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+        monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
+        script.expect("GET", "/cluster/nextid", "100")
+        node.next_vmid()
+        assert script.headers[0]["Authorization"] == "PVEAPIToken=ansible@pve!t=geheim"
+        assert script.settings[0]["verify"] is True
+        assert script.settings[0]["timeout"] == 30
+
+    @pytest.mark.parametrize(
+        ("params", "verify"),
+        [
+            ({"ca_path": "/etc/ca.pem"}, "/etc/ca.pem"),
+            ({"validate_certs": False}, False),
+            ({"validate_certs": False, "ca_path": "/etc/ca.pem"}, False),
+        ],
+    )
+    def test_the_environment_does_not_override_what_was_said(self, connect, script, monkeypatch, params, verify):
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/ssl/other.crt")
+        script.expect("GET", "/cluster/nextid", "100")
+        connect(node="pve1", http_timeout=7, **params).next_vmid()
+        assert script.settings[0]["verify"] == verify
+        assert script.settings[0]["timeout"] == 7
+
+    @pytest.mark.parametrize("missing", ["api_user", "api_token_id"])
+    def test_half_a_login_is_refused_before_anything_is_sent(self, connect, missing):
+        with pytest.raises(InvalidInput, match=missing):
+            connect(**{missing: None})
+
+    def test_missing_libraries_say_what_to_install(self, connect, monkeypatch):
+        monkeypatch.setattr(api, "MISSING", ImportError("No module named 'proxmoxer'"))
+        with pytest.raises(Unsupported, match="proxmoxer") as caught:
+            connect()
+        assert "pip install proxmoxer requests" in caught.value.remedy
+
+
+class TestLogin:
+    PASSWORD = {"api_user": "root@pam", "api_password": "geheim", "api_token_id": None, "node": "pve1"}
+
+    def answer(self, monkeypatch, status, data):
+        def post(url, data_given=None, **settings):
+            response = requests.Response()
+            response.status_code = status
+            response._content = json.dumps({"data": data}).encode()
+            return response
+
+        monkeypatch.setattr(requests, "post", post)
+
+    def test_a_password_becomes_a_ticket(self, connect, script, monkeypatch):
+        self.answer(monkeypatch, 200, {"ticket": "PVE:t", "CSRFPreventionToken": "c"})
+        node = connect(**self.PASSWORD)
+        assert node.root_login
+        script.expect("PUT", "/nodes/pve1/lxc/101/config")
+        node.set_config("lxc", 101, {"memory": "600"})
+        assert script.headers[0]["Cookie"] == "PVEAuthCookie=PVE:t"
+        assert script.headers[0]["CSRFPreventionToken"] == "c"
+
+    def test_a_wrong_password_says_so_and_does_not_show_it(self, connect, monkeypatch):
+        self.answer(monkeypatch, 401, None)
+        with pytest.raises(PveError, match="root@pam") as caught:
+            connect(**self.PASSWORD)
+        assert "geheim" not in str(caught.value)
+        assert "api_password" in caught.value.remedy
+
+
+class TestReading:
+    def test_guests_of_one_kind_are_one_request(self, node, script):
+        script.expect("GET", "/nodes/pve1/lxc", [{"vmid": "101", "name": "web1", "status": "running", "template": ""}])
+        assert node.guests("lxc") == [GuestRef(101, "lxc", "pve1", "web1", "running")]
+
+    def test_all_guests_are_two(self, node, script):
+        script.expect("GET", "/nodes/pve1/lxc", [{"vmid": 201, "status": "stopped", "lock": "backup"}])
+        script.expect("GET", "/nodes/pve1/qemu", [{"vmid": 101, "name": "vm1", "status": "stopped", "template": 1}])
+        assert node.guests() == [
+            GuestRef(101, "qemu", "pve1", "vm1", "stopped", None, True),
+            GuestRef(201, "lxc", "pve1", None, "stopped", "backup"),
+        ]
+
+    def test_a_config_is_one_request(self, node, script):
+        script.expect(
+            "GET",
+            "/nodes/pve1/lxc/101/pending",
+            [
+                {"key": "memory", "value": 128},
+                {"key": "cpulimit", "value": "0.5"},
+                {"key": "description", "value": "l1\nl2\n"},
+                {"key": "tty", "value": 4, "pending": 6},
+                {"key": "cores", "value": 1, "delete": 1},
+                {"key": "features", "pending": "nesting=1"},
+                {"key": "parent", "value": "s1"},
+                {"key": "digest", "value": "abc"},
+            ],
+        )
+        config = node.config("lxc", 101)
+        assert config.live["description"] == "l1\nl2"
+        assert config.live["tty"] == "4"
+        assert config.options["tty"] == "6"
+        assert config.options["features"] == "nesting=1"
+        assert "cores" not in config.options
+        assert "digest" not in config.options
+        assert config.pending == {"tty": "6", "cores": None, "features": "nesting=1"}
+        assert (config.digest, config.snapshots) == ("abc", ("s1",))
+
+    def test_a_guest_that_is_not_there(self, node, script):
+        script.expect("GET", "/nodes/pve1/lxc/101/pending", status=500, message=MISSING)
+        assert node.config("lxc", 101) is None
+        script.expect("GET", "/nodes/pve1/lxc/101/status/current", status=500, message=MISSING)
+        with pytest.raises(NotFound):
+            node.status("lxc", 101)
+
+    def test_where_a_vmid_is(self, node, script):
+        resources = [
+            {"vmid": 101, "node": "pve1", "type": "lxc", "status": "unknown"},
+            {"vmid": 300, "node": "pve2", "type": "qemu", "status": "running"},
+        ]
+        script.expect("GET", "/cluster/resources?type=vm", resources)
+        script.expect("GET", "/nodes/pve1/lxc", [{"vmid": 101, "name": "web1", "status": "running"}])
+        assert node.locate(101) == GuestRef(101, "lxc", "pve1", "web1", "running")
+        script.expect("GET", "/cluster/resources?type=vm", resources)
+        assert node.locate(300) == GuestRef(300, "qemu", "pve2")
+        script.expect("GET", "/cluster/resources?type=vm", resources)
+        assert node.locate(102) is None
+
+    def test_storages(self, node, script):
+        entry = {
+            "storage": "local",
+            "type": "dir",
+            "content": "iso,vztmpl",
+            "active": 1,
+            "total": 9,
+            "avail": 5,
+            "used": 4,
+        }
+        script.expect("GET", "/nodes/pve1/storage", [entry, {"storage": "off", "type": "nfs", "enabled": 0}])
+        local, off = node.storages()
+        assert (local.content, local.active, local.total, local.available) == ({"iso", "vztmpl"}, True, 9, 5)
+        assert (off.enabled, off.active, off.total) == (False, False, None)
+
+    def test_bridges(self, node, script):
+        script.expect(
+            "GET",
+            "/nodes/pve1/network?type=any_bridge",
+            [
+                {"iface": "vmbr0", "type": "bridge", "cidr": "10.0.0.2/24", "mtu": "9000", "bridge_vlan_aware": 1},
+                {"iface": "lan1", "type": "vnet"},
+            ],
+        )
+        assert node.bridges() == [Bridge("vmbr0", "bridge", 9000, ("10.0.0.2/24",), True), Bridge("lan1", "vnet")]
+
+    def test_pools_and_their_members(self, node, script):
+        script.expect("GET", "/pools", [{"poolid": "web"}, {"poolid": "empty"}])
+        script.expect("GET", "/cluster/resources?type=vm", [{"vmid": 101, "pool": "web"}, {"vmid": 102}])
+        assert node.pools() == {"web": frozenset({101}), "empty": frozenset()}
+
+    def test_volumes_and_addresses(self, node, script):
+        script.expect("GET", "/nodes/pve1/storage/local/content?content=iso", [{"volid": "local:iso/a.iso", "size": 1}])
+        assert node.volumes("local", "iso")[0].volid == "local:iso/a.iso"
+        script.expect("GET", "/nodes/pve1/lxc/101/interfaces", None)
+        assert node.interfaces("lxc", 101) == []
+
+    def test_the_next_vmid_asks_again_only_for_those_to_skip(self, node, script):
+        script.expect("GET", "/cluster/nextid", "100")
+        assert node.next_vmid() == 100
+        script.expect("GET", "/cluster/nextid", "100")
+        taken = {"vmid": "VM 101 already exists"}
+        script.expect(
+            "GET", "/cluster/nextid?vmid=101", status=400, message="Parameter verification failed.", errors=taken
+        )
+        script.expect("GET", "/cluster/nextid?vmid=102", "102")
+        assert node.next_vmid(skip={100}) == 102
+
+    @pytest.mark.parametrize(
+        ("running", "expected"),
+        [
+            ({"type": "vzcreate", "id": "101"}, True),
+            ({"type": "vzcreate", "id": "102"}, False),
+            ({"type": "vzclone", "id": "7"}, True),
+            ({"type": "vzstart", "id": "101"}, False),
+            ({"type": "vzcreate", "id": "101", "endtime": 5}, False),
+        ],
+    )
+    def test_who_is_creating(self, node, script, running, expected):
+        script.expect("GET", "/nodes/pve1/tasks?source=active", [running])
+        assert node.busy("lxc", 101) is expected
+
+
+class TestWriting:
+    def test_create_waits_for_its_task(self, node, script):
+        script.expect("POST", "/nodes/pve1/lxc", UPID)
+        script.expect("GET", f"/nodes/pve1/tasks/{UPID}/status", {"status": "running"})
+        task(script)
+        options = {"ostemplate": "local:vztmpl/a.tar.gz", "password": "a b&c=$d", "ssh-public-keys": "ssh-rsa AAA+ me"}
+        assert node.create("lxc", 101, options, timeout=5).upid == UPID
+        assert script.bodies[0] == {"vmid": "101", **options}
+
+    def test_set_is_one_request(self, node, script):
+        script.expect("PUT", "/nodes/pve1/lxc/101/config")
+        node.set_config("lxc", 101, {"memory": "600", "description": ""}, ["swap", "tty"], "abc")
+        assert script.bodies == [{"memory": "600", "description": "", "delete": "swap,tty", "digest": "abc"}]
+
+    def test_a_vm_is_set_by_a_task_and_its_keys_are_encoded_twice(self, node, script):
+        script.expect("POST", "/nodes/pve1/qemu/200/config", UPID)
+        task(script)
+        node.set_config("qemu", 200, {"sshkeys": "ssh-rsa A+B me", "spice_enhancements": "foldersharing=1"})
+        assert script.bodies[0] == {"sshkeys": "ssh-rsa%20A%2BB%20me", "spice_enhancements": "foldersharing=1"}
+
+    def test_warnings_are_told(self, node, script):
+        script.expect("POST", "/nodes/pve1/lxc", UPID)
+        task(script, "WARNINGS: 1", ["WARN: enable nesting"])
+        assert node.create("lxc", 101, {"ostemplate": "x"}, timeout=5).warnings == ("enable nesting",)
+
+    def test_a_failed_task_is_told_with_its_log(self, node, script):
+        script.expect("POST", "/nodes/pve1/lxc", UPID)
+        task(script, "command 'tar' failed: exit code 2", ["tar: broken", "TASK ERROR: x"])
+        with pytest.raises(TaskFailed, match="tar: broken"):
+            node.create("lxc", 101, {"ostemplate": "x"}, timeout=5)
+
+    def test_the_power_switch(self, node, script):
+        for verb in ("start", "stop", "shutdown"):
+            script.expect("POST", f"/nodes/pve1/lxc/101/status/{verb}", UPID)
+            task(script)
+        node.start("lxc", 101, timeout=5)
+        node.stop("lxc", 101, timeout=5)
+        node.shutdown("lxc", 101, timeout=9, force=True)
+        assert script.bodies[4] == {"timeout": "9", "forceStop": "1"}
+
+    @pytest.mark.parametrize(
+        ("verb", "words", "status"),
+        [("start", "CT 101 already running", "running"), ("stop", "CT 101 not running", "stopped")],
+    )
+    def test_a_state_it_has_already_is_no_error(self, node, script, verb, words, status):
+        script.expect("POST", f"/nodes/pve1/lxc/101/status/{verb}", status=500, message=words)
+        script.expect("GET", "/nodes/pve1/lxc/101/status/current", {"status": status})
+        getattr(node, verb)("lxc", 101, timeout=5)
+
+    def test_stopping_what_is_not_there_is_one(self, node, script):
+        script.expect("POST", "/nodes/pve1/lxc/101/status/stop", status=500, message="CT 101 not running")
+        script.expect("GET", "/nodes/pve1/lxc/101/status/current", status=500, message=MISSING)
+        with pytest.raises(NotFound):
+            node.stop("lxc", 101, timeout=5)
+
+    def size(self, script, size):
+        value = f"local:101/vm-101-disk-0.raw,size={size}"
+        script.expect("GET", "/nodes/pve1/lxc/101/pending", [{"key": "rootfs", "value": value}])
+
+    @pytest.mark.parametrize(
+        ("after", "log", "error"),
+        [
+            ("4G", ["Image resized."], None),
+            ("3G", ["something went wrong"], "something went wrong"),
+            ("4G", ["Failed to update the container's filesystem: command 'e2fsck' failed: exit code 8"], "e2fsck"),
+        ],
+    )
+    def test_a_resize_is_verified(self, node, script, after, log, error):
+        self.size(script, "3G")
+        script.expect("PUT", "/nodes/pve1/lxc/101/resize", UPID)
+        task(script)
+        script.expect("GET", f"/nodes/pve1/tasks/{UPID}/log?limit=5000", [{"n": 1, "t": line} for line in log])
+        self.size(script, after)
+        if error:
+            with pytest.raises(PveError, match=error):
+                node.resize("lxc", 101, "rootfs", "4G", timeout=5)
+        else:
+            node.resize("lxc", 101, "rootfs", "4G", timeout=5)
+
+    def test_a_resize_to_the_size_it_has_asks_only(self, node, script):
+        self.size(script, "3G")
+        node.resize("lxc", 101, "rootfs", "3072M", timeout=5)
+
+    def test_the_rest(self, node, script):
+        script.expect("POST", "/nodes/pve1/lxc/100/clone", UPID)
+        task(script)
+        script.expect("DELETE", "/nodes/pve1/lxc/101?purge=1", UPID)
+        task(script)
+        script.expect("PUT", "/pools")
+        script.expect("DELETE", "/nodes/pve1/storage/local/content/local:101%2Fvm-101-disk-0.raw", UPID)
+        task(script)
+        script.expect("POST", "/nodes/pve1/storage/local/download-url", UPID)
+        task(script)
+        node.clone("lxc", 100, 101, {"full": "1"}, timeout=5)
+        node.destroy("lxc", 101, purge=True, timeout=5)
+        node.join_pool(101, "web")
+        node.free("local:101/vm-101-disk-0.raw")
+        node.download_url("local", "iso", "a.iso", "http://x/a.iso", checksum=("sha256", "ab"), timeout=5)
+        assert script.bodies[0] == {"newid": "101", "full": "1"}
+        assert script.bodies[4] == {"poolid": "web", "vms": "101", "allow-move": "1"}
+        assert script.bodies[7] == {
+            "content": "iso",
+            "filename": "a.iso",
+            "url": "http://x/a.iso",
+            "checksum": "ab",
+            "checksum-algorithm": "sha256",
+        }
+
+    def test_an_upload_is_one_form(self, node, script, tmp_path):
+        (tmp_path / "a").write_bytes(b"x" * 100)
+        script.expect("POST", "/nodes/pve1/storage/local/upload", UPID)
+        task(script)
+        node.upload("local", "vztmpl", str(tmp_path / "a"), "a.tar.gz", timeout=5)
+        assert b'name="content"\r\n\r\nvztmpl\r\n' in script.bodies[0]
+        assert b'name="filename"; filename="a.tar.gz"' in script.bodies[0]
+        assert int(script.headers[0]["Content-Length"]) == len(script.bodies[0])
+        assert script.headers[0]["Authorization"].startswith("PVEAPIToken=")
+
+    def test_a_file_that_is_not_there(self, node, tmp_path):
+        with pytest.raises(PveError, match="No such file"):
+            node.upload("local", "vztmpl", str(tmp_path / "a"), "a.tar.gz", timeout=5)
+
+
+class TestErrors:
+    def test_all_wrong_parameters_are_quoted(self, node, script):
+        errors = {"memory": "value must have a minimum value of 16", "hostname": "no DNS name\n"}
+        script.expect("POST", "/nodes/pve1/lxc", status=400, message="Parameter verification failed.", errors=errors)
+        with pytest.raises(PveError) as caught:
+            node.create("lxc", 101, {"ostemplate": "x"}, timeout=5)
+        for words in ("Parameter verification failed.", "memory: value must have a minimum", "hostname: no DNS name"):
+            assert words in caught.value.message
+
+    def test_a_message_of_several_lines_is_quoted_whole(self, node, script):
+        script.expect("PUT", "/nodes/pve1/lxc/101/config", status=500, message="first\nsecond")
+        with pytest.raises(PveError, match="first\nsecond"):
+            node.set_config("lxc", 101, {"memory": "1"})
+
+    @pytest.mark.parametrize(
+        ("status", "message", "kind", "reason", "way_out"),
+        [
+            (500, "CT 101 already exists on node 'pve1'", Conflict, "vmid_taken", "another vmid"),
+            (
+                500,
+                "detected modified configuration - file changed by other user? Try again.",
+                Conflict,
+                "digest",
+                "run",
+            ),
+            (500, "storage 'nope' does not exist", NotFound, "storage", "name"),
+            (403, "Permission check failed (/vms/101, VM.Audit)", PveError, "permission", "privilege"),
+            (
+                403,
+                "Permission check failed (changing feature flags (except nesting) is only allowed for root@pam)",
+                PveError,
+                "root_only",
+                "password",
+            ),
+            (401, "Authentication failed!", PveError, "login", "api_token_secret"),
+        ],
+    )
+    def test_pve_is_never_asked_twice_after_it_refused(self, node, script, status, message, kind, reason, way_out):
+        script.expect("PUT", "/nodes/pve1/lxc/101/config", status=status, message=message)
+        with pytest.raises(kind) as caught:
+            node.set_config("lxc", 101, {"memory": "1"})
+        assert message in caught.value.message
+        assert caught.value.details["reason"] == reason
+        assert way_out in caught.value.remedy
+
+    def test_only_a_held_lock_is_waited_for(self, node, script):
+        script.expect("PUT", "/nodes/pve1/lxc/101/config", status=500, message=LOCKED)
+        script.expect("PUT", "/nodes/pve1/lxc/101/config")
+        node.set_config("lxc", 101, {"memory": "1"})
+
+    def test_also_when_the_task_says_so(self, node, script):
+        script.expect("POST", "/nodes/pve1/lxc/101/status/start", UPID)
+        task(script, LOCKED, [])
+        script.expect("POST", "/nodes/pve1/lxc/101/status/start", UPID)
+        task(script)
+        node.start("lxc", 101, timeout=60)
+
+    def test_but_not_for_ever(self, connect, script):
+        script.expect("PUT", "/nodes/pve1/lxc/101/config", status=500, message=LOCKED)
+        with pytest.raises(Conflict):
+            connect(node="pve1", timeout=0.1).set_config("lxc", 101, {"memory": "1"})
+
+
+class TestFaults:
+    @pytest.mark.parametrize("fault", [REFUSED, RESET, requests.exceptions.ReadTimeout("late")])
+    def test_reading_is_tried_again(self, node, script, fault):
+        for _ in range(3):
+            script.expect("GET", "/cluster/nextid", fault=fault)
+        script.expect("GET", "/cluster/nextid", "100")
+        assert node.next_vmid() == 100
+
+    @pytest.mark.parametrize("status", [502, 503, 504, 595, 596, 599])
+    def test_so_it_is_when_the_proxy_has_no_answer(self, node, script, status):
+        script.expect("GET", "/cluster/nextid", status=status, message="no route to host")
+        script.expect("GET", "/cluster/nextid", "100")
+        assert node.next_vmid() == 100
+
+    @pytest.mark.parametrize(
+        ("fault", "kind"),
+        [(RESET, Unreachable), (requests.exceptions.ReadTimeout("late"), Timeout)],
+    )
+    def test_what_may_be_under_way_is_not_asked_twice(self, node, script, fault, kind):
+        script.expect("POST", "/nodes/pve1/lxc", fault=fault)
+        with pytest.raises(kind, match="POST /nodes/pve1/lxc"):
+            node.create("lxc", 101, {"ostemplate": "x"}, timeout=5)
+
+    def test_what_was_never_sent_is(self, node, script):
+        script.expect("POST", "/nodes/pve1/lxc", fault=REFUSED)
+        script.expect("POST", "/nodes/pve1/lxc", status=595, message="no route to host")
+        script.expect("POST", "/nodes/pve1/lxc", UPID)
+        task(script)
+        node.create("lxc", 101, {"ostemplate": "x"}, timeout=5)
+
+    def test_patience_ends(self, node, script):
+        for _ in range(5):
+            script.expect("GET", "/cluster/nextid", fault=REFUSED)
+        with pytest.raises(Unreachable) as caught:
+            node.next_vmid()
+        assert "api_host" in caught.value.remedy
+
+    def test_a_certificate_that_is_not_trusted_is_told_at_once(self, node, script):
+        script.expect("GET", "/cluster/nextid", fault=requests.exceptions.SSLError("self-signed"))
+        with pytest.raises(Unreachable, match="self-signed") as caught:
+            node.next_vmid()
+        assert "ca_path" in caught.value.remedy
+
+    def test_a_fault_while_a_task_runs_does_not_end_the_waiting(self, node, script):
+        script.expect("POST", "/nodes/pve1/lxc", UPID)
+        for _ in range(6):
+            script.expect("GET", f"/nodes/pve1/tasks/{UPID}/status", fault=REFUSED)
+        task(script)
+        node.create("lxc", 101, {"ostemplate": "x"}, timeout=60)
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        lambda node: node.exec(101, ["true"]),
+        lambda node: node.push(101, "/a", "/b"),
+        lambda node: node.pull(101, "/a", "/b"),
+        lambda node: node.mount(101),
+        lambda node: node.unmount(101),
+        lambda node: node.unlock("lxc", 101),
+        lambda node: node.volume_path("local:iso/a.iso"),
+    ],
+)
+def test_what_only_the_node_can_do_says_so_and_names_the_way_out(node, verb):
+    with pytest.raises(Unsupported, match="not over the API") as caught:
+        verb(node)
+    assert "without api_host" in caught.value.remedy
+
+
+def test_nothing_is_kept_between_runs_and_nothing_is_held(node):
+    assert node.has_path("/srv") is None
+    assert dict(node.journal) == {}
+    with node.guard("x"), node.guard("x"):
+        pass

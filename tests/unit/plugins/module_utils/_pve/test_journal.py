@@ -1,0 +1,80 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from ansible_collections.pve.provision.plugins.module_utils._errors import Timeout
+from ansible_collections.pve.provision.plugins.module_utils._pve.journal import Journal, held
+
+
+def test_notes_outlive_the_journal_that_wrote_them(tmp_path):
+    Journal(tmp_path / "journal")[101] = {"name": "web1", "since": 5}
+    assert dict(Journal(tmp_path / "journal")) == {101: {"name": "web1", "since": 5}}
+
+
+def test_an_empty_journal_makes_no_folder(tmp_path):
+    journal = Journal(tmp_path / "journal")
+    assert not journal
+    assert journal.get(101) is None
+    assert not (tmp_path / "journal").exists()
+
+
+def test_notes_are_replaced_and_removed(tmp_path):
+    journal = Journal(tmp_path)
+    journal[101] = {"a": 1}
+    journal[101] = {"a": 2}
+    assert journal.pop(101) == {"a": 2}
+    assert journal.pop(101, None) is None
+    with pytest.raises(KeyError):
+        del journal[101]
+
+
+def test_only_its_owner_reads_the_journal(tmp_path):
+    Journal(tmp_path / "journal")[1] = {}
+    assert (tmp_path / "journal").stat().st_mode & 0o077 == 0
+
+
+def test_a_note_half_written_by_a_killed_run_is_not_read(tmp_path):
+    journal = Journal(tmp_path)
+    journal[1] = {"a": 1}
+    (tmp_path / "tmpabc").write_text('{"a"')
+    assert dict(journal) == {1: {"a": 1}}
+
+
+class TestHeld:
+    def test_the_second_waits_for_the_first(self, tmp_path):
+        order = []
+        entered = threading.Event()
+
+        def first():
+            with held(tmp_path / "x.lock", timeout=5):
+                entered.set()
+                time.sleep(0.2)
+                order.append("first")
+
+        thread = threading.Thread(target=first)
+        thread.start()
+        entered.wait(5)
+        with held(tmp_path / "x.lock", timeout=5):
+            order.append("second")
+        thread.join()
+        assert order == ["first", "second"]
+
+    def test_it_gives_up(self, tmp_path):
+        with (
+            held(tmp_path / "x.lock", timeout=1),
+            pytest.raises(Timeout, match=r"x\.lock"),
+            held(tmp_path / "x.lock", timeout=0.1),
+        ):
+            pass
+
+    def test_a_failure_lets_go(self, tmp_path):
+        with pytest.raises(RuntimeError), held(tmp_path / "x.lock", timeout=1):
+            raise RuntimeError
+        with held(tmp_path / "x.lock", timeout=0.1):
+            pass

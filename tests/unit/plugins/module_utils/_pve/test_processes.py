@@ -1,0 +1,112 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from ansible_collections.pve.provision.plugins.module_utils._errors import Timeout, Unreachable
+from ansible_collections.pve.provision.plugins.module_utils._pve.processes import is_creating, run
+
+
+def test_output_exit_code_and_input_are_kept_apart():
+    done = run(["sh", "-c", "cat; echo bad >&2; exit 7"], stdin="grüße\n")
+    assert (done.rc, done.stdout, done.stderr) == (7, "grüße\n", "bad\n")
+
+
+def test_output_that_is_no_text_is_read_nevertheless():
+    assert run(["sh", "-c", r"printf 'a\377b'"]).stdout == "a\ufffdb"
+
+
+def test_a_missing_command_says_where_we_should_be():
+    with pytest.raises(Unreachable, match="no-such-command") as caught:
+        run(["no-such-command"])
+    assert "api_host" in caught.value.remedy
+
+
+def test_more_output_than_a_pipe_holds():
+    assert (
+        len(run(["sh", "-c", "head -c 300000 /dev/zero | tr '\\0' x; head -c 300000 /dev/zero >&2"]).stdout) == 300000
+    )
+
+
+def test_a_command_that_takes_too_long_is_asked_to_end(tmp_path):
+    note = tmp_path / "cleaned"
+    script = f"trap 'echo done > {note}; exit 1' TERM; sleep 60 & wait"
+    started = time.monotonic()
+    with pytest.raises(Timeout, match=r"within 0 s"):
+        run(["sh", "-c", script], timeout=0.3)
+    assert note.read_text() == "done\n"
+    assert time.monotonic() - started < 5
+
+
+def test_one_that_will_not_end_is_killed_with_its_children(tmp_path):
+    pids = tmp_path / "pids"
+    script = f"trap '' TERM; sh -c \"trap '' TERM; echo \\$\\$ >> {pids}; sleep 60\" & echo $$ >> {pids}; sleep 60"
+    with pytest.raises(Timeout):
+        run(["sh", "-c", script], timeout=0.5, grace=0.3)
+    for pid in map(int, pids.read_text().split()):
+        for _ in range(50):
+            try:
+                os.kill(pid, 0)
+            except ProcessLookupError:
+                break
+            time.sleep(0.05)
+        else:
+            pytest.fail(f"{pid} still runs")
+
+
+def test_a_daemon_left_behind_does_not_hold_us():
+    started = time.monotonic()
+    done = run(["sh", "-c", "sleep 30 & echo $!"])
+    os.kill(int(done.stdout), signal.SIGKILL)
+    assert time.monotonic() - started < 10
+
+
+class TestIsCreating:
+    @pytest.mark.parametrize(
+        ("kind", "vmid", "cmdline", "expected"),
+        [
+            ("lxc", 110, "/usr/bin/perl\0/usr/sbin/pct\0create\x00110\0local:vztmpl/x\0", True),
+            ("lxc", 110, "pct\0clone\x00101\x00110\0", True),
+            ("lxc", 101, "pct\0clone\x00101\x00110\0", False),
+            ("lxc", 11, "pct\0create\x00110\0", False),
+            ("lxc", 110, "pct\0set\x00110\0--memory\x00512\0", False),
+            ("qemu", 110, "pct\0create\x00110\0", False),
+            ("qemu", 110, "/usr/sbin/qm\0create\x00110\0--memory\x00512\0", True),
+            ("lxc", 110, "task UPID:pve1:000044AA:000426BA:6B03AD98:vzcreate:110:root@pam:\0", True),
+            ("lxc", 110, "task UPID:pve1:000044AA:000426BA:6B03AD98:vzstart:110:root@pam:\0", False),
+            ("lxc", 110, "vim\0notes-about-pct create 110\0", False),
+        ],
+    )
+    def test_by_the_command_line(self, tmp_path, kind, vmid, cmdline, expected):
+        process = tmp_path / "proc/42"
+        process.mkdir(parents=True)
+        (process / "cmdline").write_text(cmdline)
+        (process / "environ").write_text(f"HOME=/root\0PVE_ROOT={tmp_path}\0")
+        assert is_creating(kind, vmid, tmp_path, tmp_path / "proc") is expected
+
+    def test_a_process_of_another_root_is_none_of_ours(self, tmp_path):
+        process = tmp_path / "proc/42"
+        process.mkdir(parents=True)
+        (process / "cmdline").write_text("pct\0create\x00110\0")
+        (process / "environ").write_text("PVE_ROOT=/elsewhere\0")
+        assert not is_creating("lxc", 110, tmp_path, tmp_path / "proc")
+
+    def test_a_living_process_is_seen(self, tmp_path):
+        code = "import sys; print(flush=True); sys.stdin.read()"
+        argv = [sys.executable, "-c", code, "/usr/sbin/pct", "create", "4711", "x"]
+        with subprocess.Popen(
+            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "PVE_ROOT": str(tmp_path)}
+        ) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            assert is_creating("lxc", 4711, tmp_path)
+            process.communicate(b"")
+        assert not is_creating("lxc", 4711, tmp_path)

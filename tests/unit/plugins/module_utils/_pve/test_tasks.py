@@ -1,0 +1,118 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, TaskFailed, Timeout, Unreachable
+from ansible_collections.pve.provision.plugins.module_utils._pve.tasks import Upid, succeeded, wait
+
+TEXT = "UPID:pve1:000044AA:000426BA:6B03AD98:vzcreate:140:root@pam!oracle:"
+UPID = Upid.parse(TEXT)
+RUNNING = {"status": "running"}
+
+
+def stopped(ending):
+    return {"status": "stopped", "exitstatus": ending}
+
+
+class Script:
+    """Tasks that answer from a list; the clock is moved by sleeping alone."""
+
+    def __init__(self, *answers, log=()):
+        self.answers = list(answers)
+        self.log = list(log)
+        self.now = 0.0
+        self.pauses = []
+
+    def task_status(self, upid):
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def task_log(self, upid):
+        return self.log
+
+    def sleep(self, seconds):
+        self.pauses.append(seconds)
+        self.now += seconds
+
+    def wait(self, timeout=600):
+        return wait(self, UPID, step="create lxc 140", timeout=timeout, clock=lambda: self.now, sleep=self.sleep)
+
+
+def test_an_upid_tells_what_it_is_about():
+    assert (UPID.node, UPID.pid, UPID.started, UPID.type, UPID.id, UPID.user) == (
+        "pve1",
+        0x44AA,
+        0x6B03AD98,
+        "vzcreate",
+        "140",
+        "root@pam!oracle",
+    )
+
+
+@pytest.mark.parametrize("text", ["", "UPID:pve1", "OK", TEXT[:-1], TEXT + "x", "UPID:n:zz:0:0:t:1:u:"])
+def test_other_text_is_no_upid(text):
+    with pytest.raises(ValueError):
+        Upid.parse(text)
+
+
+def test_ok_reads_no_log():
+    script = Script(RUNNING, stopped("OK"))
+    script.task_log = None
+    assert script.wait().upid == TEXT
+
+
+def test_pauses_grow_from_a_tenth_of_a_second_to_two():
+    script = Script(*[RUNNING] * 30, stopped("OK"))
+    script.wait()
+    assert script.pauses[0] == 0.1
+    assert script.pauses == sorted(script.pauses)
+    assert script.pauses[-1] == 2.0
+
+
+def test_a_failure_is_told_at_once_with_the_end_of_the_log():
+    log = [f"line {n}" for n in range(20)]
+    script = Script(stopped("command 'tar' failed: exit code 2"), log=log)
+    with pytest.raises(TaskFailed) as caught:
+        script.wait()
+    assert caught.value.message.startswith("create lxc 140: command 'tar' failed: exit code 2\nline 10")
+    assert caught.value.details["log"] == log[-10:]
+    assert caught.value.details["upid"] == TEXT
+    assert script.pauses == []
+
+
+def test_a_failure_with_a_meaning_has_it():
+    with pytest.raises(Conflict):
+        Script(stopped("CT is locked (backup)")).wait()
+
+
+def test_warnings_are_a_success_and_are_told():
+    outcome = Script(stopped("WARNINGS: 1"), log=["x", "WARN: enable nesting", "TASK WARNINGS: 1"]).wait()
+    assert outcome.warnings == ("enable nesting",)
+    assert succeeded("WARNINGS: 1")
+    assert Script(stopped("WARNINGS: 2"), log=[]).wait().warnings == ("WARNINGS: 2",)
+
+
+def test_the_deadline_names_the_task():
+    script = Script(RUNNING)
+    with pytest.raises(Timeout) as caught:
+        script.wait(timeout=7)
+    assert TEXT in caught.value.message
+    assert caught.value.details["upid"] == TEXT
+    assert 7 <= script.now < 8
+
+
+def test_a_short_silence_is_survived():
+    assert Script(RUNNING, *[Unreachable("refused")] * 5, RUNNING, stopped("OK")).wait().upid == TEXT
+
+
+def test_a_long_one_is_not():
+    script = Script(RUNNING, Unreachable("refused"))
+    with pytest.raises(Unreachable, match="refused") as caught:
+        script.wait()
+    assert caught.value.details["upid"] == TEXT
+    assert 60 < script.now < 70

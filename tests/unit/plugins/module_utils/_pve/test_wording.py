@@ -1,0 +1,120 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, NotFound, PveError, TaskFailed
+from ansible_collections.pve.provision.plugins.module_utils._pve import wording
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import Volume
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "reason"),
+    [
+        ("CT is locked (backup)", Conflict, "locked"),
+        ("VM is locked (snapshot-delete)", Conflict, "locked"),
+        ("detected modified configuration - file changed by other user? Try again.", Conflict, "digest"),
+        ("checksum mismatch (file change by other user?)", Conflict, "digest"),
+        ("CT 103 already exists on node 'pve1'", Conflict, "vmid_taken"),
+        ("unable to create VM 105 - CT 105 already exists on node 'pve1'", Conflict, "vmid_taken"),
+        ("unable to create VM 205: config file already exists", Conflict, "vmid_taken"),
+        ("can't remove CT 101 - protection mode enabled", Conflict, "protected"),
+        ("can't lock file '/run/lock/lxc/pve-config-101.lock' - got timeout", Conflict, "lock_timeout"),
+        ("Configuration file 'nodes/pve1/lxc/999.conf' does not exist", NotFound, "guest"),
+        ("unable to find configuration file for VM 999 on node 'pve1'", NotFound, "guest"),
+        ("storage 'nope' does not exist", NotFound, "storage"),
+        ("unable to create CT 110 - volume 'local:vztmpl/nope.tar.gz' does not exist", NotFound, "volume"),
+        ("403 Permission check failed (pool 'nope' does not exist)", NotFound, "pool"),
+        ("403 Permission check failed (mount point type bind is only allowed for root@pam)", PveError, "root_only"),
+        ("only root can set 'usb0' config for real devices", PveError, "root_only"),
+        ("403 Permission check failed (/vms/101, VM.Audit)", PveError, "permission"),
+    ],
+)
+def test_what_pve_says_has_a_meaning_and_a_way_out(words, kind, reason):
+    error = wording.error_of("pct set 101", words)
+    assert type(error) is kind
+    assert error.details["reason"] == reason
+    assert error.message == f"pct set 101: {words}"
+    assert error.remedy
+
+
+def test_the_lock_is_named():
+    assert wording.error_of("pct set 101", "CT is locked (backup)").details["lock"] == "backup"
+
+
+def test_unknown_words_are_quoted_whole():
+    error = wording.error_of("pct start 1", "something new\nand more", otherwise=TaskFailed, rc=2)
+    assert type(error) is TaskFailed
+    assert error.message == "pct start 1: something new\nand more"
+    assert error.details == {"rc": 2}
+
+
+def test_the_log_is_quoted_where_the_words_hold_no_cause():
+    log = ["lxc_init: 845 Failed to run lxc.hook.pre-start"]
+    assert log[0] in wording.error_of("pct start 110", "startup for container '110' failed", log_tail=log).message
+    assert log[0] not in wording.error_of("pct start 110", "bridge 'vmbr99' does not exist", log_tail=log).message
+
+
+def test_the_usage_line_and_the_noise_are_not_quoted():
+    stderr = (
+        "trying to acquire lock...\n400 Parameter verification failed.\nmemory: value must have a minimum value of 16\n\n"
+        "pct create <vmid> <ostemplate> [OPTIONS]\n"
+    )
+    expected = "400 Parameter verification failed.\nmemory: value must have a minimum value of 16"
+    assert wording.words_of(stderr) == expected
+
+
+def test_warnings_come_from_the_log_and_from_standard_error():
+    stdout = "Detected container architecture: amd64\nWARN: Systemd 257 detected. You may need to enable nesting.\n"
+    stderr = "Task finished with 1 warning(s)!\ncannot delete 'cores' - not set in current configuration!\n"
+    assert wording.warnings_of(stdout, stderr) == (
+        "Systemd 257 detected. You may need to enable nesting.",
+        "cannot delete 'cores' - not set in current configuration!",
+    )
+    assert wording.warnings_of("all fine\n", "trying to acquire lock...\n OK\n") == ()
+
+
+def test_secrets_are_scrubbed_longest_first():
+    assert wording.scrub("sesame and sesame2", ["sesame", "sesame2", ""]) == "******** and ********"
+
+
+def test_interfaces_of_containers_and_of_the_guest_agent_look_the_same():
+    container = [
+        {
+            "name": "eth0",
+            "hwaddr": "bc:24:11:01:02:03",
+            "ip-addresses": [
+                {"ip-address": "10.0.0.5", "ip-address-type": "inet", "prefix": "24"},
+                {"ip-address": "fd00::5", "ip-address-type": "inet6", "prefix": "64"},
+            ],
+        }
+    ]
+    agent = {
+        "result": [
+            {
+                "name": "eth0",
+                "hardware-address": "bc:24:11:01:02:03",
+                "ip-addresses": [
+                    {"ip-address": "10.0.0.5", "ip-address-type": "ipv4", "prefix": 24},
+                    {"ip-address": "fd00::5", "ip-address-type": "ipv6", "prefix": 64},
+                ],
+            }
+        ]
+    }
+    expected = [{"name": "eth0", "hwaddr": "bc:24:11:01:02:03", "inet": ["10.0.0.5/24"], "inet6": ["fd00::5/64"]}]
+    assert wording.interfaces_of(container) == expected
+    assert wording.interfaces_of(agent) == expected
+    assert wording.interfaces_of(None) == []
+
+
+def test_volumes():
+    answer = [
+        {"volid": "local:vztmpl/a.tar.gz", "content": "vztmpl", "format": "tgz", "size": 5, "ctime": 7},
+        {"volid": "local:101/vm-101-disk-0.raw", "content": "rootdir", "format": "raw", "size": "9", "vmid": "101"},
+    ]
+    assert wording.volumes_of(answer) == [
+        Volume("local:101/vm-101-disk-0.raw", "rootdir", 9, "raw", 101, None),
+        Volume("local:vztmpl/a.tar.gz", "vztmpl", 5, "tgz", None, 7),
+    ]
