@@ -20,7 +20,12 @@ from ansible_collections.pve.provision.plugins.module_utils._model.diff import (
     Problem,
     declare,
 )
-from ansible_collections.pve.provision.plugins.module_utils._model.network import NET, check_networks, settle_net
+from ansible_collections.pve.provision.plugins.module_utils._model.network import (
+    NET,
+    check_networks,
+    declared_networks,
+    settle_net,
+)
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import (
     BOOLEAN,
     TEXT,
@@ -140,14 +145,17 @@ def declare_lxc(
     """Read the parameters of a container: the declaration, and all that is wrong with it by itself."""
     normal = {**params, "mount_points": _mount_points(params.get("mount_points"))}
     declaration, problems = declare(OPTIONS, normal, nulls)
-    networks = {key: value for key, value in declaration.values.items() if re.fullmatch(r"net\d+", key) and value}
-    problems += check_networks(networks, declaration.paths)
+    problems += check_networks(declared_networks(declaration.values), declaration.paths)
     problems += _check_mount_points(declaration)
     problems += _check_privilege(declaration)
-    vmid = params.get("vmid")
-    if vmid is not None and not 100 <= int(vmid) <= 999999999:
-        problems.append(Problem("vmid", vmid, "is out of range", "Use 100 to 999999999, or leave it out."))
-    return declaration, problems
+    return declaration, problems + check_vmid(params.get("vmid"))
+
+
+def check_vmid(vmid: int | None) -> list[Problem]:
+    """What is wrong with a guest's number."""
+    if vmid is None or 100 <= int(vmid) <= 999999999:
+        return []
+    return [Problem("vmid", vmid, "is out of range", "Use 100 to 999999999, or leave it out.")]
 
 
 def _mount_points(given: t.Sequence[t.Mapping[str, t.Any]] | None) -> list[dict[str, t.Any]] | None:

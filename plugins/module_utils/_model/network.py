@@ -111,21 +111,27 @@ def settle_net(key: str, path: str, current: SubValues | None, wanted: SubValues
 
 def check_networks(networks: t.Mapping[str, SubValues], paths: t.Mapping[str, str]) -> list[Problem]:
     """What is wrong with the declared networks of one guest, all of it: gateways, names and MACs used twice."""
-    problems: list[Problem] = []
-    for what, param in (("name", "name"), ("hwaddr", "hwaddr")):
-        seen: dict[str, str] = {}
-        for key, net in networks.items():
-            value = net.get(what)
-            if value and value in seen:
-                problems.append(
-                    Problem(f"{paths[key]}.{param}", value, f"is also used by {seen[value]}", "Give each its own.")
-                )
-            elif value:
-                seen[value] = paths[key]
+    problems = [*used_twice(networks, paths, "name"), *used_twice(networks, paths, "hwaddr")]
     for key, net in networks.items():
         for address, gateway in (("ip", "gw"), ("ip6", "gw6")):
             problems += _check_gateway(paths[key], net.get(address), net.get(gateway), NET.keys[gateway].param)
     return problems
+
+
+def used_twice(networks: t.Mapping[str, SubValues], paths: t.Mapping[str, str], what: str) -> t.Iterator[Problem]:
+    """Values that each device needs for itself, and that two have."""
+    seen: dict[str, str] = {}
+    for key, net in networks.items():
+        value = net.get(what)
+        if value and value in seen:
+            yield Problem(f"{paths[key]}.{what}", value, f"is also used by {seen[value]}", "Give each its own.")
+        elif value:
+            seen[value] = paths[key]
+
+
+def declared_networks(values: t.Mapping[str, t.Any]) -> dict[str, SubValues]:
+    """The declared network devices by PVE's key."""
+    return {key: value for key, value in values.items() if re.fullmatch(r"net\d+", key) and value is not None}
 
 
 def _check_gateway(path: str, address: str | None, gateway: str | None, param: str) -> list[Problem]:

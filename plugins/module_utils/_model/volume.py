@@ -50,18 +50,21 @@ def storage_of(volume: str) -> str | None:
     return None if volume.startswith("/") else volume.partition(":")[0]
 
 
+# What says where a new volume comes from, and means nothing for one that exists.
+_ORIGIN = frozenset({"storage", "size", "volume", "import-from", "format"})
+
+
 def settle_volume(key: str, path: str, current: SubValues | None, wanted: SubValues, purge: bool) -> Settled:
     """A new volume is allocated (``STORAGE:GiB``); of an existing one the options change and the size grows."""
-    settings = {name: value for name, value in wanted.items() if name not in {"storage", "size", "volume"}}
+    settings = {name: value for name, value in wanted.items() if name not in _ORIGIN and value is not None}
     if current is None:
-        volume = wanted.get("volume") or f"{wanted.get('storage')}:{render_gib(wanted.get('size') or DEFAULT_SIZE)}"
-        return Settled({"volume": volume, **{name: value for name, value in settings.items() if value is not None}})
-    if wanted.get("volume") not in (None, current["volume"]):
-        return merge(key, path, {}, {name: wanted[name] for name in wanted if name not in {"storage", "size"}}, purge)
+        return Settled({"volume": _new_volume(wanted), **_origin_options(wanted), **settings})
+    if not _same_volume(wanted.get("volume"), current["volume"]):
+        return merge(key, path, {}, {"volume": wanted["volume"], **settings}, purge)
     problems = []
     home = storage_of(current["volume"])
     if wanted.get("storage") not in (None, home):
-        remedy = "Move it with 'pct move-volume', or declare the storage it is on."
+        remedy = "Move it with 'pct move-volume' or 'qm disk move', or declare the storage it is on."
         problem = f"is not where it is: {current['volume']}"
         problems.append(Problem(f"{path}.storage", wanted["storage"], problem, remedy))
     have, want = current.get("size"), wanted.get("size")
@@ -70,9 +73,30 @@ def settle_volume(key: str, path: str, current: SubValues | None, wanted: SubVal
         problems.append(
             Problem(f"{path}.size", render_size(want), f"is smaller than the {render_size(have)} it has", remedy)
         )
+    nulls = {name: None for name, value in wanted.items() if value is None and name not in _ORIGIN}
     kept: SubValues = {name: current[name] for name in ("volume", "mp", "size") if name in current}
-    merged = merge(key, path, current, {**kept, **settings}, purge)
+    merged = merge(key, path, current, {**kept, **settings, **nulls}, purge)
     return Settled(merged.values, want if have and want and want > have else None, tuple(problems))
+
+
+def _new_volume(wanted: SubValues) -> str:
+    if wanted.get("volume"):
+        return str(wanted["volume"])
+    # An imported image brings its own size (qemu-server, API2/Qemu.pm: "use STORAGE_ID:0 with import-from").
+    size = "0" if wanted.get("import-from") else render_gib(wanted.get("size") or DEFAULT_SIZE)
+    return f"{wanted.get('storage')}:{size}"
+
+
+def _origin_options(wanted: SubValues) -> SubValues:
+    return {name: wanted[name] for name in ("import-from", "format") if wanted.get(name)}
+
+
+def _same_volume(wanted: str | None, current: str) -> bool:
+    """Whether the declared volume is the one there; ``STORAGE:cloudinit`` asks for a drive that PVE then names."""
+    if wanted is None or wanted == current:
+        return True
+    asks_for_drive = wanted.endswith(":cloudinit") and "cloudinit" in current
+    return asks_for_drive and storage_of(wanted) == storage_of(current)
 
 
 def volumes(options: t.Mapping[str, str]) -> dict[str, SubValues]:

@@ -1,0 +1,94 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a declaration changes in a VM: MAC addresses, volumes and spellings of PVE's own are never a difference."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from ansible_collections.pve.provision.plugins.module_utils._model import diff
+from ansible_collections.pve.provision.plugins.module_utils._model.qemu import DISK, NET, OPTIONS, declare_vm
+
+ACTUAL = {
+    "agent": "enabled=1",
+    "boot": "order=scsi0;net0",
+    "cores": "1",
+    "efidisk0": "local-lvm:vm-200-disk-0,efitype=4m,pre-enrolled-keys=0,size=4M",
+    "memory": "256",
+    "meta": "creation-qemu=10.0.13,ctime=1795403515",
+    "name": "router",
+    "net0": "virtio=BC:24:11:00:00:AB,bridge=vmbr0,firewall=1,tag=20",
+    "ostype": "l26",
+    "scsi0": "local-lvm:vm-200-disk-1,discard=on,iothread=1,size=512M,ssd=1",
+    "scsihw": "virtio-scsi-single",
+    "serial0": "socket",
+    "smbios1": "uuid=4225598a-1ef3-4637-a70a-78c309c9c10e",
+}
+
+
+def compare(**params: t.Any) -> diff.Change:
+    declaration, problems = declare_vm(params, diff.null_paths(params))
+    assert problems == []
+    return diff.compare(OPTIONS, ACTUAL, declaration)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"agent": {"enabled": True}},
+        {"boot": {"order": ["scsi0", "net0"]}},
+        {"networks": [{"bridge": "vmbr0", "tag": 20}]},
+        {"networks": [{"model": "virtio", "hwaddr": "bc:24:11:00:00:ab"}]},
+        {"scsi": [{"storage": "local-lvm", "import_from": "/tmp/x.img", "size": "512M", "discard": "on", "ssd": True}]},
+        {"efidisks": [{"storage": "local-lvm", "efitype": "4m"}]},
+        {"serials": [{"kind": "socket"}], "kvm": True, "sockets": 1, "onboot": False},
+    ],
+)
+def test_what_is_as_declared_changes_nothing(params: dict[str, t.Any]) -> None:
+    assert not compare(**params)
+
+
+@pytest.mark.parametrize(
+    ("params", "options", "restart"),
+    [
+        ({"memory": 512}, {"memory": "512"}, ("memory",)),
+        ({"name": "gw", "onboot": True}, {"name": "gw", "onboot": "1"}, ()),
+        ({"networks": [{"tag": 30}]}, {"net0": "virtio=BC:24:11:00:00:AB,bridge=vmbr0,firewall=1,tag=30"}, ()),
+        ({"networks": [{"id": 1, "bridge": "vmbr1"}]}, {"net1": "virtio,bridge=vmbr1"}, ()),
+        ({"scsi": [{"id": 1, "storage": "nas", "size": 8}]}, {"scsi1": "nas:8"}, ()),
+        (
+            {"scsi": [{"id": 1, "storage": "nas", "import_from": "/tmp/x.raw", "discard": "on"}]},
+            {"scsi1": "nas:0,import-from=/tmp/x.raw,discard=on"},
+            (),
+        ),
+        ({"efidisks": [{"id": 1, "storage": "nas", "efitype": "4m"}]}, {"efidisk1": "nas:1,efitype=4m"}, ("efidisk1",)),
+        ({"agent": {"enabled": False}}, {"agent": "0"}, ()),
+    ],
+)
+def test_only_what_differs_is_set(
+    params: dict[str, t.Any], options: dict[str, str], restart: tuple[str, ...]
+) -> None:
+    change = compare(**params)
+    assert change.set == options
+    assert change.restart == restart
+
+
+def test_a_larger_disk_grows_and_a_smaller_one_is_refused() -> None:
+    assert compare(scsi=[{"size": "1G"}]).resize == {"scsi0": 1024**3}
+    assert compare(scsi=[{"size": "256M"}]).problems[0].problem == "is smaller than the 512M it has"
+
+
+def test_the_bios_cannot_change() -> None:
+    assert compare(bios="ovmf").problems[0].option == "bios"
+
+
+@pytest.mark.parametrize("text", [ACTUAL["net0"], "e1000=BC:24:11:00:00:AA,bridge=vmbr0,mtu=1400,rate=5"])
+def test_networks_as_pve_writes_them_survive_a_round_trip(text: str) -> None:
+    assert NET.render(NET.parse(text)) == text
+
+
+@pytest.mark.parametrize("text", [ACTUAL["scsi0"], "local:iso/test.iso,media=cdrom,size=1M"])
+def test_disks_as_pve_writes_them_survive_a_round_trip(text: str) -> None:
+    assert DISK.render(DISK.parse(text)) == text
