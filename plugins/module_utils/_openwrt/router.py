@@ -10,6 +10,7 @@ the first boot, and left to the user afterwards. :func:`complete` is both, the f
 
 from __future__ import annotations
 
+import copy
 import re
 import typing as t
 from dataclasses import dataclass
@@ -154,20 +155,46 @@ def desired(description: Description, line: Line) -> Config:
     return {name: Package(name, found) for name, found in sections.items()}
 
 
-def complete(description: Description, line: Line) -> Config:
+def complete(description: Description, line: Line, shipped: Config | None = None) -> Config:
     """Every file of a first boot: the release's beginnings, what was declared, and the user's own ``uci`` last.
 
-    Raises :class:`InvalidInput` with everything that is wrong in ``uci``.
+    ``shipped`` packages stand in for the release's beginnings. Of ``uci`` only what concerns the packages so far is
+    merged. Raises :class:`InvalidInput` with everything that is wrong in it.
     """
-    result = factory(line)
+    result = factory(line) | copy.deepcopy(shipped or {})
     for name, package in desired(description, line).items():
         for section in package.sections:
             known = counterpart(result[name], section)
             if known is None:
                 result[name].sections.append(section)
             else:
-                known.options |= section.options
-    return overlay(result, description.uci)
+                adopt(known, section)
+    return overlay(result, {name: each for name, each in description.uci.items() if name in result})
+
+
+# The options that a description decides on, by section type: where it says nothing of one, that is meant too. Of any
+# other type it decides on what it says alone, and of rules and forwardings, which are ours whole, on everything.
+DECIDED: t.Mapping[str, t.Collection[str]] = {
+    "interface": (
+        *("device", "ifname", "type", "proto", "ipaddr", "netmask", "gateway", "ip6addr", "ip6gw", "ip6assign"),
+        *("ip6class", "reqprefix", "dns", "peerdns", "metric", "username", "password", "ipv6"),
+    ),
+    "dhcp": (
+        *("interface", "start", "limit", "leasetime", "ignore", "dhcpv4", "dhcpv6", "dynamicdhcp", "master"),
+        *("ra", "ra_slaac", "ra_flags", "ra_management", "ndp"),
+    ),
+    "zone": ("name", "network", "device", "subnet", "input", "output", "forward", "masq", "masq6", "mtu_fix"),
+    "dropbear": ("enable", "PasswordAuth", "RootPasswordAuth", "RootLogin", "Port", "Interface", "DirectInterface"),
+    "uhttpd": ("listen_http", "listen_https"),
+}
+WHOLE = ("rule", "forwarding")
+
+
+def adopt(known: Section, section: Section) -> None:
+    """Bring a section to what was declared of it; what the description does not decide on stays."""
+    decided = known.options if known.type in WHOLE else DECIDED.get(known.type, ())
+    known.options = {option: value for option, value in known.options.items() if option not in decided}
+    known.options |= section.options
 
 
 # Of these there is one in a package; these go by their option ``name``. Whether the section has a name is no matter.
