@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import typing as t
+
 import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -14,7 +16,7 @@ DOCUMENTED = yaml.safe_load(ModuleDocFragment.DOCUMENTATION)["options"]
 
 
 class FakeModule:
-    def __init__(self, **spec):
+    def __init__(self, **spec: t.Any):
         self.spec = spec
 
 
@@ -42,7 +44,7 @@ class TestMerging:
         assert set(CONNECTION.merge().options) == set(CONNECTION.options)
 
 
-def validate(given, **environment):
+def validate(given: dict[str, t.Any], **environment: t.Any) -> t.Any:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
@@ -95,7 +97,7 @@ class TestConnection:
     @pytest.mark.parametrize(
         "given", [{"api_host": "pve1"}, {"api_host": "pve1", "api_user": "root@pam", "api_token_id": "t"}]
     )
-    def test_half_a_login_is_an_error(self, given):
+    def test_half_a_login_is_an_error(self, given: dict[str, t.Any]):
         assert validate(given).error_messages
 
     def test_secrets_are_kept_out_of_logs(self):
@@ -110,7 +112,7 @@ class TestDocumentation:
         assert set(DOCUMENTED) == set(CONNECTION.options)
 
     @pytest.mark.parametrize("name", sorted(CONNECTION.options))
-    def test_type_default_and_environment_are_told(self, name):
+    def test_type_default_and_environment_are_told(self, name: str):
         option, text = CONNECTION.options[name], DOCUMENTED[name]
         assert text["type"] == option["type"]
         assert text.get("default") == option.get("default")

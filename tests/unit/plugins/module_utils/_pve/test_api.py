@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import io
 import json
+import typing as t
+from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -15,6 +17,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
     Conflict,
     InvalidInput,
     NotFound,
+    ProvisionError,
     PveError,
     TaskFailed,
     Timeout,
@@ -22,8 +25,11 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
     Unsupported,
 )
 from ansible_collections.pve.provision.plugins.module_utils._pve import api
+from ansible_collections.pve.provision.plugins.module_utils._pve.api import ApiNode
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Bridge, GuestRef
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
+
+Connect = t.Callable[..., ApiNode]
 
 TOKEN = {"api_host": "pve1.example", "api_user": "ansible@pve", "api_token_id": "t", "api_token_secret": "geheim"}
 UPID = "UPID:pve1:000044AA:000426BA:6B03AD98:vzcreate:101:root@pam:"
@@ -43,14 +49,23 @@ class Script(requests.adapters.BaseAdapter):
         self.headers = []
         self.bodies = []
 
-    def expect(self, method, path, data=None, status=200, message=None, errors=None, fault=None):
+    def expect(
+        self,
+        method: str,
+        path: str,
+        data: t.Any = None,
+        status: int = 200,
+        message: str | None = None,
+        errors: dict[str, str] | None = None,
+        fault: Exception | None = None,
+    ) -> Script:
         self.expected.append((method, path, data, status, message, errors, fault))
         return self
 
     def close(self):
         pass
 
-    def send(self, request, **settings):
+    def send(self, request: requests.PreparedRequest, **settings: t.Any) -> requests.Response:
         url = urlsplit(request.url)
         assert self.expected, f"unexpected request: {request.method} {url.path}"
         method, path, data, status, message, errors, fault = self.expected.pop(0)
@@ -81,49 +96,51 @@ class Script(requests.adapters.BaseAdapter):
 
 
 @pytest.fixture
-def script():
+def script() -> t.Iterator[Script]:
     script = Script()
     yield script
     assert not script.expected, f"missing: {script.expected}"
 
 
 @pytest.fixture
-def connect(script, monkeypatch):
+def connect(script: Script, monkeypatch: pytest.MonkeyPatch) -> Connect:
     monkeypatch.setattr(requests.adapters, "HTTPAdapter", lambda **_: script)
     monkeypatch.setattr(api.time, "sleep", lambda seconds: None)
     return lambda **params: open_node({**TOKEN, "timeout": 60, **params})
 
 
 @pytest.fixture
-def node(connect):
+def node(connect: Connect) -> ApiNode:
     return connect(node="pve1")
 
 
-def task(script, ending="OK", log=None):
+def task(script: Script, ending: str = "OK", log: list[str] | None = None):
     script.expect("GET", f"/nodes/pve1/tasks/{UPID}/status", {"status": "stopped", "exitstatus": ending})
     if log is not None:
         script.expect("GET", f"/nodes/pve1/tasks/{UPID}/log?limit=5000", [{"n": 1, "t": line} for line in log])
 
 
 class TestConnecting:
-    def test_the_named_node_is_taken_without_asking(self, node):
+    def test_the_named_node_is_taken_without_asking(self, node: ApiNode):
         assert (node.name, node.transport, node.root_login) == ("pve1", "api", False)
 
-    def test_the_only_online_node_is_found(self, connect, script):
+    def test_the_only_online_node_is_found(self, connect: Connect, script: Script):
         script.expect("GET", "/nodes", [{"node": "pve1", "status": "online"}, {"node": "pve2", "status": "offline"}])
         assert connect().name == "pve1"
 
-    def test_several_nodes_need_a_name(self, connect, script):
+    def test_several_nodes_need_a_name(self, connect: Connect, script: Script):
         script.expect("GET", "/nodes", [{"node": "pve1", "status": "online"}, {"node": "pve2", "status": "online"}])
         with pytest.raises(InvalidInput, match="one of pve1, pve2"):
             connect()
 
-    def test_unless_the_guest_is_found(self, connect, script):
+    def test_unless_the_guest_is_found(self, connect: Connect, script: Script):
         script.expect("GET", "/nodes", [{"node": "pve1", "status": "online"}, {"node": "pve2", "status": "online"}])
         script.expect("GET", "/cluster/resources?type=vm", [{"vmid": 101, "node": "pve2", "type": "lxc"}])
         assert connect(vmid=101).name == "pve2"
 
-    def test_the_token_is_sent_and_tls_is_verified(self, node, script, monkeypatch):
+    def test_the_token_is_sent_and_tls_is_verified(
+        self, node: ApiNode, script: Script, monkeypatch: pytest.MonkeyPatch
+    ):
         monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
         monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
         script.expect("GET", "/cluster/nextid", "100")
@@ -140,7 +157,14 @@ class TestConnecting:
             ({"validate_certs": False, "ca_path": "/etc/ca.pem"}, False),
         ],
     )
-    def test_the_environment_does_not_override_what_was_said(self, connect, script, monkeypatch, params, verify):
+    def test_the_environment_does_not_override_what_was_said(
+        self,
+        connect: Connect,
+        script: Script,
+        monkeypatch: pytest.MonkeyPatch,
+        params: dict[str, t.Any],
+        verify: object,
+    ):
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/ssl/other.crt")
         script.expect("GET", "/cluster/nextid", "100")
         connect(node="pve1", http_timeout=7, **params).next_vmid()
@@ -148,22 +172,23 @@ class TestConnecting:
         assert script.settings[0]["timeout"] == 7
 
     @pytest.mark.parametrize("missing", ["api_user", "api_token_id"])
-    def test_half_a_login_is_refused_before_anything_is_sent(self, connect, missing):
+    def test_half_a_login_is_refused_before_anything_is_sent(self, connect: Connect, missing: str):
         with pytest.raises(InvalidInput, match=missing):
             connect(**{missing: None})
 
-    def test_missing_libraries_say_what_to_install(self, connect, monkeypatch):
+    def test_missing_libraries_say_what_to_install(self, connect: Connect, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(api, "MISSING", ImportError("No module named 'proxmoxer'"))
         with pytest.raises(Unsupported, match="proxmoxer") as caught:
             connect()
         assert "pip install proxmoxer requests" in caught.value.remedy
 
 
-class TestLogin:
-    PASSWORD = {"api_user": "root@pam", "api_password": "geheim", "api_token_id": None, "node": "pve1"}
+PASSWORD = {"api_user": "root@pam", "api_password": "geheim", "api_token_id": None, "node": "pve1"}
 
-    def answer(self, monkeypatch, status, data):
-        def post(url, data_given=None, **settings):
+
+class TestLogin:
+    def answer(self, monkeypatch: pytest.MonkeyPatch, status: int, data: t.Any):
+        def post(url: str, data_given: object = None, **settings: t.Any) -> requests.Response:
             response = requests.Response()
             response.status_code = status
             response._content = json.dumps({"data": data}).encode()
@@ -171,29 +196,29 @@ class TestLogin:
 
         monkeypatch.setattr(requests, "post", post)
 
-    def test_a_password_becomes_a_ticket(self, connect, script, monkeypatch):
+    def test_a_password_becomes_a_ticket(self, connect: Connect, script: Script, monkeypatch: pytest.MonkeyPatch):
         self.answer(monkeypatch, 200, {"ticket": "PVE:t", "CSRFPreventionToken": "c"})
-        node = connect(**self.PASSWORD)
+        node = connect(**PASSWORD)
         assert node.root_login
         script.expect("PUT", "/nodes/pve1/lxc/101/config")
         node.set_config("lxc", 101, {"memory": "600"})
         assert script.headers[0]["Cookie"] == "PVEAuthCookie=PVE:t"
         assert script.headers[0]["CSRFPreventionToken"] == "c"
 
-    def test_a_wrong_password_says_so_and_does_not_show_it(self, connect, monkeypatch):
+    def test_a_wrong_password_says_so_and_does_not_show_it(self, connect: Connect, monkeypatch: pytest.MonkeyPatch):
         self.answer(monkeypatch, 401, None)
         with pytest.raises(PveError, match="root@pam") as caught:
-            connect(**self.PASSWORD)
+            connect(**PASSWORD)
         assert "geheim" not in str(caught.value)
         assert "api_password" in caught.value.remedy
 
 
 class TestReading:
-    def test_guests_of_one_kind_are_one_request(self, node, script):
+    def test_guests_of_one_kind_are_one_request(self, node: ApiNode, script: Script):
         script.expect("GET", "/nodes/pve1/lxc", [{"vmid": "101", "name": "web1", "status": "running", "template": ""}])
         assert node.guests("lxc") == [GuestRef(101, "lxc", "pve1", "web1", "running")]
 
-    def test_all_guests_are_two(self, node, script):
+    def test_all_guests_are_two(self, node: ApiNode, script: Script):
         script.expect("GET", "/nodes/pve1/lxc", [{"vmid": 201, "status": "stopped", "lock": "backup"}])
         script.expect("GET", "/nodes/pve1/qemu", [{"vmid": 101, "name": "vm1", "status": "stopped", "template": 1}])
         assert node.guests() == [
@@ -201,7 +226,7 @@ class TestReading:
             GuestRef(201, "lxc", "pve1", None, "stopped", "backup"),
         ]
 
-    def test_a_config_is_one_request(self, node, script):
+    def test_a_config_is_one_request(self, node: ApiNode, script: Script):
         script.expect(
             "GET",
             "/nodes/pve1/lxc/101/pending",
@@ -226,14 +251,14 @@ class TestReading:
         assert config.pending == {"tty": "6", "cores": None, "features": "nesting=1"}
         assert (config.digest, config.snapshots) == ("abc", ("s1",))
 
-    def test_a_guest_that_is_not_there(self, node, script):
+    def test_a_guest_that_is_not_there(self, node: ApiNode, script: Script):
         script.expect("GET", "/nodes/pve1/lxc/101/pending", status=500, message=MISSING)
         assert node.config("lxc", 101) is None
         script.expect("GET", "/nodes/pve1/lxc/101/status/current", status=500, message=MISSING)
         with pytest.raises(NotFound):
             node.status("lxc", 101)
 
-    def test_where_a_vmid_is(self, node, script):
+    def test_where_a_vmid_is(self, node: ApiNode, script: Script):
         resources = [
             {"vmid": 101, "node": "pve1", "type": "lxc", "status": "unknown"},
             {"vmid": 300, "node": "pve2", "type": "qemu", "status": "running"},
@@ -246,7 +271,7 @@ class TestReading:
         script.expect("GET", "/cluster/resources?type=vm", resources)
         assert node.locate(102) is None
 
-    def test_storages(self, node, script):
+    def test_storages(self, node: ApiNode, script: Script):
         entry = {
             "storage": "local",
             "type": "dir",
@@ -261,7 +286,7 @@ class TestReading:
         assert (local.content, local.active, local.total, local.available) == ({"iso", "vztmpl"}, True, 9, 5)
         assert (off.enabled, off.active, off.total) == (False, False, None)
 
-    def test_bridges(self, node, script):
+    def test_bridges(self, node: ApiNode, script: Script):
         script.expect(
             "GET",
             "/nodes/pve1/network?type=any_bridge",
@@ -272,18 +297,18 @@ class TestReading:
         )
         assert node.bridges() == [Bridge("vmbr0", "bridge", 9000, ("10.0.0.2/24",), True), Bridge("lan1", "vnet")]
 
-    def test_pools_and_their_members(self, node, script):
+    def test_pools_and_their_members(self, node: ApiNode, script: Script):
         script.expect("GET", "/pools", [{"poolid": "web"}, {"poolid": "empty"}])
         script.expect("GET", "/cluster/resources?type=vm", [{"vmid": 101, "pool": "web"}, {"vmid": 102}])
         assert node.pools() == {"web": frozenset({101}), "empty": frozenset()}
 
-    def test_volumes_and_addresses(self, node, script):
+    def test_volumes_and_addresses(self, node: ApiNode, script: Script):
         script.expect("GET", "/nodes/pve1/storage/local/content?content=iso", [{"volid": "local:iso/a.iso", "size": 1}])
         assert node.volumes("local", "iso")[0].volid == "local:iso/a.iso"
         script.expect("GET", "/nodes/pve1/lxc/101/interfaces", None)
         assert node.interfaces("lxc", 101) == []
 
-    def test_the_next_vmid_asks_again_only_for_those_to_skip(self, node, script):
+    def test_the_next_vmid_asks_again_only_for_those_to_skip(self, node: ApiNode, script: Script):
         script.expect("GET", "/cluster/nextid", "100")
         assert node.next_vmid() == 100
         script.expect("GET", "/cluster/nextid", "100")
@@ -304,13 +329,13 @@ class TestReading:
             ({"type": "vzcreate", "id": "101", "endtime": 5}, False),
         ],
     )
-    def test_who_is_creating(self, node, script, running, expected):
+    def test_who_is_creating(self, node: ApiNode, script: Script, running: dict[str, t.Any], expected: bool):
         script.expect("GET", "/nodes/pve1/tasks?source=active", [running])
         assert node.busy("lxc", 101) is expected
 
 
 class TestWriting:
-    def test_create_waits_for_its_task(self, node, script):
+    def test_create_waits_for_its_task(self, node: ApiNode, script: Script):
         script.expect("POST", "/nodes/pve1/lxc", UPID)
         script.expect("GET", f"/nodes/pve1/tasks/{UPID}/status", {"status": "running"})
         task(script)
@@ -318,29 +343,29 @@ class TestWriting:
         assert node.create("lxc", 101, options, timeout=5).upid == UPID
         assert script.bodies[0] == {"vmid": "101", **options}
 
-    def test_set_is_one_request(self, node, script):
+    def test_set_is_one_request(self, node: ApiNode, script: Script):
         script.expect("PUT", "/nodes/pve1/lxc/101/config")
         node.set_config("lxc", 101, {"memory": "600", "description": ""}, ["swap", "tty"], "abc")
         assert script.bodies == [{"memory": "600", "description": "", "delete": "swap,tty", "digest": "abc"}]
 
-    def test_a_vm_is_set_by_a_task_and_its_keys_are_encoded_twice(self, node, script):
+    def test_a_vm_is_set_by_a_task_and_its_keys_are_encoded_twice(self, node: ApiNode, script: Script):
         script.expect("POST", "/nodes/pve1/qemu/200/config", UPID)
         task(script)
         node.set_config("qemu", 200, {"sshkeys": "ssh-rsa A+B me", "spice_enhancements": "foldersharing=1"})
         assert script.bodies[0] == {"sshkeys": "ssh-rsa%20A%2BB%20me", "spice_enhancements": "foldersharing=1"}
 
-    def test_warnings_are_told(self, node, script):
+    def test_warnings_are_told(self, node: ApiNode, script: Script):
         script.expect("POST", "/nodes/pve1/lxc", UPID)
         task(script, "WARNINGS: 1", ["WARN: enable nesting"])
         assert node.create("lxc", 101, {"ostemplate": "x"}, timeout=5).warnings == ("enable nesting",)
 
-    def test_a_failed_task_is_told_with_its_log(self, node, script):
+    def test_a_failed_task_is_told_with_its_log(self, node: ApiNode, script: Script):
         script.expect("POST", "/nodes/pve1/lxc", UPID)
         task(script, "command 'tar' failed: exit code 2", ["tar: broken", "TASK ERROR: x"])
         with pytest.raises(TaskFailed, match="tar: broken"):
             node.create("lxc", 101, {"ostemplate": "x"}, timeout=5)
 
-    def test_the_power_switch(self, node, script):
+    def test_the_power_switch(self, node: ApiNode, script: Script):
         for verb in ("start", "stop", "shutdown"):
             script.expect("POST", f"/nodes/pve1/lxc/101/status/{verb}", UPID)
             task(script)
@@ -353,18 +378,20 @@ class TestWriting:
         ("verb", "words", "status"),
         [("start", "CT 101 already running", "running"), ("stop", "CT 101 not running", "stopped")],
     )
-    def test_a_state_it_has_already_is_no_error(self, node, script, verb, words, status):
+    def test_a_state_it_has_already_is_no_error(
+        self, node: ApiNode, script: Script, verb: t.Any, words: str, status: int
+    ):
         script.expect("POST", f"/nodes/pve1/lxc/101/status/{verb}", status=500, message=words)
         script.expect("GET", "/nodes/pve1/lxc/101/status/current", {"status": status})
         getattr(node, verb)("lxc", 101, timeout=5)
 
-    def test_stopping_what_is_not_there_is_one(self, node, script):
+    def test_stopping_what_is_not_there_is_one(self, node: ApiNode, script: Script):
         script.expect("POST", "/nodes/pve1/lxc/101/status/stop", status=500, message="CT 101 not running")
         script.expect("GET", "/nodes/pve1/lxc/101/status/current", status=500, message=MISSING)
         with pytest.raises(NotFound):
             node.stop("lxc", 101, timeout=5)
 
-    def size(self, script, size):
+    def size(self, script: Script, size: str):
         value = f"local:101/vm-101-disk-0.raw,size={size}"
         script.expect("GET", "/nodes/pve1/lxc/101/pending", [{"key": "rootfs", "value": value}])
 
@@ -376,7 +403,9 @@ class TestWriting:
             ("4G", ["Failed to update the container's filesystem: command 'e2fsck' failed: exit code 8"], "e2fsck"),
         ],
     )
-    def test_a_resize_is_verified(self, node, script, after, log, error):
+    def test_a_resize_is_verified(
+        self, node: ApiNode, script: Script, after: str, log: list[str] | None, error: str | None
+    ):
         self.size(script, "3G")
         script.expect("PUT", "/nodes/pve1/lxc/101/resize", UPID)
         task(script)
@@ -388,11 +417,11 @@ class TestWriting:
         else:
             node.resize("lxc", 101, "rootfs", "4G", timeout=5)
 
-    def test_a_resize_to_the_size_it_has_asks_only(self, node, script):
+    def test_a_resize_to_the_size_it_has_asks_only(self, node: ApiNode, script: Script):
         self.size(script, "3G")
         node.resize("lxc", 101, "rootfs", "3072M", timeout=5)
 
-    def test_the_rest(self, node, script):
+    def test_the_rest(self, node: ApiNode, script: Script):
         script.expect("POST", "/nodes/pve1/lxc/100/clone", UPID)
         task(script)
         script.expect("DELETE", "/nodes/pve1/lxc/101?purge=1", UPID)
@@ -417,7 +446,7 @@ class TestWriting:
             "checksum-algorithm": "sha256",
         }
 
-    def test_an_upload_is_one_form(self, node, script, tmp_path):
+    def test_an_upload_is_one_form(self, node: ApiNode, script: Script, tmp_path: Path):
         (tmp_path / "a").write_bytes(b"x" * 100)
         script.expect("POST", "/nodes/pve1/storage/local/upload", UPID)
         task(script)
@@ -427,13 +456,13 @@ class TestWriting:
         assert int(script.headers[0]["Content-Length"]) == len(script.bodies[0])
         assert script.headers[0]["Authorization"].startswith("PVEAPIToken=")
 
-    def test_a_file_that_is_not_there(self, node, tmp_path):
+    def test_a_file_that_is_not_there(self, node: ApiNode, tmp_path: Path):
         with pytest.raises(PveError, match="No such file"):
             node.upload("local", "vztmpl", str(tmp_path / "a"), "a.tar.gz", timeout=5)
 
 
 class TestErrors:
-    def test_all_wrong_parameters_are_quoted(self, node, script):
+    def test_all_wrong_parameters_are_quoted(self, node: ApiNode, script: Script):
         errors = {"memory": "value must have a minimum value of 16", "hostname": "no DNS name\n"}
         script.expect("POST", "/nodes/pve1/lxc", status=400, message="Parameter verification failed.", errors=errors)
         with pytest.raises(PveError) as caught:
@@ -441,7 +470,7 @@ class TestErrors:
         for words in ("Parameter verification failed.", "memory: value must have a minimum", "hostname: no DNS name"):
             assert words in caught.value.message
 
-    def test_a_message_of_several_lines_is_quoted_whole(self, node, script):
+    def test_a_message_of_several_lines_is_quoted_whole(self, node: ApiNode, script: Script):
         script.expect("PUT", "/nodes/pve1/lxc/101/config", status=500, message="first\nsecond")
         with pytest.raises(PveError, match="first\nsecond"):
             node.set_config("lxc", 101, {"memory": "1"})
@@ -469,7 +498,16 @@ class TestErrors:
             (401, "Authentication failed!", PveError, "login", "api_token_secret"),
         ],
     )
-    def test_pve_is_never_asked_twice_after_it_refused(self, node, script, status, message, kind, reason, way_out):
+    def test_pve_is_never_asked_twice_after_it_refused(
+        self,
+        node: ApiNode,
+        script: Script,
+        status: int,
+        message: str | None,
+        kind: type[ProvisionError],
+        reason: str,
+        way_out: str,
+    ):
         script.expect("PUT", "/nodes/pve1/lxc/101/config", status=status, message=message)
         with pytest.raises(kind) as caught:
             node.set_config("lxc", 101, {"memory": "1"})
@@ -477,19 +515,19 @@ class TestErrors:
         assert caught.value.details["reason"] == reason
         assert way_out in caught.value.remedy
 
-    def test_only_a_held_lock_is_waited_for(self, node, script):
+    def test_only_a_held_lock_is_waited_for(self, node: ApiNode, script: Script):
         script.expect("PUT", "/nodes/pve1/lxc/101/config", status=500, message=LOCKED)
         script.expect("PUT", "/nodes/pve1/lxc/101/config")
         node.set_config("lxc", 101, {"memory": "1"})
 
-    def test_also_when_the_task_says_so(self, node, script):
+    def test_also_when_the_task_says_so(self, node: ApiNode, script: Script):
         script.expect("POST", "/nodes/pve1/lxc/101/status/start", UPID)
         task(script, LOCKED, [])
         script.expect("POST", "/nodes/pve1/lxc/101/status/start", UPID)
         task(script)
         node.start("lxc", 101, timeout=60)
 
-    def test_but_not_for_ever(self, connect, script):
+    def test_but_not_for_ever(self, connect: Connect, script: Script):
         script.expect("PUT", "/nodes/pve1/lxc/101/config", status=500, message=LOCKED)
         with pytest.raises(Conflict):
             connect(node="pve1", timeout=0.1).set_config("lxc", 101, {"memory": "1"})
@@ -497,14 +535,14 @@ class TestErrors:
 
 class TestFaults:
     @pytest.mark.parametrize("fault", [REFUSED, RESET, requests.exceptions.ReadTimeout("late")])
-    def test_reading_is_tried_again(self, node, script, fault):
+    def test_reading_is_tried_again(self, node: ApiNode, script: Script, fault: Exception | None):
         for _ in range(3):
             script.expect("GET", "/cluster/nextid", fault=fault)
         script.expect("GET", "/cluster/nextid", "100")
         assert node.next_vmid() == 100
 
     @pytest.mark.parametrize("status", [502, 503, 504, 595, 596, 599])
-    def test_so_it_is_when_the_proxy_has_no_answer(self, node, script, status):
+    def test_so_it_is_when_the_proxy_has_no_answer(self, node: ApiNode, script: Script, status: int):
         script.expect("GET", "/cluster/nextid", status=status, message="no route to host")
         script.expect("GET", "/cluster/nextid", "100")
         assert node.next_vmid() == 100
@@ -513,32 +551,34 @@ class TestFaults:
         ("fault", "kind"),
         [(RESET, Unreachable), (requests.exceptions.ReadTimeout("late"), Timeout)],
     )
-    def test_what_may_be_under_way_is_not_asked_twice(self, node, script, fault, kind):
+    def test_what_may_be_under_way_is_not_asked_twice(
+        self, node: ApiNode, script: Script, fault: Exception | None, kind: type[ProvisionError]
+    ):
         script.expect("POST", "/nodes/pve1/lxc", fault=fault)
         with pytest.raises(kind, match="POST /nodes/pve1/lxc"):
             node.create("lxc", 101, {"ostemplate": "x"}, timeout=5)
 
-    def test_what_was_never_sent_is(self, node, script):
+    def test_what_was_never_sent_is(self, node: ApiNode, script: Script):
         script.expect("POST", "/nodes/pve1/lxc", fault=REFUSED)
         script.expect("POST", "/nodes/pve1/lxc", status=595, message="no route to host")
         script.expect("POST", "/nodes/pve1/lxc", UPID)
         task(script)
         node.create("lxc", 101, {"ostemplate": "x"}, timeout=5)
 
-    def test_patience_ends(self, node, script):
+    def test_patience_ends(self, node: ApiNode, script: Script):
         for _ in range(5):
             script.expect("GET", "/cluster/nextid", fault=REFUSED)
         with pytest.raises(Unreachable) as caught:
             node.next_vmid()
         assert "api_host" in caught.value.remedy
 
-    def test_a_certificate_that_is_not_trusted_is_told_at_once(self, node, script):
+    def test_a_certificate_that_is_not_trusted_is_told_at_once(self, node: ApiNode, script: Script):
         script.expect("GET", "/cluster/nextid", fault=requests.exceptions.SSLError("self-signed"))
         with pytest.raises(Unreachable, match="self-signed") as caught:
             node.next_vmid()
         assert "ca_path" in caught.value.remedy
 
-    def test_a_fault_while_a_task_runs_does_not_end_the_waiting(self, node, script):
+    def test_a_fault_while_a_task_runs_does_not_end_the_waiting(self, node: ApiNode, script: Script):
         script.expect("POST", "/nodes/pve1/lxc", UPID)
         for _ in range(6):
             script.expect("GET", f"/nodes/pve1/tasks/{UPID}/status", fault=REFUSED)
@@ -558,13 +598,13 @@ class TestFaults:
         lambda node: node.volume_path("local:iso/a.iso"),
     ],
 )
-def test_what_only_the_node_can_do_says_so_and_names_the_way_out(node, verb):
+def test_what_only_the_node_can_do_says_so_and_names_the_way_out(node: ApiNode, verb: t.Any):
     with pytest.raises(Unsupported, match="not over the API") as caught:
         verb(node)
     assert "without api_host" in caught.value.remedy
 
 
-def test_nothing_is_kept_between_runs_and_nothing_is_held(node):
+def test_nothing_is_kept_between_runs_and_nothing_is_held(node: ApiNode):
     assert node.has_path("/srv") is None
     assert dict(node.journal) == {}
     with node.guard("x"), node.guard("x"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import stat
+import typing as t
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
     Unsupported,
 )
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli import CliNode
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import Bridge, Completed, GuestRef
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import Bridge, Completed, GuestRef, Outcome
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
 
 CONTAINER = "arch: amd64\nhostname: web1\nmemory: 512\nrootfs: local:101/vm-101-disk-0.raw,size=3G\n"
@@ -35,11 +36,18 @@ class Script:
         self.stdin = []
         self.files = []
 
-    def expect(self, command, rc=0, out="", err="", effect=lambda: None):
+    def expect(
+        self,
+        command: str | list[str],
+        rc: int = 0,
+        out: str = "",
+        err: str = "",
+        effect: t.Callable[[], object] = lambda: None,
+    ) -> Script:
         self.expected.append((command.split(" ") if isinstance(command, str) else command, rc, out, err, effect))
         return self
 
-    def __call__(self, argv, *, stdin="", timeout=60):
+    def __call__(self, argv: t.Sequence[str], *, stdin: str = "", timeout: float = 60) -> Completed:
         assert self.expected, f"unexpected command: {argv}"
         assert timeout > 0
         command, rc, out, err, effect = self.expected.pop(0)
@@ -57,7 +65,7 @@ class Script:
 
 
 @pytest.fixture
-def root(tmp_path):
+def root(tmp_path: Path) -> Path:
     for folder in ("lxc", "qemu-server"):
         (tmp_path / "etc/pve/nodes/pve1" / folder).mkdir(parents=True)
     (tmp_path / "etc/pve/local").symlink_to("nodes/pve1")
@@ -66,40 +74,40 @@ def root(tmp_path):
 
 
 @pytest.fixture
-def script():
+def script() -> t.Iterator[Script]:
     script = Script()
     yield script
     assert not script.expected, f"missing: {script.expected}"
 
 
 @pytest.fixture
-def node(root, script):
+def node(root: Path, script: Script) -> CliNode:
     node = CliNode("pve1", root=root, runner=script, timeout=30)
     node._sleep = lambda seconds: None
     return node
 
 
-def write(root, path, text):
+def write(root: Path, path: str, text: str):
     (root / path).parent.mkdir(parents=True, exist_ok=True)
     (root / path).write_text(text)
 
 
-def run_container(root, vmid=101):
+def run_container(root: Path, vmid: int = 101):
     write(root, "proc/net/unix", f"0000: 00000002 0 00010000 0001 01 1 @/var/lib/lxc/{vmid}/command\n")
 
 
 class TestWhereWeAre:
-    def test_the_node_is_the_one_whose_files_are_there(self, root, monkeypatch):
+    def test_the_node_is_the_one_whose_files_are_there(self, root: Path, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setenv("PVE_ROOT", str(root))
         node = open_node({"api_host": None, "node": None, "timeout": 5})
         assert (node.name, node.transport, node.root_login) == ("pve1", "cli", True)
 
-    def test_another_node_is_an_error_that_names_both(self, root, monkeypatch):
+    def test_another_node_is_an_error_that_names_both(self, root: Path, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setenv("PVE_ROOT", str(root))
         with pytest.raises(InvalidInput, match="'pve2' is not the node this runs on, which is pve1"):
             open_node({"node": "pve2"})
 
-    def test_a_machine_without_pve_says_so(self, tmp_path, monkeypatch):
+    def test_a_machine_without_pve_says_so(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setenv("PVE_ROOT", str(tmp_path))
         with pytest.raises(Unreachable) as caught:
             open_node({})
@@ -109,19 +117,19 @@ class TestWhereWeAre:
 class TestReadingStartsNoCommand:
     """The fixture ``script`` expects nothing: a command would fail the test."""
 
-    def test_a_guest(self, node, root):
+    def test_a_guest(self, node: CliNode, root: Path):
         config = node.config("lxc", 101)
         assert config.options["hostname"] == "web1"
         assert node.status("lxc", 101) == "stopped"
         run_container(root)
         assert node.status("lxc", 101) == "running"
 
-    def test_a_guest_that_is_not_there(self, node):
+    def test_a_guest_that_is_not_there(self, node: CliNode):
         assert node.config("lxc", 999) is None
         with pytest.raises(NotFound, match=r"nodes/pve1/lxc/999\.conf"):
             node.status("lxc", 999)
 
-    def test_all_guests(self, node, root):
+    def test_all_guests(self, node: CliNode, root: Path):
         write(root, "etc/pve/nodes/pve1/lxc/7.conf", "arch: amd64\nlock: create\n")
         write(root, "etc/pve/nodes/pve1/qemu-server/200.conf", "#x\nname: vm1\ntemplate: 1\n\n[s1]\nname: old\n")
         write(root, "run/qemu-server/200.pid", "123\n")
@@ -133,14 +141,14 @@ class TestReadingStartsNoCommand:
         ]
         assert [guest.vmid for guest in node.guests("qemu")] == [200]
 
-    def test_where_a_vmid_is(self, node, root):
+    def test_where_a_vmid_is(self, node: CliNode, root: Path):
         ids = {"101": {"node": "pve1", "type": "lxc"}, "300": {"node": "pve2", "type": "qemu"}}
         write(root, "etc/pve/.vmlist", json.dumps({"version": 1, "ids": ids}))
         assert node.locate(101) == GuestRef(101, "lxc", "pve1", "web1", "stopped")
         assert node.locate(300) == GuestRef(300, "qemu", "pve2")
         assert node.locate(102) is None
 
-    def test_the_next_vmid_is_the_lowest_free_one_in_bounds(self, node, root):
+    def test_the_next_vmid_is_the_lowest_free_one_in_bounds(self, node: CliNode, root: Path):
         ids = {str(vmid): {"node": "pve1", "type": "lxc"} for vmid in (100, 101, 103)}
         write(root, "etc/pve/.vmlist", json.dumps({"ids": ids}))
         assert node.next_vmid() == 102
@@ -150,7 +158,7 @@ class TestReadingStartsNoCommand:
         with pytest.raises(PveError, match="103 to 104"):
             node.next_vmid(skip={104})
 
-    def test_volumes_of_a_directory(self, node, root):
+    def test_volumes_of_a_directory(self, node: CliNode, root: Path):
         write(root, "store/template/cache/a.tar.gz", "x")
         write(root, "etc/pve/storage.cfg", f"dir: store\n\tpath {root}/store\n\tcontent vztmpl\n")
         assert [volume.volid for volume in node.volumes("store")] == ["store:vztmpl/a.tar.gz"]
@@ -158,7 +166,7 @@ class TestReadingStartsNoCommand:
         with pytest.raises(NotFound, match="'nope'"):
             node.volumes("nope")
 
-    def test_bridges_and_vnets(self, node, root):
+    def test_bridges_and_vnets(self, node: CliNode, root: Path):
         for name in ("vmbr0", "vmbr1", "eno1", "lan1"):
             write(root, f"sys/class/net/{name}/mtu", "9000\n" if name == "vmbr0" else "1500\n")
         for name in ("vmbr0", "lan1"):
@@ -176,7 +184,7 @@ class TestReadingStartsNoCommand:
             Bridge("vmbr1", "OVSBridge", 1500, (), True),
         ]
 
-    def test_pools_and_paths(self, node, root):
+    def test_pools_and_paths(self, node: CliNode, root: Path):
         write(root, "etc/pve/user.cfg", "pool:web:c:101:local:\n")
         write(root, "srv/data/x", "")
         assert node.pools() == {"web": frozenset({101})}
@@ -184,18 +192,18 @@ class TestReadingStartsNoCommand:
         assert node.has_path(f"{root}/srv/data")
         assert not node.has_path("/srv/nothing")
 
-    def test_starting_what_runs_and_stopping_what_does_not(self, node, root):
+    def test_starting_what_runs_and_stopping_what_does_not(self, node: CliNode, root: Path):
         node.stop("lxc", 101, timeout=5)
         node.shutdown("lxc", 101, timeout=5, force=True)
         run_container(root)
         node.start("lxc", 101, timeout=5)
 
-    def test_resizing_to_the_size_it_has(self, node):
+    def test_resizing_to_the_size_it_has(self, node: CliNode):
         node.resize("lxc", 101, "rootfs", "3072M", timeout=5)
 
 
 class TestReadingThatTakesACommand:
-    def test_storages_with_their_capacity(self, node, root, script):
+    def test_storages_with_their_capacity(self, node: CliNode, root: Path, script: Script):
         write(root, "etc/pve/storage.cfg", "dir: local\n\tpath /x\n\tcontent iso\n\nlvmthin: thin\n\tdisable\n")
         script.expect(
             "pvesm status",
@@ -206,14 +214,14 @@ class TestReadingThatTakesACommand:
         assert (local.total, local.used, local.available, local.active) == (1024000, 409600, 512000, True)
         assert (thin.enabled, thin.active, thin.total) == (False, False, None)
 
-    def test_volumes_of_what_is_no_directory(self, node, root, script):
+    def test_volumes_of_what_is_no_directory(self, node: CliNode, root: Path, script: Script):
         write(root, "etc/pve/storage.cfg", "lvmthin: thin\n\tvgname pve\n")
         answer = [{"volid": "thin:vm-101-disk-0", "content": "rootdir", "size": 5, "vmid": 101, "ctime": 9}]
         path = "/nodes/pve1/storage/thin/content"
         script.expect(f"pvesh get {path} --content rootdir --output-format json", out=json.dumps(answer))
         assert node.volumes("thin", "rootdir")[0].ctime == 9
 
-    def test_addresses(self, node, script):
+    def test_addresses(self, node: CliNode, script: Script):
         script.expect("pvesh get /nodes/pve1/lxc/101/interfaces --output-format json", out="null\n")
         script.expect("pvesh get /nodes/pve1/qemu/200/agent/network-get-interfaces --output-format json", out="{}")
         assert node.interfaces("lxc", 101) == []
@@ -221,34 +229,34 @@ class TestReadingThatTakesACommand:
 
 
 class TestWriting:
-    def test_create_is_one_command(self, node, script):
+    def test_create_is_one_command(self, node: CliNode, script: Script):
         script.expect("pct create 110 local:vztmpl/a.tar.gz --hostname web2 --net0 name=eth0,ip=dhcp", out="done\n")
         options = {"ostemplate": "local:vztmpl/a.tar.gz", "hostname": "web2", "net0": "name=eth0,ip=dhcp"}
         assert node.create("lxc", 110, options, timeout=5).log == ("done",)
 
     @pytest.mark.parametrize("password", ["hunter22", "-rf $HOME `id`", "'\"\\ ", "--password", "pässwörd", "%s\t"])
-    def test_a_password_goes_through_standard_input_alone(self, node, script, password):
+    def test_a_password_goes_through_standard_input_alone(self, node: CliNode, script: Script, password: str):
         script.expect("pct create 110 t --memory 512 --password")
         node.create("lxc", 110, {"password": password, "ostemplate": "t", "memory": "512"}, timeout=5)
         assert script.stdin == [f"{password}\n{password}\n"]
 
-    def test_so_does_the_one_of_cloud_init(self, node, script):
+    def test_so_does_the_one_of_cloud_init(self, node: CliNode, script: Script):
         script.expect("qm set 200 --ciuser me --cipassword")
         node.set_config("qemu", 200, {"cipassword": "geheim", "ciuser": "me"})
         assert script.stdin == ["geheim\ngeheim\n"]
 
-    def test_a_password_never_shows_in_an_error(self, node, script):
+    def test_a_password_never_shows_in_an_error(self, node: CliNode, script: Script):
         script.expect("pct create 110 t --password", rc=255, out="x geheim\n", err="bad 'geheim' value failed\n")
         with pytest.raises(PveError) as caught:
             node.create("lxc", 110, {"password": "geheim", "ostemplate": "t"}, timeout=5)
         assert "geheim" not in str(caught.value) + repr(caught.value.details)
 
-    def test_a_password_of_two_lines_is_refused(self, node):
+    def test_a_password_of_two_lines_is_refused(self, node: CliNode):
         with pytest.raises(InvalidInput) as caught:
             node.create("lxc", 110, {"password": "a\nb", "ostemplate": "t"}, timeout=5)
         assert "a\nb" not in repr(caught.value.details)
 
-    def test_keys_go_through_a_file_that_only_root_reads(self, node, script):
+    def test_keys_go_through_a_file_that_only_root_reads(self, node: CliNode, script: Script):
         script.expect(["pct", "create", "110", "t", "--ssh-public-keys", "FILE"])
         node.create("lxc", 110, {"ostemplate": "t", "ssh-public-keys": "ssh-ed25519 AAA me"}, timeout=5)
         ((mode, text, path),) = script.files
@@ -263,19 +271,19 @@ class TestWriting:
             ("--", ["--description=--"]),
         ],
     )
-    def test_no_value_can_be_taken_for_an_option(self, node, script, value, words):
+    def test_no_value_can_be_taken_for_an_option(self, node: CliNode, script: Script, value: str, words: t.Any):
         script.expect(["pct", "set", "101", *words])
         node.set_config("lxc", 101, {"description": value})
 
-    def test_set_sends_what_is_deleted_and_the_digest(self, node, script):
+    def test_set_sends_what_is_deleted_and_the_digest(self, node: CliNode, script: Script):
         script.expect("pct set 101 --memory 600 --delete swap,tty --digest abc")
         node.set_config("lxc", 101, {"memory": "600"}, ["swap", "tty"], "abc")
 
-    def test_several_environment_variables_need_the_api(self, node):
+    def test_several_environment_variables_need_the_api(self, node: CliNode):
         with pytest.raises(Unsupported, match="env"):
             node.set_config("lxc", 101, {"env": "A=1\0B=2"})
 
-    def test_the_power_switch(self, node, root, script):
+    def test_the_power_switch(self, node: CliNode, root: Path, script: Script):
         script.expect("pct start 101", effect=lambda: run_container(root))
         script.expect("pct shutdown 101 --timeout 5 --forceStop 1")
         script.expect("pct stop 101")
@@ -283,7 +291,7 @@ class TestWriting:
         node.shutdown("lxc", 101, timeout=5, force=True)
         node.stop("lxc", 101, timeout=5)
 
-    def test_the_rest(self, node, root, script):
+    def test_the_rest(self, node: CliNode, root: Path, script: Script):
         script.expect("pct clone 101 110 --full 1 --hostname c1")
         script.expect("pct destroy 110 --purge 1")
         script.expect("qm destroy 200")
@@ -301,7 +309,7 @@ class TestWriting:
         assert node.mount(101) == f"{root}/var/lib/lxc/101/rootfs"
         node.unmount(101)
 
-    def test_warnings_of_what_worked(self, node, script):
+    def test_warnings_of_what_worked(self, node: CliNode, script: Script):
         script.expect(
             "pct create 110 t", out="WARN: You may need to enable nesting.\n", err="Task finished with 1 warning(s)!\n"
         )
@@ -310,7 +318,7 @@ class TestWriting:
 
 
 class TestFailing:
-    def test_any_exit_code_but_zero_is_a_failure_and_pve_is_quoted(self, node, script):
+    def test_any_exit_code_but_zero_is_a_failure_and_pve_is_quoted(self, node: CliNode, script: Script):
         for code in (1, 2, 4, 22, 25, 39, 255):
             script.expect("pct set 101 --memory 1", rc=code, err="400 bad\n\npct set <vmid> [OPTIONS]\n")
             with pytest.raises(PveError) as caught:
@@ -318,18 +326,18 @@ class TestFailing:
             assert caught.value.message == "pct set 101: 400 bad"
             assert caught.value.details["rc"] == code
 
-    def test_the_cause_of_a_failed_start_is_in_the_log(self, node, script):
+    def test_the_cause_of_a_failed_start_is_in_the_log(self, node: CliNode, script: Script):
         script.expect("pct start 101", rc=255, out="mount: /nope missing\n", err="startup for container '101' failed\n")
         with pytest.raises(PveError, match="mount: /nope missing"):
             node.start("lxc", 101, timeout=5)
 
-    def test_a_held_lock_is_tried_again(self, node, script):
+    def test_a_held_lock_is_tried_again(self, node: CliNode, script: Script):
         script.expect("pct set 101 --memory 1", rc=4, err=LOCKED)
         script.expect("pct set 101 --memory 1", rc=4, err=LOCKED)
         script.expect("pct set 101 --memory 1")
         node.set_config("lxc", 101, {"memory": "1"})
 
-    def test_but_not_for_ever(self, root, script):
+    def test_but_not_for_ever(self, root: Path, script: Script):
         node = CliNode("pve1", root=root, runner=script, timeout=0.3)
         script.expect("pct set 101 --memory 1", rc=4, err=LOCKED)
         with pytest.raises(Conflict) as caught:
@@ -339,13 +347,13 @@ class TestFailing:
     @pytest.mark.parametrize(
         "words", ["CT is locked (backup)", "detected modified configuration - file changed by other user? Try again."]
     )
-    def test_other_conflicts_are_told_at_once(self, node, script, words):
+    def test_other_conflicts_are_told_at_once(self, node: CliNode, script: Script, words: t.Any):
         script.expect("pct set 101 --memory 1", rc=255, err=words + "\n")
         with pytest.raises(Conflict, match="pct set 101"):
             node.set_config("lxc", 101, {"memory": "1"})
 
-    def test_a_timeout_of_the_command_is_told(self, root):
-        def slow(argv, *, stdin="", timeout=60):
+    def test_a_timeout_of_the_command_is_told(self, root: Path):
+        def slow(argv: t.Sequence[str], *, stdin: str = "", timeout: float = 60):
             raise Timeout("pct create 110 did not end")
 
         with pytest.raises(Timeout):
@@ -353,25 +361,25 @@ class TestFailing:
 
 
 class TestCommandsThatFailWithExitCodeZero:
-    def grow(self, root, size):
+    def grow(self, root: Path, size: str) -> t.Callable[[], object]:
         return lambda: write(root, "etc/pve/nodes/pve1/lxc/101.conf", CONTAINER.replace("3G", size))
 
-    def test_a_resize_that_worked(self, node, root, script):
+    def test_a_resize_that_worked(self, node: CliNode, root: Path, script: Script):
         script.expect("pct resize 101 rootfs 4G", out="Image resized.\n", effect=self.grow(root, "4G"))
         assert node.resize("lxc", 101, "rootfs", "4G", timeout=5).log == ("Image resized.",)
 
-    def test_a_resize_that_did_nothing(self, node, script):
+    def test_a_resize_that_did_nothing(self, node: CliNode, script: Script):
         script.expect("pct resize 101 rootfs 4G", err="disk 'rootfs' does not exist\n")
         with pytest.raises(PveError, match="disk 'rootfs' does not exist"):
             node.resize("lxc", 101, "rootfs", "4G", timeout=5)
 
-    def test_a_resize_whose_file_system_did_not_grow(self, node, root, script):
+    def test_a_resize_whose_file_system_did_not_grow(self, node: CliNode, root: Path, script: Script):
         words = "Failed to update the container's filesystem: command 'e2fsck -f -y /x' failed: exit code 8"
         script.expect("pct resize 101 rootfs 4G", out=f"{words}\n", effect=self.grow(root, "4G"))
         with pytest.raises(PveError, match="e2fsck"):
             node.resize("lxc", 101, "rootfs", "4G", timeout=5)
 
-    def test_push_and_pull(self, node, root, script):
+    def test_push_and_pull(self, node: CliNode, root: Path, script: Script):
         run_container(root)
         script.expect("pct push 101 /a /b --perms 0600")
         script.expect("pct push 101 /a /no/b --perms 0644", err="failed to create file: /no/b\n")
@@ -383,7 +391,7 @@ class TestCommandsThatFailWithExitCodeZero:
             node.pull(101, "/no", "/b")
 
     @pytest.mark.parametrize("ending", ["OK", "WARNINGS: 1", "download failed: 404"])
-    def test_a_task_started_by_pvesh(self, node, script, ending):
+    def test_a_task_started_by_pvesh(self, node: CliNode, script: Script, ending: str):
         upid = "UPID:pve1:000044AA:000426BA:6B03AD98:download:a.iso:root@pam:"
         words = "--content iso --filename a.iso --url http://x/a.iso --checksum-algorithm sha256 --checksum ab"
         script.expect(
@@ -393,7 +401,7 @@ class TestCommandsThatFailWithExitCodeZero:
             f"pvesh get /nodes/pve1/tasks/{upid}/status --output-format json", out=json.dumps({"exitstatus": ending})
         )
 
-        def download():
+        def download() -> Outcome:
             return node.download_url("local", "iso", "a.iso", "http://x/a.iso", checksum=("sha256", "ab"), timeout=5)
 
         if ending.startswith("download"):
@@ -404,20 +412,20 @@ class TestCommandsThatFailWithExitCodeZero:
 
 
 class TestInsideContainers:
-    def test_exec_hands_back_what_the_command_did(self, node, root, script):
+    def test_exec_hands_back_what_the_command_did(self, node: CliNode, root: Path, script: Script):
         run_container(root)
         script.expect(["pct", "exec", "101", "--", "sh", "-c", "exit 7"], rc=7, out="out\n", err="err\n")
         assert node.exec(101, ["sh", "-c", "exit 7"], stdin="in") == Completed(7, "out\n", "err\n")
         assert script.stdin == ["in"]
 
-    def test_a_container_that_does_not_run(self, node):
+    def test_a_container_that_does_not_run(self, node: CliNode):
         for verb in (lambda: node.exec(101, ["true"]), lambda: node.push(101, "/a", "/b")):
             with pytest.raises(Conflict, match="not running"):
                 verb()
 
 
 class TestUpload:
-    def test_the_file_gets_its_name_when_it_is_whole(self, node, root):
+    def test_the_file_gets_its_name_when_it_is_whole(self, node: CliNode, root: Path):
         write(root, "etc/pve/storage.cfg", f"dir: store\n\tpath {root}/store\n\tcontent vztmpl\n")
         write(root, "source", "x" * 1000)
         node.upload("store", "vztmpl", str(root / "source"), "a.tar.gz", timeout=5)
@@ -426,14 +434,14 @@ class TestUpload:
         assert (folder / "a.tar.gz").read_text() == "x" * 1000
         assert stat.S_IMODE((folder / "a.tar.gz").stat().st_mode) == 0o644
 
-    def test_a_failure_leaves_nothing(self, node, root):
+    def test_a_failure_leaves_nothing(self, node: CliNode, root: Path):
         write(root, "etc/pve/storage.cfg", f"dir: store\n\tpath {root}/store\n\tcontent vztmpl\n")
         with pytest.raises(PveError, match="nothing-there"):
             node.upload("store", "vztmpl", str(root / "nothing-there"), "a.tar.gz", timeout=5)
         assert list((root / "store/template/cache").iterdir()) == []
 
 
-def test_guard_and_journal_are_on_the_node(node, root):
+def test_guard_and_journal_are_on_the_node(node: CliNode, root: Path):
     with node.guard("ip 10.0.0.5/24"):
         assert [path.name for path in (root / "run/lock/pve-provision").iterdir()] == ["ip%2010.0.0.5%2F24.lock"]
     node.journal[101] = {"name": "web1"}

@@ -114,7 +114,7 @@ class TestGuestConfig:
         st.dictionaries(option_names, values),
         st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\n"), min_size=1), max_size=3),
     )
-    def test_what_is_written_is_read_again(self, live, pending, description):
+    def test_what_is_written_is_read_again(self, live: dict[str, str], pending: dict[str, str], description: list[str]):
         text = "".join(f"#{quote(line)}\n" for line in description)
         text += "".join(f"{key}: {value}\n" for key, value in live.items())
         text += "\n[pve:pending]\n" + "".join(f"{key}: {value}\n" for key, value in pending.items())
@@ -125,7 +125,7 @@ class TestGuestConfig:
         assert config.options == {**expected, **pending}
 
     @given(st.binary(max_size=200))
-    def test_no_file_is_too_broken_to_be_read(self, raw):
+    def test_no_file_is_too_broken_to_be_read(self, raw: bytes):
         config = parse_guest_config(raw)
         assert set(config.options) <= set(config.live) | set(config.pending)
 
@@ -145,7 +145,7 @@ class TestGuestConfig:
         ("", None),
     ],
 )
-def test_disk_size(value, size):
+def test_disk_size(value: str, size: int | None):
     assert disk_size(value) == size
 
 
@@ -178,7 +178,7 @@ dir: common
 
 
 class TestStorages:
-    def parsed(self, node="pve1", text=STORAGE_CFG):
+    def parsed(self, node: str = "pve1", text: str = STORAGE_CFG) -> dict[str, config_text.StorageEntry]:
         return {entry.name: entry for entry in parse_storages(text, node)}
 
     def test_content_defaults_by_type(self):
@@ -257,7 +257,7 @@ def test_pools():
         ("next-id: upper=300\n", (100, 300)),
     ],
 )
-def test_vmid_bounds(text, bounds):
+def test_vmid_bounds(text: str, bounds: tuple[int, int]):
     assert vmid_bounds(text) == bounds
 
 

@@ -3,24 +3,26 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from ansible_collections.pve.provision.plugins.module_utils._pve.config_text import parse_storages
+from ansible_collections.pve.provision.plugins.module_utils._pve.config_text import StorageEntry, parse_storages
 from ansible_collections.pve.provision.plugins.module_utils._pve.directory import list_volumes, volume_path
 
 
 @pytest.fixture
-def entry(tmp_path):
+def entry(tmp_path: Path) -> StorageEntry:
     content = "images,rootdir,vztmpl,iso,backup,snippets,import"
     return parse_storages(f"dir: store\n\tpath {tmp_path}\n\tcontent {content}\n", "pve1")[-1]
 
 
-def put(path, data=b"x" * 10):
+def put(path: Path, data: bytes = b"x" * 10):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
 
 
-def qcow2(size, backing=b""):
+def qcow2(size: int, backing: bytes = b"") -> bytes:
     head = b"QFI\xfb" + (3).to_bytes(4, "big") + (32 if backing else 0).to_bytes(8, "big")
     return head + len(backing).to_bytes(4, "big") + bytes(4) + size.to_bytes(8, "big") + backing
 
@@ -46,7 +48,9 @@ def qcow2(size, backing=b""):
         ("images/200/vm-200-disk-0.raw", "store:200/vm-200-disk-0.raw", "images", "raw", 200),
     ],
 )
-def test_a_file_is_the_volume_that_pvesm_lists(entry, tmp_path, path, volid, content, form, vmid):
+def test_a_file_is_the_volume_that_pvesm_lists(
+    entry: StorageEntry, tmp_path: Path, path: str, volid: str, content: str, form: str, vmid: int | None
+):
     put(tmp_path / path)
     (volume,) = list_volumes(entry, {101}, None)
     assert (volume.volid, volume.content, volume.size, volume.format, volume.vmid) == (volid, content, 10, form, vmid)
@@ -67,38 +71,38 @@ def test_a_file_is_the_volume_that_pvesm_lists(entry, tmp_path, path, volid, con
         "dump/vzdump-lxc-101.log",
     ],
 )
-def test_other_files_are_no_volumes(entry, tmp_path, path):
+def test_other_files_are_no_volumes(entry: StorageEntry, tmp_path: Path, path: str):
     put(tmp_path / path)
     assert list_volumes(entry, set(), None) == []
 
 
-def test_only_the_asked_content_is_listed(entry, tmp_path):
+def test_only_the_asked_content_is_listed(entry: StorageEntry, tmp_path: Path):
     put(tmp_path / "template/iso/a.iso")
     put(tmp_path / "images/200/vm-200-disk-0.raw")
     assert [volume.content for volume in list_volumes(entry, set(), "iso")] == ["iso"]
     assert list_volumes(entry, set(), "rootdir") == []
 
 
-def test_content_the_storage_is_not_configured_for_is_not_listed(tmp_path):
+def test_content_the_storage_is_not_configured_for_is_not_listed(tmp_path: Path):
     iso_only = parse_storages(f"dir: store\n\tpath {tmp_path}\n\tcontent iso\n", "pve1")[-1]
     put(tmp_path / "template/cache/a.tar.gz")
     put(tmp_path / "images/200/vm-200-disk-0.raw")
     assert list_volumes(iso_only, set(), None) == []
 
 
-def test_a_qcow2_has_its_virtual_size(entry, tmp_path):
+def test_a_qcow2_has_its_virtual_size(entry: StorageEntry, tmp_path: Path):
     put(tmp_path / "images/200/vm-200-disk-0.qcow2", qcow2(3 << 30))
     assert list_volumes(entry, set(), None)[0].size == 3 << 30
 
 
-def test_a_linked_clone_names_its_base(entry, tmp_path):
+def test_a_linked_clone_names_its_base(entry: StorageEntry, tmp_path: Path):
     put(tmp_path / "images/200/vm-200-disk-0.qcow2", qcow2(1 << 30, b"../100/base-100-disk-0.qcow2"))
     (volume,) = list_volumes(entry, set(), None)
     assert volume.volid == "store:100/base-100-disk-0.qcow2/200/vm-200-disk-0.qcow2"
     assert volume_path(entry, volume.volid.partition(":")[2]) == tmp_path / "images/200/vm-200-disk-0.qcow2"
 
 
-def test_content_dirs_move_a_folder(tmp_path):
+def test_content_dirs_move_a_folder(tmp_path: Path):
     moved = parse_storages(
         f"dir: store\n\tpath {tmp_path}\n\tcontent iso\n\tcontent-dirs iso=media,vztmpl=t\n", "pve1"
     )[-1]
@@ -107,5 +111,5 @@ def test_content_dirs_move_a_folder(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["", "nonsense", "vztmpl/", "vztmpl/../../etc/passwd", "iso/a/b.iso", "../x"])
-def test_a_name_that_leads_elsewhere_has_no_path(entry, name):
+def test_a_name_that_leads_elsewhere_has_no_path(entry: StorageEntry, name: str):
     assert volume_path(entry, name) is None

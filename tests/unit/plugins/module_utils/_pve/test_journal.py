@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -12,19 +13,19 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import Timeo
 from ansible_collections.pve.provision.plugins.module_utils._pve.journal import Journal, held
 
 
-def test_notes_outlive_the_journal_that_wrote_them(tmp_path):
+def test_notes_outlive_the_journal_that_wrote_them(tmp_path: Path):
     Journal(tmp_path / "journal")[101] = {"name": "web1", "since": 5}
     assert dict(Journal(tmp_path / "journal")) == {101: {"name": "web1", "since": 5}}
 
 
-def test_an_empty_journal_makes_no_folder(tmp_path):
+def test_an_empty_journal_makes_no_folder(tmp_path: Path):
     journal = Journal(tmp_path / "journal")
     assert not journal
     assert journal.get(101) is None
     assert not (tmp_path / "journal").exists()
 
 
-def test_notes_are_replaced_and_removed(tmp_path):
+def test_notes_are_replaced_and_removed(tmp_path: Path):
     journal = Journal(tmp_path)
     journal[101] = {"a": 1}
     journal[101] = {"a": 2}
@@ -34,12 +35,12 @@ def test_notes_are_replaced_and_removed(tmp_path):
         del journal[101]
 
 
-def test_only_its_owner_reads_the_journal(tmp_path):
+def test_only_its_owner_reads_the_journal(tmp_path: Path):
     Journal(tmp_path / "journal")[1] = {}
     assert (tmp_path / "journal").stat().st_mode & 0o077 == 0
 
 
-def test_a_note_half_written_by_a_killed_run_is_not_read(tmp_path):
+def test_a_note_half_written_by_a_killed_run_is_not_read(tmp_path: Path):
     journal = Journal(tmp_path)
     journal[1] = {"a": 1}
     (tmp_path / "tmpabc").write_text('{"a"')
@@ -47,7 +48,7 @@ def test_a_note_half_written_by_a_killed_run_is_not_read(tmp_path):
 
 
 class TestHeld:
-    def test_the_second_waits_for_the_first(self, tmp_path):
+    def test_the_second_waits_for_the_first(self, tmp_path: Path):
         order = []
         entered = threading.Event()
 
@@ -65,7 +66,7 @@ class TestHeld:
         thread.join()
         assert order == ["first", "second"]
 
-    def test_it_gives_up(self, tmp_path):
+    def test_it_gives_up(self, tmp_path: Path):
         with (
             held(tmp_path / "x.lock", timeout=1),
             pytest.raises(Timeout, match=r"x\.lock"),
@@ -73,7 +74,7 @@ class TestHeld:
         ):
             pass
 
-    def test_a_failure_lets_go(self, tmp_path):
+    def test_a_failure_lets_go(self, tmp_path: Path):
         with pytest.raises(RuntimeError), held(tmp_path / "x.lock", timeout=1):
             raise RuntimeError
         with held(tmp_path / "x.lock", timeout=0.1):

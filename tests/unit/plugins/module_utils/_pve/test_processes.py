@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Timeout, Unreachable
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import Kind
 from ansible_collections.pve.provision.plugins.module_utils._pve.processes import is_creating, run
 
 
@@ -36,7 +38,7 @@ def test_more_output_than_a_pipe_holds():
     )
 
 
-def test_a_command_that_takes_too_long_is_asked_to_end(tmp_path):
+def test_a_command_that_takes_too_long_is_asked_to_end(tmp_path: Path):
     note = tmp_path / "cleaned"
     script = f"trap 'echo done > {note}; exit 1' TERM; sleep 60 & wait"
     started = time.monotonic()
@@ -46,7 +48,7 @@ def test_a_command_that_takes_too_long_is_asked_to_end(tmp_path):
     assert time.monotonic() - started < 5
 
 
-def test_one_that_will_not_end_is_killed_with_its_children(tmp_path):
+def test_one_that_will_not_end_is_killed_with_its_children(tmp_path: Path):
     pids = tmp_path / "pids"
     script = f"trap '' TERM; sh -c \"trap '' TERM; echo \\$\\$ >> {pids}; sleep 60\" & echo $$ >> {pids}; sleep 60"
     with pytest.raises(Timeout):
@@ -85,21 +87,21 @@ class TestIsCreating:
             ("lxc", 110, "vim\0notes-about-pct create 110\0", False),
         ],
     )
-    def test_by_the_command_line(self, tmp_path, kind, vmid, cmdline, expected):
+    def test_by_the_command_line(self, tmp_path: Path, kind: Kind, vmid: int, cmdline: str, expected: bool):
         process = tmp_path / "proc/42"
         process.mkdir(parents=True)
         (process / "cmdline").write_text(cmdline)
         (process / "environ").write_text(f"HOME=/root\0PVE_ROOT={tmp_path}\0")
         assert is_creating(kind, vmid, tmp_path, tmp_path / "proc") is expected
 
-    def test_a_process_of_another_root_is_none_of_ours(self, tmp_path):
+    def test_a_process_of_another_root_is_none_of_ours(self, tmp_path: Path):
         process = tmp_path / "proc/42"
         process.mkdir(parents=True)
         (process / "cmdline").write_text("pct\0create\x00110\0")
         (process / "environ").write_text("PVE_ROOT=/elsewhere\0")
         assert not is_creating("lxc", 110, tmp_path, tmp_path / "proc")
 
-    def test_a_living_process_is_seen(self, tmp_path):
+    def test_a_living_process_is_seen(self, tmp_path: Path):
         code = "import sys; print(flush=True); sys.stdin.read()"
         argv = [sys.executable, "-c", code, "/usr/sbin/pct", "create", "4711", "x"]
         with subprocess.Popen(

@@ -3,9 +3,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import typing as t
+
 import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, TaskFailed, Timeout, Unreachable
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import Outcome
 from ansible_collections.pve.provision.plugins.module_utils._pve.tasks import Upid, succeeded, wait
 
 TEXT = "UPID:pve1:000044AA:000426BA:6B03AD98:vzcreate:140:root@pam!oracle:"
@@ -13,33 +16,33 @@ UPID = Upid.parse(TEXT)
 RUNNING = {"status": "running"}
 
 
-def stopped(ending):
+def stopped(ending: str) -> dict[str, str]:
     return {"status": "stopped", "exitstatus": ending}
 
 
 class Script:
     """Tasks that answer from a list; the clock is moved by sleeping alone."""
 
-    def __init__(self, *answers, log=()):
+    def __init__(self, *answers: t.Any, log: list[str] = ()):
         self.answers = list(answers)
         self.log = list(log)
         self.now = 0.0
         self.pauses = []
 
-    def task_status(self, upid):
+    def task_status(self, upid: Upid) -> t.Any:
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    def task_log(self, upid):
+    def task_log(self, upid: Upid) -> list[str]:
         return self.log
 
-    def sleep(self, seconds):
+    def sleep(self, seconds: float):
         self.pauses.append(seconds)
         self.now += seconds
 
-    def wait(self, timeout=600):
+    def wait(self, timeout: float = 600) -> Outcome:
         return wait(self, UPID, step="create lxc 140", timeout=timeout, clock=lambda: self.now, sleep=self.sleep)
 
 
@@ -55,7 +58,7 @@ def test_an_upid_tells_what_it_is_about():
 
 
 @pytest.mark.parametrize("text", ["", "UPID:pve1", "OK", TEXT[:-1], TEXT + "x", "UPID:n:zz:0:0:t:1:u:"])
-def test_other_text_is_no_upid(text):
+def test_other_text_is_no_upid(text: str):
     with pytest.raises(ValueError):
         Upid.parse(text)
 

@@ -32,7 +32,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.node import Vol
         ("403 Permission check failed (/vms/101, VM.Audit)", PveError, "permission"),
     ],
 )
-def test_what_pve_says_has_a_meaning_and_a_way_out(words, kind, reason):
+def test_what_pve_says_has_a_meaning_and_a_way_out(words: str, kind: type[PveError], reason: str):
     error = wording.error_of("pct set 101", words)
     assert type(error) is kind
     assert error.details["reason"] == reason
@@ -59,8 +59,8 @@ def test_the_log_is_quoted_where_the_words_hold_no_cause():
 
 def test_the_usage_line_and_the_noise_are_not_quoted():
     stderr = (
-        "trying to acquire lock...\n400 Parameter verification failed.\nmemory: value must have a minimum value of 16\n\n"
-        "pct create <vmid> <ostemplate> [OPTIONS]\n"
+        "trying to acquire lock...\n400 Parameter verification failed.\n"
+        "memory: value must have a minimum value of 16\n\npct create <vmid> <ostemplate> [OPTIONS]\n"
     )
     expected = "400 Parameter verification failed.\nmemory: value must have a minimum value of 16"
     assert wording.words_of(stderr) == expected
