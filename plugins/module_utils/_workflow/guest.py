@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Change, Declaration, Problem, Table
 
 if t.TYPE_CHECKING:
-    from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestConfig, GuestRef, Kind
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestConfig, GuestRef, Kind, Node
 
 State = t.Literal["present", "started", "stopped", "restarted", "absent"]
 
@@ -145,3 +145,28 @@ class Result:
     warnings: list[str] = field(default_factory=list)
     privilege: str = ""
     ostemplate: str | None = None
+
+
+class Run(t.Protocol):
+    """A run that is under way, as a companion's steps see it."""
+
+    node: Node
+    wanted: Wanted
+    result: Result
+
+    @property
+    def vmid(self) -> int: ...
+
+
+class Companion:
+    """What a kind of guest adds to the workflow that all guests share. This one adds nothing.
+
+    Its steps stand in the plan like any other; a method ``do_STEP`` carries each out.
+    """
+
+    def extend(self, node: Node, wanted: Wanted, actual: Actual, plan: Plan) -> Plan:
+        """The plan with the companion's own steps. May read the guest; writes nothing."""
+        return plan
+
+    def finish(self, run: Run) -> None:
+        """Add to the result what the companion knows."""

@@ -22,6 +22,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.lxc import de
 from ansible_collections.pve.provision.plugins.module_utils._workflow import cleanup, create, health
 from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import (
     Actual,
+    Companion,
     Plan,
     Result,
     Step,
@@ -37,8 +38,9 @@ if t.TYPE_CHECKING:
 VMID_RACES = 20
 
 
-def reconcile(node: Node, wanted: Wanted, *, check_mode: bool) -> Result:
-    """Make the node match ``wanted``, or tell what that would do."""
+def reconcile(node: Node, wanted: Wanted, *, check_mode: bool, companion: Companion | None = None) -> Result:
+    """Make the node match ``wanted``, or tell what that would do. ``companion`` adds steps of its own."""
+    companion = companion or Companion()
     key = wanted.name or str(wanted.vmid)
     with contextlib.nullcontext() if check_mode else node.guard(f"{wanted.type.kind}-{key}"):
         actual = read(node, wanted, wait=not check_mode)
@@ -49,6 +51,7 @@ def reconcile(node: Node, wanted: Wanted, *, check_mode: bool) -> Result:
             privilege = decide_privilege(wanted.declaration).reason
             wanted = create.complete(facts, wanted)
             plan = make_plan(wanted, actual)
+        plan = companion.extend(node, wanted, actual, plan)
         report = preflight(facts, wanted, actual, plan)
         if report.findings:
             raise InvalidInput(report.findings)
@@ -63,7 +66,7 @@ def reconcile(node: Node, wanted: Wanted, *, check_mode: bool) -> Result:
             privilege=privilege,
             ostemplate=wanted.source if making else None,
         )
-        run = _Run(node, wanted, actual, plan, result)
+        run = _Run(node, wanted, actual, plan, result, companion)
         if not result.changed:
             return run.finish()
         return _predict(node, wanted, actual, plan, result) if check_mode else run.carry_out()
@@ -143,12 +146,15 @@ def _predict(node: Node, wanted: Wanted, actual: Actual, plan: Plan, result: Res
 class _Run:
     """Carries out one plan and remembers what it made."""
 
-    def __init__(self, node: Node, wanted: Wanted, actual: Actual, plan: Plan, result: Result) -> None:
+    def __init__(
+        self, node: Node, wanted: Wanted, actual: Actual, plan: Plan, result: Result, companion: Companion
+    ) -> None:
         self.node = node
         self.wanted = wanted
         self.actual = actual
         self.plan = plan
         self.result = result
+        self.companion = companion
         self.kind = wanted.type.kind
         self.made = False
 
@@ -159,7 +165,7 @@ class _Run:
     def carry_out(self) -> Result:
         for step in self.plan.steps:
             try:
-                self.note(getattr(self, f"do_{step.action}")(step))
+                self.note(self.act(step))
             except ProvisionError as error:
                 raise self.failed(step, error) from error
         if _wrong_pool(self.node, self.wanted, self.actual):
@@ -167,6 +173,11 @@ class _Run:
         if self.result.vmid is not None:
             self.node.journal.pop(self.vmid, None)
         return self.finish()
+
+    def act(self, step: Step) -> Outcome | None:
+        ours = getattr(self, f"do_{step.action}", None)
+        outcome: Outcome | None = ours(step) if ours else getattr(self.companion, f"do_{step.action}")(step, self)
+        return outcome
 
     def note(self, outcome: Outcome | None) -> None:
         if outcome is not None:
@@ -322,4 +333,5 @@ class _Run:
         result.addresses, complete = health.await_addresses(self.node, self.vmid, config.options, timeout)
         if timeout and not complete:
             result.warnings.append(f"no address by DHCP after {timeout} s")
+        self.companion.finish(self)
         return result
