@@ -1,0 +1,483 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is done with whole VMs: disks grown, moved and destroyed, copies and templates made, guests asked."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import shutil
+import typing as t
+
+from . import access, faults, propstring, runtime
+from . import qemu_config as config
+from . import qemu_run as run
+from . import qemu_snapshots as snapshots
+from . import storage as storages
+from .errors import ApiError, bad_params
+from .qemu_disks import Disks
+from .rootfs import GuestFiles
+from .state import PRIVATE
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .api import Params
+    from .config_file import GuestFile
+    from .session import Session
+    from .state import State
+
+
+# -- disks -------------------------------------------------------------------------------------------------------------
+
+
+def resize(session: Session, params: Params) -> None:
+    """Grow a disk; a smaller size dies before anything is done."""
+    state, vmid, name = session.state, params["vmid"], params["disk"]
+    with run.lock(session, vmid):
+        conf = state.guest("qemu", vmid)
+        if params.get("digest") and params["digest"] != conf.digest:
+            raise ApiError("checksum mismatch (file change by other user?)")
+        if not params.get("skiplock"):
+            run.check_lock(conf)
+        if name not in conf.options:
+            raise ApiError(f"disk '{name}' does not exist")
+        drive = config.parse_drive(name, conf.options[name])
+        if config.is_cdrom(drive):
+            raise ApiError("you can't resize a cdrom")
+        access.need(session, f"/storage/{drive['file'].partition(':')[0]}", "Datastore.AllocateSpace")
+        disks = Disks(session, vmid)
+        old = disks.size(drive["file"])
+        asked = params["size"]
+        size = (propstring.parse_size(asked.lstrip("+")) or 0) + (old if asked.startswith("+") else 0)
+        if size < old:
+            raise ApiError("shrinking disks is not supported")
+        if size == old:
+            return
+        store = drive["file"].partition(":")[0]
+        if faults.is_full(state, store):
+            raise ApiError(f"not enough space on storage '{store}'")
+        disks.resize(name, drive, size)
+        if run.pid(state, vmid) is None:
+            session.say("Image resized.")
+        conf.options[name] = config.print_drive(name, drive)
+        state.write_guest(vmid, conf)
+
+
+def _movable(session: Session, params: Params) -> tuple[GuestFile, config.Drive]:
+    state, name = session.state, params["disk"]
+    conf = state.guest("qemu", params["vmid"])
+    run.check_lock(conf)
+    if params.get("digest") and params["digest"] != conf.digest:
+        raise ApiError("detected modified configuration - file changed by other user? Try again.")
+    if name not in conf.options:
+        raise ApiError(f"disk '{name}' does not exist")
+    drive = config.parse_drive(name, conf.options[name]) if config.is_drive(name) else {"file": conf.options[name]}
+    if config.is_cdrom(drive, exclude_cloudinit=True):
+        raise ApiError("you can't move a cdrom")
+    return conf, drive
+
+
+def check_move(session: Session, params: Params) -> tuple[GuestFile, config.Drive]:
+    """What moves, when it may."""
+    conf, drive = _movable(session, params)
+    old, target, form = drive["file"].partition(":")[0], params["storage"], params.get("format")
+    if old == target and (not form or Disks(session, params["vmid"]).format(drive["file"]) == form):
+        raise ApiError("you can't move to the same storage with same format")
+    storage = storages.get(session.state, target).check_enabled()
+    if "images" not in storage.contents:
+        raise bad_params(storage=f"storage '{target}' does not support vm images")
+    if params.get("delete") and _in_snapshot(conf, drive["file"]):
+        raise ApiError("you can't move a disk with snapshots and delete the source")
+    return conf, drive
+
+
+def _in_snapshot(conf: GuestFile, volid: str) -> bool:
+    sections = (section.options for section in conf.snapshots.values())
+    return any(drive["file"] == volid for options in sections for _, drive in config.drives(options))
+
+
+def move(session: Session, params: Params) -> None:
+    """Copy a disk to another storage and use the copy."""
+    vmid, name = params["vmid"], params["disk"]
+    with run.lock(session, vmid):
+        conf, drive = check_move(session, params)
+        running = run.pid(session.state, vmid) is not None
+        old = drive["file"]
+        disks = Disks(session, vmid)
+        try:
+            new = disks.clone(name, drive, True, params["storage"], params.get("format"), mirror=running)
+        except ApiError as error:
+            disks.take_back()
+            raise ApiError(f"storage migration failed: {error.message}") from error
+        conf.options[name] = config.print_drive(name, new) if config.is_drive(name) else new["file"]
+        if not params.get("delete"):
+            config.add_unused(conf.options, old)
+        session.state.write_guest(vmid, conf)
+        if params.get("delete"):
+            disks.free(old)
+
+
+def check_reassign(session: Session, params: Params) -> tuple[GuestFile, GuestFile, config.Drive]:
+    """The disk that goes to another VM, when it may."""
+    state, vmid, target = session.state, params["vmid"], params["target-vmid"]
+    name, new_name = params["disk"], params.get("target-disk") or params["disk"]
+    known = state.guests()
+    if vmid not in known:
+        raise ApiError(f"could not find VM {vmid}")
+    if target not in known:
+        raise ApiError(f"could not find target VM {target}")
+    source, other = state.guest("qemu", vmid), state.guest("qemu", target)
+    run.check_lock(source)
+    run.check_lock(other)
+    if run.is_template(source) or run.is_template(other):
+        raise ApiError("Can't move disks from or to template VMs")
+    if name not in source.options:
+        raise ApiError(f"Disk '{name}' for VM '{vmid}' does not exist")
+    if new_name in other.options:
+        raise ApiError(f"Target disk key '{new_name}' is already in use for VM '{target}'")
+    drive = config.parse_drive(name, source.options[name]) if config.is_drive(name) else {"file": source.options[name]}
+    if config.is_cdrom(drive, exclude_cloudinit=True):
+        raise ApiError("CD drive contents can't be moved to another VM")
+    if _in_snapshot(source, drive["file"]):
+        raise ApiError("Can't move disk used by a snapshot to another VM")
+    if run.pid(state, vmid) is not None and not name.startswith("unused"):
+        raise ApiError(f"Cannot move disk of running VM {vmid} to another VM")
+    return source, other, drive
+
+
+def reassign(session: Session, params: Params) -> None:
+    """Give a disk to another VM: its volume gets the other's name."""
+    vmid, target = params["vmid"], params["target-vmid"]
+    name, new_name = params["disk"], params.get("target-disk") or params["disk"]
+    with run.lock(session, vmid), run.lock(session, target):
+        source, other, drive = check_reassign(session, params)
+        storage, volume = storages.locate(session.state, drive["file"])
+        path = storage.require(volume)
+        form = storage.parse(volume).format
+        renamed, _ = storage.allocate(target, form, None, 0)
+        os.replace(path, storage.path(renamed))
+        source.options.pop(name)
+        order = [item for item in config.boot_order(source.options) if item != name]
+        if order != config.boot_order(source.options):
+            source.options["boot"] = config.print_boot(order)
+        session.say(f"removing disk '{name}' from VM '{vmid}' config")
+        session.state.write_guest(vmid, source)
+        drive["file"] = storage.volid(renamed)
+        other.options[new_name] = config.print_drive(new_name, drive) if config.is_drive(new_name) else drive["file"]
+        session.state.write_guest(target, other)
+
+
+def import_disk(session: Session, vmid: int, source: str, store: str, form: str | None, target: str | None) -> None:
+    """``qm disk import``: a new disk with the content of a file."""
+    from .qemu_disks import source_file
+
+    state = session.state
+    if target and not config.is_drive(target):
+        target = None
+    run.check_lock(state.guest("qemu", vmid))
+    path = source_file(state, source)
+    storage = storages.get(state, store).check_enabled()
+    if "images" not in storage.contents:
+        raise ApiError(f"storage {store} does not support vm images")
+    session.say(f"importing disk '{source}' to VM {vmid} ...")
+    disks = Disks(session, vmid)
+    volid = disks.import_file(path, source, storage, form)
+    with run.lock(session, vmid):
+        conf = state.guest("qemu", vmid)
+        run.check_lock(conf)
+        if target is None:
+            target = config.add_unused(conf.options, volid) or "unused0"
+            state.write_guest(vmid, conf)
+        elif target in conf.options:
+            disks.take_back()
+            raise ApiError(f"cowardly refusing to overwrite existing entry: {target}")
+        else:
+            conf.pending[target] = volid
+            if run.pid(state, vmid) is None:
+                run.apply_pending(session, vmid, conf)
+            else:
+                run.plug_pending(session, vmid, conf, {target})
+    conf = state.guest("qemu", vmid)
+    shown = conf.options.get(target, conf.pending.get(target, volid))
+    session.say(f"{target}: successfully imported disk '{shown}'")
+
+
+def destroy_disks(session: Session, vmid: int, conf: GuestFile, unreferenced: bool) -> None:
+    """Destroy every volume that is the VM's own; dies when a linked clone stands on one."""
+    disks = Disks(session, vmid)
+    volids: list[str] = []
+    for options in (conf.options, *(section.options for section in conf.snapshots.values()), conf.pending):
+        for name, drive in config.drives(options, unused=True):
+            if not config.is_cdrom(drive, exclude_cloudinit=True) and drive["file"] not in ("none", "cdrom"):
+                volids.append(drive["file"])
+            if name.startswith("unused"):
+                disks.owns(drive["file"])
+        if "vmstate" in options:
+            volids.append(options["vmstate"])
+    if run.is_template(conf):
+        for volid in volids:
+            storage, volume = storages.locate(session.state, volid)
+            if storage.parse(volume).is_base and storage.clones_of(volume):
+                raise ApiError(f"base volume '{volid}' is still in use by linked cloned")
+    for volid in dict.fromkeys(volids):
+        if disks.owns(volid):
+            _free_or_warn(session, disks, volid)
+    if unreferenced:
+        for storage in storages.load(session.state).values():
+            if storage.enabled and "images" in storage.contents:
+                for item in storage.images(vmid):
+                    disks.free(item.volid)
+    for folder in ("vm-snapshots", "vm-trees"):
+        shutil.rmtree(session.state.path(f"{PRIVATE}/{folder}/{vmid}"), ignore_errors=True)
+
+
+def _free_or_warn(session: Session, disks: Disks, volid: str) -> None:
+    try:
+        disks.free(volid)
+    except ApiError as error:
+        session.log_warning(f"Could not remove disk '{volid}', check manually: {error.message}")
+
+
+# -- copies and templates ----------------------------------------------------------------------------------------------
+
+
+def has_feature(state: State, feature: str, options: Mapping[str, str], snapshot: str | None) -> bool:
+    """Whether all disks of a VM can do something."""
+    found = (storages.locate(state, drive["file"]) for _, drive in config.drives(options) if not config.is_cdrom(drive))
+    return all(storage.has_feature(feature, volume, snapshot) for storage, volume in found)
+
+
+def check_clone(session: Session, params: Params) -> tuple[config.Options, bool]:
+    """The config that is copied and whether its disks are copied in full, when it may be."""
+    state, vmid, newid = session.state, params["vmid"], params["newid"]
+    run.require_guest(state, vmid)
+    if params.get("pool"):
+        access.require_pool(session, params["pool"])
+    target = params.get("target")
+    if target and target not in (state.name, "localhost"):
+        raise ApiError(f"no such cluster node '{target}'")
+    if params.get("storage"):
+        storage = storages.get(state, params["storage"]).check_enabled()
+        if "images" not in storage.contents:
+            raise bad_params(storage=f"storage '{params['storage']}' does not support vm images")
+    conf = state.guest("qemu", vmid)
+    run.check_lock(conf)
+    snapname = params.get("snapname")
+    options = snapshots.require(conf, snapname).options if snapname else conf.options
+    full = bool(params.get("full", not run.is_template(conf)))
+    for name in ("storage", "format"):
+        if params.get(name) and not full:
+            raise ApiError(f"parameter '{name}' not allowed for linked clones")
+    if state.has_guest("qemu", newid):
+        raise ApiError(f"unable to create VM {newid}: config file already exists", exit_code=2)
+    _check_clonable(session, options, full, snapname, run.pid(state, vmid) is not None)
+    return options, full
+
+
+def _check_clonable(
+    session: Session, options: Mapping[str, str], full: bool, snapname: str | None, running: bool
+) -> None:
+    for name, drive in config.drives(options):
+        if config.is_cdrom(drive, exclude_cloudinit=True):
+            continue
+        if full and running and not snapname and name == "tpmstate0":
+            raise ApiError("cannot clone TPM state while VM is running")
+        whole = full or config.is_cloudinit(drive) or name == "tpmstate0"
+        storage, volume = storages.locate(session.state, drive["file"])
+        if not storage.has_feature("copy" if whole else "clone", volume, snapname):
+            of = " a snapshot of" if snapname else ""
+            kind = "Full" if whole else "Linked"
+            raise ApiError(f"{kind} clone feature is not supported for{of} '{drive['file']}' ({name})", exit_code=2)
+
+
+def clone(session: Session, params: Params) -> None:
+    """Make the copy. A failure leaves nothing of it."""
+    state, vmid, newid = session.state, params["vmid"], params["newid"]
+    with run.lock(session, vmid), run.lock(session, newid):
+        options, full = check_clone(session, params)
+        session.say(f"creating a clone of VM {vmid} with ID {newid}")
+        new = {key: value for key, value in options.items()
+               if key not in config.SNAPSHOT_OPTIONS and not re.match(r"unused\d+$|template$", key)}  # fmt: skip
+        new.pop("lock", None)
+        if "description" in options and params.get("snapname"):
+            new["description"] = options["description"]
+        _renew(new, params, vmid)
+        state.write(f"etc/pve/{state.config_name('qemu', newid)}", "lock: clone\n")
+        state.publish()
+        disks = Disks(session, newid)
+        mirror = run.pid(state, vmid) is not None and not params.get("snapname")
+        try:
+            for name, drive in sorted(config.drives(options)):
+                if config.is_cdrom(drive, exclude_cloudinit=True):
+                    continue
+                whole = full or config.is_cloudinit(drive) or name == "tpmstate0"
+                copy = disks.clone(name, drive, whole, params.get("storage"), params.get("format"),
+                                   params.get("snapname"), mirror)  # fmt: skip
+                new[name] = config.print_drive(name, copy)
+        except ApiError as error:
+            disks.take_back()
+            state.remove_guest("qemu", newid)
+            raise ApiError(f"clone failed: {error.message}") from error
+        conf = state.guest("qemu", newid)
+        conf.current.options = new
+        state.write_guest(newid, conf)
+
+
+def _renew(options: config.Options, params: Params, vmid: int) -> None:
+    """What a copy must not share with its source."""
+    for name in options:
+        if re.fullmatch(r"net\d+", name):
+            options[name] = config.print_net({**config.parse_net(options[name]), "macaddr": config.new_mac()})
+    kept = [part for part in options.get("smbios1", "").split(",") if part and not part.startswith("uuid=")]
+    options["smbios1"] = ",".join([*kept, f"uuid={config.new_uuid()}"])
+    if "vmgenid" in options:
+        options["vmgenid"] = config.new_uuid()
+    options["name"] = params.get("name") or f"Copy-of-VM-{options.get('name', vmid)}"
+    if params.get("description"):
+        options["description"] = params["description"]
+
+
+def check_template(session: Session, params: Params) -> GuestFile:
+    """The VM that becomes a template, when it may."""
+    conf = session.state.guest("qemu", params["vmid"])
+    run.check_lock(conf)
+    if conf.snapshots:
+        raise ApiError("unable to create template, because VM contains snapshots")
+    if run.is_template(conf) and not params.get("disk"):
+        raise ApiError("you can't convert a template to a template")
+    if run.pid(session.state, params["vmid"]) is not None:
+        raise ApiError("you can't convert a VM to template if VM is running", exit_code=25)
+    return conf
+
+
+def template(session: Session, params: Params) -> None:
+    """Mark the VM and turn its disks into base volumes."""
+    state, vmid = session.state, params["vmid"]
+    with run.lock(session, vmid):
+        conf = check_template(session, params)
+        conf.options["template"] = "1"
+        for name, drive in list(config.drives(conf.options)):
+            if config.is_cdrom(drive) or params.get("disk", name) != name:
+                continue
+            storage, volume = storages.locate(state, drive["file"])
+            if storage.has_feature("template", volume):
+                drive["file"] = storage.volid(storage.make_base(volume))
+                conf.options[name] = config.print_drive(name, drive)
+        state.write_guest(vmid, conf)
+
+
+# -- the guest ---------------------------------------------------------------------------------------------------------
+
+
+def files(state: State, vmid: int) -> GuestFiles:
+    """The files of what runs in the VM."""
+    root = state.path(f"{PRIVATE}/vm-trees/{vmid}")
+    root.mkdir(parents=True, exist_ok=True)
+    return GuestFiles(root)
+
+
+class VmGuest(runtime.Guest):
+    """What runs in a VM, as the runtime's commands see it: the cards are eth0, eth1, ... in the order of the config."""
+
+    @property
+    def hostname(self) -> str:
+        """The name that the kernel tells."""
+        return self.options.get("name", f"VM{self.vmid}")
+
+    @property
+    def managed(self) -> bool:
+        """cloud-init gives the addresses of ``ipconfigN``; without, the guest has its own."""
+        return config.cloudinit_drive(self.options) is not None
+
+    @property
+    def interfaces(self) -> list[runtime.Interface]:
+        """The cards with what cloud-init gave them."""
+        names = sorted((name for name in self.options if re.fullmatch(r"net\d+", name)), key=lambda name: int(name[3:]))
+        return [self._card(index, name) for index, name in enumerate(names)]
+
+    def _card(self, index: int, name: str) -> runtime.Interface:
+        net = config.parse_net(self.options[name])
+        given = propstring.parse(self.options.get(f"ipconfig{name[3:]}", ""), {}) if self.managed else {}
+        address, gateway = given.get("ip", ""), given.get("gw")
+        if address == "dhcp":
+            lease = runtime.dhcp_lease(self.state, net.get("bridge", ""), net["macaddr"])
+            address, gateway = lease or ("", None)
+        addresses = tuple(item for item in (address, given.get("ip6", "")) if "/" in item)
+        return runtime.Interface(
+            f"eth{index}", net["macaddr"].lower(), net.get("bridge"), addresses, gateway, given.get("gw6"),
+            int(net.get("mtu", 1500)), net.get("link_down") != "1",
+        )  # fmt: skip
+
+
+def guest(state: State, vmid: int) -> VmGuest:
+    """What runs in a VM."""
+    return VmGuest(state, vmid, state.guest("qemu", vmid).options, files(state, vmid))
+
+
+def agent_answer(session: Session, vmid: int, conf: GuestFile, command: str) -> t.Any:
+    """What the agent answers to a command without parameters."""
+    inside = guest(session.state, vmid)
+    system = propstring.parse(",".join(inside.files.read("/etc/os-release").replace('"', "").splitlines()), {})
+    answers: dict[str, t.Any] = {
+        "ping": {},
+        "network-get-interfaces": [_loopback(), *map(_interface, inside.interfaces)],
+        "get-host-name": {"host-name": inside.hostname},
+        "get-osinfo": {"id": system.get("ID", "linux"), "name": system.get("NAME", "Linux"),
+                       "version-id": system.get("VERSION_ID", ""), "kernel-release": "6.6.0", "machine": "x86_64"},
+        "get-users": [],
+        "get-timezone": {"offset": 0, "zone": "UTC"},
+        "get-fsinfo": [{"name": "sda1", "mountpoint": "/", "type": "ext4", "disk": []}],
+        "info": {"version": "9.2.0", "supported_commands": []},
+        "fsfreeze-status": "thawed",
+    }  # fmt: skip
+    if command == "shutdown":
+        run.forget(session.state, vmid)
+        return {}
+    return answers.get(command, {})
+
+
+def _loopback() -> dict[str, t.Any]:
+    return {"name": "lo", "hardware-address": "00:00:00:00:00:00",
+            "ip-addresses": [{"ip-address": "127.0.0.1", "ip-address-type": "ipv4", "prefix": 8}]}  # fmt: skip
+
+
+def _interface(link: runtime.Interface) -> dict[str, t.Any]:
+    addresses = [address.partition("/") for address in link.addresses]
+    return {"name": link.name, "hardware-address": link.mac, "ip-addresses": [
+        {"ip-address": ip, "ip-address-type": "ipv6" if ":" in ip else "ipv4", "prefix": int(length)}
+        for ip, _, length in addresses]}  # fmt: skip
+
+
+def agent_exec(session: Session, vmid: int, argv: list[str], given: str | None) -> dict[str, t.Any]:
+    """Run a command in the guest; its end is kept until it is asked for."""
+    if not argv:
+        raise ApiError("command or input-data (or both) required")
+    inside = guest(session.state, vmid)
+    if runtime.Scripted.find(inside, argv[0]) is None:
+        raise ApiError(f"Agent error: Failed to execute child process “{argv[0]}” (No such file or directory)")
+    done = inside.run(argv, (given or "").encode())
+    jobs = inside.recall("agent-jobs", {})
+    pid = 1000 + len(jobs)
+    jobs[str(pid)] = {"exited": 1, "exitcode": done.rc, **_output("out-data", done.stdout),
+                      **_output("err-data", done.stderr)}  # fmt: skip
+    inside.remember("agent-jobs", jobs)
+    return {"pid": pid}
+
+
+def _output(name: str, data: bytes) -> dict[str, str]:
+    return {name: base64.b64encode(data).decode()} if data else {}
+
+
+def agent_exec_status(session: Session, vmid: int, pid: int) -> dict[str, t.Any]:
+    """How a command in the guest ended, its output decoded as PVE does."""
+    job = guest(session.state, vmid).recall("agent-jobs", {}).get(str(pid))
+    if job is None:
+        raise ApiError(f"Agent error: PID {pid} does not exist")
+    answer = dict(job)
+    for name in ("out-data", "err-data"):
+        if name in answer:
+            answer[name] = base64.b64decode(answer[name]).decode("utf-8", "replace")
+    return answer
