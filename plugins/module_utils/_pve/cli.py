@@ -96,12 +96,15 @@ class CliNode:
     # -- files -----------------------------------------------------------------------------------------------------
     def _bytes(self, path: str | Path) -> bytes | None:
         """A file under the root, or None when it is not there (a guest may vanish while we look)."""
-        try:
+        with _as_root(), contextlib.suppress(FileNotFoundError, NotADirectoryError):
             return (self._root / path).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except PermissionError as error:
-            raise Unreachable(f"May not read {error.filename}.", remedy="Become root (become: true).") from error
+        return None
+
+    def _names(self, path: str | Path) -> list[str]:
+        """The names in a folder under the root; none when it is not there."""
+        with _as_root(), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            return sorted(entry.name for entry in (self._root / path).iterdir())
+        return []
 
     def _text(self, path: str | Path) -> str:
         return (self._bytes(path) or b"").decode(errors="replace")
@@ -185,12 +188,14 @@ class CliNode:
         found = []
         for each in (kind,) if kind else _COMMAND:
             running = self._running(each)
-            folder = self._root / "etc/pve/nodes" / self.name / _CONFIG_DIRECTORY[each]
-            for path in folder.glob("[1-9]*.conf"):
-                raw = self._bytes(path)
-                if raw is None or not path.stem.isdigit():
+            for name in self._names(self._config_path(each, 0).parent):
+                stem, _, suffix = name.partition(".")
+                if suffix != "conf" or not stem.isdigit():
                     continue
-                vmid = int(path.stem)
+                vmid = int(stem)
+                raw = self._bytes(self._config_path(each, vmid))
+                if raw is None:
+                    continue
                 head = config_text.guest_head(raw.decode(errors="replace"))
                 found.append(
                     GuestRef(
@@ -268,9 +273,8 @@ class CliNode:
         vnets = self._vnets()
         live = self._live_addresses()
         net = self._root / "sys/class/net"
-        present = sorted(path.name for path in net.iterdir()) if net.is_dir() else []
         found = {}
-        for name in [*present, *vnets]:
+        for name in [*self._names(net), *sorted(vnets)]:
             interface = configured.get(name, config_text.Interface())
             ovs = interface.options.get("ovs_type") == "OVSBridge"
             if name not in vnets and not ovs and not (net / name / "bridge").is_dir():
@@ -433,7 +437,8 @@ class CliNode:
         """Copy a file into the storage's folder; it gets its name only when it is whole."""
         deadline = time.monotonic() + timeout
         target = Path(self.volume_path(f"{storage}:{content}/{filename}"))
-        target.parent.mkdir(parents=True, exist_ok=True)
+        if self._entry(storage).type == "dir":
+            target.parent.mkdir(parents=True, exist_ok=True)
         handle, partial = tempfile.mkstemp(prefix=f".{filename}.", suffix=".part", dir=target.parent)
         try:
             with open(path, "rb") as source, os.fdopen(handle, "wb") as sink:
@@ -483,6 +488,15 @@ class CliNode:
 
     def unmount(self, vmid: int) -> None:
         self._write(["pct", "unmount", str(vmid)])
+
+
+@contextlib.contextmanager
+def _as_root() -> t.Iterator[None]:
+    """Say what to do when a file may not be read."""
+    try:
+        yield
+    except PermissionError as error:
+        raise Unreachable(f"May not read {error.filename}.", remedy="Become root (become: true).") from error
 
 
 @contextlib.contextmanager

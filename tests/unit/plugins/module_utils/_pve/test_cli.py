@@ -202,6 +202,18 @@ class TestReadingStartsNoCommand:
         node.resize("lxc", 101, "rootfs", "3072M", timeout=5)
 
 
+def test_who_may_not_read_is_told_to_become_root(node: CliNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path) -> t.NoReturn:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    for verb in (node.guests, node.storages, lambda: node.config("lxc", 101)):
+        with pytest.raises(Unreachable, match="May not read") as caught:
+            verb()
+        assert "become" in caught.value.remedy
+
+
 class TestReadingThatTakesACommand:
     def test_storages_with_their_capacity(self, node: CliNode, root: Path, script: Script):
         write(root, "etc/pve/storage.cfg", "dir: local\n\tpath /x\n\tcontent iso\n\nlvmthin: thin\n\tdisable\n")
