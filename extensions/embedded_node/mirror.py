@@ -36,15 +36,15 @@ _TYPES = {".json": "application/json", ".txt": "text/plain", ".gz": "application
 FaultKind = t.Literal["cut", "stall", "slow", "ignore-range", "html", "status", "flip", "replace", "no-length"]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Answered:
-    """One request as it was answered; ``sent`` counts body bytes."""
+    """One request as it is answered; ``sent`` counts body bytes, before the client can have them."""
 
     method: str
     path: str
-    status: int
-    sent: int
     range: str = ""
+    status: int = 0
+    sent: int = 0
 
 
 @dataclass
@@ -270,29 +270,28 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _answer(self, *, with_body: bool) -> None:
         path = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)
         fault = self.owner._fault_for(path)
-        sent = [0]
-        status = 0
+        answer = Answered(self.command, path, self.headers.get("Range", ""))
+        self.owner.requests.append(answer)
         try:
             if fault is not None and fault.kind == "status":
-                status = self._refuse(fault.code, fault.seconds)
+                self._refuse(answer, fault.code, fault.seconds)
                 return
             document = _of_bytes(_LOGIN, "text/html") if fault and fault.kind == "html" else self.owner._document(path)
             if document is not None and fault is not None and fault.kind == "replace":
                 document = _of_bytes(fault.body, document.kind)
             if document is None:
-                status = self._refuse(404, 0)
+                self._refuse(answer, 404)
                 return
-            status, start, end = self._extent(document, ignore=fault is not None and fault.kind == "ignore-range")
-            self._head(document, status, start, end, fault)
-            if with_body and status in (200, 206):
-                self._body(document, start, end, fault, sent)
+            ignore = fault is not None and fault.kind == "ignore-range"
+            answer.status, start, end = self._extent(document, ignore=ignore)
+            self._head(document, answer.status, start, end, fault)
+            if with_body and answer.status in (200, 206):
+                self._body(document, start, end, fault, answer)
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
-        finally:
-            asked = self.headers.get("Range", "") if self.headers else ""
-            self.owner.requests.append(Answered(self.command, path, status, sent[0], asked))
 
-    def _refuse(self, status: int, seconds: float) -> int:
+    def _refuse(self, answer: Answered, status: int, seconds: float = 0) -> None:
+        answer.status = status
         body = f"{status}\n".encode()
         self.send_response(status)
         if seconds:
@@ -300,8 +299,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
+            answer.sent += len(body)
             self.wfile.write(body)
-        return status
 
     def _extent(self, document: _Document, *, ignore: bool) -> tuple[int, int, int]:
         """Status, first byte, byte after the last."""
@@ -342,22 +341,22 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(end - start))
         self.end_headers()
 
-    def _body(self, document: _Document, start: int, end: int, fault: Fault | None, sent: list[int]) -> None:
+    def _body(self, document: _Document, start: int, end: int, fault: Fault | None, answer: Answered) -> None:
         position = start
         for chunk in document.chunks(start, end):
             block = chunk
             if fault is not None:
                 block, stop = self._spoilt(block, position, fault)
                 if stop:
+                    answer.sent += len(block)
                     self.wfile.write(block)
-                    sent[0] += len(block)
                     self.wfile.flush()
                     if fault.kind == "stall":
                         self.owner.wait(fault.seconds)
                     self.close_connection = True
                     return
+            answer.sent += len(block)
             self.wfile.write(block)
-            sent[0] += len(block)
             position += len(chunk)
 
     def _spoilt(self, block: bytes, position: int, fault: Fault) -> tuple[bytes, bool]:

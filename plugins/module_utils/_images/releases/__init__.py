@@ -36,7 +36,9 @@ LAYOUTS: tuple[Layout, ...] = (
 
 
 def _turnkey(read: Read, mirrors: tuple[str, ...]) -> Appliances:
-    return Appliances(read, mirrors, "turnkeylinux", "https://releases.turnkeylinux.org", "pve", "aplinfo.dat")
+    return Appliances(
+        read, mirrors, "turnkeylinux", base="https://releases.turnkeylinux.org", folder="pve", file="aplinfo.dat"
+    )
 
 
 _MAKERS: dict[str, t.Callable[[Read, tuple[str, ...]], Source]] = {

@@ -61,6 +61,7 @@ class Alpine:
     read: Read
     mirrors: tuple[str, ...] = ()
     name: str = "alpine"
+    default: str = "latest"
 
     @property
     def site(self) -> Site:

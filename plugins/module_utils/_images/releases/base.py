@@ -31,17 +31,40 @@ SignatureKind = t.Literal["usign", "gpg-detached", "gpg-clearsigned", "openssl-s
 T = t.TypeVar("T")
 
 
-class Read(t.Protocol):
-    """Fetch a URL and parse it in one step, so that an answer that does not parse is never cached."""
+#: What a parser raises about a document that is not what it should be.
+UNREADABLE: t.Final = (ValueError, LookupError, TypeError, AttributeError)
 
-    def __call__(self, url: str, parse: t.Callable[[bytes], T], /) -> T: ...
+
+class Read(t.Protocol):
+    """Fetch a document from the first of several URLs that has a good one, and parse it.
+
+    Both in one step, so that an answer that does not parse counts as none. Raises ImageError or Timeout.
+    """
+
+    def __call__(self, urls: t.Sequence[str], parse: t.Callable[[bytes], T], /) -> T: ...
+
+
+def unreadable(url: str, error: Exception) -> ImageError:
+    """The error about a document that does not parse."""
+    return ImageError(
+        f"What {url} answers is not the index it should be: {type(error).__name__}: {error}.",
+        remedy="A proxy or a log-in page may stand between; look at the URL, or name another mirror.",
+    )
 
 
 def plain(get: t.Callable[[str], bytes]) -> Read:
-    """A :class:`Read` without a cache, from a function that fetches."""
+    """A :class:`Read` without a cache, from a function that fetches one URL."""
 
-    def read(url: str, parse: t.Callable[[bytes], T], /) -> T:
-        return parse(get(url))
+    def read(urls: t.Sequence[str], parse: t.Callable[[bytes], T], /) -> T:
+        errors: list[ImageError] = []
+        for url in urls:
+            try:
+                return parse(get(url))
+            except ImageError as error:
+                errors.append(error)
+            except UNREADABLE as error:
+                errors.append(unreadable(url, error))
+        raise errors[0]
 
     return read
 
@@ -74,7 +97,8 @@ class Artefact:
     """One file of a release. ``digest`` is (algorithm, hex) of the file as it lies on the server, ``size`` its bytes.
 
     ``mirrors`` are further URLs of the same bytes. Where the list does not hold the digest, ``checksum_url`` names a
-    list for this one file, and ``signature`` a signature over the file itself.
+    list for this one file, and ``signature`` a signature over the file itself. ``format`` (qcow2, raw) of a disk
+    image is set where its name does not tell.
     """
 
     name: str
@@ -83,6 +107,7 @@ class Artefact:
     arch: str = "amd64"
     variant: str = ""
     compression: str = ""
+    format: str = ""
     size: int | None = None
     digest: tuple[str, str] | None = None
     mirrors: tuple[str, ...] = ()
@@ -128,6 +153,10 @@ class Source(t.Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def default(self) -> str:
+        """The version that an empty ``wanted`` means."""
+
     def versions(self) -> tuple[str, ...]:
         """What can be asked for, newest first."""
 
@@ -143,22 +172,8 @@ class Site:
     bases: tuple[str, ...]
 
     def get(self, path: str, parse: t.Callable[[bytes], T]) -> T:
-        """The parsed document from the first base that has a good one; the first base's error when none has."""
-        errors: list[ImageError] = []
-        for base in self.bases:
-            url = f"{base}/{path}"
-            try:
-                return self.read(url, parse)
-            except ImageError as error:
-                errors.append(error)
-            except (ValueError, LookupError, TypeError, AttributeError) as error:
-                errors.append(
-                    ImageError(
-                        f"What {url} answered is not the index it should be: {type(error).__name__}: {error}.",
-                        remedy="A proxy or captive portal may stand between; look at the URL, or name another mirror.",
-                    )
-                )
-        raise errors[0]
+        """The parsed document at a path."""
+        return self.read([f"{base}/{path}" for base in self.bases], parse)
 
     def urls(self, path: str) -> tuple[str, tuple[str, ...]]:
         """A file's first URL and its further ones."""
@@ -171,13 +186,15 @@ class Image:
     """A kind of file that a release may hold.
 
     ``pattern`` must match a whole name of the list; ``%(field)s`` stands for a field of the place, escaped. A group
-    ``build`` marks a dated build: of several the newest is taken. ``variant`` may use groups of the match.
+    ``build`` marks a dated build: of several the newest is taken. ``variant`` may use groups of the match. ``format``
+    (qcow2, raw) is needed where the name does not tell.
     """
 
     kind: Kind
     pattern: str
     variant: str = ""
     compression: str = ""
+    format: str = ""
 
 
 @dataclass(frozen=True)
@@ -286,6 +303,10 @@ class Listed:
         return self.layout.name
 
     @property
+    def default(self) -> str:
+        return self.layout.default
+
+    @property
     def site(self) -> Site:
         """Where the index is."""
         return Site(self.read, clean_bases(self.layout.base, self.mirrors))
@@ -325,6 +346,7 @@ class Listed:
                 arch=arch,
                 variant=variant,
                 compression=image.compression,
+                format=image.format,
                 digest=entries[match.string],
                 mirrors=others,
             )

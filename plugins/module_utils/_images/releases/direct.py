@@ -49,6 +49,7 @@ class Direct:
     checksum: str = ""
     checksum_url: str = ""
     name: str = "url"
+    default: str = ""
 
     def versions(self) -> tuple[str, ...]:
         return ()

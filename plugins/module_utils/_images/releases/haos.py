@@ -52,6 +52,7 @@ class HomeAssistantOs:
     read: Read
     mirrors: tuple[str, ...] = ()
     name: str = "haos"
+    default: str = "stable"
 
     def _site(self, official: str) -> Site:
         return Site(self.read, clean_bases(official, self.mirrors))

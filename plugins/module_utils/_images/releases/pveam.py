@@ -82,6 +82,7 @@ class Appliances:
     read: Read
     mirrors: tuple[str, ...] = ()
     name: str = "pveam"
+    default: str = ""
     base: str = "http://download.proxmox.com"
     folder: str = "images"
     file: str = "aplinfo-pve-9.dat"

@@ -81,7 +81,7 @@ LAYOUT = Layout(
     ),
     verify="required",
     images=(
-        Image("disk", r"ubuntu-%(series)s-server-cloudimg-%(arch)s\.img", "server"),
+        Image("disk", r"ubuntu-%(series)s-server-cloudimg-%(arch)s\.img", "server", format="qcow2"),
         Image("rootfs", r"ubuntu-%(series)s-server-cloudimg-%(arch)s-root\.tar\.xz", "server", "xz"),
     ),
 )
