@@ -260,8 +260,8 @@ class _Run:
 
     def do_set(self, step: Step) -> Outcome | None:
         """One call that holds only what differs, and PVE's digest, so nobody's concurrent edit is lost."""
-        before = self.config()
-        change = self.plan.change if not self.made else self.difference(before)
+        before = self.config() if self.made else t.cast("GuestConfig", self.actual.config)
+        change = self.difference(before) if self.made else self.plan.change
         if not (change.set or change.delete):
             return None
         outcome = self.node.set_config(self.kind, self.vmid, change.set, change.delete, before.digest)

@@ -8,10 +8,11 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from ansible_collections.pve.provision.plugins.module_utils._model import diff
-from ansible_collections.pve.provision.plugins.module_utils._model.lxc import OPTIONS, declare_lxc
 from hypothesis import given
 from hypothesis import strategies as st
+
+from ansible_collections.pve.provision.plugins.module_utils._model import diff
+from ansible_collections.pve.provision.plugins.module_utils._model.lxc import OPTIONS, declare_lxc
 
 ACTUAL = {
     "arch": "amd64",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
+
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import null_paths
 from ansible_collections.pve.provision.plugins.module_utils._model.lxc import decide_privilege, declare_lxc
 

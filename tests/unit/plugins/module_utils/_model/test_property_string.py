@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from ansible_collections.pve.provision.plugins.module_utils._model import property_string as ps
 from ansible_collections.pve.provision.plugins.module_utils._model.network import NET
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import MOUNT_POINT
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 @pytest.mark.parametrize(

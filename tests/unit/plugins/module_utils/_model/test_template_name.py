@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pytest
+
 from ansible_collections.pve.provision.plugins.module_utils._model.template_name import newest_match, parse_template
 
 VOLIDS = [

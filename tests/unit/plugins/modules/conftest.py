@@ -1,0 +1,120 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs the modules themselves against an embedded node, on the node and over the API."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import json
+import typing as t
+from dataclasses import dataclass, field
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+
+from embedded_node import EmbeddedNode, commands
+
+Params = dict[str, t.Any]
+
+
+@dataclass
+class Answer:
+    """What a module returned."""
+
+    failed: bool
+    values: Params
+
+    def __getattr__(self, name: str) -> t.Any:
+        try:
+            return self.values[name]
+        except KeyError:
+            raise AttributeError(f"{name} is not in the answer: {self.values}") from None
+
+
+def call(module: str, params: Params, *, check: bool = False) -> Answer:
+    """Run a module in this process."""
+    name = f"ansible_collections.pve.provision.plugins.modules.{module}"
+    args = {**params, "_ansible_check_mode": check, "_ansible_diff": True}
+    out = io.StringIO()
+    with patch_module_args(args), contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
+        importlib.import_module(name).main()
+    values = json.loads(out.getvalue())
+    return Answer(bool(values.get("failed")), values)
+
+
+@dataclass
+class Bench:
+    """An embedded node, and one way to reach it."""
+
+    node: EmbeddedNode
+    backend: str
+    defaults: Params = field(default_factory=dict)
+
+    @property
+    def connection(self) -> Params:
+        if self.backend == "cli":
+            return {}
+        login = ("api_host", "api_port", "api_user", "api_password", "ca_path")
+        return {"node": self.node.name, **{key: self.node.api[key] for key in login}}
+
+    def run(self, module: str, check: bool = False, **params: t.Any) -> Answer:
+        return call(module, {**self.connection, **self.defaults, **params}, check=check)
+
+    def good(self, module: str, check: bool = False, **params: t.Any) -> Answer:
+        """Run a module that is to succeed."""
+        answer = self.run(module, check, **params)
+        assert not answer.failed, answer.values
+        return answer
+
+    def bad(self, module: str, check: bool = False, **params: t.Any) -> Answer:
+        """Run a module that is to fail."""
+        answer = self.run(module, check, **params)
+        assert answer.failed, answer.values
+        return answer
+
+    def pct(self, *argv: str) -> str:
+        """Run a command on the node, as its administrator would."""
+        rc, out, err = commands.run(["pct", *argv], self.node.root, b"")
+        assert rc == 0, err
+        return out.decode()
+
+    def config(self, vmid: int) -> dict[str, str]:
+        """A container's config file."""
+        text = (self.node.root / f"etc/pve/lxc/{vmid}.conf").read_text(encoding="utf-8")
+        return dict(line.split(": ", 1) for line in text.split("\n[")[0].splitlines() if ": " in line)
+
+    def exists(self, vmid: int) -> bool:
+        return (self.node.root / f"etc/pve/lxc/{vmid}.conf").exists()
+
+    def volumes(self, storage: str, vmid: int) -> list[str]:
+        rc, out, _err = commands.run(["pvesm", "list", storage, "--vmid", str(vmid)], self.node.root, b"")
+        assert rc == 0
+        return [line.split()[0] for line in out.decode().splitlines()[1:]]
+
+    def writes(self) -> list[list[str]]:
+        """The commands started since `forget`, as argv."""
+        return self.node.commands()
+
+
+@pytest.fixture(scope="session")
+def embedded() -> t.Iterator[EmbeddedNode]:
+    with EmbeddedNode() as node:
+        yield node
+
+
+@pytest.fixture(params=["cli", "api"])
+def bench(request: pytest.FixtureRequest, embedded: EmbeddedNode, monkeypatch: pytest.MonkeyPatch) -> t.Iterator[Bench]:
+    """The node with no guests on it, reached in each way."""
+    for name, value in embedded.env.items():
+        monkeypatch.setenv(name, value)
+    embedded.forget()
+    yield Bench(embedded, request.param)
+    embedded.clear_faults()
+    for kind, command in (("lxc", "pct"), ("qemu-server", "qm")):
+        for path in (embedded.root / "etc/pve" / kind).glob("*.conf"):
+            for action in (["unlock"], ["set", "--protection", "0"], ["stop"], ["destroy", "--purge", "1"]):
+                argv = [command, action[0], path.stem, *action[1:]]
+                commands.run(argv, embedded.root, b"")

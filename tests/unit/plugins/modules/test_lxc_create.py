@@ -1,0 +1,377 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What lxc_create does, the same on the node and over the API."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from .conftest import Bench
+
+Params = dict[str, t.Any]
+
+WEB: Params = {
+    "vmid": 101,
+    "hostname": "web1",
+    "ostemplate": "debian-13-standard",
+    "cores": 2,
+    "memory": 1024,
+    "rootfs": {"storage": "local-lvm", "size": "8G"},
+    "networks": [{"bridge": "vmbr0", "tag": 20, "ip": "192.168.20.10/24", "gateway": "192.168.20.1"}],
+    "tags": ["web", "home"],
+}
+
+
+def steps(answer: t.Any) -> list[str]:
+    return [step["step"] for step in answer.plan]
+
+
+# -- creating ------------------------------------------------------------------------------------------------------
+
+
+def test_a_new_container_is_created_as_declared_and_then_left_alone(bench: Bench) -> None:
+    made = bench.good("lxc_create", **WEB, state="started")
+    assert made.changed
+    assert steps(made) == ["create", "start"]
+    assert (made.vmid, made.node, made.status) == (101, bench.node.name, "running")
+    assert made.config["memory"] == 1024
+    assert made.config["unprivileged"] is True
+    assert made.config["networks"][0]["tag"] == 20
+    assert made.config["rootfs"]["size"] == "8G"
+    assert made.addresses[0]["address"] == "192.168.20.10"
+    assert made.ostemplate.startswith("local:vztmpl/debian-13-standard_")
+    assert made.privilege
+    again = bench.good("lxc_create", **WEB, state="started")
+    assert not again.changed
+    assert again.plan == []
+    assert again.config == made.config
+
+
+def test_an_unchanged_run_starts_no_command_and_makes_two_requests_at_most(bench: Bench) -> None:
+    bench.good("lxc_create", **WEB, state="started")
+    bench.node.forget()
+    by_name = {key: value for key, value in WEB.items() if key != "vmid"}
+    for declaration in (WEB, by_name):
+        assert not bench.good("lxc_create", **declaration, state="started").changed
+    requests = [request for request in bench.node.requests() if "ticket" not in request["path"]]
+    assert bench.node.commands() == []
+    assert len(requests) <= (4 if bench.backend == "api" else 0)
+
+
+def test_everything_goes_into_one_create(bench: Bench) -> None:
+    bench.node.forget()
+    bench.good(
+        "lxc_create",
+        **WEB,
+        swap=256,
+        onboot=True,
+        startup={"order": 2, "up": 10},
+        mount_points=[{"storage": "local-lvm", "size": 2, "mp": "/srv/data", "backup": True}],
+        features={"nesting": True},
+        nameserver=["1.1.1.1", "9.9.9.9"],
+        searchdomain=["example.org"],
+        description="two\nlines",
+        timezone="Europe/Berlin",
+    )
+    if bench.backend == "cli":
+        assert [argv[:2] for argv in bench.node.commands() if argv[0] == "pct"] == [["pct", "create"]]
+    config = bench.config(101)
+    assert config["mp0"].endswith("mp=/srv/data,backup=1,size=2G")
+    assert config["startup"] == "order=2,up=10"
+    assert config["nameserver"] == "1.1.1.1 9.9.9.9"
+
+
+def test_without_a_vmid_the_lowest_free_one_is_taken_and_the_name_finds_it_again(bench: Bench) -> None:
+    declaration = {key: value for key, value in WEB.items() if key != "vmid"}
+    made = bench.good("lxc_create", **declaration)
+    assert made.vmid == 100
+    changed = bench.good("lxc_create", **{**declaration, "memory": 512})
+    assert changed.vmid == 100
+    assert bench.config(100)["memory"] == "512"
+
+
+def test_what_is_left_open_is_decided_and_told(bench: Bench) -> None:
+    made = bench.good("lxc_create", hostname="small", ostemplate="alpine-3.22-default")
+    assert made.config["rootfs"]["size"] == "4G"
+    assert made.config["rootfs"]["volume"].split(":")[0] in {"local-lvm", "local"}
+    assert made.config["unprivileged"] is True
+
+
+def test_an_unmanaged_container_says_what_has_no_effect_inside(bench: Bench) -> None:
+    declaration = {**WEB, "ostype": "unmanaged", "nameserver": ["1.1.1.1"], "password": "secret12"}
+    made = bench.good("lxc_create", **declaration)
+    assert any("nameserver, password, networks[0].ip" in str(warning) for warning in made.warnings)
+    assert bench.config(101)["arch"] == "amd64"
+
+
+@pytest.mark.parametrize("password", ["p a s s $HOME", "it's \"quoted\"", "-leading-dash", "--password", "a,b=c;d\\"])
+def test_any_password_works_and_is_seen_by_nobody(bench: Bench, password: str) -> None:
+    made = bench.good("lxc_create", **WEB, password=password, ssh_public_keys=["ssh-ed25519 AAAAC3Nz me@example.org"])
+    assert password not in str({**made.values, "invocation": None})
+    assert all(password not in word for argv in bench.node.commands() for word in argv)
+
+
+def test_a_clone_takes_the_source_and_then_what_is_declared(bench: Bench) -> None:
+    bench.good("lxc_create", **WEB)
+    declaration: Params = {
+        "vmid": 110,
+        "hostname": "web2",
+        "clone_from": {"name": "web1", "full": True},
+        "memory": 2048,
+        "networks": [{"bridge": "vmbr0", "ip": "192.168.20.11/24"}],
+        "state": "started",
+    }
+    made = bench.good("lxc_create", **declaration)
+    assert steps(made) == ["clone", "set", "start"]
+    assert made.config["memory"] == 2048
+    assert made.config["cores"] == 2
+    assert made.config["networks"][0]["ip"] == "192.168.20.11/24"
+    assert not bench.good("lxc_create", **declaration).changed
+
+
+def test_a_new_container_joins_its_pool(bench: Bench) -> None:
+    bench.bad("lxc_create", **WEB, pool="nowhere")
+    assert not bench.exists(101)
+
+
+# -- check mode and diff -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"memory": 2048},
+        {"networks": [{"bridge": "vmbr0", "tag": 30}], "tags": ["db"]},
+        {"rootfs": {"size": "10G"}, "cores": None},
+        {"features": {"nesting": True}, "restart": "when_needed"},
+        {"state": "stopped"},
+        {"state": "restarted", "description": "new"},
+        {"state": "absent"},
+    ],
+)
+def test_check_mode_tells_what_the_real_run_then_does(bench: Bench, change: Params) -> None:
+    bench.good("lxc_create", **WEB, state="started")
+    declaration = {**WEB, "state": "started", **change}
+    before = bench.config(101)
+    predicted = bench.good("lxc_create", check=True, **declaration)
+    assert bench.config(101) == before
+    real = bench.good("lxc_create", **declaration)
+    assert (predicted.changed, predicted.plan, predicted.diff) == (real.changed, real.plan, real.diff)
+    assert (predicted.status, predicted.vmid) == (real.status, real.vmid)
+
+
+def test_check_mode_of_a_creation_writes_nothing(bench: Bench) -> None:
+    predicted = bench.good("lxc_create", check=True, **WEB, state="started")
+    assert not bench.exists(101)
+    real = bench.good("lxc_create", **WEB, state="started")
+    assert (predicted.plan, predicted.diff, predicted.vmid) == (real.plan, real.diff, real.vmid)
+
+
+def test_the_diff_holds_only_what_changes(bench: Bench) -> None:
+    bench.good("lxc_create", **WEB)
+    changed = bench.good("lxc_create", **{**WEB, "memory": 512})
+    assert changed.diff == {"before": {"memory": 1024}, "after": {"memory": 512}}
+
+
+# -- changing ------------------------------------------------------------------------------------------------------
+
+
+def test_an_option_changed_by_hand_is_brought_back_alone(bench: Bench) -> None:
+    bench.good("lxc_create", **WEB)
+    bench.pct("set", "101", "--memory", "333")
+    bench.node.forget()
+    assert bench.good("lxc_create", **WEB).changed
+    if bench.backend == "cli":
+        (argv,) = bench.node.commands()
+        assert argv[:4] == ["pct", "set", "101", "--memory"]
+        assert argv[4] == "1024"
+        assert argv[5] == "--digest"
+        assert len(argv) == 7
+    assert bench.config(101)["memory"] == "1024"
+
+
+def test_a_change_keeps_the_mac_address(bench: Bench) -> None:
+    mac = bench.good("lxc_create", **WEB).config["networks"][0]["hwaddr"]
+    changed = bench.good("lxc_create", **{**WEB, "networks": [{"bridge": "vmbr0", "tag": 30}]})
+    assert changed.config["networks"][0]["hwaddr"] == mac
+    assert changed.config["networks"][0]["ip"] == "192.168.20.10/24"
+
+
+def test_a_volume_grows_and_never_shrinks(bench: Bench) -> None:
+    bench.good("lxc_create", **WEB)
+    grown = bench.good("lxc_create", **{**WEB, "rootfs": {"size": "9G"}})
+    assert steps(grown) == ["resize"]
+    assert grown.config["rootfs"]["size"] == "9G"
+    before = bench.config(101)
+    refused = bench.bad("lxc_create", **{**WEB, "rootfs": {"size": "2G"}, "memory": 64})
+    assert refused.findings[0]["option"] == "rootfs.size"
+    assert bench.config(101) == before
+
+
+def test_what_needs_a_restart_is_told_and_done_only_when_asked(bench: Bench) -> None:
+    bench.good("lxc_create", **WEB, state="started")
+    declaration = {**WEB, "state": "started", "features": {"nesting": True}}
+    told = bench.good("lxc_create", **declaration)
+    assert steps(told) == ["set"]
+    assert told.pending == {"features": "nesting=1"}
+    still = bench.good("lxc_create", **declaration)
+    assert not still.changed
+    assert still.pending == {"features": "nesting=1"}
+    done = bench.good("lxc_create", **declaration, restart="when_needed")
+    assert steps(done) == ["shutdown", "start"]
+    assert done.pending == {}
+    assert done.config["features"]["nesting"] is True
+
+
+def test_null_deletes_and_what_is_not_mentioned_stays(bench: Bench) -> None:
+    bench.good("lxc_create", **WEB, onboot=True, nameserver=["1.1.1.1"])
+    bench.good("lxc_create", vmid=101, cores=None)
+    config = bench.config(101)
+    assert "cores" not in config
+    assert (config["onboot"], config["nameserver"]) == ("1", "1.1.1.1")
+    bench.good("lxc_create", vmid=101, hostname="web1", purge_options=True, memory=1024)
+    config = bench.config(101)
+    assert not {"onboot", "nameserver", "net0", "tags"} & set(config)
+    assert config["rootfs"].startswith("local-lvm:")
+
+
+def test_what_cannot_change_is_an_error_until_recreate_is_asked_for(bench: Bench) -> None:
+    bench.good("lxc_create", **WEB)
+    refused = bench.bad("lxc_create", **WEB, unprivileged=False)
+    assert refused.findings[0]["option"] == "unprivileged"
+    assert "recreate=true" in refused.msg
+    assert bench.config(101)["unprivileged"] == "1"
+    again = bench.good("lxc_create", **WEB, unprivileged=False, recreate=True)
+    assert steps(again) == ["destroy", "create"]
+    assert "unprivileged" not in bench.config(101)
+    bench.pct("set", "101", "--protection", "1")
+    assert "protected" in bench.bad("lxc_create", **WEB, unprivileged=True, recreate=True).msg
+    assert bench.exists(101)
+
+
+def test_a_locked_container_is_left_alone_and_the_lock_is_named(bench: Bench) -> None:
+    bench.good("lxc_create", **WEB)
+    bench.pct("set", "101", "--lock", "backup")
+    assert not bench.good("lxc_create", **WEB).changed
+    assert "is locked (backup)" in bench.bad("lxc_create", **{**WEB, "memory": 64}).msg
+
+
+# -- power and removal ---------------------------------------------------------------------------------------------
+
+
+def test_states(bench: Bench) -> None:
+    bench.good("lxc_create", **WEB, state="started")
+    assert steps(bench.good("lxc_create", **WEB, state="stopped")) == ["shutdown"]
+    assert steps(bench.good("lxc_create", **WEB, state="stopped")) == []
+    assert steps(bench.good("lxc_create", **WEB, state="restarted")) == ["start"]
+    assert steps(bench.good("lxc_create", **WEB, state="restarted")) == ["shutdown", "start"]
+    assert bench.good("lxc_create", **WEB, state="present").status == "running"
+
+
+def test_absent_removes_the_right_container_only(bench: Bench) -> None:
+    bench.good("lxc_create", **WEB, state="started")
+    wrong = bench.bad("lxc_create", vmid=101, hostname="other", state="absent")
+    assert "is called web1" in wrong.msg
+    assert bench.bad("lxc_create", hostname="web1", state="absent").findings[0]["option"] == "vmid"
+    bench.pct("set", "101", "--protection", "1")
+    assert "protected" in bench.bad("lxc_create", vmid=101, state="absent").msg
+    bench.pct("set", "101", "--protection", "0")
+    gone = bench.good("lxc_create", vmid=101, hostname="web1", state="absent")
+    assert steps(gone) == ["shutdown", "destroy"]
+    assert gone.status == "absent"
+    assert not bench.exists(101)
+    assert bench.volumes("local-lvm", 101) == []
+    assert not bench.good("lxc_create", vmid=101, hostname="web1", state="absent").changed
+
+
+# -- bad input -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "option", "words"),
+    [
+        ({"vmid": 99}, "vmid", "out of range"),
+        ({"hostname": "a_b"}, "hostname", "not a valid DNS name"),
+        ({"networks": [{"bridge": "vmbr0", "ip": "10.0.0.5"}]}, "networks[0].ip", "has no prefix"),
+        (
+            {"networks": [{"bridge": "vmbr0", "ip": "10.0.0.5/24", "gateway": "10.0.1.1"}]},
+            "networks[0].gateway",
+            "is not in the network",
+        ),
+        ({"networks": [{"bridge": "vmbr0", "tag": 4095}]}, "networks[0].tag", "out of range"),
+        ({"networks": [{"bridge": "vmbr0", "mtu": 70000}]}, "networks[0].mtu", "out of range"),
+        ({"networks": [{"bridge": "vmbr0", "mtu": 9000}]}, "networks[0].mtu", "is above the 1500 of vmbr0"),
+        ({"networks": [{"bridge": "vmbr99"}]}, "networks[0].bridge", "does not exist on node"),
+        ({"networks": [{"id": 0, "bridge": "vmbr0"}, {"id": 0}]}, "networks[1].id", "is used twice"),
+        ({"rootfs": {"storage": "local", "size": 4}}, "rootfs.storage", "takes no containers"),
+        ({"rootfs": {"storage": "nope", "size": 4}}, "rootfs.storage", "does not exist"),
+        ({"rootfs": {"storage": "local-lvm", "size": "1X"}}, "rootfs.size", "is not a size"),
+        ({"ostemplate": "plan9"}, "ostemplate", "is not on any storage"),
+        ({"ostemplate": "local:vztmpl/none_1_amd64.tar.gz"}, "ostemplate", "is not on any storage"),
+        ({"password": "abc"}, "password", "is too short"),
+        ({"ssh_public_keys": ["nonsense"]}, "ssh_public_keys[0]", "is not an SSH public key"),
+        ({"mount_points": [{"bind": "/no/such/dir", "mp": "/x"}]}, "mount_points[0].bind", "does not exist on node"),
+        ({"mount_points": [{"mp": "/x"}]}, "mount_points[0]", "says not what to mount"),
+        ({"pool": "nowhere"}, "pool", "does not exist"),
+    ],
+)
+def test_bad_input_is_one_clear_error_and_nothing_is_written(
+    bench: Bench, change: Params, option: str, words: str
+) -> None:
+    if bench.backend == "api" and option == "mount_points[0].bind":
+        pytest.skip("over the API nobody can see the node's directories")
+    refused = bench.bad("lxc_create", **{**WEB, **change})
+    assert [finding["option"] for finding in refused.findings] == [option]
+    assert words in refused.msg
+    assert refused.findings[0]["value"] is None or str(refused.findings[0]["value"]) in refused.msg
+    assert list((bench.node.root / "etc/pve/lxc").glob("*.conf")) == []
+    assert not any(argv[0] == "pct" for argv in bench.node.commands())
+
+
+def test_what_is_no_number_is_refused_by_name_and_value(bench: Bench) -> None:
+    refused = bench.bad("lxc_create", **{**WEB, "memory": "lots"})
+    assert "memory" in refused.msg
+    assert "lots" in refused.msg
+
+
+def test_all_findings_come_at_once(bench: Bench) -> None:
+    refused = bench.bad(
+        "lxc_create",
+        **{
+            **WEB,
+            "hostname": "a_b",
+            "ostemplate": "plan9",
+            "networks": [{"bridge": "vmbr99", "tag": 4095}],
+            "rootfs": {"storage": "nope", "size": 4},
+        },
+    )
+    found = {finding["option"] for finding in refused.findings}
+    assert found == {"hostname", "ostemplate", "networks[0].bridge", "networks[0].tag", "rootfs.storage"}
+
+
+def test_a_vmid_of_a_vm_is_taken(bench: Bench) -> None:
+    from embedded_node import commands
+
+    assert commands.run(["qm", "create", "101", "--name", "vm1"], bench.node.root, b"")[0] == 0
+    refused = bench.bad("lxc_create", **WEB)
+    assert "is taken by a VM" in refused.msg
+
+
+def test_addresses_of_neighbours_are_not_taken_again(bench: Bench) -> None:
+    mac = bench.good("lxc_create", **WEB).config["networks"][0]["hwaddr"]
+    refused = bench.bad(
+        "lxc_create",
+        **{**WEB, "vmid": 102, "hostname": "web2", "networks": [{**WEB["networks"][0], "hwaddr": mac}]},
+    )
+    assert {finding["option"] for finding in refused.findings} == {"networks[0].ip", "networks[0].hwaddr"}
+    assert not bench.exists(102)
+
+
+def test_two_containers_of_one_name_need_a_vmid(bench: Bench) -> None:
+    bench.good("lxc_create", **WEB)
+    bench.pct("clone", "101", "102", "--hostname", "web1", "--full", "1")
+    refused = bench.bad("lxc_create", hostname="web1", memory=64)
+    assert "several guests: 101, 102" in refused.msg

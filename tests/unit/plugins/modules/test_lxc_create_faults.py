@@ -1,0 +1,225 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""lxc_create when things go wrong: failing commands, killed runs, two runs at once, edits by others."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from .conftest import Bench, Params
+from .test_lxc_create import WEB, steps
+
+RUNNER = """
+import json, sys
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.pve.provision.plugins.modules import lxc_create
+with patch_module_args(json.loads(sys.argv[1])):
+    lxc_create.main()
+"""
+
+
+def spawn(params: Params) -> subprocess.Popen[str]:
+    """Run the module in a process of its own, as Ansible does."""
+    argv = [sys.executable, "-c", RUNNER, json.dumps(params)]
+    return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def answer(process: subprocess.Popen[str]) -> Params:
+    out, err = process.communicate(timeout=60)
+    assert out, err
+    return t.cast("Params", json.loads(out))
+
+
+@pytest.mark.parametrize("after", ["mkfs", "extract"])
+def test_a_failed_creation_takes_back_what_it_made_and_quotes_pve(bench: Bench, after: str) -> None:
+    bench.node.fault("fail_create", nth=1, after=after)
+    failed = bench.bad("lxc_create", **WEB)
+    assert "create failed" in failed.msg
+    assert failed.step == "create"
+    assert not bench.exists(101)
+    assert bench.volumes("local-lvm", 101) == []
+    bench.node.clear_faults()
+    assert bench.good("lxc_create", **WEB).changed
+
+
+def test_a_container_that_cannot_start_is_removed_again_unless_told_otherwise(bench: Bench) -> None:
+    bench.node.fault("fail_start", nth=1)
+    failed = bench.bad("lxc_create", **WEB, state="started")
+    assert failed.step == "start"
+    assert "was removed again" in failed.msg
+    assert not bench.exists(101)
+    bench.node.fault("fail_start", nth=1)
+    bench.bad("lxc_create", **WEB, state="started", cleanup_on_failure=False)
+    assert bench.exists(101)
+
+
+def test_a_container_that_was_there_before_is_never_removed(bench: Bench) -> None:
+    bench.good("lxc_create", **WEB)
+    bench.node.fault("fail_start", nth=1)
+    bench.bad("lxc_create", **WEB, state="started")
+    assert bench.exists(101)
+    assert len(bench.volumes("local-lvm", 101)) == 1
+
+
+def test_a_full_storage_is_told_in_pves_words(bench: Bench) -> None:
+    bench.node.fault("storage_full", storage="local-lvm")
+    failed = bench.bad("lxc_create", **WEB)
+    assert "local-lvm" in failed.msg
+    assert not bench.exists(101)
+
+
+def test_a_lock_that_is_let_go_is_waited_for(bench: Bench) -> None:
+    bench.good("lxc_create", **WEB)
+    bench.node.fault("lock_held", vmid=101, seconds=1)
+    assert bench.good("lxc_create", **{**WEB, "memory": 512}).changed
+    assert bench.config(101)["memory"] == "512"
+
+
+# -- killed runs ---------------------------------------------------------------------------------------------------
+
+
+def until(condition: t.Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "the moment never came"
+        if process.poll() is not None:
+            return
+        time.sleep(0.001)
+
+
+def moments(root: Path) -> dict[str, t.Callable[[], bool]]:
+    """What can be seen of a creation as it goes on, in order."""
+    config = root / "etc/pve/lxc/101.conf"
+    return {
+        "before anything": lambda: (root / "var/lib/pve-provision/journal/101.json").exists(),
+        "the config is taken": config.exists,
+        "the config is whole": lambda: config.exists() and "rootfs" in config.read_text(encoding="utf-8"),
+        "it runs": lambda: "/var/lib/lxc/101/" in (root / "proc/net/unix").read_text(encoding="utf-8"),
+    }
+
+
+@pytest.mark.parametrize("moment", ["before anything", "the config is taken", "the config is whole", "it runs"])
+@pytest.mark.parametrize("whole_group", [True, False], ids=["with its command", "alone"])
+def test_a_killed_run_is_made_good_by_the_next(bench: Bench, moment: str, whole_group: bool) -> None:
+    if bench.backend == "api":
+        pytest.skip("over the API the task goes on in PVE, whoever asked for it")
+    process = spawn({**WEB, "state": "started"})
+    until(moments(bench.node.root)[moment], process)
+    if whole_group:
+        os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
+    process.communicate()
+    made = bench.good("lxc_create", **WEB, state="started")
+    assert made.status == "running"
+    assert len(bench.volumes("local-lvm", 101)) == 1
+    assert list((bench.node.root / "var/lib/pve-provision/journal").glob("*.json")) == []
+    assert not bench.good("lxc_create", **WEB, state="started").changed
+
+
+@pytest.mark.parametrize("at", ["config", "mkfs", "extract"])
+def test_a_killed_command_is_made_good_by_the_same_run(bench: Bench, at: str) -> None:
+    if bench.backend == "api":
+        pytest.skip("there is no command to kill")
+    bench.node.fault("kill", at=at)
+    bench.bad("lxc_create", **WEB)
+    bench.node.clear_faults()
+    assert not bench.exists(101)
+    assert bench.volumes("local-lvm", 101) == []
+    assert bench.good("lxc_create", **WEB).changed
+
+
+def test_a_strangers_half_made_container_is_never_touched(bench: Bench) -> None:
+    if bench.backend == "api":
+        pytest.skip("there is no command to kill")
+    bench.node.fault("kill", at="extract")
+    process = subprocess.run(
+        ["pct", "create", "101", "local:vztmpl/" + _template(bench), "--rootfs", "local-lvm:1"],
+        check=False,
+        capture_output=True,
+    )
+    assert process.returncode != 0
+    bench.node.clear_faults()
+    refused = bench.bad("lxc_create", **WEB)
+    assert "is locked (create)" in refused.msg
+    assert bench.exists(101)
+    assert len(bench.volumes("local-lvm", 101)) == 1
+
+
+def _template(bench: Bench) -> str:
+    return next((bench.node.root / "var/lib/vz/template/cache").glob("debian-13-*")).name
+
+
+# -- others at work ------------------------------------------------------------------------------------------------
+
+
+def test_runs_at_once_get_vmids_of_their_own(bench: Bench) -> None:
+    declaration = {key: value for key, value in WEB.items() if key not in {"vmid", "networks"}}
+    runs = [spawn({**bench.connection, **declaration, "hostname": f"web{number}"}) for number in range(4)]
+    answers = [answer(process) for process in runs]
+    assert not any(each.get("failed") for each in answers), answers
+    assert len({each["vmid"] for each in answers}) == 4
+
+
+def test_runs_of_one_declaration_at_once_make_one_container(bench: Bench) -> None:
+    if bench.backend == "api":
+        pytest.skip("over the API there is nothing to hold on the node")
+    declaration = {key: value for key, value in WEB.items() if key != "vmid"}
+    answers = [answer(process) for process in [spawn(declaration) for _run in range(3)]]
+    assert sorted(each.get("changed") for each in answers) == [False, False, True], answers
+    assert {each["vmid"] for each in answers} == {100}
+
+
+def test_an_edit_by_somebody_else_in_between_is_not_overwritten(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The edit comes after the config was read and before it is written: PVE's digest tells."""
+    from ansible_collections.pve.provision.plugins.module_utils._workflow import reconcile
+
+    bench.good("lxc_create", **WEB)
+    real = reconcile.preflight
+
+    def edit_and_check(*args: t.Any) -> t.Any:
+        bench.pct("set", "101", "--description", "mine")
+        return real(*args)
+
+    monkeypatch.setattr(reconcile, "preflight", edit_and_check)
+    refused = bench.bad("lxc_create", **{**WEB, "memory": 512})
+    assert "run again" in refused.msg
+    assert bench.config(101)["memory"] == "1024"
+
+
+def test_a_lost_connection_is_tried_again(bench: Bench) -> None:
+    if bench.backend == "cli":
+        pytest.skip("there is no connection")
+    bench.good("lxc_create", **WEB)
+    bench.node.fault("api_drop", nth=1)
+    assert not bench.good("lxc_create", **WEB).changed
+
+
+def test_what_an_api_token_may_not_is_told_before_anything_is_written(bench: Bench) -> None:
+    if bench.backend == "cli":
+        pytest.skip("root on the node may do everything")
+    token: Params = {key: bench.node.api[key] for key in ("api_token_id", "api_token_secret")}
+    refused = bench.bad(
+        "lxc_create",
+        **{**WEB, **token, "api_password": None},
+        unprivileged=False,
+        features={"nesting": True},
+        hookscript="local:snippets/x.sh",
+        devices=[{"path": "/dev/net/tun"}],
+    )
+    assert {finding["option"] for finding in refused.findings} == {"features.nesting", "hookscript", "devices[0]"}
+    assert "root@pam" in refused.msg
+    assert not bench.exists(101)
+    assert steps(bench.good("lxc_create", **{**WEB, **token, "api_password": None})) == ["create"]
