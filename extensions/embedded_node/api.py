@@ -1,0 +1,91 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The API: handlers by method and path, and the one way to call them.
+
+A module registers its handlers with :func:`route`; ``call`` finds the path in PVE's schema, checks parameters and
+permissions as the schema says, and runs the handler. Commands and the HTTPS server call the same handlers.
+"""
+
+from __future__ import annotations
+
+import importlib
+import typing as t
+from collections.abc import Callable, Mapping
+
+from . import access, validation
+from .errors import INVALID, ApiError
+from .session import Session
+
+Params = dict[str, t.Any]
+Handler = Callable[[Session, Params], t.Any]
+
+HANDLERS: dict[tuple[str, str], Handler] = {}
+AREAS = ("access_api", "cluster_api", "storage_api", "lxc_api", "qemu")
+VERBS = {"GET": "get", "POST": "create", "PUT": "set", "DELETE": "delete"}
+
+
+def route(method: str, path: str) -> Callable[[Handler], Handler]:
+    """Register a handler for a method and a path template of PVE's schema (``/nodes/{node}/lxc/{vmid}``)."""
+
+    def register(handler: Handler) -> Handler:
+        HANDLERS[method, path] = handler
+        return handler
+
+    return register
+
+
+def load_areas() -> None:
+    """Import every module that registers handlers."""
+    for area in AREAS:
+        importlib.import_module(f"{__package__}.{area}")
+
+
+def not_implemented(method: str, path: str) -> ApiError:
+    """An unknown path, or a method that a path does not have."""
+    return ApiError(f"Method '{method} {path}' not implemented", 501)
+
+
+def call(session: Session, method: str, path: str, params: Mapping[str, t.Any]) -> t.Any:
+    """Run one API call. Dies with ApiError."""
+    found = validation.find(path)
+    info = validation.paths()[found[0]].get(method) if found else None
+    if not found or not info:
+        raise not_implemented(method, path)
+    template, variables = found
+    return run(session, method, template, {**params, **variables})
+
+
+def run(session: Session, method: str, template: str, params: Mapping[str, t.Any]) -> t.Any:
+    """Run a method of a known path with all its parameters, path variables included."""
+    info = validation.paths()[template][method]
+    checked, errors = validation.check(info.get("parameters") or {}, _joined(info, params))
+    if errors:
+        raise ApiError(INVALID, 400, errors)
+    access.enforce(session, info.get("permissions") or {}, checked)
+    _check_node(session, checked)
+    handler = HANDLERS.get((method, template))
+    if handler is None:
+        raise ApiError(f"the embedded node does not know {VERBS[method]} {template}", 501)
+    return handler(session, checked)
+
+
+def _joined(info: Mapping[str, t.Any], params: Mapping[str, t.Any]) -> Params:
+    """A repeated parameter of a list format is joined, as PVE does."""
+    properties = (info.get("parameters") or {}).get("properties") or {}
+    joined: Params = {}
+    for name, value in params.items():
+        schema = validation.property_schema(properties, name) or {}
+        is_list = isinstance(value, list) and str(schema.get("format", "")).endswith(("-list", "-list-opt"))
+        joined[name] = "\0".join(map(str, value)) if is_list else value
+    return joined
+
+
+def _check_node(session: Session, params: Params) -> None:
+    node = params.get("node")
+    if node == "localhost":
+        params["node"] = session.state.name
+    elif node is not None and node not in session.state.nodes():
+        raise ApiError(
+            f"hostname lookup '{node}' failed - failed to get address info for: {node}: Name or service not known"
+        )

@@ -1,0 +1,430 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The API paths of the cluster, its nodes, their networks and tasks."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import time
+import typing as t
+from urllib.parse import unquote
+
+from . import access, lxc, storage, storage_api, validation
+from .api import HANDLERS, Params, route
+from .errors import ApiError, bad_params
+from .propstring import split_list
+from .session import TASKS, Session, log_name
+from .state import PRIVATE, State
+
+VERSION = {"release": "9.1", "repoid": "ad92ef6082138bff", "version": "9.1.7"}
+UPID = re.compile(r"UPID:([^:]+):([0-9A-F]{8}):([0-9A-F]{8,9}):([0-9A-F]{8}):([^:\s]+):([^:\s]*):([^:\s]+):")
+
+
+@route("GET", "/version")
+def version(session: Session, params: Params) -> dict[str, str]:
+    """What the node says it is."""
+    return dict(VERSION)
+
+
+# -- the cluster -------------------------------------------------------------------------------------------------------
+
+
+@route("GET", "/cluster/nextid")
+def next_id(session: Session, params: Params) -> str:
+    """The lowest free vmid, or whether one is free."""
+    taken = session.state.guests()
+    if params.get("vmid"):
+        vmid = int(params["vmid"])
+        if vmid in taken:
+            raise bad_params(vmid=f"VM {vmid} already exists")
+        return str(vmid)
+    return str(next(vmid for vmid in range(100, 1_000_000_000) if vmid not in taken))
+
+
+@route("GET", "/cluster/status")
+def cluster_status(session: Session, params: Params) -> list[dict[str, t.Any]]:
+    """One node that is a cluster of its own."""
+    name = session.state.name
+    return [{"id": f"node/{name}", "ip": own_address(session.state), "level": "", "local": 1, "name": name, "nodeid": 0, "online": 1, "type": "node"}]  # fmt: skip
+
+
+def own_address(state: State) -> str:
+    """The node's own address, from its hosts file."""
+    for line in state.read("etc/hosts").splitlines():
+        words = line.split()
+        if state.name in words[1:]:
+            return words[0]
+    return "192.0.2.2"
+
+
+@route("GET", "/cluster/resources")
+def resources(session: Session, params: Params) -> list[dict[str, t.Any]]:
+    """Everything there is. A fresh guest is unknown until the statistics daemon has seen it (setting resources_lag)."""
+    state = session.state
+    rows: list[dict[str, t.Any]] = []
+    running = state.running()
+    lag = float(state.settings()["resources_lag"])
+    for vmid, (kind, node) in state.guests().items():
+        if not access.may(session, f"/vms/{vmid}", ["VM.Audit"]):
+            continue
+        row: dict[str, t.Any] = {"id": f"{kind}/{vmid}", "node": node, "type": kind, "vmid": vmid}
+        age = time.time() - state.path(f"etc/pve/{state.config_name(kind, vmid, node)}").stat().st_ctime
+        row |= {"status": "unknown"} if age < lag else _guest_resource(session, kind, vmid, running)
+        rows.append(row)
+    node_row = node_status_row(session)
+    node_row.pop("ssl_fingerprint", None)
+    rows.append({**node_row, "cgroup-mode": 2})
+    for store in storage_api.visible(session):
+        status = storage_api.status_of(session, store)
+        rows.append(
+            {"id": f"storage/{state.name}/{store.name}", "type": "storage", "storage": store.name, "node": state.name,
+             "plugintype": store.type, "content": status["content"], "shared": status["shared"], "disk": status["used"],
+             "maxdisk": status["total"], "status": "available" if status["active"] else "unknown"}
+        )  # fmt: skip
+    wanted = {"vm": ("lxc", "qemu")}.get(str(params.get("type")), (params.get("type"),))
+    return [row for row in rows if not params.get("type") or row["type"] in wanted]
+
+
+def _guest_resource(session: Session, kind: str, vmid: int, running: t.Any) -> dict[str, t.Any]:
+    handler = HANDLERS.get(("GET", "/nodes/{node}/qemu/{vmid}/status/current"))
+    if kind == "qemu":
+        status = handler(session, {"node": session.state.name, "vmid": vmid}) if handler else {"status": "stopped"}
+    else:
+        status = lxc.status(session.state, vmid, running)
+    kept = ("cpu", "disk", "diskread", "diskwrite", "maxdisk", "maxmem", "mem", "name", "netin", "netout", "status", "tags", "uptime", "lock")  # fmt: skip
+    cpus = status.get("cpus", 1)
+    row = {key: status[key] for key in kept if key in status}
+    return {**row, "maxcpu": float(cpus) if "." in str(cpus) else int(cpus), "memhost": status.get("memhost", row.get("mem", 0)), "template": int(status.get("template", 0))}  # fmt: skip
+
+
+# -- nodes -------------------------------------------------------------------------------------------------------------
+
+
+def node_status_row(session: Session) -> dict[str, t.Any]:
+    """The node as the lists show it."""
+    state = session.state
+    settings = state.settings()
+    name = state.name
+    local = storage.load(state)["local"].status()
+    return {
+        "id": f"node/{name}", "node": name, "type": "node", "status": "online", "level": "", "cpu": 0.02,
+        "maxcpu": settings["cpus"], "mem": settings["memory"] // 8, "maxmem": settings["memory"],
+        "disk": local.used, "maxdisk": local.total, "uptime": int(time.time() - started(state)),
+        "ssl_fingerprint": fingerprint(state),
+    }  # fmt: skip
+
+
+def started(state: State) -> float:
+    """When the node was started."""
+    return float(state.read_json(f"{PRIVATE}/started.json", time.time()))
+
+
+def fingerprint(state: State) -> str:
+    """The SHA-256 fingerprint of the node's certificate."""
+    import hashlib
+    import ssl
+
+    pem = state.read("etc/pve/local/pve-ssl.pem")
+    if not pem:
+        return ":".join(["00"] * 32)
+    digest = hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest().upper()
+    return ":".join(digest[index : index + 2] for index in range(0, 64, 2))
+
+
+@route("GET", "/nodes")
+def nodes(session: Session, params: Params) -> list[dict[str, t.Any]]:
+    """The nodes."""
+    return [node_status_row(session)]
+
+
+@route("GET", "/nodes/{node}")
+def node_directory(session: Session, params: Params) -> list[dict[str, str]]:
+    """What there is below a node."""
+    return [{"name": name} for name in validation.children("/nodes/{node}")]
+
+
+@route("GET", "/nodes/{node}/status")
+def node_status(session: Session, params: Params) -> dict[str, t.Any]:
+    """The node's own state."""
+    row = node_status_row(session)
+    return {
+        "uptime": row["uptime"], "cpu": row["cpu"], "wait": 0, "idle": 0, "loadavg": ["0.10", "0.10", "0.10"],
+        "pveversion": f"pve-manager/{VERSION['version']}/{VERSION['repoid']}", "kversion": "Linux 6.17.2-1-pve #1 SMP",
+        "memory": {"total": row["maxmem"], "used": row["mem"], "free": row["maxmem"] - row["mem"], "available": row["maxmem"] - row["mem"]},
+        "swap": {"total": 0, "used": 0, "free": 0},
+        "rootfs": {"total": row["maxdisk"], "used": row["disk"], "free": row["maxdisk"] - row["disk"], "avail": row["maxdisk"] - row["disk"]},
+        "cpuinfo": {"cpus": row["maxcpu"], "cores": row["maxcpu"], "sockets": 1, "model": "Embedded", "mhz": "2000.000", "hvm": "1", "flags": "", "user_hz": 100},
+        "boot-info": {"mode": "efi", "secureboot": 0}, "ksm": {"shared": 0},
+        "current-kernel": {"sysname": "Linux", "release": "6.17.2-1-pve", "version": "#1 SMP", "machine": "x86_64"},
+    }  # fmt: skip
+
+
+@route("GET", "/nodes/{node}/version")
+def node_version(session: Session, params: Params) -> dict[str, str]:
+    """The node's version."""
+    return dict(VERSION)
+
+
+# -- networks ----------------------------------------------------------------------------------------------------------
+
+
+def network_interfaces(state: State) -> list[dict[str, t.Any]]:
+    """The interfaces of ``/etc/network/interfaces``, as the API describes them."""
+    found: dict[str, dict[str, t.Any]] = {}
+    automatic: set[str] = set()
+    current: dict[str, t.Any] = {}
+    for line in state.read("etc/network/interfaces").splitlines():
+        words = line.split()
+        if not words or line.startswith("#"):
+            continue
+        if words[0] == "auto":
+            automatic |= set(words[1:])
+        elif words[0] == "iface" and len(words) >= 4:
+            current = found.setdefault(words[1], {"iface": words[1], "type": "eth", "families": []})
+            current["families"].append(words[2])
+            current["method" if words[2] == "inet" else "method6"] = words[3]
+            current.setdefault("method6", "manual")
+        else:
+            _network_option(current, words)
+    rows: list[dict[str, t.Any]] = []
+    for name, entry in found.items():
+        if name == "lo":
+            continue
+        up = state.has_interface(name)
+        rows.append({**entry, "active": int(up), "exists": int(up), "autostart": int(name in automatic), "priority": len(rows) + 3})  # fmt: skip
+    return rows
+
+
+def _network_option(entry: dict[str, t.Any], words: list[str]) -> None:
+    key, value = words[0], " ".join(words[1:])
+    if key == "address" and "/" in value:
+        own = ipaddress.ip_interface(value)
+        six = "6" if own.version == 6 else ""
+        entry[f"cidr{six}"] = value
+        entry[f"address{six}"] = str(own.ip)
+        entry[f"netmask{six}"] = str(own.network.prefixlen)
+    elif key == "gateway":
+        entry["gateway6" if ":" in value else "gateway"] = value
+    elif key in ("bridge-ports", "bridge_ports"):
+        entry.update(type="bridge", bridge_ports="" if value == "none" else value)
+    elif key in ("bridge-stp", "bridge-fd", "bridge_stp", "bridge_fd"):
+        entry[key.replace("-", "_")] = value
+    elif key == "bridge-vlan-aware":
+        entry["bridge_vlan_aware"] = 1
+    elif key == "bridge-vids":
+        entry["bridge_vids"] = value
+    elif key == "mtu":
+        entry["mtu"] = value
+
+
+def vnets(state: State) -> list[dict[str, str]]:
+    """The SDN vnets of ``/etc/pve/sdn/vnets.cfg``."""
+    rows: list[dict[str, str]] = []
+    for line in state.read("etc/pve/sdn/vnets.cfg").splitlines():
+        head = re.fullmatch(r"vnet:\s*(\S+)\s*", line)
+        if head:
+            rows.append({"vnet": head[1], "type": "vnet"})
+        elif line.strip() and rows:
+            key, _, value = line.strip().partition(" ")
+            rows[-1][key] = value.strip()
+    return rows
+
+
+@route("GET", "/nodes/{node}/network")
+def networks(session: Session, params: Params) -> list[dict[str, t.Any]]:
+    """The node's interfaces, bridges, and with ``any_bridge`` also its vnets."""
+    wanted = str(params.get("type", ""))
+    rows = network_interfaces(session.state)
+    if wanted in ("any_bridge", "any_local_bridge", "include_sdn"):
+        rows += [
+            {"iface": row["vnet"], "type": "vnet", "active": 1}
+            for row in vnets(session.state)
+            if wanted != "any_local_bridge"
+        ]
+        if wanted != "include_sdn":
+            rows = [row for row in rows if row["type"] in ("bridge", "OVSBridge", "vnet")]
+    elif wanted:
+        rows = [row for row in rows if row["type"] == wanted]
+    return rows
+
+
+@route("GET", "/nodes/{node}/network/{iface}")
+def network(session: Session, params: Params) -> dict[str, t.Any]:
+    """One interface."""
+    for row in network_interfaces(session.state):
+        if row["iface"] == params["iface"]:
+            return {key: value for key, value in row.items() if key != "iface"}
+    raise bad_params(iface="interface does not exist")
+
+
+@route("GET", "/cluster/sdn/vnets")
+def sdn_vnets(session: Session, params: Params) -> list[dict[str, str]]:
+    """The SDN vnets."""
+    return vnets(session.state)
+
+
+# -- tasks -------------------------------------------------------------------------------------------------------------
+
+
+class Task(t.NamedTuple):
+    """A task by its UPID."""
+
+    node: str
+    pid: int
+    pstart: int
+    started: int
+    kind: str
+    target: str
+    user: str
+
+
+def parse_upid(upid: str) -> Task:
+    """Read a UPID; dies with PVE's words when it is none."""
+    found = UPID.fullmatch(upid)
+    if not found:
+        raise bad_params(upid="unable to parse worker upid")
+    return Task(found[1], int(found[2], 16), int(found[3], 16), int(found[4], 16), found[5], unquote(found[6]), found[7])
+
+
+def task_row(upid: str) -> dict[str, t.Any]:
+    """What a UPID tells by itself."""
+    task = parse_upid(upid)
+    row: dict[str, t.Any] = {
+        "upid": upid, "node": task.node, "pid": task.pid, "pstart": task.pstart, "starttime": task.started,
+        "type": task.kind, "id": task.target, "user": task.user.partition("!")[0],
+    }  # fmt: skip
+    if "!" in task.user:
+        row["tokenid"] = task.user.partition("!")[2]
+    return row
+
+
+def finished(state: State) -> dict[str, tuple[int, str]]:
+    """The tasks that ended: UPID -> end time and exit status, oldest first."""
+    done: dict[str, tuple[int, str]] = {}
+    for line in state.read(f"{TASKS}/index").splitlines():
+        upid, stamp, status = [*line.split(" ", 2), "", ""][:3]
+        if stamp:
+            done[upid] = (int(stamp, 16), status)
+    return done
+
+
+def active(state: State) -> list[str]:
+    """The tasks that run; one whose process is gone does not."""
+    upids = [line.split(" ")[0] for line in state.read(f"{TASKS}/active").splitlines()]
+    return [upid for upid in upids if state_of_process(parse_upid(upid).pid)]
+
+
+def state_of_process(pid: int) -> bool:
+    """Whether a process is there and no zombie."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
+            return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@route("GET", "/nodes/{node}/tasks")
+def tasks(session: Session, params: Params) -> list[dict[str, t.Any]]:
+    """The tasks, newest first."""
+    source = str(params.get("source", "archive"))
+    rows: list[dict[str, t.Any]] = []
+    if source in ("archive", "all"):
+        for upid, (ended, status) in finished(session.state).items():
+            rows.append({**task_row(upid), "endtime": ended, "status": status})
+    if source in ("active", "all"):
+        rows += [task_row(upid) for upid in active(session.state)]
+    if params.get("vmid"):
+        rows = [row for row in rows if row["id"] == str(params["vmid"])]
+    if params.get("typefilter"):
+        rows = [row for row in rows if row["type"] == params["typefilter"]]
+    if params.get("errors"):
+        rows = [row for row in rows if row.get("status", "OK") != "OK"]
+    if params.get("since"):
+        rows = [row for row in rows if row["starttime"] >= int(params["since"])]
+    start, limit = int(params.get("start", 0)), int(params.get("limit", 50))
+    return rows[::-1][start : start + limit]
+
+
+@route("GET", "/nodes/{node}/tasks/{upid}")
+def task_directory(session: Session, params: Params) -> list[dict[str, str]]:
+    """What there is below a task."""
+    return [{"name": "log"}, {"name": "status"}]
+
+
+@route("GET", "/nodes/{node}/tasks/{upid}/status")
+def task_status(session: Session, params: Params) -> dict[str, t.Any]:
+    """Whether a task runs, and how it ended."""
+    upid = str(params["upid"])
+    row = task_row(upid)
+    log = session.state.path(log_name(upid))
+    if not log.exists():
+        raise ApiError("no such task")
+    ended = finished(session.state).get(upid)
+    if ended is None and not state_of_process(row["pid"]):
+        return {**row, "status": "stopped", "exitstatus": "unexpected status"}
+    return {**row, "status": "stopped", "exitstatus": ended[1]} if ended else {**row, "status": "running"}
+
+
+class Lines(list[t.Any]):
+    """A part of a longer list; over HTTPS the answer tells the ``total``."""
+
+    total = 0
+
+
+@route("GET", "/nodes/{node}/tasks/{upid}/log")
+def task_log(session: Session, params: Params) -> list[dict[str, t.Any]]:
+    """A task's log, by line."""
+    upid = str(params["upid"])
+    parse_upid(upid)
+    log = session.state.path(log_name(upid))
+    if not log.exists():
+        raise ApiError(f"unable to open file - No such file or directory: {log}")
+    lines = session.state.read(log_name(upid)).splitlines()
+    start, limit = int(params.get("start", 0)), int(params.get("limit", 50)) or len(lines)
+    shown = Lines({"n": number, "t": line} for number, line in enumerate(lines, 1))[start : start + limit]
+    answer = Lines(shown or [{"n": 1, "t": "no content"}])
+    answer.total = len(lines)
+    return answer
+
+
+@route("DELETE", "/nodes/{node}/tasks/{upid}")
+def stop_task(session: Session, params: Params) -> None:
+    """Stop a task."""
+    import os
+    import signal
+
+    task = parse_upid(str(params["upid"]))
+    if str(params["upid"]) in active(session.state) and task.pid != os.getpid():
+        os.kill(task.pid, signal.SIGTERM)
+
+
+@route("GET", "/cluster/tasks")
+def cluster_tasks(session: Session, params: Params) -> list[dict[str, t.Any]]:
+    """The newest tasks."""
+    return tasks(session, {"source": "all", "limit": 25})
+
+
+@route("GET", "/cluster")
+def cluster_directory(session: Session, params: Params) -> list[dict[str, str]]:
+    """What there is below the cluster."""
+    return [{"name": name} for name in validation.children("/cluster")]
+
+
+@route("GET", "/cluster/ha/resources")
+def ha_resources(session: Session, params: Params) -> list[dict[str, str]]:
+    """Nothing is managed by HA here."""
+    return []
+
+
+@route("GET", "/cluster/options")
+def options(session: Session, params: Params) -> dict[str, str]:
+    """``datacenter.cfg``."""
+    rows = (line.partition(":") for line in session.state.read("etc/pve/datacenter.cfg").splitlines() if ":" in line)
+    return {key.strip(): value.strip() for key, _, value in rows} or {"keyboard": "en-us"}
+
+
+def split_vmids(text: str) -> list[int]:
+    """A list of vmids."""
+    return [int(item) for item in split_list(text)]

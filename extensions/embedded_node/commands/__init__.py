@@ -1,0 +1,54 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The commands of a node: ``pct``, ``pvesm``, ``pveam``, ``pvesh``, and ``qm``."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import io
+import time
+import typing as t
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from .. import api, command_line
+from ..errors import Interrupted
+from ..session import Session
+from ..state import State
+
+PROGRAMS = {"pct": "commands.pct", "pvesm": "commands.pvesm", "pveam": "commands.pveam", "pvesh": "commands.pvesh", "qm": "qm"}  # fmt: skip
+#: What a command costs on a real node, seconds (latency "realistic"); Perl's start alone is half a second.
+COSTS = {
+    ("pct", "list"): 0.51, ("pct", "config"): 0.51, ("pct", "set"): 0.54, ("pct", "create"): 0.94, ("pct", "start"): 1.29,
+    ("pct", "exec"): 0.54, ("pct", "stop"): 1.6, ("pct", "destroy"): 0.61, ("qm", "config"): 0.55, ("pveam", "list"): 0.69,
+    ("pvesh", "get"): 0.7, ("pvesm", "status"): 0.42,
+}  # fmt: skip
+USUAL_COST = 0.55
+
+
+@functools.cache
+def load() -> Mapping[str, t.Any]:
+    """The sub-command tables of all programs that there are."""
+    api.load_areas()
+    package = __package__.rpartition(".")[0]
+    return {name: importlib.import_module(f"{package}.{module}").TABLE for name, module in PROGRAMS.items()}
+
+
+def execute(session: Session, argv: Sequence[str]) -> int:
+    """Run a command line in a session; answers its exit code."""
+    tables = load()
+    if session.state.settings()["latency"] == "realistic":
+        time.sleep(COSTS.get((argv[0], argv[1] if len(argv) > 1 else ""), USUAL_COST))
+    try:
+        return command_line.execute(session, argv[0], tables[argv[0]], argv[1:])
+    except Interrupted:
+        return command_line.FAILED
+
+
+def run(argv: Sequence[str], root: Path | str, stdin: bytes = b"") -> tuple[int, str, str]:
+    """Run a command in this process on a state root: (exit code, stdout, stderr)."""
+    session = Session(State(root), cli=True, stdin=io.BytesIO(stdin))
+    code = execute(session, argv)
+    return code, t.cast(io.StringIO, session.out).getvalue(), t.cast(io.StringIO, session.err).getvalue()

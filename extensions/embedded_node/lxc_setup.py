@@ -1,0 +1,169 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What PVE writes into a fresh container: it looks at the distribution, then sets hostname, network, DNS and so on.
+
+An ``unmanaged`` container gets nothing at all, whatever was asked for.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import secrets
+import typing as t
+
+from . import validation
+from .errors import ApiError
+from .propstring import parse
+from .rootfs import GuestFiles
+from .session import Session
+
+KNOWN = ("alpine", "archlinux", "centos", "debian", "devuan", "fedora", "gentoo", "opensuse", "ubuntu", "nixos", "openeuler")  # fmt: skip
+ALIASES = {
+    "opensuse-leap": "opensuse", "opensuse-tumbleweed": "opensuse", "opensuse-slowroll": "opensuse", "sles": "opensuse",
+    "openEuler": "openeuler", "arch": "archlinux", "rocky": "centos", "almalinux": "centos",
+}  # fmt: skip
+MARKS = (
+    ("etc/debian_version", "debian"), ("etc/devuan_version", "devuan"), ("etc/SuSE-brand", "opensuse"),
+    ("etc/fedora-release", "fedora"), ("etc/centos-release", "centos"), ("etc/redhat-release", "centos"),
+    ("etc/arch-release", "archlinux"), ("etc/alpine-release", "alpine"), ("etc/gentoo-release", "gentoo"),
+    ("nix/store", "nixos"),
+)  # fmt: skip
+#: e_machine and word size of an ELF file -> PVE's architecture
+MACHINES = {(62, 2): "amd64", (3, 1): "i386", (183, 2): "arm64", (40, 1): "armhf", (243, 1): "riscv32", (243, 2): "riscv64"}  # fmt: skip
+HOST_KEYS = {"rsa": "ssh_host_rsa_key", "ed25519": "ssh_host_ed25519_key", "ecdsa": "ssh_host_ecdsa_key"}
+
+
+def os_release(files: GuestFiles) -> dict[str, str]:
+    """The guest's ``/etc/os-release``."""
+    rows = (line.partition("=") for line in files.read("/etc/os-release").splitlines() if "=" in line)
+    return {key.strip(): value.strip().strip("\"'") for key, _, value in rows}
+
+
+def detect(session: Session, files: GuestFiles) -> str:
+    """The distribution, as PVE finds it."""
+    identifier = os_release(files).get("ID")
+    if identifier:
+        if identifier in KNOWN:
+            return identifier
+        if identifier in ALIASES:
+            return ALIASES[identifier]
+        session.warn(f"unknown ID '{identifier}' in /etc/os-release file, trying fallback detection")
+    if "DISTRIB_ID=Ubuntu" in files.read("/etc/lsb-release"):
+        return "ubuntu"
+    for name, kind in MARKS:
+        if files.exists(name):
+            return kind
+    if files.exists("etc/os-release"):
+        raise ApiError("unable to detect OS distribution")
+    session.warn("/etc/os-release file not found and autodetection failed, falling back to 'unmanaged'")
+    return "unmanaged"
+
+
+def architecture(files: GuestFiles) -> str | None:
+    """The architecture of the guest's shell."""
+    try:
+        with files.resolve("/bin/sh").open("rb") as shell:
+            head = shell.read(20)
+    except OSError:
+        return None
+    if head[:4] != b"\x7fELF":
+        return None
+    order: t.Literal["little", "big"] = "little" if head[5] == 1 else "big"
+    return MACHINES.get((int.from_bytes(head[18:20], order), head[4]))
+
+
+def look_at(session: Session, options: dict[str, str], files: GuestFiles) -> None:
+    """Complete ostype and arch in the config."""
+    if options.get("ostype") != "unmanaged":
+        found = detect(session, files)
+        expected = options.setdefault("ostype", found)
+        if found != expected:
+            if not files.exists("etc"):
+                session.warn("WARNING: /etc not present in CT, is the rootfs mounted?")
+            session.warn(f"got unexpected ostype ({found} != {expected})")
+    if "arch" not in options:
+        known = None if options["ostype"] == "unmanaged" else architecture(files)
+        options["arch"] = known or "amd64"
+        if known:
+            session.say(f"Detected container architecture: {known}")
+        else:
+            session.say("Falling back to amd64.\nUse `pct set VMID --arch ARCH` to change.")
+
+
+def after_create(
+    session: Session, options: t.Mapping[str, str], files: GuestFiles, password: str | None, keys: str | None
+) -> None:
+    """Write what was asked for into a container that PVE manages."""
+    if options["ostype"] == "unmanaged":
+        return
+    hostname = options.get("hostname", "localhost").split(".")[0]
+    files.write("/etc/hostname", hostname + "\n")
+    files.write("/etc/hosts", f"127.0.0.1 localhost\n::1 localhost\n127.0.1.1 {options.get('hostname', 'localhost')} {hostname}\n")  # fmt: skip
+    if options.get("nameserver") or options.get("searchdomain"):
+        search = f"search {options['searchdomain']}\n" if options.get("searchdomain") else ""
+        servers = "".join(f"nameserver {server}\n" for server in options.get("nameserver", "").split())
+        files.write("/etc/resolv.conf", f"# --- BEGIN PVE ---\n{search}{servers}# --- END PVE ---\n")
+    if options.get("timezone", "host") != "host":
+        files.write("/etc/timezone", options["timezone"] + "\n")
+    files.write("/etc/network/interfaces", interfaces(options))
+    if password:
+        set_password(files, password)
+    if keys:
+        files.write("/root/.ssh/authorized_keys", "# --- BEGIN PVE ---\n" + keys.rstrip("\n") + "\n# --- END PVE ---\n", 0o600)
+    if files.resolve("/etc/ssh").is_dir():
+        _host_keys(session, files, hostname)
+    version = systemd_version(files)
+    if version and version > 241 and "nesting=1" not in options.get("features", ""):
+        session.log_warning(f"Systemd {version} detected. You may need to enable nesting.")
+
+
+def interfaces(options: t.Mapping[str, str]) -> str:
+    """ifupdown's file for the networks of a config."""
+    lines = ["auto lo", "iface lo inet loopback"]
+    for key in sorted(key for key in options if re.fullmatch(r"net\d+", key)):
+        net = parse(options[key], validation.option_format("lxc", key))
+        lines += ["", f"auto {net['name']}"]
+        for family, ip, gateway in (("inet", net.get("ip"), net.get("gw")), ("inet6", net.get("ip6"), net.get("gw6"))):
+            if ip in (None, "manual"):
+                continue
+            method = ip if ip in ("dhcp", "auto") else "static"
+            lines.append(f"iface {net['name']} {family} {method}")
+            lines += [f"\taddress {ip}"] if method == "static" else []
+            lines += [f"\tgateway {gateway}"] if gateway else []
+    return "\n".join(lines) + "\n"
+
+
+def set_password(files: GuestFiles, password: str) -> None:
+    """Put a hash of root's password into the guest's shadow file."""
+    salt = secrets.token_hex(8)
+    digest = base64.b64encode(hashlib.pbkdf2_hmac("sha512", password.encode(), salt.encode(), 5000)).decode()
+    rows = [row for row in files.read("/etc/shadow").splitlines() if not row.startswith("root:")]
+    files.write("/etc/shadow", "\n".join([f"root:$6${salt}${digest}:20000:0:99999:7:::", *rows]) + "\n", 0o640)
+
+
+def _host_keys(session: Session, files: GuestFiles, hostname: str) -> None:
+    for kind, name in HOST_KEYS.items():
+        session.say(f"Creating SSH host key '{name}' - this may take some time ...")
+        key = secrets.token_bytes(32)
+        fingerprint = base64.b64encode(hashlib.sha256(key).digest()).decode().rstrip("=")
+        files.write(f"/etc/ssh/{name}.pub", f"ssh-{kind} {base64.b64encode(key).decode()} root@{hostname}\n")
+        session.say(f"done: SHA256:{fingerprint} root@{hostname}")
+
+
+def systemd_version(files: GuestFiles) -> int | None:
+    """The version of the systemd that is the guest's init, None when another one is."""
+    init = files.resolve("/sbin/init")
+    if init.name != "systemd":
+        return None
+    for path in init.parent.glob("libsystemd-core-*.so"):
+        found = re.search(r"-(\d+)", path.name)
+        if found:
+            return int(found[1])
+    for path in files.root.glob("usr/lib/*/systemd/libsystemd-shared-*.so"):
+        found = re.search(r"-(\d+)", path.name)
+        if found:
+            return int(found[1])
+    return None

@@ -1,0 +1,160 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Starting and stopping containers."""
+
+from __future__ import annotations
+
+import random
+import time
+import typing as t
+from pathlib import Path
+
+from . import faults, lxc, lxc_config, runtime, storage
+from .errors import ApiError, bad_params
+from .propstring import parse
+from .session import Session
+from .validation import option_format
+
+Params = dict[str, t.Any]
+
+
+def start(session: Session, vmid: int, skiplock: bool = False) -> str:
+    """Start a container in a task."""
+    if lxc.is_running(session.state, vmid):
+        raise ApiError(f"CT {vmid} already running")
+    return session.worker("vzstart", str(vmid), lambda: _start_locked(session, vmid, skiplock))
+
+
+def _start_locked(session: Session, vmid: int, skiplock: bool) -> None:
+    with lxc.lock(session, vmid):
+        conf = session.state.guest("lxc", vmid)
+        if lxc.is_template(conf):
+            raise ApiError("you can't start a CT if it's a template")
+        was_mounted = conf.options.get("lock") == "mounted"
+        if not skiplock and not was_mounted:
+            lxc.check_lock(conf)
+        if conf.options.get("unprivileged") == "1" and any(mount.options.get("quota") == "1" for mount in lxc.volumes(conf.options)):  # fmt: skip
+            raise ApiError("Quotas are not supported by unprivileged containers.")
+        boot(session, vmid)
+
+
+def boot(session: Session, vmid: int) -> None:
+    """Make waiting changes real, mount the volumes, plug in the network, run."""
+    state = session.state
+    conf = state.guest("lxc", vmid)
+    if conf.pending:
+        lxc_config.apply_pending(session, vmid, conf)
+        state.write_guest(vmid, conf)
+    if conf.options.get("hookscript"):
+        lxc_config.check_hookscript(session, conf.options["hookscript"])
+    for mount in lxc.volumes(conf.options):
+        _check_source(session, vmid, mount)
+    lxc.unmount(state, vmid)
+    lxc.mount(session, vmid, conf.options)
+    try:
+        _check_network(session, conf.options)
+        guest = runtime.Guest(state, vmid, conf.options, lxc.files(state, vmid))
+        runtime.runtime(state).start(guest)
+    except ApiError:
+        lxc.unmount(state, vmid)
+        raise
+    state.set_running(vmid, random.randrange(2000, 4_000_000))
+
+
+def _check_source(session: Session, vmid: int, mount: lxc.MountPoint) -> None:
+    if mount.type == "volume":
+        store, volume = storage.locate(session.state, mount.volume)
+        store.check_enabled().activate().require(volume)
+    elif not Path(mount.volume).exists() and not session.state.path(mount.volume).exists():
+        session.say("run_buffer: 571 Script exited with status 2")
+        session.say(f'lxc_init: 845 Failed to run lxc.hook.pre-start for container "{vmid}"')
+        session.say(f'__lxc_start: 2039 Failed to initialize container "{vmid}"')
+        raise ApiError(f"startup for container '{vmid}' failed")
+
+
+def _check_network(session: Session, options: t.Mapping[str, str]) -> None:
+    for key in sorted(key for key in options if lxc.NET_KEY.fullmatch(key)):
+        net = parse(options[key], option_format("lxc", key))
+        if not net.get("bridge"):
+            continue
+        limit = session.state.bridge_mtu(net["bridge"])
+        if int(net.get("mtu", 0)) > limit:
+            raise ApiError(f"{key}: MTU size '{net['mtu']}' is bigger than bridge MTU '{limit}'")
+
+
+def halt(session: Session, vmid: int) -> None:
+    """The container is down: unmount, and make waiting changes real."""
+    state = session.state
+    guest = runtime.guest(state, vmid)
+    runtime.runtime(state).stop(guest)
+    state.set_running(vmid, None)
+    lxc.unmount(state, vmid)
+    conf = state.guest("lxc", vmid)
+    if conf.options.get("lock") == "mounted":
+        del conf.options["lock"]
+        state.write_guest(vmid, conf)
+    if conf.pending:
+        lxc_config.apply_pending(session, vmid, conf)
+        state.write_guest(vmid, conf)
+
+
+def _require_running(session: Session, vmid: int, word: str = "CT") -> None:
+    if not lxc.is_running(session.state, vmid):
+        raise ApiError(f"{word} {vmid} not running")
+
+
+def stop(session: Session, vmid: int, skiplock: bool = False) -> str:
+    """Kill a container in a task."""
+    _require_running(session, vmid)
+
+    def work() -> None:
+        with lxc.lock(session, vmid):
+            conf = session.state.guest("lxc", vmid)
+            if not skiplock and conf.options.get("lock") != "mounted":
+                lxc.check_lock(conf)
+            halt(session, vmid)
+
+    return session.worker("vzstop", str(vmid), work)
+
+
+def shutdown(session: Session, vmid: int, timeout: int, force: bool) -> str:
+    """Ask a container to shut down, wait for it, and with ``force`` kill it when it does not."""
+    _require_running(session, vmid)
+
+    def work() -> None:
+        with lxc.lock(session, vmid):
+            lxc.check_lock(session.state.guest("lxc", vmid))
+            down(session, vmid, timeout, force)
+
+    return session.worker("vzshutdown", str(vmid), work)
+
+
+def down(session: Session, vmid: int, timeout: int, force: bool) -> None:
+    """A shutdown; a guest that ignores it (a fault) makes it wait."""
+    if faults.take(session.state, "shutdown_ignored", vmid=vmid):
+        time.sleep(timeout)
+        if not force:
+            session.warn(f"command 'lxc-stop -n {vmid} --nokill --timeout {timeout}' failed: exit code 1")
+            raise ApiError("container did not stop")
+    halt(session, vmid)
+
+
+def reboot(session: Session, vmid: int, timeout: int) -> str:
+    """Shut down and start again in a task."""
+    _require_running(session, vmid, "VM")
+
+    def work() -> None:
+        with lxc.lock(session, vmid):
+            down(session, vmid, timeout, True)
+            boot(session, vmid)
+
+    return session.worker("vzreboot", str(vmid), work)
+
+
+def only_root(session: Session, params: Params, name: str) -> bool:
+    """A flag that is root@pam's alone."""
+    given = bool(params.get(name))
+    if given and not session.is_root:
+        raise bad_params(**{name: "Only root may use this option."})
+    return given

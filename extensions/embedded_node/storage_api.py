@@ -1,0 +1,351 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The API paths of storages and what lies on them."""
+
+from __future__ import annotations
+
+import errno
+import re
+import time
+import typing as t
+
+from . import access, appliance, faults, lxc_create, storage, transfer, validation
+from .api import Params, route
+from .config_file import render
+from .errors import ApiError, Interrupted, bad_params
+from .propstring import parse_boolean, split_list
+from .session import Session
+from .storage import Storage
+
+NODE = "/nodes/{node}/storage"
+ONE = f"{NODE}/{{storage}}"
+CONFIG_LOCK = "/var/lock/pve-manager/pve-storage-cfg"
+USES = ("Datastore.Audit", "Datastore.AllocateSpace")
+
+
+def visible(session: Session) -> list[Storage]:
+    """The storages that the caller may see."""
+    return [
+        store
+        for store in storage.load(session.state).values()
+        if access.may(session, f"/storage/{store.name}", USES, any_of=True)
+    ]
+
+
+# -- the config --------------------------------------------------------------------------------------------------------
+
+
+def _entry(store: Storage, digest: str) -> dict[str, t.Any]:
+    entry: dict[str, t.Any] = {"storage": store.name, "type": store.type, "digest": digest, **store.options}
+    entry["content"] = ",".join(store.contents) or "none"
+    for key in ("disable", "shared"):
+        if key in entry:
+            entry[key] = int(entry[key])
+    return entry
+
+
+@route("GET", "/storage")
+def index(session: Session, params: Params) -> list[dict[str, t.Any]]:
+    """All storages' configs."""
+    digest = storage.digest(session.state)
+    wanted = params.get("type")
+    return [_entry(store, digest) for store in visible(session) if wanted in (None, store.type)]
+
+
+@route("GET", "/storage/{storage}")
+def read(session: Session, params: Params) -> dict[str, t.Any]:
+    """One storage's config."""
+    return _entry(storage.get(session.state, params["storage"]), storage.digest(session.state))
+
+
+def _stored(name: str, value: t.Any) -> str:
+    if name == "content":
+        return ",".join(dict.fromkeys(split_list(str(value))))
+    if name == "nodes":
+        return ",".join(sorted(split_list(str(value))))
+    return str(value)
+
+
+@route("POST", "/storage")
+def create(session: Session, params: Params) -> dict[str, t.Any]:
+    """Define a storage."""
+    name, kind = str(params.pop("storage")), str(params.pop("type"))
+    nodes = params.get("nodes")
+    store = Storage(session.state, name, kind, {})
+    for key in sorted(params):
+        if key not in store.kind.options and key not in store.kind.required:
+            raise ApiError(f"unexpected property '{key}'")
+        store.options[key] = _stored(key, params[key])
+    for key in store.kind.required:
+        if key not in store.options:
+            raise ApiError(f"missing value for required option '{key}'")
+    _check_content(store)
+    if "path" in store.options:
+        store.options["path"] = str(store.base)
+    if store.options.get("disable") == "0":
+        del store.options["disable"]
+    with session.locked(CONFIG_LOCK):
+        storages = storage.load(session.state)
+        if name in storages:
+            raise ApiError(f"create storage failed: storage ID '{name}' already defined")
+        try:
+            if store.enabled and not nodes:
+                store.activate()
+        except ApiError as error:
+            raise ApiError(f"create storage failed: {error.message}", exit_code=error.exit_code) from error
+        storages[name] = store
+        storage.save(session.state, storages)
+    return {"storage": name, "type": kind}
+
+
+def _check_content(store: Storage) -> None:
+    for content in store.contents if "content" in store.options else []:
+        if content not in store.kind.contents:
+            raise ApiError(f"storage does not support content type '{content}'")
+
+
+@route("PUT", "/storage/{storage}")
+def update(session: Session, params: Params) -> dict[str, t.Any]:
+    """Change a storage's options."""
+    name = str(params.pop("storage"))
+    digest = params.pop("digest", None)
+    delete = split_list(str(params.pop("delete", "")))
+    with session.locked(CONFIG_LOCK):
+        storages = storage.load(session.state)
+        if digest and digest != storage.digest(session.state):
+            raise ApiError("detected modified configuration - file changed by other user? Try again.")
+        if name not in storages:
+            raise ApiError(f"update storage failed: storage '{name}' does not exist")
+        store = storages[name]
+        for key in params:
+            if key not in store.kind.options and key not in store.kind.required:
+                raise ApiError(f"update storage failed: unexpected property '{key}'")
+        for key in delete:
+            if key not in store.kind.options:
+                what = "unable to delete required option" if key in store.kind.required else "no such option"
+                raise ApiError(f"update storage failed: {what} '{key}'")
+            if key in params:
+                raise ApiError(f"update storage failed: unable to set and delete property '{key}' at the same time!")
+            store.options.pop(key, None)
+        store.options.update({key: _stored(key, value) for key, value in params.items()})
+        if store.options.get("disable") == "0":
+            del store.options["disable"]
+        _check_content(store)
+        storage.save(session.state, storages)
+    return {"storage": name, "type": store.type}
+
+
+@route("DELETE", "/storage/{storage}")
+def delete(session: Session, params: Params) -> None:
+    """Forget a storage; its files stay."""
+    with session.locked(CONFIG_LOCK):
+        storages = storage.load(session.state)
+        if params["storage"] not in storages:
+            raise ApiError(f"delete storage failed: storage '{params['storage']}' does not exist")
+        del storages[params["storage"]]
+        storage.save(session.state, storages)
+
+
+# -- status ------------------------------------------------------------------------------------------------------------
+
+
+def status_of(session: Session, store: Storage) -> dict[str, t.Any]:
+    """A storage's capacity and state."""
+    capacity = store.status() if store.enabled else storage.Capacity()
+    return {
+        "type": store.type,
+        "content": ",".join(store.contents),
+        "shared": int(store.shared),
+        "enabled": int(store.enabled),
+        "active": int(capacity.active),
+        "total": capacity.total,
+        "used": capacity.used,
+        "avail": capacity.available,
+    }
+
+
+@route("GET", NODE)
+def node_index(session: Session, params: Params) -> list[dict[str, t.Any]]:
+    """The storages with their state."""
+    wanted = params.get("storage")
+    if wanted and wanted not in storage.load(session.state):
+        raise bad_params(storage="No such storage.")
+    rows: list[dict[str, t.Any]] = []
+    contents = set(split_list(str(params.get("content", ""))))
+    for store in visible(session):
+        if wanted not in (None, store.name) or (contents and not contents & set(store.contents)):
+            continue
+        if (params.get("enabled") or contents) and not store.enabled:
+            continue
+        entry = {"storage": store.name, **status_of(session, store)}
+        if entry["total"]:
+            entry["used_fraction"] = entry["used"] / entry["total"]
+        rows.append(entry)
+    return rows
+
+
+@route("GET", ONE)
+def directory(session: Session, params: Params) -> list[dict[str, str]]:
+    """What there is below a storage."""
+    return [{"subdir": name} for name in validation.children(ONE)]
+
+
+@route("GET", f"{ONE}/status")
+def node_status(session: Session, params: Params) -> dict[str, t.Any]:
+    """One storage's state."""
+    return status_of(session, storage.get(session.state, params["storage"]))
+
+
+# -- content -----------------------------------------------------------------------------------------------------------
+
+
+def items(session: Session, store: Storage, vmid: int | None = None) -> t.Iterator[storage.Item]:
+    """What lies on a storage, by kind of content; a disk is what its owner is: rootdir or images."""
+    guests = session.state.guests()
+    for content in ("images", "rootdir"):
+        for item in store.images(vmid) if content in store.contents else []:
+            kind = guests.get(item.vmid or 0, ("", ""))[0]
+            both = {"images", "rootdir"} <= set(store.contents)
+            belongs = {"lxc": "rootdir", "qemu": "images"}.get(kind, "images" if both else content)
+            if item.format == "subvol":
+                belongs = "rootdir"
+            if belongs == content or not both:
+                yield storage.Item(item.volid, belongs, item.format, item.size, item.vmid, item.ctime, item.name)
+    for content in storage.CONTENT_FOLDERS:
+        if content in store.contents:
+            yield from (item for item in store.files(content) if vmid in (None, item.vmid))
+
+
+@route("GET", f"{ONE}/content")
+def content(session: Session, params: Params) -> list[dict[str, t.Any]]:
+    """What lies on a storage."""
+    store = storage.get(session.state, params["storage"]).check_enabled().activate()
+    vmid = int(params["vmid"]) if params.get("vmid") else None
+    rows: list[dict[str, t.Any]] = []
+    for item in items(session, store, vmid):
+        if params.get("content") and item.content != params["content"]:
+            continue
+        row: dict[str, t.Any] = {
+            "volid": item.volid, "content": item.content, "format": item.format, "size": item.size, "ctime": int(item.ctime),
+        }  # fmt: skip
+        if item.vmid is not None:
+            row["vmid"] = item.vmid
+        if item.content == "backup":
+            found = re.match(r"vzdump-(\w+)-\d+-(\d+)_(\d+)_(\d+)-(\d+)_(\d+)_(\d+)", item.name)
+            if found:
+                row["subtype"] = found[1]
+                row["ctime"] = int(time.mktime(tuple(map(int, found.groups()[1:])) + (0, 0, -1)))  # type: ignore[arg-type]
+        rows.append(row)
+    return sorted(rows, key=lambda row: str(row["volid"]))
+
+
+@route("POST", f"{ONE}/content")
+def allocate(session: Session, params: Params) -> str:
+    """Allocate a disk."""
+    store = storage.get(session.state, params["storage"]).check_enabled()
+    found = re.fullmatch(r"(\d+)([MG]?)", str(params["size"]))
+    kib = int(found[1]) * {"": 1, "M": 1024, "G": 1024**2}[found[2]] if found else 0
+    name = str(params["filename"])
+    suffix = re.search(r"\.(raw|qcow2|vmdk|subvol)$", name)
+    form = params.get("format") or (suffix[1] if suffix and not store.kind.block else "raw")
+    if params.get("format") and suffix and suffix[1] != params["format"]:
+        raise bad_params(format=f"different storage formats ({params['format']} != {suffix[1]})")
+    if faults.is_full(session.state, store.name):
+        raise ApiError("unable to create image: No space left on device")
+    volume, said = store.activate().allocate(int(params["vmid"]), form, name or None, kib * 1024)
+    session.write(said)
+    return store.volid(volume)
+
+
+def resolve_volume(session: Session, params: Params) -> tuple[Storage, str]:
+    """The storage and volume that a path like ``/content/{volume}`` names."""
+    volid = str(params["volume"])
+    if not storage.split_volid(volid):
+        if not params.get("storage"):
+            raise bad_params(storage="missing storage ID - unable to create volume ID", volume="unable to parse volume ID")
+        volid = f"{params['storage']}:{volid}"
+    return storage.locate(session.state, volid)
+
+
+@route("GET", f"{ONE}/content/{{volume}}")
+def volume_info(session: Session, params: Params) -> dict[str, t.Any]:
+    """One volume."""
+    store, volume = resolve_volume(session, params)
+    path = store.check_enabled().require(volume)
+    form = store.parse(volume).format
+    size = store.size(volume)
+    return {"path": str(path), "size": size, "used": path.stat().st_blocks * 512, "format": form}
+
+
+@route("DELETE", f"{ONE}/content/{{volume}}")
+def free(session: Session, params: Params) -> str:
+    """Free a volume in a task."""
+    store, volume = resolve_volume(session, params)
+    store.check_enabled()
+    parsed = store.parse(volume)
+
+    def work() -> None:
+        session.complain(store.remove(volume))
+        session.say(f"Removed volume '{store.volid(volume)}'")
+
+    return session.worker("imgdel", f"{parsed.vmid or ''}@{store.name}", work)
+
+
+@route("GET", f"{ONE}/prunebackups")
+def prune_preview(session: Session, params: Params) -> list[dict[str, t.Any]]:
+    """Which backups a prune would keep."""
+    store = storage.get(session.state, params["storage"])
+    return prune_marks(store, str(params.get("prune-backups", "")), params.get("vmid"))
+
+
+def prune_marks(store: Storage, rule: str, vmid: t.Any = None) -> list[dict[str, t.Any]]:
+    """Backups with their mark: the newest ``keep-last`` of each guest are kept."""
+    keep = re.search(r"keep-last=(\d+)", rule)
+    number = int(keep[1]) if keep else 10**6
+    rows: list[dict[str, t.Any]] = []
+    by_guest: dict[int | None, int] = {}
+    for item in sorted(store.files("backup"), key=lambda item: item.name, reverse=True):
+        if vmid and item.vmid != int(vmid):
+            continue
+        by_guest[item.vmid] = by_guest.get(item.vmid, 0) + 1
+        kind = item.name.split("-")[1] if item.name.startswith("vzdump-") else "unknown"
+        mark = "keep" if by_guest[item.vmid] <= number else "remove"
+        rows.append({"volid": item.volid, "vmid": item.vmid, "type": kind, "mark": mark, "ctime": int(item.ctime)})
+    return rows
+
+
+# -- uploads and downloads ---------------------------------------------------------------------------------------------
+
+
+@route("POST", f"{ONE}/download-url")
+def download_url(session: Session, params: Params) -> str:
+    """Fetch a file into a storage in a task, and check its hash."""
+    store = storage.get(session.state, params["storage"]).check_enabled().activate()
+    if params["content"] not in store.contents:
+        raise ApiError(f"storage '{store.name}' is not configured for content-type '{params['content']}'")
+    target = store.path(f"{params['content']}/{params['filename']}")
+
+    def work() -> None:
+        transfer.download(session, str(params["url"]), target, params.get("checksum-algorithm"), params.get("checksum"))
+
+    return session.worker("download", str(params["filename"]), work)
+
+
+@route("GET", "/nodes/{node}/aplinfo")
+def appliances(session: Session, params: Params) -> list[dict[str, t.Any]]:
+    """The templates that can be downloaded."""
+    return appliance.listing(session.state)
+
+
+@route("POST", "/nodes/{node}/aplinfo")
+def download_appliance(session: Session, params: Params) -> str:
+    """Download a template of the list in a task."""
+    return appliance.download(session, str(params["storage"]), str(params["template"]))
+
+
+@route("GET", "/nodes/{node}/vzdump/extractconfig")
+def extract_config(session: Session, params: Params) -> str:
+    """The guest config inside a backup."""
+    store, volume = storage.locate(session.state, str(params["volume"]))
+    return render(lxc_create.read_backup_config(store.check_enabled().require(volume)))
