@@ -59,8 +59,8 @@ def status(state: State, vmid: int, full: bool = False) -> dict[str, t.Any]:
     row: dict[str, t.Any] = {
         "vmid": vmid, "status": "stopped" if pid is None else "running", "name": options.get("name", f"VM {vmid}"),
         "cpus": int(options.get("vcpus", min(cpus, int(state.settings()["cpus"])))),
-        "maxmem": config.memory(options) << 20, "maxdisk": _boot_disk_size(options), "disk": 0, "uptime": 0, "cpu": 0, "mem": 0, "memhost": 0, "netin": 0,
-        "netout": 0,
+        "maxmem": config.memory(options) << 20, "maxdisk": _boot_disk_size(options),
+        **dict.fromkeys(("disk", "uptime", "cpu", "mem", "memhost", "netin", "netout"), 0),
     }  # fmt: skip
     if options.get("balloon", "0") != "0":
         row.update(balloon_min=int(options["balloon"]) << 20, shares=int(options.get("shares", "1000")))

@@ -352,8 +352,8 @@ class Disks:
         job, shown = f"mirror-{name}", shown_size(size)
         done = f"{job}: transferred {shown} of {shown} (100.00%)"
         for line in (f"drive mirror is starting for drive-{name}", f"{done} in 1s", f"{done} in 2s, ready",
-                     "all 'mirror' jobs are ready", f"{job}: Completing block job...", f"{job}: Completed successfully.",
-                     f"{job}: mirror-job finished"):  # fmt: skip
+                     "all 'mirror' jobs are ready", f"{job}: Completing block job...",
+                     f"{job}: Completed successfully.", f"{job}: mirror-job finished"):  # fmt: skip
             self.session.say(line)
 
     def _linked_clone(self, storage: storages.Storage, volume: str, snapshot: str | None) -> str:

@@ -234,6 +234,32 @@ def destroy_disks(session: Session, vmid: int, conf: GuestFile, unreferenced: bo
         shutil.rmtree(session.state.path(f"{PRIVATE}/{folder}/{vmid}"), ignore_errors=True)
 
 
+def rescan(session: Session, vmid: int, dry_run: bool) -> None:
+    """Bring the sizes in a config to what the volumes are, and note volumes that no option names."""
+    with run.lock(session, vmid):
+        conf = session.state.guest("qemu", vmid)
+        run.check_lock(conf)
+        disks = Disks(session, vmid)
+        before = dict(conf.options)
+        named = {drive["file"] for _, drive in config.drives(conf.options, unused=True)}
+        for name, drive in list(config.drives(conf.options)):
+            if config.is_cdrom(drive) or not storages.split_volid(drive["file"]):
+                continue
+            size = propstring.format_size(disks.size(drive["file"]))
+            if size != drive.get("size"):
+                change = f"updated from {drive.get('size', '0T')} to {size}"
+                session.say(f"VM {vmid} ({name}): size of disk '{drive['file']}' {change}")
+                conf.options[name] = config.print_drive(name, {**drive, "size": size})
+        for storage in storages.load(session.state).values():
+            if storage.enabled and "images" in storage.contents:
+                for item in storage.images(vmid):
+                    if item.volid not in named and not config.is_cloudinit({"file": item.volid}):
+                        key = config.add_unused(conf.options, item.volid)
+                        session.say(f"VM {vmid} add unreferenced volume '{item.volid}' as '{key}' to config")
+        if conf.options != before and not dry_run:
+            session.state.write_guest(vmid, conf)
+
+
 def _free_or_warn(session: Session, disks: Disks, volid: str) -> None:
     try:
         disks.free(volid)

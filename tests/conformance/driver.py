@@ -31,8 +31,7 @@ class EmbeddedDriver:
         """Runs one command line."""
         from embedded_node.commands import run
 
-        rc, stdout, stderr = run(argv, root, stdin)
-        return rc, stdout, stderr
+        return run(argv, root, (stdin or "").encode())
 
     def request(self, root: Path, http: dict[str, Any], auth: str) -> tuple[int, str, Any]:
         """Makes one request."""

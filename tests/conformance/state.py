@@ -518,13 +518,15 @@ def lay_out(start: Start, root: Path) -> None:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    paths = storage_paths((root / STORAGE_CFG).read_text(encoding="utf-8"))
+    cfg = (root / STORAGE_CFG).read_text(encoding="utf-8")
+    paths = storage_paths(cfg)
     for folder in paths.values():
         Path(folder).mkdir(parents=True, exist_ok=True)
     for volid, size in start.volumes.items():
         storage, _, name = volid.partition(":")
         if storage in paths:
-            _write_volume(Path(paths[storage]), name, size, volid in start.broken)
+            btrfs = re.search(rf"^btrfs: {re.escape(storage)}$", cfg, re.M) is not None
+            _write_volume(Path(paths[storage]), name, size, volid in start.broken, btrfs)
     for name, size in start.host_files.items():
         _write_host_file(root / name.lstrip("/"), size, name in start.broken)
     for source, target in start.copies:
@@ -557,7 +559,8 @@ def change_configs(start: Start, root: Path) -> None:
                 path.write_text(notes + body + mark + rest, encoding="utf-8")
 
 
-def _write_volume(folder: Path, name: str, size: int, broken: bool) -> None:
+def _write_volume(folder: Path, name: str, size: int, broken: bool, btrfs: bool) -> None:
+    """One volume. btrfs keeps every disk in a subvolume of its own."""
     content, _, base = name.partition("/")
     if content in CONTENT_DIRS:
         path = folder / CONTENT_DIRS[content] / base
@@ -572,6 +575,8 @@ def _write_volume(folder: Path, name: str, size: int, broken: bool) -> None:
             _sparse(path, size)
         return
     path = folder / "images" / name if "/" in name else folder / name
+    if btrfs:
+        path = path.with_suffix("") if name.endswith(".subvol") else path.with_suffix("") / "disk.raw"
     path.parent.mkdir(parents=True, exist_ok=True)
     if name.endswith(".subvol"):
         path.mkdir(exist_ok=True)
