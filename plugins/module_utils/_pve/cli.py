@@ -189,8 +189,8 @@ class CliNode:
         for each in (kind,) if kind else _COMMAND:
             running = self._running(each)
             for name in self._names(self._config_path(each, 0).parent):
-                stem, _, suffix = name.partition(".")
-                if suffix != "conf" or not stem.isdigit():
+                stem, suffix = Path(name).stem, Path(name).suffix
+                if suffix != ".conf" or not stem.isdigit():
                     continue
                 vmid = int(stem)
                 raw = self._bytes(self._config_path(each, vmid))
@@ -402,7 +402,7 @@ class CliNode:
 
     # -- storage ---------------------------------------------------------------------------------------------------
     def volume_path(self, volid: str) -> str:
-        storage, _, name = volid.partition(":")
+        storage, name = volid.split(":", 1) if ":" in volid else ("", volid)
         entry = self._entry(storage)
         if entry.type == "dir" and (path := directory.volume_path(entry, name)):
             return str(path)

@@ -93,9 +93,9 @@ def list_volumes(entry: StorageEntry, containers: t.Collection[int], content: st
 
 def volume_path(entry: StorageEntry, name: str) -> Path | None:
     """The file of a volume (``vztmpl/NAME``, ``VMID/NAME``); None when that is no volume name."""
-    head, _, tail = name.partition("/")
-    if head in _FILES and tail and "/" not in tail:
-        return _folder(entry, head) / tail
+    head, *rest = name.split("/")
+    if head in _FILES and len(rest) == 1 and rest[0]:
+        return _folder(entry, head) / rest[0]
     if match := re.fullmatch(r"(?:\d+/base-[^/]+/)?(\d+/[^/]+)", name):
         return _folder(entry, "images") / match[1]
     return None

@@ -34,23 +34,23 @@ class Journal(t.MutableMapping[int, Note]):
         except FileNotFoundError:
             raise KeyError(vmid) from None
 
-    def __setitem__(self, vmid: int, note: Note) -> None:
+    def __setitem__(self, key: int, value: Note) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=self._folder, delete=False, encoding="utf-8") as file:
-            json.dump(note, file)
+            json.dump(value, file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(file.name, self._path(vmid))
+        os.replace(file.name, self._path(key))
 
-    def setdefault(self, vmid: int, note: Note | None = None) -> Note:
+    def setdefault(self, key: int, default: Note | None = None) -> Note:
         """Note something unless there is a note already; of two runs at once one wins. Returns the note that holds."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=self._folder, encoding="utf-8") as file:
-            json.dump(note, file)
+            json.dump(default, file)
             file.flush()
             with contextlib.suppress(FileExistsError):
-                os.link(file.name, self._path(vmid))
-        return self[vmid]
+                os.link(file.name, self._path(key))
+        return self[key]
 
     def __delitem__(self, vmid: int) -> None:
         try:
@@ -62,7 +62,7 @@ class Journal(t.MutableMapping[int, Note]):
         return iter(sorted(int(path.stem) for path in self._folder.glob("[0-9]*.json")))
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)
+        return len(list(iter(self)))
 
 
 @contextlib.contextmanager

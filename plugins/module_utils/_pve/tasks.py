@@ -38,7 +38,7 @@ class Upid:
         head, *rest = text.strip().split(":")
         if head != "UPID" or len(rest) != 8 or rest[7]:
             raise ValueError(f"{text!r} is not the name of a task")
-        node, pid, pstart, started, kind, identity, user, _ = rest
+        node, pid, pstart, started, kind, identity, user = rest[:7]
         return cls(text.strip(), node, int(pid, 16), int(pstart, 16), int(started, 16), kind, identity, user)
 
 

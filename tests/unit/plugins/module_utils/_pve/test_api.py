@@ -536,7 +536,7 @@ class TestErrors:
 class TestFaults:
     @pytest.mark.parametrize("fault", [REFUSED, RESET, requests.exceptions.ReadTimeout("late")])
     def test_reading_is_tried_again(self, node: ApiNode, script: Script, fault: Exception | None):
-        for _ in range(3):
+        for _attempt in range(3):
             script.expect("GET", "/cluster/nextid", fault=fault)
         script.expect("GET", "/cluster/nextid", "100")
         assert node.next_vmid() == 100
@@ -566,7 +566,7 @@ class TestFaults:
         node.create("lxc", 101, {"ostemplate": "x"}, timeout=5)
 
     def test_patience_ends(self, node: ApiNode, script: Script):
-        for _ in range(5):
+        for _attempt in range(5):
             script.expect("GET", "/cluster/nextid", fault=REFUSED)
         with pytest.raises(Unreachable) as caught:
             node.next_vmid()
@@ -580,7 +580,7 @@ class TestFaults:
 
     def test_a_fault_while_a_task_runs_does_not_end_the_waiting(self, node: ApiNode, script: Script):
         script.expect("POST", "/nodes/pve1/lxc", UPID)
-        for _ in range(6):
+        for _attempt in range(6):
             script.expect("GET", f"/nodes/pve1/tasks/{UPID}/status", fault=REFUSED)
         task(script)
         node.create("lxc", 101, {"ostemplate": "x"}, timeout=60)

@@ -79,3 +79,18 @@ class TestHeld:
             raise RuntimeError
         with held(tmp_path / "x.lock", timeout=0.1):
             pass
+
+
+def test_of_two_runs_at_once_one_note_holds(tmp_path: Path) -> None:
+    notes: list[dict[str, int]] = []
+    threads = [
+        threading.Thread(target=lambda number=number: notes.append(Journal(tmp_path).setdefault(101, {"run": number})))
+        for number in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(notes) == 8
+    assert all(note == Journal(tmp_path)[101] for note in notes)
+    assert [path.name for path in tmp_path.iterdir()] == ["101.json"]

@@ -54,7 +54,7 @@ def test_one_that_will_not_end_is_killed_with_its_children(tmp_path: Path):
     with pytest.raises(Timeout):
         run(["sh", "-c", script], timeout=0.5, grace=0.3)
     for pid in map(int, pids.read_text().split()):
-        for _ in range(50):
+        for _attempt in range(50):
             try:
                 os.kill(pid, 0)
             except ProcessLookupError:

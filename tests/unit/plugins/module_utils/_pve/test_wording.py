@@ -34,7 +34,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.node import Vol
 )
 def test_what_pve_says_has_a_meaning_and_a_way_out(words: str, kind: type[PveError], reason: str):
     error = wording.error_of("pct set 101", words)
-    assert type(error) is kind
+    assert error.__class__ is kind
     assert error.details["reason"] == reason
     assert error.message == f"pct set 101: {words}"
     assert error.remedy
@@ -46,7 +46,7 @@ def test_the_lock_is_named():
 
 def test_unknown_words_are_quoted_whole():
     error = wording.error_of("pct start 1", "something new\nand more", otherwise=TaskFailed, rc=2)
-    assert type(error) is TaskFailed
+    assert error.__class__ is TaskFailed
     assert error.message == "pct start 1: something new\nand more"
     assert error.details == {"rc": 2}
 
