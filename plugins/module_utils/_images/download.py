@@ -55,8 +55,9 @@ SUFFIX: t.Final = ".pve-provision.part"
 RESERVE: t.Final = 256 << 20
 #: Partial files of other targets are removed when nothing has touched them for so long.
 ABANDONED: t.Final = 24 * 3600
-_CHUNK: t.Final = 256 << 10
-_QUEUED: t.Final = 16  # chunks between the network and the hash
+_READ: t.Final = 64 << 10
+_CHUNK: t.Final = 512 << 10  # what is written and hashed at once: TLS hands out 16 KiB at a time, too little for that
+_QUEUED: t.Final = 8  # chunks between the network and the hash
 _WRITEBACK: t.Final = 16 << 20
 _REPORT_EVERY: t.Final = 0.5
 
@@ -289,6 +290,7 @@ class _Partial:
         self._descriptor = descriptor
         self._digest = digest
         self._hasher = _Hasher(algorithms)
+        self._gathered = bytearray()
 
     @classmethod
     @contextlib.contextmanager
@@ -329,6 +331,7 @@ class _Partial:
 
     def restart(self) -> None:
         """Back to nothing."""
+        self._gathered.clear()
         os.ftruncate(self._descriptor, 0)
         os.lseek(self._descriptor, 0, os.SEEK_SET)
         self._hasher.reset()
@@ -342,8 +345,16 @@ class _Partial:
         with contextlib.suppress(OSError):
             _origin_file(self._path).write_text(json.dumps(record))
 
-    def write(self, block: bytes) -> None:
-        """Append; the kernel is told now and then to start writing, so the fsync at the end has little left to do."""
+    def append(self, block: bytes) -> None:
+        self._gathered += block
+        self.size += len(block)
+        if len(self._gathered) >= _CHUNK:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write; the kernel is told now and then to start with it, so the fsync at the end has little left to do."""
+        block = bytes(self._gathered)
+        self._gathered.clear()
         try:
             rest = memoryview(block)
             while rest:
@@ -352,8 +363,7 @@ class _Partial:
             self.discard()
             raise _cannot_write(self._path, error) from error
         self._hasher.update(block)
-        before, self.size = self.size, self.size + len(block)
-        if before // _WRITEBACK != self.size // _WRITEBACK:
+        if (self.size - len(block)) // _WRITEBACK != self.size // _WRITEBACK:
             os.posix_fadvise(self._descriptor, self.size - _WRITEBACK, _WRITEBACK, os.POSIX_FADV_DONTNEED)
 
     def let_pass(self, check: t.Callable[[Path], None]) -> None:
@@ -532,12 +542,18 @@ class _Transfer:
             )
 
     def _receive(self, response: http.client.HTTPResponse) -> None:
+        try:
+            self._stream(response)
+        finally:
+            self.partial.flush()
+
+    def _stream(self, response: http.client.HTTPResponse) -> None:
         partial, total = self.partial, self.partial.origin.total
         expected = self.request.size if total is None else total
         limit = partial.size + free_bytes(self.request.target.parent) - RESERVE if expected is None else expected
         while total is None or partial.size < total:
             try:
-                block = response.read1(_CHUNK if total is None else min(_CHUNK, total - partial.size))
+                block = response.read1(_READ if total is None else min(_READ, total - partial.size))
             except (OSError, http.client.HTTPException) as error:
                 failure = connection_failed(error)
                 raise Failed(f"broke off after {partial.size} bytes ({failure})") from error
@@ -545,7 +561,7 @@ class _Transfer:
                 break
             if not partial.size and block.lstrip()[:14].lower().startswith((b"<!doctype html", b"<html")):
                 raise Failed("the server answers with a web page instead of a file", retry=False)
-            partial.write(block)
+            partial.append(block)
             self.transferred += len(block)
             if partial.size > limit:
                 partial.restart()
@@ -631,7 +647,7 @@ def _read_all(response: http.client.HTTPResponse, max_bytes: int, deadline: Dead
     size = start
     try:
         while total is None or size < total:
-            block = response.read1(_CHUNK)
+            block = response.read1(_READ)
             if not block:
                 break
             blocks.append(block)

