@@ -85,10 +85,18 @@ def is_creating(kind: Kind, vmid: int, root: Path, proc: Path = Path("/proc")) -
     pattern = re.compile(_CREATING.format(command=command, task=task, vmid=vmid))
     for folder in proc.glob("[0-9]*"):
         try:
-            if pattern.search((folder / "cmdline").read_bytes().decode(errors="replace")) and (
-                root == Path("/") or f"PVE_ROOT={root}\0" in (folder / "environ").read_bytes().decode(errors="replace")
-            ):
+            if pattern.search(_words(folder / "cmdline")) and _root_of(folder) == root:
                 return True
         except OSError:  # it ended meanwhile, or is another user's
             continue
     return False
+
+
+def _words(path: Path) -> str:
+    return path.read_bytes().decode(errors="replace")
+
+
+def _root_of(process: Path) -> Path:
+    """The state root that a process works on."""
+    environment = _words(process / "environ").split("\0")
+    return Path(next((entry[9:] for entry in environment if entry.startswith("PVE_ROOT=")), "") or "/")
