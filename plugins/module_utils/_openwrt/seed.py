@@ -82,6 +82,29 @@ def _config(read: Read, description: Description, line: Line) -> Config:
     return config
 
 
+def account_drift(read: Read, management: Management) -> dict[str, tuple[int, bytes]]:
+    """The files by which a running router's keys and password are brought in line; none where they are.
+
+    Declared keys are all there are; where none is declared those there stay. A password somebody set stays where no
+    hash is declared; an empty one is locked, unless the user insists.
+    """
+    files: dict[str, tuple[int, bytes]] = {}
+    keys = "".join(f"{key}\n" for key in management.ssh_keys).encode()
+    if keys and read(KEYS) != keys:
+        files[KEYS] = (0o600, keys)
+    shadow = (read(SHADOW) or b"").decode() or _ROOT
+    if management.password_hash or not root_password(shadow):
+        changed = with_root_password(shadow, password_field(management))
+        if changed != shadow:
+            files[SHADOW] = (0o600, changed.encode())
+    return files
+
+
+def root_password(shadow: str) -> str:
+    """Root's password field in the text of ``/etc/shadow``."""
+    return next((line.split(":")[1] for line in shadow.splitlines() if line.startswith("root:")), "")
+
+
 def password_field(management: Management) -> str:
     """Root's field in ``/etc/shadow``: the declared hash, else locked; empty only where the user insists."""
     if management.password_hash or management.allow_empty_password:

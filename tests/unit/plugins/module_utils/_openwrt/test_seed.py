@@ -22,7 +22,12 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExampleExampleExampleExampleExampleE
 HASH = "$6$salt$" + "a" * 86
 # As a container of 24.10.4 has it.
 SHADOW = "root:::0:99999:7:::\ndaemon:*:0:0:99999:7:::\ndnsmasq:x:0:0:99999:7:::\n"
-UHTTPD = "config uhttpd main\n\tlist listen_http 0.0.0.0:80\n\tlist listen_https 0.0.0.0:443\n\tlist ucode_prefix '/cgi-bin/luci=/usr/share/x.uc'\n"
+UHTTPD = """
+config uhttpd main
+	list listen_http 0.0.0.0:80
+	list listen_https 0.0.0.0:443
+	list ucode_prefix '/cgi-bin/luci=/usr/share/x.uc'
+"""
 ROOTFS = {
     "etc/openwrt_release": "DISTRIB_ID='OpenWrt'\n",
     "etc/shadow": SHADOW,

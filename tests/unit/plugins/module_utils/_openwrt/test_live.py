@@ -1,0 +1,336 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a running router differs in, and that mending it touches nothing else."""
+
+from __future__ import annotations
+
+import itertools
+import typing as t
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.addresses import parse_addr, parse_status
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description, parse
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.live import Change, drift, target
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.router import LINES, complete
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import account_drift
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci import (
+    Config,
+    Package,
+    Section,
+    apply,
+    overlay,
+    parse_export,
+    render_export,
+)
+
+GOLDEN = Path(__file__).parent / "golden"
+EXAMPLES = sorted(path.parent.name for path in GOLDEN.glob("*/declared.yml"))
+PREFIX = {"network": {"globals": {".type": "globals", "ula_prefix": "fd28:e6d9:a21f::/48"}}}
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExampleExampleExampleExampleExampleExample admin"
+
+
+def declared(example: str) -> dict[str, t.Any]:
+    return dict(yaml.safe_load((GOLDEN / example / "declared.yml").read_text()))
+
+
+def booted(description: Description, version: str = "24.10") -> Config:
+    """A router after its first boot, which has drawn its local prefix."""
+    config = complete(description, next(line for line in LINES if line.name == version))
+    return overlay(config, PREFIX) if config["network"].find("globals") else config
+
+
+def mended(config: Config, change: Change) -> Config:
+    result = dict(config)
+    for op in change.ops:
+        result[op.package] = apply([op], result.get(op.package, Package(op.package)))
+    return result
+
+
+def change(config: Config, description: Description, version: str = "24.10.4") -> Change:
+    return drift(render_export(config), description, version)
+
+
+# --- the second run ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+@pytest.mark.parametrize("version", [line.name for line in LINES])
+def test_a_router_that_came_up_from_its_seed_has_no_drift(example: str, version: str) -> None:
+    description = parse(declared(example))
+    found = change(booted(description, version), description, version)
+    assert not found and found.words == []
+
+
+@pytest.mark.parametrize(("before", "after"), list(itertools.permutations(EXAMPLES, 2)))
+def test_any_router_becomes_any_other_in_one_change(before: str, after: str) -> None:
+    wanted = parse(declared(after))
+    config = booted(parse(declared(before)))
+    found = change(config, wanted)
+    result = mended(config, found)
+    assert change(result, wanted).words == []
+    fresh = booted(wanted)
+    for kind in ("zone", "forwarding"):
+        ours = sorted(str(section.options) for section in fresh["firewall"].of_type(kind))
+        assert sorted(str(section.options) for section in result["firewall"].of_type(kind)) == ours
+    rules = [rule.get("name") for rule in result["firewall"].of_type("rule") if rule.get("name") != "Lan-To-Printer"]
+    assert rules == [rule.get("name") for rule in fresh["firewall"].of_type("rule") if rule.get("name") in rules]
+    assert {*rules} == {rule.get("name") for rule in fresh["firewall"].of_type("rule")} - {"Lan-To-Printer"}
+    names = {section.name for section in fresh["network"].sections} | {"globals"}
+    assert {section.name for section in result["network"].sections} <= names
+
+
+def test_a_factory_default_router_is_brought_in_line() -> None:
+    """The recorded one: LAN on a bridge over eth0 with DHCP and router advertisements, wan on eth1."""
+    description = parse({"interfaces": {"lan": {"bridge": "vmbr0"}}, "management": {"ssh_keys": [KEY]}})
+    config = parse_export((GOLDEN / "recorded" / "export.txt").read_text())
+    found = change(config, description)
+    assert [word for word in found.words if "network." in word] == [
+        "-network.wan6",
+        "-network.wan",
+        "-network.cfg030f15",
+        "-network.lan.ipaddr",
+        "-network.lan.netmask",
+        "-network.lan.ip6assign",
+        "network.lan.device='eth0'",
+        "network.lan.proto='dhcp'",
+    ]
+    assert {"-dhcp.wan", "dhcp.lan.ignore='1'", "dhcp.lan.ra='disabled'", "dropbear.main.PasswordAuth='off'"} <= {
+        *found.words
+    }
+    result = mended(config, found)
+    assert [zone.get("name") for zone in result["firewall"].of_type("zone")] == ["lan"]
+    assert result["firewall"].of_type("rule") == [] and result["rpcd"] == config["rpcd"]
+    assert found.packages == ("dhcp", "dropbear", "firewall", "network", "uhttpd")
+    assert found.services == ("network", "firewall", "dnsmasq", "odhcpd", "dropbear", "uhttpd")
+
+
+# --- the least change ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("edit", "words", "services", "cutting"),
+    [
+        ({"hostname": "other"}, ["system.cfg01e48a.hostname='other'"], ("system", "sysntpd"), False),
+        (
+            {"interfaces": {"lan": {"address": "192.168.21.1/24"}}},
+            ["network.lan.ipaddr='192.168.21.1'"],
+            ("network",),
+            True,
+        ),
+        (
+            {"interfaces": {"lan": {"dhcp_server": {"start": 50, "limit": 150}}}},
+            ["dhcp.lan.start='50'"],
+            ("dnsmasq", "odhcpd"),
+            False,
+        ),
+        (
+            {"interfaces": {"lan": {"dns": ["9.9.9.9"]}}},
+            ["network.lan.dns+='9.9.9.9'"],
+            ("network",),
+            True,
+        ),
+        (
+            {"management": {"from": ["lan", "wan"]}},
+            [
+                "dropbear.ssh_wan='dropbear'",
+                "dropbear.ssh_wan.enable='1'",
+                "dropbear.ssh_wan.PasswordAuth='off'",
+                "dropbear.ssh_wan.RootPasswordAuth='off'",
+                "dropbear.ssh_wan.Port='22'",
+                "dropbear.ssh_wan.Interface='wan'",
+                "firewall.cfg0c92bd='rule'",
+                "firewall.cfg0c92bd.name='Allow-SSH-wan'",
+                "firewall.cfg0c92bd.src='wan'",
+                "firewall.cfg0c92bd.proto='tcp'",
+                "firewall.cfg0c92bd.dest_port='22'",
+                "firewall.cfg0c92bd.target='ACCEPT'",
+                "firewall.cfg0d92bd='rule'",
+            ],
+            ("firewall", "dropbear"),
+            True,
+        ),
+    ],
+)
+def test_one_edit_is_one_small_change(
+    edit: dict[str, t.Any], words: list[str], services: tuple[str, ...], cutting: bool
+) -> None:
+    before = declared("wan-lan")
+    after = {**before, **edit}
+    if "interfaces" in edit:
+        after["interfaces"] = {
+            **before["interfaces"],
+            "lan": {**before["interfaces"]["lan"], **edit["interfaces"]["lan"]},
+        }
+    if "management" in edit:
+        after["management"] = {**before["management"], **edit["management"]}
+    found = change(booted(parse(before)), parse(after))
+    assert found.words[: len(words)] == words
+    assert (found.services, found.touches_network) == (services, cutting)
+    if len(words) == 1:
+        assert len(found.ops) == 1
+
+
+def test_what_the_user_added_stays() -> None:
+    description = parse(declared("wan-lan"))
+    added = {
+        "network": {
+            "wg0": {".type": "interface", "proto": "wireguard", "private_key": "x"},
+            "lan": {"delegate": "0"},
+            "@route": [{"interface": "lan", "target": "10.9.0.0/16"}],
+        },
+        "dhcp": {"tv": {".type": "host", "mac": "BC:24:11:00:00:01"}, "@dnsmasq[0]": {"cachesize": "9"}},
+        "firewall": {
+            "@zone": [{"name": "vpn", "network": ["wg0"], "input": "ACCEPT"}],
+            "@forwarding": [{"src": "vpn", "dest": "lan"}],
+            "@rule": [{"name": "Mine", "src": "wan", "dest_port": "51820", "target": "ACCEPT"}],
+        },
+        "wireless": {"radio0": {".type": "wifi-device"}},
+    }
+    assert not change(overlay(booted(description), added), description)
+
+
+def test_what_the_user_broke_is_mended() -> None:
+    description = parse(declared("wan-lan"))
+    broken = overlay(
+        booted(description),
+        {
+            "network": {
+                "lan": {"ipaddr": "192.168.1.1"},
+                "wan6": {".type": "interface", "device": "eth0", "proto": "dhcpv6"},
+            },
+            "firewall": {
+                "@zone[0]": {"input": "ACCEPT"},
+                "@forwarding": [{"src": "wan", "dest": "lan"}],
+                "@rule[0]": {"enabled": "0"},
+            },
+            "dropbear": {"open": {".type": "dropbear", "Port": "2222"}},
+            "dhcp": {"lan": {"ra": "server"}},
+        },
+    )
+    assert change(broken, description).words == [
+        "dhcp.lan.ra='disabled'",
+        "-dropbear.open",
+        "-firewall.cfg0cad58",
+        "firewall.cfg02dc81.input='REJECT'",
+        "-firewall.cfg0592bd.enabled",
+        "-network.wan6",
+        "network.lan.ipaddr='192.168.20.1'",
+    ]
+
+
+def test_what_uci_declares_itself_stays_though_it_looks_stale() -> None:
+    """A bridge over our port, an interface and a forwarding of the user's own."""
+    before = declared("wan-lan")
+    before["uci"] = {
+        "network": {
+            "@device": [{"name": "br-lan", "type": "bridge", "ports": ["eth1"]}],
+            "lan": {"device": "br-lan"},
+            "modem": {".type": "interface", "device": "eth0", "proto": "static", "ipaddr": "192.168.100.2/24"},
+        },
+        "firewall": {"@forwarding": [{"src": "wan", "dest": "lan"}]},
+        "dropbear": {"extra": {".type": "dropbear", "Port": 2222, "Interface": "lan"}},
+    }
+    description = parse(before)
+    config = booted(description)
+    assert config["network"].find("lan") is not None and not change(config, description)
+
+
+def test_a_package_that_is_not_there_yet_is_made_unless_it_is_the_web_servers() -> None:
+    description = parse({**declared("wan-lan"), "uci": {"sqm": {"wan": {".type": "queue", "enabled": True}}}})
+    config = {name: package for name, package in booted(description).items() if name not in ("uhttpd", "sqm")}
+    found = change(config, description)
+    assert (found.packages, found.made, found.services) == (("sqm",), ("sqm",), ("sqm",))
+
+
+def test_secrets_are_in_the_batch_and_in_nothing_that_is_told() -> None:
+    before = declared("two-uplinks")
+    config = booted(parse(before))
+    before["interfaces"]["wan"]["password"] = "another-secret"
+    found = change(config, parse(before))
+    assert found.words == ["network.wan.password='(hidden)'"]
+    assert "another-secret" in found.batch
+
+
+def test_the_local_prefix_is_drawn_once_and_kept() -> None:
+    plain, local = parse(declared("wan-lan")), parse(declared("ipv6-pd"))
+    config = booted(plain)
+    first = target(config, local, "24.10")["network"].find("globals")
+    assert first is not None and first.get("ula_prefix").startswith("fd")
+    assert target(config, local, "24.10")["network"].find("globals") == first
+    mine = overlay(config, PREFIX)
+    assert target(mine, local, "24.10")["network"].find("globals") == Section(
+        "globals", "globals", {"ula_prefix": "fd28:e6d9:a21f::/48"}
+    )
+
+
+# --- accounts ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("management", "password", "keys", "changed"),
+    [
+        ({"ssh_keys": [KEY]}, "*", KEY + "\n", {}),
+        ({"ssh_keys": [KEY]}, "$6$own$x", KEY + "\n", {}),
+        ({"ssh_keys": [KEY]}, "", KEY + "\n", {"etc/shadow": "root:*:"}),
+        ({"ssh_keys": [KEY]}, "*", None, {"etc/dropbear/authorized_keys": KEY}),
+        ({}, "*", "somebody's key\n", {}),
+        ({"allow_empty_password": True}, "", None, {}),
+        ({"password_hash": "$6$new$y"}, "$6$own$x", None, {"etc/shadow": "root:$6$new$y:"}),
+        ({"password_hash": "$6$own$x"}, "$6$own$x", None, {}),
+    ],
+)
+def test_keys_and_password_are_brought_in_line(
+    management: t.Any, password: str, keys: str | None, changed: dict[str, str]
+) -> None:
+    there = {
+        "etc/shadow": f"root:{password}:20780:0:99999:7:::\nftp:*:0:0:99999:7:::\n",
+        "etc/dropbear/authorized_keys": keys,
+    }
+    declared_management = parse({"interfaces": {"lan": {"bridge": "b"}}, "management": management}).management
+    files = account_drift(
+        lambda path: text.encode() if (text := there[path]) is not None else None, declared_management
+    )
+    assert {path: content.decode()[: len(changed.get(path, ""))] for path, (_mode, content) in files.items()} == changed
+
+
+# --- addresses -----------------------------------------------------------------------------------------------------
+
+STATUS = """{"up": true, "pending": false, "l3_device": "br-lan", "proto": "static", "device": "br-lan",
+ "ipv4-address": [{"address": "192.168.1.1", "mask": 24}], "ipv6-address": [],
+ "ipv6-prefix-assignment": [{"address": "fd28:e6d9:a21f::", "mask": 60,
+                             "local-address": {"address": "fd28:e6d9:a21f::1", "mask": 60}}]}"""
+
+
+def test_netifd_says_the_addresses_of_an_interface() -> None:
+    status = parse_status(STATUS)
+    assert status is not None and status.up and status.device == "br-lan"
+    assert status.addresses == ("192.168.1.1/24", "fd28:e6d9:a21f::1/60")
+
+
+@pytest.mark.parametrize("text", ["", "Command failed: Not found", "[]", "3"])
+def test_anything_else_is_no_status(text: str) -> None:
+    assert parse_status(text) is None
+
+
+def test_an_interface_that_waits_for_its_lease_has_no_address() -> None:
+    status = parse_status('{"up": false, "pending": true, "proto": "dhcp", "device": "eth0", "data": {}}')
+    assert status is not None and (status.up, status.pending, status.addresses) == (False, True, ())
+
+
+def test_busybox_ip_says_the_addresses_of_each_device() -> None:
+    four = (
+        "1: lo    inet 127.0.0.1/8 scope host lo\\       valid_lft forever preferred_lft forever\n"
+        "3: eth1    inet 192.168.1.159/24 brd 192.168.1.255 scope global eth1\\       valid_lft forever\n"
+    )
+    six = (
+        "1: lo    inet6 ::1/128 scope host \\       valid_lft forever preferred_lft forever\n"
+        "4: br-lan    inet6 fd28:e6d9:a21f:1::1/64 scope global dynamic noprefixroute \\       valid_lft 43152sec\n"
+        "4: br-lan    inet6 fd28:e6d9:a21f:5::1/64 scope global deprecated dynamic \\       valid_lft 5350sec\n"
+        "4: br-lan    inet6 fe80::be24:11ff:fe00:aa01/64 scope link \\       valid_lft forever\n"
+    )
+    assert parse_addr(four) == {"eth1": ["192.168.1.159/24"]}
+    assert parse_addr(six) == {"br-lan": ["fd28:e6d9:a21f:1::1/64"]}
