@@ -189,26 +189,24 @@ class CliNode:
         for each in (kind,) if kind else _COMMAND:
             running = self._running(each)
             for name in self._names(self._config_path(each, 0).parent):
-                stem, suffix = Path(name).stem, Path(name).suffix
-                if suffix != ".conf" or not stem.isdigit():
-                    continue
-                vmid = int(stem)
-                raw = self._bytes(self._config_path(each, vmid))
-                if raw is None:
-                    continue
-                head = config_text.guest_head(raw.decode(errors="replace"))
-                found.append(
-                    GuestRef(
-                        vmid=vmid,
-                        kind=each,
-                        node=self.name,
-                        name=head.get(_NAME_OPTION[each]) or _UNNAMED[each].format(vmid),
-                        status="running" if running(vmid) else "stopped",
-                        lock=head.get("lock"),
-                        template=head.get("template") == "1",
-                    )
-                )
+                if re.fullmatch(r"[1-9]\d*\.conf", name) and (guest := self._guest(each, int(name[:-5]), running)):
+                    found.append(guest)
         return sorted(found, key=lambda guest: guest.vmid)
+
+    def _guest(self, kind: Kind, vmid: int, running: t.Callable[[int], bool]) -> GuestRef | None:
+        raw = self._bytes(self._config_path(kind, vmid))
+        if raw is None:
+            return None
+        head = config_text.guest_head(raw.decode(errors="replace"))
+        return GuestRef(
+            vmid=vmid,
+            kind=kind,
+            node=self.name,
+            name=head.get(_NAME_OPTION[kind]) or _UNNAMED[kind].format(vmid),
+            status="running" if running(vmid) else "stopped",
+            lock=head.get("lock"),
+            template=head.get("template") == "1",
+        )
 
     def _running(self, kind: Kind) -> t.Callable[[int], bool]:
         """A test whether a guest runs, answered from one reading where that serves all guests."""
@@ -228,7 +226,7 @@ class CliNode:
             return None
         if place.node != self.name:
             return GuestRef(vmid, place.kind, place.node)
-        return next((guest for guest in self.guests(place.kind) if guest.vmid == vmid), None)
+        return self._guest(place.kind, vmid, self._running(place.kind))
 
     def config(self, kind: Kind, vmid: int) -> GuestConfig | None:
         raw = self._bytes(self._config_path(kind, vmid))
