@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import re
+import shutil
 import time
 import typing as t
+from pathlib import Path
 
 from . import access, appliance, faults, lxc_create, storage, transfer, validation
 from .api import Params, route
@@ -330,6 +333,33 @@ def download_url(session: Session, params: Params) -> str:
         transfer.download(session, str(params["url"]), target, params.get("checksum-algorithm"), params.get("checksum"))
 
     return session.worker("download", str(params["filename"]), work)
+
+
+@route("POST", f"{ONE}/upload")
+def upload(session: Session, params: Params) -> str:
+    """Take a file that the HTTPS server has received, in a task."""
+    store = storage.get(session.state, params["storage"]).check_enabled()
+    kind, name = str(params["content"]), str(params["filename"])
+    if kind not in store.contents:
+        raise ApiError(f"storage '{store.name}' does not support '{kind}' content")
+    pattern = storage.NAME_PATTERNS[kind]
+    if not pattern.fullmatch(name):
+        raise bad_params(filename=f"wrong file extension for content '{kind}'")
+    received = Path(str(params["tmpfilename"]))
+    target = store.activate().path(f"{kind}/{name}")
+
+    def work() -> None:
+        session.say(f"starting file import from: {received}\ntarget node: {session.state.name}\ntarget file: {target}")
+        try:
+            algorithm = params.get("checksum-algorithm")
+            if algorithm and hashlib.new(algorithm, received.read_bytes()).hexdigest() != params.get("checksum"):
+                raise ApiError(f"checksum mismatch: got something else than '{params.get('checksum')}'")
+            shutil.move(received, target)
+        finally:
+            received.unlink(missing_ok=True)
+        session.say("finished file import successfully")
+
+    return session.worker("imgcopy", "", work)
 
 
 @route("GET", "/nodes/{node}/aplinfo")

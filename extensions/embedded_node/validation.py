@@ -36,7 +36,11 @@ def paths() -> Mapping[str, Mapping[str, Schema]]:
 
 
 def find(path: str) -> tuple[str, dict[str, str]] | None:
-    """The template that a path matches and the values of its variables."""
+    """The template that a path matches and the values of its variables. A volume's name may hold slashes."""
+    volume = re.fullmatch(r"/nodes/([^/]+)/storage/([^/]+)/content/(.+)", path)
+    if volume:
+        names = dict(zip(("node", "storage", "volume"), volume.groups(), strict=True))
+        return "/nodes/{node}/storage/{storage}/content/{volume}", names
     match = pve_schema.load().match(path)
     return (match.template, dict(match.params)) if match else None
 

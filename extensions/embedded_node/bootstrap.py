@@ -1,0 +1,165 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A node's first day: storages, bridges, users, and a few tiny templates made on the spot."""
+
+from __future__ import annotations
+
+import io
+import json
+import lzma
+import tarfile
+import time
+import typing as t
+from pathlib import Path
+
+import zstandard
+
+from . import access
+from .state import PRIVATE, State
+
+ADDRESS = "10.10.10.2"
+INTERFACES = f"""auto lo
+iface lo inet loopback
+
+iface eno1 inet manual
+
+auto vmbr0
+iface vmbr0 inet static
+	address {ADDRESS}/24
+	gateway 10.10.10.1
+	bridge-ports eno1
+	bridge-stp off
+	bridge-fd 0
+	bridge-vlan-aware yes
+	bridge-vids 2-4094
+
+auto vmbr1
+iface vmbr1 inet manual
+	bridge-ports none
+	bridge-stp off
+	bridge-fd 0
+	bridge-vlan-aware yes
+	bridge-vids 2-4094
+"""
+#: The start of an ELF file for x86-64, enough to be recognised as one.
+ELF = b"\x7fELF\x02\x01\x01" + bytes(9) + (3).to_bytes(2, "little") + (62).to_bytes(2, "little") + bytes(44)
+PASSWD = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
+SHADOW = "root:*:20000:0:99999:7:::\nnobody:*:20000:0:99999:7:::\n"
+GROUPS = "root:x:0:\nnogroup:x:65534:\n"
+FOLDERS = ("dev", "etc", "home", "mnt", "proc", "root", "run", "srv", "sys", "tmp", "usr", "usr/bin", "usr/sbin", "var", "var/log", "opt")  # fmt: skip
+
+Files = dict[str, "bytes | str | tuple[str, str]"]  # type: ignore[misc]
+COMMON: dict[str, t.Any] = {
+    "etc/passwd": PASSWD, "etc/shadow": SHADOW, "etc/group": GROUPS, "etc/hosts": "127.0.0.1 localhost\n", "etc/resolv.conf": "",
+}  # fmt: skip
+DEBIAN: dict[str, t.Any] = {
+    **COMMON,
+    "etc/os-release": 'PRETTY_NAME="Debian GNU/Linux 13 (trixie)"\nNAME="Debian GNU/Linux"\nVERSION_ID="13"\nVERSION_CODENAME=trixie\nID=debian\n',
+    "etc/debian_version": "13.1\n",
+    "etc/ssh/sshd_config": "PermitRootLogin prohibit-password\n",
+    "bin": ("link", "usr/bin"), "sbin": ("link", "usr/sbin"), "lib": ("link", "usr/lib"),
+    "usr/bin/dash": ELF, "usr/bin/sh": ("link", "dash"),
+    "usr/lib/systemd/systemd": ELF, "usr/lib/systemd/libsystemd-core-257.so": "", "usr/sbin/init": ("link", "../lib/systemd/systemd"),
+}  # fmt: skip
+UBUNTU: dict[str, t.Any] = {
+    **DEBIAN,
+    "etc/os-release": 'PRETTY_NAME="Ubuntu 24.04.1 LTS"\nNAME="Ubuntu"\nVERSION_ID="24.04"\nVERSION_CODENAME=noble\nID=ubuntu\nID_LIKE=debian\n',
+    "etc/debian_version": "trixie/sid\n",
+}
+ALPINE: dict[str, t.Any] = {
+    **COMMON,
+    "etc/os-release": 'NAME="Alpine Linux"\nID=alpine\nVERSION_ID=3.22.0\nPRETTY_NAME="Alpine Linux v3.22"\n',
+    "etc/alpine-release": "3.22.0\n",
+    "bin/busybox": ELF, "bin/sh": ("link", "/bin/busybox"), "sbin/init": ("link", "/bin/busybox"),
+}  # fmt: skip
+TEMPLATES = {
+    "debian-13-standard_13.1-2_amd64.tar.zst": DEBIAN,
+    "ubuntu-24.04-standard_24.04-2_amd64.tar.zst": UBUNTU,
+    "alpine-3.22-default_20250617_amd64.tar.xz": ALPINE,
+}
+
+
+def make_template(path: Path, files: t.Mapping[str, t.Any]) -> None:
+    """Write a tar archive; a value is text, bytes, or ("link", target). The compression is the name's."""
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w") as tar:
+        for name in FOLDERS:
+            if name not in files:
+                _add(tar, name, tarfile.DIRTYPE)
+        made = set(FOLDERS)
+        for name, value in files.items():
+            for parent in reversed(Path(name).parents):
+                if str(parent) not in made and str(parent) != ".":
+                    _add(tar, str(parent), tarfile.DIRTYPE)
+                    made.add(str(parent))
+            if isinstance(value, tuple):
+                _add(tar, name, tarfile.SYMTYPE, link=value[1])
+            else:
+                _add(tar, name, tarfile.REGTYPE, value.encode() if isinstance(value, str) else value)
+    data = raw.getvalue()
+    pack = {"zst": zstandard.ZstdCompressor().compress, "xz": lzma.compress}[path.name.rsplit(".", 1)[-1]]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(pack(data))
+
+
+def _add(tar: tarfile.TarFile, name: str, kind: bytes, data: bytes = b"", link: str = "") -> None:
+    member = tarfile.TarInfo(f"./{name}")
+    member.type = kind
+    member.mode = 0o755 if kind == tarfile.DIRTYPE or name.startswith(("usr/bin", "usr/sbin", "bin", "usr/lib/systemd/systemd")) else 0o644  # fmt: skip
+    member.size = len(data)
+    member.linkname = link
+    member.mtime = 1_750_000_000
+    tar.addfile(member, io.BytesIO(data))
+
+
+def add_bridge(state: State, name: str, mtu: int = 1500, bridge: bool = True) -> None:
+    """Make a network interface appear below ``/sys/class/net``."""
+    folder = state.path(f"sys/class/net/{name}")
+    (folder / "bridge" if bridge else folder).mkdir(parents=True, exist_ok=True)
+    (folder / "mtu").write_text(f"{mtu}\n", encoding="utf-8")
+    number = sum(name.encode()) % 256
+    (folder / "address").write_text(f"bc:24:11:00:00:{number:02x}\n", encoding="utf-8")
+    (folder / "operstate").write_text("up\n", encoding="utf-8")
+
+
+def prepare(root: Path, name: str, settings: t.Mapping[str, t.Any], password: str, token: tuple[str, str]) -> State:
+    """Complete a state root; what is there already stays. ``token`` is a name and its secret."""
+    root.mkdir(parents=True, exist_ok=True)
+    local = root / "etc/pve/local"
+    for folder in ("lxc", "qemu-server"):
+        (root / f"etc/pve/nodes/{name}/{folder}").mkdir(parents=True, exist_ok=True)
+    for link, target in (("local", f"nodes/{name}"), ("lxc", f"nodes/{name}/lxc"), ("qemu-server", f"nodes/{name}/qemu-server")):
+        if not (local.parent / link).is_symlink():
+            (local.parent / link).symlink_to(target)
+    state = State(root)
+    known = state.read_json(f"{PRIVATE}/settings.json", {})
+    state.write(f"{PRIVATE}/settings.json", json.dumps({**known, **settings}))
+    state.write(f"{PRIVATE}/started.json", json.dumps(time.time()))
+    if not state.read("etc/pve/storage.cfg"):
+        state.write("etc/pve/storage.cfg", f"dir: local\n\tpath {root}/var/lib/vz\n\tcontent iso,vztmpl,backup,snippets,import\n\nlvmthin: local-lvm\n\tthinpool data\n\tvgname pve\n\tcontent rootdir,images\n\n")  # fmt: skip
+        for folder in ("template/iso", "template/cache", "dump", "snippets", "import"):
+            (root / "var/lib/vz" / folder).mkdir(parents=True, exist_ok=True)
+        for template, files in TEMPLATES.items():
+            make_template(root / "var/lib/vz/template/cache" / template, files)
+    if not state.read("etc/network/interfaces"):
+        state.write("etc/network/interfaces", INTERFACES)
+        state.write("etc/hosts", f"127.0.0.1 localhost.localdomain localhost\n{ADDRESS} {name}.example.org {name}\n")
+        for bridge in ("vmbr0", "vmbr1"):
+            add_bridge(state, bridge)
+        add_bridge(state, "eno1", bridge=False)
+    for empty in ("etc/pve/sdn/vnets.cfg", "proc/net/unix"):
+        if not state.path(empty).exists():
+            state.write(empty, "")
+    _users(state, password, token)
+    state.publish()
+    return state
+
+
+def _users(state: State, password: str, token: tuple[str, str]) -> None:
+    conf = access.UserFile.load(state)
+    name = f"root@pam!{token[0]}"
+    conf.tokens[name] = ["0", "0", ""]
+    conf.save(state)
+    access.set_secret(state, "shadow.cfg", "root@pam", password)
+    access.set_secret(state, "token.cfg", name, token[1])

@@ -1,0 +1,128 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An embedded node for tests: started in processes of its own, stopped at the end of the ``with`` block."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import typing as t
+from pathlib import Path
+
+from . import faults
+from .command_server import COMMAND_LOG
+from .state import LOCK_FILES, State
+
+REQUEST_LOG = "var/log/embedded-node/requests.jsonl"
+
+
+class EmbeddedNode:
+    """A node whose state is in ``root`` (a temporary directory when None, removed at the end).
+
+    ``settings`` are those of ``state.DEFAULTS``: ``lock_timeout`` (s), ``resources_lag`` (s), ``capacity``, ...
+    """
+
+    def __init__(
+        self,
+        root: Path | str | None = None,
+        node: str = "pve1",
+        latency: t.Literal["none", "realistic"] = "none",
+        **settings: t.Any,
+    ) -> None:
+        self.name = node
+        self._temporary = root is None
+        self.root = Path(root or tempfile.mkdtemp(prefix="pve-node-")).resolve()
+        self._settings = {"latency": latency, **settings}
+        self._process: subprocess.Popen[str] | None = None
+        self._released: list[threading.Event] = []
+        self.api: dict[str, t.Any] = {}
+        self.state = State(self.root)
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Environment for what shall use this node: the commands first in PATH, and PVE_ROOT."""
+        path = f"{self.root / 'usr/sbin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+        return {"PATH": path, "PVE_ROOT": str(self.root)}
+
+    def __enter__(self) -> EmbeddedNode:
+        command = [sys.executable, "-m", "embedded_node", "--root", str(self.root), "--node", self.name]
+        command += ["--port", "0", "--machine", "--settings", json.dumps(self._settings)]
+        package = str(Path(__file__).parent.parent)
+        path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
+        self._process = subprocess.Popen(
+            command, env={**os.environ, "PYTHONPATH": path}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        line = t.cast(t.IO[str], self._process.stdout).readline()
+        if not line:
+            self._process.wait()
+            raise RuntimeError(f"the embedded node did not start (exit code {self._process.returncode})")
+        self.api = json.loads(line)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for event in self._released:
+            event.set()
+        process = self._process
+        if process is not None:
+            t.cast(t.IO[str], process.stdin).close()
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            t.cast(t.IO[str], process.stdout).close()
+        if self._temporary:
+            shutil.rmtree(self.root, ignore_errors=True)
+
+    # -- what was asked of it --------------------------------------------------------------------------------------
+    def _lines(self, name: str) -> list[dict[str, t.Any]]:
+        return [json.loads(line) for line in self.state.read(name).splitlines()]
+
+    def commands(self) -> list[list[str]]:
+        """The command lines run so far."""
+        return [entry["argv"] for entry in self._lines(COMMAND_LOG)]
+
+    def requests(self) -> list[dict[str, t.Any]]:
+        """The HTTP requests so far: method, path, status."""
+        return self._lines(REQUEST_LOG)
+
+    def forget(self) -> None:
+        """Empty both lists."""
+        for name in (COMMAND_LOG, REQUEST_LOG):
+            self.state.path(name).unlink(missing_ok=True)
+
+    # -- faults ----------------------------------------------------------------------------------------------------
+    def fault(self, name: str, **options: t.Any) -> None:
+        """Arm a fault, see :mod:`embedded_node.faults`."""
+        if name == "lock_held":
+            self._hold(int(options["vmid"]), float(options.get("seconds", 3600)), str(options.get("kind", "lxc")))
+        else:
+            faults.add(self.state, name, **options)
+
+    def clear_faults(self) -> None:
+        """Disarm all faults."""
+        for event in self._released:
+            event.set()
+        self._released.clear()
+        faults.clear(self.state)
+
+    def _hold(self, vmid: int, seconds: float, kind: str) -> None:
+        path = self.state.path(LOCK_FILES[kind].format(vmid))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = path.open("a")
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        release = threading.Event()
+        self._released.append(release)
+
+        def wait() -> None:
+            release.wait(seconds)
+            handle.close()
+
+        threading.Thread(target=wait, daemon=True).start()
