@@ -223,7 +223,7 @@ def _run_call(state: State, link: socket.socket, request: dict[str, t.Any]) -> N
         traceback.print_exc()
         answer({"status": 500, "message": f"internal error of the embedded node: {error!r}", "errors": {}})
     else:
-        answer({"data": data, "total": getattr(data, "total", None)})
+        answer({"data": data})
 
 
 def call(root: Path, request: dict[str, t.Any]) -> dict[str, t.Any]:

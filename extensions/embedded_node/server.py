@@ -14,20 +14,18 @@ import json
 import tempfile
 import typing as t
 from pathlib import Path
-from urllib.parse import unquote
 
 from aiohttp import BodyPartReader, web
 from fakepve import FakePve, PveError
 from fakepve.server import USER, params
 
-from . import access, api, command_server, faults, validation
+from . import api, command_server, faults, http_api, validation
 from .errors import ApiError
 from .session import Session
 from .state import State
 
 REQUEST_LOG = "var/log/embedded-node/requests.jsonl"
 UPLOAD_LIMIT = 4 * 1024**3
-PREFIXES = ("/api2/json", "/api2/extjs")
 Handler = t.Callable[[web.Request], t.Awaitable[web.StreamResponse]]
 
 
@@ -50,25 +48,12 @@ class EmbeddedApi(FakePve):  # type: ignore[misc]
 
     # -- who asks --------------------------------------------------------------------------------------------------
     def _authenticate(self, request: web.Request) -> str | None:
-        if request.path in (f"{prefix}/access/ticket" for prefix in PREFIXES) and request.method == "POST":
+        if http_api.needs_no_login(request.method, request.path):
             return None
-        given = request.headers.get("Authorization", "")
-        if given.startswith("PVEAPIToken="):
-            name, _, secret = given.removeprefix("PVEAPIToken=").partition("=")
-            known = name in access.UserFile.load(self.state).tokens
-            if not known or not access.check_secret(self.state, "token.cfg", name, secret):
-                raise PveError(401, "Authentication failed!")
-            return name
-        ticket = request.cookies.get("PVEAuthCookie")
-        if not ticket:
-            raise PveError(401, "Authentication failed!" if given else "No ticket")
-        user = access.check_ticket(self.state, unquote(ticket))
-        if user is None:
-            raise PveError(401, "permission denied - invalid PVE ticket")
-        csrf = request.headers.get("CSRFPreventionToken", "")
-        if request.method not in ("GET", "HEAD") and not access.check_csrf(self.state, user, csrf):
-            raise PveError(401, "Permission denied - invalid csrf token")
-        return user
+        try:
+            return http_api.authenticate(self.state, request.method, request.headers, request.cookies)
+        except ApiError as error:
+            raise PveError(error.status, error.message) from error
 
     # -- around every request --------------------------------------------------------------------------------------
     @web.middleware
@@ -99,32 +84,25 @@ class EmbeddedApi(FakePve):  # type: ignore[misc]
     @web.middleware
     async def _engine(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer what the engine knows; leave the rest of PVE's schema to fakepve."""
-        path = unquote(request.rel_url.raw_path)
-        for prefix in PREFIXES:
-            path = path.removeprefix(prefix)
+        path = http_api.api_path(request.rel_url.raw_path)
         found = validation.find(path)
-        known = validation.paths()[found[0]] if found else {}
-        if request.method not in known:
-            message = f"Method '{request.method} {path}' not implemented"
-            return web.json_response({"data": None, "message": message}, status=501, reason=message)
-        if found is None or (request.method, found[0]) not in api.HANDLERS:
+        if found and request.method in validation.paths()[found[0]] and (request.method, found[0]) not in api.HANDLERS:
             return await handler(request)
         values = await (_upload(request, self.state) if request.content_type == "multipart/form-data" else params(request))
-        reply = await asyncio.to_thread(self._call, request.method, path, values, request[USER] or "")
-        if "message" in reply:
-            raise PveError(reply["status"], reply["message"], reply["errors"] or None)
-        body = {"data": reply["data"]} | ({"total": reply["total"]} if reply.get("total") is not None else {})
-        return web.json_response(body)
+        answer = await asyncio.to_thread(self._answer_call, request.method, path, values, request[USER] or "")
+        return web.json_response(answer.body, status=answer.status, reason=answer.reason[:200])
 
-    def _call(self, method: str, path: str, values: dict[str, t.Any], user: str) -> dict[str, t.Any]:
-        if method != "GET" and path != "/access/ticket":
-            request = {"method": method, "path": path, "params": values, "user": user}
-            return command_server.call(self.state.root, request)
+    def _answer_call(self, method: str, path: str, values: dict[str, t.Any], user: str) -> http_api.Answer:
+        state = State(self.state.root)
         try:
-            data = api.call(Session(State(self.state.root), user=user), method, path, values)
+            if method == "GET" or path == "/access/ticket":
+                return http_api.success(api.call(Session(state, user=user), method, path, values))
+            reply = command_server.call(state.root, {"method": method, "path": path, "params": values, "user": user})
+            if "message" in reply:
+                raise ApiError(reply["message"], reply["status"], reply["errors"])
+            return http_api.success(reply["data"])
         except ApiError as error:
-            return {"status": error.status, "message": error.message, "errors": error.errors}
-        return {"data": data, "total": getattr(data, "total", None)}
+            return http_api.refusal(error)
 
 
 async def _upload(request: web.Request, state: State) -> dict[str, t.Any]:
