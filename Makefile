@@ -80,7 +80,7 @@ conformance: $(READY) $(COLLECTION)  ## embedded node against recorded answers: 
 
 LATENCY ?= none
 node: $(READY) $(COLLECTION)  ## keep an embedded node running: LATENCY=none or realistic
-	@python -m embedded_node --latency $(LATENCY)
+	@mkdir -p .cache && python -m embedded_node --root .cache/node --latency $(LATENCY)
 
 bench: $(READY) $(COLLECTION)  ## measure
 	python -m pytest -q -s tests/bench
