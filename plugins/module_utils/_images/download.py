@@ -306,7 +306,7 @@ class _Partial:
                 raise _cannot_write(path, error) from error
             try:
                 _wait_for_lock(descriptor, deadline)
-                if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
+                if _is_still(path, descriptor):
                     partial = cls(target, descriptor, digest, algorithms)
                     try:
                         yield partial
@@ -381,11 +381,11 @@ class _Partial:
         """Give the file its name, for good."""
         try:
             os.fsync(self._descriptor)
+            _origin_file(self._path).unlink(missing_ok=True)
             self._path.rename(self._target)
             sync_directory(self._target.parent)
         except OSError as error:
             raise _cannot_write(self._target, error) from error
-        _origin_file(self._path).unlink(missing_ok=True)
         return self.digests()
 
     def discard(self) -> None:
@@ -431,6 +431,14 @@ def _partial_file(target: Path) -> Path:
 
 def _origin_file(partial: Path) -> Path:
     return partial.with_name(partial.name + ".json")
+
+
+def _is_still(path: Path, descriptor: int) -> bool:
+    """Whether the file that was opened still has this name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _wait_for_lock(descriptor: int, deadline: Deadline) -> None:

@@ -36,7 +36,7 @@ _MAGIC: t.Final = {b"\x1f\x8b\x08": "gzip", b"\xfd7zXZ\0": "xz", b"BZh": "bzip2"
 
 @dataclass(frozen=True)
 class Limits:
-    """What a stream may unpack to: so many bytes, and so many times its compressed size once ``grace`` is passed."""
+    """What a stream may unpack to: ``size`` bytes, and beyond ``grace`` bytes ``ratio`` times its compressed file."""
 
     size: int = 64 << 30
     ratio: int = 250
@@ -179,18 +179,16 @@ class Stream:
     def _plain(self) -> t.Generator[bytes, None, None]:
         """Blocks of plain bytes, within the limits."""
         made = 0
+        limits, packed = self._limits, self.path.stat().st_size
+        most = max(limits.grace, limits.ratio * packed) if self.compression else limits.size
         source = {"": self._stored, "zstd": self._zstd}.get(self.compression, self._in_process)
         with contextlib.closing(source()) as blocks:
             for block in blocks:
                 made += len(block)
-                limits = self._limits
                 if made > limits.size:
                     raise self.refusal(f"it unpacks to more than {limits.size} bytes")
-                if self.compression and made > limits.grace and made > limits.ratio * max(1, self._consumed):
-                    raise self.refusal(
-                        f"it is a decompression bomb: {self._consumed} bytes unpack to {made} and more, "
-                        f"over {limits.ratio} times as much"
-                    )
+                if made > most:
+                    raise self.refusal(f"it is a decompression bomb: {packed} bytes unpack to more than {most}")
                 yield block
 
     def _input(self, file: t.BinaryIO) -> bytes:
@@ -251,8 +249,6 @@ class Stream:
             pipe = t.cast("t.BinaryIO", process.stdout)
             try:
                 while block := pipe.read(_BLOCK):
-                    # zstd reads through the same open file, so its offset is ours.
-                    self._consumed = os.lseek(file.fileno(), 0, os.SEEK_CUR)
                     yield block
                 if process.wait():
                     errors.seek(0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import http.server
 import re
+import ssl
 import threading
 import time
 import typing as t
@@ -60,8 +61,11 @@ class FaultyServer(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
+        self._scheme = "https" if tls else "http"
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_side=True)
         self.files: dict[str, Served] = {}
         self.asked: list[Asked] = []
         self.lock = threading.Lock()
@@ -77,7 +81,7 @@ class FaultyServer(http.server.ThreadingHTTPServer):
         self.server_close()
 
     def url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}{path}"
+        return f"{self._scheme}://127.0.0.1:{self.server_address[1]}{path}"
 
     def put(self, path: str, content: bytes, **faults: t.Any) -> str:
         """Serve a file; returns its URL."""

@@ -10,7 +10,11 @@ import itertools
 import multiprocessing
 import os
 import random
+import shutil
 import socket
+import ssl
+import subprocess
+import time
 import typing as t
 from pathlib import Path
 
@@ -281,13 +285,13 @@ def test_a_server_that_stays_down_is_given_up_after_the_attempts(server: FaultyS
 @pytest.mark.parametrize(("value", "seconds"), [("7", 7), ("Fri, 01 May 2026 10:00:09 GMT", 9), ("soon", 0)])
 def test_retry_after_is_honoured(server: FaultyServer, target: Path, value: str, seconds: float) -> None:
     slept: list[float] = []
-    time = [0.0]
+    elapsed = [0.0]
 
     def sleep(duration: float) -> None:
         slept.append(duration)
-        time[0] += duration
+        elapsed[0] += duration
 
-    clock = Clock(now=lambda: time[0], wall=lambda: 1777629600.0, sleep=sleep)
+    clock = Clock(now=lambda: elapsed[0], wall=lambda: 1777629600.0, sleep=sleep)
     get(target, server.put("/image", CONTENT, status=[429], headers={"Retry-After": value}), clock=clock)
     assert seconds <= sum(slept) <= seconds + 0.1
 
@@ -388,6 +392,54 @@ def test_the_proxy_of_the_environment_is_used(
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     get(target.with_name("other"), server.url("/image"))
     assert server.asked[1].headers["Host"].startswith("127.0.0.1")
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="the program openssl is not installed")
+def test_certificates_are_verified(
+    server: FaultyServer, target: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("tls")
+    key, certificate = folder / "key.pem", folder / "ca.pem"
+    subprocess.run(
+        [
+            *(
+                "openssl",
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+                "-nodes",
+                "-days",
+                "2",
+            ),
+            "-keyout",
+            key,
+            "-out",
+            certificate,
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+        ],
+        check=True,
+        capture_output=True,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with FaultyServer(context) as secure:
+        url = secure.put("/image", CONTENT, cuts=[1_000_000])
+        with pytest.raises(ImageError, match="CERTIFICATE_VERIFY_FAILED"):
+            get(target, url)
+        nothing(target)
+        trusting = Access(ca_path=str(certificate))
+        assert get(target, url, access=trusting).resumed
+        downgrade = secure.put("/downgrade", b"", redirect=server.put("/image", CONTENT))
+        with pytest.raises(ImageError, match="redirects from https to http"):
+            get(target.with_name("other"), downgrade, access=trusting)
+    with pytest.raises(ImageError, match="cannot be read"):
+        get(target.with_name("other"), url, access=Access(ca_path=str(folder / "none.pem")))
 
 
 def test_a_connection_that_never_answers_is_given_up(target: Path) -> None:
@@ -541,14 +593,19 @@ def test_ten_processes_fetch_once(server: FaultyServer, target: Path, digest: t.
     only(target)
 
 
+def wait_for_a_megabyte(target: Path, run: t.Any) -> None:
+    partial = target.with_name(f".{target.name}{download.SUFFIX}")
+    while not partial.exists() or partial.stat().st_size < 1_000_000:
+        assert run.is_alive()
+        time.sleep(0.01)
+
+
 def test_a_killed_owner_of_the_lock_blocks_nobody(server: FaultyServer, target: Path) -> None:
     url = server.put("/image", CONTENT, stalls=[20.0])
     context = multiprocessing.get_context("fork")
     run = context.Process(target=_in_a_process, args=(url, target, SHA256, context.Queue()))
     run.start()
-    partial = target.with_name(f".{target.name}{download.SUFFIX}")
-    while not partial.exists() or partial.stat().st_size < 1_000_000:
-        assert run.is_alive()
+    wait_for_a_megabyte(target, run)
     run.kill()
     run.join()
     got = get(target, url)
@@ -561,10 +618,7 @@ def test_waiting_for_another_run_ends_at_the_limit(server: FaultyServer, target:
     context = multiprocessing.get_context("fork")
     run = context.Process(target=_in_a_process, args=(url, target, SHA256, context.Queue()))
     run.start()
-    while not target.with_name(f".{target.name}{download.SUFFIX}").exists():
-        assert run.is_alive()
-    while not server.asked and not any(target.parent.iterdir()):
-        pass
+    wait_for_a_megabyte(target, run)
     try:
         with pytest.raises(Timeout, match="another run"):
             fetch(Request([url], target, SHA256), timeouts=Timeouts(total=0.5))

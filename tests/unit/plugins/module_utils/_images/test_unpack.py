@@ -151,22 +151,26 @@ def bomb(how: str, size: int) -> bytes:
 
 @pytest.mark.parametrize("how", ["gzip", "xz", "bzip2"])
 def test_a_bomb_is_refused_at_once(how: str, source: Path, target: Path) -> None:
-    source.write_bytes(bomb(how, 200 << 20))
+    source.write_bytes(bomb(how, 100 << 20))
     started = time.monotonic()
-    refused(source, target, "decompression bomb: [0-9]+ bytes unpack to [0-9]+ and more", limits=Limits())
+    refused(source, target, "decompression bomb: [0-9]+ bytes unpack to more than [0-9]+", limits=Limits())
     assert time.monotonic() - started < 5
 
 
 @NEEDS_ZSTD
 def test_ten_gigabytes_of_zeros_in_one_megabyte(source: Path, target: Path) -> None:
-    with source.open("wb") as file:
-        head = subprocess.Popen(["head", "-c", str(10 << 30), "/dev/zero"], stdout=subprocess.PIPE)
-        subprocess.run(["zstd", "-q", "-c", "-1"], stdin=head.stdout, stdout=file, check=True)
-        head.wait()
+    quarter = zstd(bytes(256 << 20))
+    source.write_bytes(quarter * 40)
     assert source.stat().st_size < 2 << 20
     started = time.monotonic()
     refused(source, target, "decompression bomb")
     assert time.monotonic() - started < 5
+
+
+def test_a_stream_may_begin_with_zeros(source: Path, target: Path) -> None:
+    source.write_bytes(gzip.compress(bytes(80 << 20) + random.Random(7).randbytes(400_000)))
+    unpack(source, target, limits=Limits())
+    assert target.stat().st_size == (80 << 20) + 400_000
 
 
 def test_a_limit_of_bytes(source: Path, target: Path) -> None:
