@@ -175,7 +175,10 @@ def apply_script(change: Change, confirm_timeout: int | None, root: str = "") ->
 
     ``confirm_timeout``: seconds after that until the change takes itself back unless confirmed; None for a change that
     cannot cut anybody off: it stands at once. ``root`` is where the guest's ``/`` is. Exit codes are ``EXIT_*``.
+    Raises ValueError for an empty change.
     """
+    if not change:
+        raise ValueError("there is nothing to change")
     words = {
         "root": root,
         "end": _END,

@@ -254,11 +254,16 @@ def parse(
         hostname=found.pattern("hostname", given.get("hostname"), _HOSTNAME, "Use letters, digits and hyphens."),
         timezone=found.pattern("timezone", given.get("timezone"), re.compile(r"\S+"), "Write it like CET-1CEST."),
         zonename=found.pattern("zonename", given.get("zonename"), re.compile(r"\S+"), "Write it like Europe/Berlin."),
-        warnings=tuple(warnings),
+        warnings=(*warnings, *_time_warnings(given)),
     )
     if found:
         raise InvalidInput(found)
     return described
+
+
+def _time_warnings(given: t.Mapping[str, t.Any]) -> t.Iterator[str]:
+    if given.get("zonename") and not given.get("timezone"):
+        yield "zonename alone sets no clock where zoneinfo is not installed: declare timezone too, like CET-1CEST."
 
 
 def _interfaces(found: _Findings, declared: object) -> list[Interface]:
@@ -366,6 +371,8 @@ def _check_interface(found: _Findings, where: str, interface: Interface) -> None
         found.note(f"{where}.ip6", interface.ip6, "needs an IPv6 address", "Add one to address, or say pd or ula.")
     if (interface.username or interface.password) and interface.proto != "pppoe":
         found.note(f"{where}.username", interface.proto, "does not log in", "It is for proto pppoe.")
+    if interface.proto == "pppoe" and not (interface.username and interface.password):
+        found.note(f"{where}.username", interface.username, "cannot log in to the provider", "Give the password too.")
     if interface.dhcp:
         _check_pool(found, f"{where}.dhcp_server", interface, interface.dhcp)
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.router import (
     MANAGED,
+    NEIGHBOUR6_RULES,
     SERVED6_RULES,
     SERVED_RULES,
     WAN_RULES,
@@ -55,6 +56,7 @@ _OUR_RULES = {
     *WAN_RULES,
     *SERVED_RULES,
     *SERVED6_RULES,
+    *NEIGHBOUR6_RULES,
     *(f"{verdict}-{service}" for verdict in ("Allow", "Reject") for service in MANAGED),
 }
 

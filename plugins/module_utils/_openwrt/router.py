@@ -324,13 +324,15 @@ WAN_RULES: t.Mapping[str, Options] = {
         "family": "ipv6",
     },
 }
-# What an isolated zone may ask of a router that serves it there; those of IPv6 where it serves IPv6.
+# What an isolated zone may ask of a router that serves it there; and without neighbour discovery there is no IPv6.
 SERVED_RULES: t.Mapping[str, Options] = {
     "Allow-DHCP": {"proto": "udp", "dest_port": "67", "family": "ipv4"},
     "Allow-DNS": {"proto": ["tcp", "udp"], "dest_port": "53"},
 }
 SERVED6_RULES: t.Mapping[str, Options] = {
     "Allow-DHCPv6-Server": {"proto": "udp", "dest_port": "547", "family": "ipv6"},
+}
+NEIGHBOUR6_RULES: t.Mapping[str, Options] = {
     "Allow-ICMPv6": {
         "proto": "icmp",
         "icmp_type": ["echo-request", *_ICMP6_NEIGHBOURS, *_MLD],
@@ -390,10 +392,11 @@ def _service_rules(interface: Interface) -> list[Section]:
         shipped = interface.name == "wan"
         names = {name: name if shipped else f"{name}-{interface.name}" for name in WAN_RULES}
         return [_rule(names[name], interface.name, options) for name, options in WAN_RULES.items()]
-    if interface.role == "lan" or interface.dhcp is None:
+    if interface.role == "lan":
         return []
-    rules = {**SERVED_RULES, **(SERVED6_RULES if interface.serves_ip6 else {})}
-    return [_rule(f"{name}-{interface.name}", interface.name, options) for name, options in rules.items()]
+    asked = [(interface.dhcp, SERVED_RULES), (interface.serves_ip6, SERVED6_RULES), (interface.ip6, NEIGHBOUR6_RULES)]
+    rules = [rule for wanted, table in asked if wanted for rule in table.items()]
+    return [_rule(f"{name}-{interface.name}", interface.name, options) for name, options in rules]
 
 
 # --- administration ------------------------------------------------------------------------------------------------

@@ -674,7 +674,8 @@ def _overlay_options(section: Section, options: t.Mapping[str, object], where: s
         elif value is None:
             section.options.pop(str(key), None)
         elif any(_CONTROL.search(item) for item in _as_list(value)):
-            findings.append(Finding(f"{where}.{key}", value, "holds a control character", "UCI does not take it."))
+            # The value may be a secret.
+            findings.append(Finding(f"{where}.{key}", "(hidden)", "holds a control character", "UCI takes none."))
         else:
             section.options[str(key)] = value
     return findings

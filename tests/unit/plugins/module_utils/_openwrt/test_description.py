@@ -136,6 +136,12 @@ def test_a_router_that_nobody_can_administer_is_warned_of(management: t.Any, sai
     assert len(warnings) == len(said) and all(part in text for part, text in zip(said, warnings, strict=True))
 
 
+def test_a_zonename_without_its_timezone_is_warned_of() -> None:
+    declared = {**lan(), "management": {"ssh_keys": [KEY]}, "zonename": "Europe/Berlin"}
+    assert len(parse(declared).warnings) == 1
+    assert parse({**declared, "timezone": "CET-1CEST"}).warnings == ()
+
+
 def test_secrets_are_not_in_the_representation() -> None:
     description = parse({**lan(), "management": {"password_hash": HASH}})
     assert HASH not in repr(description)
@@ -169,6 +175,7 @@ def test_secrets_are_not_in_the_representation() -> None:
         (lan(gateway="10.0.0.1"), "interfaces.lan.gateway", "in none of this interface's networks"),
         ({"interfaces": {"wan": {"bridge": "b", "gateway": "10.0.0.1"}}}, "interfaces.wan.gateway", "says dhcp itself"),
         (lan(dns="dns.example"), "interfaces.lan.dns", "is no IP address"),
+        ({"interfaces": {"wan": {"bridge": "b", "proto": "pppoe"}}}, "interfaces.wan.username", "cannot log in"),
         (lan(username="me"), "interfaces.lan.username", "does not log in"),
         (lan(role="guest"), "interfaces.lan.role", "is not possible"),
         (lan(forward_to="wan"), "interfaces.lan.forward_to", "is no declared interface"),

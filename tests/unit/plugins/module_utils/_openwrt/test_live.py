@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.addresses import parse_addr, parse_status
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description, parse
@@ -54,6 +56,10 @@ def change(config: Config, description: Description, version: str = "24.10.4") -
     return drift(render_export(config), description, version)
 
 
+def content(section: Section) -> str:
+    return f"{section.type} {section.name} {sorted(section.options.items())}"
+
+
 # --- the second run ------------------------------------------------------------------------------------------------
 
 
@@ -81,6 +87,50 @@ def test_any_router_becomes_any_other_in_one_change(before: str, after: str) -> 
     assert {*rules} == {rule.get("name") for rule in fresh["firewall"].of_type("rule")} - {"Lan-To-Printer"}
     names = {section.name for section in fresh["network"].sections} | {"globals"}
     assert {section.name for section in result["network"].sections} <= names
+
+
+@st.composite
+def declarations(draw: st.DrawFn) -> dict[str, t.Any]:
+    """Sound declarations of every kind."""
+    names = draw(st.lists(st.sampled_from(["wan", "wan2", "lan", "lan2", "iot", "guest"]), min_size=1, unique=True))
+    interfaces: dict[str, t.Any] = {}
+    for number, name in enumerate(names):
+        port: dict[str, t.Any] = {
+            "bridge": f"vmbr{number}",
+            "forward_to": draw(st.sampled_from([None, [], *[[n] for n in names if n != name]])),
+        }
+        kind = draw(st.sampled_from(["dhcp", "static", "static6", "none", "dhcpv6", "pppoe"]))
+        if kind.startswith("static"):
+            four = f"10.{10 * draw(st.integers(0, 3)) + number}.0.1/24"
+            port["address"] = [four, f"fd00:{number}::1/64"] if kind == "static6" else [four]
+            port["dhcp_server"] = not name.startswith("wan") and draw(
+                st.sampled_from([False, True, {"start": 5, "limit": 9}])
+            )
+            port["ip6"] = draw(st.sampled_from([None, "pd", "ula", False]))
+        else:
+            port["proto"] = kind
+            port["ip6"] = draw(st.sampled_from([None, False] + (["pd", "auto"] if kind != "none" else [])))
+        port |= {"username": "u", "password": "p"} if kind == "pppoe" else {}
+        interfaces[name] = port
+    sources = draw(st.lists(st.sampled_from(names), unique=True))
+    return {"interfaces": interfaces, "management": {"from": sources, "luci": draw(st.booleans())}}
+
+
+@settings(max_examples=60, deadline=None)
+@given(declarations(), declarations(), st.sampled_from([line.name for line in LINES]))
+def test_whatever_is_declared_comes_about_in_one_change_and_stays(before: t.Any, after: t.Any, version: str) -> None:
+    old, new = parse(before), parse(after)
+    config = booted(old, version)
+    assert change(config, old, version).words == []
+    result = mended(config, change(config, new, version))
+    assert change(result, new, version).words == []
+    for name in ("dropbear", "firewall", "dhcp"):
+        fresh = complete(new, next(line for line in LINES if line.name == version))[name]
+        assert sorted(map(content, result[name].sections)) == sorted(map(content, fresh.sections))
+    interfaces = [
+        {section.name for section in c["network"].of_type("interface")} for c in (result, booted(new, version))
+    ]
+    assert interfaces[0] == interfaces[1]
 
 
 def test_a_factory_default_router_is_brought_in_line() -> None:

@@ -134,6 +134,13 @@ def test_ssh_listens_where_management_comes_from_and_nowhere_else() -> None:
     assert [section.get("enable") for section in complete(nobody, LINES[1])["dropbear"].sections] == ["0"]
 
 
+def test_an_isolated_zone_with_ip6_can_find_its_neighbours() -> None:
+    """Without neighbour solicitations let in, the router has no IPv6 there."""
+    found = rules(described("ipv6-pd"))
+    assert {"Allow-ICMPv6-guest", "Allow-ICMPv6-lab", "Allow-DHCPv6-Server-guest"} <= {*found}
+    assert not {"Allow-DHCPv6-Server-lab", "Allow-DHCP-lab", "Allow-DNS-lab"} & {*found}
+
+
 def test_passwords_are_taken_by_ssh_only_with_a_declared_hash() -> None:
     with_hash = complete(described("wan-lan-iot"), LINES[1])["dropbear"].sections[0]
     without = complete(described("wan-lan"), LINES[1])["dropbear"].sections[0]
