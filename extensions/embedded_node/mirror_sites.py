@@ -251,7 +251,7 @@ def _opnsense_release(site: Path, version: str, _signer: Signer) -> None:
     for kind in ("nano", "vga", "serial"):
         name = f"OPNsense-{version}-{kind}-amd64.img"
         _write(folder / f"{name}.bz2", bz2.compress(images.raw_disk(name.encode())))
-    _write(folder / f"OPNsense-{version}-dvd-amd64.iso.bz2", bz2.compress(images.iso("OPNSENSE")))
+    _write(folder / f"OPNsense-{version}-dvd-amd64.iso.bz2", bz2.compress(images.iso(f"OPNSENSE_{version}")))
     _write(folder / f"OPNsense-{version}-checksums-amd64.sha256", _bsd(folder, "sha256"))
 
 
@@ -336,7 +336,7 @@ def _talos_release(site: Path, version: str, _signer: Signer) -> None:
     folder = site / "siderolabs/talos/releases/download" / f"v{version}"
     for arch in ("amd64", "arm64"):
         _write(folder / f"metal-{arch}.raw.zst", images.zstd(images.raw_disk(f"{version} {arch}".encode())))
-        _write(folder / f"metal-{arch}.iso", images.iso("TALOS"))
+        _write(folder / f"metal-{arch}.iso", images.iso(f"TALOS_{version}_{arch}"))
     _write(folder / "sha256sum.txt", _gnu(folder, "sha256", " "))
     names = [path.name for path in folder.parent.iterdir()]
     _write(site / "versions", json.dumps(sorted(names)).encode())

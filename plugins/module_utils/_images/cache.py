@@ -85,6 +85,7 @@ class Record:
             try:
                 with open(descriptor, "w", encoding="utf-8") as file:
                     json.dump(dataclasses.asdict(written), file, indent=1)
+                    os.fchmod(file.fileno(), 0o644)
                 Path(scratch).replace(target)
             finally:
                 Path(scratch).unlink(missing_ok=True)
@@ -193,38 +194,53 @@ def _age(entry: Entry) -> tuple[order.Key, int]:
 
 
 # -- placing -----------------------------------------------------------------------------------------------------------
-def place(source: Path, record: Record, targets: t.Sequence[Path], *, force: bool = False) -> list[Placed]:
+def place(
+    source: Path, record: Record, targets: t.Sequence[Path], *, force: bool = False, reverify: bool = False
+) -> list[Placed]:
     """Bring a verified file to several places: kept where it is, linked on the same file system, copied elsewhere.
 
     Every copy is compared with ``record.sha256`` before it gets its name. What lies in the way is adopted when its
-    bytes are the same, and otherwise an error unless ``force``. Raises ImageError, VerificationError.
+    bytes are the same, and otherwise an error unless ``force``; ``reverify`` reads it again even when its record
+    fits. Raises ImageError, VerificationError.
     """
-    return [_place(source, record, target, force) for target in targets]
+    return [_place(source, record, target, force, reverify) for target in targets]
 
 
-def _place(source: Path, record: Record, target: Path, force: bool) -> Placed:
+def copy(source: Path, record: Record, target: Path) -> How:
+    """Give ``target`` the bytes of ``source``, whatever was there, without a record."""
+    with _locked(target) as part:
+        how = _same_bytes(source, record, part, linked=False)
+        _publish(part, target)
+    return how
+
+
+def _publish(part: Path, target: Path) -> None:
+    try:
+        part.rename(target)
+        download.sync_directory(target.parent)
+    except OSError as error:
+        raise _cannot("written", target, error) from error
+
+
+def _place(source: Path, record: Record, target: Path, force: bool, reverify: bool) -> Placed:
     entry = lookup(target)
-    if entry.state in (State.RECORDED, State.CHANGED) and is_trustworthy(entry, record.sha256):
+    if entry.state in (State.RECORDED, State.CHANGED) and is_trustworthy(entry, record.sha256, reverify=reverify):
         return Placed(target, "kept")
     target.parent.mkdir(parents=True, exist_ok=True)
     with _locked(target) as part:
-        standing = _standing(target, record, force)  # as it is now that nobody else writes it
+        standing = _standing(target, record, force, reverify)  # as it is now that nobody else writes it
         if standing is not None:
             return standing
         how = _same_bytes(source, record, part)
-        try:
-            part.rename(target)
-            download.sync_directory(target.parent)
-        except OSError as error:
-            raise _cannot("written", target, error) from error
+        _publish(part, target)
         record.write(target)
     return Placed(target, how, record.size if how == "copy" else 0)
 
 
-def _standing(target: Path, record: Record, force: bool) -> Placed | None:
+def _standing(target: Path, record: Record, force: bool, reverify: bool) -> Placed | None:
     """What lies at the target if it may stay, None when the place is free or may be taken."""
     entry = lookup(target)
-    if is_trustworthy(entry, record.sha256):
+    if is_trustworthy(entry, record.sha256, reverify=reverify):
         if entry.state is not State.FOREIGN:
             return Placed(target, "kept")
         record.write(target)
@@ -248,29 +264,40 @@ def in_the_way(entry: Entry, wanted: Record) -> VerificationError:
     )
 
 
+def _locked(target: Path) -> t.ContextManager[Path]:
+    """The partial file of a target, empty, ours alone; a download to the same target waits for it too."""
+    return _own(target.with_name(f".{target.name}{download.SUFFIX}"))
+
+
+def exclusive(target: Path) -> t.ContextManager[Path]:
+    """Nobody else acquires this file, on any machine that mounts the directory, as long as the context lasts."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return _own(target.with_name(f".{target.name}.pve-provision.lock"))
+
+
 @contextlib.contextmanager
-def _locked(target: Path) -> t.Iterator[Path]:
-    """The partial file of a target, empty or absent, ours alone; a download to the same target waits for it too."""
-    part = target.with_name(f".{target.name}{download.SUFFIX}")
+def _own(path: Path) -> t.Iterator[Path]:
+    """A file that is locked while it is ours, and gone afterwards. The kernel unlocks it for a run that dies."""
     while True:
         try:
-            descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise _cannot("written", part, error) from error
+            raise _cannot("written", path, error) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if not part.exists() or not os.path.samestat(os.fstat(descriptor), part.stat()):
+            # Whoever held it has removed or renamed it meanwhile: then this is no longer the file of that name.
+            if not path.exists() or not os.path.samestat(os.fstat(descriptor), path.stat()):
                 continue
             try:
-                yield part
+                yield path
             finally:
-                part.unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
             return
         finally:
             os.close(descriptor)
 
 
-def _same_bytes(source: Path, record: Record, part: Path) -> How:
+def _same_bytes(source: Path, record: Record, part: Path, *, linked: bool = True) -> How:
     """Give the partial file the bytes of the source in the cheapest way that works."""
     try:
         with source.open("rb") as from_file, part.open("r+b") as to_file:
@@ -281,7 +308,7 @@ def _same_bytes(source: Path, record: Record, part: Path) -> How:
             except OSError as error:
                 if error.errno not in (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS):
                     raise
-        if source.stat().st_dev == part.stat().st_dev:
+        if linked and source.stat().st_dev == part.stat().st_dev:
             link = part.with_name(f"{part.name}.link")
             link.unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # vfat, CIFS and the like have no hard links

@@ -1,0 +1,410 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: template_cache
+short_description: Keep a verified image on the storages of a Proxmox VE node
+version_added: 0.1.0
+author:
+  - the pve.provision authors (@pve-provision)
+description:
+  - Makes one image present on storages, as container template, ISO image or disk image to import. It is fetched once,
+    verified by its source's signature and digests before it gets its name, and brought to every storage.
+  - A record beside each file, C(.NAME.pve-provision.json), says what the file is. A file whose size or time changed is
+    read again before it is used. A file that is damaged or that nobody recorded is never used, and never overwritten
+    unless O(force=true).
+  - Runs side by side fetch an image once, on one node or on several that share a storage.
+extends_documentation_fragment:
+  - pve.provision.connection
+attributes:
+  check_mode:
+    description: Asks the source and tells the steps that a real run has; writes nothing to a storage.
+    support: full
+  diff_mode:
+    description: Shows the names of the image's files before and after.
+    support: full
+  idempotent:
+    description: A second run changes nothing and fetches no image. O(force=true) over the API fetches each time.
+    support: partial
+  platform:
+    description: Proxmox VE 8 and 9, on the node itself or over its API.
+    support: full
+    platforms: proxmox
+options:
+  source:
+    description:
+      - Where the image comes from. V(url) and V(file) are images of your own.
+      - V(opnsense) are OPNsense's own images. V(pveam) and V(turnkeylinux) are the appliances that C(pveam) offers.
+    type: str
+    required: true
+    choices:
+      - alma
+      - alpine
+      - debian
+      - fedora
+      - file
+      - freebsd
+      - haos
+      - openwrt
+      - opnsense
+      - pveam
+      - rocky
+      - talos
+      - turnkeylinux
+      - ubuntu
+      - url
+  version:
+    description:
+      - The version. A part of it means the newest of that part, V(24.10) for V(24.10.4); a release candidate counts
+        only when it is named.
+      - For V(openwrt) by default the newest V(24), or V(latest) or V(snapshot). For V(ubuntu) by default V(lts), the
+        newest with long-term support. For V(haos) the channel V(stable), V(beta) or V(dev), or a version. For
+        V(debian) also a code name. For the others by default V(latest).
+      - For V(pveam) and V(turnkeylinux) the name of the package, V(debian-13-standard) for its newest version, or the
+        whole name of a template; it has no default.
+    type: str
+    default: ""
+  arch:
+    description: The architecture of the image.
+    type: str
+    choices: [amd64, arm64]
+    default: amd64
+  variant:
+    description:
+      - Which of a version's images, where there are several. By default the one that fits Proxmox VE best.
+      - V(openwrt) disks have V(ext4-combined-efi), V(ext4-combined), V(squashfs-combined-efi) and V(squashfs-combined);
+        V(debian) V(genericcloud), V(generic) and V(nocloud); V(freebsd) V(cloudinit-ufs), V(cloudinit-zfs), V(ufs) and
+        V(zfs); V(opnsense) V(nano), V(vga) and V(serial); V(alpine) disks V(bios-cloudinit) and V(uefi-cloudinit).
+    type: str
+    default: ""
+  content:
+    description:
+      - What the image is on the storage. V(vztmpl) are container templates, V(iso) ISO images, V(import) disk images
+        that a VM's disk can be made from. Compressed disk and ISO images are unpacked.
+    type: str
+    choices: [vztmpl, iso, import]
+    required: true
+  storages:
+    description:
+      - The storages that are to have the image. By default every active storage that takes this content.
+      - Storages that keep blocks and no files, such as RBD, LVM and ZFS, take none of these contents.
+    type: list
+    elements: str
+    default: []
+  state:
+    description:
+      - V(present) is content with any version that O(version) covers, and fetches the newest when there is none.
+        RV(update_available) tells whether there is a newer one.
+      - V(latest) fetches the newest version that O(version) covers.
+      - V(absent) removes the recorded files that O(version) covers, but for those that a guest refers to.
+      - Over the API cached files are known by their names alone, so there V(present) is like V(latest), and V(absent)
+        removes the file of the newest version.
+    type: str
+    choices: [present, latest, absent]
+    default: present
+  keep:
+    description:
+      - How many versions of this image to keep on each storage, of those that O(version) covers. Older ones are removed
+        unless a guest of this node refers to them, as a VM does to the ISO image in its drive. By default all are kept.
+      - Only files with a record are ever removed. Not over the API.
+    type: int
+  url:
+    description: Address of the image, for O(source=url).
+    type: str
+  path:
+    description: Path of the image on the machine this runs on, for O(source=file).
+    type: path
+  filename:
+    description:
+      - Name of the file on the storage. By default the name that the source gives it, with its version in it.
+    type: str
+  checksum:
+    description:
+      - Digest that the image must have, as C(sha256:HEX) or C(sha512:HEX), over the file as the source has it. It comes
+        on top of what the source itself says.
+    type: str
+  checksum_url:
+    description: Address of a checksum list that holds the image, for O(source=url).
+    type: str
+  verify:
+    description:
+      - What has to be proven before an image is used. V(required) is a signature by a trusted key over the checksum
+        list or the file, V(checksum) a digest that the source publishes or O(checksum). V(none) warns.
+      - By default V(required) where the source signs and its keys are known, else V(checksum).
+    type: str
+    choices: [required, checksum, none]
+  keys:
+    description:
+      - Keys that may have signed, besides those that are known for the source. With a key of yours, keys are not
+        fetched from the source's own servers, so that a mirror without way to the Internet works.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      public:
+        description: A usign public key, an armored GPG key block, or a public key in PEM format.
+        type: str
+        required: true
+      fingerprint:
+        description: Fingerprint of the GPG key that is trusted. Required for a GPG key block.
+        type: str
+  mirrors:
+    description:
+      - Servers to ask instead of the official one, in this order. A mirror has the paths of the official site below its
+        address; of a source with several servers it has the paths of all of them.
+    type: list
+    elements: str
+    default: []
+  force:
+    description: Whether to replace a file of the same name that is damaged, foreign, or another image.
+    type: bool
+    default: false
+  reverify:
+    description:
+      - Whether to read every cached file again and compare its digest. One that does not fit is an error, and replaced
+        with O(force=true). Over the API this fetches the image again.
+    type: bool
+    default: false
+  offline_ok:
+    description:
+      - Whether O(state=latest) is content with the newest verified image that is cached when the source cannot be
+        asked. A warning says so. O(state=present) always is.
+    type: bool
+    default: false
+  snapshot_max_age:
+    description: Greatest age of a snapshot of OpenWrt in days, by the date of its source. V(0) means any.
+    type: int
+    default: 0
+  index_max_age:
+    description:
+      - For how many seconds the source's answer about its versions is used before it is asked again. When it cannot be
+        asked, its last answer is used, and a warning tells its age.
+    type: int
+    default: 3600
+  download_timeout:
+    description: How long fetching the image may take, in seconds.
+    type: int
+    default: 7200
+  download_ca_path:
+    description: File or directory of CA certificates for the source's servers, instead of the system's.
+    type: path
+seealso:
+  - module: pve.provision.lxc_create
+"""
+
+EXAMPLES = r"""
+- name: Debian's template on every storage for templates
+  pve.provision.template_cache:
+    source: pveam
+    version: debian-13-standard
+    content: vztmpl
+
+- name: The newest OpenWrt 24.10 as a disk image, and the two versions before it
+  pve.provision.template_cache:
+    source: openwrt
+    version: "24.10"
+    content: import
+    variant: ext4-combined
+    storages: [local, nas]
+    state: latest
+    keep: 3
+  register: openwrt
+
+- name: Say whether it is new
+  ansible.builtin.debug:
+    msg: "OpenWrt {{ openwrt.version }} is on {{ openwrt.volids | join(', ') }}"
+
+- name: Ubuntu's newest cloud image with long-term support, from a mirror of the house
+  pve.provision.template_cache:
+    source: ubuntu
+    content: import
+    mirrors: [https://mirror.example.org/cloud-images]
+
+- name: An image of your own, with its digest
+  pve.provision.template_cache:
+    source: url
+    url: https://images.example.org/appliance-2.1.qcow2
+    checksum: sha256:0f343b0931126a20f133d67c2b018a3b5f8a44b0a2f0d1f5a2c6c6e4b1d3f4aa
+    content: import
+
+- name: Over the API, where Proxmox VE fetches the file itself
+  pve.provision.template_cache:
+    api_host: pve.example.org
+    api_user: ansible@pve
+    api_token_id: provision
+    api_token_secret: "{{ vault_api_token_secret }}"
+    node: pve1
+    source: alpine
+    version: "3.22"
+    content: vztmpl
+    verify: checksum
+    storages: [local]
+
+- name: Remove what is left of OpenWrt 23.05
+  pve.provision.template_cache:
+    source: openwrt
+    version: "23.05"
+    content: vztmpl
+    state: absent
+"""
+
+RETURN = r"""
+version:
+  description: Version that is on the storages after the run.
+  returned: success, unless O(state=absent) on the node
+  type: str
+  sample: 24.10.4
+available_version:
+  description: Newest version of what was asked for that the source has.
+  returned: when the source could be asked, or had answered before
+  type: str
+  sample: 24.10.4
+update_available:
+  description: Whether RV(available_version) is newer than RV(version).
+  returned: success
+  type: bool
+volids:
+  description: The image's volume on each storage.
+  returned: success
+  type: list
+  elements: str
+  sample: ["local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst"]
+images:
+  description:
+    - What is on each storage. C(how) is V(kept), V(adopted) for a file without a record that proved to be the image,
+      V(download), V(upload), V(reflink), V(hardlink) or V(copy). C(signed_by) is the key that vouched for the image.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - storage: local
+      volid: "local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst"
+      how: download
+      sha256: 5aec4ab2ac5c16c7c8ecb87bfeeb10213abe96db6b85e2463585cea492fc861d
+      signed_by: 24B30F06ECC1836A4E5EFECBA7BCD1420BFE778E
+      size: 129710398
+      path: /var/lib/vz/template/cache/debian-13-standard_13.1-2_amd64.tar.zst
+plan:
+  description: The steps of this run, in order; empty when all was as declared.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{step: download, url: "https://downloads.openwrt.org/...", storage: local, name: openwrt.tar.gz}]
+transferred:
+  description: Bytes of the image that came over the network.
+  returned: success
+  type: int
+  sample: 4718592
+freed:
+  description: Bytes that came free, or in check mode would. A file that shares its bytes with another frees none.
+  returned: success
+  type: int
+  sample: 0
+capacity:
+  description: Room of each storage before and after, in bytes.
+  returned: success
+  type: dict
+  sample: {local: {before: {total: 1000, available: 900}, after: {total: 1000, available: 895}}}
+findings:
+  description: What stands against the declaration, all of it.
+  returned: when the declaration cannot be carried out
+  type: list
+  elements: dict
+  sample: [{option: storages, value: ceph, problem: is of type rbd, remedy: "Storages for container templates: local"}]
+"""
+
+import dataclasses
+import time
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.pve.provision.plugins.module_utils._argspec import CONNECTION, ArgSpec
+from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
+from ansible_collections.pve.provision.plugins.module_utils._face import failure
+from ansible_collections.pve.provision.plugins.module_utils._images.http import Access
+from ansible_collections.pve.provision.plugins.module_utils._images.releases import NAMES
+from ansible_collections.pve.provision.plugins.module_utils._images.releases.indexes import Indexes
+from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
+from ansible_collections.pve.provision.plugins.module_utils._workflow.template import (
+    Result,
+    UserKey,
+    WantedImage,
+    cache_directory,
+    provide,
+)
+
+SPEC = ArgSpec(
+    options={
+        "source": {"type": "str", "required": True, "choices": sorted([*NAMES, "file", "url"])},
+        "version": {"type": "str", "default": ""},
+        "arch": {"type": "str", "choices": ["amd64", "arm64"], "default": "amd64"},
+        "variant": {"type": "str", "default": ""},
+        "content": {"type": "str", "choices": ["vztmpl", "iso", "import"], "required": True},
+        "storages": {"type": "list", "elements": "str", "default": []},
+        "state": {"type": "str", "choices": ["present", "latest", "absent"], "default": "present"},
+        "keep": {"type": "int"},
+        "url": {"type": "str"},
+        "path": {"type": "path"},
+        "filename": {"type": "str"},
+        "checksum": {"type": "str"},
+        "checksum_url": {"type": "str"},
+        "verify": {"type": "str", "choices": ["required", "checksum", "none"]},
+        "keys": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "no_log": False,
+            "options": {"public": {"type": "str", "required": True}, "fingerprint": {"type": "str"}},
+        },
+        "mirrors": {"type": "list", "elements": "str", "default": []},
+        "force": {"type": "bool", "default": False},
+        "reverify": {"type": "bool", "default": False},
+        "offline_ok": {"type": "bool", "default": False},
+        "snapshot_max_age": {"type": "int", "default": 0},
+        "index_max_age": {"type": "int", "default": 3600},
+        "download_timeout": {"type": "int", "default": 7200},
+        "download_ca_path": {"type": "path"},
+    },
+    required_if=[("source", "url", ["url"]), ("source", "file", ["path"])],
+)
+
+
+def wanted_image(params: t.Mapping[str, t.Any]) -> WantedImage:
+    """The declared image."""
+    names = {field.name for field in dataclasses.fields(WantedImage)}
+    values = {name: value for name, value in params.items() if name in names and value is not None}
+    keys = tuple(UserKey(key["public"], key["fingerprint"] or "") for key in params["keys"])
+    lists = {name: tuple(params[name]) for name in ("storages", "mirrors")}
+    return WantedImage(**{**values, **lists, "keys": keys, "timeout": params["download_timeout"]})
+
+
+def answer(result: Result, content: str) -> dict[str, t.Any]:
+    """The return values."""
+    values = {key: value for key, value in dataclasses.asdict(result).items() if value is not None}
+    values.pop("warnings")
+    before, after = (values.pop(side) for side in ("before", "after"))
+    return {**values, "diff": {"before": {content: before}, "after": {content: after}}}
+
+
+def main() -> None:
+    module = CONNECTION.merge(SPEC).create_module(AnsibleModule)
+    params = module.params
+    try:
+        node = open_node(params)
+        access = Access(ca_path=params["download_ca_path"])
+        indexes = Indexes(cache_directory(node.transport), params["index_max_age"], access)
+        result = provide(node, wanted_image(params), indexes, check_mode=module.check_mode, now=time.time())
+    except ProvisionError as error:
+        module.fail_json(**failure(error))
+    for warning in result.warnings:
+        module.warn(warning)
+    module.exit_json(**answer(result, params["content"]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,554 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One declared image on three storages: one transfer, nothing on a second run, nothing bad under a final name."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import hashlib
+import os
+import tempfile
+import time
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.pve.provision.plugins.module_utils._errors import (
+    ImageError,
+    InvalidInput,
+    VerificationError,
+)
+from ansible_collections.pve.provision.plugins.module_utils._images import cache
+from ansible_collections.pve.provision.plugins.module_utils._images.http import Retries
+from ansible_collections.pve.provision.plugins.module_utils._images.releases.base import Artefact
+from ansible_collections.pve.provision.plugins.module_utils._images.releases.indexes import Indexes
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli import CliNode
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed, Outcome, Storage, Volume
+from ansible_collections.pve.provision.plugins.module_utils._workflow.template import (
+    Result,
+    UserKey,
+    WantedImage,
+    file_name,
+    provide,
+)
+from embedded_node import mirror_images
+from embedded_node.mirror import Mirror
+
+if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
+
+ROOTFS = "/openwrt/releases/*/targets/x86/64/*-rootfs.tar.gz"
+SITES = ("openwrt", "debian", "ubuntu", "alpine", "opnsense", "talos", "pveam", "haos")
+
+
+@pytest.fixture(scope="module")
+def running() -> t.Iterator[Mirror]:
+    with Mirror(sites=SITES) as mirror:
+        yield mirror
+
+
+@pytest.fixture
+def mirror(running: Mirror) -> t.Iterator[Mirror]:
+    running.forget()
+    yield running
+    running.clear_faults()
+
+
+class Bench:
+    """A node with storages ``a`` and ``b`` on one file system, ``c`` on another, and block storage ``rbd``."""
+
+    def __init__(self, root: Path, elsewhere: Path, mirror: Mirror) -> None:
+        self.mirror = mirror
+        self.root = root
+        self.paths = {"a": root / "srv/a", "b": root / "srv/b", "c": elsewhere}
+        etc = root / "etc/pve"
+        (etc / "nodes/pve1/lxc").mkdir(parents=True)
+        (etc / "nodes/pve1/qemu-server").mkdir()
+        (etc / "local").symlink_to("nodes/pve1")
+        content = "\n\tcontent vztmpl,iso,import\n"
+        entries = [f"dir: {name}\n\tpath {path}{content}" for name, path in self.paths.items()]
+        entries.append("rbd: ceph\n\tpool rbd\n\tcontent images\n")
+        entries.append(f"dir: other\n\tpath {root / 'other'}\n\tcontent backup\n")
+        (etc / "storage.cfg").write_text("\n".join(entries))
+        self.node: Node = CliNode("pve1", root=root, runner=self._answer)
+
+    def _answer(self, argv: t.Sequence[str], **_kw: t.Any) -> Completed:
+        assert list(argv) == ["pvesm", "status"], argv
+        head = "Name Type Status Total Used Available %\n"
+        rows = [f"{name} dir active 1000 100 900 10.00%" for name in (*self.paths, "other")]
+        return Completed(0, head + "\n".join([*rows, "ceph rbd active 1000 100 900 10.00%"]) + "\n", "")
+
+    def keys(self) -> tuple[UserKey, ...]:
+        signer = self.mirror.signer
+        return (UserKey(signer.usign_public),)
+
+    def run(self, source: str = "openwrt", check: bool = False, node: Node | None = None, **declared: t.Any) -> Result:
+        declared.setdefault("content", "vztmpl")
+        declared.setdefault("mirrors", (self.mirror.base(source),) if source in SITES else ())
+        if source == "openwrt":
+            declared.setdefault("keys", self.keys())
+        elif source in SITES:
+            declared.setdefault("verify", "checksum")
+        indexes = Indexes(self.root / "var/cache", declared.pop("index_max_age", 0), retries=Retries(attempts=1))
+        wanted = WantedImage(source, **declared)
+        return provide(node or self.node, wanted, indexes, check_mode=check, now=time.time())
+
+    def files(self) -> dict[str, list[str]]:
+        """What lies on each storage, records included, by content folder and name."""
+        return {
+            name: sorted(str(p.relative_to(path)) for p in path.rglob("*") if p.is_file())
+            for name, path in self.paths.items()
+        }
+
+    def file(self, storage: str, name: str) -> Path:
+        return self.paths[storage] / "template/cache" / name
+
+
+@pytest.fixture
+def bench(mirror: Mirror, tmp_path: Path) -> t.Iterator[Bench]:
+    shm = Path("/dev/shm")
+    base = shm if shm.is_dir() and os.access(shm, os.W_OK) else tmp_path
+    with tempfile.TemporaryDirectory(dir=base) as elsewhere:
+        yield Bench(tmp_path / "root", Path(elsewhere), mirror)
+
+
+def steps(result: Result) -> list[str]:
+    return [step["step"] for step in result.plan]
+
+
+NAME = "openwrt-24.10.4-x86-64-rootfs.tar.gz"
+
+
+# -- one transfer ------------------------------------------------------------------------------------------------------
+def test_three_storages_cost_one_transfer_and_a_second_run_nothing(bench: Bench) -> None:
+    body = bench.mirror.read(f"openwrt/releases/24.10.4/targets/x86/64/{NAME}")
+    first = bench.run()
+    assert first.changed
+    assert steps(first) == ["download", "copy", "copy"]
+    assert bench.mirror.bytes_sent(ROOTFS) == first.transferred == len(body)
+    assert first.volids == [f"{name}:vztmpl/{NAME}" for name in "abc"]
+    assert {image["signed_by"] for image in first.images} == {bench.mirror.signer.usign_key_id}
+    assert (first.version, first.available_version, first.update_available) == ("24.10.4", "24.10.4", False)
+    for name in "abc":
+        assert bench.file(name, NAME).read_bytes() == body
+    hows = [image["how"] for image in first.images]
+    assert hows[0] == "download"
+    assert hows[1] in ("hardlink", "reflink")
+    before = bench.files()
+    bench.mirror.forget()
+    second = bench.run()
+    assert not second.changed
+    assert second.plan == []
+    assert [image["how"] for image in second.images] == ["kept"] * 3
+    assert bench.mirror.bytes_sent() == 0
+    assert bench.files() == before
+
+
+def test_check_mode_tells_what_the_run_then_does_and_writes_nothing(bench: Bench) -> None:
+    told = bench.run(check=True)
+    assert bench.files() == {"a": [], "b": [], "c": []}
+    assert bench.mirror.bytes_sent(ROOTFS) == 0
+    done = bench.run()
+    assert told.plan == done.plan
+    assert (told.changed, told.version, told.volids) == (done.changed, done.version, done.volids)
+    assert (told.before, told.after) == (done.before, done.after) == ([], [NAME])
+
+
+def test_a_storage_that_lacks_it_gets_a_copy_and_no_byte_is_fetched(bench: Bench) -> None:
+    bench.run(storages=("a",))
+    bench.mirror.forget()
+    done = bench.run(storages=("a", "c"))
+    assert [(s["step"], s["storage"]) for s in done.plan] == [("copy", "c")]
+    assert bench.mirror.bytes_sent(ROOTFS) == 0
+
+
+def test_ten_runs_side_by_side_fetch_once(bench: Bench) -> None:
+    with concurrent.futures.ThreadPoolExecutor(10) as pool:
+        results = list(pool.map(lambda _n: bench.run(storages=("a", "c")), range(10)))
+    assert bench.mirror.count(ROOTFS) == 1
+    assert sum(result.transferred > 0 for result in results) == 1
+    assert bench.files()["a"] == [f"template/cache/.{NAME}.pve-provision.json", f"template/cache/{NAME}"]
+
+
+# -- versions ----------------------------------------------------------------------------------------------------------
+def test_present_is_content_with_what_it_covers_and_latest_updates_and_prunes(bench: Bench) -> None:
+    bench.run(version="24.10.3")
+    content = bench.run(version="24.10")
+    assert not content.changed
+    assert (content.version, content.available_version, content.update_available) == ("24.10.3", "24.10.4", True)
+    told = bench.run(version="24.10", state="latest", keep=1, check=True)
+    latest = bench.run(version="24.10", state="latest", keep=1)
+    assert told.plan == latest.plan
+    assert steps(latest) == ["download", "copy", "copy", "remove", "remove", "remove"]
+    assert latest.version == "24.10.4"
+    assert latest.freed > 0
+    assert latest.before == ["openwrt-24.10.3-x86-64-rootfs.tar.gz"]
+    assert latest.after == [NAME]
+    assert not bench.run(version="24.10", state="latest", keep=1).changed
+
+
+def test_a_new_release_is_taken_by_latest(bench: Bench, tmp_path: Path) -> None:
+    with Mirror(tmp_path / "mirror", ["openwrt"]) as own:
+        bench.mirror = own
+        bench.run(storages=("a",))
+        own.release("openwrt", "24.10.11")
+        assert bench.run(storages=("a",)).update_available
+        assert bench.run(storages=("a",), state="latest").version == "24.10.11"
+
+
+def test_keep_prunes_only_recorded_files_that_no_guest_refers_to(bench: Bench) -> None:
+    def iso(state: t.Literal["present", "latest"], version: str, keep: int | None = None) -> Result:
+        return bench.run("opnsense", content="iso", storages=("a",), version=version, state=state, keep=keep)
+
+    old = iso("present", "25.1").volids[0]
+    foreign = bench.paths["a"] / "template/iso/OPNsense-24.1-dvd-amd64.iso"
+    foreign.write_bytes(b"mine")
+    config = bench.root / "etc/pve/nodes/pve1/qemu-server/100.conf"
+    config.write_text(f"name: fw\nide2: {old},media=cdrom\n")
+    held = iso("latest", "latest", keep=1)
+    assert "remove" not in steps(held)
+    assert any("still refers" in warning for warning in held.warnings)
+    config.write_text("name: fw\nide2: none,media=cdrom\n")
+    assert steps(iso("latest", "latest", keep=1)) == ["remove"]
+    assert foreign.read_bytes() == b"mine"
+
+
+def test_absent_removes_what_it_covers_and_nothing_else(bench: Bench) -> None:
+    for version in ("23.05.6", "24.10.3", "24.10.4"):
+        bench.run(version=version, storages=("a",))
+    stranger = bench.file("a", "openwrt-24.10.9-x86-64-rootfs.tar.gz")
+    stranger.write_bytes(b"mine")
+    bench.mirror.forget()
+    told = bench.run(version="24.10", state="absent", check=True)
+    gone = bench.run(version="24.10", state="absent")
+    assert told.plan == gone.plan
+    assert told.freed == gone.freed > 0
+    assert sorted(p.name for p in stranger.parent.glob("*.tar.gz")) == [
+        "openwrt-23.05.6-x86-64-rootfs.tar.gz",
+        stranger.name,
+    ]
+    assert not bench.run(version="24.10", state="absent").changed
+    assert bench.mirror.requests == []
+
+
+# -- what is not trusted -----------------------------------------------------------------------------------------------
+def corrupt(path: Path) -> None:
+    path.write_bytes(b"x" * path.stat().st_size)
+
+
+def corrupt_silently(path: Path) -> None:
+    times = path.stat()
+    corrupt(path)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def make_foreign(path: Path) -> None:
+    corrupt(path)
+    cache.record_path(path).unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "options"),
+    [(corrupt, {}), (corrupt_silently, {"reverify": True}), (make_foreign, {})],
+)
+@pytest.mark.parametrize("storage", ["a", "c"])
+def test_a_bad_file_is_neither_used_nor_overwritten_without_force(
+    bench: Bench, spoil: t.Callable[[Path], None], options: dict[str, t.Any], storage: str
+) -> None:
+    good = bench.run(storages=("a", "c"))
+    path = bench.file(storage, NAME)
+    path.unlink()  # a hard link elsewhere must not be spoilt with it
+    path.write_bytes(bench.file("c" if storage == "a" else "a", NAME).read_bytes())
+    os.utime(path, ns=(1, 1)) if not cache.record_path(path).exists() else cache.lookup(path)
+    assert not bench.run(storages=("a", "c")).changed
+    spoil(path)
+    bad = path.read_bytes()
+    with pytest.raises(VerificationError, match="neither used nor overwritten"):
+        bench.run(storages=("a", "c"), **options)
+    assert path.read_bytes() == bad
+    again = bench.run(storages=("a", "c"), force=True, **options)
+    assert again.changed
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == good.images[0]["sha256"]
+
+
+def test_a_foreign_file_that_is_the_very_image_is_adopted_without_a_transfer(bench: Bench) -> None:
+    path = bench.file("a", NAME)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(bench.mirror.read(f"openwrt/releases/24.10.4/targets/x86/64/{NAME}"))
+    bench.run(storages=("a",))
+    assert bench.mirror.bytes_sent(ROOTFS) == 0
+    assert not bench.run(storages=("a",)).changed
+
+
+BAD = [
+    ("flip", {"after": 1000}, ROOTFS, "sha256"),
+    ("html", {}, ROOTFS, "web page"),
+    ("status", {"code": 404}, ROOTFS, "404"),
+    ("replace", {"body": b"short"}, ROOTFS, "sha256"),
+    ("flip", {"after": 10}, "*/sha256sums.sig", "usign signature|does not fit|unknown key"),
+    ("replace", {"body": b"untrusted comment: x\nUldR\n"}, "*/sha256sums.sig", "no usign signature"),
+    ("flip", {"after": 70}, "*/sha256sums", "line of a checksum list|can't decode|does not fit"),
+    ("html", {}, "*/.versions.json", "not the index"),
+]
+
+
+@pytest.mark.parametrize(("fault", "options", "pattern", "says"), BAD)
+def test_no_fault_puts_a_bad_file_under_a_final_name(
+    bench: Bench, fault: t.Any, options: dict[str, t.Any], pattern: str, says: str
+) -> None:
+    bench.mirror.fault(fault, pattern, **options)
+    with pytest.raises(ImageError, match=says):
+        bench.run()
+    assert not [name for names in bench.files().values() for name in names if name.endswith(".tar.gz")]
+    bench.mirror.clear_faults()
+    assert bench.run().changed
+
+
+def test_a_key_that_nobody_knows_is_refused(bench: Bench) -> None:
+    with pytest.raises(VerificationError, match=bench.mirror.signer.usign_key_id):
+        bench.run(keys=())
+
+
+def test_an_archive_that_climbs_out_is_refused(bench: Bench) -> None:
+    evil = mirror_images.gz(mirror_images.tar({"sbin/init": b"x", "../etc/cron.d/x": "evil"}, ""))
+    url = bench.mirror.put("own/evil.tar.gz", evil)
+    digest = hashlib.sha256(evil).hexdigest()
+    with pytest.raises(VerificationError, match=r"member '\.\.'"):
+        bench.run("url", url=url, checksum=f"sha256:{digest}")
+    assert bench.files() == {"a": [], "b": [], "c": []}
+
+
+# -- when the source is down -------------------------------------------------------------------------------------------
+def test_what_is_cached_is_used_when_the_source_is_down(bench: Bench) -> None:
+    bench.run(storages=("a",))
+    bench.mirror.fault("status", code=404)
+    for path in (bench.root / "var/cache").glob("*"):
+        path.unlink()
+    present = bench.run(storages=("a", "c"))
+    assert steps(present) == ["copy"]
+    assert any("could not be asked" in warning for warning in present.warnings)
+    with pytest.raises(ImageError):
+        bench.run(storages=("a",), state="latest")
+    latest = bench.run(storages=("a",), state="latest", offline_ok=True)
+    assert (latest.changed, latest.version) == (False, "24.10.4")
+    assert any("verified before, is used" in warning for warning in latest.warnings)
+
+
+def test_an_old_index_is_used_and_told(bench: Bench) -> None:
+    bench.run(storages=("a",))
+    bench.mirror.fault("status", code=404)
+    result = bench.run(storages=("a",), state="latest")
+    assert not result.changed
+    assert any("is used" in warning for warning in result.warnings)
+
+
+# -- other sources -----------------------------------------------------------------------------------------------------
+SHAPES = [
+    ("openwrt", "import", "24.10.4", "ext4-combined", "openwrt-24.10.4-x86-64-generic-ext4-combined.raw"),
+    ("debian", "import", "12", "", "debian-12-genericcloud-amd64-20250316-2053.qcow2"),
+    ("ubuntu", "import", "24.04", "", "ubuntu-24.04-server-cloudimg-amd64-20250805.qcow2"),
+    ("haos", "import", "", "", "haos_ova-16.2.qcow2"),
+    ("talos", "iso", "", "", "talos-metal-amd64-1.10.0.iso"),
+    ("opnsense", "import", "", "nano", "OPNsense-25.7-nano-amd64.raw"),
+    ("opnsense", "iso", "", "", "OPNsense-25.7-dvd-amd64.iso"),
+    ("alpine", "vztmpl", "", "", "alpine-minirootfs-3.22.1-x86_64.tar.gz"),
+    ("pveam", "vztmpl", "alpine-3.22-default", "", "alpine-3.22-default_20250617_amd64.tar.xz"),
+]
+
+
+@pytest.mark.parametrize(("source", "content", "version", "variant", "name"), SHAPES)
+def test_every_kind_of_image_lands_unpacked_under_a_name_that_pve_takes(
+    bench: Bench, source: str, content: str, version: str, variant: str, name: str
+) -> None:
+    options: dict[str, t.Any] = {"content": content, "version": version, "variant": variant, "storages": ("a", "c")}
+    first = bench.run(source, **options)
+    assert [volid.partition("/")[2] for volid in first.volids] == [name, name]
+    assert {volume.volid for volume in bench.node.volumes("a", content)} == {first.volids[0]}
+    bench.mirror.forget()
+    second = bench.run(source, **options)
+    assert (second.changed, bench.mirror.bytes_sent()) == (False, 0)
+    folders = {str(Path(name).parent) for name in bench.files()["a"]}
+    assert len(folders) == 1
+    assert len(bench.files()["a"]) == 2
+
+
+def test_a_file_of_the_user_is_judged_and_copied_not_linked(bench: Bench, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.qcow2"
+    mine.write_bytes(mirror_images.qcow2(1 << 20))
+    with pytest.raises(VerificationError, match="no digest is known"):
+        bench.run("file", content="import", path=str(mine))
+    digest = hashlib.sha256(mine.read_bytes()).hexdigest()
+    done = bench.run("file", content="import", path=str(mine), checksum=digest, storages=("a",))
+    assert done.changed
+    placed = Path(done.images[0]["path"])
+    assert placed.read_bytes() == mine.read_bytes()
+    assert placed.stat().st_ino != mine.stat().st_ino
+    assert not bench.run("file", content="import", path=str(mine), checksum=digest, storages=("a",)).changed
+    with pytest.raises(InvalidInput, match="no file"):
+        bench.run("file", content="import", path=str(tmp_path / "nothing.qcow2"), checksum="a" * 64)
+
+
+def test_an_image_under_the_same_address_with_a_new_digest_replaces_ours(bench: Bench) -> None:
+    def run(size: int) -> Result:
+        body = mirror_images.qcow2(size)
+        url = bench.mirror.put("own/app.qcow2", body)
+        return bench.run("url", content="import", url=url, checksum=hashlib.sha256(body).hexdigest(), storages=("a",))
+
+    assert run(1 << 20).changed
+    assert run(2 << 20).changed
+    assert not run(2 << 20).changed
+
+
+def test_a_pinned_checksum_must_fit_what_the_source_says(bench: Bench) -> None:
+    with pytest.raises(VerificationError, match="the source says"):
+        bench.run(checksum="sha256:" + "a" * 64)
+    with pytest.raises(VerificationError, match="sha512"):
+        bench.run(checksum="sha512:" + "a" * 128)
+
+
+def test_verify_none_warns(bench: Bench) -> None:
+    url = bench.mirror.put("own/app.qcow2", mirror_images.qcow2(1 << 20))
+    with pytest.raises(VerificationError, match="no digest is known"):
+        bench.run("url", content="import", url=url)
+    assert bench.run("url", content="import", url=url, verify="none").changed
+
+
+def test_a_qcow2_under_the_name_of_a_raw_image_is_refused(bench: Bench) -> None:
+    body = mirror_images.qcow2(1 << 20)
+    url = bench.mirror.put("own/app.img", body)
+    digest = hashlib.sha256(body).hexdigest()
+    with pytest.raises(VerificationError, match="would say raw"):
+        bench.run("url", content="import", url=url, checksum=digest)
+    named = bench.run("url", content="import", url=url, checksum=digest, filename="app.qcow2")
+    assert named.volids[0] == "a:import/app.qcow2"
+
+
+# -- what is refused ---------------------------------------------------------------------------------------------------
+def test_everything_against_the_storages_is_told_at_once(bench: Bench) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        bench.run(storages=("a", "ceph", "other", "nowhere"))
+    assert [finding.value for finding in caught.value.findings] == ["ceph", "other", "nowhere"]
+    assert "type rbd, which keeps blocks" in str(caught.value)
+    assert bench.mirror.requests == []
+
+
+@pytest.mark.parametrize(
+    ("declared", "says"),
+    [
+        ({"filename": "../x.tar.gz"}, "filename"),
+        ({"checksum": "md5:abc"}, "checksum"),
+        ({"keys": (UserKey("-----BEGIN PGP PUBLIC KEY BLOCK-----"),)}, "fingerprint"),
+    ],
+)
+def test_bad_declarations(bench: Bench, declared: dict[str, t.Any], says: str) -> None:
+    with pytest.raises(InvalidInput, match=says):
+        bench.run(**declared)
+
+
+NAMES = [
+    ("openwrt", "24.10.4", "openwrt-24.10.4-x86-64-rootfs.tar.gz", "vztmpl", "openwrt-24.10.4-x86-64-rootfs.tar.gz"),
+    ("openwrt", "snapshot-r1", "openwrt-x86-64-rootfs.tar.gz", "vztmpl", "openwrt-x86-64-rootfs-snapshot-r1.tar.gz"),
+    ("talos", "1.10.0", "metal-amd64.raw.zst", "import", "talos-metal-amd64-1.10.0.raw"),
+    ("freebsd", "14.3", "FreeBSD-14.3-amd64-zfs.qcow2.xz", "import", "FreeBSD-14.3-amd64-zfs.qcow2"),
+    ("opnsense", "25.7", "OPNsense-25.7-nano-amd64.img.bz2", "iso", "OPNsense-25.7-nano-amd64.img"),
+    ("url", "x.tgz", "x.tgz", "vztmpl", "x.tar.gz"),
+    ("url", "x.img.gz", "x.img.gz", "import", "x.raw"),
+]
+
+
+@pytest.mark.parametrize(("source", "version", "name", "content", "result"), NAMES)
+def test_names(source: str, version: str, name: str, content: str, result: str) -> None:
+    assert file_name(source, version, Artefact(name, "", "disk"), content) == result
+
+
+# -- over the API ------------------------------------------------------------------------------------------------------
+class ApiNode:
+    """As much of a node over the API as a template needs; a storage is a dictionary of names."""
+
+    name = "pve1"
+    transport = "api"
+
+    def __init__(self, mirror: Mirror) -> None:
+        self.mirror = mirror
+        self.held: dict[str, dict[str, bytes]] = {"a": {}, "c": {}}
+        self.calls: list[tuple[str, ...]] = []
+
+    def storages(self) -> list[Storage]:
+        content = frozenset({"vztmpl", "import"})
+        return [Storage(name, "dir", content, total=1000, available=900) for name in self.held]
+
+    def volumes(self, storage: str, content: str | None = None) -> list[Volume]:
+        return [Volume(volid, str(content), len(body)) for volid, body in self.held[storage].items()]
+
+    def free(self, volid: str) -> None:
+        self.calls.append(("free", volid))
+        del self.held[volid.split(":")[0]][volid]
+
+    def download_url(
+        self, storage: str, content: str, filename: str, url: str, *, checksum: tuple[str, str], timeout: int
+    ) -> Outcome:
+        body = self.mirror.read(url.removeprefix(self.mirror.url))
+        assert hashlib.new(checksum[0], body).hexdigest() == checksum[1]
+        self.calls.append(("download_url", storage))
+        self.held[storage][f"{storage}:{content}/{filename}"] = body
+        return Outcome()
+
+    def upload(self, storage: str, content: str, path: str, filename: str, *, timeout: int) -> Outcome:
+        self.calls.append(("upload", storage))
+        self.held[storage][f"{storage}:{content}/{filename}"] = Path(path).read_bytes()
+        return Outcome()
+
+
+def test_over_the_api_pve_fetches_what_fits_with_its_checksum(bench: Bench) -> None:
+    node = ApiNode(bench.mirror)
+    over = t.cast("Node", node)
+    told = bench.run(node=over, check=True)
+    assert node.calls == []
+    done = bench.run(node=over)
+    assert told.plan == done.plan
+    assert node.calls == [("download_url", "a"), ("download_url", "c")]
+    assert done.volids == [f"a:vztmpl/{NAME}", f"c:vztmpl/{NAME}"]
+    assert not bench.run(node=over).changed
+    gone = bench.run(node=over, state="absent")
+    assert (steps(gone), node.held) == (["remove", "remove"], {"a": {}, "c": {}})
+
+
+def test_over_the_api_what_pve_cannot_unpack_is_fetched_here_once_and_uploaded(bench: Bench) -> None:
+    node = ApiNode(bench.mirror)
+    options: dict[str, t.Any] = {"content": "import", "version": "24.10.4", "variant": "ext4-combined"}
+    done = bench.run(node=t.cast("Node", node), **options)
+    assert node.calls == [("upload", "a"), ("upload", "c")]
+    assert bench.mirror.count("*-ext4-combined.img.gz") == 1
+    assert done.transferred > 0
+    (body,) = node.held["a"].values()
+    assert body[510:512] == b"\x55\xaa"
+    assert not bench.run(node=t.cast("Node", node), **options).changed
+
+
+def test_over_the_api_nothing_is_pruned(bench: Bench) -> None:
+    with pytest.raises(InvalidInput, match="keep"):
+        bench.run(node=t.cast("Node", ApiNode(bench.mirror)), keep=1)
+
+
+def test_a_wrong_signature_stops_the_api_too(bench: Bench) -> None:
+    node = ApiNode(bench.mirror)
+    bench.mirror.fault("replace", "*/sha256sums.sig", body=b"untrusted comment: x\nUldR\n")
+    with pytest.raises(VerificationError):
+        bench.run(node=t.cast("Node", node))
+    assert node.calls == []
+
+
+def test_the_record_says_where_a_file_came_from_and_who_vouched(bench: Bench) -> None:
+    bench.run(storages=("a",))
+    record = cache.Record.read(bench.file("a", NAME))
+    assert record is not None
+    facts = dataclasses.asdict(record)
+    assert facts["family"] == "openwrt/vztmpl/default/amd64"
+    assert facts["version"] == "24.10.4"
+    assert facts["url"].endswith(NAME)
+    assert facts["origin"] == f"sha256:{facts['sha256']}"
+    assert facts["signed_by"] == bench.mirror.signer.usign_key_id
+    assert abs(facts["verified"] - time.time()) < 60
