@@ -77,6 +77,8 @@ def reconcile(node: Node, wanted: Wanted, *, check_mode: bool, companion: Compan
 
 def read(node: Node, wanted: Wanted, *, wait: bool) -> Actual:
     """What the node has of the wanted guest; waits for a creation that is under way."""
+    if any(problem.option in {"vmid", wanted.type.name_key} for problem in wanted.problems):
+        return Actual(wanted.vmid)
     actual = _find(node, wanted)
     if not _half_made(actual):
         return actual

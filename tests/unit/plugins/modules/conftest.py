@@ -66,7 +66,7 @@ class Bench:
     def good(self, module: str, check: bool = False, **params: t.Any) -> Answer:
         """Run a module that is to succeed."""
         answer = self.run(module, check, **params)
-        assert not answer.failed, answer.values
+        assert not answer.failed, answer.msg
         return answer
 
     def bad(self, module: str, check: bool = False, **params: t.Any) -> Answer:
@@ -79,7 +79,7 @@ class Bench:
         """Run a command on the node, as its administrator would."""
         rc, out, err = commands.run(["pct", *argv], self.node.root, b"")
         assert rc == 0, err
-        return out.decode()
+        return out
 
     def config(self, vmid: int) -> dict[str, str]:
         """A container's config file."""
@@ -92,7 +92,7 @@ class Bench:
     def volumes(self, storage: str, vmid: int) -> list[str]:
         rc, out, _err = commands.run(["pvesm", "list", storage, "--vmid", str(vmid)], self.node.root, b"")
         assert rc == 0
-        return [line.split()[0] for line in out.decode().splitlines()[1:]]
+        return [line.split()[0] for line in out.splitlines()[1:]]
 
     def writes(self) -> list[list[str]]:
         """The commands started since `forget`, as argv."""

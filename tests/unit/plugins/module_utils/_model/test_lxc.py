@@ -74,7 +74,9 @@ def test_everything_wrong_is_told_at_once() -> None:
     assert set(found) == {"vmid", "hostname", "memory", "networks[0].ip", "networks[1].tag"}
 
 
-@pytest.mark.parametrize("net", [{"gateway6": "fe80::1", "ip6": "fd00::5/64"}, {"ip": "10.0.0.5/32", "gateway": "10.9.9.9"}])
+@pytest.mark.parametrize(
+    "net", [{"gateway6": "fe80::1", "ip6": "fd00::5/64"}, {"ip": "10.0.0.5/32", "gateway": "10.9.9.9"}]
+)
 def test_gateways_that_work_although_they_are_outside(net: dict[str, str]) -> None:
     assert problems_of(networks=[{"bridge": "vmbr0", **net}]) == {}
 

@@ -1,0 +1,269 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: a running OpenWrt, seen and changed through a shell in it, however that is reached.
+
+A shell costs half a second each time (``pct exec``, guest agent), so whatever is to be known is asked for by one
+script, and waiting is done inside the guest. Scripts go in on stdin: they may hold secrets.
+"""
+
+from __future__ import annotations
+
+import shlex
+import socket
+import time
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError, Timeout
+from ansible_collections.pve.provision.plugins.module_utils._openwrt import commit_confirm, live, seed
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.addresses import parse_addr, parse_status
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description, Interface
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import parse_release
+
+if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed
+
+Files = t.Mapping[str, tuple[int, bytes]]
+
+_MARK = "@@pve-provision "
+_PROBE = {
+    "release": "cat /etc/openwrt_release",
+    "export": shlex.join(live.EXPORT),
+    seed.KEYS: "cat /etc/dropbear/authorized_keys",
+    seed.SHADOW: "cat /etc/shadow",
+    "packages": "if command -v apk > /dev/null; then apk info; else opkg list-installed; fi",
+    "addr": "ip -4 -o addr; ip -6 -o addr",
+}
+# Ports that show that somebody is at home: an answer of any kind will do, a refusal too.
+_DOORS = (22, 80, 443)
+_INSTALL = {
+    True: ("apk update", "apk add"),
+    False: ("opkg update", "opkg install"),
+}
+_RETRIES = 3
+
+
+class Shell(t.Protocol):
+    """Runs a script by the guest's ``sh``, fed on stdin."""
+
+    def __call__(self, script: str, *, timeout: int) -> Completed: ...
+
+
+class RouterError(ProvisionError):
+    """The router did not do as it was told; ``message`` quotes it."""
+
+    kind = "openwrt"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a running router told in one go. ``files`` hold secrets."""
+
+    version: str
+    export: str
+    files: dict[str, bytes] = field(repr=False)
+    packages: frozenset[str]
+    statuses: dict[str, list[str]]
+    addr: dict[str, list[str]]
+    up: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How a running router differs from its description."""
+
+    change: live.Change
+    files: Files
+    missing: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.change or self.files or self.missing)
+
+    def view(self) -> dict[str, t.Any]:
+        """The difference for a plan: words of ``uci changes``, names of files, packages."""
+        parts = {"uci": self.change.words, "files": sorted(self.files), "packages": list(self.missing)}
+        return {name: value for name, value in parts.items() if value}
+
+
+class Router:
+    """One running OpenWrt and its description. Times in seconds."""
+
+    def __init__(self, shell: Shell, description: Description, *, confirm_timeout: int = 60) -> None:
+        self.shell = shell
+        self.description = description
+        self.confirm_timeout = confirm_timeout
+        self.sleep: t.Callable[[float], None] = time.sleep
+
+    # -- looking ---------------------------------------------------------------------------------------------------
+    def run(self, script: str, *, timeout: int = 60) -> str:
+        """Run a script that is to succeed; its output."""
+        done = self.shell(script, timeout=timeout)
+        if done.rc != 0:
+            raise RouterError(f"the router answered with exit code {done.rc}: {(done.stderr or done.stdout).strip()}")
+        return done.stdout
+
+    def look(self) -> Seen:
+        """All that is to be known, by one script."""
+        interfaces = {each.name: f"ubus call network.interface.{each.name} status" for each in self._interfaces()}
+        asked = {**_PROBE, **{f"status {name}": command for name, command in interfaces.items()}}
+        script = "".join(f"echo '{_MARK}{name}'\n{command} 2> /dev/null\necho\n" for name, command in asked.items())
+        parts = _parts(self.run(script + "true\n"))
+        if "release" not in parts or "config" not in parts.get("export", ""):
+            raise RouterError("the guest does not answer like an OpenWrt", remedy="Look at its console.")
+        statuses = {name: parse_status(parts.get(f"status {name}", "")) for name in interfaces}
+        return Seen(
+            version=parse_release(parts["release"]).version,
+            export=parts["export"],
+            files={path: parts[path].encode() for path in (seed.KEYS, seed.SHADOW) if parts.get(path)},
+            packages=frozenset(line.split(" - ")[0].strip() for line in parts["packages"].splitlines()),
+            statuses={name: list(status.addresses) for name, status in statuses.items() if status},
+            addr=parse_addr(parts["addr"]),
+            up=frozenset(name for name, status in statuses.items() if status and status.up),
+        )
+
+    def _interfaces(self) -> tuple[Interface, ...]:
+        return self.description.interfaces
+
+    def drift(self, seen: Seen) -> Drift:
+        """What there is to change."""
+        return Drift(
+            change=live.drift(seen.export, self.description, seen.version),
+            files=seed.account_drift(seen.files.get, self.description.management),
+            missing=tuple(name for name in self.description.packages if name not in seen.packages),
+        )
+
+    # -- waiting ---------------------------------------------------------------------------------------------------
+    def await_up(self, timeout: int) -> None:
+        """Wait until procd and netifd are there and each interface with an address of its own is up."""
+        static = [each.name for each in self._interfaces() if each.addresses]
+        ask = "ubus call network.interface.{} status 2> /dev/null | grep -q '\"up\": true' || up=0\n"
+        tests = "".join(ask.format(name) for name in static)
+        script = (
+            "n=0\n"
+            f"while [ \"$n\" -lt {timeout} ]; do\n"
+            "up=1\n"
+            "ubus call network.interface dump > /dev/null 2>&1 || up=0\n"
+            f"{tests}"
+            "if [ \"$up\" = 1 ]; then exit 0; fi\n"
+            "sleep 1\n"
+            "n=$((n + 1))\n"
+            "done\n"
+            "exit 1\n"
+        )
+        deadline = time.monotonic() + timeout
+        while True:
+            done = self.shell(script, timeout=timeout + 30)
+            if done.rc == 0:
+                return
+            if time.monotonic() > deadline:
+                what = ", ".join(static) or "netifd"
+                words = (done.stderr or done.stdout).strip()
+                raise Timeout(f"{what} did not come up within {timeout} s. {words}".strip(), remedy="See its logread.")
+            self.sleep(0.5)  # The shell itself was not there yet.
+
+    # -- changing --------------------------------------------------------------------------------------------------
+    def apply(self, drift: Drift, seen: Seen, *, patience: int) -> None:
+        """Write accounts, then the configuration; a change that could cut us off stands only when it did not."""
+        if drift.files:
+            self.run(write_script(drift.files))
+        if not drift.change:
+            return
+        guarded = drift.change.touches_network
+        reached = guarded and self._reached(seen)
+        script = commit_confirm.apply_script(drift.change, self.confirm_timeout if guarded else None)
+        self.run(script, timeout=120)
+        if guarded:
+            self._confirm(reached, min(patience, self.confirm_timeout))
+
+    def _confirm(self, reached: bool, patience: int) -> None:
+        """Let the change stand when the router is well and can be reached; else take it back at once."""
+        reason = self._unwell(reached, patience)
+        if not reason:
+            self.run(commit_confirm.confirm_script())
+            return
+        taken = self.shell(commit_confirm.revert_script(), timeout=60).rc in (0, commit_confirm.EXIT_NOTHING)
+        how = "was taken back" if taken else f"takes itself back within {self.confirm_timeout} s"
+        raise RouterError(
+            f"After the change {reason}, so it {how}.", remedy="Mend the declaration, or raise confirm_timeout."
+        )
+
+    def _unwell(self, reached: bool, patience: int) -> str:
+        """What speaks against letting a change stand; empty when nothing does.
+
+        A router that could not be reached from here before the change either is believed what it says itself.
+        """
+        deadline = time.monotonic() + patience
+        try:
+            self.await_up(patience)
+            while reached and not self._reached(self.look()):
+                if time.monotonic() > deadline:
+                    return "it cannot be reached any more by the interfaces it is managed from"
+                self.sleep(0.5)
+        except ProvisionError as error:
+            return str(error).rstrip(".")
+        return ""
+
+    def _reached(self, seen: Seen) -> bool:
+        """Whether anything answers at an address of the interfaces it is managed from."""
+        held = [text for name in self.description.management.sources for text in seen.statuses.get(name, [])]
+        return any(answers(text.partition("/")[0]) for text in held)
+
+    def install(self, names: t.Sequence[str]) -> str:
+        """Install packages, with some patience for the network. What went wrong, in words; empty when nothing did."""
+        script = "".join(
+            f"if command -v apk > /dev/null; then {_INSTALL[True][n]}{w}; else {_INSTALL[False][n]}{w}; fi || exit 1\n"
+            for n, w in ((0, ""), (1, "".join(f" {shlex.quote(name)}" for name in names)))
+        )
+        said = ""
+        for attempt in range(_RETRIES):
+            if attempt:
+                self.sleep(2.0**attempt)
+            done = self.shell(script, timeout=600)
+            if done.rc == 0:
+                return ""
+            said = (done.stderr.strip() or done.stdout.strip())[-500:]
+        return said or "no reason given"
+
+
+def _parts(output: str) -> dict[str, str]:
+    """The answers of a probe by their marks."""
+    parts = {}
+    for part in output.split(_MARK)[1:]:
+        name, _, text = part.partition("\n")
+        parts[name] = text.removesuffix("\n")
+    return parts
+
+
+def write_script(files: Files) -> str:
+    """A script that puts files in place, each whole or not at all."""
+    lines = ["set -e", "umask 077"]
+    for path, (mode, content) in sorted(files.items()):
+        place = shlex.quote(f"/{path}")
+        fresh = shlex.quote(f"/{path}.pve-provision")
+        text = content.decode()
+        if "PVE_PROVISION_END" in text:
+            raise RouterError(f"/{path} would hold the word PVE_PROVISION_END")
+        lines += [
+            f"mkdir -p {shlex.quote('/' + path.rpartition('/')[0])}",
+            f"cat > {fresh} <<'PVE_PROVISION_END'\n{text}PVE_PROVISION_END",
+            f"chmod {mode:o} {fresh}",
+            f"mv {fresh} {place}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def answers(address: str, timeout: float = 1.0) -> bool:
+    """Whether anything at an address answers a TCP connection, be it with a refusal."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    for port in _DOORS:
+        with socket.socket(family, socket.SOCK_STREAM) as door:
+            door.settimeout(timeout)
+            try:
+                door.connect((address, port))
+            except ConnectionRefusedError:
+                return True
+            except OSError:
+                continue
+            return True
+    return False
