@@ -15,11 +15,12 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .normalise import Normaliser
-from .state import NODE, USER_CFG, World, change_configs, infer, lay_out, on_root
+from .state import NODE, USER_CFG, World, change_configs, infer, lay_out, on_root, run_guests
 from .transcript import GUEST_FILE, Transcript
 
 if TYPE_CHECKING:
@@ -62,8 +63,14 @@ class Driver(Protocol):
     def prepare(self, root: Path) -> None:
         """Makes an empty state root."""
 
+    def furnish(self, root: Path) -> None:
+        """Gives the guests that were laid out what a guest's disk holds."""
+
     def command(self, root: Path, argv: list[str], stdin: str | None) -> tuple[int, str, str]:
         """Runs one command line."""
+
+    def interrupted(self, number: int, root: Path, argv: list[str], stdin: str | None) -> tuple[int, str, str]:
+        """Runs one command line that is sent a signal in the middle of its work."""
 
     def request(self, root: Path, http: dict[str, Any], auth: str) -> tuple[int, str, Any]:
         """Makes one request as this kind of caller: status, reason, body."""
@@ -111,11 +118,10 @@ def _run(transcript: Transcript, world: World, driver: Driver, root: Path) -> An
     lay_out(start, root)
     renamed: dict[str, str] = {}
     for maker in start.requests:
-        _, _, body = driver.request(root, maker.http or {}, "token")
-        if isinstance(body, dict) and isinstance(body.get("data"), str):
-            renamed[maker.body["data"]] = body["data"]
-            _finish(driver, root, body["data"])
+        renamed.update(_before(maker, driver, root))
     change_configs(start, root)
+    run_guests(start, root)
+    driver.furnish(root)
     for argv in start.commands:
         driver.command(root, on_root(tuple(argv), root), None)
     for vmid in start.paused:
@@ -130,10 +136,26 @@ def _run(transcript: Transcript, world: World, driver: Driver, root: Path) -> An
             if isinstance(answer.body, dict) and str(answer.body.get("data")).startswith("UPID:"):
                 _finish(driver, root, answer.body["data"])
         else:
-            argv = on_root(transcript.argv, root)
-            answer.rc, answer.stdout, answer.stderr = driver.command(root, argv, transcript.stdin)
+            argv = [_translated(word, renamed) for word in on_root(transcript.argv, root)]
+            run = driver.command if transcript.signal is None else partial(driver.interrupted, transcript.signal)
+            answer.rc, answer.stdout, answer.stderr = run(root, argv, transcript.stdin)
+            back = {new: old for old, new in renamed.items()}
+            answer.stdout, answer.stderr = _translated(answer.stdout, back), _translated(answer.stderr, back)
     answer.files = _files(root)
     return answer
+
+
+def _before(maker: Transcript, driver: Driver, root: Path) -> dict[str, str]:
+    """Runs what came before; answers the task that it started under its recorded name."""
+    if maker.http is None:
+        _, stdout, _ = driver.command(root, on_root(maker.argv, root), maker.stdin)
+        old, new = (re.search(r'^"(UPID:[^"]+)"$', text, re.M) for text in (maker.stdout, stdout))
+        return {old[1]: new[1]} if old and new else {}
+    _, _, body = driver.request(root, maker.http, "token")
+    if isinstance(body, dict) and isinstance(body.get("data"), str):
+        _finish(driver, root, body["data"])
+        return {maker.body["data"]: body["data"]}
+    return {}
 
 
 def _finish(driver: Driver, root: Path, upid: str, limit: float = 15.0) -> None:

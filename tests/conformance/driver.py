@@ -6,11 +6,33 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from types import ModuleType
 
+    from embedded_node.state import State
+
+# A command that the fault "kill" hits with a signal of our choice.
+VICTIM = """
+import os, signal, sys
+from embedded_node import commands, faults, session, state
+from embedded_node.errors import Interrupted
+def stop(number, frame):
+    raise Interrupted
+signal.signal(signal.SIGTERM, stop)
+signal.signal(signal.SIGINT, stop)
+kill, number = os.kill, int(sys.argv[1])
+os.kill = lambda pid, ignored: kill(pid, number)
+node = state.State(os.environ["PVE_ROOT"])
+faults.add(node, "kill", at="extract")
+sys.exit(commands.execute(session.standard(node), sys.argv[2:]))
+"""
+TOKEN, STRANGER = "root@pam!oracle", "stranger@pve"
 SETTINGS = "var/lib/embedded-node/settings.json"
 
 
@@ -27,12 +49,58 @@ class EmbeddedDriver:
         settings.parent.mkdir(parents=True, exist_ok=True)
         settings.write_text(json.dumps({"lock_timeout": 0.2}))
 
+    def furnish(self, root: Path) -> None:
+        """The folders that every system has, on the disks of all containers."""
+        from embedded_node import lxc
+        from embedded_node.session import Session
+        from embedded_node.state import State
+        from embedded_node.storage import locate
+
+        state = State(root)
+        for vmid, (kind, _) in state.guests().items():
+            spec = state.guest(kind, vmid).options.get("rootfs") if kind == "lxc" else None
+            if spec and not spec.startswith("/"):
+                storage, volume = locate(state, lxc.parse_volume("rootfs", spec).volume)
+                for folder in ("bin", "etc", "root", "tmp", "var"):
+                    (storage.tree(volume) / folder).mkdir(parents=True, exist_ok=True)
+                if vmid in state.running():
+                    lxc.mount(Session(state), vmid, state.guest("lxc", vmid).options)
+
     def command(self, root: Path, argv: list[str], stdin: str | None) -> tuple[int, str, str]:
         """Runs one command line."""
         from embedded_node.commands import run
 
         return run(argv, root, (stdin or "").encode())
 
+    def interrupted(self, number: int, root: Path, argv: list[str], stdin: str | None) -> tuple[int, str, str]:
+        """Runs one command line in a process of its own, which gets a signal while it unpacks."""
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PVE_ROOT": str(root)}
+        command = [sys.executable, "-c", VICTIM, str(number), *argv]
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, env=environment, check=False)
+        return done.returncode, done.stdout, done.stderr
+
     def request(self, root: Path, http: dict[str, Any], auth: str) -> tuple[int, str, Any]:
         """Makes one request."""
-        raise NotImplementedError("no dispatcher yet")
+        from embedded_node import access, http_api
+        from embedded_node.state import State
+
+        state = State(root)
+        headers, cookies = self._credentials(state, access, auth)
+        answer = http_api.respond(state, http["method"], http["path"], http.get("params") or {}, headers, cookies)
+        return answer.status, answer.reason, "" if answer.body is None else answer.body
+
+    @staticmethod
+    def _credentials(state: State, access: ModuleType, auth: str) -> tuple[dict[str, str], dict[str, str]]:
+        """Headers and cookies of this kind of caller; users and secrets are made as they are needed."""
+        users = access.UserFile.load(state)
+        users.tokens.setdefault(TOKEN, ["0", "0", "", ""])
+        users.users.setdefault(STRANGER, ["1", "0", "", "", "", "", "", ""])
+        users.save(state)
+        access.set_secret(state, "token.cfg", TOKEN, "secret")
+        access.set_secret(state, "shadow.cfg", "root@pam", "right")
+        if auth in ("token", "wrong-token"):
+            return {"Authorization": f"PVEAPIToken={TOKEN}={'secret' if auth == 'token' else 'guess'}"}, {}
+        if auth == "nobody":
+            return {}, {}
+        ticket, csrf = access.issue_ticket(state, STRANGER if auth == "stranger" else "root@pam")
+        return {} if auth == "ticket-no-csrf" else {"CSRFPreventionToken": csrf}, {"PVEAuthCookie": ticket}

@@ -28,7 +28,10 @@ TEXT: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"^total size is [\d,]+  speedup is .*$", re.M), "total size is <BYTES>"),
     (re.compile(r"^(Number of (?:created |deleted |regular )?files[^:]*|(?:Total|Literal|Matched|File list)[^:]*): .*$",
                 re.M), r"\1: <COUNT>"),
-    (re.compile(r"\b(\d+) blocks\b(?=\n|$)"), r"\1 blocks"),
+    (re.compile(r"\d+/\d+ files \([\d.]+% non-contiguous\), \d+/\d+ blocks"), "<COUNT>"),
+    (re.compile(r"^[\d.]+ [KMGT]?i?B in \d+(?:\.\d+)?m?s\n", re.M), ""),
+    (re.compile(r"SHA256:[\w+/]{43}"), "SHA256:<KEY>"),
+    (re.compile(r"saved [\d.]+ [KMGT]?i?B$", re.M), "saved <BYTES>"),
     (re.compile(r"clean, \d+/\d+ files, \d+/\d+ blocks"), "clean, <COUNT>"),
     (re.compile(r"[\d.]+ [KMGT]?i?B \(\d+ bytes\) trimmed"), "<BYTES> trimmed"),
     (re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d"), "<TIME>"),
@@ -45,6 +48,8 @@ TEXT: tuple[tuple[re.Pattern[str], str], ...] = (
      r"\1<BYTES>"),
     (re.compile(r" at \S+ line \d+\.?"), " at <LINE>"),
 )
+# Host keys are made in no order.
+KEY_LINES = re.compile(r"(?:Creating SSH host key .*\ndone: .*\n)+")
 # Values that the run may have made itself: kept when they were known before it.
 MADE: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "<UUID>"),
@@ -75,6 +80,7 @@ class Normaliser:
 
     def text(self, text: str) -> str:
         """A text as it is compared. Trailing blanks and the number of blank lines at the end do not count."""
+        text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
         if self.root:
             text = text.replace(self.root + "/", "/").replace(self.root, "/")
         data = json_of(text)
@@ -82,6 +88,9 @@ class Normaliser:
             return json.dumps(self.data(data), sort_keys=True, ensure_ascii=False, indent=1)
         for pattern, replacement in TEXT:
             text = pattern.sub(replacement, text)
+        text = KEY_LINES.sub(lambda m: "".join(sorted(re.findall(r".*\n.*\n", m[0]))), text)
+        if "<BYTES>" in text and text.startswith(("Volid", "NAME")):
+            text = re.sub(r" +", " ", text)
         text = self._made(text)
         measured = MEASURED | {"maxdisk"} if re.search(r"^status: running$", text, re.M) else MEASURED
         text = re.sub(r"^(\t*)(\w+): -?[\d.]+$",

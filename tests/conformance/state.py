@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import functools
 import io
+import json
 import re
 import shlex
 import struct
 import subprocess
 import tarfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,15 +51,21 @@ CONTENT_DIRS = {"vztmpl": "template/cache", "iso": "template/iso", "backup": "du
 VOLUME = re.compile(r"(?<![\w.-])([a-z][a-z0-9-]*):((?:vztmpl|iso|backup|snippets|import)/[^\s,\"']+"
                     r"|\d+/[^\s,\"']+\.(?:raw|qcow2|vmdk|subvol)|vm-[^\s,\"']+)")
 DISK_LINE = re.compile(r"^(?:rootfs|mp\d+|unused\d+|(?:ide|sata|scsi|virtio|efidisk|tpmstate)\d+|vmstate): (\S+)", re.M)
+# The start of an ELF file for x86-64: what the architecture is told from.
+ELF = "\x7fELF\x02\x01\x01" + "\0" * 9 + "\x03\0\x3e\0" + "\0" * 44
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": GIB, "T": 1 << 40}
 HOST_PATH = re.compile(r"(^|=)(/(?:root|srv|dev|tmp|var/lib)(?:/[^,\s]*)?)(?=,|$)")
 # Facts about the start that a run tells by what it found. The first that fits is believed.
-SAYS_STOPPED = re.compile(r"(?:CT|VM) \d+ (?:is )?not running|is not running|container '\d+' not running"
+SAYS_STOPPED = re.compile(r"(?:CT|VM) \d+ (?:is )?not running|(?<![Aa]gent) is not running|container '\d+' not running"
                           r"|status: stopped|can only (?:push|pull) |\"status\": ?\"stopped\"")
 SAYS_RUNNING = re.compile(r"already running|is running\b|status: (?:running|paused)|if (?:the )?(?:CT|VM) is running"
                           r"|got timeout|VM still running|\"status\": ?\"running\"|guest agent is not running"
                           r"|drive mirror|Entering QEMU Monitor", re.I)
 # What only succeeds on a running guest.
+TASK_CALLS = {
+    "vzdestroy": ("delete", "lxc/{}"), "vzstart": ("create", "lxc/{}/status/start"),
+    "qmdestroy": ("delete", "qemu/{}"), "qmstart": ("create", "qemu/{}/status/start"),
+}  # fmt: skip
 NEEDS_RUNNING = frozenset({
     "stop", "shutdown", "exec", "push", "pull", "reboot", "suspend", "resume", "reset", "enter", "console", "df",
 })  # fmt: skip
@@ -79,7 +86,9 @@ class Start:
     locks: list[str] = field(default_factory=list)
     commands: list[list[str]] = field(default_factory=list)
     requests: list[Transcript] = field(default_factory=list)
-    changes: dict[int, dict[str, str]] = field(default_factory=dict)
+    changes: dict[int, dict[str, str | None]] = field(default_factory=dict)
+    backups: dict[str, str] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
 
 
 class World:
@@ -89,8 +98,15 @@ class World:
         self.transcripts = list(transcripts)
         self.pool = recorded_files(self.transcripts)
         self.makers: dict[str, Transcript] = {}
+        self.file_sizes: dict[str, int] = {}
         for transcript in self.transcripts:
-            if transcript.http is None or transcript.status != 200:
+            self.file_sizes.update(_listed_volumes(transcript))
+            if transcript.http is None:
+                upid = re.search(r'^"(UPID:[^"]+)"$', transcript.stdout, re.M)
+                if upid:
+                    self.makers[upid[1]] = transcript
+                continue
+            if transcript.status != 200:
                 continue
             data = transcript.body.get("data") if isinstance(transcript.body, dict) else None
             if isinstance(data, str) and data.startswith("UPID:"):
@@ -99,16 +115,19 @@ class World:
     def creator(self, kind: str, vmid: int) -> Transcript | None:
         """The request of this folder that made a guest over the API."""
         for transcript in self.makers.values():
-            http = transcript.http or {}
-            if http["method"] == "POST" and http["path"].endswith(f"/{kind}"):
+            http = transcript.http
+            if http and http["method"] == "POST" and http["path"].endswith(f"/{kind}"):
                 params = http.get("params") or {}
-                if str(params.get("vmid")) == str(vmid) and "does not exist" not in str(self._outcome(transcript)):
+                if str(params.get("vmid")) == str(vmid) and "does not exist" not in str(self.outcome(transcript)):
                     return transcript
         return None
 
-    def _outcome(self, maker: Transcript) -> str:
-        upid = maker.body["data"]
-        return " ".join(str(t.body) for t in self.transcripts if t.http and upid in t.http["path"])
+    def outcome(self, maker: Transcript) -> str:
+        """All that was recorded of how a run ended: its own answer, and what its task told later."""
+        data = maker.body.get("data") if isinstance(maker.body, dict) else None
+        upid = data if isinstance(data, str) and data.startswith("UPID:") else None
+        later = (json.dumps(t.body) for t in self.transcripts if upid and t.http and upid in t.http["path"])
+        return " ".join((maker.answer_text(), *later))
 
     def configs(self, kind: str, vmid: int) -> list[str]:
         """Every config text recorded for a guest."""
@@ -122,9 +141,12 @@ def infer(transcript: Transcript, world: World) -> Start:
     start.files.setdefault(STORAGE_CFG, _storage_cfg(transcript, world))
     start.files.setdefault(USER_CFG, _user_cfg(transcript, world))
     _setup(transcript, start)
-    if transcript.http is not None:
+    if not _asked_task(transcript, world, start) and transcript.http is not None:
         _requested_guests(transcript, world, start)
+    _grown(transcript, world, start)
     _listed_guests(transcript, world, start)
+    for kind, vmid in _owners(transcript):
+        start.files.setdefault(_file(kind, vmid), f"hostname: CT{vmid}\n" if kind == "lxc" else f"name: vm{vmid}\n")
     _running(transcript, start)
     _volumes(transcript, world, start)
     _host_files(transcript, start)
@@ -149,16 +171,35 @@ def _missing(transcript: Transcript, vmid: int) -> bool:
     return re.search(pattern, transcript.answer_text()) is not None
 
 
+def _asked_task(transcript: Transcript, world: World, start: Start) -> bool:
+    """A task that is asked about has to be there: whoever started it runs first."""
+    path = transcript.http["path"] if transcript.http else " ".join(transcript.argv)
+    match = re.search(r"/tasks/(UPID:[^/ ]+)", path)
+    maker = world.makers.get(match[1]) or _stand_in(match[1], transcript) if match else None
+    if maker is None:
+        return False
+    _merge(start, infer(maker, world))
+    start.requests.append(maker)
+    return True
+
+
+def _stand_in(upid: str, transcript: Transcript) -> Transcript | None:
+    """A run that starts such a task, when nobody recorded the one that did."""
+    kind, target = (upid.split(":") + [""] * 7)[5:7]
+    call = TASK_CALLS.get(kind)
+    if call is None or not target.isdigit():
+        return None
+    purge = ("--purge", "1") if "purging" in transcript.answer_text() else ()
+    argv = ("pvesh", call[0], f"/nodes/{NODE}/{call[1].format(target)}", *purge, "--output-format", "json")
+    folder = "lxc" if kind.startswith("vz") else "qemu"
+    before = {_file(folder, int(target)): _plain(folder, int(target))}
+    return Transcript("stand-in", argv, stdout=f'"{upid}"\n', files_before=before)
+
+
 def _requested_guests(transcript: Transcript, world: World, start: Start) -> None:
     """The guests an HTTP request names. Their files were not recorded, so their maker is asked, or a neighbour."""
     http = transcript.http or {}
     path, params = http["path"].split("?")[0], http.get("params") or {}
-    if (match := re.search(r"/tasks/(UPID:[^/]+)", path)) and match[1] in world.makers:
-        maker = world.makers[match[1]]
-        inner = infer(maker, world)
-        _merge(start, inner)
-        start.requests.append(maker)
-        return
     named: list[tuple[str, int]] = []
     if match := GUEST_PATH.search(path):
         named.append((match[1], int(match[2])))
@@ -182,10 +223,19 @@ def _requested_guests(transcript: Transcript, world: World, start: Start) -> Non
             start.changes[vmid] = _facts(kind, data)
 
 
+def _grown(transcript: Transcript, world: World, start: Start) -> None:
+    """A disk that could not be made as small as asked was larger: it was grown before."""
+    http = transcript.http or {}
+    if http.get("path", "").endswith("/resize") and "shrinking disks" in world.outcome(transcript):
+        params = {"disk": http["params"]["disk"], "size": f"+{http['params']['size'].lstrip('+')}"}
+        start.requests.append(replace(transcript, http={**http, "params": params}))
+
+
 def _merge(start: Start, other: Start) -> None:
     for name, text in other.files.items():
         start.files.setdefault(name, text)
     start.volumes.update(other.volumes)
+    start.running.update(other.running)
     start.host_files.update(other.host_files)
     start.requests.extend(other.requests)
 
@@ -210,15 +260,29 @@ def _plain(kind: str, vmid: int) -> str:
     return f"boot: order=scsi0\nmemory: 512\nname: vm{vmid}\nscsi0: local-dir2:{vmid}/vm-{vmid}-disk-0.raw,size=1G\n"
 
 
-def _facts(kind: str, row: dict[str, Any]) -> dict[str, str]:
-    """Config options that a status row tells."""
-    found = {"hostname" if kind == "lxc" else "name": str(row["name"])} if row.get("name") else {}
+def _facts(kind: str, row: dict[str, Any]) -> dict[str, str | None]:
+    """Config options that a status row tells; ``None`` for those it tells to be missing."""
+    found: dict[str, str | None] = {}
+    if row.get("name"):
+        found["hostname" if kind == "lxc" else "name"] = str(row["name"])
     if row.get("maxmem"):
         found["memory"] = str(int(row["maxmem"]) >> 20)
     if kind == "lxc" and "maxswap" in row:
         found["swap"] = str(int(row["maxswap"]) >> 20)
-    if row.get("tags"):
-        found["tags"] = str(row["tags"])
+    if "cpu" in row or row.get("tags"):
+        found["tags"] = str(row["tags"]) if row.get("tags") else None
+    if "cpu" in row and kind == "qemu":
+        found["balloon"] = str(row["balloon_min"] >> 20) if "balloon_min" in row else None
+        found["template"] = "1" if row.get("template") else None
+    if "cpu" in row and kind == "lxc":
+        cpus = str(row.get("cpus", row.get("maxcpu", "")))
+        found.update({"cpulimit": cpus, "cores": None} if "." in cpus else {})
+    if "cpu" in row and kind == "qemu":
+        found.update({"cores": str(row.get("cpus", row.get("maxcpu"))), "sockets": None})
+        found.update({} if row.get("serial") or "maxcpu" in row else {"serial0": None})
+        found.update({} if row.get("maxdisk") else {"boot": None})
+    if row.get("maxdisk"):
+        found["maxdisk"] = format_size(int(row["maxdisk"]))
     return found
 
 
@@ -248,9 +312,12 @@ def _listed_guests(transcript: Transcript, world: World, start: Start) -> None:
         if row.get("status") == "running":
             start.running.add(vmid)
         name = _file(kind, vmid)
+        if any(command[1:3] == ["create", str(vmid)] for command in start.commands):
+            continue
         if name not in start.files:
             texts = world.configs(kind, vmid) or [_plain(kind, vmid)]
             start.files[name] = max(texts, key=functools.partial(_fit, kind, row))
+            start.changes[vmid] = _facts(kind, row)
         if row.get("lock"):
             start.changes.setdefault(vmid, {})["lock"] = row["lock"]
 
@@ -292,7 +359,7 @@ def _was_running(transcript: Transcript, vmid: int, text: str) -> bool:
     verb = next((word for word in transcript.argv[1:3] if re.fullmatch(r"[a-z-]+", word)), "")
     before = "".join(t for name, t in transcript.start_files().items() if name.endswith(f"/{vmid}.conf"))
     after = "".join(t for name, t in transcript.files_after.items() if name.endswith(f"/{vmid}.conf"))
-    if SAYS_STOPPED.search(text) and "guest agent" not in text:
+    if SAYS_STOPPED.search(text):
         return False
     if SAYS_RUNNING.search(text) or "[PENDING]" in before:
         return True
@@ -302,8 +369,15 @@ def _was_running(transcript: Transcript, vmid: int, text: str) -> bool:
         return True
     if transcript.argv[0:1] == ("pct",) and verb == "exec" and transcript.rc not in (2, 255):
         return True
-    pending = re.compile(r"^\[(?:pve:pending|PENDING)\]", re.M)
-    return bool(pending.search(after)) and not pending.search(before)
+    if "/interfaces" in transcript.asked_text() and "127.0.0.1/8" in text:
+        return True
+    return len(_waiting(after)) > len(_waiting(before))
+
+
+def _waiting(config: str) -> str:
+    """The pending section: it grows only while a guest runs."""
+    match = re.search(r"^\[(?:pve:pending|PENDING)\]\n((?:[^\[].*\n?)*)", config, re.M)
+    return match[1].strip() if match else ""
 
 
 # --- storages and volumes -------------------------------------------------------------------------------------------
@@ -352,7 +426,21 @@ def _user_cfg(transcript: Transcript, world: World) -> str:
     for row in rows if isinstance(rows, list) else ():
         if isinstance(row, dict) and "poolid" in row:
             kept.append(f"pool:{row['poolid']}:{row.get('comment', '')}:::")
-    return "\n".join(kept) + "\n"
+    kept += _known_access(transcript)
+    if transcript.http and transcript.http["path"].endswith("/access/acl") and transcript.http["method"] == "GET":
+        kept = [line for line in kept if not line.startswith("acl:")]
+        rows = transcript.body.get("data") if isinstance(transcript.body, dict) else None
+        kept += [f"acl:{row['propagate']}:{row['path']}:{row['ugid']}:{row['roleid']}:" for row in rows or ()]
+    return "\n".join(dict.fromkeys(kept)) + "\n"
+
+
+def _known_access(transcript: Transcript) -> Iterator[str]:
+    """Tokens that a request found there."""
+    match = re.search(r"/users/([^/]+)/token/([^/]+)$", transcript.http["path"]) if transcript.http else None
+    method = transcript.http["method"] if transcript.http else ""
+    there = "already exists" in transcript.answer_text() or (method != "POST" and transcript.status == 200)
+    if match and there:
+        yield f"token:{match[1]}!{match[2]}:0:0::"
 
 
 def size_of(text: str) -> int | None:
@@ -363,7 +451,7 @@ def size_of(text: str) -> int | None:
 
 def _volumes(transcript: Transcript, world: World, start: Start) -> None:
     """Every volume that the start names: in configs, in the arguments, in a listing."""
-    said = transcript.answer_text()
+    said = world.outcome(transcript)
     for name, text in start.files.items():
         if not GUEST_FILE.match(name):
             continue
@@ -375,7 +463,7 @@ def _volumes(transcript: Transcript, world: World, start: Start) -> None:
                     start.volumes.setdefault(part, size)
     for match in VOLUME.finditer(" ".join((*transcript.argv, str((transcript.http or {}).get("params") or "")))):
         volid = match[0]
-        if f"'{volid}' does not exist" in said or transcript.argv[:2] == ("pvesm", "alloc"):
+        if re.search(rf"{re.escape(volid.rsplit('/', 1)[-1])}' does not exist", said):
             continue
         if any(target.endswith("/" + volid.rsplit("/", 1)[-1]) for _, target in start.copies):
             continue
@@ -386,11 +474,45 @@ def _volumes(transcript: Transcript, world: World, start: Start) -> None:
             start.broken.add(volid)
     for volid, size in _listed_volumes(transcript):
         start.volumes.setdefault(volid, size)
-    for texts in (t.argv for t in world.transcripts if t.argv and t.rc == 0 and t.argv[1:2] == ("create",)):
-        for word in texts:
-            if re.fullmatch(r"local:vztmpl/\S+", word) and transcript.argv[:1] != ("pveam",):
-                start.volumes.setdefault(word, 1 << 20)
-                break
+    for source, _ in start.copies:
+        start.volumes.setdefault(f"local:vztmpl/{source.rsplit('/', 1)[-1]}", 1 << 20)
+    for volid in _left_over(transcript, start):
+        start.volumes.setdefault(volid, GIB)
+    for volid in start.volumes:
+        if ":vztmpl/" in volid and volid in world.file_sizes:
+            start.sizes[volid] = world.file_sizes[volid]
+        elif ":backup/" in volid:
+            start.backups[volid] = _backed_up(transcript, world, volid)
+
+
+def _left_over(transcript: Transcript, start: Start) -> Iterator[str]:
+    """Volumes that nothing names but that were there: a new disk gets the first number that is free."""
+    if transcript.argv[:2] == ("pvesm", "alloc"):
+        storage, vmid, name = transcript.argv[2:5] if len(transcript.argv) > 4 else ("", "", "")
+        if "already exists" in transcript.stderr:
+            yield f"{storage}:{vmid}/{name}"
+        if name:
+            return
+    made = re.findall(r"^Formatting '[^']*/((?:vm|subvol)-(\d+)-disk-(\d+))[./][^']*'", transcript.stdout, re.M)
+    names = " ".join(start.volumes)
+    for vmid in {vmid for _, vmid, _ in made}:
+        first = min(int(number) for _, owner, number in made if owner == vmid)
+        named = re.search(r"(?<!\S)([\w-]+)(?=:\d)", " ".join(transcript.argv))
+        storage = named[1] if named else "local-dir2"
+        for number in range(first):
+            if f"-{vmid}-disk-{number}" not in names:
+                yield f"{storage}:{vmid}/vm-{vmid}-disk-{number}.raw"
+
+
+def _backed_up(transcript: Transcript, world: World, volid: str) -> str:
+    """The config inside a backup: one recorded for its guest, whichever the run's outcome shows."""
+    match = re.search(r"vzdump-(lxc|qemu)-(\d+)-", volid)
+    if not match:
+        return ""
+    texts = world.configs(match[1], int(match[2]))
+    seen = f"{transcript.stdout}\n" + "\n".join(transcript.files_after.values())
+    plain = _plain(match[1], int(match[2]))
+    return max(texts, key=lambda text: sum(line in seen or -1 for line in text.splitlines()), default=plain)
 
 
 def _chain(volid: str) -> list[str]:
@@ -416,6 +538,23 @@ def _source_size(transcript: Transcript) -> int | None:
     match = re.search(r"^Formatting '[^']*disk[^']*', fmt=\S+ .*?\bsize=(\d+)", transcript.stdout, re.M)
     importing = any("import" in word for word in transcript.argv)
     return int(match[1]) if match and importing else None
+
+
+def format_size(size: int) -> str:
+    """A size as configs write it."""
+    for unit in ("", "K", "M"):
+        if size % 1024:
+            return f"{size}{unit}"
+        size //= 1024
+    return f"{size}G"
+
+
+def _owners(transcript: Transcript) -> Iterator[tuple[str, int]]:
+    """The guests that own the volumes of a listing: a container's are of the kind ``rootdir``."""
+    for line in transcript.stdout.splitlines()[1:] if transcript.stdout.startswith("Volid") else ():
+        words = line.split()
+        if len(words) == 5 and words[2] in ("rootdir", "images"):
+            yield ("lxc" if words[2] == "rootdir" else "qemu"), int(words[4])
 
 
 def _listed_volumes(transcript: Transcript) -> Iterator[tuple[str, int]]:
@@ -527,11 +666,21 @@ def lay_out(start: Start, root: Path) -> None:
         if storage in paths:
             btrfs = re.search(rf"^btrfs: {re.escape(storage)}$", cfg, re.M) is not None
             _write_volume(Path(paths[storage]), name, size, volid in start.broken, btrfs)
+            if volid in start.backups:
+                _write_backup(Path(paths[storage]) / "dump" / name.rsplit("/", 1)[-1], start.backups[volid])
+            if volid in start.sizes:
+                _pad(Path(paths[storage]) / "template/cache" / name.rsplit("/", 1)[-1], start.sizes[volid])
     for name, size in start.host_files.items():
         _write_host_file(root / name.lstrip("/"), size, name in start.broken)
     for source, target in start.copies:
         data = (root / source.lstrip("/")).read_bytes()
         (root / target.lstrip("/")).write_bytes(data)
+    run_guests(start, root)
+
+
+def run_guests(start: Start, root: Path) -> None:
+    """Marks the guests that run: a container by its command socket, a VM by its pid file."""
+    nodes = root / "etc/pve/nodes" / NODE
     sockets = "".join(f"0000000000000000: 00000002 00000000 00010000 0001 01 {vmid} @/var/lib/lxc/{vmid}/command\n"
                       for vmid in sorted(start.running) if (nodes / "lxc" / f"{vmid}.conf").exists())
     (root / "proc/net/unix").write_text("Num       RefCount Protocol Flags    Type St Inode Path\n" + sockets)
@@ -553,10 +702,36 @@ def change_configs(start: Start, root: Path) -> None:
             if path.exists():
                 main, mark, rest = path.read_text(encoding="utf-8").partition("\n[")
                 held = options(main)
-                held.update(changes)
+                _resize(held, changes.pop("maxdisk", None))
+                held.update({key: value for key, value in changes.items() if value is not None})
+                held = {key: value for key, value in held.items() if changes.get(key, "") is not None}
                 notes = "".join(line + "\n" for line in main.splitlines() if line.startswith("#"))
                 body = "".join(f"{key}: {value}\n" for key, value in sorted(held.items()))
                 path.write_text(notes + body + mark + rest, encoding="utf-8")
+
+
+def _resize(held: dict[str, str], size: str | None) -> None:
+    """Gives the first disk of a config the size that a listing showed."""
+    disk = next((key for key in ("rootfs", "scsi0", "virtio0", "sata0", "ide0") if "size=" in held.get(key, "")), None)
+    if disk and size:
+        held[disk] = re.sub(r"size=\w+", f"size={size}", held[disk])
+
+
+def _write_backup(path: Path, config: str) -> None:
+    """A backup of a container: its config, and the files of a small system."""
+    files = {"etc/vzdump/pct.conf": config, "bin/sh": "#!/bin/sh\n", "etc/hostname": "backup\n"}
+    _pack(path, files, (".", "etc", "etc/vzdump", "bin"))
+
+
+def _pad(path: Path, size: int) -> None:
+    """Brings a compressed archive to an exact size, with bytes that its reader passes over."""
+    short = size - path.stat().st_size
+    if path.suffix == ".zst" and short > 8:
+        with path.open("ab") as file:
+            file.write(struct.pack("<II", 0x184D2A50, short - 8))
+    if path.suffix in (".zst", ".gz") and short > 8:
+        with path.open("r+b") as file:
+            file.truncate(size)
 
 
 def _write_volume(folder: Path, name: str, size: int, broken: bool, btrfs: bool) -> None:
@@ -592,6 +767,8 @@ def _write_host_file(path: Path, size: int, broken: bool) -> None:
         path.write_text("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJk0wZrCq0S1xwT1XqvQ8m3m7n5nq3c3wYH3fYQ0C1aV test@x\n")
     elif broken:
         path.write_text("junk\n")
+    elif path.parent.name == "cache":
+        _write_template(path, broken)
     elif path.suffix == ".qcow2":
         path.write_bytes(qcow2(size))
     elif path.suffix in (".raw", ".img", ".iso"):
@@ -620,18 +797,26 @@ def _write_template(path: Path, broken: bool) -> None:
     if distribution and distribution[1] != "busybox":
         major = distribution[2].split(".")[0]
         files["etc/os-release"] = f"ID={distribution[1]}\nVERSION_ID=\"{major}\"\n"
-        files["etc/debian_version"] = "13.1\n"
-        files["lib/systemd/systemd"] = ""
+        files["etc/debian_version"] = f"{major}.1\n"
+        files["etc/ssh/sshd_config"] = "PermitRootLogin prohibit-password\n"
+        files["bin/sh"] = files["lib/systemd/systemd"] = ELF
+        if (distribution[1], major) == ("debian", "13"):
+            files["usr/lib/systemd/libsystemd-core-257.so"] = ""
+    folders = (".", "bin", "dev", "etc", "lib", "proc", "root", "sbin", "sys", "tmp", "var")
+    _pack(path, files, folders, broken)
+
+
+def _pack(path: Path, files: dict[str, str], folders: tuple[str, ...], broken: bool = False) -> None:
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w") as tar:
-        for folder in ("bin", "dev", "etc", "lib", "proc", "root", "sbin", "sys", "tmp", "var"):
+        for folder in folders:
             info = tarfile.TarInfo(f"./{folder}")
             info.type, info.mode = tarfile.DIRTYPE, 0o755
             tar.addfile(info)
         for name, text in files.items():
             info = tarfile.TarInfo(f"./{name}")
             info.size, info.mode = len(text), 0o755
-            tar.addfile(info, io.BytesIO(text.encode()))
+            tar.addfile(info, io.BytesIO(text.encode("latin-1")))
     packers = {".zst": ["zstd", "-q", "-c"], ".xz": ["xz", "-c"], ".gz": ["gzip", "-c"], ".bz2": ["bzip2", "-c"]}
     packer = packers.get(path.suffix)
     data = subprocess.run(packer, input=raw.getvalue(), stdout=subprocess.PIPE, check=True).stdout if packer else b""

@@ -37,10 +37,16 @@ class Node:
     def prepare(self, root: Path) -> None:
         self.root = root
 
+    def furnish(self, root: Path) -> None:
+        pass
+
     def command(self, root: Path, argv: list[str], stdin: str | None) -> tuple[int, str, str]:
         if self.config is not None:
             (root / NAME).write_text(self.config)
         return self.answer
+
+    def interrupted(self, number: int, root: Path, argv: list[str], stdin: str | None) -> tuple[int, str, str]:
+        return self.command(root, argv, stdin)
 
     def request(self, root: Path, http: dict[str, Any], auth: str) -> tuple[int, str, Any]:
         raise RuntimeError("no API here")

@@ -33,6 +33,7 @@ class Transcript:
     files_changed: frozenset[str] = frozenset()
     files_removed: frozenset[str] = frozenset()
     setup: tuple[str, ...] = ()
+    signal: int | None = None
     http: dict[str, Any] | None = None
     status: int = 0
     reason: str = ""
@@ -55,6 +56,8 @@ class Transcript:
 
     def start_files(self) -> dict[str, str]:
         """The files as they were before the run; what the run made is not among them."""
+        if self.rc < 0:  # killed: what it left was not compared, and is not the start
+            return dict(self.files_before)
         kept = {name: text for name, text in self.files_after.items() if name not in self.files_changed}
         return {**kept, **self.files_before}
 
@@ -85,7 +88,7 @@ def parse(data: dict[str, Any]) -> Transcript:
     """A transcript from its JSON form; fields that we do not know are ignored."""
     texts = {"stdout", "stderr", "reason", "note"}
     values: dict[str, Any] = {"scenario": data["scenario"]}
-    for name in ("rc", "status", "http", "stdin", "body", "env_artifact", *texts):
+    for name in ("rc", "status", "signal", "http", "stdin", "body", "env_artifact", *texts):
         values[name] = data.get(name) or ("" if name in texts else data.get(name))
     values["argv"] = tuple(str(word) for word in data.get("argv") or ())
     values["setup"] = tuple(data.get("setup") or ())
