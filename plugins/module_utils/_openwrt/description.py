@@ -410,7 +410,7 @@ def _check_segments(
 ) -> None:
     insist = "Give it a bridge or a tag of its own, or say allow_shared_segment: true."
     for first, second in itertools.combinations(interfaces, 2):
-        if first.segment == second.segment:
+        if first.bridge and first.segment == second.segment:
             where = f"interfaces.{second.name}.bridge"
             found.note(where, second.segment, f"is where {first.name} is plugged in already", insist)
     for interface in interfaces:

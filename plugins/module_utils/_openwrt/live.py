@@ -135,20 +135,25 @@ def _local_prefix(actual: Config, description: Description) -> str:
 
 
 def _settle(package: Package, wanted: Package) -> None:
-    """Bring declared sections in line, and put missing ones in: a rule behind our rule before it, others last."""
-    rules = package.of_type("rule")
-    place = package.sections.index(rules[0]) if rules else len(package.sections)
+    """Bring declared sections in line, and put missing ones where a first boot would have had them."""
+    last: dict[str, Section] = {}
     for section in wanted.sections:
         known = counterpart(package, section)
-        if known is not None:
-            adopt(known, section)
-        else:
+        if known is None:
             known = copy.deepcopy(section)
-            package.sections.insert(place if section.type == "rule" else len(package.sections), known)
-        if section.type == "rule":
-            place = 1 + next(at for at, each in enumerate(package.sections) if each is known)
-        elif not rules:
-            place = len(package.sections)
+            package.sections.insert(_place(package, section, last.get(section.type)), known)
+        else:
+            adopt(known, section)
+        last[section.type] = known
+
+
+def _place(package: Package, section: Section, before: Section | None) -> int:
+    """Among those of its type an anonymous section comes behind ``before``, or first: order counts, and ``@type[n]``
+    must go on meaning the same. A named one goes last."""
+    same = [at for at, each in enumerate(package.sections) if each.type == section.type]
+    if section.name or not same:
+        return len(package.sections)
+    return next((at + 1 for at in same if package.sections[at] is before), same[0])
 
 
 class _Stale:

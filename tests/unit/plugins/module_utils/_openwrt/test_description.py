@@ -228,6 +228,11 @@ def test_everything_wrong_is_told_at_once() -> None:
     assert set(found) >= {"interfaces.b-d", "management.from"}
 
 
+def test_what_is_wrong_is_told_once() -> None:
+    assert problems({"interfaces": {"lan": {}, "wan": {}}}).keys() == {"interfaces.lan.bridge", "interfaces.wan.bridge"}
+    assert list(problems(lan(address="x"))) == ["interfaces.lan.address"]
+
+
 def test_a_refused_password_hash_is_not_repeated() -> None:
     with pytest.raises(InvalidInput) as caught:
         parse({**lan(), "management": {"password_hash": "hunter2"}})

@@ -289,6 +289,16 @@ def test_what_uci_declares_itself_stays_though_it_looks_stale() -> None:
     assert config["network"].find("lan") is not None and not change(config, description)
 
 
+def test_what_uci_deletes_stays_deleted() -> None:
+    """Addressed by number, among others of its type that stay."""
+    before = declared("two-uplinks")
+    before["uci"] = {"firewall": {"@forwarding[0]": None, "@rule[2]": None}, "network": {"wan2": {"metric": None}}}
+    description = parse(before)
+    config = booted(description)
+    assert len(config["firewall"].of_type("forwarding")) == 3
+    assert not change(config, description)
+
+
 def test_a_package_that_is_not_there_yet_is_made_unless_it_is_the_web_servers() -> None:
     description = parse({**declared("wan-lan"), "uci": {"sqm": {"wan": {".type": "queue", "enabled": True}}}})
     config = {name: package for name, package in booted(description).items() if name not in ("uhttpd", "sqm")}
