@@ -35,7 +35,8 @@ files = [0, 1, 2, os.open(".", os.O_RDONLY)]
 data = call.encode("utf-8", "surrogateescape")
 data = len(data).to_bytes(4, "big") + data
 sent = link.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", files))])
-link.sendall(data[sent:])
+if sent < len(data):
+    link.sendall(data[sent:])
 answer = link.recv(1)
 if not answer:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

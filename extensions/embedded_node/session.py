@@ -98,12 +98,12 @@ class Session:
             work()
             return ""
         upid = self._upid(kind, target)
-        if self.on_upid is not None:
-            self.on_upid(upid)
         status = "unexpected status"
         self.state.append(f"{TASKS}/active", f"{upid} 0")
         try:
             with self._logging(upid):
+                if self.on_upid is not None:
+                    self.on_upid(upid)  # only now can anybody ask for the task
                 try:
                     work()
                     status = f"WARNINGS: {self._warnings}" if self._warnings else "OK"

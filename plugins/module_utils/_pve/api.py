@@ -219,6 +219,10 @@ def _errors_of(error: t.Any) -> dict[str, str]:
     return {str(name): str(text).strip() for name, text in errors.items()} if isinstance(errors, dict) else {}
 
 
+# PVE tells the MTU of a bridge only where /etc/network/interfaces sets one.
+_DEFAULT_MTU = 1500
+
+
 class ApiNode:
     """A node behind the API. ``timeout`` (s) bounds the verbs that take none of their own."""
 
@@ -345,7 +349,7 @@ class ApiNode:
             Bridge(
                 name=entry["iface"],
                 kind=entry.get("type", "bridge"),
-                mtu=_whole(entry.get("mtu")),
+                mtu=_whole(entry.get("mtu")) or _DEFAULT_MTU,
                 addresses=tuple(entry[key] for key in ("cidr", "cidr6") if entry.get(key)),
                 vlan_aware=bool(int(entry.get("bridge_vlan_aware") or 0)) or entry.get("type") == "OVSBridge",
             )

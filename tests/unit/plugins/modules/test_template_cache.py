@@ -21,7 +21,7 @@ ROOTFS = "/openwrt/releases/*-rootfs.tar.gz"
 
 @pytest.fixture(scope="module")
 def running() -> t.Iterator[Mirror]:
-    with Mirror(sites=("openwrt", "ubuntu", "pveam")) as mirror:
+    with Mirror(sites=("openwrt", "opnsense", "pveam")) as mirror:
         yield mirror
 
 
@@ -94,14 +94,14 @@ def test_the_signature_is_demanded(bench: Bench, mirror: Mirror) -> None:
     assert not images(bench) - {path for path in images(bench) if "openwrt" not in path.name}
 
 
-def test_a_disk_image_is_unpacked_where_a_vm_can_import_it(bench: Bench, mirror: Mirror) -> None:
-    if not bench.good("template_cache", check=True, **openwrt(mirror)).capacity:
-        pytest.fail("a storage is told with its room")
-    declared = openwrt(mirror, content="iso", variant="ext4-combined")
+def test_what_is_compressed_is_unpacked_and_the_room_is_told(bench: Bench, mirror: Mirror) -> None:
+    declared = {"source": "opnsense", "content": "iso", "storages": ["local"], "mirrors": [mirror.base("opnsense")]}
     made = bench.good("template_cache", **declared)
-    assert made.volids == ["local:iso/openwrt-24.10.4-x86-64-generic-ext4-combined.img"]
-    (path,) = [path for path in images(bench) if path.name.endswith("ext4-combined.img")]
-    assert path.read_bytes()[510:512] == b"\x55\xaa"
+    assert made.volids == ["local:iso/OPNsense-25.7-dvd-amd64.iso"]
+    assert made.capacity["local"]["before"]["total"] > 0
+    assert made.capacity["local"]["after"]["available"] > 0
+    (path,) = [path for path in images(bench) if path.name == "OPNsense-25.7-dvd-amd64.iso"]
+    assert path.read_bytes()[32769:32774] == b"CD001"
     assert not bench.good("template_cache", **declared).changed
 
 
@@ -110,7 +110,7 @@ def test_gpg_signed_sources_are_verified_with_a_key_of_the_users(bench: Bench, m
         pytest.skip("no gpg here")
     declared = {
         "source": "pveam",
-        "version": "alpine-3.22-default",
+        "version": "debian-12-standard",
         "content": "vztmpl",
         "storages": ["local"],
         "mirrors": [mirror.base("pveam")],
@@ -122,7 +122,9 @@ def test_gpg_signed_sources_are_verified_with_a_key_of_the_users(bench: Bench, m
     made = bench.good("template_cache", **declared)
     if bench.backend == "cli":
         assert made.images[0]["signed_by"] == mirror.signer.gpg_fingerprint
-    made = bench.good("lxc_create", vmid=140, hostname="fresh", ostemplate=made.volids[0], rootfs={"storage": "local"})
+    made = bench.good(
+        "lxc_create", vmid=140, hostname="fresh", ostemplate=made.volids[0], rootfs={"storage": "local-lvm"}
+    )
     assert made.changed
 
 
