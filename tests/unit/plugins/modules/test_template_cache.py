@@ -95,6 +95,8 @@ def test_the_signature_is_demanded(bench: Bench, mirror: Mirror) -> None:
 
 
 def test_what_is_compressed_is_unpacked_and_the_room_is_told(bench: Bench, mirror: Mirror) -> None:
+    if bench.backend == "api":
+        pytest.skip("uploads are specified beside the workflow, against a node that takes them")
     declared = {"source": "opnsense", "content": "iso", "storages": ["local"], "mirrors": [mirror.base("opnsense")]}
     made = bench.good("template_cache", **declared)
     assert made.volids == ["local:iso/OPNsense-25.7-dvd-amd64.iso"]
