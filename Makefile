@@ -19,7 +19,7 @@ export ANSIBLE_LOCALHOST_WARNING := 0
 
 .DEFAULT_GOAL := help
 .PHONY: help venv tree demo test lint ruff mypy yamllint ansible-lint sanity docs-lint changelog-lint \
-	conformance node bench clean
+	conformance molecule node bench clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -77,6 +77,9 @@ TRANSCRIPTS ?=
 REPORT ?=
 conformance: $(READY) $(COLLECTION)  ## embedded node against recorded answers: TRANSCRIPTS=DIR REPORT=FILE
 	@python -m tests.conformance $(if $(TRANSCRIPTS),--transcripts '$(TRANSCRIPTS)') $(if $(REPORT),--report '$(REPORT)')
+
+molecule: $(READY) $(COLLECTION)  ## the scenario extensions/molecule/default
+	cd extensions && molecule test
 
 LATENCY ?= none
 node: $(READY) $(COLLECTION)  ## keep an embedded node running: LATENCY=none or realistic
