@@ -14,6 +14,7 @@ import typing as t
 from . import access, faults, propstring, validation
 from . import qemu_cloudinit as cloudinit
 from . import qemu_config as config
+from . import qemu_formats as formats
 from . import qemu_guest as guests
 from . import qemu_run as run
 from . import qemu_snapshots as snapshots
@@ -34,6 +35,7 @@ ROOT = "/nodes/{node}/qemu"
 VM = f"{ROOT}/{{vmid}}"
 HIDDEN = "**********"
 PRESSURES = tuple(f"pressure{what}{how}" for what in ("cpu", "io", "memory") for how in ("full", "some"))
+formats.register()
 CREATE_ONLY = (
     "node", "vmid", "archive", "bwlimit", "force", "pool", "start", "ha-managed", "storage", "unique", "live-restore",
     "import-working-storage",
@@ -135,6 +137,8 @@ def typed(options: Mapping[str, str]) -> dict[str, t.Any]:
         answer[name] = int(value) if number else value
     if "cipassword" in answer:
         answer["cipassword"] = HIDDEN
+    if "description" in answer:
+        answer["description"] = answer["description"].rstrip()
     return answer
 
 

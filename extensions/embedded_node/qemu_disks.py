@@ -49,7 +49,8 @@ class Disks:
         path = storage.path(volume)
         if form == "qcow2" and path.is_file():
             image.write_qcow2(path, size)
-        self.session.write(said)
+        if storage.type != "btrfs":  # there a file is made without a tool that would say so
+            self.session.write(said)
         volid = storage.volid(volume)
         self.made.append(volid)
         return volid
@@ -322,9 +323,6 @@ class Disks:
         if full:
             storage = storages.get(self.state, target) if target else source
             wanted = self._supported(storage, form or self.format(volid))
-            if form and form != wanted:
-                refused = f"format '{form}' is not supported by the target storage '{storage.name}'"
-                self.session.warn(f"{refused} - using '{wanted}' instead")
             copy = self._full_clone(name, drive, storage, wanted, mirror)
         else:
             copy = self._linked_clone(source, volume, snapshot)

@@ -219,7 +219,7 @@ class Change:
         """Make the change; the config lock is held. Dies with what could not be plugged into a running VM."""
         conf = self._loaded()
         self._resolve_reverts(conf)
-        self.session.say(f"update VM {self.vmid}: {self.log}")
+        self._say_what()
         changed: set[str] = set()
         self._apply_deletes(conf, changed)
         for name in sorted(self.options):
@@ -237,6 +237,14 @@ class Change:
         problems = run.plug_pending(self.session, self.vmid, conf, changed)
         if problems:
             raise ApiError(INVALID, 400, problems)
+
+    def _say_what(self) -> None:
+        """Tell what changes. Perl prints text that fits into Latin-1 in Latin-1."""
+        line = f"update VM {self.vmid}: {self.log}\n"
+        if self.session.cli and not line.isascii() and max(line) <= "\xff":
+            self.session.write_bytes(line.encode("latin-1"), b"")
+        else:
+            self.session.write(line)
 
     def _resolve_reverts(self, conf: GuestFile) -> None:
         for name in self.reverts:

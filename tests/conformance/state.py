@@ -61,11 +61,12 @@ SAYS_STOPPED = re.compile(r"(?:CT|VM) \d+ (?:is )?not running|(?<![Aa]gent) is n
 SAYS_RUNNING = re.compile(r"already running|is running\b|status: (?:running|paused)|if (?:the )?(?:CT|VM) is running"
                           r"|got timeout|VM still running|\"status\": ?\"running\"|guest agent is not running"
                           r"|drive mirror|Entering QEMU Monitor", re.I)
-# What only succeeds on a running guest.
+# The call that starts a task of this kind.
 TASK_CALLS = {
     "vzdestroy": ("delete", "lxc/{}"), "vzstart": ("create", "lxc/{}/status/start"),
     "qmdestroy": ("delete", "qemu/{}"), "qmstart": ("create", "qemu/{}/status/start"),
 }  # fmt: skip
+# What only succeeds on a running guest.
 NEEDS_RUNNING = frozenset({
     "stop", "shutdown", "exec", "push", "pull", "reboot", "suspend", "resume", "reset", "enter", "console", "df",
 })  # fmt: skip
@@ -144,6 +145,8 @@ def infer(transcript: Transcript, world: World) -> Start:
     if not _asked_task(transcript, world, start) and transcript.http is not None:
         _requested_guests(transcript, world, start)
     _grown(transcript, world, start)
+    if match := re.search(r"^ +search:\n +- '([^']+)'", transcript.stdout, re.M):
+        start.files["etc/resolv.conf"] = f"search {match[1]}\n"
     _listed_guests(transcript, world, start)
     for kind, vmid in _owners(transcript):
         start.files.setdefault(_file(kind, vmid), f"hostname: CT{vmid}\n" if kind == "lxc" else f"name: vm{vmid}\n")

@@ -1,0 +1,83 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Formats of VM options that the schema only names: PCI devices, SMBIOS, cloud-init files, CPU models."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from . import validation
+
+OPTIONAL: dict[str, t.Any] = {"type": "string", "optional": 1}
+FLAG: dict[str, t.Any] = {"type": "boolean", "optional": 1}
+PCI = r"(?:[a-f0-9]{4,}:)?[a-f0-9]{2}:[a-f0-9]{2}(?:\.[a-f0-9])?"
+HEX_ID = {**OPTIONAL, "pattern": "0x[0-9a-fA-F]{4}"}
+BASE64 = {**OPTIONAL, "pattern": r"[A-Za-z0-9+\/]+={0,2}"}
+VOLUME = {**OPTIONAL, "format": "pve-volume-id"}
+STRINGS: dict[str, dict[str, t.Any]] = {
+    "pve-qm-hostpci": {
+        "host": {**OPTIONAL, "default_key": 1, "pattern": f"{PCI}(;{PCI})*"},
+        "mapping": {**OPTIONAL, "format": "pve-configid"},
+        "romfile": {**OPTIONAL, "pattern": "[^,;]+"}, "mdev": {**OPTIONAL, "pattern": r"[^/\.:]+"},
+        "driver": {**OPTIONAL, "enum": ["vfio", "keep"]},
+        **dict.fromkeys(("rombar", "pcie", "x-vga", "legacy-igd"), FLAG),
+        **dict.fromkeys(("vendor-id", "device-id", "sub-vendor-id", "sub-device-id"), HEX_ID),
+    },
+    "pve-qm-smbios1": {
+        "uuid": {**OPTIONAL, "pattern": "[a-fA-F0-9]{8}(?:-[a-fA-F0-9]{4}){3}-[a-fA-F0-9]{12}"}, "base64": FLAG,
+        **dict.fromkeys(("version", "serial", "manufacturer", "product", "sku", "family"), BASE64),
+    },
+    "pve-qm-cicustom": dict.fromkeys(("meta", "network", "user", "vendor"), VOLUME),
+}  # fmt: skip
+CPU: dict[str, t.Any] = {
+    "cputype": {**OPTIONAL, "default_key": 1}, "reported-model": OPTIONAL, "hidden": FLAG,
+    "hv-vendor-id": {**OPTIONAL, "pattern": "[a-zA-Z0-9]{1,12}"},
+    "flags": {**OPTIONAL, "pattern": r"[+-][a-zA-Z0-9\-_\.]+(;[+-][a-zA-Z0-9\-_\.]+)*"},
+    "phys-bits": {**OPTIONAL, "pattern": "host|[0-9]{1,2}"},
+    "guest-phys-bits": {"type": "integer", "optional": 1, "minimum": 32, "maximum": 64},
+}  # fmt: skip
+# The models that QEMU knows, and those that PVE adds (x86-64-vN).
+MODELS = re.compile(
+    "486|pentium[23]?|core(duo|2duo)|kvm(32|64)|qemu(32|64)|host|max|athlon|phenom|Conroe|Penryn|KnightsMill"
+    "|(Nehalem|Westmere|SandyBridge|IvyBridge)(-IBRS)?|(Haswell|Broadwell)(-noTSX)?(-IBRS)?"
+    "|Skylake-(Client|Server)(-noTSX-IBRS|-IBRS|-v[1-5])?|Cascadelake-Server(-noTSX|-v[1-5])?|Cooperlake(-v2)?"
+    "|Icelake-(Client|Server)(-noTSX|-v[1-7])?|SapphireRapids(-v[23])?|GraniteRapids(-v2)?|SierraForest(-v2)?"
+    "|ClearwaterForest|Opteron_G[1-5]|EPYC(-IBPB|-v[1-5])?|EPYC-(Rome|Milan|Genoa|Turin)(-v[1-4])?|x86-64-v(2(-AES)?|[34])"
+)
+CPU_FLAGS = (
+    "nested-virt", "md-clear", "pcid", "spec-ctrl", "ssbd", "ibpb", "virt-ssbd", "amd-ssbd", "amd-no-ssb", "pdpe1gb",
+    "hv-tlbflush", "hv-evmcs", "aes",
+)  # fmt: skip
+
+
+def wrong_cpu(text: str) -> str | None:
+    """What is wrong with a VM's ``cpu`` option, in PVE's words."""
+    _, errors = validation.check({"properties": CPU}, dict(_parts(text)))
+    if errors:
+        return "format error\n" + "".join(f"cpu.{key}: {errors[key]}\n" for key in sorted(errors)).rstrip("\n")
+    values = dict(_parts(text))
+    model = values.get("cputype", "kvm64")
+    if model.startswith("custom-"):
+        return f"Custom cputype '{model.removeprefix('custom-')}' not found"
+    if not MODELS.fullmatch(model):
+        return f"Built-in cputype '{model}' is not defined (missing 'custom-' prefix?)"
+    if any(flag[1:] not in CPU_FLAGS for flag in values.get("flags", "").split(";") if flag):
+        return f"VM-specific CPU flags must be a subset of: {', '.join(CPU_FLAGS)}"
+    if "reported-model" in values:
+        return "Property 'reported-model' not allowed in VM-specific CPU config."
+    return None
+
+
+def _parts(text: str) -> t.Iterator[tuple[str, str]]:
+    for part in text.split(","):
+        key, found, value = part.partition("=")
+        yield (key, value) if found else ("cputype", part)
+
+
+def register() -> None:
+    """Let the validation know these formats."""
+    validation.OWN_STRINGS.update(STRINGS)
+    validation.OWN_FORMATS["pve-vm-cpu-conf"] = wrong_cpu
+
