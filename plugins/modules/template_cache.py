@@ -330,12 +330,11 @@ from ansible_collections.pve.provision.plugins.module_utils._images.http import 
 from ansible_collections.pve.provision.plugins.module_utils._images.releases import NAMES
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.indexes import Indexes
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
-from ansible_collections.pve.provision.plugins.module_utils._workflow.template import (
-    Result,
+from ansible_collections.pve.provision.plugins.module_utils._workflow.template import cache_directory, provide
+from ansible_collections.pve.provision.plugins.module_utils._workflow.template_run import Result
+from ansible_collections.pve.provision.plugins.module_utils._workflow.template_source import (
     UserKey,
     WantedImage,
-    cache_directory,
-    provide,
 )
 
 SPEC = ArgSpec(

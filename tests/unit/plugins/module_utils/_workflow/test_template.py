@@ -27,12 +27,12 @@ from ansible_collections.pve.provision.plugins.module_utils._images.releases.bas
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.indexes import Indexes
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli import CliNode
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed, Outcome, Storage, Volume
-from ansible_collections.pve.provision.plugins.module_utils._workflow.template import (
-    Result,
+from ansible_collections.pve.provision.plugins.module_utils._workflow.template import provide
+from ansible_collections.pve.provision.plugins.module_utils._workflow.template_run import Result
+from ansible_collections.pve.provision.plugins.module_utils._workflow.template_source import (
     UserKey,
     WantedImage,
     file_name,
-    provide,
 )
 from embedded_node import mirror_images
 from embedded_node.mirror import Mirror

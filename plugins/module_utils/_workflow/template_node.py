@@ -1,0 +1,196 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: an image on storages that are directories of this node: one download, verified copies."""
+
+from __future__ import annotations
+
+import functools
+import re
+import typing as t
+from pathlib import Path
+
+from ansible_collections.pve.provision.plugins.module_utils._errors import (
+    ProvisionError,
+)
+from ansible_collections.pve.provision.plugins.module_utils._images import cache, checksums
+from ansible_collections.pve.provision.plugins.module_utils._images.releases import direct
+from ansible_collections.pve.provision.plugins.module_utils._images.releases import versions as order
+from ansible_collections.pve.provision.plugins.module_utils._workflow.template_run import Run, Store
+from ansible_collections.pve.provision.plugins.module_utils._workflow.template_source import Offer
+
+if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
+
+
+def references(node: Node) -> str:
+    """Every option of every guest of this node as one text, to look for the name of a volume in."""
+    configs = (node.config(guest.kind, guest.vmid) for guest in node.guests())
+    return "\n".join(
+        value for config in configs if config for value in (*config.options.values(), *config.live.values())
+    )
+
+
+class OnNode(Run):
+    """The storages are directories of this machine."""
+
+    def carry_out(self) -> None:
+        wanted, result = self._wanted, self.result
+        cached = [
+            entry for place in self._places for entry in cache.recorded(t.cast("Path", place.directory), wanted.family)
+        ]
+        result.before = sorted(entry.path.name for entry in cached)
+        if wanted.state == "absent":
+            self._remove(cached)
+        else:
+            self._provide(cached)
+        gone = {Path(step["path"]).name for step in result.plan if step["step"] == "remove"}
+        names = {image["volid"].rpartition("/")[2] for image in result.images}
+        result.after = sorted((set(result.before) - gone) | names)
+        result.before = sorted(set(result.before))
+
+    def _good(self, entries: t.Sequence[cache.Entry]) -> cache.Entry | None:
+        """The newest cached file that is what was asked for and can be trusted."""
+        pin = ":".join(direct.parse_checksum(self._wanted.checksum)) if self._wanted.checksum else ""
+        fitting = [
+            e for e in entries if e.record and self._wanted.covers(e.record.version) and pin in ("", e.record.origin)
+        ]
+        for entry in sorted(fitting, key=lambda e: order.key(t.cast("cache.Record", e.record).version), reverse=True):
+            if cache.is_trustworthy(entry, reverify=self._wanted.reverify):
+                return entry
+        return None
+
+    def _provide(self, cached: t.Sequence[cache.Entry]) -> None:
+        result, wanted = self.result, self._wanted
+        asked = self._ask()
+        there = self._good(cached)
+        if isinstance(asked, ProvisionError):
+            if there is None or (wanted.state == "latest" and not wanted.offline_ok):
+                raise asked
+            result.warnings.append(
+                f"The source could not be asked: {asked.message} {there.path.name}, verified before, is used."
+            )
+            self._spread(there.path.name, t.cast("cache.Record", there.record), there.path)
+        else:
+            newest = self._same(cached, asked)
+            if wanted.state == "latest" or there is None:
+                there = newest
+            if there is not None:
+                self._spread(there.path.name, t.cast("cache.Record", there.record), there.path)
+            else:
+                self._bring(asked)
+            result.update_available = order.key(result.version or "") < order.key(asked.release.version)
+        if wanted.keep is not None:
+            self._prune(wanted.keep)
+
+    def _same(self, cached: t.Sequence[cache.Entry], offer: Offer) -> cache.Entry | None:
+        """The cached file that is what the source offers."""
+        for entry in cached:
+            record = t.cast("cache.Record", entry.record)
+            same = record.version == offer.release.version and offer.origin in ("", record.origin)
+            named = entry.path.name == offer.name or not self._wanted.filename
+            if same and named and cache.is_trustworthy(entry, reverify=self._wanted.reverify):
+                return entry
+        return None
+
+    def _bring(self, offer: Offer) -> None:
+        """Download to the first storage, copy to the others."""
+        first = t.cast("Path", self._places[0].directory) / offer.name
+        self._step("download", url=offer.artefact.url, storage=self._places[0].storage.name, name=offer.name)
+        replace = {
+            place: self._may_replace(t.cast("Path", place.directory) / offer.name, offer) for place in self._places
+        }
+        if self._check_mode:
+            self.result.version = offer.release.version
+            for number, place in enumerate(self._places):
+                if number:
+                    self._step("copy", storage=place.storage.name, name=offer.name)
+                self._tell(place, offer.name, "download" if number == 0 else "copy")
+            return
+        with cache.exclusive(first):
+            entry = cache.lookup(first)
+            same = entry.record and offer.origin and entry.record.origin == offer.origin
+            if same and entry.record and cache.is_trustworthy(entry):
+                record = entry.record  # a run beside us was faster
+            else:
+                record, transferred = self._shop.fetch(offer, first, overwrite=replace[self._places[0]])
+                record = record.write(first)
+                self.result.transferred = transferred
+        self._spread(offer.name, record, first, replace)
+
+    def _may_replace(self, target: Path, offer: Offer) -> bool:
+        """Whether a file in the way may go: by force, or as our own, intact and not in use. Else it is an error."""
+        entry = cache.lookup(target)
+        if entry.state is cache.State.ABSENT or self._wanted.force:
+            return True
+        if entry.record is None:
+            digest = offer.artefact.digest
+            plain = self._wanted.content == "vztmpl" or not offer.artefact.compression
+            if digest and plain and checksums.hash_file(target, [digest[0]])[digest[0]] == digest[1]:
+                return False  # it is the very file; it will be adopted
+        elif entry.record.family == self._wanted.family and cache.is_trustworthy(entry) and not self._in_use(target):
+            return True
+        wanted = cache.Record(self._wanted.family, offer.release.version, "", 0)
+        raise cache.in_the_way(entry, wanted)
+
+    def _spread(
+        self, name: str, record: cache.Record, source: Path, replace: t.Mapping[Store, bool] | None = None
+    ) -> None:
+        """Bring a good file to every storage, and tell where it is."""
+        self.result.version = record.version
+        for place in self._places:
+            target = t.cast("Path", place.directory) / name
+            known = {"sha256": record.sha256, "signed_by": record.signed_by, "size": record.size, "path": str(target)}
+            force = self._wanted.force or bool(replace and replace[place])
+            entry = cache.lookup(target)
+            reverify = self._wanted.reverify
+            if target != source and not cache.is_trustworthy(entry, record.sha256, reverify=reverify):
+                if entry.state is not cache.State.ABSENT and not force:
+                    raise cache.in_the_way(entry, record)
+                self._step("copy", storage=place.storage.name, name=name)
+            how = "kept"
+            if not self._check_mode and target != source:
+                how = cache.place(source, record, [target], force=force, reverify=reverify)[0].how
+            elif self.result.plan and target == source and self.result.plan[0]["step"] == "download":
+                how = "download"
+            self._tell(place, name, how, **known)
+
+    # -- removing ------------------------------------------------------------------------------------------------------
+    @functools.cached_property
+    def _references(self) -> str:
+        return references(self._node)
+
+    def _in_use(self, path: Path) -> bool:
+        for place in self._places:
+            volid = place.volid(self._wanted.content, path.name)
+            if place.directory == path.parent and re.search(
+                rf"(?<![\w.-]){re.escape(volid)}(?![\w.-])", self._references
+            ):
+                return True
+        return False
+
+    def _prune(self, keep: int) -> None:
+        """Of each storage the surplus of what ``version`` covers."""
+        for place in self._places:
+            entries = [
+                entry
+                for entry in cache.recorded(t.cast("Path", place.directory), self._wanted.family)
+                if entry.record and self._wanted.covers(entry.record.version)
+            ]
+            new = self._check_mode and not any(
+                entry.record and entry.record.version == self.result.version for entry in entries
+            )
+            self._removed(cache.prune(entries, keep - new, self._in_use, dry=self._check_mode))
+
+    def _remove(self, cached: t.Sequence[cache.Entry]) -> None:
+        fitting = [e for e in cached if e.record and self._wanted.covers(e.record.version)]
+        if self._wanted.filename:
+            fitting = [entry for entry in fitting if entry.path.name == self._wanted.filename]
+        self._removed(cache.prune(fitting, 0, self._in_use, dry=self._check_mode))
+
+    def _removed(self, pruned: cache.Pruned) -> None:
+        for path in pruned.removed:
+            self._step("remove", path=str(path))
+        for path in pruned.in_use:
+            self.result.warnings.append(f"{path} stays: a guest of this node still refers to it.")
+        self.result.freed += pruned.freed
