@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the pve.provision authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to this collection: what a run that brings an image to storages has in common on the node and over the API."""
+"""Private to this collection: what bringing an image to storages has in common on the node and over the API."""
 
 from __future__ import annotations
 
