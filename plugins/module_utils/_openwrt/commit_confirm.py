@@ -8,9 +8,10 @@ secrets, which must not be on a command line. The guest has busybox and little e
 
 A change goes like this: the packages' files are kept aside, the batch is played into a folder of its own (``uci
 batch`` always exits 0: anything on stderr means nothing is committed), the guard is armed, the packages are committed,
-and their services reloaded by a process that outlives ours. Unless :func:`confirm_script` comes within the time, the
-guard puts the files back and reloads again. A guest that reboots meanwhile puts them back as it comes up, before its
-network does. Whoever moves the ``armed`` file away first has decided: a confirmation never meets a revert half way.
+and their services reloaded by a process that outlives ours, while the guard counts whatever they do. Unless
+:func:`confirm_script` comes within the time, the guard puts the files back and reloads again. A guest that reboots
+meanwhile puts them back as it comes up, before its network does. Whoever moves the ``armed`` file away first has
+decided: a confirmation never meets a revert half way.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ EXIT_WRITE = 74
 """The files could not be written or committed; what had been is put back."""
 EXIT_BUSY = 75
 """Another change waits for its confirmation."""
+EXIT_PENDING = 76
+"""Somebody has set something in one of the packages and not committed it: ``uci changes`` says what."""
 
 SHELL: t.Final = ("sh", "-s")
 _END = "PVE_PROVISION_END"
@@ -42,7 +45,11 @@ hook={root}/etc/uci-defaults/00-pve-provision-revert
 fail() {{ rc=$1; shift; echo "pve-provision: $*" >&2; exit "$rc"; }}
 """
 
+# What is set and not committed lies in /tmp/.uci, and any commit of the package would take it along.
 _APPLY = """\
+for package in {packages}; do
+    [ ! -s "{root}/tmp/.uci/$package" ] || fail {pending} "$package has changes that are not committed"
+done
 if ! mkdir "$dir" 2>/dev/null; then
     for file in "$dir"/armed.* "$dir"/reverting; do
         [ ! -e "$file" ] || fail {busy} "another change waits for its confirmation"
@@ -123,8 +130,7 @@ if ! commit; then
 fi
 (
     trap '' HUP
-    reload
-    : > "$dir/reloaded"
+    {{ reload; : > "$dir/reloaded"; }} &
     left={timeout}
     while [ "$left" -gt 0 ] && [ -e "$dir/armed.$token" ]; do
         sleep 1
@@ -173,9 +179,9 @@ fail {nothing} "nothing waits for a confirmation"
 def apply_script(change: Change, confirm_timeout: int | None, root: str = "") -> str:
     """Carries a change out: exit 0 when it is committed and the services have been asked to reload.
 
-    ``confirm_timeout``: seconds after that until the change takes itself back unless confirmed; None for a change that
-    cannot cut anybody off: it stands at once. ``root`` is where the guest's ``/`` is. Exit codes are ``EXIT_*``.
-    Raises ValueError for an empty change.
+    ``confirm_timeout``: seconds from the commit until the change takes itself back unless confirmed; None for a
+    change that cannot cut anybody off: it stands at once. ``root`` is where the guest's ``/`` is. Exit codes are
+    ``EXIT_*``. Raises ValueError for an empty change.
     """
     if not change:
         raise ValueError("there is nothing to change")
@@ -188,6 +194,7 @@ def apply_script(change: Change, confirm_timeout: int | None, root: str = "") ->
         "timeout": confirm_timeout,
         "patience": _RELOAD_SECONDS,
         "busy": EXIT_BUSY,
+        "pending": EXIT_PENDING,
         "write": EXIT_WRITE,
         "batch_failed": EXIT_BATCH,
         "batch": change.batch,

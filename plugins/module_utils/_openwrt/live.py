@@ -43,8 +43,8 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci import 
     parse_export,
 )
 
-# What is committed, without what somebody may have set and not committed yet: that would be in the default folder.
-EXPORT = ("uci", "-t", "/tmp/pve-provision.none", "export")
+# Counts in what somebody has set and not committed; a change is not carried out upon that (see commit_confirm).
+EXPORT = ("uci", "export")
 # The init scripts that act on a package, and the order in which they are asked to; any other package is its own.
 OWNERS = {"dhcp": ("dnsmasq", "odhcpd"), "system": ("system", "sysntpd")}
 ORDER = ("system", "sysntpd", "network", "firewall", "dnsmasq", "odhcpd", "dropbear", "uhttpd")

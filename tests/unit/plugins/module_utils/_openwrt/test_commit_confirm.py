@@ -184,6 +184,27 @@ def test_a_second_change_waits_for_the_first(guest: Guest) -> None:
     assert guest.apply({"dhcp": {"lan": {"ignore": True}}}, None).returncode == 0
 
 
+def test_what_somebody_has_not_committed_is_not_committed_for_them(guest: Guest) -> None:
+    pending = guest.root / "tmp/.uci"
+    pending.mkdir(parents=True)
+    (pending / "network").write_text("network.lan.proto='dhcp'\n")
+    done = guest.apply(WRONG, 60)
+    assert (done.returncode, "network has changes" in done.stderr) == (commit_confirm.EXIT_PENDING, True)
+    assert (guest.address, guest.clean, guest.reloads) == ("10.0.0.1", True, [])
+    assert guest.apply({"dhcp": {"lan": {"ignore": True}}}, None).returncode == 0
+
+
+def test_a_service_that_hangs_does_not_keep_the_guard_from_its_work(
+    guest: Guest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commit_confirm, "_RELOAD_SECONDS", 1)
+    hanging = guest.root / "etc/init.d/network"
+    hanging.write_text('#!/bin/sh\n[ "$1" = enabled ] || exec sleep 4\n')
+    assert guest.apply(WRONG, 2).returncode == 0
+    guest.wait_until(lambda: guest.address == "10.0.0.1")
+    guest.wait_until(lambda: guest.clean)
+
+
 def test_an_old_guard_leaves_a_newer_change_alone(guest: Guest) -> None:
     assert guest.apply(WRONG, 3).returncode == 0
     assert guest.run(confirm_script(str(guest.root))).returncode == 0
