@@ -27,14 +27,23 @@ from .state import State
 TICKET_SECONDS = 2 * 3600
 ALL_PRIVILEGES: frozenset[str] = frozenset(shapes.PRIVILEGES)
 
-_VM_USER = {"VM.Audit", "VM.Backup", "VM.Config.CDROM", "VM.Config.Cloudinit", "VM.Console", "VM.GuestAgent.Audit", "VM.PowerMgmt"}  # fmt: skip
+_VM_USER = {
+    "VM.Audit",
+    "VM.Backup",
+    "VM.Config.CDROM",
+    "VM.Config.Cloudinit",
+    "VM.Console",
+    "VM.GuestAgent.Audit",
+    "VM.PowerMgmt",
+}
 _AUDIT = {name for name in ALL_PRIVILEGES if name.endswith(".Audit") and name != "VM.GuestAgent.Audit"}
 _VM_ADMIN = {name for name in ALL_PRIVILEGES if name.startswith("VM.")}
 _DATASTORE_USER = {"Datastore.AllocateSpace", "Datastore.Audit"}
 ROLES: dict[str, frozenset[str]] = {
     "Administrator": ALL_PRIVILEGES,
     "NoAccess": frozenset(),
-    "PVEAdmin": ALL_PRIVILEGES - {"Permissions.Modify", "Realm.Allocate", "Sys.Modify", "Sys.PowerMgmt", "Sys.Incoming", "Sys.AccessNetwork"},  # fmt: skip
+    "PVEAdmin": ALL_PRIVILEGES
+    - {"Permissions.Modify", "Realm.Allocate", "Sys.Modify", "Sys.PowerMgmt", "Sys.Incoming", "Sys.AccessNetwork"},
     "PVEAuditor": frozenset(_AUDIT),
     "PVEDatastoreAdmin": frozenset(_DATASTORE_USER | {"Datastore.Allocate", "Datastore.AllocateTemplate"}),
     "PVEDatastoreUser": frozenset(_DATASTORE_USER),
@@ -66,7 +75,13 @@ class UserFile:
     def load(cls, state: State) -> UserFile:
         """Read the file; root@pam is always there."""
         conf = cls()
-        tables = {"user": conf.users, "token": conf.tokens, "group": conf.groups, "pool": conf.pools, "role": conf.roles}
+        tables = {
+            "user": conf.users,
+            "token": conf.tokens,
+            "group": conf.groups,
+            "pool": conf.pools,
+            "role": conf.roles,
+        }
         for line in state.read("etc/pve/user.cfg").splitlines():
             kind, _, rest = line.strip().partition(":")
             fields = rest.split(":")

@@ -52,7 +52,11 @@ def permissions(session: Session, params: Params) -> dict[str, dict[str, int]]:
     """What the caller (or ``userid``) may do, by path."""
     who = str(params.get("userid") or session.user)
     conf = UserFile.load(session.state)
-    paths = [str(params["path"])] if params.get("path") else sorted({"/", "/access", "/nodes", "/pool", "/sdn", "/storage", "/vms", *(rule[1] for rule in conf.acl)})  # fmt: skip
+    paths = (
+        [str(params["path"])]
+        if params.get("path")
+        else sorted({"/", "/access", "/nodes", "/pool", "/sdn", "/storage", "/vms", *(rule[1] for rule in conf.acl)})
+    )
     held = {path: conf.privileges(who, path) for path in paths}
     return {path: dict.fromkeys(sorted(names), 1) for path, names in held.items() if names}
 
@@ -62,7 +66,11 @@ def permissions(session: Session, params: Params) -> dict[str, dict[str, int]]:
 
 def _user(name: str, row: list[str]) -> dict[str, t.Any]:
     values = dict(zip(USER_FIELDS, [*row, *[""] * 7], strict=False))
-    entry: dict[str, t.Any] = {"userid": name, "enable": int(values.pop("enable") or 0), "expire": int(values.pop("expire") or 0)}
+    entry: dict[str, t.Any] = {
+        "userid": name,
+        "enable": int(values.pop("enable") or 0),
+        "expire": int(values.pop("expire") or 0),
+    }
     return entry | {key: value for key, value in values.items() if value}
 
 
@@ -83,7 +91,12 @@ def create_user(session: Session, params: Params) -> None:
             raise ApiError(f"create user failed: user '{name}' already exists", exit_code=2)
         if name.rpartition("@")[2] not in ("pam", "pve"):
             raise ApiError(f"create user failed: domain '{name.rpartition('@')[2]}' does not exist")
-        conf.users[name] = [str(params.get("enable", 1)), str(params.get("expire", 0)), *(str(params.get(key, "")) for key in USER_FIELDS[2:]), ""]  # fmt: skip
+        conf.users[name] = [
+            str(params.get("enable", 1)),
+            str(params.get("expire", 0)),
+            *(str(params.get(key, "")) for key in USER_FIELDS[2:]),
+            "",
+        ]
         conf.save(session.state)
         if params.get("password"):
             access.set_secret(session.state, "shadow.cfg", name, str(params["password"]))
@@ -229,14 +242,22 @@ def change_acl(session: Session, params: Params) -> None:
         subjects = [*split_list(str(params.get("users", ""))), *split_list(str(params.get("tokens", "")))]
         subjects += [f"@{group}" for group in split_list(str(params.get("groups", "")))]
         if not subjects:
-            raise bad_params(users="either 'users', 'groups' or 'tokens' is required", groups="either 'users', 'groups' or 'tokens' is required", tokens="either 'users', 'groups' or 'tokens' is required")  # fmt: skip
+            raise bad_params(
+                users="either 'users', 'groups' or 'tokens' is required",
+                groups="either 'users', 'groups' or 'tokens' is required",
+                tokens="either 'users', 'groups' or 'tokens' is required",
+            )
         for role in split_list(str(params["roles"])):
             if conf.role(role) is None:
                 raise ApiError(f"ACL update failed: role '{role}' does not exist")
             for subject in subjects:
                 _check_subject(conf, subject)
                 rest = [rule for rule in conf.acl if rule[1:] != (params["path"], subject, role)]
-                added = [] if params.get("delete") else [(str(params.get("propagate", 1)), str(params["path"]), subject, role)]
+                added = (
+                    []
+                    if params.get("delete")
+                    else [(str(params.get("propagate", 1)), str(params["path"]), subject, role)]
+                )
                 conf.acl = [*rest, *added]
         conf.save(session.state)
 
@@ -252,8 +273,12 @@ def _check_subject(conf: UserFile, subject: str) -> None:
 def roles(session: Session, params: Params) -> list[dict[str, t.Any]]:
     """The roles."""
     conf = UserFile.load(session.state)
-    own = [{"roleid": name, "privs": ",".join(sorted(conf.role(name) or ())), "special": 0} for name in sorted(conf.roles)]
-    return [{"roleid": name, "privs": ",".join(sorted(access.ROLES[name])), "special": 1} for name in sorted(access.ROLES)] + own  # fmt: skip
+    own = [
+        {"roleid": name, "privs": ",".join(sorted(conf.role(name) or ())), "special": 0} for name in sorted(conf.roles)
+    ]
+    return [
+        {"roleid": name, "privs": ",".join(sorted(access.ROLES[name])), "special": 1} for name in sorted(access.ROLES)
+    ] + own
 
 
 @route("POST", "/access/roles")
@@ -300,7 +325,10 @@ def _members(session: Session, row: list[str]) -> list[dict[str, t.Any]]:
         for vmid in vmids
         if vmid in guests
     ]
-    return members + [{"id": f"storage/{session.state.name}/{name}", "type": "storage", "storage": name, "node": session.state.name} for name in stores]  # fmt: skip
+    return members + [
+        {"id": f"storage/{session.state.name}/{name}", "type": "storage", "storage": name, "node": session.state.name}
+        for name in stores
+    ]
 
 
 @route("GET", "/pools")
@@ -360,7 +388,9 @@ def change_pool(session: Session, params: Params) -> None:
             for item in split_list(str(params.get(key, ""))):
                 if params.get("delete"):
                     if item not in members:
-                        raise ApiError(f"update pools failed: {'VM' if key == 'vms' else 'Storage'} {item} is not a pool member")
+                        raise ApiError(
+                            f"update pools failed: {'VM' if key == 'vms' else 'Storage'} {item} is not a pool member"
+                        )
                     members.discard(item)
                 else:
                     members.add(item)
@@ -378,7 +408,9 @@ def delete_pool(session: Session, params: Params) -> None:
         if name not in conf.pools:
             raise ApiError(f"delete pool failed: pool '{name}' does not exist")
         if any(conf.pools[name][1:3]):
-            raise ApiError(f"delete pool failed: pool '{name}' is not empty (contains {json.dumps(conf.pools[name][1])})")
+            raise ApiError(
+                f"delete pool failed: pool '{name}' is not empty (contains {json.dumps(conf.pools[name][1])})"
+            )
         del conf.pools[name]
         conf.save(session.state)
 

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The list of container templates that a node offers for download.
 
-The list is in the state root (``var/lib/pve-manager/apl-info.json``); without one it is the usual system templates. They
-are fetched from the setting ``template_url``, where a mirror may stand; without that there is no network.
+The list is in the state root (``var/lib/pve-manager/apl-info.json``); without one it is the usual system templates.
+They are fetched from the setting ``template_url``, where a mirror may stand; without that there is no network.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ def _entry(name: str) -> dict[str, t.Any]:
     package, version, rest = name.split("_", 2)
     return {
         "section": "system", "template": name, "package": package, "version": version, "type": "lxc",
-        "os": package.rsplit("-", 1)[0], "architecture": rest.split(".")[0], "source": HOST, "location": f"{HOST}/system/{name}",
+        "os": package.rsplit("-", 1)[0], "architecture": rest.split(".")[0], "source": HOST,
+        "location": f"{HOST}/system/{name}",
         "headline": f"{package} template", "description": f"{package} template", "infopage": "", "sha512sum": "",
     }  # fmt: skip
 

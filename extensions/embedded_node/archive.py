@@ -31,6 +31,7 @@ TAR_FLAGS = (
     "--totals --one-file-system -p --sparse --numeric-owner --acls --xattrs '--xattrs-include=user.*' "
     "'--xattrs-include=security.capability' '--warning=no-file-ignored' '--warning=no-xattr-write'"
 )
+TAR_END = "tar: Unexpected EOF in archive\n" * 2 + "tar: Error is not recoverable: exiting now\n"
 SKIPPED = re.compile(r"(?:\./)?dev/.+")
 DAMAGE = (EOFError, OSError, zlib.error, lzma.LZMAError, zstandard.ZstdError, tarfile.TarError)
 
@@ -89,7 +90,8 @@ def opened(archive: Path) -> Iterator[t.BinaryIO]:
         if suffix in ("gz", "tgz"):
             yield t.cast(t.BinaryIO, gzip.GzipFile(fileobj=raw))
         elif suffix == "xz":
-            yield t.cast(t.BinaryIO, lzma.LZMAFile(raw))
+            with lzma.open(raw) as plain:
+                yield t.cast(t.BinaryIO, plain)
         elif suffix == "bz2":
             yield t.cast(t.BinaryIO, bz2.BZ2File(raw))
         elif suffix == "zst":
@@ -151,5 +153,5 @@ def _said(archive: Path, error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno:
         return f"tar: {error.filename or archive}: Cannot open: {os.strerror(error.errno)}\n"
     tool = {"gz": "\ngzip: stdin: unexpected end of file\n", "xz": "xz: (stdin): Unexpected end of input\n"}
-    said = tool.get(archive.name.rsplit(".", 1)[-1], "zstd: /*stdin*\: unexpected end of file \n")
-    return f"{said}tar: Unexpected EOF in archive\ntar: Unexpected EOF in archive\ntar: Error is not recoverable: exiting now\n"
+    said = tool.get(archive.name.rsplit(".", 1)[-1], "zstd: /*stdin*\\: unexpected end of file \n")
+    return said + TAR_END

@@ -61,9 +61,9 @@ def split(
     words: Sequence[str],
     properties: Properties,
     interactive: Sequence[str] = (),
-    complain: Callable[[str], None] = lambda text: None,
+    complain: Callable[[str], object] = lambda text: None,
 ) -> tuple[dict[str, t.Any], list[str]]:
-    """Options by name (lists as lists) and the remaining words. Every wrong option is complained about, then it dies."""
+    """Options by name (lists as lists) and the remaining words. Complains about every wrong option, then dies."""
     names = _candidates(properties)
     options: dict[str, t.Any] = {}
     rest: list[str] = []
@@ -111,7 +111,7 @@ def parse(
     properties: Properties,
     arguments: Sequence[str],
     interactive: Mapping[str, Callable[[str], str]] | None = None,
-    complain: Callable[[str], None] = lambda text: None,
+    complain: Callable[[str], object] = lambda text: None,
 ) -> dict[str, t.Any]:
     """All parameters of a command: options, and the words that are ``arguments`` in their order.
 
@@ -137,7 +137,9 @@ def parse(
     for name, ask in interactive.items():
         if name in options:
             options[name] = ask(options[name])
-    return {name: _convert(validation.property_schema(properties, name) or {}, value) for name, value in options.items()}
+    return {
+        name: _convert(validation.property_schema(properties, name) or {}, value) for name, value in options.items()
+    }
 
 
 def _convert(schema: Mapping[str, t.Any], value: t.Any) -> t.Any:

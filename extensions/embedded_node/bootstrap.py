@@ -42,29 +42,59 @@ iface vmbr1 inet manual
 	bridge-vlan-aware yes
 	bridge-vids 2-4094
 """
+STORAGES = """\
+dir: local
+	path {}/var/lib/vz
+	content iso,vztmpl,backup,snippets,import
+
+lvmthin: local-lvm
+	thinpool data
+	vgname pve
+	content rootdir,images
+
+"""
 #: The start of an ELF file for x86-64, enough to be recognised as one.
 ELF = b"\x7fELF\x02\x01\x01" + bytes(9) + (3).to_bytes(2, "little") + (62).to_bytes(2, "little") + bytes(44)
 PASSWD = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
 SHADOW = "root:*:20000:0:99999:7:::\nnobody:*:20000:0:99999:7:::\n"
 GROUPS = "root:x:0:\nnogroup:x:65534:\n"
-FOLDERS = ("dev", "etc", "home", "mnt", "proc", "root", "run", "srv", "sys", "tmp", "usr", "usr/bin", "usr/sbin", "var", "var/log", "opt")  # fmt: skip
+FOLDERS = (
+    "dev",
+    "etc",
+    "home",
+    "mnt",
+    "proc",
+    "root",
+    "run",
+    "srv",
+    "sys",
+    "tmp",
+    "usr",
+    "usr/bin",
+    "usr/sbin",
+    "var",
+    "var/log",
+    "opt",
+)
 
-Files = dict[str, "bytes | str | tuple[str, str]"]  # type: ignore[misc]
+Files = dict[str, "bytes | str | tuple[str, str]"]
 COMMON: dict[str, t.Any] = {
-    "etc/passwd": PASSWD, "etc/shadow": SHADOW, "etc/group": GROUPS, "etc/hosts": "127.0.0.1 localhost\n", "etc/resolv.conf": "",
+    "etc/passwd": PASSWD, "etc/shadow": SHADOW, "etc/group": GROUPS, "etc/resolv.conf": "",
+    "etc/hosts": "127.0.0.1 localhost\n",
 }  # fmt: skip
 DEBIAN: dict[str, t.Any] = {
     **COMMON,
-    "etc/os-release": 'PRETTY_NAME="Debian GNU/Linux 13 (trixie)"\nNAME="Debian GNU/Linux"\nVERSION_ID="13"\nVERSION_CODENAME=trixie\nID=debian\n',
+    "etc/os-release": 'PRETTY_NAME="Debian GNU/Linux 13 (trixie)"\nVERSION_ID="13"\nID=debian\n',
     "etc/debian_version": "13.1\n",
     "etc/ssh/sshd_config": "PermitRootLogin prohibit-password\n",
     "bin": ("link", "usr/bin"), "sbin": ("link", "usr/sbin"), "lib": ("link", "usr/lib"),
     "usr/bin/dash": ELF, "usr/bin/sh": ("link", "dash"),
-    "usr/lib/systemd/systemd": ELF, "usr/lib/systemd/libsystemd-core-257.so": "", "usr/sbin/init": ("link", "../lib/systemd/systemd"),
+    "usr/lib/systemd/systemd": ELF, "usr/lib/systemd/libsystemd-core-257.so": "",
+    "usr/sbin/init": ("link", "../lib/systemd/systemd"),
 }  # fmt: skip
 UBUNTU: dict[str, t.Any] = {
     **DEBIAN,
-    "etc/os-release": 'PRETTY_NAME="Ubuntu 24.04.1 LTS"\nNAME="Ubuntu"\nVERSION_ID="24.04"\nVERSION_CODENAME=noble\nID=ubuntu\nID_LIKE=debian\n',
+    "etc/os-release": 'PRETTY_NAME="Ubuntu 24.04.1 LTS"\nVERSION_ID="24.04"\nID=ubuntu\nID_LIKE=debian\n',
     "etc/debian_version": "trixie/sid\n",
 }
 ALPINE: dict[str, t.Any] = {
@@ -106,7 +136,11 @@ def make_template(path: Path, files: t.Mapping[str, t.Any]) -> None:
 def _add(tar: tarfile.TarFile, name: str, kind: bytes, data: bytes = b"", link: str = "") -> None:
     member = tarfile.TarInfo(f"./{name}")
     member.type = kind
-    member.mode = 0o755 if kind == tarfile.DIRTYPE or name.startswith(("usr/bin", "usr/sbin", "bin", "usr/lib/systemd/systemd")) else 0o644  # fmt: skip
+    member.mode = (
+        0o755
+        if kind == tarfile.DIRTYPE or name.startswith(("usr/bin", "usr/sbin", "bin", "usr/lib/systemd/systemd"))
+        else 0o644
+    )
     member.size = len(data)
     member.linkname = link
     member.mtime = 1_750_000_000
@@ -129,7 +163,11 @@ def prepare(root: Path, name: str, settings: t.Mapping[str, t.Any], password: st
     local = root / "etc/pve/local"
     for folder in ("lxc", "qemu-server"):
         (root / f"etc/pve/nodes/{name}/{folder}").mkdir(parents=True, exist_ok=True)
-    for link, target in (("local", f"nodes/{name}"), ("lxc", f"nodes/{name}/lxc"), ("qemu-server", f"nodes/{name}/qemu-server")):
+    for link, target in (
+        ("local", f"nodes/{name}"),
+        ("lxc", f"nodes/{name}/lxc"),
+        ("qemu-server", f"nodes/{name}/qemu-server"),
+    ):
         if not (local.parent / link).is_symlink():
             (local.parent / link).symlink_to(target)
     state = State(root)
@@ -137,7 +175,10 @@ def prepare(root: Path, name: str, settings: t.Mapping[str, t.Any], password: st
     state.write(f"{PRIVATE}/settings.json", json.dumps({**known, **settings}))
     state.write(f"{PRIVATE}/started.json", json.dumps(time.time()))
     if not state.read("etc/pve/storage.cfg"):
-        state.write("etc/pve/storage.cfg", f"dir: local\n\tpath {root}/var/lib/vz\n\tcontent iso,vztmpl,backup,snippets,import\n\nlvmthin: local-lvm\n\tthinpool data\n\tvgname pve\n\tcontent rootdir,images\n\n")  # fmt: skip
+        state.write(
+            "etc/pve/storage.cfg",
+            STORAGES.format(root),
+        )
         for folder in ("template/iso", "template/cache", "dump", "snippets", "import"):
             (root / "var/lib/vz" / folder).mkdir(parents=True, exist_ok=True)
         for template, files in TEMPLATES.items():

@@ -30,7 +30,8 @@ except OSError as error:
     sys.exit(255)
 for number in (signal.SIGTERM, signal.SIGINT):
     signal.signal(number, lambda number, frame: link.send(bytes([number])))
-call = json.dumps({{"kind": "command", "argv": [os.path.basename(sys.argv[0]), *sys.argv[1:]], "env": dict(os.environ)}})
+name = os.path.basename(sys.argv[0])
+call = json.dumps({{"kind": "command", "argv": [name, *sys.argv[1:]], "env": dict(os.environ)}})
 files = [0, 1, 2, os.open(".", os.O_RDONLY)]
 data = call.encode("utf-8", "surrogateescape")
 data = len(data).to_bytes(4, "big") + data

@@ -5,8 +5,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
+import os
 import re
+import signal
+import ssl
 import time
 import typing as t
 from urllib.parse import unquote
@@ -47,7 +51,18 @@ def next_id(session: Session, params: Params) -> str:
 def cluster_status(session: Session, params: Params) -> list[dict[str, t.Any]]:
     """One node that is a cluster of its own."""
     name = session.state.name
-    return [{"id": f"node/{name}", "ip": own_address(session.state), "level": "", "local": 1, "name": name, "nodeid": 0, "online": 1, "type": "node"}]  # fmt: skip
+    return [
+        {
+            "id": f"node/{name}",
+            "ip": own_address(session.state),
+            "level": "",
+            "local": 1,
+            "name": name,
+            "nodeid": 0,
+            "online": 1,
+            "type": "node",
+        }
+    ]
 
 
 def own_address(state: State) -> str:
@@ -76,6 +91,8 @@ def resources(session: Session, params: Params) -> list[dict[str, t.Any]]:
     node_row = node_status_row(session)
     node_row.pop("ssl_fingerprint", None)
     rows.append({**node_row, "cgroup-mode": 2})
+    zone = {"id": f"network/{state.name}/zone/localnetwork", "network": "localnetwork", "network-type": "zone"}
+    rows.append({**zone, "node": state.name, "status": "ok", "type": "network"})
     for store in storage_api.visible(session):
         status = storage_api.status_of(session, store)
         rows.append(
@@ -93,10 +110,30 @@ def _guest_resource(session: Session, kind: str, vmid: int, running: t.Any) -> d
         status = handler(session, {"node": session.state.name, "vmid": vmid}) if handler else {"status": "stopped"}
     else:
         status = lxc.status(session.state, vmid, running)
-    kept = ("cpu", "disk", "diskread", "diskwrite", "maxdisk", "maxmem", "mem", "name", "netin", "netout", "status", "tags", "uptime", "lock")  # fmt: skip
+    kept = (
+        "cpu",
+        "disk",
+        "diskread",
+        "diskwrite",
+        "maxdisk",
+        "maxmem",
+        "mem",
+        "name",
+        "netin",
+        "netout",
+        "status",
+        "tags",
+        "uptime",
+        "lock",
+    )
     cpus = status.get("cpus", 1)
-    row = {key: status[key] for key in kept if key in status}
-    return {**row, "maxcpu": float(cpus) if "." in str(cpus) else int(cpus), "memhost": status.get("memhost", row.get("mem", 0)), "template": int(status.get("template", 0))}  # fmt: skip
+    row = {"diskread": 0, "diskwrite": 0} | {key: status[key] for key in kept if key in status}
+    return {
+        **row,
+        "maxcpu": float(cpus) if "." in str(cpus) else int(cpus),
+        "memhost": status.get("memhost", row.get("mem", 0)),
+        "template": int(status.get("template", 0)),
+    }
 
 
 # -- nodes -------------------------------------------------------------------------------------------------------------
@@ -123,9 +160,6 @@ def started(state: State) -> float:
 
 def fingerprint(state: State) -> str:
     """The SHA-256 fingerprint of the node's certificate."""
-    import hashlib
-    import ssl
-
     pem = state.read("etc/pve/local/pve-ssl.pem")
     if not pem:
         return ":".join(["00"] * 32)
@@ -152,13 +186,17 @@ def node_status(session: Session, params: Params) -> dict[str, t.Any]:
     return {
         "uptime": row["uptime"], "cpu": row["cpu"], "wait": 0, "idle": 0, "loadavg": ["0.10", "0.10", "0.10"],
         "pveversion": f"pve-manager/{VERSION['version']}/{VERSION['repoid']}", "kversion": "Linux 6.17.2-1-pve #1 SMP",
-        "memory": {"total": row["maxmem"], "used": row["mem"], "free": row["maxmem"] - row["mem"], "available": row["maxmem"] - row["mem"]},
+        "memory": _usage(row["maxmem"], row["mem"], "available"),
         "swap": {"total": 0, "used": 0, "free": 0},
-        "rootfs": {"total": row["maxdisk"], "used": row["disk"], "free": row["maxdisk"] - row["disk"], "avail": row["maxdisk"] - row["disk"]},
-        "cpuinfo": {"cpus": row["maxcpu"], "cores": row["maxcpu"], "sockets": 1, "model": "Embedded", "mhz": "2000.000", "hvm": "1", "flags": "", "user_hz": 100},
+        "rootfs": _usage(row["maxdisk"], row["disk"], "avail"),
+        "cpuinfo": {"cpus": row["maxcpu"], "cores": row["maxcpu"], "sockets": 1, "model": "Embedded"},
         "boot-info": {"mode": "efi", "secureboot": 0}, "ksm": {"shared": 0},
         "current-kernel": {"sysname": "Linux", "release": "6.17.2-1-pve", "version": "#1 SMP", "machine": "x86_64"},
     }  # fmt: skip
+
+
+def _usage(total: int, used: int, available: str) -> dict[str, int]:
+    return {"total": total, "used": used, "free": total - used, available: total - used}
 
 
 @route("GET", "/nodes/{node}/version")
@@ -193,7 +231,15 @@ def network_interfaces(state: State) -> list[dict[str, t.Any]]:
         if name == "lo":
             continue
         up = state.has_interface(name)
-        rows.append({**entry, "active": int(up), "exists": int(up), "autostart": int(name in automatic), "priority": len(rows) + 3})  # fmt: skip
+        rows.append(
+            {
+                **entry,
+                "active": int(up),
+                "exists": int(up),
+                "autostart": int(name in automatic),
+                "priority": len(rows) + 3,
+            }
+        )
     return rows
 
 
@@ -285,7 +331,9 @@ def parse_upid(upid: str) -> Task:
     found = UPID.fullmatch(upid)
     if not found:
         raise bad_params(upid="unable to parse worker upid")
-    return Task(found[1], int(found[2], 16), int(found[3], 16), int(found[4], 16), found[5], unquote(found[6]), found[7])
+    return Task(
+        found[1], int(found[2], 16), int(found[3], 16), int(found[4], 16), found[5], unquote(found[6]), found[7]
+    )
 
 
 def task_row(upid: str) -> dict[str, t.Any]:
@@ -367,7 +415,7 @@ def task_status(session: Session, params: Params) -> dict[str, t.Any]:
     return {**row, "status": "stopped", "exitstatus": ended[1]} if ended else {**row, "status": "running"}
 
 
-class Lines(list[t.Any]):
+class Lines(list[dict[str, t.Any]]):
     """A part of a longer list; over HTTPS the answer tells the ``total``."""
 
     total = 0
@@ -383,7 +431,7 @@ def task_log(session: Session, params: Params) -> list[dict[str, t.Any]]:
         raise ApiError(f"unable to open file - No such file or directory: {log}")
     lines = session.state.read(log_name(upid)).splitlines()
     start, limit = int(params.get("start", 0)), int(params.get("limit", 50)) or len(lines)
-    shown = Lines({"n": number, "t": line} for number, line in enumerate(lines, 1))[start : start + limit]
+    shown = [{"n": number, "t": line} for number, line in enumerate(lines, 1)][start : start + limit]
     answer = Lines(shown or [{"n": 1, "t": "no content"}])
     answer.total = len(lines)
     return answer
@@ -392,9 +440,6 @@ def task_log(session: Session, params: Params) -> list[dict[str, t.Any]]:
 @route("DELETE", "/nodes/{node}/tasks/{upid}")
 def stop_task(session: Session, params: Params) -> None:
     """Stop a task."""
-    import os
-    import signal
-
     task = parse_upid(str(params["upid"]))
     if str(params["upid"]) in active(session.state) and task.pid != os.getpid():
         os.kill(task.pid, signal.SIGTERM)
@@ -403,7 +448,8 @@ def stop_task(session: Session, params: Params) -> None:
 @route("GET", "/cluster/tasks")
 def cluster_tasks(session: Session, params: Params) -> list[dict[str, t.Any]]:
     """The newest tasks."""
-    return tasks(session, {"source": "all", "limit": 25})
+    newest: list[dict[str, t.Any]] = tasks(session, {"source": "all", "limit": 25})
+    return newest
 
 
 @route("GET", "/cluster")

@@ -36,10 +36,12 @@ class Exit(Exception):
 
 @dataclass(frozen=True)
 class Command:
-    """One sub-command. Either ``method`` and ``path`` name an API call, or ``run`` is its code and ``own`` its parameters.
+    """One sub-command. Either ``method`` and ``path`` name an API call, or ``run`` is its code and ``own`` its
+    parameters.
 
     ``fixed`` are parameters that the command sets itself, ``files`` options whose value is the name of a file to read,
-    ``show`` prints the result, ``group`` is where the usage text lists it. A ``raw`` command gets its ``words`` unparsed.
+    ``show`` prints the result, ``group`` is where the usage text lists it. A ``raw`` command gets its ``words``
+    unparsed.
     """
 
     arguments: tuple[str, ...] = ()
@@ -73,11 +75,7 @@ class Command:
         return usage.line(prefix, self.properties, self.arguments, self.hidden, self.formatted)
 
 
-
-
-
-
-Table = Mapping[str, "Command | Table | str"]  # type: ignore[misc]
+Table = Mapping[str, "Command | Table | str"]
 
 
 def api_command(method: str, path: str, *arguments: str, **more: t.Any) -> Command:
@@ -212,20 +210,22 @@ def _password(session: Session, given: str) -> str:
     """A password option without a value asks twice."""
     if given:
         return given
-    session.err.write("Enter new password: ")
-    first = session.stdin.readline()
-    if not first.endswith(b"\n"):
-        session.err.write("\n")
-        raise ApiError("EOF while reading password")
-    session.err.write("\nRetype new password: ")
-    second = session.stdin.readline()
-    if not second.endswith(b"\n"):
-        session.err.write("\n")
-        raise ApiError("EOF while reading password")
-    session.err.write("\n")
+    first, second = (_ask(session, prompt) for prompt in ("Enter new password: ", "Retype new password: "))
     if first != second:
         raise ApiError("Passwords do not match.")
-    return first.decode().rstrip("\n")
+    return first
+
+
+def _ask(session: Session, prompt: str) -> str:
+    """A line of stdin; a terminal is prompted."""
+    if session.stdin.isatty():
+        session.err.write(prompt)
+    line = session.stdin.readline()
+    if session.stdin.isatty():
+        session.err.write("\n")
+    if not line.endswith(b"\n"):
+        raise ApiError("EOF while reading password")
+    return line.decode().rstrip("\n")
 
 
 def _contents(name: str) -> str:

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The process that runs commands and API calls: it has everything imported and forks for each.
 
-A command's child has the caller's streams and dies with the caller. An API call's child answers as soon as the answer is
-known; a task goes on behind it, as behind a real node's worker.
+A command's child has the caller's streams and dies with the caller. An API call's child answers as soon as the
+answer is known; a task goes on behind it, as behind a real node's worker.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ COMMAND_LOG = "var/log/embedded-node/commands.jsonl"
 
 
 def serve(root: Path, alive: int, ready: t.Callable[[], None]) -> None:
-    """Serve the root's socket until the pipe ``alive`` closes. Call it in a process of its own, with a single thread."""
+    """Serve the root's socket until the pipe ``alive`` closes. Call it in a process of its own, with a single
+    thread.
+    """
     commands.load()
     path = root / SOCKET
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,14 +55,14 @@ def serve(root: Path, alive: int, ready: t.Callable[[], None]) -> None:
     signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
     ready()
     while True:
-        readable, _, _ = select.select([listener, wake, alive], [], [])
+        readable, _, _ = select.select([listener.fileno(), wake.fileno(), alive], [], [])
         if alive in readable:
             break
-        if wake in readable:
+        if wake.fileno() in readable:
             with contextlib.suppress(BlockingIOError):
                 wake.recv(4096)
         _reap(State(root), children)
-        if listener in readable:
+        if listener.fileno() in readable:
             link, _ = listener.accept()
             with link:
                 _take(root, listener, link, children)
@@ -79,7 +81,9 @@ def _short_path(path: Path) -> t.Iterator[str]:
         os.close(folder)
 
 
-def _take(root: Path, listener: socket.socket, link: socket.socket, children: dict[int, tuple[list[str], float]]) -> None:
+def _take(
+    root: Path, listener: socket.socket, link: socket.socket, children: dict[int, tuple[list[str], float]]
+) -> None:
     try:
         request, files = _receive(link)
     except (OSError, ValueError):
@@ -167,10 +171,9 @@ def _run_command(state: State, link: socket.socket, request: dict[str, t.Any], f
         code = commands.execute(session, request["argv"])
     except Interrupted:
         pass
-    except Exception:
-        traceback.print_exc()
-        raise
     finally:
+        if sys.exc_info()[0] is not None:
+            traceback.print_exc()
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
@@ -219,11 +222,14 @@ def _run_call(state: State, link: socket.socket, request: dict[str, t.Any]) -> N
         answer({"status": error.status, "message": error.message, "errors": error.errors})
     except Interrupted:
         pass
-    except Exception as error:
-        traceback.print_exc()
-        answer({"status": 500, "message": f"internal error of the embedded node: {error!r}", "errors": {}})
     else:
         answer({"data": data})
+    finally:
+        if not answered:
+            traceback.print_exc()
+            answer(
+                {"status": 500, "message": f"internal error of the embedded node: {sys.exc_info()[1]!r}", "errors": {}}
+            )
 
 
 def call(root: Path, request: dict[str, t.Any]) -> dict[str, t.Any]:

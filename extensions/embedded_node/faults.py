@@ -6,10 +6,12 @@
 ========================  ==============================================================================================
 name                      what happens
 ========================  ==============================================================================================
-``fail_create``           the ``nth`` create of a container fails ``after`` a step (alloc, mkfs, extract, config)
+``fail_create``           the ``nth`` create of a container fails ``after`` a step (lock, alloc, mkfs, extract, config)
+``fail_start``            the ``nth`` start of a container (of ``vmid``, if given) fails
 ``storage_full``          ``storage`` has no room: allocations and extractions fail, its status says so
 ``lock_held``             somebody holds the config lock of ``vmid`` for ``seconds``
-``kill``                  the command kills itself (SIGKILL) ``at`` a step (lock, alloc, mkfs, extract, config), ``nth`` time
+``kill``                  the command kills itself (SIGKILL) ``at`` a step, the ``nth`` time (also: extracting)
+``interrupt``             the command is interrupted, as by SIGTERM, ``at`` a step
 ``api_drop``              the ``nth`` HTTP request from now is dropped without an answer
 ``http_error``            requests whose path holds ``path`` are answered with ``status`` (``times``, default for ever)
 ``shutdown_ignored``      the container ``vmid`` does not react to a shutdown
@@ -23,12 +25,15 @@ import os
 import signal
 import typing as t
 
-from .errors import ApiError
+from .errors import ApiError, Interrupted
 from .state import PRIVATE, State
 
 FILE = f"{PRIVATE}/faults.json"
 FULL = f"{PRIVATE}/full.json"
-NAMES = frozenset({"fail_create", "storage_full", "lock_held", "kill", "api_drop", "http_error", "shutdown_ignored"})
+NAMES = frozenset({
+    "fail_create", "fail_start", "storage_full", "lock_held", "kill", "interrupt", "api_drop", "http_error",
+    "shutdown_ignored",
+})  # fmt: skip
 LASTING = frozenset({"http_error", "shutdown_ignored"})
 Fault = dict[str, t.Any]
 
@@ -83,5 +88,7 @@ def step(state: State, name: str) -> None:
     """A step of a create is done: die here when a fault says so."""
     if take(state, "kill", at=name):
         os.kill(os.getpid(), signal.SIGKILL)
+    if take(state, "interrupt", at=name):
+        raise Interrupted
     if take(state, "fail_create", after=name):
         raise ApiError(f"fault injected after {name}")

@@ -15,7 +15,11 @@ from collections.abc import Sequence
 
 from .runtime import Command, Completed, Guest, Interface, not_found
 
-CLEAN_ENV = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "container": "lxc", "TERM": "linux"}  # fmt: skip
+CLEAN_ENV = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "container": "lxc",
+    "TERM": "linux",
+}
 
 
 def out(text: str, rc: int = 0) -> Completed:
@@ -32,7 +36,9 @@ def err(text: str, rc: int = 1) -> Completed:
 
 
 def _shell(guest: Guest, argv: Sequence[str], stdin: bytes) -> Completed:
-    """``sh -c TEXT [name args]`` with ``;``, ``&&``, ``||``, newlines, ``exit N``, ``VAR=x`` and redirections to files."""
+    """``sh -c TEXT [name args]`` with ``;``, ``&&``, ``||``, newlines, ``exit N``, ``VAR=x`` and redirections to
+    files.
+    """
     words = [word for word in argv[1:] if word not in ("-l", "-e", "-lc", "-ec")]
     if "-c" in words:
         text = words[words.index("-c") + 1]
@@ -269,7 +275,10 @@ def _ping(guest: Guest, argv: Sequence[str], stdin: bytes) -> Completed:
     head = f"PING {target} ({target}) 56(84) bytes of data."
     if not reachable:
         return Completed(2, (head + "\n").encode(), b"ping: connect: Network is unreachable\n")
-    return out(f"{head}\n64 bytes from {target}: icmp_seq=1 ttl=64 time=0.042 ms\n\n--- {target} ping statistics ---\n1 packets transmitted, 1 received, 0% packet loss, time 0ms")  # fmt: skip
+    return out(
+        f"{head}\n64 bytes from {target}: icmp_seq=1 ttl=64 time=0.042 ms\n\n--- {target} ping statistics ---\n"
+        "1 packets transmitted, 1 received, 0% packet loss, time 0ms"
+    )
 
 
 def _service_state(guest: Guest, name: str) -> str:
@@ -326,7 +335,11 @@ def _ip(guest: Guest, argv: Sequence[str], stdin: bytes) -> Completed:
     if what.startswith("r"):
         return Completed(0, _routes(guest).encode())
     links = [LOOPBACK, *guest.interfaces]
-    wanted = words[words.index("dev") + 1] if "dev" in words else next((w for w in words[1:] if w not in ("show", "list", "s")), None)  # fmt: skip
+    wanted = (
+        words[words.index("dev") + 1]
+        if "dev" in words
+        else next((w for w in words[1:] if w not in ("show", "list", "s")), None)
+    )
     links = [(index, link) for index, link in enumerate(links, 1) if wanted in (None, link.name)]  # type: ignore[misc]
     if wanted and not links:
         return err(f'Device "{wanted}" does not exist.')
@@ -367,8 +380,9 @@ def _link_lines(index: int, link: Interface, addresses: bool, family: str) -> st
     if not addresses:
         return _link_text(index, link, False, "").replace("\n    ", "\\    ")
     scope = "host" if link.name == "lo" else "global"
+    life = "\\       valid_lft forever preferred_lft forever"
     lines = [
-        f"{index}: {link.name}    {which} {address} scope {scope} {link.name}\\       valid_lft forever preferred_lft forever\n"
+        f"{index}: {link.name}    {which} {address} scope {scope} {link.name}{life}\n"
         for which, address in _addresses(link, family)
     ]
     return "".join(lines)
@@ -381,7 +395,12 @@ def _link_json(index: int, link: Interface, addresses: bool, family: str) -> dic
     }  # fmt: skip
     if addresses:
         entry["addr_info"] = [
-            {"family": which, "local": address.split("/")[0], "prefixlen": int(address.split("/")[1]), "scope": "global"}
+            {
+                "family": which,
+                "local": address.split("/")[0],
+                "prefixlen": int(address.split("/")[1]),
+                "scope": "global",
+            }
             for which, address in _addresses(link, family)
         ]
     return entry
@@ -407,7 +426,9 @@ COMMANDS: dict[str, Command] = {
     "echo": lambda guest, argv, stdin: Completed(
         0, (" ".join(argv[2:]) if argv[1:2] == ["-n"] else " ".join(argv[1:]) + "\n").encode()
     ),
-    "printf": lambda guest, argv, stdin: Completed(0, argv[1].encode().decode("unicode_escape").replace("%s", "{}").format(*argv[2:]).encode()),  # fmt: skip
+    "printf": lambda guest, argv, stdin: Completed(
+        0, argv[1].encode().decode("unicode_escape").replace("%s", "{}").format(*argv[2:]).encode()
+    ),
     "true": lambda guest, argv, stdin: Completed(0),
     "false": lambda guest, argv, stdin: Completed(1),
     ":": lambda guest, argv, stdin: Completed(0),

@@ -25,7 +25,7 @@ class Answer:
 
     status: int
     reason: str
-    body: Body | None
+    body: Body | str
 
 
 def api_path(path: str) -> str:
@@ -91,7 +91,7 @@ def respond(
     try:
         user = "" if needs_no_login(method, path) else authenticate(state, method, headers or {}, cookies or {})
     except ApiError as error:
-        return Answer(401, error.message, None)
+        return Answer(401, error.message, "")
     try:
         return success(call(Session(state, user=user), method, api_path(path), params))
     except ApiError as error:

@@ -29,6 +29,8 @@ VOLUME_KEY = re.compile(r"rootfs|mp\d+")
 UNUSED_KEY = re.compile(r"unused\d+")
 NET_KEY = re.compile(r"net\d+")
 GIB = 1024**3
+#: What is in a rootfs whose disk was laid out by hand, without ever having had files.
+SKELETON = ("dev", "etc", "proc", "root", "run", "sbin", "sys", "tmp", "var")
 #: The kernel's name for the pieces of a mounted container, kept as the list of its mount points.
 MOUNTS = f"{PRIVATE}/mounts"
 
@@ -73,7 +75,9 @@ def parse_volume(key: str, text: str | None) -> MountPoint:
     if not form:
         raise ApiError(f"parse_volume - unknown type: {key}")
     values = parse(text or "", form)
-    missing = [name for name in ("volume", "mp") if name in form and not form[name].get("optional") and name not in values]
+    missing = [
+        name for name in ("volume", "mp") if name in form and not form[name].get("optional") and name not in values
+    ]
     if missing:
         lines = "".join(f"{name}: {validation.MISSING}\n" for name in missing)
         raise ApiError(f"format error\n{lines}".rstrip("\n"))
@@ -82,7 +86,10 @@ def parse_volume(key: str, text: str | None) -> MountPoint:
 
 def volumes(options: Mapping[str, str], unused: bool = False) -> Iterator[MountPoint]:
     """The rootfs, then the mount points by number, then (when asked) the unused volumes."""
-    keys = sorted((key for key in options if VOLUME_KEY.fullmatch(key)), key=lambda key: (key != "rootfs", int(key[2:]) if key != "rootfs" else 0))  # fmt: skip
+    keys = sorted(
+        (key for key in options if VOLUME_KEY.fullmatch(key)),
+        key=lambda key: (key != "rootfs", int(key[2:]) if key != "rootfs" else 0),
+    )
     for key in keys:
         yield parse_volume(key, options[key])
     if unused:
@@ -181,8 +188,8 @@ def mkfs_text(size: int, identifier: str) -> str:
     per_group = block * 8
     groups = max(-(-(blocks - (block == 1024)) // per_group), 1)
     ratio = 16384 if block == 4096 else 4096
-    step = max(block // 256, 8)
-    per_group_inodes = -(-(-(-(size // ratio) // groups)) // step) * step
+    table = -(-(-(-(size // ratio) // groups) * 256) // block)
+    per_group_inodes = max(table * block // 256 & ~7, 8)
     text = f"Creating filesystem with {blocks} {block // 1024}k blocks and {per_group_inodes * groups} inodes\n"
     text += f"Filesystem UUID: {identifier}\nSuperblock backups stored on blocks: "
     left = 0
@@ -219,7 +226,11 @@ def allocate_disk(session: Session, vmid: int, store: storage.Storage, kib: int)
         raise ApiError(f"storage '{store.name}' does not support container directories")
     if faults.is_full(session.state, store.name):
         raise ApiError(no_room(store))
-    subvol = store.type == "zfspool" or (kib == 0 and "subvol" in store.kind.formats) or store.options.get("format") == "subvol"  # fmt: skip
+    subvol = (
+        store.type == "zfspool"
+        or (kib == 0 and "subvol" in store.kind.formats)
+        or store.options.get("format") == "subvol"
+    )
     if kib == 0 and not subvol:
         raise ApiError("unable to allocate disk of size 0")
     volume, said = store.activate().allocate(vmid, "subvol" if subvol else "raw", None, 0 if subvol else kib * 1024)
@@ -236,14 +247,15 @@ def no_room(store: storage.Storage) -> str:
     """What the tool says when a storage is full."""
     if store.type == "lvmthin":
         pool = f"{store.options.get('vgname')}/{store.options.get('thinpool')}"
-        return f"lvcreate '{pool}' error:   Cannot create new thin volume, free space in thin pool {pool} reached threshold."
+        why = f"Cannot create new thin volume, free space in thin pool {pool} reached threshold."
+        return f"lvcreate '{pool}' error:   {why}"
     if store.type == "zfspool":
         return f"zfs error: cannot create '{store.options.get('pool')}': out of space"
     return f"unable to create image: qemu-img: {store.base}: No space left on device"
 
 
 def create_disks(session: Session, vmid: int, wanted: Mapping[str, str], options: dict[str, str]) -> list[str]:
-    """Allocate the new disks (``storage:GiB``) of ``wanted`` and note all of them in ``options``; answers the new volids."""
+    """Allocate the new disks (``storage:GiB``) of ``wanted``, note all in ``options``; answers the new volids."""
     made: list[str] = []
     try:
         for mount in volumes(wanted):
@@ -349,7 +361,10 @@ def _source(state: State, point: MountPoint) -> Path:
     store, volume = storage.locate(state, point.volume)
     store.check_enabled().activate().require(volume)
     tree = store.tree(volume)
-    tree.mkdir(parents=True, exist_ok=True)
+    if not tree.is_dir():
+        for folder in SKELETON if point.key == "rootfs" else ():
+            (tree / folder).mkdir(parents=True, exist_ok=True)
+        tree.mkdir(parents=True, exist_ok=True)
     return tree
 
 

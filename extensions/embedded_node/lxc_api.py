@@ -10,15 +10,19 @@ import shutil
 import time
 import typing as t
 
-from . import access, config_file, lxc, lxc_config, lxc_create, lxc_status, runtime, storage, validation
+from . import access, config_file, lxc, lxc_config, lxc_create, lxc_status, runtime, storage
 from .api import Params, route
 from .config_file import GuestFile, Section
 from .errors import ApiError, bad_params
-from .propstring import format_size, parse, parse_boolean, parse_size, render
+from .propstring import format_size, parse_size
 from .session import Session
 
 BASE = "/nodes/{node}/lxc"
 GUEST = f"{BASE}/{{vmid}}"
+INDEX = (
+    "config", "pending", "status", "vncproxy", "termproxy", "vncwebsocket", "spiceproxy", "migrate", "clone", "rrd",
+    "rrddata", "firewall", "snapshot", "resize", "interfaces",
+)  # fmt: skip
 #: What a snapshot does not keep.
 NOT_IN_SNAPSHOT = frozenset({"lock", "parent", "snaptime", "snapstate", "template", "description"})
 
@@ -41,7 +45,7 @@ route("POST", BASE)(lxc_create.create)
 def directory(session: Session, params: Params) -> list[dict[str, str]]:
     """What there is below a container."""
     session.state.guest("lxc", params["vmid"])
-    return [{"subdir": name} for name in validation.children(GUEST)]
+    return [{"subdir": name} for name in INDEX]
 
 
 @route("DELETE", GUEST)
@@ -107,7 +111,10 @@ def get_config(session: Session, params: Params) -> dict[str, t.Any]:
     """The options, with waiting changes unless ``current``."""
     conf = session.state.guest("lxc", params["vmid"])
     if params.get("current") and params.get("snapshot"):
-        raise bad_params(snapshot="cannot use 'snapshot' parameter with 'current'", current="cannot use 'snapshot' parameter with 'current'")  # fmt: skip
+        raise bad_params(
+            snapshot="cannot use 'snapshot' parameter with 'current'",
+            current="cannot use 'snapshot' parameter with 'current'",
+        )
     return lxc_config.view(conf, bool(params.get("current")), params.get("snapshot"))
 
 
@@ -171,8 +178,11 @@ def suspend(session: Session, params: Params) -> str:
 
     def work() -> None:
         where = "../src/lxc"
-        session.say(f"lxc-checkpoint: {vmid}: {where}/criu.c: criu_version_ok: 767 No such file or directory - execing criu failed, is it installed?")  # fmt: skip
-        session.say(f"lxc-checkpoint: {vmid}: {where}/tools/lxc_checkpoint.c: checkpoint: 182 Checkpointing {vmid} failed")
+        why = "No such file or directory - execing criu failed, is it installed?"
+        session.say(f"lxc-checkpoint: {vmid}: {where}/criu.c: criu_version_ok: 767 {why}")
+        session.say(
+            f"lxc-checkpoint: {vmid}: {where}/tools/lxc_checkpoint.c: checkpoint: 182 Checkpointing {vmid} failed"
+        )
         raise ApiError(f"command 'lxc-checkpoint -n {vmid} -s -D /var/lib/vz/dump' failed: exit code 1")
 
     return session.worker("vzsuspend", str(vmid), work)
@@ -262,19 +272,32 @@ def resize(session: Session, params: Params) -> str:
 def _grow_text(session: Session, path: str, before: int, after: int, running: bool) -> None:
     if running:
         path = "/dev/loop0"
-        session.say(f"resize2fs 1.47.2 (1-Jan-2025)\nFilesystem at {path} is mounted on /tmp; on-line resizing required")
+        session.say(
+            f"resize2fs 1.47.2 (1-Jan-2025)\nFilesystem at {path} is mounted on /tmp; on-line resizing required"
+        )
         session.say("old_desc_blocks = 1, new_desc_blocks = 1")
     else:
         inodes = before // 16384
         session.say("e2fsck 1.47.2 (1-Jan-2025)")
-        for number, what in enumerate(("inodes, blocks, and sizes", "directory structure", "directory connectivity", "reference counts", "group summary information"), 1):  # fmt: skip
+        for number, what in enumerate(
+            (
+                "inodes, blocks, and sizes",
+                "directory structure",
+                "directory connectivity",
+                "reference counts",
+                "group summary information",
+            ),
+            1,
+        ):
             session.say(f"Pass {number}: Checking {what}")
         session.say(f"{path}: 307/{inodes} files (0.0% non-contiguous), 13537/{before // 4096} blocks")
         session.say(f"resize2fs 1.47.2 (1-Jan-2025)\nResizing the filesystem on {path} to {after // 4096} (4k) blocks.")
     session.say(f"The filesystem on {path} is now {after // 4096} (4k) blocks long.\n")
 
 
-def _copy_disk(session: Session, vmid: int, target_store: str, mount: lxc.MountPoint, snapshot: str | None = None) -> str:
+def _copy_disk(
+    session: Session, vmid: int, target_store: str, mount: lxc.MountPoint, snapshot: str | None = None
+) -> str:
     """A full copy of a volume; answers its volume id."""
     source, volume = storage.locate(session.state, mount.volume)
     size = source.size(volume)
@@ -460,7 +483,11 @@ def _reassign(session: Session, vmid: int, key: str, params: Params) -> str:
         raise ApiError(f"Target volume key '{target_key}' is already in use for container '{target}'")
 
     def work() -> None:
-        mount = lxc.MountPoint(key, {"volume": source.options[key]}) if lxc.UNUSED_KEY.fullmatch(key) else lxc.parse_volume(key, source.options[key])  # fmt: skip
+        mount = (
+            lxc.MountPoint(key, {"volume": source.options[key]})
+            if lxc.UNUSED_KEY.fullmatch(key)
+            else lxc.parse_volume(key, source.options[key])
+        )
         store, volume = storage.locate(state, mount.volume)
         parsed = store.parse(volume)
         name, _ = store.allocate(target, parsed.format, None, store.size(volume))
@@ -518,7 +545,12 @@ def snapshots(session: Session, params: Params) -> list[dict[str, t.Any]]:
     conf = session.state.guest("lxc", params["vmid"])
     rows = [_snapshot_row(name, section) for name, section in sorted(conf.snapshots.items())]
     running = int(lxc.is_running(session.state, int(params["vmid"])))
-    now: dict[str, t.Any] = {"name": "current", "digest": conf.digest, "running": running, "description": "You are here!"}
+    now: dict[str, t.Any] = {
+        "name": "current",
+        "digest": conf.digest,
+        "running": running,
+        "description": "You are here!",
+    }
     if conf.options.get("parent"):
         now["parent"] = conf.options["parent"]
     return [*rows, now]
@@ -558,7 +590,11 @@ def make_snapshot(session: Session, params: Params) -> str:
             for mount in mounts:
                 store, volume = storage.locate(state, mount.volume)
                 store.snapshot(volume, name)
-            kept = {key: value for key, value in conf.options.items() if key not in NOT_IN_SNAPSHOT and not lxc.UNUSED_KEY.fullmatch(key)}  # fmt: skip
+            kept = {
+                key: value
+                for key, value in conf.options.items()
+                if key not in NOT_IN_SNAPSHOT and not lxc.UNUSED_KEY.fullmatch(key)
+            }
             kept["snaptime"] = str(int(time.time()))
             if conf.options.get("parent"):
                 kept["parent"] = conf.options["parent"]
@@ -643,7 +679,9 @@ def rollback(session: Session, params: Params) -> str:
             for mount in lxc.volumes(section.options):
                 store, volume = storage.locate(state, mount.volume)
                 store.rollback(volume, name)
-            back = {key: value for key, value in section.options.items() if key not in ("snaptime", "parent", "description")}
+            back = {
+                key: value for key, value in section.options.items() if key not in ("snaptime", "parent", "description")
+            }
             if "description" in conf.options:
                 back["description"] = conf.options["description"]
             conf.current = Section({**back, "parent": name})
@@ -682,7 +720,9 @@ def rescan(session: Session, vmid: int, conf: GuestFile) -> bool:
 def feature(session: Session, params: Params) -> dict[str, t.Any]:
     """Whether every volume can be cloned, copied or snapshotted."""
     conf = session.state.guest("lxc", params["vmid"])
-    places = [storage.locate(session.state, mount.volume) for mount in lxc.volumes(conf.options) if mount.type == "volume"]
+    places = [
+        storage.locate(session.state, mount.volume) for mount in lxc.volumes(conf.options) if mount.type == "volume"
+    ]
     able = all(store.has_feature(params["feature"], volume, params.get("snapname")) for store, volume in places)
     return {"hasFeature": int(able)}
 

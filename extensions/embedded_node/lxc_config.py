@@ -18,7 +18,23 @@ from .propstring import format_size, parse, split_list
 from .session import Session
 
 #: Options that change at once in a running container although nothing in it needs to know.
-AT_ONCE = frozenset({"description", "hookscript", "hostname", "lock", "onboot", "protection", "searchdomain", "nameserver", "tags", "startup", "timezone", "env", "entrypoint"})  # fmt: skip
+AT_ONCE = frozenset(
+    {
+        "description",
+        "hookscript",
+        "hostname",
+        "lock",
+        "onboot",
+        "protection",
+        "searchdomain",
+        "nameserver",
+        "tags",
+        "startup",
+        "timezone",
+        "env",
+        "entrypoint",
+    }
+)
 #: Options that a running container takes over its control groups and network.
 HOT = re.compile(r"cores|cpulimit|cpuunits|memory|swap|net\d+")
 HOT_NEW = re.compile(r"mp\d+|dev\d+")
@@ -240,9 +256,7 @@ def apply_pending(session: Session, vmid: int, conf: GuestFile) -> None:
     _apply(session, vmid, conf, False, None)
 
 
-def _apply(
-    session: Session, vmid: int, conf: GuestFile, running: bool, only: set[str] | None
-) -> dict[str, str]:
+def _apply(session: Session, vmid: int, conf: GuestFile, running: bool, only: set[str] | None) -> dict[str, str]:
     errors: dict[str, str] = {}
     word = "unable to hotplug {0}: {1}" if running else "unable to apply pending change {0} : {1}"
     for option in split_list(conf.pending.get("delete", "")):
@@ -256,9 +270,9 @@ def _apply(
     for option in sorted(key for key in conf.pending if key != "delete"):
         if only is not None and option not in only:
             continue
-        if running and option not in AT_ONCE and not HOT.fullmatch(option):
-            if not HOT_NEW.fullmatch(option) or option in conf.options:
-                continue
+        hot = HOT.fullmatch(option) or (HOT_NEW.fullmatch(option) and option not in conf.options)
+        if running and option not in AT_ONCE and not hot:
+            continue
         try:
             conf.options[option] = _final(session, vmid, conf, option)
         except ApiError as error:

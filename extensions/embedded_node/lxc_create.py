@@ -177,7 +177,6 @@ class Job:
             if self.restore:
                 session.say(f"restoring '{self.archive}' now..")
             self._extract(files)
-            faults.step(state, "extract")
             if backup is not None:
                 session.say("merging backed-up and given configuration..")
                 self._merge(backup)
@@ -218,12 +217,13 @@ class Job:
 
     def _extract(self, files: GuestFiles) -> None:
         session, vmid = self.session, self.vmid
-        path = storage.absolute_path(session.state, self.archive)
+        path = self._find_archive()
         unprivileged = self.conf.options.get("unprivileged") == "1"
         command = archive.command_line(str(path), f"/var/lib/lxc/{vmid}/rootfs", unprivileged)
         session.say(f"extracting archive '{path}'")
         try:
-            total = archive.extract(path, files.root, self._room(), lambda: None)
+            total = archive.extract(path, files.root, self._room(), lambda: faults.step(session.state, "extracting"))
+            faults.step(session.state, "extract")
         except archive.Broken as broken:
             session.write(broken.said)
             if not self.ignore_errors:
@@ -232,6 +232,15 @@ class Job:
         except Interrupted as signal:
             raise ApiError(f"command '{command}' failed: received interrupt") from signal
         session.say(f"Total bytes read: {total} ({_human(total)}, {_human(total * 20)}/s)")
+
+    def _find_archive(self) -> Path:
+        """The archive's file. PVE looks at it twice, once to see whether it is an OCI image: so it complains twice."""
+        try:
+            return storage.absolute_path(self.session.state, self.archive)
+        except ApiError as error:
+            if not self.restore:
+                self.session.warn(error.message)
+            raise
 
     def _room(self) -> int | None:
         """What fits into the rootfs, less what the file system takes for itself."""
@@ -264,7 +273,10 @@ class Job:
 def read_backup_config(path: Path) -> GuestFile:
     """The guest config inside a container backup; dies when there is none."""
     try:
-        with archive.opened(path) as plain, tarfile.open(fileobj=io.BufferedReader(t.cast(t.Any, plain)), mode="r|") as tar:  # fmt: skip
+        with (
+            archive.opened(path) as plain,
+            tarfile.open(fileobj=io.BufferedReader(t.cast(t.Any, plain)), mode="r|") as tar,
+        ):
             for member in tar:
                 if member.name == BACKUP_CONFIG:
                     return config_file.parse(t.cast(t.IO[bytes], tar.extractfile(member)).read().decode())

@@ -20,7 +20,19 @@ from .propstring import parse
 from .rootfs import GuestFiles
 from .session import Session
 
-KNOWN = ("alpine", "archlinux", "centos", "debian", "devuan", "fedora", "gentoo", "opensuse", "ubuntu", "nixos", "openeuler")  # fmt: skip
+KNOWN = (
+    "alpine",
+    "archlinux",
+    "centos",
+    "debian",
+    "devuan",
+    "fedora",
+    "gentoo",
+    "opensuse",
+    "ubuntu",
+    "nixos",
+    "openeuler",
+)
 ALIASES = {
     "opensuse-leap": "opensuse", "opensuse-tumbleweed": "opensuse", "opensuse-slowroll": "opensuse", "sles": "opensuse",
     "openEuler": "openeuler", "arch": "archlinux", "rocky": "centos", "almalinux": "centos",
@@ -32,7 +44,18 @@ MARKS = (
     ("nix/store", "nixos"),
 )  # fmt: skip
 #: e_machine and word size of an ELF file -> PVE's architecture
-MACHINES = {(62, 2): "amd64", (3, 1): "i386", (183, 2): "arm64", (40, 1): "armhf", (243, 1): "riscv32", (243, 2): "riscv64"}  # fmt: skip
+MACHINES = {
+    (62, 2): "amd64",
+    (3, 1): "i386",
+    (183, 2): "arm64",
+    (40, 1): "armhf",
+    (243, 1): "riscv32",
+    (243, 2): "riscv64",
+}
+SYSTEMD = {
+    ("debian", "11"): 247, ("debian", "12"): 252, ("debian", "13"): 257, ("ubuntu", "22.04"): 249,
+    ("ubuntu", "24.04"): 255, ("ubuntu", "25.04"): 257, ("fedora", "42"): 257, ("fedora", "43"): 258,
+}  # fmt: skip
 HOST_KEYS = {"rsa": "ssh_host_rsa_key", "ed25519": "ssh_host_ed25519_key", "ecdsa": "ssh_host_ecdsa_key"}
 
 
@@ -101,7 +124,10 @@ def after_create(
         return
     hostname = options.get("hostname", "localhost").split(".")[0]
     files.write("/etc/hostname", hostname + "\n")
-    files.write("/etc/hosts", f"127.0.0.1 localhost\n::1 localhost\n127.0.1.1 {options.get('hostname', 'localhost')} {hostname}\n")  # fmt: skip
+    files.write(
+        "/etc/hosts",
+        f"127.0.0.1 localhost\n::1 localhost\n127.0.1.1 {options.get('hostname', 'localhost')} {hostname}\n",
+    )
     if options.get("nameserver") or options.get("searchdomain"):
         search = f"search {options['searchdomain']}\n" if options.get("searchdomain") else ""
         servers = "".join(f"nameserver {server}\n" for server in options.get("nameserver", "").split())
@@ -112,7 +138,9 @@ def after_create(
     if password:
         set_password(files, password)
     if keys:
-        files.write("/root/.ssh/authorized_keys", "# --- BEGIN PVE ---\n" + keys.rstrip("\n") + "\n# --- END PVE ---\n", 0o600)
+        files.write(
+            "/root/.ssh/authorized_keys", "# --- BEGIN PVE ---\n" + keys.rstrip("\n") + "\n# --- END PVE ---\n", 0o600
+        )
     if files.resolve("/etc/ssh").is_dir():
         _host_keys(session, files, hostname)
     version = systemd_version(files)
@@ -154,16 +182,22 @@ def _host_keys(session: Session, files: GuestFiles, hostname: str) -> None:
 
 
 def systemd_version(files: GuestFiles) -> int | None:
-    """The version of the systemd that is the guest's init, None when another one is."""
+    """The version of the systemd that is the guest's init, None when another one is.
+
+    Its libraries tell; where they are left out of a template, the distribution's release does.
+    """
     init = files.resolve("/sbin/init")
-    if init.name != "systemd":
+    if not init.exists():
+        init = files.resolve("/lib/systemd/systemd")
+    if init.name != "systemd" or not init.exists():
         return None
-    for path in init.parent.glob("libsystemd-core-*.so"):
+    libraries = [
+        *init.parent.glob("libsystemd-core-*.so"),
+        *files.root.glob("usr/lib/*/systemd/libsystemd-shared-*.so"),
+    ]
+    for path in libraries:
         found = re.search(r"-(\d+)", path.name)
         if found:
             return int(found[1])
-    for path in files.root.glob("usr/lib/*/systemd/libsystemd-shared-*.so"):
-        found = re.search(r"-(\d+)", path.name)
-        if found:
-            return int(found[1])
-    return None
+    release = os_release(files)
+    return SYSTEMD.get((release.get("ID", ""), release.get("VERSION_ID", "")))

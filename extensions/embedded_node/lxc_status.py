@@ -34,7 +34,9 @@ def _start_locked(session: Session, vmid: int, skiplock: bool) -> None:
         was_mounted = conf.options.get("lock") == "mounted"
         if not skiplock and not was_mounted:
             lxc.check_lock(conf)
-        if conf.options.get("unprivileged") == "1" and any(mount.options.get("quota") == "1" for mount in lxc.volumes(conf.options)):  # fmt: skip
+        if conf.options.get("unprivileged") == "1" and any(
+            mount.options.get("quota") == "1" for mount in lxc.volumes(conf.options)
+        ):
             raise ApiError("Quotas are not supported by unprivileged containers.")
         boot(session, vmid)
 
@@ -53,6 +55,8 @@ def boot(session: Session, vmid: int) -> None:
     lxc.unmount(state, vmid)
     lxc.mount(session, vmid, conf.options)
     try:
+        if faults.take(state, "fail_start", vmid=vmid):
+            raise ApiError("fault injected at start")
         _check_network(session, conf.options)
         guest = runtime.Guest(state, vmid, conf.options, lxc.files(state, vmid))
         runtime.runtime(state).start(guest)

@@ -14,13 +14,17 @@ MAX_LINKS = 40
 
 @dataclass(frozen=True)
 class GuestFiles:
-    """The tree of a container. ``mounts`` are guest paths without the leading slash where another volume is linked in."""
+    """The tree of a container. ``mounts`` are guest paths without the leading slash where another volume is linked
+    in.
+    """
 
     root: Path
     mounts: frozenset[str] = frozenset()
 
     def resolve(self, name: str, follow: bool = True) -> Path:
-        """Where a guest path is, with every symbolic link read as the guest would. The last one only with ``follow``."""
+        """Where a guest path is, with every symbolic link read as the guest would. The last one only with
+        ``follow``.
+        """
         todo = list(PurePosixPath(name).parts)
         current: list[str] = []
         links = 0

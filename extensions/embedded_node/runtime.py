@@ -4,10 +4,10 @@
 """How a container runs: the contract, and ``scripted``, which needs nothing but the container's files.
 
 ``Runtime.exec`` gets an argv and stdin's bytes and answers a Completed. The scripted runtime looks the command up in a
-table ``{name: command}``; a command is a function ``(guest, argv, stdin) -> Completed`` with argv[0] its own name. A guest
-with ``/etc/openwrt_release`` is answered by the table ``openwrt_guest.COMMANDS`` (same form) before the common one; what
-no table knows is not there: exit 127 with lxc-attach's words. ``openwrt_guest.booted(guest)``, where it exists, is called
-after such a guest was started.
+table ``{name: command}``; a command is a function ``(guest, argv, stdin) -> Completed`` with argv[0] its own name. A
+guest with ``/etc/openwrt_release`` is answered by the table ``openwrt_guest.COMMANDS`` (same form) before the common
+one; what no table knows is not there: exit 127 with lxc-attach's words. ``openwrt_guest.booted(guest)``, where it
+exists, is called after such a guest was started.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ def guest(state: State, vmid: int, env: Mapping[str, str] | None = None) -> Gues
 
 
 def addresses(guest: Guest, interface: Interface) -> tuple[str, ...]:
-    """The addresses that an interface has now: OpenWrt decides for itself (``openwrt_guest.addresses``), where it can."""
+    """The addresses that an interface has now: OpenWrt tells them itself (``openwrt_guest.addresses``)."""
     ask = getattr(_openwrt(), "addresses", None)
     if ask is not None and guest.is_openwrt:
         return tuple(ask(guest, interface.name))

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The HTTPS API: fakepve's server (TLS, formats, the rest of PVE's schema) on the state root's truth.
 
-Logins, tokens and every path that the node's own engine knows are answered by that engine; reading in a thread, anything
-else in a child of the command server, where a task goes on after its UPID was answered.
+Logins, tokens and every path that the node's own engine knows are answered by that engine; reading in a thread,
+anything else in a child of the command server, where a task goes on after its UPID was answered.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class EmbeddedApi(FakePve):  # type: ignore[misc]
         api.load_areas()
 
     def _build_app(self) -> web.Application:
-        app = super()._build_app()
+        app: web.Application = super()._build_app()
         app.middlewares.insert(0, self._watched)
         app.middlewares.append(self._engine)
         return app
@@ -88,7 +88,9 @@ class EmbeddedApi(FakePve):  # type: ignore[misc]
         found = validation.find(path)
         if found and request.method in validation.paths()[found[0]] and (request.method, found[0]) not in api.HANDLERS:
             return await handler(request)
-        values = await (_upload(request, self.state) if request.content_type == "multipart/form-data" else params(request))
+        values = await (
+            _upload(request, self.state) if request.content_type == "multipart/form-data" else params(request)
+        )
         answer = await asyncio.to_thread(self._answer_call, request.method, path, values, request[USER] or "")
         return web.json_response(answer.body, status=answer.status, reason=answer.reason[:200])
 

@@ -208,7 +208,9 @@ class State:
             started = self.read_json(f"{PRIVATE}/running.json", {})
             started.pop(str(vmid), None)
             if pid is not None:
-                lines.append(f"0000000000000000: 00000002 00000000 00010000 0001 01 {pid} {COMMAND_SOCKET.format(vmid)}")
+                lines.append(
+                    f"0000000000000000: 00000002 00000000 00010000 0001 01 {pid} {COMMAND_SOCKET.format(vmid)}"
+                )
                 started[str(vmid)] = {"pid": pid, "started": time.time()}
             self.write("proc/net/unix", "".join(f"{line}\n" for line in lines))
             self.write(f"{PRIVATE}/running.json", json.dumps(started))

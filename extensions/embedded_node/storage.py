@@ -28,7 +28,13 @@ NEW_DISK = re.compile(r"([^:\s]+):(\d+(?:\.\d+)?)")
 VOLUME_ID = re.compile(r"([A-Za-z][A-Za-z0-9\-_.]*[A-Za-z0-9]):(.+)", re.DOTALL)
 ARCHIVE = re.compile(r"\.(?:tar|tgz|tar\.(?:gz|xz|zst|bz2|lzo)|vma(?:\.(?:gz|zst|lzo))?)$")
 DISK_NAME = re.compile(r"(vm|base|subvol|basevol)-(\d+)-[\w-]+")
-CONTENT_FOLDERS = {"iso": "template/iso", "vztmpl": "template/cache", "backup": "dump", "snippets": "snippets", "import": "import"}  # fmt: skip
+CONTENT_FOLDERS = {
+    "iso": "template/iso",
+    "vztmpl": "template/cache",
+    "backup": "dump",
+    "snippets": "snippets",
+    "import": "import",
+}
 NAME_PATTERNS = {
     "iso": re.compile(r"[^/]+\.(?:iso|img)", re.IGNORECASE),
     "vztmpl": re.compile(r"[^/]+\.(?:tar\.(?:gz|xz|zst|bz2)|tgz|tar)", re.IGNORECASE),
@@ -61,10 +67,25 @@ KINDS: dict[str, Kind] = {
     "dir": Kind(("path",), FILES, EVERY_FILE, "images", ("raw", "qcow2", "vmdk", "subvol")),
     "btrfs": Kind(("path",), FILES | {"nocow"}, EVERY_FILE, "images", ("raw", "subvol")),
     "nfs": Kind(("export", "server"), FILES | {"path", "options"}, EVERY_FILE, "images", ("raw", "qcow2", "vmdk")),
-    "cifs": Kind(("server", "share"), FILES | {"path", "subdir", "username", "domain", "smbversion", "options", "password"}, EVERY_FILE, "images", ("raw", "qcow2", "vmdk")),  # fmt: skip
-    "lvm": Kind(("vgname",), COMMON | {"base", "saferemove", "tagged_only", "snapshot-as-volume-chain"}, DISKS, "images", ("raw",), True),  # fmt: skip
+    "cifs": Kind(
+        ("server", "share"),
+        FILES | {"path", "subdir", "username", "domain", "smbversion", "options", "password"},
+        EVERY_FILE,
+        "images",
+        ("raw", "qcow2", "vmdk"),
+    ),
+    "lvm": Kind(
+        ("vgname",),
+        COMMON | {"base", "saferemove", "tagged_only", "snapshot-as-volume-chain"},
+        DISKS,
+        "images",
+        ("raw",),
+        True,
+    ),
     "lvmthin": Kind(("thinpool", "vgname"), COMMON, DISKS, "images,rootdir", ("raw",), True),
-    "zfspool": Kind(("pool",), COMMON | {"blocksize", "sparse", "mountpoint"}, DISKS, "images,rootdir", ("raw", "subvol"), True),  # fmt: skip
+    "zfspool": Kind(
+        ("pool",), COMMON | {"blocksize", "sparse", "mountpoint"}, DISKS, "images,rootdir", ("raw", "subvol"), True
+    ),
 }
 
 
@@ -134,7 +155,8 @@ class Storage:
             raise ApiError(f"storage '{self.name}' is not online", exit_code=errno.ENOENT)
         if not self.kind.block and self.options.get("create-base-path", self.options.get("mkdir", "1")) == "0":
             if not self.base.is_dir():
-                raise ApiError(f"unable to activate storage '{self.name}' - directory '{self.base}' does not exist or is unreachable")  # fmt: skip
+                why = f"directory '{self.base}' does not exist or is unreachable"
+                raise ApiError(f"unable to activate storage '{self.name}' - {why}")
             return self
         self.base.mkdir(parents=True, exist_ok=True)
         if not self.kind.block:
@@ -238,8 +260,14 @@ class Storage:
             volume = f"{vmid}/{volume_name}"
         path = self.path(volume)
         if path.exists():
-            what = f"disk image '{path}' already exists" if not self.kind.block else f"lvcreate '{self.base.name}/{volume}' error:   Logical Volume \"{volume}\" already exists in volume group \"{self.base.name}\""  # fmt: skip
-            raise ApiError(what, exit_code=25)
+            group = self.base.name
+            why = f'Logical Volume "{volume}" already exists in volume group "{group}"'
+            taken = (
+                f"lvcreate '{group}/{volume}' error:   {why}"
+                if self.kind.block
+                else f"disk image '{path}' already exists"
+            )
+            raise ApiError(taken, exit_code=25)
         if form == "subvol" and size and self.type == "dir":
             raise ApiError("storage does not support subvol quotas")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -253,7 +281,9 @@ class Storage:
     def _write_empty(path: Path, form: str, size: int) -> None:
         with path.open("wb") as out:
             if form == "qcow2":
-                out.write(QCOW2 + (3).to_bytes(4, "big") + bytes(12) + (16).to_bytes(4, "big") + size.to_bytes(8, "big"))
+                out.write(
+                    QCOW2 + (3).to_bytes(4, "big") + bytes(12) + (16).to_bytes(4, "big") + size.to_bytes(8, "big")
+                )
                 out.truncate(196616)
             else:
                 out.truncate(size)
@@ -265,7 +295,8 @@ class Storage:
             return f'  Logical volume "{path.name}" created.\n'
         extra = {
             "raw": f"size={size} preallocation=off",
-            "qcow2": f"cluster_size=65536 extended_l2=off preallocation=metadata compression_type=zlib size={size} lazy_refcounts=off refcount_bits=16",  # fmt: skip
+            "qcow2": "cluster_size=65536 extended_l2=off preallocation=metadata compression_type=zlib "
+            f"size={size} lazy_refcounts=off refcount_bits=16",
             "vmdk": f"size={size} compat6=off hwversion=undefined",
         }[form]
         return f"Formatting '{path}', fmt={form} {extra}\n"
@@ -296,12 +327,18 @@ class Storage:
             if folder.name.isdigit() or self.type == "btrfs":
                 with contextlib.suppress(OSError):
                     folder.rmdir()
-        return f'  Logical volume "{path.name}" successfully removed.\n' if self.kind.block and self.type != "zfspool" else ""
+        return (
+            f'  Logical volume "{path.name}" successfully removed.\n'
+            if self.kind.block and self.type != "zfspool"
+            else ""
+        )
 
     def clones_of(self, volume: str) -> list[str]:
         """The linked clones that stand on a base volume."""
         bases = self.state.read_json(f"{PRIVATE}/bases.json", {})
-        return [name for name, base in bases.items() if base == self.volid(volume) and self.exists(name.partition(":")[2])]
+        return [
+            name for name, base in bases.items() if base == self.volid(volume) and self.exists(name.partition(":")[2])
+        ]
 
     def images(self, vmid: int | None = None) -> list[Item]:
         """The guest disks on it."""
@@ -358,7 +395,7 @@ class Storage:
 
     # -- snapshots, templates, clones ------------------------------------------------------------------------------
     def has_feature(self, feature: str, volume: str, snapshot: str | None = None) -> bool:
-        """What a container's volume on it can do: ``snapshot``, ``clone`` (linked), ``copy``, ``template``, ``rename``."""
+        """What a container's volume on it can do: ``snapshot``, ``clone`` (linked), ``copy``, ..."""
         parsed = self.parse(volume)
         state = "snap" if snapshot else "base" if parsed.is_base else "current"
         return state in FEATURES.get(self.type, FEATURES["dir"]).get(feature, {}).get(parsed.format, ())

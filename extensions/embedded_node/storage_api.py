@@ -5,19 +5,18 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import re
 import shutil
-import time
 import typing as t
+from datetime import datetime
 from pathlib import Path
 
 from . import access, appliance, faults, lxc_create, storage, transfer, validation
 from .api import Params, route
 from .config_file import render
-from .errors import ApiError, Interrupted, bad_params
-from .propstring import parse_boolean, split_list
+from .errors import ApiError, bad_params
+from .propstring import split_list
 from .session import Session
 from .storage import Storage
 
@@ -230,7 +229,8 @@ def content(session: Session, params: Params) -> list[dict[str, t.Any]]:
         if params.get("content") and item.content != params["content"]:
             continue
         row: dict[str, t.Any] = {
-            "volid": item.volid, "content": item.content, "format": item.format, "size": item.size, "ctime": int(item.ctime),
+            "volid": item.volid, "content": item.content, "format": item.format, "size": item.size,
+            "ctime": int(item.ctime),
         }  # fmt: skip
         if item.vmid is not None:
             row["vmid"] = item.vmid
@@ -238,7 +238,7 @@ def content(session: Session, params: Params) -> list[dict[str, t.Any]]:
             found = re.match(r"vzdump-(\w+)-\d+-(\d+)_(\d+)_(\d+)-(\d+)_(\d+)_(\d+)", item.name)
             if found:
                 row["subtype"] = found[1]
-                row["ctime"] = int(time.mktime(tuple(map(int, found.groups()[1:])) + (0, 0, -1)))  # type: ignore[arg-type]
+                row["ctime"] = int(datetime.strptime("-".join(found.groups()[1:]), "%Y-%m-%d-%H-%M-%S").timestamp())
         rows.append(row)
     return sorted(rows, key=lambda row: str(row["volid"]))
 
@@ -266,7 +266,9 @@ def resolve_volume(session: Session, params: Params) -> tuple[Storage, str]:
     volid = str(params["volume"])
     if not storage.split_volid(volid):
         if not params.get("storage"):
-            raise bad_params(storage="missing storage ID - unable to create volume ID", volume="unable to parse volume ID")
+            raise bad_params(
+                storage="missing storage ID - unable to create volume ID", volume="unable to parse volume ID"
+            )
         volid = f"{params['storage']}:{volid}"
     return storage.locate(session.state, volid)
 

@@ -43,7 +43,9 @@ def fetch(session: Session, url: str, target: Path, algorithm: str | None, check
             session.say("OK, checksum verified")
         partial.rename(target)
     except urllib.error.HTTPError as error:
-        raise ApiError(f"download failed: HTTP request sent, awaiting response... {error.code} {error.reason}") from error
+        raise ApiError(
+            f"download failed: HTTP request sent, awaiting response... {error.code} {error.reason}"
+        ) from error
     except OSError as error:
         raise ApiError(f"download failed: {error}") from error
     finally:
@@ -60,6 +62,7 @@ def download(session: Session, url: str, target: Path, algorithm: str | None, ch
         if hashlib.new(str(algorithm), target.read_bytes()).hexdigest() == checksum.lower():
             session.say("OK, got correct file already, no need to download")
             return
-        raise ApiError(f"checksum mismatch: got '{hashlib.new(str(algorithm), target.read_bytes()).hexdigest()}' != expect '{checksum}', aborting")  # fmt: skip
+        found = hashlib.new(str(algorithm), target.read_bytes()).hexdigest()
+        raise ApiError(f"checksum mismatch: got '{found}' != expect '{checksum}', aborting")
     target.parent.mkdir(parents=True, exist_ok=True)
     fetch(session, url, target, algorithm, checksum)

@@ -25,7 +25,9 @@ def line(
     words = [f"[<{name}>]" if properties.get(name, {}).get("optional") else f"<{name}>" for name in arguments]
     options = [name for name in sorted(properties) if name not in arguments and name not in fixed]
     words += [
-        f"--{name} <{properties[name].get('type', 'string')}>" for name in options if not properties[name].get("optional")
+        f"--{name} <{properties[name].get('type', 'string')}>"
+        for name in options
+        if not properties[name].get("optional")
     ]
     text = f"{prefix} {' '.join(words)}"
     if options:

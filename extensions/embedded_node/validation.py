@@ -26,7 +26,8 @@ UNKNOWN = "property is not defined in schema and the schema does not allow addit
 MISSING = "property is missing and it is not optional"
 INDEX_LIMITS = {
     "net": 32, "ipconfig": 32, "ide": 4, "sata": 6, "scsi": 31, "virtio": 16, "unused": 256, "numa": 8,
-    "hostpci": 16, "usb": 14, "virtiofs": 10, "serial": 4, "parallel": 3, "mp": 256, "dev": 256, "link": 8, "acmedomain": 6,
+    "hostpci": 16, "usb": 14, "virtiofs": 10, "serial": 4, "parallel": 3, "mp": 256, "dev": 256, "link": 8,
+    "acmedomain": 6,
 }  # fmt: skip
 
 
@@ -184,7 +185,11 @@ def _name_servers(text: str) -> str | None:
 
 
 def _volume_group(text: str) -> str | None:
-    return None if re.fullmatch(r"[\w.+\-]+", text, re.ASCII) else f"lvm volume group name '{text}' contains illegal characters"
+    return (
+        None
+        if re.fullmatch(r"[\w.+\-]+", text, re.ASCII)
+        else f"lvm volume group name '{text}' contains illegal characters"
+    )
 
 
 OWN_FORMATS: dict[str, t.Callable[[str], str | None]] = {

@@ -18,11 +18,19 @@ from ..errors import Interrupted
 from ..session import Session
 from ..state import State
 
-PROGRAMS = {"pct": "commands.pct", "pvesm": "commands.pvesm", "pveam": "commands.pveam", "pvesh": "commands.pvesh", "qm": "qm"}  # fmt: skip
+PROGRAMS = {
+    "pct": "commands.pct",
+    "pvesm": "commands.pvesm",
+    "pveam": "commands.pveam",
+    "pvesh": "commands.pvesh",
+    "qm": "qm",
+}
 #: What a command costs on a real node, seconds (latency "realistic"); Perl's start alone is half a second.
 COSTS = {
-    ("pct", "list"): 0.51, ("pct", "config"): 0.51, ("pct", "set"): 0.54, ("pct", "create"): 0.94, ("pct", "start"): 1.29,
-    ("pct", "exec"): 0.54, ("pct", "stop"): 1.6, ("pct", "destroy"): 0.61, ("qm", "config"): 0.55, ("pveam", "list"): 0.69,
+    ("pct", "list"): 0.51, ("pct", "config"): 0.51, ("pct", "set"): 0.54, ("pct", "create"): 0.94,
+    ("pct", "start"): 1.29, ("pct", "exec"): 0.54, ("pct", "stop"): 1.6, ("pct", "destroy"): 0.61,
+    ("qm", "config"): 0.55,
+    ("pveam", "list"): 0.69,
     ("pvesh", "get"): 0.7, ("pvesm", "status"): 0.42,
 }  # fmt: skip
 USUAL_COST = 0.55
@@ -39,6 +47,9 @@ def load() -> Mapping[str, t.Any]:
 def execute(session: Session, argv: Sequence[str]) -> int:
     """Run a command line in a session; answers its exit code."""
     tables = load()
+    if argv[0] not in tables:
+        session.err.write(f"{argv[0]}: command not found\n")
+        return 127
     if session.state.settings()["latency"] == "realistic":
         time.sleep(COSTS.get((argv[0], argv[1] if len(argv) > 1 else ""), USUAL_COST))
     try:

@@ -52,7 +52,11 @@ def show_pending(session: Session, rows: t.Any) -> None:
         key = row["key"]
         if key == "digest":
             continue
-        text = {name: encode_text(row[name]) if key == "description" else row[name] for name in ("value", "pending") if name in row}  # fmt: skip
+        text = {
+            name: encode_text(row[name]) if key == "description" else row[name]
+            for name in ("value", "pending")
+            if name in row
+        }
         if row.get("delete"):
             session.out.write(f"del {key}: {text['value']}\n")
             continue
@@ -128,7 +132,13 @@ def _exec(session: Session, params: Params) -> None:
     _attach(session, vmid, command, bool(params.get("keep-env", 1)))
 
 
-HOST_ENV = {"PATH": "/sbin:/bin:/usr/sbin:/usr/bin", "HOME": "/root", "LANG": "C.UTF-8", "TERM": "linux", "USER": "root"}
+HOST_ENV = {
+    "PATH": "/sbin:/bin:/usr/sbin:/usr/bin",
+    "HOME": "/root",
+    "LANG": "C.UTF-8",
+    "TERM": "linux",
+    "USER": "root",
+}
 
 
 def _attach(session: Session, vmid: int, command: list[str], keep_env: bool) -> None:
@@ -250,7 +260,8 @@ def _fsck(session: Session, params: Params) -> None:
         if form != "raw":
             raise ApiError(f"unable to run fsck for '{mount.volume}' (format == {form})")
         blocks = store.size(volume) // 4096
-        session.say(f"fsck from util-linux 2.41.5\n{store.path(volume)}: clean, 307/{blocks // 4} files, {blocks // 36}/{blocks} blocks")  # fmt: skip
+        used = f"307/{blocks // 4} files, {blocks // 36}/{blocks} blocks"
+        session.say(f"fsck from util-linux 2.41.5\n{store.path(volume)}: clean, {used}")
 
 
 def _human(size: float) -> str:
@@ -272,7 +283,17 @@ def _df(session: Session, params: Params) -> None:
     for mount in lxc.volumes(conf.options):
         total = int((mount.size or 0) * 0.97) or 64 * 1024**3
         used = _used(session, mount)
-        rows.append([mount.key, mount.volume, _human(total), _human(used), _human(total - used - total // 20), f"{100 * used / total:.1f}", mount.target])  # fmt: skip
+        rows.append(
+            [
+                mount.key,
+                mount.volume,
+                _human(total),
+                _human(used),
+                _human(total - used - total // 20),
+                f"{100 * used / total:.1f}",
+                mount.target,
+            ]
+        )
     widths = [max(len(row[column]) for row in rows) for column in range(6)]
     for row in rows:
         left = " ".join(cell.ljust(width) for cell, width in zip(row[:2], widths[:2], strict=True))
@@ -291,7 +312,9 @@ def _rescan(session: Session, params: Params) -> None:
     if params.get("dryrun"):
         session.say("NOTE: running in dry-run mode, won't write changes out!")
     session.say("rescan volumes...")
-    guests = [vmid for vmid, (kind, node) in session.state.guests().items() if kind == "lxc" and node == session.state.name]
+    guests = [
+        vmid for vmid, (kind, node) in session.state.guests().items() if kind == "lxc" and node == session.state.name
+    ]
     for vmid in [int(params["vmid"])] if params.get("vmid") else guests:
         with lxc.lock(session, vmid):
             conf = session.state.guest("lxc", vmid)
@@ -319,7 +342,11 @@ def _fstrim(session: Session, params: Params) -> None:
     conf = lxc.set_lock(session, vmid, "fstrim")
     try:
         for mount in lxc.volumes(conf.options):
-            if mount.type == "bind" or mount.options.get("ro") == "1" or (params.get("ignore-mountpoints") and mount.key != "rootfs"):  # fmt: skip
+            if (
+                mount.type == "bind"
+                or mount.options.get("ro") == "1"
+                or (params.get("ignore-mountpoints") and mount.key != "rootfs")
+            ):
                 continue
             free = int((mount.size or 0) * 0.97) - _used(session, mount)
             session.say(f"/var/lib/lxc/{vmid}/rootfs{mount.target}: {free / lxc.GIB:.1f} GiB ({free} bytes) trimmed")
@@ -359,12 +386,26 @@ TABLE: Table = {
     "reboot": api_command("POST", f"{ONE}/status/reboot", "vmid", show=upid_exit, group=STATUS),
     "clone": api_command("POST", f"{ONE}/clone", "vmid", "newid", show=upid_exit, group=API),
     "migrate": api_command("POST", f"{ONE}/migrate", "vmid", "target", show=upid_exit, group=API),
-    "move-volume": api_command("POST", f"{ONE}/move_volume", "vmid", "volume", "storage", "target-vmid", "target-volume", show=upid_exit, group=API),  # fmt: skip
+    "move-volume": api_command(
+        "POST",
+        f"{ONE}/move_volume",
+        "vmid",
+        "volume",
+        "storage",
+        "target-vmid",
+        "target-volume",
+        show=upid_exit,
+        group=API,
+    ),
     "move_volume": "move-volume",
     "snapshot": api_command("POST", f"{ONE}/snapshot", "vmid", "snapname", show=upid_exit, group=SNAPSHOT),
-    "delsnapshot": api_command("DELETE", f"{ONE}/snapshot/{{snapname}}", "vmid", "snapname", show=upid_exit, group=SNAPSHOT),
+    "delsnapshot": api_command(
+        "DELETE", f"{ONE}/snapshot/{{snapname}}", "vmid", "snapname", show=upid_exit, group=SNAPSHOT
+    ),
     "listsnapshot": api_command("GET", f"{ONE}/snapshot", "vmid", show=show_snapshots, group=SNAPSHOT),
-    "rollback": api_command("POST", f"{ONE}/snapshot/{{snapname}}/rollback", "vmid", "snapname", show=upid_exit, group=SNAPSHOT),
+    "rollback": api_command(
+        "POST", f"{ONE}/snapshot/{{snapname}}/rollback", "vmid", "snapname", show=upid_exit, group=SNAPSHOT
+    ),
     "template": api_command("POST", f"{ONE}/template", "vmid", group=API),
     "status": _own(_status, "vmid", verbose=FLAG),
     "console": _own(_console, "vmid", escape={**OPTIONAL, "pattern": r"\^?[a-z]"}),
@@ -382,8 +423,16 @@ TABLE: Table = {
     "fstrim": _own(_fstrim, "vmid", **{"ignore-mountpoints": FLAG}),
     "remote-migrate": Command(
         ("vmid", "target-vmid", "target-endpoint"),
-        own={"vmid": VMID, "target-vmid": {**VMID, "optional": 1}, "target-endpoint": STRING, "target-bridge": STRING,
-             "target-storage": STRING, "online": FLAG, "delete": FLAG},
-        run=_remote_migrate, group=OWN,
-    ),  # fmt: skip
+        own={
+            "vmid": VMID,
+            "target-vmid": {**VMID, "optional": 1},
+            "target-endpoint": STRING,
+            "target-bridge": STRING,
+            "target-storage": STRING,
+            "online": FLAG,
+            "delete": FLAG,
+        },
+        run=_remote_migrate,
+        group=OWN,
+    ),
 }

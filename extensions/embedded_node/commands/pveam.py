@@ -55,9 +55,16 @@ def _download(session: Session, params: Params) -> None:
 
 
 TABLE: Table = {
-    "available": Command((), own={"section": {"type": "string", "enum": list(appliance.SECTIONS), "optional": 1}}, run=_available, group=OWN),  # fmt: skip
+    "available": Command(
+        (),
+        own={"section": {"type": "string", "enum": list(appliance.SECTIONS), "optional": 1}},
+        run=_available,
+        group=OWN,
+    ),
     "list": Command(("storage",), own={"storage": STORAGE}, run=_list, group=OWN),
     "remove": Command(("template_path",), own={"template_path": STRING}, run=_remove, group=OWN),
     "update": Command((), run=_update, group=OWN),
-    "download": Command(("storage", "template"), own={"storage": STORAGE, "template": STRING}, run=_download, group="PVE::API2::Nodes"),  # fmt: skip
+    "download": Command(
+        ("storage", "template"), own={"storage": STORAGE, "template": STRING}, run=_download, group="PVE::API2::Nodes"
+    ),
 }

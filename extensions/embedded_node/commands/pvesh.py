@@ -59,7 +59,9 @@ def _cell(value: t.Any) -> str:
 
 
 def _table(session: Session, columns: list[str], rows: list[list[str]], options: Params) -> None:
-    widths = [max(len(columns[n]), *(len(row[n]) for row in rows)) if rows else len(columns[n]) for n in range(len(columns))]
+    widths = [
+        max(len(columns[n]), *(len(row[n]) for row in rows)) if rows else len(columns[n]) for n in range(len(columns))
+    ]
     if options.get("noheader"):
         widths = [max((len(row[n]) for row in rows), default=0) for n in range(len(columns))]
     if options.get("noborder"):
@@ -94,7 +96,9 @@ def _yaml(data: t.Any, depth: int) -> str:
             return " []"
         return "".join(f"\n{pad}-{_yaml(item, depth + 1).replace(chr(10) + pad + '  ', ' ', 1)}" for item in data)
     text = "~" if data is None else str(data)
-    quoted = isinstance(data, str) and (text == "" or text.replace(".", "", 1).isdigit() and "." in text or text in "~" or text[0] in "{[&*!|>'\"%@`-")  # fmt: skip
+    quoted = isinstance(data, str) and (
+        text == "" or (text.replace(".", "", 1).isdigit() and "." in text) or text in "~" or text[0] in "{[&*!|>'\"%@`-"
+    )
     return f" '{text}'" if quoted else f" {text}"
 
 
@@ -165,11 +169,20 @@ def _ls(session: Session, params: Params) -> None:
         child = validation.find(f"{path.rstrip('/')}/{name}")
         methods = validation.paths()[child[0]] if child else {}
         has_more = bool(child) and any(key.startswith(f"{child[0]}/") for key in validation.paths()) if child else False
-        flags = ("D" if has_more else "-") + "".join(letter if method in methods else "-" for letter, method in (("r", "GET"), ("w", "PUT"), ("c", "POST"), ("d", "DELETE")))  # fmt: skip
+        flags = ("D" if has_more else "-") + "".join(
+            letter if method in methods else "-"
+            for letter, method in (("r", "GET"), ("w", "PUT"), ("c", "POST"), ("d", "DELETE"))
+        )
         session.say(f"{flags}        {name}")
 
 
 def _children(session: Session, path: str, template: str) -> list[str]:
+    if ("GET", template) in api.HANDLERS:
+        rows = api.call(session, "GET", path, {})
+        rows = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+        listed = [str(row.get("subdir", row.get("name", ""))) for row in rows]
+        if listed and all(validation.find(f"{path.rstrip('/')}/{name}") for name in listed):
+            return sorted(listed)
     names = validation.children(template or "/")
     if any(key.startswith(f"{template}/{{") for key in validation.paths()):
         info = validation.paths()[template or "/"].get("GET")

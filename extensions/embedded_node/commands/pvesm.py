@@ -16,14 +16,15 @@ from ..session import Session
 NODE = "/nodes/{node}/storage"
 ONE = f"{NODE}/{{storage}}"
 CONFIG, STATUS, CONTENT, SCAN, OWN = (
-    "PVE::API2::Storage::Config", "PVE::API2::Storage::Status", "PVE::API2::Storage::Content", "PVE::API2::Storage::Scan",
-    "PVE::CLI::pvesm",
+    "PVE::API2::Storage::Config", "PVE::API2::Storage::Status", "PVE::API2::Storage::Content",
+    "PVE::API2::Storage::Scan", "PVE::CLI::pvesm",
 )  # fmt: skip
 
 
 def _show_status(session: Session, rows: t.Any) -> None:
     width = max((len(row["storage"]) for row in rows), default=0) + 1
-    session.out.write(f"{'Name':<{width}} {'Type':>10} {'Status':>10} {'Total (KiB)':>15} {'Used (KiB)':>15} {'Available (KiB)':>15} {'%':>8}\n")  # fmt: skip
+    heads = " ".join(f"{head:>15}" for head in ("Total (KiB)", "Used (KiB)", "Available (KiB)"))
+    session.out.write(f"{'Name':<{width}} {'Type':>10} {'Status':>10} {heads} {'%':>8}\n")
     for row in sorted(rows, key=lambda row: str(row["storage"])):
         state = ("active" if row["active"] else "inactive") if row["enabled"] else "disabled"
         share = f"{100 * row['used'] / row['total'] if row['total'] else 0:7.2f}%" if row["enabled"] else f"{'N/A':>8}"
@@ -32,16 +33,15 @@ def _show_status(session: Session, rows: t.Any) -> None:
 
 
 def _show_content(session: Session, rows: t.Any) -> None:
-    width = max([len("Volid"), *(len(row["volid"]) for row in rows)])
-    sizes = max([10, *(len(str(row["size"])) for row in rows)]) if rows else 5
-    del sizes
-    has_vmid = "VMID"
-    longest = max([4, *(len(str(row["size"])) for row in rows)])
-    formats = max([7, *(len(str(row["format"])) for row in rows)])
-    session.out.write(f"{'Volid':<{width}} {'Format':<{formats}} {'Type':<7} {'Size':>{longest + 2}} {has_vmid}\n")
-    for row in rows:
-        vmid = f" {row['vmid']}" if row.get("vmid") is not None else ""
-        session.out.write(f"{row['volid']:<{width}} {row['format']:<{formats}} {row['content']:<7} {row['size']:>{longest + 2}}{vmid}\n")  # fmt: skip
+    width = max((len(row["volid"]) for row in rows), default=0)
+    digits = max((len(str(row["size"])) for row in rows), default=1)
+
+    def line(volid: str, form: str, content: str, size: t.Any, vmid: t.Any) -> str:
+        return f"{volid:<{width}} {form:<7} {content:<9} {size:>{digits}}{'' if vmid is None else f' {vmid}'}\n"
+
+    session.out.write(line("Volid", "Format", "Type", "Size", "VMID"))
+    for row in sorted(rows, key=lambda row: row.get("vmid") is None):
+        session.out.write(line(row["volid"], row["format"], row["content"], row["size"], row.get("vmid")))
 
 
 def _path(session: Session, params: Params) -> None:
@@ -76,7 +76,10 @@ def _prune(session: Session, params: Params) -> None:
     if not rows:
         session.say("No backups found")
         return
-    session.say("NOTE: this is only a preview and might not be what a subsequent\nprune call does if backups are removed/added in the meantime.\n")  # fmt: skip
+    session.say(
+        "NOTE: this is only a preview and might not be what a subsequent\n"
+        "prune call does if backups are removed/added in the meantime.\n"
+    )
     width = max(len(str(row["volid"])) for row in rows) + 1
     session.say(f"{'Backup':<{width}} {'Backup-ID':>15} {'Prune-Mark':>10}")
     for row in sorted(rows, key=lambda row: (row["vmid"] or 0, row["ctime"])):
@@ -89,7 +92,11 @@ def _scan(tool: str) -> t.Callable[[Session, Params], None]:
         kind = {"lvm": "lvm", "lvmthin": "lvmthin", "zfs": "zfspool"}.get(tool)
         key = {"lvm": "vgname", "lvmthin": "thinpool", "zfs": "pool"}.get(tool, "")
         stores = storage.load(session.state).values()
-        names = {store.options.get(key, "") for store in stores if store.type == kind or (tool == "lvm" and store.type == "lvmthin")}  # fmt: skip
+        names = {
+            store.options.get(key, "")
+            for store in stores
+            if store.type == kind or (tool == "lvm" and store.type == "lvmthin")
+        }
         for name in sorted(names - {""}):
             session.say(name)
 
@@ -146,7 +153,8 @@ TABLE: Table = {
     "prune-backups": Command(
         ("storage",),
         own={"storage": {"type": "string", "format": "pve-storage-id"}, "dry-run": FLAG, "keep-all": FLAG,
-             "vmid": {"type": "integer", "optional": 1}, "type": {"type": "string", "enum": ["qemu", "lxc"], "optional": 1},
+             "vmid": {"type": "integer", "optional": 1},
+             "type": {"type": "string", "enum": ["qemu", "lxc"], "optional": 1},
              **{f"keep-{span}": KEEP for span in ("last", "hourly", "daily", "weekly", "monthly", "yearly")}},
         run=_prune, group=OWN,
     ),
