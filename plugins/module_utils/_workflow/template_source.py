@@ -84,7 +84,7 @@ class WantedImage:
         """What the versions of this image have in common, in the records of cached files."""
         what = {"url": self.url, "file": self.path}.get(self.source, "")
         if self.source in ("pveam", "turnkeylinux"):
-            what = self.version.split("_")[0]
+            what = self.version.partition("_")[0]
         return "/".join((self.source, self.content, what or self.variant or "default", self.arch))
 
     def covers(self, version: str) -> bool:
@@ -210,7 +210,7 @@ class Shop:
         def check(path: Path) -> None:
             if expected.seal:
                 signed_by[0] = expected.seal.check(path).key
-            self._pin(path)
+            self._pin(path, expected)
             self._inspect(path, target)
 
         if wanted.source == "file":
@@ -242,11 +242,12 @@ class Shop:
         )
         return record, fetched.transferred
 
-    def _pin(self, path: Path) -> None:
-        """Compare with the user's own checksum, which may be of another algorithm than the source's."""
-        if not self._wanted.checksum:
+    def _pin(self, path: Path, expected: verify.Expected) -> None:
+        """Compare with the user's own checksum where its algorithm is another than the source's."""
+        pinned = direct.parse_checksum(self._wanted.checksum) if self._wanted.checksum else None
+        if pinned is None or pinned == expected.digest:
             return
-        algorithm, digest = direct.parse_checksum(self._wanted.checksum)
+        algorithm, digest = pinned
         found = checksums.hash_file(path, [algorithm])[algorithm]
         if found != digest:
             raise VerificationError(f"{path.name}: its {algorithm} is {found}, declared is {digest}.")

@@ -171,7 +171,7 @@ def test_the_efi_image_has_a_gpt_with_a_fat_boot_partition(site: Mirror) -> None
 
 
 def test_a_rootfs_is_the_same_bytes_each_time() -> None:
-    first, second = (images.gz(images.tar(images.openwrt_tree("24.10.4", "r1", "x86/64"))) for _ in range(2))
+    first, second = (images.gz(images.tar(images.openwrt_tree("24.10.4", "r1", "x86/64"))) for _run in range(2))
     assert first == second
 
 
@@ -378,4 +378,4 @@ def test_faults_touch_only_their_paths_and_their_number_of_times(site: Mirror, f
     site.fault("status", "/elsewhere/*")
     assert ask(site, file)[0] == 200
     site.fault("status", "/any/*", times=2)
-    assert [ask(site, file)[0] for _ in range(3)] == [503, 503, 200]
+    assert [ask(site, file)[0] for _run in range(3)] == [503, 503, 200]
