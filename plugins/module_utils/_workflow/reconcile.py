@@ -66,10 +66,12 @@ def reconcile(node: Node, wanted: Wanted, *, check_mode: bool, companion: Compan
             privilege=privilege,
             ostemplate=wanted.source if making else None,
         )
-        run = _Run(node, wanted, actual, plan, result, companion)
-        if not result.changed:
-            return run.finish()
-        return _predict(node, wanted, actual, plan, result) if check_mode else run.carry_out()
+        if check_mode and result.changed:
+            return _predict(node, wanted, actual, plan, result)
+        done = _Run(node, wanted, actual, plan, result, companion).carry_out()
+        if done.vmid is not None and not check_mode:
+            node.journal.pop(done.vmid, None)
+        return done
 
 
 # -- reading -------------------------------------------------------------------------------------------------------
@@ -172,8 +174,6 @@ class _Run:
                 raise self.failed(step, error) from error
         if _wrong_pool(self.node, self.wanted, self.actual):
             self.node.join_pool(self.vmid, t.cast("str", self.wanted.pool))
-        if self.result.vmid is not None:
-            self.node.journal.pop(self.vmid, None)
         return self.finish()
 
     def act(self, step: Step) -> Outcome | None:
