@@ -271,7 +271,7 @@ def _create(session: Session, disks: Disks, options: config.Options, default: st
             options["machine"] = machine
         conf = state.guest("qemu", vmid)
         conf.current.options = options
-        state.write_guest(vmid, conf)
+        run.write(state, vmid, conf)
     except ApiError:
         disks.take_back()
         raise
@@ -425,6 +425,23 @@ def resume(session: Session, params: Params) -> str:
     return session.worker("qmresume", str(vmid), work)
 
 
+@route("PUT", f"{VM}/sendkey")
+def send_key(session: Session, params: Params) -> None:
+    """Type a key; nobody looks at the screen."""
+    root_only(session, params, "skiplock")
+    with run.lock(session, params["vmid"]):
+        session.state.guest("qemu", params["vmid"])
+        run.require_running(session.state, params["vmid"])
+
+
+@route("POST", f"{VM}/monitor")
+def monitor(session: Session, params: Params) -> str:
+    """Ask the monitor of a running VM."""
+    session.state.guest("qemu", params["vmid"])
+    run.require_running(session.state, params["vmid"])
+    return run.monitor_answer(session.state, params["vmid"], params["command"].strip())
+
+
 # -- disks, copies, templates ------------------------------------------------------------------------------------------
 
 
@@ -532,7 +549,7 @@ def describe_snapshot(session: Session, params: Params) -> None:
         section = snapshots.require(conf, params["snapname"])
         if "description" in params:
             section.options["description"] = params["description"]
-        session.state.write_guest(params["vmid"], conf)
+        run.write(session.state, params["vmid"], conf)
 
 
 @route("DELETE", f"{VM}/snapshot/{{snapname}}")

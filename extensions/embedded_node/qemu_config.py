@@ -11,6 +11,7 @@ import typing as t
 import uuid
 
 from . import propstring, validation
+from . import storage as storages
 from .errors import ApiError
 
 if t.TYPE_CHECKING:
@@ -74,6 +75,11 @@ def is_cloudinit(drive: Mapping[str, str]) -> bool:
 def is_cdrom(drive: Mapping[str, str], exclude_cloudinit: bool = False) -> bool:
     """Whether it is a CD drive."""
     return drive.get("media") == "cdrom" and not (exclude_cloudinit and is_cloudinit(drive))
+
+
+def holds_data(drive: Mapping[str, str]) -> bool:
+    """Whether it is a disk on a storage, not a CD drive and not a device of the node."""
+    return not is_cdrom(drive) and storages.split_volid(drive["file"]) is not None
 
 
 def drives(options: Mapping[str, str], unused: bool = False) -> Iterator[tuple[str, Drive]]:

@@ -235,6 +235,8 @@ class Disks:
             if taken:
                 raise ApiError(f"{name} - cloud-init drive is already attached at '{taken}'")
             drive["size"] = format_size(self.size(volid))
+        elif not self.state.path(volid).exists():
+            raise ApiError(f"volume {volid} does not exist")
         return config.print_drive(name, drive)
 
     def _imported(self, name: str, drive: config.Drive, options: dict[str, str], default: str | None) -> str:

@@ -63,7 +63,7 @@ def resize(session: Session, params: Params) -> None:
         if run.pid(state, vmid) is None:
             session.say("Image resized.")
         conf.options[name] = config.print_drive(name, drive)
-        state.write_guest(vmid, conf)
+        run.write(state, vmid, conf)
 
 
 def _movable(session: Session, params: Params) -> tuple[GuestFile, config.Drive]:
@@ -115,7 +115,7 @@ def move(session: Session, params: Params) -> None:
         conf.options[name] = config.print_drive(name, new) if config.is_drive(name) else new["file"]
         if not params.get("delete"):
             config.add_unused(conf.options, old)
-        session.state.write_guest(vmid, conf)
+        run.write(session.state, vmid, conf)
         if params.get("delete"):
             disks.free(old)
 
@@ -164,10 +164,10 @@ def reassign(session: Session, params: Params) -> None:
         if order != config.boot_order(source.options):
             source.options["boot"] = config.print_boot(order)
         session.say(f"removing disk '{name}' from VM '{vmid}' config")
-        session.state.write_guest(vmid, source)
+        run.write(session.state, vmid, source)
         drive["file"] = storage.volid(renamed)
         other.options[new_name] = config.print_drive(new_name, drive) if config.is_drive(new_name) else drive["file"]
-        session.state.write_guest(target, other)
+        run.write(session.state, target, other)
 
 
 def import_disk(session: Session, vmid: int, source: str, store: str, form: str | None, target: str | None) -> None:
@@ -190,7 +190,7 @@ def import_disk(session: Session, vmid: int, source: str, store: str, form: str 
         run.check_lock(conf)
         if target is None:
             target = config.add_unused(conf.options, volid) or "unused0"
-            state.write_guest(vmid, conf)
+            run.write(state, vmid, conf)
         elif target in conf.options:
             disks.take_back()
             raise ApiError(f"cowardly refusing to overwrite existing entry: {target}")
@@ -243,7 +243,7 @@ def rescan(session: Session, vmid: int, dry_run: bool) -> None:
         before = dict(conf.options)
         named = {drive["file"] for _, drive in config.drives(conf.options, unused=True)}
         for name, drive in list(config.drives(conf.options)):
-            if config.is_cdrom(drive) or not storages.split_volid(drive["file"]):
+            if not config.holds_data(drive):
                 continue
             size = propstring.format_size(disks.size(drive["file"]))
             if size != drive.get("size"):
@@ -257,7 +257,7 @@ def rescan(session: Session, vmid: int, dry_run: bool) -> None:
                         key = config.add_unused(conf.options, item.volid)
                         session.say(f"VM {vmid} add unreferenced volume '{item.volid}' as '{key}' to config")
         if conf.options != before and not dry_run:
-            session.state.write_guest(vmid, conf)
+            run.write(session.state, vmid, conf)
 
 
 def _free_or_warn(session: Session, disks: Disks, volid: str) -> None:
@@ -272,7 +272,7 @@ def _free_or_warn(session: Session, disks: Disks, volid: str) -> None:
 
 def has_feature(state: State, feature: str, options: Mapping[str, str], snapshot: str | None) -> bool:
     """Whether all disks of a VM can do something."""
-    found = (storages.locate(state, drive["file"]) for _, drive in config.drives(options) if not config.is_cdrom(drive))
+    found = (storages.locate(state, drive["file"]) for _, drive in config.drives(options) if config.holds_data(drive))
     return all(storage.has_feature(feature, volume, snapshot) for storage, volume in found)
 
 
@@ -349,7 +349,7 @@ def clone(session: Session, params: Params) -> None:
             raise ApiError(f"clone failed: {error.message}") from error
         conf = state.guest("qemu", newid)
         conf.current.options = new
-        state.write_guest(newid, conf)
+        run.write(state, newid, conf)
 
 
 def _renew(options: config.Options, params: Params, vmid: int) -> None:
@@ -370,7 +370,7 @@ def check_template(session: Session, params: Params) -> GuestFile:
     """The VM that becomes a template, when it may."""
     conf = session.state.guest("qemu", params["vmid"])
     run.check_lock(conf)
-    if conf.snapshots:
+    if any(not name.startswith("special:") for name in conf.snapshots):
         raise ApiError("unable to create template, because VM contains snapshots")
     if run.is_template(conf) and not params.get("disk"):
         raise ApiError("you can't convert a template to a template")
@@ -386,13 +386,14 @@ def template(session: Session, params: Params) -> None:
         conf = check_template(session, params)
         conf.options["template"] = "1"
         for name, drive in list(config.drives(conf.options)):
-            if config.is_cdrom(drive) or params.get("disk", name) != name:
+            if not config.holds_data(drive) or params.get("disk", name) != name:
                 continue
             storage, volume = storages.locate(state, drive["file"])
+            storage.require(volume)
             if storage.has_feature("template", volume):
                 drive["file"] = storage.volid(storage.make_base(volume))
                 conf.options[name] = config.print_drive(name, drive)
-        state.write_guest(vmid, conf)
+        run.write(state, vmid, conf)
 
 
 # -- the guest ---------------------------------------------------------------------------------------------------------

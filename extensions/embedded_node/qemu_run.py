@@ -92,6 +92,16 @@ def check_lock(conf: GuestFile, but: tuple[str, ...] = ()) -> None:
         raise ApiError(f"VM is locked ({held})")
 
 
+def write(state: State, vmid: int, conf: GuestFile) -> None:
+    """Write a VM's config. What a drive uses is not unused."""
+    used = {drive["file"] for options in (conf.options, conf.pending) for _, drive in config.drives(options)}
+    for name in [name for name, value in conf.options.items() if name.startswith("unused") and value in used]:
+        del conf.options[name]
+    if conf.options.get("sockets"):
+        conf.options.pop("smp", None)
+    state.write_guest(vmid, conf)
+
+
 def is_template(conf: GuestFile) -> bool:
     """Whether the VM is a template."""
     return conf.options.get("template") == "1"
@@ -101,7 +111,7 @@ def boots(state: State, options: Mapping[str, str]) -> bool:
     """Whether anything boots: the first disk of the boot order that is there has a boot sector."""
     found = dict(config.drives(options))
     for name in config.boot_order(options) or config.BOOT_DRIVES:
-        if name in found and not config.is_cdrom(found[name]):
+        if name in found and config.holds_data(found[name]):
             storage, volume = storages.locate(state, found[name]["file"])
             path = storage.path(volume)
             return path.is_file() and image.bootable(path)
@@ -177,7 +187,7 @@ def _forget_state(session: Session, vmid: int, conf: GuestFile) -> None:
         Disks(session, vmid).free(conf.options["vmstate"])
     for name in ("vmstate", "lock", "runningcpu", "runningmachine", "running-nets-host-mtu"):
         conf.options.pop(name, None)
-    session.state.write_guest(vmid, conf)
+    write(session.state, vmid, conf)
 
 
 def command_line(session: Session, vmid: int) -> str:
@@ -235,6 +245,15 @@ def _reacts(session: Session, vmid: int, options: Mapping[str, str]) -> bool:
     return boots(session.state, options)
 
 
+def monitor_answer(state: State, vmid: int, command: str) -> str:
+    """What the monitor of a running VM answers to a command."""
+    if command == "info status":
+        return f"VM status: {'paused' if is_paused(state, vmid) else 'running'}"
+    if command == "info version":
+        return f"{config.QEMU_VERSION}"
+    return f"unknown command: '{command.split()[0] if command else ''}'"
+
+
 def _wait_in_vain(state: State, timeout: float | None) -> None:
     """Wait as long as PVE would, on a node that costs what a real one costs."""
     if state.settings()["latency"] == "realistic":
@@ -276,7 +295,7 @@ def suspend(session: Session, vmid: int, skiplock: bool, to_disk: bool, storage:
         save_state(session, vmid, conf, conf.options, f"suspend-{time.strftime('%Y-%m-%d')}", storage)
         conf.options["lock"] = "suspended"
         session.say("State saved, quitting")
-        state.write_guest(vmid, conf)
+        write(state, vmid, conf)
         forget(state, vmid)
 
 
@@ -301,8 +320,7 @@ def state_storage(state: State, options: Mapping[str, str]) -> str:
     """Where a VM's memory is put: where it is told to, else a shared storage it uses, else any it uses."""
     if "vmstatestorage" in options:
         return options["vmstatestorage"]
-    used = [storages.locate(state, drive["file"])[0] for _, drive in config.drives(options)
-            if not config.is_cdrom(drive) and storages.split_volid(drive["file"])]  # fmt: skip
+    used = [storages.locate(state, drive["file"])[0] for _, drive in config.drives(options) if config.holds_data(drive)]
     shared = [storage.name for storage in used if storage.shared]
     return (shared or [storage.name for storage in used] or ["local"])[0]
 
@@ -339,7 +357,7 @@ def apply_pending(session: Session, vmid: int, conf: GuestFile) -> None:
                 disks.set_aside(options, config.parse_drive(name, options[name]))
             fresh_cloudinit |= config.is_cloudinit(config.parse_drive(name, conf.pending[name]))
         options[name] = conf.pending.pop(name)
-    session.state.write_guest(vmid, conf)
+    write(session.state, vmid, conf)
     if fresh_cloudinit:
         cloudinit.generate(session, options, vmid)
 
@@ -375,7 +393,7 @@ def plug_pending(session: Session, vmid: int, conf: GuestFile, changed: set[str]
                 conf.options[name] = conf.pending.pop(name)
         except ApiError as error:
             problems[name] = f"hotplug problem - {error.message}\n"
-    session.state.write_guest(vmid, conf)
+    write(session.state, vmid, conf)
     return problems
 
 

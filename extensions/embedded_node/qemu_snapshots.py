@@ -45,7 +45,7 @@ def _copied(options: Mapping[str, str]) -> config.Options:
 def _disks(options: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """The drives that hold data, and their volumes."""
     for name, drive in config.drives(options):
-        if not config.is_cdrom(drive):
+        if config.holds_data(drive):
             yield name, drive["file"]
 
 
@@ -93,7 +93,7 @@ def create(session: Session, vmid: int, name: str, memory: bool, description: st
             _copy_image(Disks(session, vmid).path(volid), _image_copy(state, vmid, name, drive))
         conf.snapshots[name] = snapshot
         conf.options["parent"] = name
-        state.write_guest(vmid, conf)
+        run.write(state, vmid, conf)
 
 
 def delete(session: Session, vmid: int, name: str, force: bool) -> None:
@@ -112,7 +112,7 @@ def delete(session: Session, vmid: int, name: str, force: bool) -> None:
             if options.get("parent") == name:
                 options.pop("parent")
                 options.update({"parent": parent} if parent else {})
-        session.state.write_guest(vmid, conf)
+        run.write(session.state, vmid, conf)
 
 
 def rollback(session: Session, vmid: int, name: str) -> None:
@@ -143,7 +143,7 @@ def rollback(session: Session, vmid: int, name: str) -> None:
             copy = _image_copy(state, vmid, name, drive)
             if copy.exists():
                 _copy_image(copy, Disks(session, vmid).path(volid))
-        state.write_guest(vmid, conf)
+        run.write(state, vmid, conf)
         if "vmstate" in snapshot.options:
             state.write(f"run/qemu-server/{vmid}.pid", f"{run.PID_BASE + vmid}\n")
 
@@ -153,6 +153,8 @@ def listed(state: State, vmid: int) -> list[dict[str, t.Any]]:
     conf = state.guest("qemu", vmid)
     rows: list[dict[str, t.Any]] = []
     for name, section in conf.snapshots.items():
+        if name.startswith("special:"):
+            continue
         options = section.options
         row = {"name": name, "snaptime": int(options.get("snaptime", 0)), "vmstate": int("vmstate" in options),
                "description": options.get("description", "")}  # fmt: skip

@@ -228,7 +228,7 @@ class Change:
                 self._set(conf, name, self.options[name], changed)
                 self._keep(conf, name)
         config.clean_pending(conf)
-        self.session.state.write_guest(self.vmid, conf)
+        run.write(self.session.state, self.vmid, conf)
         if not conf.pending:
             return
         if run.pid(self.session.state, self.vmid) is None:

@@ -91,7 +91,7 @@ def _unlock(session: Session, params: Params) -> None:
         conf = session.state.guest("qemu", vmid)
         conf.options.pop("lock", None)
         conf.pending.pop("lock", None)
-        session.state.write_guest(vmid, conf)
+        run.write(session.state, vmid, conf)
 
 
 def _wait(session: Session, params: Params) -> None:
@@ -143,10 +143,8 @@ def _monitor(session: Session, params: Params) -> None:
 def _ask_monitor(session: Session, vmid: int, line: str) -> None:
     if run.pid(session.state, vmid) is None:
         session.say(f"ERROR: VM {vmid} not running")
-    elif line == "info status":
-        session.say(f"VM status: {'paused' if run.is_paused(session.state, vmid) else 'running'}")
     else:
-        session.say(f"unknown command: '{line.split()[0]}'")
+        session.say(run.monitor_answer(session.state, vmid, line))
 
 
 def _exec(session: Session, params: Params) -> t.Any:
@@ -187,6 +185,26 @@ def _enroll(session: Session, params: Params) -> None:
     options = session.state.guest("qemu", int(params["vmid"])).options
     if "efidisk0" not in options:
         session.say("skipping - no EFI disk configured")
+
+
+def _password(session: Session, params: Params) -> t.Any:
+    """Give a user of the guest a password; asks twice for one that is not given."""
+    if not params.get("password"):
+        session.err.write("Enter new password: ")
+        first = session.stdin.readline()
+        session.err.write("\nRetype new password: " if first.endswith(b"\n") else "\n")
+        second = session.stdin.readline()
+        if not second.endswith(b"\n"):
+            raise ApiError("EOF while reading password")
+        if first != second:
+            raise ApiError("Passwords do not match.")
+        params["password"] = first.decode().rstrip("\n")
+    return api.run(session, "POST", f"{ONE}/agent/set-user-password", {**params, "node": session.state.name})
+
+
+def _nowhere(session: Session, params: Params) -> None:
+    """What needs another node or a foreign hypervisor."""
+    raise ApiError("the embedded node has neither other nodes nor foreign guests")
 
 
 # -- the table ---------------------------------------------------------------------------------------------------------
@@ -244,6 +262,14 @@ TABLE: Table = {
     "terminal": _own(_terminal, "vmid", iface=OPTIONAL, escape=OPTIONAL),
     "cleanup": _own(_cleanup, "vmid", "clean-shutdown", "guest-requested"),
     "enroll-efi-keys": _own(_enroll, "vmid"),
+    "import": _own(_nowhere, "vmid", "source", storage=STRING, format=OPTIONAL, delete=OPTIONAL, dryrun=FLAG,
+                   **{"live-import": FLAG}),
+    "importovf": _own(_nowhere, "vmid", "manifest", "storage", format=OPTIONAL, dryrun=FLAG),
+    "mtunnel": _own(_nowhere), "nbdstop": _own(_nowhere, "vmid"), "vncproxy": _own(_nowhere, "vmid"),
+    "remote-migrate": Command(
+        ("vmid", "target-vmid", "target-endpoint"), run=_nowhere, group=OWN,
+        own={"vmid": VMID, "target-vmid": {**VMID, "optional": 1}, "target-endpoint": STRING, "target-bridge": STRING,
+             "target-storage": STRING, "online": FLAG, "delete": FLAG, "bwlimit": NUMBER}),
     "importdisk": "disk import", "move-disk": "disk move", "move_disk": "disk move", "rescan": "disk rescan",
     "resize": "disk resize", "unlink": "disk unlink", "agent": "guest cmd",
     "disk": {
@@ -259,8 +285,8 @@ TABLE: Table = {
         "exec": _own(_exec, "vmid", "extra-args", show=_show_agent, synchronous=FLAG, timeout=NUMBER,
                      **{"pass-stdin": FLAG}),
         "exec-status": api_command("GET", f"{ONE}/agent/exec-status", "vmid", "pid", show=_show_agent, group=AGENT),
-        "passwd": api_command("POST", f"{ONE}/agent/set-user-password", "vmid", "username", passwords=("password",),
-                              group=AGENT),
+        "passwd": Command(("vmid", "username"), own={"vmid": VMID, "username": STRING, "password": OPTIONAL,
+                          "crypted": FLAG}, run=_password, group=AGENT),
     },
     "cloudinit": {
         "dump": api_command("GET", f"{ONE}/cloudinit/dump", "vmid", "type", show=_show_line, group=API),
