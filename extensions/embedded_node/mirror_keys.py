@@ -51,6 +51,25 @@ class Signer:
         encoded = base64.b64encode(b"Ed" + _KEY_ID + signature).decode()
         return f"untrusted comment: signed by key {self.usign_key_id}\n{encoded}\n".encode()
 
+    # -- RSA -----------------------------------------------------------------------------------------------------------
+    @property
+    def rsa_public(self) -> str:
+        """The public key in PEM format, as OPNsense publishes the one of each release."""
+        return _run(["openssl", "pkey", "-in", str(self._rsa_key()), "-pubout"]).decode()
+
+    def rsa(self, data: bytes) -> bytes:
+        """A signature as OPNsense makes it: RSA over SHA-256, in base64."""
+        signature = _run(["openssl", "dgst", "-sha256", "-sign", str(self._rsa_key())], data)
+        return base64.encodebytes(signature)
+
+    def _rsa_key(self) -> Path:
+        key = self._directory / "rsa.pem"
+        if not key.exists():
+            made = _run(["openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"])
+            key.write_bytes(made)
+            key.chmod(0o600)
+        return key
+
     # -- GPG -----------------------------------------------------------------------------------------------------------
     @property
     def _gpg(self) -> list[str]:

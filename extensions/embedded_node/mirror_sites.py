@@ -246,13 +246,16 @@ def _freebsd(site: Path, signer: Signer) -> None:
         _freebsd_release(site, version, signer)
 
 
-def _opnsense_release(site: Path, version: str, _signer: Signer) -> None:
+def _opnsense_release(site: Path, version: str, signer: Signer) -> None:
     folder = site / "releases" / version
     for kind in ("nano", "vga", "serial"):
         name = f"OPNsense-{version}-{kind}-amd64.img"
         _write(folder / f"{name}.bz2", bz2.compress(images.raw_disk(name.encode())))
     _write(folder / f"OPNsense-{version}-dvd-amd64.iso.bz2", bz2.compress(images.iso(f"OPNSENSE_{version}")))
-    _write(folder / f"OPNsense-{version}-checksums-amd64.sha256", _bsd(folder, "sha256"))
+    text = _bsd(folder, "sha256")
+    _write(folder / f"OPNsense-{version}-checksums-amd64.sha256", text)
+    _write(folder / f"OPNsense-{version}-checksums-amd64.sha256.sig", signer.rsa(text))
+    _write(folder / f"OPNsense-{version}.pub", signer.rsa_public.encode())
 
 
 def _opnsense(site: Path, signer: Signer) -> None:

@@ -9,6 +9,9 @@ import concurrent.futures
 import dataclasses
 import hashlib
 import os
+import random
+import re
+import shutil
 import tempfile
 import time
 import typing as t
@@ -41,7 +44,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
 
 ROOTFS = "/openwrt/releases/*/targets/x86/64/*-rootfs.tar.gz"
-SITES = ("openwrt", "debian", "ubuntu", "alpine", "opnsense", "talos", "pveam", "haos")
+SITES = ("openwrt", "debian", "ubuntu", "fedora", "alma", "alpine", "opnsense", "talos", "pveam", "haos")
 
 
 @pytest.fixture(scope="module")
@@ -310,6 +313,61 @@ def test_no_fault_puts_a_bad_file_under_a_final_name(
 def test_a_key_that_nobody_knows_is_refused(bench: Bench) -> None:
     with pytest.raises(VerificationError, match=bench.mirror.signer.usign_key_id):
         bench.run(keys=())
+
+
+CLOUD = "releases/44/Cloud/x86_64/images/Fedora-Cloud-44-1.7-x86_64-CHECKSUM"
+SIGNED = [
+    # source, content, version, what is spoilt: a list whose signature then does not fit, or a signature of other bytes
+    ("ubuntu", "import", "24.04", "releases/24.04/release-20250805/SHA256SUMS"),
+    ("fedora", "import", "44", f"pub/fedora/linux/{CLOUD}"),
+    ("alma", "import", "9", "almalinux/9/cloud/x86_64/images/CHECKSUM"),
+    ("alpine", "vztmpl", "", "alpine/v3.22/releases/x86_64/alpine-minirootfs-3.22.1-x86_64.tar.gz.asc"),
+    ("pveam", "vztmpl", "debian-13-standard", "images/aplinfo-pve-9.dat.asc"),
+    ("opnsense", "iso", "", "releases/25.7/OPNsense-25.7-checksums-amd64.sha256.sig"),
+]
+
+
+def spoilt_bytes(mirror: Mirror, path: str) -> bytes:
+    if path.endswith(".asc"):
+        return mirror.signer.gpg_detached(b"other bytes") or b""
+    if path.endswith(".sig"):
+        return mirror.signer.rsa(b"other bytes")
+    digest = re.search(rb"[0-9a-f]{64}", body := mirror.read(path))
+    assert digest
+    return body.replace(digest[0], digest[0][::-1])
+
+
+@pytest.mark.skipif(shutil.which("gpgv") is None or shutil.which("gpg") is None, reason="no gpg here")
+@pytest.mark.parametrize(("source", "content", "version", "spoilt"), SIGNED)
+def test_every_way_of_signing_is_demanded(bench: Bench, source: str, content: str, version: str, spoilt: str) -> None:
+    signer = bench.mirror.signer
+    rsa = source == "opnsense"
+    key = UserKey(signer.rsa_public) if rsa else UserKey(signer.gpg_key.read_text(), signer.gpg_fingerprint)
+    declared: dict[str, t.Any] = {"content": content, "version": version, "storages": ("a",), "verify": "required"}
+    stranger = dataclasses.replace(key, fingerprint="0" * 40)
+    with pytest.raises(VerificationError):
+        bench.run(source, **declared, keys=() if rsa else (stranger,), mirrors=(bench.mirror.base(source),))
+    bench.mirror.fault("replace", f"/{source}/{spoilt}", body=spoilt_bytes(bench.mirror, f"{source}/{spoilt}"))
+    with pytest.raises(ImageError):
+        bench.run(source, **declared, keys=(key,))
+    assert not [name for name in bench.files()["a"] if not Path(name).name.startswith(".")]
+    bench.mirror.clear_faults()
+    for path in (bench.root / "var/cache").glob("*"):
+        path.unlink()
+    done = bench.run(source, **declared, keys=(key,))
+    assert done.images[0]["signed_by"]
+    assert rsa or done.images[0]["signed_by"] == signer.gpg_fingerprint
+    assert not bench.run(source, **declared, keys=(key,)).changed
+
+
+def test_a_transfer_that_breaks_off_again_and_again_goes_on_where_it_stopped(bench: Bench) -> None:
+    body = bench.mirror.read(f"openwrt/releases/24.10.4/targets/x86/64/{NAME}")
+    for after in sorted(random.Random(24).sample(range(1, len(body)), 4)):
+        bench.mirror.fault("cut", ROOTFS, after=after, times=1)
+    done = bench.run(storages=("a",))
+    assert bench.mirror.count(ROOTFS) == 5
+    assert bench.mirror.bytes_sent(ROOTFS) == done.transferred == len(body)
+    assert bench.file("a", NAME).read_bytes() == body
 
 
 def test_an_archive_that_climbs_out_is_refused(bench: Bench) -> None:
