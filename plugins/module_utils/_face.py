@@ -13,10 +13,11 @@ from ansible.module_utils import basic
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, null_paths
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
-from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Wanted
+from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Companion, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._workflow.reconcile import reconcile
 
-Read = t.Callable[[t.Mapping[str, t.Any], frozenset[Path]], Wanted]
+# The parameters and where they say null to what is wanted, and what that kind of guest adds to the workflow.
+Read = t.Callable[[t.Mapping[str, t.Any], frozenset[Path]], tuple[Wanted, Companion]]
 
 
 def explicit_nulls() -> frozenset[Path]:
@@ -27,9 +28,10 @@ def explicit_nulls() -> frozenset[Path]:
 
 def make_match(params: t.Mapping[str, t.Any], read: Read, *, check_mode: bool) -> tuple[dict[str, t.Any], list[str]]:
     """Make a guest match a module's parameters: the module's return values, and its warnings."""
-    result = reconcile(open_node(params), read(params, explicit_nulls()), check_mode=check_mode)
+    wanted, companion = read(params, explicit_nulls())
+    result = reconcile(open_node(params), wanted, check_mode=check_mode, companion=companion)
     answer = {key: value for key, value in dataclasses.asdict(result).items() if value not in (None, "")}
-    return answer, answer.pop("warnings")
+    return {**answer.pop("more"), **answer}, answer.pop("warnings")
 
 
 def failure(error: ProvisionError) -> dict[str, t.Any]:

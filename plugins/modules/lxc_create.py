@@ -316,7 +316,7 @@ from ansible_collections.pve.provision.plugins.module_utils._argspec import CONN
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
 from ansible_collections.pve.provision.plugins.module_utils._face import failure, make_match
 from ansible_collections.pve.provision.plugins.module_utils._model.lxc import OSTYPES
-from ansible_collections.pve.provision.plugins.module_utils._workflow.lxc import wanted_container
+from ansible_collections.pve.provision.plugins.module_utils._workflow.lxc import read_container
 
 SPEC = ArgSpec(
     options={
@@ -390,7 +390,7 @@ SPEC = ArgSpec(
 def main() -> None:
     module = CONNECTION.merge(POLICY, CONTAINER, SPEC).create_module(AnsibleModule)
     try:
-        answer, warnings = make_match(module.params, wanted_container, check_mode=module.check_mode)
+        answer, warnings = make_match(module.params, read_container, check_mode=module.check_mode)
     except ProvisionError as error:
         module.fail_json(**failure(error))
     for warning in warnings:

@@ -25,11 +25,11 @@ def complete(facts: Facts, wanted: Wanted) -> Wanted:
     if wanted.clone is not None:
         return wanted
     wanted = _with_template(facts, wanted)
-    values = dict(wanted.declaration.values)
+    values = {**wanted.defaults, **wanted.declaration.values}
     paths = dict(wanted.declaration.paths)
     problems = list(wanted.problems)
     values["unprivileged"] = decide_privilege(wanted.declaration).unprivileged
-    rootfs = dict(values.get("rootfs") or {})
+    rootfs = {**wanted.defaults.get("rootfs", {}), **(values.get("rootfs") or {})}
     paths.setdefault("rootfs", "rootfs")
     if not rootfs.get("storage") and not rootfs.get("volume"):
         homes = usable(facts.storages, "rootdir")
@@ -54,6 +54,8 @@ def complete(facts: Facts, wanted: Wanted) -> Wanted:
 def _with_template(facts: Facts, wanted: Wanted) -> Wanted:
     """The template's volid: as given where it exists, or the newest one that the name means."""
     source = wanted.source
+    if wanted.source_made:
+        return wanted
     if source is None:
         return _refuse(wanted, None, "is required to create a container", "Name a template, or clone_from.")
     if source.startswith("/"):

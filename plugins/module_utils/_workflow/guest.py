@@ -57,8 +57,9 @@ class Policy:
 class Wanted:
     """One declared guest.
 
-    ``source`` is the template's volid or name. ``create`` are PVE's options for the creation alone (never compared
-    later); ``secrets`` are such options whose values are shown to nobody.
+    ``source`` is the template's volid or name; ``source_made``: the run itself puts it there before the creation.
+    ``defaults`` hold for a new guest where the declaration says nothing, by PVE's keys. ``create`` are PVE's options
+    for the creation alone (never compared later); ``secrets`` are such options whose values are shown to nobody.
     """
 
     type: GuestType
@@ -66,6 +67,8 @@ class Wanted:
     state: State = "present"
     vmid: int | None = None
     source: str | None = None
+    source_made: bool = False
+    defaults: t.Mapping[str, t.Any] = field(default_factory=dict)
     clone: CloneSource | None = None
     pool: str | None = None
     create: t.Mapping[str, str] = field(default_factory=dict)
@@ -145,6 +148,7 @@ class Result:
     warnings: list[str] = field(default_factory=list)
     privilege: str = ""
     ostemplate: str | None = None
+    more: dict[str, t.Any] = field(default_factory=dict)
 
 
 class Run(t.Protocol):
@@ -163,6 +167,10 @@ class Companion:
 
     Its steps stand in the plan like any other; a method ``do_STEP`` carries each out.
     """
+
+    def prepare(self, node: Node, wanted: Wanted) -> Wanted:
+        """What a new guest is made from, where that is for the companion to say. Writes nothing."""
+        return wanted
 
     def extend(self, node: Node, wanted: Wanted, actual: Actual, plan: Plan) -> Plan:
         """The plan with the companion's own steps. May read the guest; writes nothing."""

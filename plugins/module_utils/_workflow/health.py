@@ -26,14 +26,15 @@ def declared_addresses(options: t.Mapping[str, str]) -> list[Address]:
         if is_net(key):
             net = NET.parse(text)
             found += [
-                _address(net.get("name", key), str(net[name]), "config", net.get("hwaddr"))
+                make_address(net.get("name", key), str(net[name]), "config", net.get("hwaddr"))
                 for name in ("ip", "ip6")
                 if "/" in str(net.get(name, ""))
             ]
     return found
 
 
-def _address(interface: str, text: str, source: str, hwaddr: str | None) -> Address:
+def make_address(interface: str, text: str, source: str, hwaddr: str | None) -> Address:
+    """One address as a result shows it."""
     address = ipaddress.ip_interface(text)
     return {
         "interface": interface,
@@ -83,7 +84,7 @@ def guest_addresses(node: Node, vmid: int) -> list[Address]:
         for text in (*interface.get("inet", []), *interface.get("inet6", [])):
             ip = ipaddress.ip_interface(text).ip
             if not (ip.is_loopback or ip.is_link_local):
-                found.append(_address(interface["name"], text, "guest", interface.get("hwaddr")))
+                found.append(make_address(interface["name"], text, "guest", interface.get("hwaddr")))
     return found
 
 

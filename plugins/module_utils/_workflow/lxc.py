@@ -12,6 +12,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.diff import P
 from ansible_collections.pve.provision.plugins.module_utils._model.lxc import OPTIONS, declare_lxc
 from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import (
     CloneSource,
+    Companion,
     GuestType,
     Policy,
     State,
@@ -44,6 +45,13 @@ def wanted_container(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = fro
         policy=Policy(**{name: params[name] for name in Policy.__dataclass_fields__ if params.get(name) is not None}),
         problems=(*problems, *_check(params, keys)),
     )
+
+
+def read_container(
+    params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozenset()
+) -> tuple[Wanted, Companion]:
+    """What lxc_create wants: a container, with nothing of its own in the workflow."""
+    return wanted_container(params, nulls), Companion()
 
 
 def _text(value: object) -> str:

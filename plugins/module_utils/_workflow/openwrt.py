@@ -196,6 +196,9 @@ class Router:
         deadline = time.monotonic() + patience
         try:
             self.await_up(patience)
+            left = self.drift(self.look()).change
+            if left:
+                return f"it still differs ({'; '.join(left.words[:5])})"
             while reached and not self._reached(self.look()):
                 if time.monotonic() > deadline:
                     return "it cannot be reached any more by the interfaces it is managed from"

@@ -49,6 +49,7 @@ def reconcile(node: Node, wanted: Wanted, *, check_mode: bool, companion: Compan
         making, privilege = creating(plan), ""
         if making:
             privilege = decide_privilege(wanted.declaration).reason
+            wanted = companion.prepare(node, wanted)
             wanted = create.complete(facts, wanted)
             plan = make_plan(wanted, actual)
         plan = companion.extend(node, wanted, actual, plan)

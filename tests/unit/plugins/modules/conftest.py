@@ -118,3 +118,6 @@ def bench(request: pytest.FixtureRequest, embedded: EmbeddedNode, monkeypatch: p
             for action in (["unlock"], ["set", "--protection", "0"], ["stop"], ["destroy", "--purge", "1"]):
                 argv = [command, action[0], path.stem, *action[1:]]
                 commands.run(argv, embedded.root, b"")
+    _rc, listed, _err = commands.run(["pvesm", "list", "local-lvm"], embedded.root, b"")
+    for line in listed.splitlines()[1:]:
+        commands.run(["pvesm", "free", line.split()[0]], embedded.root, b"")
