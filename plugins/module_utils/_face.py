@@ -31,7 +31,8 @@ def make_match(params: t.Mapping[str, t.Any], read: Read, *, check_mode: bool) -
     wanted, companion = read(params, explicit_nulls())
     result = reconcile(open_node(params), wanted, check_mode=check_mode, companion=companion)
     answer = {key: value for key, value in dataclasses.asdict(result).items() if value not in (None, "")}
-    return {**answer.pop("more"), **answer}, answer.pop("warnings")
+    warnings, more = answer.pop("warnings"), answer.pop("more")
+    return {**more, **answer}, warnings
 
 
 def failure(error: ProvisionError) -> dict[str, t.Any]:
