@@ -12,6 +12,7 @@ import time
 import typing as t
 
 from . import access, faults, propstring, validation
+from . import qemu_boot as boot
 from . import qemu_cloudinit as cloudinit
 from . import qemu_config as config
 from . import qemu_formats as formats
@@ -617,8 +618,8 @@ def agent_command(session: Session, params: Params) -> dict[str, t.Any]:
 
 def ask_agent(session: Session, vmid: int, command: str) -> dict[str, t.Any]:
     """An agent's answer to a command without parameters."""
-    conf = run.require_agent(session, vmid)
-    return {"result": guests.agent_answer(session, vmid, conf, command)}
+    run.require_agent(session, vmid)
+    return {"result": guests.agent_answer(session, vmid, command)}
 
 
 def _register_agent_commands() -> None:
@@ -659,7 +660,7 @@ def agent_exec_status(session: Session, params: Params) -> dict[str, t.Any]:
 def agent_file_read(session: Session, params: Params) -> dict[str, t.Any]:
     """A file of the guest."""
     run.require_agent(session, params["vmid"])
-    return {"content": guests.files(session.state, params["vmid"]).read(params["file"])}
+    return {"content": boot.files(session.state, params["vmid"]).read(params["file"])}
 
 
 @route("POST", f"{VM}/agent/file-write")
@@ -669,7 +670,7 @@ def agent_file_write(session: Session, params: Params) -> None:
     content = params["content"]
     if params.get("encode", 1) in (0, "0"):
         content = base64.b64decode(content).decode("utf-8", "surrogateescape")
-    guests.files(session.state, params["vmid"]).write(params["file"], content)
+    boot.files(session.state, params["vmid"]).write(params["file"], content)
 
 
 @route("POST", f"{VM}/agent/set-user-password")

@@ -12,13 +12,13 @@ import shutil
 import typing as t
 
 from . import access, faults, propstring, runtime
+from . import qemu_boot as boot
 from . import qemu_config as config
 from . import qemu_run as run
 from . import qemu_snapshots as snapshots
 from . import storage as storages
 from .errors import ApiError, bad_params
 from .qemu_disks import Disks
-from .rootfs import GuestFiles
 from .state import PRIVATE
 
 if t.TYPE_CHECKING:
@@ -28,6 +28,8 @@ if t.TYPE_CHECKING:
     from .config_file import GuestFile
     from .session import Session
     from .state import State
+
+LOOPBACK = ("lo", "00:00:00:00:00:00", ("127.0.0.1/8", "::1/128"))
 
 
 # -- disks -------------------------------------------------------------------------------------------------------------
@@ -399,58 +401,13 @@ def template(session: Session, params: Params) -> None:
 # -- the guest ---------------------------------------------------------------------------------------------------------
 
 
-def files(state: State, vmid: int) -> GuestFiles:
-    """The files of what runs in the VM."""
-    root = state.path(f"{PRIVATE}/vm-trees/{vmid}")
-    root.mkdir(parents=True, exist_ok=True)
-    return GuestFiles(root)
-
-
-class VmGuest(runtime.Guest):
-    """What runs in a VM, as the runtime's commands see it: the cards are eth0, eth1, ... in the order of the config."""
-
-    @property
-    def hostname(self) -> str:
-        """The name that the kernel tells."""
-        return self.options.get("name", f"VM{self.vmid}")
-
-    @property
-    def managed(self) -> bool:
-        """cloud-init gives the addresses of ``ipconfigN``; without, the guest has its own."""
-        return config.cloudinit_drive(self.options) is not None
-
-    @property
-    def interfaces(self) -> list[runtime.Interface]:
-        """The cards with what cloud-init gave them."""
-        names = sorted((name for name in self.options if re.fullmatch(r"net\d+", name)), key=lambda name: int(name[3:]))
-        return [self._card(index, name) for index, name in enumerate(names)]
-
-    def _card(self, index: int, name: str) -> runtime.Interface:
-        net = config.parse_net(self.options[name])
-        given = propstring.parse(self.options.get(f"ipconfig{name[3:]}", ""), {}) if self.managed else {}
-        address, gateway = given.get("ip", ""), given.get("gw")
-        if address == "dhcp":
-            lease = runtime.dhcp_lease(self.state, net.get("bridge", ""), net["macaddr"])
-            address, gateway = lease or ("", None)
-        addresses = tuple(item for item in (address, given.get("ip6", "")) if "/" in item)
-        return runtime.Interface(
-            f"eth{index}", net["macaddr"].lower(), net.get("bridge"), addresses, gateway, given.get("gw6"),
-            int(net.get("mtu", 1500)), net.get("link_down") != "1",
-        )  # fmt: skip
-
-
-def guest(state: State, vmid: int) -> VmGuest:
-    """What runs in a VM."""
-    return VmGuest(state, vmid, state.guest("qemu", vmid).options, files(state, vmid))
-
-
-def agent_answer(session: Session, vmid: int, conf: GuestFile, command: str) -> t.Any:
+def agent_answer(session: Session, vmid: int, command: str) -> t.Any:
     """What the agent answers to a command without parameters."""
-    inside = guest(session.state, vmid)
+    inside = boot.guest(session.state, vmid)
     system = propstring.parse(",".join(inside.files.read("/etc/os-release").replace('"', "").splitlines()), {})
     answers: dict[str, t.Any] = {
         "ping": {},
-        "network-get-interfaces": [_loopback(), *map(_interface, inside.interfaces)],
+        "network-get-interfaces": [_interface(*link) for link in (LOOPBACK, *runtime.links(inside))],
         "get-host-name": {"host-name": inside.hostname},
         "get-osinfo": {"id": system.get("ID", "linux"), "name": system.get("NAME", "Linux"),
                        "version-id": system.get("VERSION_ID", ""), "kernel-release": "6.6.0", "machine": "x86_64"},
@@ -466,23 +423,18 @@ def agent_answer(session: Session, vmid: int, conf: GuestFile, command: str) -> 
     return answers.get(command, {})
 
 
-def _loopback() -> dict[str, t.Any]:
-    return {"name": "lo", "hardware-address": "00:00:00:00:00:00",
-            "ip-addresses": [{"ip-address": "127.0.0.1", "ip-address-type": "ipv4", "prefix": 8}]}  # fmt: skip
-
-
-def _interface(link: runtime.Interface) -> dict[str, t.Any]:
-    addresses = [address.partition("/") for address in link.addresses]
-    return {"name": link.name, "hardware-address": link.mac, "ip-addresses": [
+def _interface(name: str, mac: str, addresses: tuple[str, ...]) -> dict[str, t.Any]:
+    parts = [address.partition("/") for address in addresses]
+    return {"name": name, "hardware-address": mac, "ip-addresses": [
         {"ip-address": ip, "ip-address-type": "ipv6" if ":" in ip else "ipv4", "prefix": int(length)}
-        for ip, _, length in addresses]}  # fmt: skip
+        for ip, _, length in parts]}  # fmt: skip
 
 
 def agent_exec(session: Session, vmid: int, argv: list[str], given: str | None) -> dict[str, t.Any]:
     """Run a command in the guest; its end is kept until it is asked for."""
     if not argv:
         raise ApiError("command or input-data (or both) required")
-    inside = guest(session.state, vmid)
+    inside = boot.guest(session.state, vmid)
     if runtime.Scripted.find(inside, argv[0]) is None:
         raise ApiError(f"Agent error: Failed to execute child process “{argv[0]}” (No such file or directory)")
     done = inside.run(argv, (given or "").encode())
@@ -500,7 +452,7 @@ def _output(name: str, data: bytes) -> dict[str, str]:
 
 def agent_exec_status(session: Session, vmid: int, pid: int) -> dict[str, t.Any]:
     """How a command in the guest ended, its output decoded as PVE does."""
-    job = guest(session.state, vmid).recall("agent-jobs", {}).get(str(pid))
+    job = boot.guest(session.state, vmid).recall("agent-jobs", {}).get(str(pid))
     if job is None:
         raise ApiError(f"Agent error: PID {pid} does not exist")
     answer = dict(job)

@@ -15,9 +15,9 @@ import time
 import typing as t
 
 from . import propstring, validation
+from . import qemu_boot as boot
 from . import qemu_cloudinit as cloudinit
 from . import qemu_config as config
-from . import qemu_image as image
 from . import storage as storages
 from .errors import ApiError, no_such_file
 from .qemu_disks import Disks
@@ -107,17 +107,6 @@ def is_template(conf: GuestFile) -> bool:
     return conf.options.get("template") == "1"
 
 
-def boots(state: State, options: Mapping[str, str]) -> bool:
-    """Whether anything boots: the first disk of the boot order that is there has a boot sector."""
-    found = dict(config.drives(options))
-    for name in config.boot_order(options) or config.BOOT_DRIVES:
-        if name in found and config.holds_data(found[name]):
-            storage, volume = storages.locate(state, found[name]["file"])
-            path = storage.path(volume)
-            return path.is_file() and image.bootable(path)
-    return False
-
-
 # -- start -------------------------------------------------------------------------------------------------------------
 
 
@@ -148,6 +137,8 @@ def start(session: Session, vmid: int, skiplock: bool = False) -> None:
         state.write(f"run/qemu-server/{vmid}.pid", f"{PID_BASE + vmid}\n")
         if resuming:
             _forget_state(session, vmid, conf)
+        else:
+            boot.power_on(state, vmid, conf.options)
 
 
 def _check_volumes(session: Session, vmid: int, options: Mapping[str, str]) -> None:
@@ -242,7 +233,7 @@ def _reacts(session: Session, vmid: int, options: Mapping[str, str]) -> bool:
     """Whether the guest goes down when asked to."""
     if config.agent_enabled(options):
         agent_runs(session, vmid, options, say=True)
-    return boots(session.state, options)
+    return boot.boot_disk(session.state, options) is not None
 
 
 def monitor_answer(state: State, vmid: int, command: str) -> str:
@@ -268,6 +259,7 @@ def _clean_up(session: Session, vmid: int, conf: GuestFile) -> None:
 
 def forget(state: State, vmid: int) -> None:
     """Note that a VM does not run."""
+    boot.power_off(state, vmid)
     for kind in ("pid", "paused"):
         _run_file(state, vmid, kind).unlink(missing_ok=True)
 
@@ -474,7 +466,7 @@ class _Plug:
         """SCSI disks go at once; what sits in a slot of the board goes when the guest lets it."""
         if name in config.boot_order(self.conf.options) and config.is_drive(name):
             raise ApiError(f"can't unplug bootdisk '{name}'")
-        if not name.startswith("scsi") and not boots(self.session.state, self.conf.options):
+        if not name.startswith("scsi") and boot.boot_disk(self.session.state, self.conf.options) is None:
             raise ApiError(f"error on hot-unplugging device '{name}'")
 
 
@@ -490,7 +482,8 @@ def _same_but_trim(old: str, new: str) -> bool:
 def agent_runs(session: Session, vmid: int, options: Mapping[str, str], say: bool = False) -> bool:
     """Whether an agent answers inside the guest."""
     settings = session.state.read_json(f"{PRIVATE}/agents.json", {})
-    runs = bool(settings.get(str(vmid), boots(session.state, options))) and not is_paused(session.state, vmid)
+    runs = bool(settings.get(str(vmid), boot.has_agent(session.state, vmid, options)))
+    runs = runs and not is_paused(session.state, vmid)
     if not runs and say:
         session.warn(NO_AGENT.format(vmid))
     return runs
