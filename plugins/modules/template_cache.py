@@ -109,14 +109,17 @@ options:
   keep:
     description:
       - How many versions of this image to keep on each storage, of those that O(version) covers. Older ones are removed
-        unless a guest of this node refers to them, as a VM does to the ISO image in its drive. By default all are kept.
+        unless a guest of the cluster refers to them, as a VM does to the ISO image in its drive. By default all are
+        kept.
       - Only files with a record are ever removed. Not over the API.
     type: int
   url:
     description: Address of the image, for O(source=url).
     type: str
   path:
-    description: Path of the image on the machine this runs on, for O(source=file).
+    description:
+      - Path of the image, for O(source=file). It is a path of the machine the module runs on, that is of the node, or
+        with O(api_host) of the controller.
     type: path
   filename:
     description:

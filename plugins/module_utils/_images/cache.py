@@ -25,7 +25,7 @@ import typing as t
 from dataclasses import dataclass
 from pathlib import Path
 
-from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError, VerificationError
+from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError, Timeout, VerificationError
 from ansible_collections.pve.provision.plugins.module_utils._images import download
 from ansible_collections.pve.provision.plugins.module_utils._images.checksums import hash_file
 from ansible_collections.pve.provision.plugins.module_utils._images.releases import versions as order
@@ -34,6 +34,7 @@ SUFFIX: t.Final = ".pve-provision.json"
 #: ioctl of Linux that lets two files share their blocks (linux/fs.h).
 _FICLONE: t.Final = 0x40049409
 _BLOCK: t.Final = 4 << 20
+_LONGEST: t.Final = 7200.0
 
 How = t.Literal["kept", "adopted", "reflink", "hardlink", "copy"]
 
@@ -266,25 +267,36 @@ def in_the_way(entry: Entry, wanted: Record) -> VerificationError:
 
 def _locked(target: Path) -> t.ContextManager[Path]:
     """The partial file of a target, empty, ours alone; a download to the same target waits for it too."""
-    return _own(target.with_name(f".{target.name}{download.SUFFIX}"))
+    return _own(target.with_name(f".{target.name}{download.SUFFIX}"), _LONGEST)
 
 
-def exclusive(target: Path) -> t.ContextManager[Path]:
-    """Nobody else acquires this file, on any machine that mounts the directory, as long as the context lasts."""
+def exclusive(target: Path, timeout: float) -> t.ContextManager[Path]:
+    """Nobody else acquires this file, on any machine that mounts the directory, as long as the context lasts.
+
+    Raises Timeout when another run does for longer than ``timeout`` (s).
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
-    return _own(target.with_name(f".{target.name}.pve-provision.lock"))
+    return _own(target.with_name(f".{target.name}.pve-provision.lock"), timeout)
 
 
 @contextlib.contextmanager
-def _own(path: Path) -> t.Iterator[Path]:
+def _own(path: Path, timeout: float) -> t.Iterator[Path]:
     """A file that is locked while it is ours, and gone afterwards. The kernel unlocks it for a run that dies."""
+    deadline = time.monotonic() + timeout
     while True:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise _cannot("written", path, error) from error
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if not _lock(descriptor):
+                if time.monotonic() > deadline:
+                    raise Timeout(
+                        f"{path.parent} is waited for: another run has held {path.name} for {timeout:g} s.",
+                        remedy="Look what it does, and end it if it hangs.",
+                    )
+                time.sleep(0.1)
+                continue
             # Whoever held it has removed or renamed it meanwhile: then this is no longer the file of that name.
             if not path.exists() or not os.path.samestat(os.fstat(descriptor), path.stat()):
                 continue
@@ -295,6 +307,14 @@ def _own(path: Path) -> t.Iterator[Path]:
             return
         finally:
             os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _same_bytes(source: Path, record: Record, part: Path, *, linked: bool = True) -> How:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 import typing as t
 from pathlib import Path
@@ -20,15 +21,22 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.template_r
 from ansible_collections.pve.provision.plugins.module_utils._workflow.template_source import Offer
 
 if t.TYPE_CHECKING:
-    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
+    pass
 
 
-def references(node: Node) -> str:
-    """Every option of every guest of this node as one text, to look for the name of a volume in."""
-    configs = (node.config(guest.kind, guest.vmid) for guest in node.guests())
-    return "\n".join(
-        value for config in configs if config for value in (*config.options.values(), *config.live.values())
-    )
+def references() -> str:
+    """The configs of every guest of the cluster, snapshots included, as one text to look for a volume's name in."""
+    nodes = Path(os.environ.get("PVE_ROOT") or "/") / "etc/pve/nodes"
+    configs = [path for kind in ("lxc", "qemu-server") for path in nodes.glob(f"*/{kind}/*.conf")]
+    return "\n".join(text for path in configs if (text := _text(path)))
+
+
+def _text(path: Path) -> str:
+    """A config; nothing when the guest vanishes while we look."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""
 
 
 class OnNode(Run):
@@ -107,7 +115,7 @@ class OnNode(Run):
                     self._step("copy", storage=place.storage.name, name=offer.name)
                 self._tell(place, offer.name, "download" if number == 0 else "copy")
             return
-        with cache.exclusive(first):
+        with cache.exclusive(first, self._wanted.timeout):
             entry = cache.lookup(first)
             same = entry.record and offer.origin and entry.record.origin == offer.origin
             if same and entry.record and cache.is_trustworthy(entry):
@@ -158,7 +166,7 @@ class OnNode(Run):
     # -- removing ------------------------------------------------------------------------------------------------------
     @functools.cached_property
     def _references(self) -> str:
-        return references(self._node)
+        return references()
 
     def _in_use(self, path: Path) -> bool:
         for place in self._places:
@@ -192,5 +200,5 @@ class OnNode(Run):
         for path in pruned.removed:
             self._step("remove", path=str(path))
         for path in pruned.in_use:
-            self.result.warnings.append(f"{path} stays: a guest of this node still refers to it.")
+            self.result.warnings.append(f"{path} stays: a guest of the cluster still refers to it.")
         self.result.freed += pruned.freed

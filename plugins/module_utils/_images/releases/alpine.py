@@ -46,7 +46,7 @@ def flat_yaml(body: bytes) -> list[dict[str, str]]:
     for line in body.decode("utf-8").splitlines():
         if line.rstrip() == "-":
             entries.append({})
-        pair = re.fullmatch(r"[ -] (\w+): *(\S.*?) *", line) or re.fullmatch(r"  (\w+): *(\S.*?) *", line)
+        pair = re.fullmatch(r"[ -] (\w+): *(\S.*?) *", line)
         if pair and entries:
             entries[-1][pair[1]] = pair[2].strip("\"'")
     if not any("file" in entry for entry in entries):

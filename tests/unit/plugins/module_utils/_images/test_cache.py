@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError, VerificationError
+from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError, Timeout, VerificationError
 from ansible_collections.pve.provision.plugins.module_utils._images import cache
 from ansible_collections.pve.provision.plugins.module_utils._images.cache import Record, State
 
@@ -69,6 +69,22 @@ def test_a_record_with_fields_of_a_later_release_is_read(tmp_path: Path) -> None
     text = cache.record_path(path).read_text()
     cache.record_path(path).write_text(text.replace("{", '{"colour": "blue",', 1))
     assert cache.lookup(path).state is State.RECORDED
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.builds(Record, *[st.text(max_size=30)] * 3, st.integers(0, 2**63), *[st.text(max_size=30)] * 3))
+def test_every_record_is_read_as_it_was_written(written: Record) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "image")
+        path.touch()
+        kept = written.write(path)
+        assert Record.read(path) == kept
+        assert (kept.family, kept.version, kept.size, kept.origin) == (
+            written.family,
+            written.version,
+            written.size,
+            written.origin,
+        )
 
 
 # -- looking -----------------------------------------------------------------------------------------------------------
@@ -227,6 +243,18 @@ def test_runs_side_by_side_place_one_file(tmp_path: Path, elsewhere: Path) -> No
     assert sorted(placed) == ["copy", *["kept"] * 7]
     assert (elsewhere / "image").read_bytes() == BODY
     assert sorted(os.listdir(elsewhere)) == [".image.pve-provision.json", "image"]
+
+
+def test_a_run_that_holds_a_file_for_too_long_is_named(tmp_path: Path) -> None:
+    with (
+        cache.exclusive(tmp_path / "image", 1),
+        pytest.raises(Timeout, match="another run has held"),
+        cache.exclusive(tmp_path / "image", 0.05),
+    ):
+        pytest.fail("two at once")
+    assert os.listdir(tmp_path) == []
+    with cache.exclusive(tmp_path / "image", 0):
+        assert len(os.listdir(tmp_path)) == 1
 
 
 def test_capacity_is_told_for_a_directory_that_will_be(tmp_path: Path) -> None:

@@ -111,7 +111,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench(mirror: Mirror, tmp_path: Path) -> t.Iterator[Bench]:
+def bench(mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> t.Iterator[Bench]:
+    monkeypatch.setenv("PVE_ROOT", str(tmp_path / "root"))
     shm = Path("/dev/shm")
     base = shm if shm.is_dir() and os.access(shm, os.W_OK) else tmp_path
     with tempfile.TemporaryDirectory(dir=base) as elsewhere:
@@ -202,19 +203,28 @@ def test_a_new_release_is_taken_by_latest(bench: Bench, tmp_path: Path) -> None:
         assert bench.run(storages=("a",), state="latest").version == "24.10.11"
 
 
-def test_keep_prunes_only_recorded_files_that_no_guest_refers_to(bench: Bench) -> None:
+@pytest.mark.parametrize(
+    ("place", "refers"),
+    [
+        ("pve1/qemu-server/100.conf", "name: fw\nide2: {},media=cdrom\n"),
+        ("pve2/qemu-server/100.conf", "name: fw\nide2: {},media=cdrom,size=40K\n"),
+        ("pve1/qemu-server/100.conf", "name: fw\nide2: none\n\n[before]\nide2: {},media=cdrom\n"),
+    ],
+)
+def test_keep_prunes_only_recorded_files_that_no_guest_refers_to(bench: Bench, place: str, refers: str) -> None:
     def iso(state: t.Literal["present", "latest"], version: str, keep: int | None = None) -> Result:
         return bench.run("opnsense", content="iso", storages=("a",), version=version, state=state, keep=keep)
 
     old = iso("present", "25.1").volids[0]
     foreign = bench.paths["a"] / "template/iso/OPNsense-24.1-dvd-amd64.iso"
     foreign.write_bytes(b"mine")
-    config = bench.root / "etc/pve/nodes/pve1/qemu-server/100.conf"
-    config.write_text(f"name: fw\nide2: {old},media=cdrom\n")
+    config = bench.root / "etc/pve/nodes" / place
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text(refers.format(old))
     held = iso("latest", "latest", keep=1)
     assert "remove" not in steps(held)
     assert any("still refers" in warning for warning in held.warnings)
-    config.write_text("name: fw\nide2: none,media=cdrom\n")
+    config.write_text(refers.format("a:iso/other-OPNsense-25.1-dvd-amd64.iso"))
     assert steps(iso("latest", "latest", keep=1)) == ["remove"]
     assert foreign.read_bytes() == b"mine"
 
@@ -465,6 +475,18 @@ def test_a_pinned_checksum_must_fit_what_the_source_says(bench: Bench) -> None:
         bench.run(checksum="sha256:" + "a" * 64)
     with pytest.raises(VerificationError, match="sha512"):
         bench.run(checksum="sha512:" + "a" * 128)
+
+
+def test_an_image_of_the_users_may_be_judged_by_a_list(bench: Bench) -> None:
+    body = mirror_images.qcow2(1 << 20)
+    url = bench.mirror.put("own/listed.qcow2", body)
+    digest = hashlib.sha256(body).hexdigest()
+    good = bench.mirror.put("own/SHA256SUMS", f"{digest}  listed.qcow2\n{'a' * 64}  other\n".encode())
+    bad = bench.mirror.put("own/bad/SHA256SUMS", f"{'a' * 64}  listed.qcow2\n".encode())
+    with pytest.raises(VerificationError, match="sha256 is"):
+        bench.run("url", content="import", url=url, checksum_url=bad, storages=("a",))
+    assert bench.run("url", content="import", url=url, checksum_url=good, storages=("a",)).changed
+    assert not bench.run("url", content="import", url=url, checksum_url=good, storages=("a",)).changed
 
 
 def test_verify_none_warns(bench: Bench) -> None:

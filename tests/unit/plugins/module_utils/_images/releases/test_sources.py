@@ -10,10 +10,12 @@ import json
 import typing as t
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError, InvalidInput
 from ansible_collections.pve.provision.plugins.module_utils._images import releases
-from ansible_collections.pve.provision.plugins.module_utils._images.releases import direct, openwrt, pveam
+from ansible_collections.pve.provision.plugins.module_utils._images.releases import alpine, direct, openwrt, pveam
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.base import Release, plain
 
 A, B, C = ("a" * 64, "b" * 64, "c" * 64)
@@ -676,3 +678,31 @@ def test_a_url_without_a_file_name_is_refused() -> None:
 def test_an_unknown_source_is_refused_with_the_known_ones() -> None:
     with pytest.raises(InvalidInput, match="openwrt"):
         releases.open_source("gentoo", plain(lambda _url: b""))
+
+
+WORD = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,12}", fullmatch=True)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.lists(
+        st.fixed_dictionaries({"flavor": WORD, "file": WORD, "version": WORD, "size": WORD}), min_size=1, max_size=5
+    )
+)
+def test_alpines_index_is_read_as_it_was_written(entries: list[dict[str, str]]) -> None:
+    block = "  desc: |\n    file: no entry\n    - neither\n"
+    lines = ("-\n" + block + "".join(f"  {key}: {value}\n" for key, value in entry.items()) for entry in entries)
+    assert alpine.flat_yaml(("---\n" + "".join(lines)).encode()) == [{"desc": "|", **entry} for entry in entries]
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.lists(st.fixed_dictionaries({"package": WORD, "version": WORD, "location": WORD, "section": WORD}), max_size=5)
+)
+def test_the_appliance_index_is_read_as_it_was_written(appliances: list[dict[str, str]]) -> None:
+    text = "\n".join(
+        "".join(f"{key.capitalize()}: {value}\n" for key, value in appliance.items())
+        + "Description: a headline\n  and: more text\n"
+        for appliance in appliances
+    )
+    assert pveam.paragraphs(text) == [{**appliance, "description": "a headline"} for appliance in appliances]
