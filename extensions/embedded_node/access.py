@@ -274,7 +274,10 @@ def _denied(session: Session, check: list[t.Any], values: t.Mapping[str, t.Any])
         any_of = "any" in rest[2:] and bool(parse_boolean(str(rest[rest.index("any") + 1])))
         return "" if may(session, path, rest[1], any_of) else f"{path}, {'|'.join(rest[1])}"
     if kind == "userid-param":
-        return "" if rest == ["self"] and values.get("userid") == session.user else "userid, self"
+        if rest == ["self"]:
+            return "" if values.get("userid") == session.user else "userid, self"
+        realm = f"/access/realm/{str(values.get('userid', '')).rpartition('@')[2]}"
+        return "" if may(session, realm, rest) else f"{realm}, {rest[0]}"
     if kind == "userid-group":
         return "" if may(session, "/access/groups", rest[0], True) else f"/access/groups, {'|'.join(rest[0])}"
     return "" if may(session, str(values.get("path", "/")), ["Permissions.Modify"]) else "/, Permissions.Modify"

@@ -372,6 +372,7 @@ def pool(session: Session, params: Params) -> dict[str, t.Any]:
     return ({"comment": row[0]} if row and row[0] else {}) | {"members": _members(session, row)}
 
 
+@route("PUT", "/pools")
 @route("PUT", "/pools/{poolid}")
 def change_pool(session: Session, params: Params) -> None:
     """Change a pool's comment or members."""

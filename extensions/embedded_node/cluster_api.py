@@ -87,6 +87,9 @@ def resources(session: Session, params: Params) -> list[dict[str, t.Any]]:
         row: dict[str, t.Any] = {"id": f"{kind}/{vmid}", "node": node, "type": kind, "vmid": vmid}
         age = time.time() - state.path(f"etc/pve/{state.config_name(kind, vmid, node)}").stat().st_ctime
         row |= {"status": "unknown"} if age < lag else _guest_resource(session, kind, vmid, running)
+        for pool, columns in access.UserFile.load(state).pools.items():
+            if len(columns) > 1 and str(vmid) in columns[1].split(","):
+                row["pool"] = pool
         rows.append(row)
     node_row = node_status_row(session)
     node_row.pop("ssl_fingerprint", None)

@@ -11,6 +11,7 @@ name                      what happens
 ``storage_full``          ``storage`` has no room: allocations and extractions fail, its status says so
 ``lock_held``             somebody holds the config lock of ``vmid`` for ``seconds``
 ``kill``                  the command kills itself (SIGKILL) ``at`` a step, the ``nth`` time (also: extracting)
+``slow``                  the command takes ``seconds`` ``at`` a step
 ``interrupt``             the command is interrupted, as by SIGTERM, ``at`` a step
 ``api_drop``              the ``nth`` HTTP request from now is dropped without an answer
 ``http_error``            requests whose path holds ``path`` are answered with ``status`` (``times``, default for ever)
@@ -23,6 +24,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 import typing as t
 
 from .errors import ApiError, Interrupted
@@ -32,7 +34,7 @@ FILE = f"{PRIVATE}/faults.json"
 FULL = f"{PRIVATE}/full.json"
 NAMES = frozenset({
     "fail_create", "fail_start", "storage_full", "lock_held", "kill", "interrupt", "api_drop", "http_error",
-    "shutdown_ignored",
+    "shutdown_ignored", "slow",
 })  # fmt: skip
 LASTING = frozenset({"http_error", "shutdown_ignored"})
 Fault = dict[str, t.Any]
@@ -76,7 +78,10 @@ def take(state: State, name: str, **match: t.Any) -> Fault | None:
 
 
 def _fits(fault: Fault, match: t.Mapping[str, t.Any]) -> bool:
-    return all(key not in fault or str(fault[key]) == str(value) for key, value in match.items())
+    return all(
+        key not in fault or str(fault[key]) == str(value) or (key == "path" and str(fault[key]) in str(value))
+        for key, value in match.items()
+    )
 
 
 def is_full(state: State, storage: str) -> bool:
@@ -86,6 +91,9 @@ def is_full(state: State, storage: str) -> bool:
 
 def step(state: State, name: str) -> None:
     """A step of a create is done: die here when a fault says so."""
+    slow = take(state, "slow", at=name)
+    if slow:
+        time.sleep(float(slow["seconds"]))
     if take(state, "kill", at=name):
         os.kill(os.getpid(), signal.SIGKILL)
     if take(state, "interrupt", at=name):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import shlex
@@ -334,16 +335,15 @@ def _ip(guest: Guest, argv: Sequence[str], stdin: bytes) -> Completed:
     what = words[0] if words else "help"
     if what.startswith("r"):
         return Completed(0, _routes(guest).encode())
-    links = [LOOPBACK, *guest.interfaces]
     wanted = (
         words[words.index("dev") + 1]
         if "dev" in words
         else next((w for w in words[1:] if w not in ("show", "list", "s")), None)
     )
-    links = [(index, link) for index, link in enumerate(links, 1) if wanted in (None, link.name)]  # type: ignore[misc]
-    if wanted and not links:
+    links = enumerate([LOOPBACK, *guest.interfaces], 1)
+    pairs = [(index, link) for index, link in links if wanted in (None, link.name)]
+    if wanted and not pairs:
         return err(f'Device "{wanted}" does not exist.')
-    pairs = t.cast("list[tuple[int, Interface]]", links)
     family = "inet6" if "-6" in flags else "inet" if "-4" in flags else ""
     with_addresses = what.startswith("a")
     if "-j" in flags or "-json" in flags:
@@ -407,8 +407,6 @@ def _link_json(index: int, link: Interface, addresses: bool, family: str) -> dic
 
 
 def _routes(guest: Guest) -> str:
-    import ipaddress
-
     lines: list[str] = []
     for link in guest.interfaces:
         if link.gateway:

@@ -234,12 +234,16 @@ def allocate_disk(session: Session, vmid: int, store: storage.Storage, kib: int)
     if kib == 0 and not subvol:
         raise ApiError("unable to allocate disk of size 0")
     volume, said = store.activate().allocate(vmid, "subvol" if subvol else "raw", None, 0 if subvol else kib * 1024)
-    session.write(said)
-    faults.step(session.state, "alloc")
-    store.tree(volume).mkdir(parents=True, exist_ok=True)
-    if not subvol:
-        session.write(mkfs_text(kib * 1024, filesystem_id()))
-        faults.step(session.state, "mkfs")
+    try:
+        session.write(said)
+        faults.step(session.state, "alloc")
+        store.tree(volume).mkdir(parents=True, exist_ok=True)
+        if not subvol:
+            session.write(mkfs_text(kib * 1024, filesystem_id()))
+            faults.step(session.state, "mkfs")
+    except BaseException:
+        store.remove(volume)
+        raise
     return store.volid(volume)
 
 

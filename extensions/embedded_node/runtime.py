@@ -4,16 +4,14 @@
 """How a container runs: the contract, and ``scripted``, which needs nothing but the container's files.
 
 ``Runtime.exec`` gets an argv and stdin's bytes and answers a Completed. The scripted runtime looks the command up in a
-table ``{name: command}``; a command is a function ``(guest, argv, stdin) -> Completed`` with argv[0] its own name. A
-guest with ``/etc/openwrt_release`` is answered by the table ``openwrt_guest.COMMANDS`` (same form) before the common
-one; what no table knows is not there: exit 127 with lxc-attach's words. ``openwrt_guest.booted(guest)``, where it
-exists, is called after such a guest was started.
+table ``{name: command}``; a command is a function ``(guest, argv, stdin) -> Completed`` with argv[0] its own name. What
+no table knows is not there: exit 127 with lxc-attach's words. A guest with ``/etc/openwrt_release`` is answered by
+``openwrt_guest`` alone: its table ``COMMANDS``, ``booted(guest)`` after a start, ``addresses(guest)`` by interface.
 """
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import ipaddress
 import json
 import os
@@ -140,9 +138,8 @@ class Scripted:
     def start(self, guest: Guest) -> None:
         """Forget what an earlier run remembered; let OpenWrt's own boot happen."""
         guest.state.path(f"{PRIVATE}/guests/{guest.vmid}.json").unlink(missing_ok=True)
-        booted = getattr(_openwrt(), "booted", None)
-        if booted is not None and guest.is_openwrt:
-            booted(guest)
+        if guest.is_openwrt:
+            _openwrt().booted(guest)
 
     def stop(self, guest: Guest) -> None:
         """Forget what its commands remembered."""
@@ -160,18 +157,15 @@ class Scripted:
         """The function behind a command name or path, None when the guest has none."""
         from .guest_commands import COMMANDS
 
-        key = name if name.startswith("/etc/init.d/") else os.path.basename(name)
         if guest.is_openwrt:
-            table: Mapping[str, Command] = getattr(_openwrt(), "COMMANDS", {})
-            known = table.get(name) or table.get(key)
-            if known:
-                return known
-        return COMMANDS.get(key)
+            table: Mapping[str, Command] = _openwrt().COMMANDS
+            return table.get(name)
+        return COMMANDS.get(os.path.basename(name))
 
 
 def _openwrt() -> t.Any:
-    name = f"{__package__}.openwrt_guest"
-    return importlib.import_module(name) if importlib.util.find_spec(name) else None
+    """OpenWrt's side of the contract; it needs this module, so it is looked up late."""
+    return importlib.import_module(f"{__package__}.openwrt_guest")
 
 
 RUNTIMES: dict[str, Callable[[], Runtime]] = {"scripted": Scripted}
@@ -190,12 +184,15 @@ def guest(state: State, vmid: int, env: Mapping[str, str] | None = None) -> Gues
     return Guest(state, vmid, state.guest("lxc", vmid).options, lxc.files(state, vmid), dict(env or {}))
 
 
-def addresses(guest: Guest, interface: Interface) -> tuple[str, ...]:
-    """The addresses that an interface has now: OpenWrt tells them itself (``openwrt_guest.addresses``)."""
-    ask = getattr(_openwrt(), "addresses", None)
-    if ask is not None and guest.is_openwrt:
-        return tuple(ask(guest, interface.name))
-    return interface.addresses
+def links(guest: Guest) -> list[tuple[str, str, tuple[str, ...]]]:
+    """The interfaces inside a guest, without the loopback: name, MAC address, addresses."""
+    cards = {item.name: item for item in guest.interfaces}
+    if not guest.is_openwrt:
+        return [(item.name, item.mac, item.addresses) for item in cards.values()]
+    inside: Mapping[str, Sequence[str]] = _openwrt().addresses(guest)
+    first = next((item.mac for item in cards.values()), "")
+    names = [name for name in {**cards, **inside} if name != "lo"]
+    return [(name, cards[name].mac if name in cards else first, tuple(inside.get(name, ()))) for name in names]
 
 
 def not_found(vmid: int, name: str) -> bytes:

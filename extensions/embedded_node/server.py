@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import tempfile
 import typing as t
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 from aiohttp import BodyPartReader, web
 from fakepve import FakePve, PveError
-from fakepve.server import USER, params
+from fakepve.server import USER
+from fakepve.server import params as fakepve_params
 
 from . import api, command_server, faults, http_api, validation
 from .errors import ApiError
@@ -89,7 +92,7 @@ class EmbeddedApi(FakePve):  # type: ignore[misc]
         if found and request.method in validation.paths()[found[0]] and (request.method, found[0]) not in api.HANDLERS:
             return await handler(request)
         values = await (
-            _upload(request, self.state) if request.content_type == "multipart/form-data" else params(request)
+            _upload(request, self.state) if request.content_type == "multipart/form-data" else _parameters(request)
         )
         answer = await asyncio.to_thread(self._answer_call, request.method, path, values, request[USER] or "")
         return web.json_response(answer.body, status=answer.status, reason=answer.reason[:200])
@@ -107,6 +110,15 @@ class EmbeddedApi(FakePve):  # type: ignore[misc]
             return http_api.refusal(error)
 
 
+async def _parameters(request: web.Request) -> dict[str, t.Any]:
+    """The parameters of a request. An empty value is one too: it empties an option."""
+    if request.content_type != "application/x-www-form-urlencoded":
+        return t.cast("dict[str, t.Any]", await fakepve_params(request))
+    body = await request.read()
+    blank = {name: value for name, value in parse_qsl(body.decode(), keep_blank_values=True) if not value}
+    return {**blank, **await fakepve_params(request)}
+
+
 async def _upload(request: web.Request, state: State) -> dict[str, t.Any]:
     """A multipart body: fields as parameters, the file as a temporary file that the engine takes."""
     values: dict[str, t.Any] = {}
@@ -117,10 +129,10 @@ async def _upload(request: web.Request, state: State) -> dict[str, t.Any]:
         if not isinstance(part, BodyPartReader):
             continue
         if part.filename:
-            with tempfile.NamedTemporaryFile(dir=folder, prefix="pveupload-", delete=False) as out:
-                out.write(await part.read(decode=True))
+            name = f"pveupload-{secrets.token_hex(16)}"
+            (folder / name).write_bytes(await part.read(decode=True))
             values["filename"] = part.filename
-            values["tmpfilename"] = out.name
+            values["tmpfilename"] = f"/var/tmp/{name}"
         elif part.name:
             values[part.name] = (await part.read(decode=True)).decode()
     return values
@@ -131,7 +143,7 @@ async def _reader(request: web.Request, body: bytes) -> t.Any:
     from aiohttp import MultipartReader
     from aiohttp.streams import StreamReader
 
-    stream = StreamReader(request.protocol, 2**16, loop=asyncio.get_running_loop())
+    stream = StreamReader(request.protocol, 2 * len(body) + 2**16, loop=asyncio.get_running_loop())
     stream.feed_data(body)
     stream.feed_eof()
     return MultipartReader(request.headers, stream)

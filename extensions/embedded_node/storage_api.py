@@ -347,7 +347,7 @@ def upload(session: Session, params: Params) -> str:
     pattern = storage.NAME_PATTERNS[kind]
     if not pattern.fullmatch(name):
         raise bad_params(filename=f"wrong file extension for content '{kind}'")
-    received = Path(str(params["tmpfilename"]))
+    received = session.state.path(str(params["tmpfilename"]).lstrip("/"))
     target = store.activate().path(f"{kind}/{name}")
 
     def work() -> None:
