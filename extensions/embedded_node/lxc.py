@@ -223,16 +223,10 @@ def filesystem_id() -> str:
 def allocate_disk(session: Session, vmid: int, store: storage.Storage, kib: int) -> str:
     """Allocate and format a container's volume; answers its volume id."""
     if "rootdir" not in store.contents:
-        raise ApiError(f"storage '{store.name}' does not support container directories")
+        raise ApiError(f"content type 'rootdir' is not available or configured on storage '{store.name}'")
     if faults.is_full(session.state, store.name):
         raise ApiError(no_room(store))
-    subvol = (
-        store.type == "zfspool"
-        or (kib == 0 and "subvol" in store.kind.formats)
-        or store.options.get("format") == "subvol"
-    )
-    if kib == 0 and not subvol:
-        raise ApiError("unable to allocate disk of size 0")
+    subvol = store.type == "zfspool" or (kib == 0 and not store.kind.block)
     volume, said = store.activate().allocate(vmid, "subvol" if subvol else "raw", None, 0 if subvol else kib * 1024)
     try:
         session.write(said)

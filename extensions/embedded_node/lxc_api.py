@@ -521,8 +521,11 @@ def template(session: Session, params: Params) -> None:
             raise ApiError("you can't convert a CT to template if the CT is running")
         mounts = list(lxc.volumes(conf.options))
         for mount in mounts:
-            store, volume = storage.locate(state, mount.volume)
-            if not store.has_feature("template", volume):
+            able = mount.type == "volume"
+            if able:
+                store, volume = storage.locate(state, mount.volume)
+                able = store.has_feature("template", volume)
+            if not able:
                 raise ApiError(f"Template feature is not available for '{mount.volume}'")
 
         def work() -> None:

@@ -18,25 +18,11 @@ from .propstring import format_size, parse, split_list
 from .session import Session
 
 #: Options that change at once in a running container although nothing in it needs to know.
-AT_ONCE = frozenset(
-    {
-        "description",
-        "hookscript",
-        "hostname",
-        "lock",
-        "onboot",
-        "protection",
-        "searchdomain",
-        "nameserver",
-        "tags",
-        "startup",
-        "timezone",
-        "env",
-        "entrypoint",
-    }
-)
+AT_ONCE = frozenset({
+    "cores", "description", "hookscript", "hostname", "lock", "onboot", "protection", "startup", "tags",
+})  # fmt: skip
 #: Options that a running container takes over its control groups and network.
-HOT = re.compile(r"cores|cpulimit|cpuunits|memory|swap|net\d+")
+HOT = re.compile(r"cpulimit|cpuunits|memory|swap|net\d+")
 HOT_NEW = re.compile(r"mp\d+|dev\d+")
 HOT_DELETE = re.compile(r"swap|cpulimit|cpuunits|net\d|unused\d+")
 PRIVILEGES = (
@@ -300,8 +286,8 @@ def _final(session: Session, vmid: int, conf: GuestFile, option: str) -> str:
     value = conf.pending[option]
     if lxc.NET_KEY.fullmatch(option):
         return lxc.render_net(value)
-    if not lxc.VOLUME_KEY.fullmatch(option):
-        return value
+    if not re.fullmatch(r"mp\d+", option):
+        return value  # a rootfs is not looked at: it is stored as it came
     old = conf.options.get(option)
     mount = lxc.parse_volume(option, value)
     if storage.NEW_DISK.fullmatch(mount.volume):

@@ -104,6 +104,7 @@ class Job:
         """The parameters that are no config options."""
         self.password = params.pop("password", None)
         self.keys = params.pop("ssh-public-keys", None)
+        lxc_setup.check_public_keys(str(self.keys or ""))
         self.pool = params.pop("pool", None)
         self.start = bool(params.pop("start", 0))
         self.unique = bool(params.pop("unique", 0))

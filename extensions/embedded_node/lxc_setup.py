@@ -116,6 +116,16 @@ def look_at(session: Session, options: dict[str, str], files: GuestFiles) -> Non
             session.say("Falling back to amd64.\nUse `pct set VMID --arch ARCH` to change.")
 
 
+def check_public_keys(text: str) -> None:
+    """Die unless every line is a public key, options before it allowed."""
+    for line in filter(str.strip, text.splitlines()):
+        found = re.search(r"(?:^|\s)((?:ssh|ecdsa|sk)-[\w@.-]+)\s+([A-Za-z0-9+/]+=*)(?:\s|$)", line)
+        data = base64.b64decode(found[2] + "==") if found else b""
+        name = data[4 : 4 + int.from_bytes(data[:4], "big")] if data else b""
+        if not found or name != found[1].encode():
+            raise ApiError("SSH public key validation error")
+
+
 def after_create(
     session: Session, options: t.Mapping[str, str], files: GuestFiles, password: str | None, keys: str | None
 ) -> None:

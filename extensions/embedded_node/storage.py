@@ -313,8 +313,7 @@ class Storage:
                 path.with_name(f"{path.name}.notes").unlink()
             return ""
         if parsed.is_base and self.clones_of(volume):
-            used_by = self.clones_of(volume)[0]
-            raise ApiError(f"base volume '{volume}' is still in use by linked cloned ({used_by})")
+            raise ApiError(f"base volume '{volume}' is still in use by linked clones")
         shutil.rmtree(self.tree(volume), ignore_errors=True)
         for snapshot in self._snapshot_folder(volume).glob("*"):
             shutil.rmtree(snapshot, ignore_errors=True)
@@ -587,7 +586,10 @@ def load(state: State) -> dict[str, Storage]:
             key, _, value = line.strip().partition(" ")
             current.options[key] = value.strip() or "1"
     if "local" not in found:
-        found["local"] = Storage(state, "local", "dir", {"path": "/var/lib/vz", "content": "iso,vztmpl,backup"})
+        everything = {"path": "/var/lib/vz", "content": "backup,images,iso,rootdir,snippets,vztmpl"}
+        found = {"local": Storage(state, "local", "dir", everything), **found}
+    for store in found.values():
+        store.options.setdefault("content", store.kind.default_content)
     return found
 
 

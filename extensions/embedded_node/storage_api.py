@@ -10,7 +10,6 @@ import re
 import shutil
 import typing as t
 from datetime import datetime
-from pathlib import Path
 
 from . import access, appliance, faults, lxc_create, storage, transfer, validation
 from .api import Params, route
@@ -73,7 +72,6 @@ def _stored(name: str, value: t.Any) -> str:
 def create(session: Session, params: Params) -> dict[str, t.Any]:
     """Define a storage."""
     name, kind = str(params.pop("storage")), str(params.pop("type"))
-    nodes = params.get("nodes")
     store = Storage(session.state, name, kind, {})
     for key in sorted(params):
         if key not in store.kind.options and key not in store.kind.required:
@@ -82,7 +80,7 @@ def create(session: Session, params: Params) -> dict[str, t.Any]:
     for key in store.kind.required:
         if key not in store.options:
             raise ApiError(f"missing value for required option '{key}'")
-    _check_content(store)
+    _check_content(session, store)
     if "path" in store.options:
         store.options["path"] = str(store.base)
     if store.options.get("disable") == "0":
@@ -92,7 +90,7 @@ def create(session: Session, params: Params) -> dict[str, t.Any]:
         if name in storages:
             raise ApiError(f"create storage failed: storage ID '{name}' already defined")
         try:
-            if store.enabled and not nodes:
+            if store.enabled:
                 store.activate()
         except ApiError as error:
             raise ApiError(f"create storage failed: {error.message}", exit_code=error.exit_code) from error
@@ -101,10 +99,23 @@ def create(session: Session, params: Params) -> dict[str, t.Any]:
     return {"storage": name, "type": kind}
 
 
-def _check_content(store: Storage) -> None:
-    for content in store.contents if "content" in store.options else []:
-        if content not in store.kind.contents:
-            raise ApiError(f"storage does not support content type '{content}'")
+def _check_content(session: Session, store: Storage) -> None:
+    """Leave out what this type cannot hold, with a warning."""
+    if "content" not in store.options:
+        return
+    wanted = store.options["content"].split(",")
+    for content in wanted:
+        if content not in {*store.kind.contents, "none"}:
+            session.warn(f"storage does not support content type '{content}'")
+    kept = [content for content in wanted if content in {*store.kind.contents, "none"}]
+    if "none" in kept and len(kept) > 1:
+        raise ApiError("unable to combine 'none' with other content types")
+    store.options["content"] = ",".join(kept) or "none"
+    if "mkdir" in store.options:
+        session.warn(
+            f"NOTE: The 'mkdir' option set for '{store.name}' is deprecated and will be removed"
+            " in Proxmox VE 9. Use 'create-base-path' or 'create-subdirs' instead."
+        )
 
 
 @route("PUT", "/storage/{storage}")
@@ -128,12 +139,12 @@ def update(session: Session, params: Params) -> dict[str, t.Any]:
                 what = "unable to delete required option" if key in store.kind.required else "no such option"
                 raise ApiError(f"update storage failed: {what} '{key}'")
             if key in params:
-                raise ApiError(f"update storage failed: unable to set and delete property '{key}' at the same time!")
+                raise ApiError(f"update storage failed: cannot set and delete property '{key}' at the same time!")
             store.options.pop(key, None)
         store.options.update({key: _stored(key, value) for key, value in params.items()})
         if store.options.get("disable") == "0":
             del store.options["disable"]
-        _check_content(store)
+        _check_content(session, store)
         storage.save(session.state, storages)
     return {"storage": name, "type": store.type}
 
@@ -263,13 +274,16 @@ def allocate(session: Session, params: Params) -> str:
 
 def resolve_volume(session: Session, params: Params) -> tuple[Storage, str]:
     """The storage and volume that a path like ``/content/{volume}`` names."""
-    volid = str(params["volume"])
-    if not storage.split_volid(volid):
-        if not params.get("storage"):
-            raise bad_params(
-                storage="missing storage ID - unable to create volume ID", volume="unable to parse volume ID"
-            )
-        volid = f"{params['storage']}:{volid}"
+    volid, name = str(params["volume"]), params.get("storage")
+    if ":" not in volid:
+        if not name:
+            raise bad_params(volume="no storage specified - incomplete volume ID")
+        volid = f"{name}:{volid}"
+    parts = storage.split_volid(volid)
+    if parts is None:
+        raise bad_params(volume=f"unable to parse volume ID '{volid}'\n")
+    if name not in (None, parts[0]):
+        raise bad_params(volume=f"storage ID mismatch ({parts[0]} != {name})\n")
     return storage.locate(session.state, volid)
 
 
@@ -294,7 +308,7 @@ def free(session: Session, params: Params) -> str:
         session.complain(store.remove(volume))
         session.say(f"Removed volume '{store.volid(volume)}'")
 
-    return session.worker("imgdel", f"{parsed.vmid or ''}@{store.name}", work)
+    return session.worker("imgdel", f"{parsed.vmid}@{store.name}" if parsed.vmid else store.name, work)
 
 
 @route("GET", f"{ONE}/prunebackups")

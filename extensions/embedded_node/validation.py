@@ -99,7 +99,7 @@ def _check(schema: Schema, value: t.Any, where: str, errors: dict[str, str]) -> 
     wrong = _wrong_format(schema.get("format"), text, where) or _out_of_bounds(schema, text, typed)
     if wrong:
         errors[where] = wrong
-    return typed
+    return text if kind == "number" else typed
 
 
 def _typed(kind: str, text: str) -> t.Any:

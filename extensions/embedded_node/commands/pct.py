@@ -180,7 +180,7 @@ def _open_target(path: Path, shown: str, params: Params, users: t.Callable[[str,
         try:
             number = int(str(mode), 16) if str(mode).startswith("0x") else int(str(mode), 8)
         except ValueError as error:
-            raise ApiError(f"invalid mode: '0{mode}'") from error
+            raise ApiError(f"invalid mode: '0{str(mode).removeprefix('0')}'") from error
     try:
         handle = path.open("wb")
     except OSError as error:

@@ -161,10 +161,10 @@ def _ls(session: Session, params: Params) -> None:
         raise argv.bad_usage("not enough arguments")
     path = "/" + words[0].strip("/")
     found = validation.find(path)
-    if not found:
+    if not found and path != "/":
         session.warn(f"no such resource '{path}'")
         raise Exit(1)
-    template = found[0].rstrip("/")
+    template = found[0].rstrip("/") if found else ""
     for name in _children(session, path, template):
         child = validation.find(f"{path.rstrip('/')}/{name}")
         methods = validation.paths()[child[0]] if child else {}
@@ -177,21 +177,14 @@ def _ls(session: Session, params: Params) -> None:
 
 
 def _children(session: Session, path: str, template: str) -> list[str]:
-    if ("GET", template) in api.HANDLERS:
+    """The names below a path: what its own listing tells, else the schema."""
+    info = validation.paths().get(template, {}).get("GET") or {}
+    links = (info.get("returns") or {}).get("links") or [{}]
+    key = str(links[0].get("href", "")).strip("{}")
+    if key and ("GET", template) in api.HANDLERS:
         rows = api.call(session, "GET", path, {})
-        rows = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-        listed = [str(row.get("subdir", row.get("name", ""))) for row in rows]
-        if listed and all(validation.find(f"{path.rstrip('/')}/{name}") for name in listed):
-            return sorted(listed)
-    names = validation.children(template or "/")
-    if any(key.startswith(f"{template}/{{") for key in validation.paths()):
-        info = validation.paths()[template or "/"].get("GET")
-        if info and ("GET", template) in api.HANDLERS:
-            key = next(key for key in validation.paths() if key.startswith(f"{template}/{{"))
-            name = key[len(template) + 2 :].split("}")[0]
-            rows = api.call(session, "GET", path, {})
-            names += [str(row.get(name, row.get("id", ""))) for row in rows if isinstance(row, dict)]
-    return sorted(set(names) - {""})
+        return sorted(str(row[key]) for row in rows if isinstance(row, dict) and key in row)
+    return sorted(validation.children(template or "/"))
 
 
 def _show_usage(session: Session, params: Params) -> None:
