@@ -46,7 +46,6 @@ FAST_PLUG = frozenset({
 FIXED_DISK_KEYS = ("aio", "discard", "iothread", "queues", "product", "cache", "ssd", "vendor", "ro")
 FIXED_NET_KEYS = ("model", "macaddr", "queues", "mtu")
 QEMU_VERSION = "10.0.13"
-MACHINE_VERSION = "10.0+pve1"
 
 
 # -- drives ------------------------------------------------------------------------------------------------------------

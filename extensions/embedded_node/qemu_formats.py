@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 import typing as t
 
 from . import validation
@@ -38,14 +37,32 @@ CPU: dict[str, t.Any] = {
     "phys-bits": {**OPTIONAL, "pattern": "host|[0-9]{1,2}"},
     "guest-phys-bits": {"type": "integer", "optional": 1, "minimum": 32, "maximum": 64},
 }  # fmt: skip
-# The models that QEMU knows, and those that PVE adds (x86-64-vN).
-MODELS = re.compile(
-    "486|pentium[23]?|core(duo|2duo)|kvm(32|64)|qemu(32|64)|host|max|athlon|phenom|Conroe|Penryn|KnightsMill"
-    "|(Nehalem|Westmere|SandyBridge|IvyBridge)(-IBRS)?|(Haswell|Broadwell)(-noTSX)?(-IBRS)?"
-    "|Skylake-(Client|Server)(-noTSX-IBRS|-IBRS|-v[1-5])?|Cascadelake-Server(-noTSX|-v[1-5])?|Cooperlake(-v2)?"
-    "|Icelake-(Client|Server)(-noTSX|-v[1-7])?|SapphireRapids(-v[23])?|GraniteRapids(-v2)?|SierraForest(-v2)?"
-    "|ClearwaterForest|Opteron_G[1-5]|EPYC(-IBPB|-v[1-5])?|EPYC-(Rome|Milan|Genoa|Turin)(-v[1-4])?|x86-64-v(2(-AES)?|[34])"
+INTEL, AMD, ANY = "GenuineIntel", "AuthenticAMD", "default"
+# The families of models that QEMU knows and those that PVE adds (x86-64-vN), each with the endings of its members.
+FAMILIES: tuple[tuple[str, str, str], ...] = (
+    (INTEL, "486 pentium pentium2 pentium3 coreduo core2duo Conroe Penryn KnightsMill ClearwaterForest", ""),
+    (INTEL, "Nehalem Westmere SandyBridge IvyBridge", "-IBRS"),
+    (INTEL, "Haswell Broadwell", "-IBRS -noTSX -noTSX-IBRS"),
+    (INTEL, "Skylake-Client", "-IBRS -noTSX-IBRS -v4"),
+    (INTEL, "Skylake-Server", "-IBRS -noTSX-IBRS -v4 -v5"),
+    (INTEL, "Cascadelake-Server", "-noTSX -v2 -v4 -v5"),
+    (INTEL, "Cooperlake GraniteRapids SierraForest", "-v2"),
+    (INTEL, "Icelake-Client", "-noTSX"),
+    (INTEL, "Icelake-Server", "-noTSX -v3 -v4 -v5 -v6 -v7"),
+    (INTEL, "SapphireRapids", "-v2 -v3"),
+    (AMD, "athlon phenom Opteron_G1 Opteron_G2 Opteron_G3 Opteron_G4 Opteron_G5 EPYC-Turin", ""),
+    (AMD, "EPYC", "-IBPB -v3 -v4"),
+    (AMD, "EPYC-Rome", "-v2 -v3 -v4"),
+    (AMD, "EPYC-Milan EPYC-Genoa", "-v2"),
+    (ANY, "host max kvm32 kvm64 qemu32 qemu64 x86-64-v3 x86-64-v4", ""),
+    (ANY, "x86-64-v2", "-AES"),
 )
+MODELS = {
+    name + ending: vendor
+    for vendor, names, endings in FAMILIES
+    for name in names.split()
+    for ending in ("", *endings.split())
+}
 CPU_FLAGS = (
     "nested-virt", "md-clear", "pcid", "spec-ctrl", "ssbd", "ibpb", "virt-ssbd", "amd-ssbd", "amd-no-ssb", "pdpe1gb",
     "hv-tlbflush", "hv-evmcs", "aes",
@@ -61,7 +78,7 @@ def wrong_cpu(text: str) -> str | None:
     model = values.get("cputype", "kvm64")
     if model.startswith("custom-"):
         return f"Custom cputype '{model.removeprefix('custom-')}' not found"
-    if not MODELS.fullmatch(model):
+    if model not in MODELS:
         return f"Built-in cputype '{model}' is not defined (missing 'custom-' prefix?)"
     if any(flag[1:] not in CPU_FLAGS for flag in values.get("flags", "").split(";") if flag):
         return f"VM-specific CPU flags must be a subset of: {', '.join(CPU_FLAGS)}"

@@ -16,6 +16,7 @@ import typing as t
 
 from . import propstring, validation
 from . import qemu_boot as boot
+from . import qemu_capabilities as capabilities
 from . import qemu_cloudinit as cloudinit
 from . import qemu_config as config
 from . import storage as storages
@@ -200,7 +201,7 @@ def command_line(session: Session, vmid: int) -> str:
         words.append(f"-netdev 'type=tap,id={name},ifname=tap{vmid}i{name[3:]}'")
         words.append(f"-device '{net['model']},mac={net['macaddr']},netdev={name},id={name}'")
     machine = options.get("machine", "pc")
-    words.append(f"-machine 'type={machine if machine != 'pc' else f'pc-i440fx-{config.MACHINE_VERSION}'}'")
+    words.append(f"-machine 'type={machine if machine != 'pc' else f'pc-i440fx-{capabilities.NEWEST}'}'")
     return " ".join(words)
 
 
@@ -301,7 +302,7 @@ def save_state(
     target["vmstate"] = Disks(session, vmid).allocate(store, "raw", size, f"vm-{vmid}-state-{name}{suffix}")
     machine = conf.options.get("machine", "pc")
     kind = "q35" if "q35" in machine else "i440fx"
-    target["runningmachine"] = f"pc-{kind}-{config.MACHINE_VERSION}"
+    target["runningmachine"] = f"pc-{kind}-{capabilities.NEWEST}"
     model = propstring.parse(conf.options.get("cpu", ""), {"cputype": {"default_key": 1}}).get("cputype")
     emulated = conf.options.get("kvm") == "0"
     target["runningcpu"] = model or ("qemu64" if emulated else "kvm64,enforce,+kvm_pv_eoi,+kvm_pv_unhalt,+lahf_lm,+sep")

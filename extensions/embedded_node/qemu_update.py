@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from . import access, propstring, validation
+from . import qemu_capabilities as capabilities
 from . import qemu_config as config
 from . import qemu_run as run
 from . import storage as storages
@@ -105,7 +106,7 @@ def pinned_machine(machine: str | None, ostype: str | None) -> str | None:
         return None
     kind = "q35" if machine and "q35" in machine else "i440fx"
     rest = machine.partition(",")[1:] if machine else ("", "")
-    return f"pc-{kind}-{config.MACHINE_VERSION}{''.join(rest)}"
+    return f"pc-{kind}-{capabilities.NEWEST}{''.join(rest)}"
 
 
 def crypted(password: str) -> str:

@@ -63,6 +63,9 @@ class Driver(Protocol):
     def prepare(self, root: Path) -> None:
         """Makes an empty state root."""
 
+    def settle(self, root: Path) -> None:
+        """Lets time pass, so that what is made from now on is newer than what was laid out."""
+
     def furnish(self, root: Path) -> None:
         """Gives the guests that were laid out what a guest's disk holds."""
 
@@ -122,6 +125,8 @@ def _run(transcript: Transcript, world: World, driver: Driver, root: Path) -> An
     change_configs(start, root)
     run_guests(start, root)
     driver.furnish(root)
+    if start.commands:
+        driver.settle(root)
     for argv in start.commands:
         driver.command(root, on_root(tuple(argv), root), None)
     for vmid in start.paused:

@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ faults.add(node, "kill", at="extract")
 sys.exit(commands.execute(session.standard(node), sys.argv[2:]))
 """
 TOKEN, STRANGER = "root@pam!oracle", "stranger@pve"
+LAG = 0.3
 SETTINGS = "var/lib/embedded-node/settings.json"
 
 
@@ -48,6 +50,11 @@ class EmbeddedDriver:
         settings = root / SETTINGS
         settings.parent.mkdir(parents=True, exist_ok=True)
         settings.write_text(json.dumps({"lock_timeout": 0.2}))
+
+    def settle(self, root: Path) -> None:
+        """The node's statistics take as long to see a new guest as the other guests are old by then."""
+        time.sleep(LAG)
+        (root / SETTINGS).write_text(json.dumps({"lock_timeout": 0.2, "resources_lag": LAG}))
 
     def furnish(self, root: Path) -> None:
         """The folders that every system has, on the disks of all containers."""

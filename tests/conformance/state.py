@@ -464,7 +464,7 @@ def _volumes(transcript: Transcript, world: World, start: Start) -> None:
                 size = size_of(spec) or _known_size(volid, world) or GIB
                 for part in _chain(volid):
                     start.volumes.setdefault(part, size)
-    for match in VOLUME.finditer(" ".join((*transcript.argv, str((transcript.http or {}).get("params") or "")))):
+    for match in VOLUME.finditer(" ".join((*transcript.argv, *transcript.setup, str((transcript.http or {}).get("params") or "")))):
         volid = match[0]
         if re.search(rf"{re.escape(volid.rsplit('/', 1)[-1])}' does not exist", said):
             continue
@@ -614,9 +614,13 @@ def on_root(argv: tuple[str, ...], root: Path) -> list[str]:
     words = list(argv)
     for i in host_positions(argv):
         if i < len(words):
-            words[i] = HOST_PATH.sub(lambda m: m[0] if m.string[: m.end(1)].endswith("mp=") else f"{m[1]}{root}{m[2]}",
-                                     words[i])
+            words[i] = HOST_PATH.sub(lambda m: m[0] if _stays(m) else f"{m[1]}{root}{m[2]}", words[i])
     return words
+
+
+def _stays(match: re.Match[str]) -> bool:
+    """A mount point is a path of the guest, and devices are named as the kernel does."""
+    return match.string[: match.end(1)].endswith("mp=") or match[2].startswith("/dev/")
 
 
 def _host_files(transcript: Transcript, start: Start) -> None:

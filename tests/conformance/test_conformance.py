@@ -37,6 +37,9 @@ class Node:
     def prepare(self, root: Path) -> None:
         self.root = root
 
+    def settle(self, root: Path) -> None:
+        pass
+
     def furnish(self, root: Path) -> None:
         pass
 
