@@ -24,6 +24,7 @@ from .propstring import parse_boolean
 from .session import Session
 from .state import State
 
+USER_LOCK = "/var/lock/pve-manager/user.cfg"
 TICKET_SECONDS = 2 * 3600
 ALL_PRIVILEGES: frozenset[str] = frozenset(shapes.PRIVILEGES)
 

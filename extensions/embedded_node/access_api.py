@@ -16,7 +16,6 @@ from .errors import ApiError, bad_params
 from .propstring import split_list
 from .session import Session
 
-USER_LOCK = "/var/lock/pve-manager/user.cfg"
 USER_FIELDS = ("enable", "expire", "firstname", "lastname", "email", "comment", "keys")
 
 
@@ -85,7 +84,7 @@ def users(session: Session, params: Params) -> list[dict[str, t.Any]]:
 def create_user(session: Session, params: Params) -> None:
     """Add a user."""
     name = str(params["userid"])
-    with session.locked(USER_LOCK):
+    with session.locked(access.USER_LOCK):
         conf = UserFile.load(session.state)
         if name in conf.users:
             raise ApiError(f"create user failed: user '{name}' already exists", exit_code=2)
@@ -118,7 +117,7 @@ def user(session: Session, params: Params) -> dict[str, t.Any]:
 def change_user(session: Session, params: Params) -> None:
     """Change a user."""
     name = str(params["userid"])
-    with session.locked(USER_LOCK):
+    with session.locked(access.USER_LOCK):
         conf = UserFile.load(session.state)
         if name not in conf.users:
             raise ApiError(f"update user failed: no such user ('{name}')")
@@ -134,7 +133,7 @@ def change_user(session: Session, params: Params) -> None:
 def delete_user(session: Session, params: Params) -> None:
     """Remove a user with everything that is granted to it."""
     name = str(params["userid"])
-    with session.locked(USER_LOCK):
+    with session.locked(access.USER_LOCK):
         conf = UserFile.load(session.state)
         if name not in conf.users or name == "root@pam":
             raise ApiError(f"delete user failed: user '{name}' does not exist")
@@ -176,7 +175,7 @@ def token(session: Session, params: Params) -> dict[str, t.Any]:
 def create_token(session: Session, params: Params) -> dict[str, t.Any]:
     """Make a token; its value is told once."""
     name = f"{params['userid']}!{params['tokenid']}"
-    with session.locked(USER_LOCK):
+    with session.locked(access.USER_LOCK):
         conf = UserFile.load(session.state)
         if params["userid"] not in conf.users:
             raise ApiError(f"no such user ('{params['userid']}')")
@@ -195,7 +194,7 @@ def create_token(session: Session, params: Params) -> dict[str, t.Any]:
 def change_token(session: Session, params: Params) -> dict[str, t.Any]:
     """Change a token."""
     name = f"{params['userid']}!{params['tokenid']}"
-    with session.locked(USER_LOCK):
+    with session.locked(access.USER_LOCK):
         conf = UserFile.load(session.state)
         if name not in conf.tokens:
             raise ApiError(f"no such token '{params['tokenid']}' for user '{params['userid']}'")
@@ -212,7 +211,7 @@ def change_token(session: Session, params: Params) -> dict[str, t.Any]:
 def delete_token(session: Session, params: Params) -> None:
     """Remove a token."""
     name = f"{params['userid']}!{params['tokenid']}"
-    with session.locked(USER_LOCK):
+    with session.locked(access.USER_LOCK):
         conf = UserFile.load(session.state)
         if conf.tokens.pop(name, None) is None:
             raise ApiError(f"no such token '{params['tokenid']}' for user '{params['userid']}'")
@@ -237,7 +236,7 @@ def acl(session: Session, params: Params) -> list[dict[str, t.Any]]:
 @route("PUT", "/access/acl")
 def change_acl(session: Session, params: Params) -> None:
     """Grant roles, or take them back."""
-    with session.locked(USER_LOCK):
+    with session.locked(access.USER_LOCK):
         conf = UserFile.load(session.state)
         subjects = [*split_list(str(params.get("users", ""))), *split_list(str(params.get("tokens", "")))]
         subjects += [f"@{group}" for group in split_list(str(params.get("groups", "")))]
@@ -284,7 +283,7 @@ def roles(session: Session, params: Params) -> list[dict[str, t.Any]]:
 @route("POST", "/access/roles")
 def create_role(session: Session, params: Params) -> None:
     """Add a role."""
-    with session.locked(USER_LOCK):
+    with session.locked(access.USER_LOCK):
         conf = UserFile.load(session.state)
         name = str(params["roleid"])
         if conf.role(name) is not None:
@@ -296,7 +295,7 @@ def create_role(session: Session, params: Params) -> None:
 @route("DELETE", "/access/roles/{roleid}")
 def delete_role(session: Session, params: Params) -> None:
     """Remove a role."""
-    with session.locked(USER_LOCK):
+    with session.locked(access.USER_LOCK):
         conf = UserFile.load(session.state)
         if conf.roles.pop(str(params["roleid"]), None) is None:
             raise ApiError(f"delete role failed: role '{params['roleid']}' does not exist")
@@ -352,7 +351,7 @@ def pools(session: Session, params: Params) -> list[dict[str, t.Any]]:
 @route("POST", "/pools")
 def create_pool(session: Session, params: Params) -> None:
     """Add a pool."""
-    with session.locked(USER_LOCK):
+    with session.locked(access.USER_LOCK):
         conf = UserFile.load(session.state)
         name = str(params["poolid"])
         if name in conf.pools:
@@ -376,7 +375,7 @@ def pool(session: Session, params: Params) -> dict[str, t.Any]:
 @route("PUT", "/pools/{poolid}")
 def change_pool(session: Session, params: Params) -> None:
     """Change a pool's comment or members."""
-    with session.locked(USER_LOCK):
+    with session.locked(access.USER_LOCK):
         conf = UserFile.load(session.state)
         name = str(params["poolid"])
         if name not in conf.pools:
@@ -403,7 +402,7 @@ def change_pool(session: Session, params: Params) -> None:
 @route("DELETE", "/pools/{poolid}")
 def delete_pool(session: Session, params: Params) -> None:
     """Remove an empty pool."""
-    with session.locked(USER_LOCK):
+    with session.locked(access.USER_LOCK):
         conf = UserFile.load(session.state)
         name = str(params["poolid"])
         if name not in conf.pools:

@@ -299,6 +299,8 @@ def _copy_disk(
     session: Session, vmid: int, target_store: str, mount: lxc.MountPoint, snapshot: str | None = None
 ) -> str:
     """A full copy of a volume; answers its volume id."""
+    if mount.type != "volume":
+        raise ApiError(f"cannot copy volumes of type {mount.type}")
     source, volume = storage.locate(session.state, mount.volume)
     size = source.size(volume)
     fresh = lxc.allocate_disk(session, vmid, storage.get(session.state, target_store), size // 1024)
@@ -436,7 +438,8 @@ def move_volume(session: Session, params: Params) -> str:
     if params.get("target-vmid"):
         return _reassign(session, vmid, key, params)
     if not params.get("storage"):
-        raise ApiError("move-volume needs either storage or target-vmid")
+        why = "both 'storage' and 'target-vmid' missing, either needs to be set"
+        raise bad_params(storage=why, target_vmid=why)
     conf = session.state.guest("lxc", vmid)
     lxc.check_lock(conf)
     if lxc.is_running(session.state, vmid):
@@ -488,6 +491,7 @@ def _reassign(session: Session, vmid: int, key: str, params: Params) -> str:
             if lxc.UNUSED_KEY.fullmatch(key)
             else lxc.parse_volume(key, source.options[key])
         )
+        session.say(f"moving volume '{key}' from container '{vmid}' to '{target}'")
         store, volume = storage.locate(state, mount.volume)
         parsed = store.parse(volume)
         name, _ = store.allocate(target, parsed.format, None, store.size(volume))
@@ -496,12 +500,12 @@ def _reassign(session: Session, vmid: int, key: str, params: Params) -> str:
         storage.copy_tree(store.tree(volume), store.tree(name))
         shutil.rmtree(store.tree(volume), ignore_errors=True)
         del source.options[key]
+        session.say(f"removing volume '{key}' from container '{vmid}' config")
         mount.options["volume"] = store.volid(name)
         other.options[target_key] = store.volid(name) if lxc.UNUSED_KEY.fullmatch(target_key) else mount.render()
         state.write_guest(vmid, source)
         state.write_guest(target, other)
-        session.say(f"removed volume '{key}' from CT '{vmid}' config")
-        session.say(f"target CT {target} updated with '{target_key}'")
+        session.say(f"target container '{target}' updated with '{target_key}'")
 
     return session.worker("move_volume", f"{vmid}-{key}>{target}-{target_key}", work)
 

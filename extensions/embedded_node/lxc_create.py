@@ -288,11 +288,12 @@ def read_backup_config(path: Path) -> GuestFile:
 
 def add_to_pool(session: Session, pool: str, vmid: int) -> None:
     """Put a guest into a pool."""
-    conf = access.UserFile.load(session.state)
-    row = [*conf.pools[pool], "", "", ""][:4]
-    row[1] = ",".join(sorted({*filter(None, row[1].split(",")), str(vmid)}, key=int))
-    conf.pools[pool] = row
-    conf.save(session.state)
+    with session.locked(access.USER_LOCK):
+        conf = access.UserFile.load(session.state)
+        row = [*conf.pools[pool], "", "", ""][:4]
+        row[1] = ",".join(sorted({*filter(None, row[1].split(",")), str(vmid)}, key=int))
+        conf.pools[pool] = row
+        conf.save(session.state)
 
 
 def _human(size: float) -> str:

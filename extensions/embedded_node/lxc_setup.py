@@ -129,15 +129,26 @@ def check_public_keys(text: str) -> None:
 def after_create(
     session: Session, options: t.Mapping[str, str], files: GuestFiles, password: str | None, keys: str | None
 ) -> None:
-    """Write what was asked for into a container that PVE manages."""
+    """Write what was asked for into a fresh container that PVE manages."""
     if options["ostype"] == "unmanaged":
         return
-    hostname = options.get("hostname", "localhost").split(".")[0]
-    files.write("/etc/hostname", hostname + "\n")
-    files.write(
-        "/etc/hosts",
-        f"127.0.0.1 localhost\n::1 localhost\n127.0.1.1 {options.get('hostname', 'localhost')} {hostname}\n",
-    )
+    if password:
+        set_password(files, password)
+    if keys:
+        block = f"# --- BEGIN PVE ---\n{keys.rstrip()}\n# --- END PVE ---\n"
+        files.write("/root/.ssh/authorized_keys", block, 0o600)
+    if files.resolve("/etc/ssh").is_dir():
+        _host_keys(session, files, options.get("hostname", "localhost").split(".")[0])
+    write_settings(session, options, files)
+
+
+def write_settings(session: Session, options: t.Mapping[str, str], files: GuestFiles) -> None:
+    """Hostname, DNS, timezone and network of a container that PVE manages: at its creation and before every start."""
+    if options.get("ostype", "unmanaged") == "unmanaged":
+        return
+    hostname = options.get("hostname", "localhost")
+    files.write("/etc/hostname", hostname.split(".")[0] + "\n")
+    files.write("/etc/hosts", f"127.0.0.1 localhost\n::1 localhost\n127.0.1.1 {hostname} {hostname.split('.')[0]}\n")
     if options.get("nameserver") or options.get("searchdomain"):
         search = f"search {options['searchdomain']}\n" if options.get("searchdomain") else ""
         servers = "".join(f"nameserver {server}\n" for server in options.get("nameserver", "").split())
@@ -145,14 +156,6 @@ def after_create(
     if options.get("timezone", "host") != "host":
         files.write("/etc/timezone", options["timezone"] + "\n")
     files.write("/etc/network/interfaces", interfaces(options))
-    if password:
-        set_password(files, password)
-    if keys:
-        files.write(
-            "/root/.ssh/authorized_keys", "# --- BEGIN PVE ---\n" + keys.rstrip("\n") + "\n# --- END PVE ---\n", 0o600
-        )
-    if files.resolve("/etc/ssh").is_dir():
-        _host_keys(session, files, hostname)
     version = systemd_version(files)
     if version and version > 241 and "nesting=1" not in options.get("features", ""):
         session.log_warning(f"Systemd {version} detected. You may need to enable nesting.")

@@ -10,7 +10,7 @@ import time
 import typing as t
 from pathlib import Path
 
-from . import faults, lxc, lxc_config, runtime, storage
+from . import faults, lxc, lxc_config, lxc_setup, runtime, storage
 from .errors import ApiError, bad_params
 from .propstring import parse
 from .session import Session
@@ -58,6 +58,7 @@ def boot(session: Session, vmid: int) -> None:
         if faults.take(state, "fail_start", vmid=vmid):
             raise ApiError("fault injected at start")
         _check_network(session, conf.options)
+        lxc_setup.write_settings(session, conf.options, lxc.files(state, vmid))
         guest = runtime.Guest(state, vmid, conf.options, lxc.files(state, vmid))
         runtime.runtime(state).start(guest)
     except ApiError:
@@ -95,9 +96,6 @@ def halt(session: Session, vmid: int) -> None:
     state.set_running(vmid, None)
     lxc.unmount(state, vmid)
     conf = state.guest("lxc", vmid)
-    if conf.options.get("lock") == "mounted":
-        del conf.options["lock"]
-        state.write_guest(vmid, conf)
     if conf.pending:
         lxc_config.apply_pending(session, vmid, conf)
         state.write_guest(vmid, conf)
