@@ -61,16 +61,17 @@ KEPT = (
 )
 """What of ``/etc`` a backup holds."""
 MIN_PASSWORD = 5
+LONGEST_BOOT = 30  # seconds that a job of the boot waits for the guest to be told running
 
 
 # -- the shell and its surroundings ------------------------------------------------------------------------------------
 class Host:
     """The guest, as its shell sees it."""
 
-    def __init__(self, guest: Guest) -> None:
+    def __init__(self, guest: Guest, started: float | None = None) -> None:
         self.guest, self.files = guest, guest.files
         self._began = time.monotonic()
-        self._started: float | None = None
+        self._started = started
 
     def run(self, argv: t.Sequence[str], stdin: bytes, place: str) -> Completed:
         """Run one of the guest's commands in a working directory."""
@@ -84,7 +85,7 @@ class Host:
         """Start a background job."""
         package = str(Path(__file__).parent.parent)
         search = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
-        argv = [sys.executable, "-m", __name__, str(self.guest.state.root), str(self.guest.vmid)]
+        argv = [sys.executable, "-m", f"{__package__}.openwrt_guest", str(self.guest.state.root), str(self.guest.vmid)]
         job = subprocess.Popen(
             argv,
             stdin=subprocess.PIPE,
@@ -94,18 +95,22 @@ class Host:
             start_new_session=True,
         )
         with t.cast("t.IO[bytes]", job.stdin) as stdin:
-            stdin.write(json.dumps({"script": script, **memory}).encode("utf-8", "surrogateescape"))
+            started = self._started or self._running_since()
+            stdin.write(json.dumps({"script": script, "started": started, **memory}).encode())
         job.returncode = 0  # nobody waits for it: it outlives this command, as in a real guest
         self.guest.remember("jobs", [*self.guest.recall("jobs", []), job.pid])
         return job.pid
 
     def alive(self) -> bool:
         """Whether the guest still runs the way it did when this began; while it boots it is not yet told to run."""
-        started = self.guest.state.running().get(self.guest.vmid, {}).get("started")
+        started = self._running_since()
         if started is None:
-            return self._started is None and time.monotonic() - self._began < 30
+            return self._started is None and time.monotonic() - self._began < LONGEST_BOOT
         self._started = self._started or started
-        return bool(self._started == started)
+        return self._started == started
+
+    def _running_since(self) -> float | None:
+        return t.cast("float | None", self.guest.state.running().get(self.guest.vmid, {}).get("started"))
 
 
 def _shell(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
@@ -632,7 +637,7 @@ def main(argv: t.Sequence[str]) -> int:
     state = State(argv[1])
     memory = json.loads(sys.stdin.read())
     guest = runtime.guest(state, int(argv[2]))
-    shell = Shell(Host(guest), memory["name"])
+    shell = Shell(Host(guest, memory["started"]), memory["name"])
     shell.remember(memory)
     return shell.run(memory["script"])[0]
 

@@ -254,9 +254,10 @@ class Parser:
             if self._is("fi"):
                 self._next()
                 return Node("if", branches)
-            condition = None
-            if self._next().text == "elif":
-                condition = self._list(frozenset({"then"}))
+            if not self._is("elif", "else"):
+                self._take("fi")
+            last = self._next().text == "else"
+            condition = None if last else self._list(frozenset({"then"}))
 
     def _while(self) -> Node:
         until = self._next().text == "until"
@@ -479,8 +480,8 @@ class Shell:
     def remember(self, memory: dict[str, t.Any]) -> None:
         """Start with what :meth:`memory` told."""
         self.variables, self.arguments = dict(memory["variables"]), list(memory["arguments"])
-        for name, source in memory["functions"].items():
-            self.functions[name] = t.cast("Node", Parser(source).parse().parts[0])
+        for source in memory["functions"].values():
+            self._run(Parser(source).parse())
 
     def path(self, name: str) -> str:
         """A path of the guest, seen from the working directory."""

@@ -272,7 +272,7 @@ class Reader:
 
 
 def parse(text: str, name: str) -> list[Package]:
-    """Read config text. ``name`` names the package and makes ``package`` lines have no effect; without it they count."""
+    """Read config text. With a ``name`` that is the one package, and ``package`` lines have no effect."""
     packages = [Package(name)] if name else []
     section: Section | None = None
     reader = Reader(text)
