@@ -63,9 +63,11 @@ SAYS_RUNNING = re.compile(r"already running|is running\b|status: (?:running|paus
                           r"|drive mirror|Entering QEMU Monitor", re.I)
 # The call that starts a task of this kind.
 TASK_CALLS = {
-    "vzdestroy": ("delete", "lxc/{}"), "vzstart": ("create", "lxc/{}/status/start"),
-    "qmdestroy": ("delete", "qemu/{}"), "qmstart": ("create", "qemu/{}/status/start"),
+    "vzdestroy": ("DELETE", "lxc/{}"), "vzstart": ("POST", "lxc/{}/status/start"), "vzcreate": ("POST", "lxc"),
+    "qmdestroy": ("DELETE", "qemu/{}"), "qmstart": ("POST", "qemu/{}/status/start"),
+    "resize": ("PUT", "qemu/{}/resize"),
 }  # fmt: skip
+VERBS = {"POST": "create", "PUT": "set", "DELETE": "delete"}
 # What only succeeds on a running guest.
 NEEDS_RUNNING = frozenset({
     "stop", "shutdown", "exec", "push", "pull", "reboot", "suspend", "resume", "reset", "enter", "console", "df",
@@ -101,7 +103,9 @@ class World:
         self.makers: dict[str, Transcript] = {}
         self.file_sizes: dict[str, int] = {}
         for transcript in self.transcripts:
-            self.file_sizes.update(_listed_volumes(transcript))
+            for volid, size in _listed_volumes(transcript):
+                if volid not in self.file_sizes or not transcript.stdout.startswith("NAME"):  # that listing rounds
+                    self.file_sizes[volid] = size
             if transcript.http is None:
                 upid = re.search(r'^"(UPID:[^"]+)"$', transcript.stdout, re.M)
                 if upid:
@@ -189,14 +193,29 @@ def _asked_task(transcript: Transcript, world: World, start: Start) -> bool:
 def _stand_in(upid: str, transcript: Transcript) -> Transcript | None:
     """A run that starts such a task, when nobody recorded the one that did."""
     kind, target = (upid.split(":") + [""] * 7)[5:7]
-    call = TASK_CALLS.get(kind)
-    if call is None or not target.isdigit():
+    if kind not in TASK_CALLS or not target.isdigit():
         return None
-    purge = ("--purge", "1") if "purging" in transcript.answer_text() else ()
-    argv = ("pvesh", call[0], f"/nodes/{NODE}/{call[1].format(target)}", *purge, "--output-format", "json")
-    folder = "lxc" if kind.startswith("vz") else "qemu"
-    before = {_file(folder, int(target)): _plain(folder, int(target))}
-    return Transcript("stand-in", argv, stdout=f'"{upid}"\n', files_before=before)
+    method, path = TASK_CALLS[kind]
+    said = transcript.answer_text()
+    params: dict[str, Any] = {"purge": 1} if "purging" in said else {}
+    before: dict[str, str] = {}
+    if kind == "vzcreate":
+        lost = re.search(r"volume '([^']+:vztmpl/[^']+)' does not exist", said)
+        template = lost[1] if lost else "local:vztmpl/small_1_amd64.tar.gz"
+        params = {"vmid": int(target), "ostemplate": template, "ostype": "unmanaged", "rootfs": "local-dir2:1"}
+    else:
+        folder = "lxc" if kind.startswith("vz") else "qemu"
+        before[_file(folder, int(target))] = _plain(folder, int(target))
+    if kind == "resize":
+        params = {"disk": "scsi0", "size": "1M" if "shrinking" in said else "+1G"}
+    path = f"/nodes/{NODE}/{path.format(target)}"
+    if transcript.http is not None:
+        http = {"method": method, "path": f"/api2/json{path}", "params": params, "auth": "token"}
+        answer = {"data": upid} if "does not exist" not in said else {"data": upid, "said": said}
+        return Transcript("stand-in", http=http, status=200, body=answer, files_before=before)
+    options = [word for key, value in params.items() for word in (f"--{key}", str(value))]
+    argv = ("pvesh", VERBS[method], path, *options, "--output-format", "json")
+    return Transcript("stand-in", argv, stdout=f'"{upid}"\n', stderr=said, files_before=before)
 
 
 def _requested_guests(transcript: Transcript, world: World, start: Start) -> None:
@@ -278,12 +297,15 @@ def _facts(kind: str, row: dict[str, Any]) -> dict[str, str | None]:
         found["balloon"] = str(row["balloon_min"] >> 20) if "balloon_min" in row else None
         found["template"] = "1" if row.get("template") else None
     if "cpu" in row and kind == "lxc":
-        cpus = str(row.get("cpus", row.get("maxcpu", "")))
-        found.update({"cpulimit": cpus, "cores": None} if "." in cpus else {})
+        cpus = row.get("cpus", row.get("maxcpu", ""))
+        limited = isinstance(cpus, str) or "." in str(cpus)
+        found.update({"cpulimit": str(cpus), "cores": None} if limited else {"cpulimit": None, "cores": str(cpus)})
     if "cpu" in row and kind == "qemu":
         found.update({"cores": str(row.get("cpus", row.get("maxcpu"))), "sockets": None})
         found.update({} if row.get("serial") or "maxcpu" in row else {"serial0": None})
         found.update({} if row.get("maxdisk") else {"boot": None})
+    for card in row.get("nics") or ():
+        found[f"net{card.rpartition('i')[2]}"] = "virtio=BC:24:11:00:00:0A,bridge=vmbr0"
     if row.get("maxdisk"):
         found["maxdisk"] = format_size(int(row["maxdisk"]))
     return found
@@ -438,7 +460,9 @@ def _user_cfg(transcript: Transcript, world: World) -> str:
 
 
 def _known_access(transcript: Transcript) -> Iterator[str]:
-    """Tokens that a request found there."""
+    """Users and tokens that a run found there."""
+    for user in re.findall(r"user '([^']+)' already exists", transcript.answer_text()):
+        yield f"user:{user}:1:0::::::"
     match = re.search(r"/users/([^/]+)/token/([^/]+)$", transcript.http["path"]) if transcript.http else None
     method = transcript.http["method"] if transcript.http else ""
     there = "already exists" in transcript.answer_text() or (method != "POST" and transcript.status == 200)
@@ -464,7 +488,8 @@ def _volumes(transcript: Transcript, world: World, start: Start) -> None:
                 size = size_of(spec) or _known_size(volid, world) or GIB
                 for part in _chain(volid):
                     start.volumes.setdefault(part, size)
-    for match in VOLUME.finditer(" ".join((*transcript.argv, *transcript.setup, str((transcript.http or {}).get("params") or "")))):
+    params = str((transcript.http or {}).get("params") or "")
+    for match in VOLUME.finditer(" ".join((*transcript.argv, *transcript.setup, params))):
         volid = match[0]
         if re.search(rf"{re.escape(volid.rsplit('/', 1)[-1])}' does not exist", said):
             continue
@@ -482,7 +507,7 @@ def _volumes(transcript: Transcript, world: World, start: Start) -> None:
     for volid in _left_over(transcript, start):
         start.volumes.setdefault(volid, GIB)
     for volid in start.volumes:
-        if ":vztmpl/" in volid and volid in world.file_sizes:
+        if ":vztmpl/" in volid and world.file_sizes.get(volid, 0):
             start.sizes[volid] = world.file_sizes[volid]
         elif ":backup/" in volid:
             start.backups[volid] = _backed_up(transcript, world, volid)
@@ -566,8 +591,8 @@ def _listed_volumes(transcript: Transcript) -> Iterator[tuple[str, int]]:
             words = line.split()
             yield words[0], int(words[3])
     for line in transcript.stdout.splitlines() if transcript.stdout.startswith("NAME") else ():
-        if match := VOLUME.match(line):
-            yield match[0], 1 << 20
+        if match := re.match(rf"({VOLUME.pattern}) +([\d.]+)MB", line):
+            yield match[1], int(float(match[4]) * (1 << 20))
     data = transcript.body.get("data") if isinstance(transcript.body, dict) else json_of(transcript.stdout)
     for row in data if isinstance(data, list) else ():
         if isinstance(row, dict) and "volid" in row:
