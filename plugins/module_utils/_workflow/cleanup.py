@@ -14,7 +14,8 @@ import time
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, ProvisionError
-from ansible_collections.pve.provision.plugins.module_utils._model.volume import storage_of, volumes
+from ansible_collections.pve.provision.plugins.module_utils._model.property_string import split
+from ansible_collections.pve.provision.plugins.module_utils._model.volume import storage_of
 from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Actual, Wanted
 
 if t.TYPE_CHECKING:
@@ -25,7 +26,8 @@ POLL = 1.0
 
 def begin(node: Node, wanted: Wanted, vmid: int, options: t.Mapping[str, str]) -> bool:
     """Note that this run is about to create a guest; False when another run has noted the same vmid before."""
-    homes = {storage_of(entry["volume"]) for entry in volumes(options).values()}
+    volumes = [split(text, "volume") for key, text in options.items() if wanted.type.is_volume(key)]
+    homes = {storage_of(volume["volume"]) for volume in volumes}
     note = {
         "kind": wanted.type.kind,
         "name": wanted.name,

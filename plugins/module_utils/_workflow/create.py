@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the pve.provision authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to this collection: what a declaration leaves open is decided here, once, before a container is created."""
+"""Private to this collection: what a container's declaration leaves open, decided once, before it is created."""
 
 from __future__ import annotations
 

@@ -9,21 +9,33 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Change, Declaration, Problem, Table
+from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Fields
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestConfig, GuestRef, Kind, Node
+    from ansible_collections.pve.provision.plugins.module_utils._workflow.preflight import Facts
 
 State = t.Literal["present", "started", "stopped", "restarted", "absent"]
 
 
 @dataclass(frozen=True)
 class GuestType:
-    """What tells one type of guest from another: its table of options, and where its name is."""
+    """What tells one type of guest from another.
+
+    ``name_key`` is where its name is, ``content`` what a storage must take for its volumes, ``network`` how its
+    ``netN`` are written, ``is_volume`` tells the options that are volumes. ``complete`` decides, for a new guest, what
+    the declaration leaves open; ``privilege`` tells why it is privileged or not, where there is a choice.
+    """
 
     kind: Kind
     noun: str
     table: Table
     name_key: str
+    content: str
+    network: Fields
+    is_volume: t.Callable[[str], bool]
+    complete: t.Callable[[Facts, Wanted], Wanted]
+    privilege: t.Callable[[Declaration], str] = lambda _declaration: ""
 
 
 @dataclass(frozen=True)
@@ -175,6 +187,9 @@ class Companion:
     def extend(self, node: Node, wanted: Wanted, actual: Actual, plan: Plan) -> Plan:
         """The plan with the companion's own steps. May read the guest; writes nothing."""
         return plan
+
+    def tidy(self, run: Run) -> None:
+        """Remove what only this run needed, however it ended. Raises nothing."""
 
     def finish(self, run: Run) -> None:
         """Add to the result what the companion knows."""

@@ -9,7 +9,9 @@ import re
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, Problem
-from ansible_collections.pve.provision.plugins.module_utils._model.lxc import OPTIONS, declare_lxc
+from ansible_collections.pve.provision.plugins.module_utils._model.lxc import OPTIONS, decide_privilege, declare_lxc
+from ansible_collections.pve.provision.plugins.module_utils._model.network import NET
+from ansible_collections.pve.provision.plugins.module_utils._workflow import create
 from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import (
     CloneSource,
     Companion,
@@ -19,7 +21,17 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.guest impo
     Wanted,
 )
 
-LXC = GuestType(kind="lxc", noun="container", table=OPTIONS, name_key="hostname")
+LXC = GuestType(
+    kind="lxc",
+    noun="container",
+    table=OPTIONS,
+    name_key="hostname",
+    content="rootdir",
+    network=NET,
+    is_volume=lambda key: re.fullmatch(r"rootfs|(mp|unused)\d+", key) is not None,
+    complete=create.complete,
+    privilege=lambda declaration: decide_privilege(declaration).reason,
+)
 
 SSH_KEY = re.compile(r"(ssh-|ecdsa-|sk-)\S+ [A-Za-z0-9+/=]+( .*)?")
 # The user's option, PVE's: what counts only when a container is created, and what of that nobody may see.

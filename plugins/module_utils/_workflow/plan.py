@@ -55,7 +55,8 @@ def _create(wanted: Wanted, actual: Actual) -> Plan:
         source = wanted.clone.vmid if wanted.clone.vmid is not None else wanted.clone.name
         steps = [Step("clone", {"source": source}), Step("set", {"options": options})]
     else:
-        steps = [Step("create", {"ostemplate": wanted.source, **details})]
+        template = {} if wanted.source is None else {"ostemplate": wanted.source}
+        steps = [Step("create", {**template, **details})]
     runs = RUNNING_AFTER[wanted.state]
     if runs:
         steps.append(Step("start"))

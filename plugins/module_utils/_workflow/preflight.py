@@ -15,14 +15,22 @@ import ipaddress
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
+from ansible_collections.pve.provision.plugins.module_utils._model import network, qemu
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import SubValues
-from ansible_collections.pve.provision.plugins.module_utils._model.network import NET
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import DEFAULT_SIZE, storage_of
 from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Actual, Plan, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._workflow.storage import check_storage
 
 if t.TYPE_CHECKING:
-    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Bridge, GuestRef, Node, Storage, Volume
+    from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Fields
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import (
+        Bridge,
+        GuestRef,
+        Kind,
+        Node,
+        Storage,
+        Volume,
+    )
 
 OTHER_WAYS = "Log in with root's password, or run on the node itself over SSH."
 
@@ -52,13 +60,18 @@ class Facts:
 
     @functools.cached_property
     def neighbours(self) -> dict[int, dict[str, SubValues]]:
-        """The networks of every container of this node by vmid."""
+        """The networks of every guest of this node by vmid."""
         found = {}
         for guest in self.guests:
-            config = self.node.config("lxc", guest.vmid) if guest.kind == "lxc" else None
+            config = self.node.config(guest.kind, guest.vmid)
             options = {} if config is None else config.options
-            found[guest.vmid] = {key: NET.parse(text) for key, text in options.items() if is_net(key)}
+            written = NETWORKS[guest.kind]
+            found[guest.vmid] = {key: written.parse(text) for key, text in options.items() if is_net(key)}
         return found
+
+
+# How each kind of guest writes its networks.
+NETWORKS: dict[Kind, Fields] = {"lxc": network.NET, "qemu": qemu.NET}
 
 
 def is_net(key: str) -> bool:
@@ -160,14 +173,14 @@ def _check_bridges(report: Report, facts: Facts, wanted: Wanted, networks: t.Map
             listed = ", ".join(sorted(facts.bridges)) or "none"
             report.add(f"{path}.bridge", name, f"does not exist on node {facts.node.name}", f"There are: {listed}.")
         elif bridge.mtu and (net.get("mtu") or 0) > bridge.mtu:
-            remedy = "The container could not start. Lower it, or raise the bridge's."
+            remedy = f"The {wanted.type.noun} could not start. Lower it, or raise the bridge's."
             report.add(f"{path}.mtu", net["mtu"], f"is above the {bridge.mtu} of {name}", remedy)
 
 
 def _check_neighbours(
     report: Report, facts: Facts, wanted: Wanted, actual: Actual, networks: t.Mapping[str, SubValues]
 ) -> None:
-    """MACs and static addresses that another container of this node already has."""
+    """MACs and static addresses that another guest of this node already has."""
     mine = [(wanted.declaration.paths[key], net) for key, net in networks.items()]
     if not any(net.get("hwaddr") or "/" in f"{net.get('ip')}{net.get('ip6')}" for _path, net in mine):
         return
@@ -196,25 +209,25 @@ def _host(text: str | None) -> object:
 def _check_volumes(
     report: Report, facts: Facts, wanted: Wanted, actual: Actual, touched: t.Mapping[str, t.Any]
 ) -> None:
-    """Each storage must be there, take containers, and have room for all that goes on it."""
+    """Each storage must be there, take volumes of such guests, and have room for all that goes on it."""
     needs: dict[str, tuple[int, str]] = {}
     current = {} if actual.config is None else actual.config.options
     for key, value in touched.items():
-        if key != "rootfs" and not (key.startswith("mp") and key[2:].isdigit()):
+        if not wanted.type.is_volume(key):
             continue
         path = wanted.declaration.paths.get(key, key)
         volume = value.get("volume")
         if key not in current and not volume and not value.get("storage"):
             remedy = "State storage and size for a new volume, bind for a directory of the node, or volume for a volid."
             report.add(path, None, "says not what to mount", remedy)
-        elif key not in current and key != "rootfs" and not value.get("mp"):
+        elif key not in current and key.startswith("mp") and not value.get("mp"):
             report.add(f"{path}.mp", None, "is missing", "Say where it appears in the guest, such as /srv/data.")
         home = value.get("storage") or (storage_of(volume) if volume else None)
         if home:
             size, first = needs.get(home, (0, f"{path}.storage"))
             needs[home] = (size + (0 if key in current or volume else value.get("size") or DEFAULT_SIZE), first)
     for home, (size, path) in needs.items():
-        findings, warnings = check_storage(facts.storages, home, "rootdir", size, path)
+        findings, warnings = check_storage(facts.storages, home, wanted.type.content, size, path)
         report.findings += findings
         report.warnings += warnings
 

@@ -18,8 +18,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
     Timeout,
 )
 from ansible_collections.pve.provision.plugins.module_utils._model import diff
-from ansible_collections.pve.provision.plugins.module_utils._model.lxc import decide_privilege
-from ansible_collections.pve.provision.plugins.module_utils._workflow import cleanup, create, health
+from ansible_collections.pve.provision.plugins.module_utils._workflow import cleanup, health
 from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import (
     Actual,
     Companion,
@@ -48,9 +47,9 @@ def reconcile(node: Node, wanted: Wanted, *, check_mode: bool, companion: Compan
         plan = make_plan(wanted, actual)
         making, privilege = creating(plan), ""
         if making:
-            privilege = decide_privilege(wanted.declaration).reason
+            privilege = wanted.type.privilege(wanted.declaration)
             wanted = companion.prepare(node, wanted)
-            wanted = create.complete(facts, wanted)
+            wanted = wanted.type.complete(facts, wanted)
             plan = make_plan(wanted, actual)
         plan = companion.extend(node, wanted, actual, plan)
         report = preflight(facts, wanted, actual, plan)
@@ -168,11 +167,14 @@ class _Run:
         return t.cast("int", self.result.vmid)
 
     def carry_out(self) -> Result:
-        for step in self.plan.steps:
-            try:
-                self.note(self.act(step))
-            except ProvisionError as error:
-                raise self.failed(step, error) from error
+        try:
+            for step in self.plan.steps:
+                try:
+                    self.note(self.act(step))
+                except ProvisionError as error:
+                    raise self.failed(step, error) from error
+        finally:
+            self.companion.tidy(self)
         if _wrong_pool(self.node, self.wanted, self.actual):
             self.node.join_pool(self.vmid, t.cast("str", self.wanted.pool))
         return self.finish()
@@ -204,9 +206,9 @@ class _Run:
         self.result.warnings += cleanup.recover(self.node, self.wanted, self.actual)
 
     def do_create(self, step: Step) -> Outcome:
-        options = {**create_options(self.wanted), **self.wanted.secrets, "ostemplate": self.wanted.source or ""}
-        if self.wanted.pool:
-            options["pool"] = self.wanted.pool
+        options = {**create_options(self.wanted), **self.wanted.secrets}
+        made_from = {"ostemplate": self.wanted.source, "pool": self.wanted.pool}
+        options |= {key: value for key, value in made_from.items() if value}
 
         def make(vmid: int, timeout: int) -> Outcome:
             return self.node.create(self.kind, vmid, options, timeout=timeout)
@@ -216,7 +218,7 @@ class _Run:
     def do_clone(self, step: Step) -> Outcome:
         source = t.cast("t.Any", self.wanted.clone)
         number = self.clone_source()
-        options = {"hostname": self.wanted.name, "snapname": source.snapname, "storage": source.storage}
+        options = {self.wanted.type.name_key: self.wanted.name, "snapname": source.snapname, "storage": source.storage}
         options |= {"pool": self.wanted.pool, "full": None if source.full is None else str(int(source.full))}
         given = {key: value for key, value in options.items() if value is not None}
 
