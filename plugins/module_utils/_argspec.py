@@ -147,3 +147,36 @@ CONTAINER = ArgSpec(
     },
 )
 """The options that every container takes; documented by the fragment ``pve.provision.container``."""
+
+ROUTER = ArgSpec(
+    options={
+        "version": {"type": "str", "default": "24"},
+        "mirrors": {"type": "list", "elements": "str"},
+        "keys": {
+            "type": "list",
+            "elements": "dict",
+            "no_log": False,
+            "options": {"public": {"type": "str", "required": True}},
+        },
+        "verify": {"type": "str", "choices": ["required", "checksum", "none"]},
+        "offline_ok": {"type": "bool", "default": False},
+        "interfaces": {"type": "dict", "default": {}},
+        "management": {
+            "type": "dict",
+            "options": {
+                "from": {"type": "list", "elements": "str"},
+                "ssh_keys": {"type": "list", "elements": "str", "no_log": False},
+                "password_hash": {"type": "str", "no_log": True},
+                "luci": {"type": "bool"},
+                "allow_empty_password": {"type": "bool", "no_log": False},
+            },
+        },
+        "uci": {"type": "dict"},
+        "packages": {"type": "list", "elements": "str"},
+        "timezone": {"type": "str"},
+        "zonename": {"type": "str"},
+        "allow_shared_segment": {"type": "bool", "default": False},
+        "confirm_timeout": {"type": "int", "default": 60},
+    },
+)
+"""An OpenWrt router as people think of it; documented by the fragment ``pve.provision.router``."""

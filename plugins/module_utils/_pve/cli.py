@@ -75,6 +75,7 @@ class CliNode:
         self._root = root
         self._run = runner
         self._timeout = timeout
+        self._storages: list[Storage] | None = None
         self._sleep: t.Callable[[float], None] = time.sleep
 
     @classmethod
@@ -244,6 +245,12 @@ class CliNode:
         return "running" if self._running(kind)(vmid) else "stopped"
 
     def storages(self) -> list[Storage]:
+        """Read once: a run asks in several places, and its own writes do not change what is decided by it."""
+        if self._storages is None:
+            self._storages = self._read_storages()
+        return self._storages
+
+    def _read_storages(self) -> list[Storage]:
         entries = self._entries()
         capacity = {}
         if any(entry.enabled for entry in entries):

@@ -174,7 +174,8 @@ class Router:
         script = commit_confirm.apply_script(drift.change, self.confirm_timeout if guarded else None)
         self.run(script, timeout=120)
         if guarded:
-            self._confirm(reached, min(patience, self.confirm_timeout))
+            # The guard must not come before we have made up our mind.
+            self._confirm(reached, min(patience, max(self.confirm_timeout * 2 // 3, 5)))
 
     def _confirm(self, reached: bool, patience: int) -> None:
         """Let the change stand when the router is well and can be reached; else take it back at once."""

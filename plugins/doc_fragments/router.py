@@ -1,0 +1,110 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Documentation of an OpenWrt router's declaration; the spec is ROUTER in module_utils/_argspec.py."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """What an OpenWrt router is to be."""
+
+    DOCUMENTATION = r"""
+options:
+  version:
+    description:
+      - The OpenWrt release of a new router. V(24) is the newest of 24.x, V(24.10) the newest of that line, V(24.10.4)
+        exactly that one, V(latest) the newest stable one, V(snapshot) the development version.
+    type: str
+    default: "24"
+  mirrors:
+    description:
+      - Addresses to fetch from instead of C(https://downloads.openwrt.org), the first that answers. What they deliver
+        is verified by OpenWrt's signature all the same.
+    type: list
+    elements: str
+  keys:
+    description: Further keys whose signature is trusted.
+    type: list
+    elements: dict
+    suboptions:
+      public:
+        description: The base64 line of a usign public key file.
+        type: str
+        required: true
+  verify:
+    description:
+      - How much is asked of a download. By default V(required), a signature by a known key; V(checksum) trusts the
+        list of checksums unsigned; V(none) trusts everything, with a warning.
+    type: str
+    choices: [required, checksum, none]
+  offline_ok:
+    description:
+      - Whether the newest verified release that is already there will do when the source cannot be reached.
+    type: bool
+    default: false
+  interfaces:
+    description:
+      - The router's interfaces by name, in the order of their network devices. Each is a firewall zone of its own
+        name.
+      - C(bridge) is the bridge or vnet of the node, with C(tag) (VLAN), C(mtu) and C(hwaddr) if wanted.
+      - C(proto) is V(dhcp), V(static) (default where there is an C(address)), V(pppoe), V(dhcpv6) or V(none).
+        C(address) is one address with prefix or a list of them, with C(gateway) and C(dns) if wanted.
+      - C(dhcp_server) serves DHCP, with C(start), C(limit) and C(leasetime). Nothing is served where it is not
+        declared.
+      - C(ip6) is V(pd) (ask upstream for a prefix, or take part in it), V(auto), V(ula) or V(static). Without it
+        there is no IPv6 and no router advertisement.
+      - C(role) is V(wan) for an interface called wan, V(lan) for one called lan, else V(isolated). A wan rejects what
+        comes in, a lan accepts it and reaches wans, an isolated one reaches only what C(forward_to) lists.
+      - Two interfaces on one bridge with one tag, and a DHCP server on a bridge that carries the node's own address,
+        are refused unless O(allow_shared_segment=true).
+    type: dict
+    default: {}
+  management:
+    description:
+      - From where, and with what, the router is administered.
+    type: dict
+    suboptions:
+      from:
+        description: Interfaces that SSH and LuCI are open to. Nothing else reaches them.
+        type: list
+        elements: str
+      ssh_keys:
+        description: Public keys that may log in as root.
+        type: list
+        elements: str
+      password_hash:
+        description: Root's password as a crypt(3) hash. Without it, password logins are off.
+        type: str
+      luci:
+        description: Whether the web interface listens.
+        type: bool
+      allow_empty_password:
+        description: Whether root may stay without a password.
+        type: bool
+  uci:
+    description:
+      - Anything more, by package, section and option, merged last. A section is called by its name or as C(@type[0]).
+    type: dict
+  packages:
+    description:
+      - Packages to install in the running router.
+    type: list
+    elements: str
+  timezone:
+    description: Time zone as OpenWrt writes it, such as V(CET-1CEST).
+    type: str
+  zonename:
+    description: Name of the time zone, such as V(Europe/Berlin).
+    type: str
+  allow_shared_segment:
+    description: Whether interfaces may share a network with each other, or serve DHCP where the node itself lives.
+    type: bool
+    default: false
+  confirm_timeout:
+    description:
+      - A change of network, firewall or SSH takes itself back when it has not been confirmed after this time, in
+        seconds.
+    type: int
+    default: 60
+"""

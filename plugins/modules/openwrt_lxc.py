@@ -1,0 +1,228 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: openwrt_lxc
+short_description: Create, configure, upgrade and remove an OpenWrt router in an LXC container of Proxmox VE
+version_added: 0.1.0
+author:
+  - the pve.provision authors (@pve-provision)
+description:
+  - Makes a container from OpenWrt's own, verified root file system and writes the whole configuration into it before
+    its first start, so that it never boots with factory settings. Then it is started and waited for.
+  - On a later run the options of the container are brought in line as by M(pve.provision.lxc_create), and the running
+    configuration is compared with the declaration. Only what differs is set, and only the services that own it are
+    reloaded. A change of network, firewall or SSH takes itself back when it cuts the router off.
+  - The container is always privileged, with C(ostype=unmanaged). No option changes that.
+extends_documentation_fragment:
+  - pve.provision.connection
+  - pve.provision.policy
+  - pve.provision.container
+  - pve.provision.router
+attributes:
+  check_mode:
+    description: Tells the steps and the difference that a real run has, and writes nothing.
+    support: full
+  diff_mode:
+    description: Shows what changes, the configuration in the words of C(uci changes). Secrets are hidden.
+    support: full
+  idempotent:
+    description: A second run changes nothing. O(state=restarted) restarts each time.
+    support: partial
+  platform:
+    description: Proxmox VE 8 and 9, on the node itself or over its API.
+    support: full
+    platforms: proxmox
+options:
+  state:
+    description:
+      - V(present) creates or changes the router; a new one is stopped.
+      - V(started), V(stopped) and V(restarted) do the same and then start, shut down or restart it.
+      - V(absent) shuts it down and removes it. Needs O(vmid), and the right O(hostname) when that is given.
+    type: str
+    choices: [present, started, stopped, restarted, absent]
+    default: started
+  template:
+    description:
+      - A template to use instead of fetching O(version), as a volume or as a name. It must be OpenWrt's root file
+        system.
+    type: str
+  template_storage:
+    description:
+      - Storage that gets the template. By default every active one that takes templates as files.
+    type: str
+  upgrade:
+    description:
+      - Whether a router of an older version is upgraded to O(version). A new container is made beside the old one,
+        with its configuration; it takes over the MAC addresses, is checked, and the old one stays, stopped. When the
+        check fails, the old one is started again.
+      - The router must be declared by O(hostname), as the new container has a new number.
+    type: bool
+    default: false
+  rollback_keep:
+    description:
+      - Whether the old container stays after an upgrade, stopped and renamed.
+    type: bool
+    default: true
+  require_ip:
+    description:
+      - Whether it is an error when an interface gets no address by DHCP within O(ip_timeout). Otherwise it is a
+        warning.
+    type: bool
+    default: false
+  ostype:
+    description:
+      - Only V(unmanaged) is possible. The option is here to say so.
+    type: str
+  unprivileged:
+    description:
+      - Only V(false) is possible. The option is here to say so.
+    type: bool
+seealso:
+  - module: pve.provision.openwrt_template
+  - module: pve.provision.openwrt_vm
+"""
+
+EXAMPLES = r"""
+- name: A router between two networks
+  pve.provision.openwrt_lxc:
+    hostname: gw
+    interfaces:
+      wan: {bridge: vmbr0, tag: 10, proto: dhcp}
+      lan: {bridge: vmbr1, tag: 20, proto: static, address: 192.168.20.1/24, dhcp_server: {start: 100, limit: 150}}
+    management:
+      from: [lan]
+      ssh_keys: ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFzr9k0Pq5OZpLw4v7F6Zb1qv2m5T8h7v8r1N0c3d4e5 admin@example.org"]
+
+- name: The same router, with a network for things that may reach the internet and nothing else
+  pve.provision.openwrt_lxc:
+    hostname: gw
+    interfaces:
+      wan: {bridge: vmbr0, tag: 10, proto: dhcp}
+      lan: {bridge: vmbr1, tag: 20, proto: static, address: 192.168.20.1/24, dhcp_server: {start: 100, limit: 150}}
+      iot: {bridge: vmbr1, tag: 30, proto: static, address: 192.168.30.1/24, dhcp_server: {}, forward_to: [wan]}
+    management:
+      from: [lan]
+      ssh_keys: ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFzr9k0Pq5OZpLw4v7F6Zb1qv2m5T8h7v8r1N0c3d4e5 admin@example.org"]
+    uci:
+      system: {"@system[0]": {timezone: CET-1CEST}}
+
+- name: One interface, as a DHCP client that serves nothing
+  pve.provision.openwrt_lxc:
+    vmid: 130
+    hostname: adblock
+    interfaces:
+      lan: {bridge: vmbr0, proto: dhcp}
+    management:
+      from: [lan]
+      ssh_keys: ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFzr9k0Pq5OZpLw4v7F6Zb1qv2m5T8h7v8r1N0c3d4e5 admin@example.org"]
+    ip_timeout: 30
+"""
+
+RETURN = r"""
+vmid:
+  description: Number of the container.
+  returned: success
+  type: int
+  sample: 101
+node:
+  description: Node it is on.
+  returned: success
+  type: str
+  sample: pve1
+status:
+  description: V(running), V(stopped) or V(absent).
+  returned: success
+  type: str
+  sample: running
+config:
+  description: The container's options as it has them now, by the names and types of M(pve.provision.lxc_create).
+  returned: success, and the container exists
+  type: dict
+  sample: {hostname: gw, memory: 256, ostype: unmanaged, unprivileged: false}
+addresses:
+  description:
+    - The router's addresses by interface. C(source) tells who says so, in order of trust V(ubus) (netifd in the
+      guest), V(ip) (the guest's kernel), V(guest) (Proxmox VE) and V(declared).
+  returned: success
+  type: list
+  elements: dict
+  sample: [{interface: lan, address: 192.168.20.1, prefix: 24, family: ipv4, hwaddr: null, source: ubus}]
+openwrt:
+  description:
+    - What the running router says of itself. C(drift) is V(unknown) over the API, where nobody can look inside.
+  returned: when the router runs
+  type: dict
+  sample: {version: 24.10.4, interfaces_up: [lan, wan]}
+plan:
+  description: The steps of this run, in order; empty when all was as declared.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{step: configure, uci: ["network.lan.ipaddr='192.168.21.1'"]}]
+pending:
+  description: Options that wait for a restart, with the value they will have; V(null) for a deletion.
+  returned: success
+  type: dict
+  sample: {}
+ostemplate:
+  description: The template's volume that a new container was made from.
+  returned: when a container is created
+  type: str
+  sample: local:vztmpl/openwrt-24.10.4-lxc_amd64.tar.gz
+findings:
+  description: What stands against the declaration, all of it.
+  returned: when the declaration cannot be carried out
+  type: list
+  elements: dict
+  sample: [{option: unprivileged, value: true, problem: is not possible for OpenWrt, remedy: Leave it out.}]
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.pve.provision.plugins.module_utils._argspec import (
+    CONNECTION,
+    CONTAINER,
+    POLICY,
+    ROUTER,
+    ArgSpec,
+)
+from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
+from ansible_collections.pve.provision.plugins.module_utils._face import failure, make_match
+from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_lxc import read_router
+
+SPEC = ArgSpec(
+    options={
+        "state": {
+            "type": "str",
+            "choices": ["present", "started", "stopped", "restarted", "absent"],
+            "default": "started",
+        },
+        "template": {"type": "str"},
+        "template_storage": {"type": "str"},
+        "upgrade": {"type": "bool", "default": False},
+        "rollback_keep": {"type": "bool", "default": True},
+        "require_ip": {"type": "bool", "default": False},
+        "ostype": {"type": "str"},
+        "unprivileged": {"type": "bool"},
+    },
+)
+
+
+def main() -> None:
+    module = CONNECTION.merge(POLICY, CONTAINER, ROUTER, SPEC).create_module(AnsibleModule)
+    try:
+        answer, warnings = make_match(module.params, read_router, check_mode=module.check_mode)
+    except ProvisionError as error:
+        module.fail_json(**failure(error))
+    for warning in warnings:
+        module.warn(warning)
+    module.exit_json(**answer)
+
+
+if __name__ == "__main__":
+    main()

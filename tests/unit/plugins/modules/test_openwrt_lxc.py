@@ -1,0 +1,196 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What openwrt_lxc does: a router that is configured before its first boot, and kept as declared."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+import pytest
+
+from embedded_node.mirror import Mirror
+
+from .conftest import Bench
+from .test_lxc_create import steps
+
+Params = dict[str, t.Any]
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExampleExampleExampleExampleExampleExample admin@example.org"
+INTERFACES: Params = {
+    "wan": {"bridge": "vmbr0", "tag": 10, "proto": "dhcp"},
+    "lan": {"bridge": "vmbr1", "tag": 20, "proto": "static", "address": "192.168.20.1/24", "dhcp_server": {}},
+}
+
+
+@pytest.fixture(scope="session")
+def mirror(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Mirror]:
+    with Mirror(tmp_path_factory.mktemp("mirror"), sites=("openwrt",)) as site:
+        yield site
+
+
+@pytest.fixture
+def gateway(mirror: Mirror) -> Params:
+    return {
+        "hostname": "gw",
+        "interfaces": INTERFACES,
+        "management": {"from": ["lan"], "ssh_keys": [KEY]},
+        "mirrors": [mirror.base("openwrt")],
+        "keys": [{"public": mirror.signer.usign_public}],
+    }
+
+
+@pytest.fixture
+def router(bench: Bench) -> Bench:
+    if bench.backend == "api":
+        pytest.skip("inside the router only the node can look")
+    return bench
+
+
+def uci(bench: Bench, vmid: int, *words: str) -> str:
+    return bench.pct("exec", str(vmid), "--", "uci", *words).strip()
+
+
+def segments(bench: Bench, vmid: int) -> list[Params]:
+    """What the guest has shown of itself on the node's bridges."""
+    log = bench.node.root / "var/log/embedded-node/segments.jsonl"
+    events = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
+    return [event for event in events if event["vmid"] == vmid]
+
+
+def test_a_router_comes_up_as_declared_and_is_then_left_alone(router: Bench, gateway: Params) -> None:
+    made = router.good("openwrt_lxc", **gateway)
+    assert steps(made) == ["template", "create", "seed", "start", "await_up"]
+    config = router.config(made.vmid)
+    assert (config["ostype"], config["features"], config["memory"]) == ("unmanaged", "nesting=1", "256")
+    assert "unprivileged" not in config
+    assert {entry["address"] for entry in made.addresses if entry["interface"] == "lan"} == {"192.168.20.1"}
+    assert made.addresses[-1]["source"] == "ubus"
+    assert made.openwrt["version"].startswith("24.10.")
+    assert uci(router, made.vmid, "get", "network.lan.proto") == "static"
+    assert router.pct("exec", str(made.vmid), "--", "cat", "/etc/dropbear/authorized_keys").strip() == KEY
+    again = router.good("openwrt_lxc", **gateway)
+    assert not again.changed, again.plan
+    assert again.plan == []
+
+
+def test_it_never_shows_itself_as_an_unconfigured_router(router: Bench, gateway: Params) -> None:
+    made = router.good("openwrt_lxc", **gateway)
+    seen = segments(router, made.vmid)
+    assert seen, "the embedded node listens on its bridges"
+    assert not [event for event in seen if "192.168.1.1" in str(event["value"])]
+    assert {event["bridge"] for event in seen if event["event"] == "dhcp_server"} <= {"vmbr1"}
+
+
+def test_a_single_interface_serves_nothing(router: Bench, gateway: Params) -> None:
+    declaration = {**gateway, "interfaces": {"lan": {"bridge": "vmbr0", "proto": "dhcp"}}}
+    made = router.good("openwrt_lxc", **declaration, ip_timeout=20)
+    assert not [event for event in segments(router, made.vmid) if event["event"] in {"dhcp_server", "ra"}]
+    assert made.addresses[0]["interface"] == "lan"
+    assert not router.good("openwrt_lxc", **declaration, ip_timeout=20).changed
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            {"interfaces": {**INTERFACES, "lan": {**INTERFACES["lan"], "address": "192.168.21.1/24"}}},
+            "network.lan.ipaddr='192.168.21.1'",
+        ),
+        ({"timezone": "CET-1CEST"}, "system.@system[0].timezone='CET-1CEST'"),
+        ({"uci": {"system": {"@system[0]": {"log_size": 256}}}}, "system.@system[0].log_size='256'"),
+    ],
+)
+def test_a_change_sets_only_what_differs(router: Bench, gateway: Params, change: Params, words: str) -> None:
+    router.good("openwrt_lxc", **gateway)
+    predicted = router.good("openwrt_lxc", check=True, **{**gateway, **change})
+    changed = router.good("openwrt_lxc", **{**gateway, **change})
+    assert (predicted.plan, predicted.diff) == (changed.plan, changed.diff)
+    assert steps(changed) == ["configure"]
+    assert len(changed.plan[0]["uci"]) <= 2
+    assert any(words.split("=")[1] in word for word in changed.plan[0]["uci"])
+    assert not router.good("openwrt_lxc", **{**gateway, **change}).changed
+
+
+def test_what_was_changed_by_hand_inside_is_brought_back(router: Bench, gateway: Params) -> None:
+    vmid = router.good("openwrt_lxc", **gateway).vmid
+    router.pct("exec", str(vmid), "--", "uci", "set", "dhcp.lan.limit=7")
+    router.pct("exec", str(vmid), "--", "uci", "commit", "dhcp")
+    assert steps(router.good("openwrt_lxc", **gateway)) == ["configure"]
+    assert uci(router, vmid, "get", "dhcp.lan.limit") == "150"
+
+
+def test_options_of_the_container_change_by_the_same_engine(router: Bench, gateway: Params) -> None:
+    vmid = router.good("openwrt_lxc", **gateway).vmid
+    changed = router.good("openwrt_lxc", **gateway, memory=512, tags=["router"])
+    assert steps(changed) == ["set"]
+    assert router.config(vmid)["memory"] == "512"
+
+
+def test_a_new_interface_gets_its_device_and_its_configuration(router: Bench, gateway: Params) -> None:
+    vmid = router.good("openwrt_lxc", **gateway).vmid
+    more = {**INTERFACES, "iot": {"bridge": "vmbr1", "tag": 30, "address": "192.168.30.1/24", "dhcp_server": {}}}
+    changed = router.good("openwrt_lxc", **{**gateway, "interfaces": more})
+    assert steps(changed) == ["set", "configure"]
+    assert "tag=30" in router.config(vmid)["net2"]
+    assert uci(router, vmid, "get", "network.iot.device") == "eth2"
+    assert not router.good("openwrt_lxc", **{**gateway, "interfaces": more}).changed
+
+
+def test_states_and_removal(router: Bench, gateway: Params) -> None:
+    vmid = router.good("openwrt_lxc", **gateway).vmid
+    assert router.good("openwrt_lxc", **gateway, state="stopped").status == "stopped"
+    assert steps(router.good("openwrt_lxc", **gateway))[0] == "start"
+    gone = router.good("openwrt_lxc", vmid=vmid, hostname="gw", state="absent", force=True)
+    assert gone.status == "absent"
+    assert not router.exists(vmid)
+
+
+@pytest.mark.parametrize(
+    ("change", "option", "words"),
+    [
+        ({"ostype": "debian"}, "ostype", "is not possible for OpenWrt"),
+        ({"unprivileged": True}, "unprivileged", "is not possible for OpenWrt"),
+        ({"template": "debian-13-standard"}, "template", "is no OpenWrt"),
+        (
+            {"interfaces": {"a": {"bridge": "vmbr1", "proto": "dhcp"}, "b": {"bridge": "vmbr1", "proto": "dhcp"}}},
+            "interfaces",
+            "segment",
+        ),
+        (
+            {"interfaces": {"lan": {"bridge": "vmbr0", "address": "10.9.9.1/24", "dhcp_server": {}}}},
+            "interfaces.lan",
+            "node",
+        ),
+        ({"interfaces": {"lan": {"bridge": "vmbr1", "address": "10.9.9.1"}}}, "interfaces.lan.address", "10.9.9.1"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_written(
+    bench: Bench, gateway: Params, change: Params, option: str, words: str
+) -> None:
+    refused = bench.bad("openwrt_lxc", **{**gateway, **change})
+    assert any(finding["option"].startswith(option) for finding in refused.findings), refused.msg
+    assert words in refused.msg
+    assert list((bench.node.root / "etc/pve/lxc").glob("*.conf")) == []
+
+
+def test_a_container_of_another_system_is_never_made_into_a_router(bench: Bench, gateway: Params) -> None:
+    bench.good("lxc_create", hostname="gw", ostemplate="debian-13-standard")
+    assert "no OpenWrt" in bench.bad("openwrt_lxc", **gateway).msg
+
+
+def test_over_the_api_the_configuration_is_baked_into_the_template(bench: Bench, gateway: Params) -> None:
+    if bench.backend == "cli":
+        pytest.skip("on the node the files are written into the container")
+    made = bench.good("openwrt_lxc", **gateway)
+    assert steps(made) == ["template", "create", "start"]
+    assert uci(bench, made.vmid, "get", "network.lan.ipaddr") == "192.168.20.1"
+    assert not bench.good("openwrt_lxc", **gateway).changed
+
+
+def test_a_failed_start_takes_the_router_back(bench: Bench, gateway: Params) -> None:
+    bench.node.fault("fail_start", nth=1)
+    failed = bench.bad("openwrt_lxc", **gateway)
+    assert failed.step == "start"
+    assert list((bench.node.root / "etc/pve/lxc").glob("*.conf")) == []
