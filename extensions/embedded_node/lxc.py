@@ -227,7 +227,7 @@ def allocate_disk(session: Session, vmid: int, store: storage.Storage, kib: int)
     if faults.is_full(session.state, store.name):
         raise ApiError(no_room(store))
     subvol = store.type == "zfspool" or (kib == 0 and not store.kind.block)
-    volume, said = store.activate().allocate(vmid, "subvol" if subvol else "raw", None, 0 if subvol else kib * 1024)
+    volume, said = store.activate().allocate(vmid, "subvol" if subvol else "raw", None, kib * 1024)
     try:
         session.write(said)
         faults.step(session.state, "alloc")

@@ -273,6 +273,7 @@ class Storage:
         path.parent.mkdir(parents=True, exist_ok=True)
         if form == "subvol":
             path.mkdir()
+            self._set_quota(volume, size)
         else:
             self._write_empty(path, form, size)
         return volume, self._said(path, form, size)
@@ -318,6 +319,7 @@ class Storage:
         for snapshot in self._snapshot_folder(volume).glob("*"):
             shutil.rmtree(snapshot, ignore_errors=True)
         if parsed.format == "subvol":
+            self.state.path(self._quota_file(volume)).unlink(missing_ok=True)
             return ""
         if not path.is_file():
             return f"disk image '{path}' does not exist\n" if not self.kind.block else ""
@@ -363,7 +365,7 @@ class Storage:
             parsed = self.parse(volume)
         except ApiError:
             return None
-        size = 0 if parsed.format == "subvol" else virtual_size(self.path(volume))
+        size = self._quota(volume) if parsed.format == "subvol" else virtual_size(self.path(volume))
         return Item(self.volid(volume), "images", parsed.format, size, parsed.vmid, path.stat().st_ctime, parsed.name)
 
     def files(self, content: str) -> list[Item]:
@@ -382,15 +384,27 @@ class Storage:
         return found
 
     def size(self, volume: str) -> int:
-        """A volume's size as its guest sees it; a subvolume has none."""
+        """A volume's size as its guest sees it; a subvolume's is its quota, 0 for none."""
         path = self.require(volume)
-        return 0 if path.is_dir() else virtual_size(path)
+        return self._quota(volume) if path.is_dir() else virtual_size(path)
 
     def resize(self, volume: str, size: int) -> None:
         """Give a volume a new size."""
         path = self.require(volume)
         if path.is_file():
             set_virtual_size(path, size)
+        else:
+            self._set_quota(volume, size)
+
+    def _quota_file(self, volume: str) -> str:
+        return f"{PRIVATE}/quota/{self.name}/{self.parse(volume).name}"
+
+    def _quota(self, volume: str) -> int:
+        return int(self.state.read(self._quota_file(volume)) or 0)
+
+    def _set_quota(self, volume: str, size: int) -> None:
+        if size:
+            self.state.write(self._quota_file(volume), str(size))
 
     # -- snapshots, templates, clones ------------------------------------------------------------------------------
     def has_feature(self, feature: str, volume: str, snapshot: str | None = None) -> bool:
@@ -432,6 +446,7 @@ class Storage:
         if self.type == "btrfs" and parsed.format == "raw":
             path, new_path = path.parent, new_path.parent
         path.rename(new_path)
+        self._set_quota(target, self._quota(volume))
         if tree.exists() and tree != path:
             tree.rename(self.tree(target))
         return target
@@ -440,10 +455,10 @@ class Storage:
         """A linked clone of a base volume or snapshot."""
         parsed = self.parse(volume)
         name = self.free_name(vmid, parsed.format)
-        target, _ = self.allocate(vmid, parsed.format, name, 0 if parsed.format == "subvol" else self.size(volume))
+        target, _ = self.allocate(vmid, parsed.format, name, self.size(volume))
         shutil.rmtree(self.tree(target), ignore_errors=True)
         copy_tree(self.snapshot_tree(volume, snapshot), self.tree(target))
-        if snapshot or self.type == "btrfs":
+        if snapshot or self.type in ("btrfs", "lvmthin"):  # these do not tell what a clone stands on
             return target
         bases = self.state.read_json(f"{PRIVATE}/bases.json", {})
         bases[self.volid(target)] = self.volid(volume)
@@ -461,7 +476,8 @@ class Storage:
             return Capacity()
         if self.kind.block:
             total = int(configured.get("total", 64 * 1024**3))
-            taken = sum(path.stat().st_blocks * 512 for path in self.base.glob("*") if path.is_file())
+            files = [path.stat() for path in self.base.glob("*") if path.is_file()]
+            taken = sum(file.st_size if self.type == "lvm" else file.st_blocks * 512 for file in files)
             used = int(configured.get("used", taken))
         else:
             usage = shutil.disk_usage(self.base)
