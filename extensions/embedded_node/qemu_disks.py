@@ -35,6 +35,7 @@ class Disks:
     def __init__(self, session: Session, vmid: int) -> None:
         self.session, self.vmid = session, vmid
         self.made: list[str] = []
+        self.jobs: list[str] = []
 
     @property
     def state(self) -> State:
@@ -352,9 +353,26 @@ class Disks:
         job, shown = f"mirror-{name}", shown_size(size)
         done = f"{job}: transferred {shown} of {shown} (100.00%)"
         for line in (f"drive mirror is starting for drive-{name}", f"{done} in 1s", f"{done} in 2s, ready",
-                     "all 'mirror' jobs are ready", f"{job}: Completing block job...",
-                     f"{job}: Completed successfully.", f"{job}: mirror-job finished"):  # fmt: skip
+                     "all 'mirror' jobs are ready"):  # fmt: skip
             self.session.say(line)
+        self.jobs.append(job)
+
+    def switch_over(self) -> None:
+        """The running VM goes on with the copies."""
+        while self.jobs:
+            job = self.jobs.pop(0)
+            for what in ("Completing block job...", "Completed successfully.", "mirror-job finished"):
+                self.session.say(f"{job}: {what}")
+
+    def let_go(self, frozen: bool) -> None:
+        """The copies are another VM's: while they are cut off, the source or its file systems stand still."""
+        freeze, thaw = (f"issuing guest agent 'guest-fsfreeze-{verb}' command" for verb in ("freeze", "thaw"))
+        self.session.say(freeze if frozen else "suspend vm")
+        for job in self.jobs:
+            self.session.say(f"{job}: Cancelling block job")
+        while self.jobs:
+            self.session.say(f"{self.jobs.pop(0)}: Done.")
+        self.session.say(thaw if frozen else "resume vm")
 
     def _linked_clone(self, storage: storages.Storage, volume: str, snapshot: str | None) -> str:
         parsed = storage.parse(volume)

@@ -111,6 +111,7 @@ def move(session: Session, params: Params) -> None:
         disks = Disks(session, vmid)
         try:
             new = disks.clone(name, drive, True, params["storage"], params.get("format"), mirror=running)
+            disks.switch_over()
         except ApiError as error:
             disks.take_back()
             raise ApiError(f"storage migration failed: {error.message}") from error
@@ -345,6 +346,9 @@ def clone(session: Session, params: Params) -> None:
                 copy = disks.clone(name, drive, whole, params.get("storage"), params.get("format"),
                                    params.get("snapname"), mirror)  # fmt: skip
                 new[name] = config.print_drive(name, copy)
+            if disks.jobs:
+                agent = config.agent_enabled(options) and run.agent_runs(session, vmid, options, say=True)
+                disks.let_go(agent)
         except ApiError as error:
             disks.take_back()
             state.remove_guest("qemu", newid)

@@ -306,7 +306,9 @@ def save_state(
     model = propstring.parse(conf.options.get("cpu", ""), {"cputype": {"default_key": 1}}).get("cputype")
     emulated = conf.options.get("kvm") == "0"
     target["runningcpu"] = model or ("qemu64" if emulated else "kvm64,enforce,+kvm_pv_eoi,+kvm_pv_unhalt,+lahf_lm,+sep")
-    target["running-nets-host-mtu"] = " "
+    cards = {name: config.parse_net(text) for name, text in conf.options.items() if re.fullmatch(r"net\d+", name)}
+    mtus = [f"{name}={net.get('mtu', '1500')}" for name, net in sorted(cards.items()) if net["model"] == "virtio"]
+    target["running-nets-host-mtu"] = ",".join(mtus) or " "
 
 
 def state_storage(state: State, options: Mapping[str, str]) -> str:
