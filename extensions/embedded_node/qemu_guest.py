@@ -440,7 +440,7 @@ def agent_exec(session: Session, vmid: int, argv: list[str], given: str | None) 
         raise ApiError("command or input-data (or both) required")
     inside = boot.guest(session.state, vmid)
     if runtime.Scripted.find(inside, argv[0]) is None:
-        raise ApiError(f"Agent error: Failed to execute child process “{argv[0]}” (No such file or directory)")
+        raise ApiError(f"Agent error: Failed to execute child process \u201c{argv[0]}\u201d (No such file or directory)")
     done = inside.run(argv, (given or "").encode())
     jobs = inside.recall("agent-jobs", {})
     pid = 1000 + len(jobs)
