@@ -391,13 +391,14 @@ class _Run:
         volids = [place.volid(_CONTENT, name) for place in self._places]
         touched = {step["storage"] for step in steps}
         asked = "offer" in vars(self._depot)
+        exact = self._wanted.version if self._wanted.exact else None
         return Prediction(
             volid=volids[0],
             volids=volids,
             name=name,
             version=decision.version,
             would_fetch=would_fetch,
-            available_version=self._depot.offer.release.version if asked else None,
+            available_version=self._depot.offer.release.version if asked else exact,
             digest=decision.record.sha256 if decision.record else None,
             plan=plan,
             kept=[place.volid(_CONTENT, name) for place in self._places if place.storage.name not in touched],
@@ -546,7 +547,8 @@ class _Run:
             if self._on_node:
                 target = t.cast("Path", place.directory) / source.name
                 if target != source:
-                    cache.place(source, record, [target], force=place.storage.name in touched)
+                    force, reverify = place.storage.name in touched, self._wanted.reverify
+                    cache.place(source, record, [target], force=force, reverify=reverify)
             elif place.storage.name in touched:
                 self._upload(place, source, record)
 
