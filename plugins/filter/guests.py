@@ -8,19 +8,59 @@ from __future__ import annotations
 import collections
 import ipaddress
 import typing as t
+from dataclasses import dataclass, fields
 
-from ansible.errors import AnsibleFilterError
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.errors import UnsupportedError
+from ansible.utils.vars import merge_hash
 
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import null_paths
-from ansible_collections.pve.provision.plugins.module_utils._model.lxc import declare_lxc
+from ansible_collections.pve.provision.plugins.module_utils._argspec import CONNECTION, CONTAINER, POLICY, ArgSpec
+from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, null_paths
+from ansible_collections.pve.provision.plugins.module_utils._model.property_string import parse_size
 from ansible_collections.pve.provision.plugins.module_utils._model.template_name import newest_match
+from ansible_collections.pve.provision.plugins.module_utils._model.volume import DEFAULT_SIZE
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import Storage
+from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Wanted
+from ansible_collections.pve.provision.plugins.module_utils._workflow.lxc import wanted_container
+from ansible_collections.pve.provision.plugins.module_utils._workflow.storage import check_storage
+from ansible_collections.pve.provision.plugins.modules.lxc_create import SPEC as LXC_CREATE
 
 Guest = dict[str, t.Any]
 
-# How a declaration of each type is read: all that is wrong with it by itself.
-TYPES: dict[str, t.Callable[[Guest], list[t.Any]]] = {
-    "lxc": lambda guest: declare_lxc(guest, null_paths(guest))[1],
-}
+
+@dataclass(frozen=True)
+class GuestType:
+    """How guests of a type are declared: the options of its module, and how that reads them."""
+
+    options: ArgSpec
+    read: t.Callable[[t.Mapping[str, t.Any], frozenset[Path]], Wanted]
+
+    def findings(self, guest: Guest) -> list[str]:
+        """Everything that is wrong with one declaration by itself."""
+        rules = {rule.name: getattr(self.options, rule.name) for rule in fields(self.options)}
+        checked = ArgumentSpecValidator(rules.pop("options"), **rules).validate(guest)
+        unknown = (name if isinstance(name, str) else ".".join(name) for name in checked.unsupported_parameters)
+        found = [f"{name}: is not an option" for name in sorted(unknown)]
+        others = [error for error in checked.errors if not isinstance(error, UnsupportedError)]
+        if others:
+            return found + [str(error) for error in others]
+        problems = self.read(checked.validated_parameters, null_paths(guest)).problems
+        return found + [f"{p.option}: {p.value!r} {p.problem}. {p.remedy}".strip() for p in problems]
+
+
+_ALWAYS = ArgSpec(options={"timeout": CONNECTION.options["timeout"]})
+TYPES = {"lxc": GuestType(_ALWAYS.merge(POLICY, CONTAINER, LXC_CREATE), wanted_container)}
+
+
+def with_defaults(guests: list[Guest], defaults: Guest) -> list[Guest]:
+    """The guests with the defaults under them: dictionaries are merged, lists replaced. `hostname` is `name`."""
+    return [_named(merge_hash(defaults, guest)) for guest in guests]
+
+
+def _named(guest: Guest) -> Guest:
+    if guest.get("name") in (None, guest.get("hostname")):
+        return {"name": guest.get("hostname"), **{key: guest[key] for key in guest if key not in ("name", "hostname")}}
+    return guest
 
 
 def findings(guests: list[Guest]) -> list[str]:
@@ -28,17 +68,16 @@ def findings(guests: list[Guest]) -> list[str]:
     found = []
     for position, guest in enumerate(guests):
         name = guest.get("name") or f"guest number {position + 1}"
+        declared = TYPES.get(guest.get("type", ""))
         if not guest.get("name"):
             found.append(f"{name}: has no name.")
-        reader = TYPES.get(guest.get("type", ""))
-        if reader is None:
+        elif declared is None:
             found.append(f"{name}: type: {guest.get('type')!r} is none of {', '.join(TYPES)}.")
-            continue
-        try:
-            problems = reader({"hostname": guest.get("name"), **guest})
-        except (TypeError, ValueError, AttributeError) as error:
-            raise AnsibleFilterError(f"{name}: cannot be read: {error}") from error
-        found += [f"{name}: {p.option}: {p.value!r} {p.problem}. {p.remedy}".strip() for p in problems]
+        elif guest.get("hostname"):
+            found.append(f"{name}: hostname: {guest['hostname']!r} is another name; state one of the two.")
+        else:
+            options = {key: value for key, value in guest.items() if key != "type"}
+            found += [f"{name}: {finding}" for finding in declared.findings(options)]
     return found + _twice(guests)
 
 
@@ -50,7 +89,7 @@ def _twice(guests: list[Guest]) -> list[str]:
         users["name", name].append(name)
         if guest.get("vmid") is not None:
             users["vmid", str(guest["vmid"])].append(name)
-        for net in guest.get("networks") or []:
+        for net in _entries(guest, "networks"):
             if net.get("hwaddr"):
                 users["hwaddr", str(net["hwaddr"]).upper()].append(name)
             for family in ("ip", "ip6"):
@@ -65,6 +104,12 @@ def _twice(guests: list[Guest]) -> list[str]:
     ]
 
 
+def _entries(guest: Guest, option: str) -> list[Guest]:
+    """The entries of a list of dictionaries, also where the declaration has not been checked yet."""
+    given = guest.get(option)
+    return [entry for entry in given if isinstance(entry, dict)] if isinstance(given, list) else []
+
+
 def new_guests(guests: list[Guest], known: list[Guest]) -> list[Guest]:
     """The declared guests that are to exist and do not yet, by vmid or name."""
     vmids = {entry["vmid"] for entry in known}
@@ -73,7 +118,7 @@ def new_guests(guests: list[Guest], known: list[Guest]) -> list[Guest]:
     def is_new(guest: Guest) -> bool:
         if guest.get("vmid") is not None:
             return int(guest["vmid"]) not in vmids
-        return (guest.get("hostname") or guest.get("name")) not in names
+        return guest["name"] not in names
 
     return [guest for guest in guests if guest.get("state") != "absent" and is_new(guest)]
 
@@ -84,6 +129,23 @@ def missing_templates(guests: list[Guest], templates: list[str]) -> list[str]:
     found = {name for name in wanted if name in templates or name.startswith("/")}
     found |= {name for name in wanted if ":" not in name and newest_match(name, templates)}
     return sorted(wanted - found)
+
+
+def storage_findings(guests: list[Guest], storages: list[Guest]) -> list[str]:
+    """What stands against the volumes of new guests, all of them together, on the storages that they name."""
+    needs: dict[str, int] = collections.defaultdict(int)
+    users: dict[str, list[str]] = collections.defaultdict(list)
+    for guest in guests:
+        for volume in (guest.get("rootfs") or {}, *_entries(guest, "mount_points")):
+            if volume.get("storage"):
+                needs[volume["storage"]] += parse_size(volume.get("size") or f"{DEFAULT_SIZE}B")
+                users[volume["storage"]].append(guest["name"])
+    known = [Storage(**{**entry, "content": frozenset(entry["content"])}) for entry in storages]
+    found = []
+    for name, need in needs.items():
+        against, _thin = check_storage(known, name, "rootdir", need, ", ".join(dict.fromkeys(users[name])))
+        found += [str(finding) for finding in against]
+    return found
 
 
 def capacity(storages: list[Guest]) -> list[str]:
@@ -128,7 +190,7 @@ def _checks(guest: Guest, result: Guest, addresses: list[Guest]) -> dict[str, bo
     checks = {"state": state == "present" or result.get("status") == expected[state]}
     if result.get("status") == "running":
         have = {entry["address"] for entry in addresses}
-        for net in guest.get("networks") or []:
+        for net in _entries(guest, "networks"):
             wish = str(net.get("ip", ""))
             if wish == "dhcp" or "/" in wish:
                 good = bool(have) if wish == "dhcp" else str(ipaddress.ip_interface(wish).ip) in have
@@ -147,7 +209,9 @@ class FilterModule:
 
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         return {
+            "with_defaults": with_defaults,
             "findings": findings,
+            "storage_findings": storage_findings,
             "new_guests": new_guests,
             "missing_templates": missing_templates,
             "capacity": capacity,

@@ -1,0 +1,227 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The playbook and its role: what a user declares becomes so, once, on the node and over the API."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+import yaml
+
+from ansible_collections.pve.provision.plugins.modules import lxc_create
+
+from .conftest import LOCAL, ROOT, Guest, Site
+
+DEFAULTS: Guest = {
+    "type": "lxc",
+    "ostemplate": "alpine-3.22-default",
+    "rootfs": {"storage": "local-lvm", "size": 1},
+    "tags": ["home"],
+}
+WEB: Guest = {
+    "name": "web1",
+    "vmid": 120,
+    "ostemplate": "debian-13-standard",
+    "cores": 2,
+    "memory": 1024,
+    "rootfs": {"size": 4},
+    "networks": [{"bridge": "vmbr0", "tag": 20, "ip": "192.168.20.10/24", "gateway": "192.168.20.1"}],
+    "state": "started",
+}
+DNS: Guest = {
+    "name": "dns1",
+    "networks": [{"bridge": "vmbr0", "ip": "192.168.1.53/24"}],
+    "state": "started",
+}
+SPARE: Guest = {"name": "spare", "features": {"nesting": True}}
+GUESTS = [WEB, DNS, SPARE]
+CREATE = "Make each container match its declaration"
+EVERY_WAY = pytest.mark.parametrize("site", ["node", "password", "token", "environment"], indirect=True)
+
+
+@EVERY_WAY
+def test_a_declaration_is_made_once_and_then_left_alone(site: Site) -> None:
+    first = site.good(GUESTS, provision_defaults=DEFAULTS)
+    assert first.count("changed") == 1
+    assert [result["plan"][-1]["step"] for result in first.of(CREATE)] == ["start", "start", "create"]
+    web, dns = site.config(120), site.config(100)
+    assert (web["hostname"], web["memory"], web["cores"], web["tags"]) == ("web1", "1024", "2", "home")
+    assert web["rootfs"].startswith("local-lvm:")  # the defaults' dictionary and the guest's are one
+    assert web["rootfs"].endswith("size=4G")
+    assert "tag=20" in web["net0"]
+    assert dns["rootfs"].endswith("size=1G")
+    assert "features" not in dns
+    assert [line.split()[1] for line in site.pct("list").splitlines()[1:]] == ["running", "stopped", "running"]
+    if site.way != "node":
+        assert site.commands("pct", "qm", "pvesm", "pvesh") == []
+
+    before = site.configs()
+    site.node.forget()
+    second = site.good(GUESTS, provision_defaults=DEFAULTS)
+    assert second.count("changed") == 0
+    assert [result["plan"] for result in second.of(CREATE)] == [[], [], []]
+    assert site.configs() == before
+    assert site.node.commands() == []
+    assert len(site.requests()) <= (0 if site.way == "node" else 2 * len(GUESTS) + 3)  # three for the list of guests
+
+
+def test_check_mode_tells_the_diff_that_the_run_then_makes(site: Site) -> None:
+    guests = [WEB, DNS]
+    untouched = site.configs()
+    told = site.good(guests, "--check", "--diff", provision_defaults=DEFAULTS)
+    assert site.configs() == untouched
+    assert site.commands("pct") == []
+    assert "+" in told.output
+    made = site.good(guests, "--diff", provision_defaults=DEFAULTS)
+    assert [r["plan"] for r in told.of(CREATE)] == [r["plan"] for r in made.of(CREATE)]
+    assert [r["diff"] for r in told.of(CREATE)] == [r["diff"] for r in made.of(CREATE)]
+    assert told.count("changed") == made.count("changed") == 1
+
+    site.pct("set", "120", "--cores", "1")
+    site.node.forget()
+    told = site.good(guests, "--check", "--diff", provision_defaults=DEFAULTS)
+    assert site.node.commands() == []
+    assert [r["diff"] for r in told.of(CREATE) if r["changed"]] == [{"before": {"cores": 1}, "after": {"cores": 2}}]
+    site.good(guests, provision_defaults=DEFAULTS)
+    assert site.commands("pct") == [["pct", "set", "120", "--cores", "2", "--digest", site.commands("pct")[0][-1]]]
+
+
+BAD: list[tuple[Guest, str]] = [
+    ({"name": "no-type", "type": "jail"}, "'jail'"),
+    ({"ostemplate": "debian-13-standard"}, "has no name"),
+    ({"name": "a_b"}, "'a_b'"),
+    ({"name": "low", "vmid": 99}, "vmid: 99"),
+    ({"name": "much", "memory": "lots"}, "lots"),
+    ({"name": "typo", "memroy": 512}, "memroy"),
+    ({"name": "deep", "networks": [{"brdige": "vmbr0"}]}, "brdige"),
+    ({"name": "vlan", "networks": [{"bridge": "vmbr0", "tag": 4095}]}, "4095"),
+    ({"name": "wide", "networks": [{"bridge": "vmbr0", "ip": "10.0.0.5"}]}, "10.0.0.5"),
+    ({"name": "away", "networks": [{"bridge": "vmbr0", "ip": "10.0.0.5/24", "gateway": "10.9.9.1"}]}, "10.9.9.1"),
+    ({"name": "list", "networks": "vmbr0"}, "list: "),
+    ({"name": "big", "rootfs": {"size": "1X"}}, "1X"),
+    ({"name": "odd", "state": "up"}, "state"),
+    ({"name": "open", "password": "abc"}, "too short"),
+    ({"name": "twin", "vmid": 130}, "twin, twin"),
+    ({"name": "twin", "vmid": 130}, "vmid 130"),
+    ({"name": "one", "networks": [{"bridge": "vmbr0", "ip": "10.0.0.7/24"}]}, "10.0.0.7 on vmbr0"),
+    ({"name": "two", "networks": [{"bridge": "vmbr0", "ip": "10.0.0.7/16"}]}, "one, two"),
+]
+
+
+def test_all_that_is_wrong_with_declarations_is_told_at_once_and_nothing_is_written(site: Site) -> None:
+    played = site.provision([DNS, *(guest for guest, _words in BAD)], provision_defaults={"type": "lxc"})
+    assert played.rc != 0
+    assert [words for _guest, words in BAD if words not in played.failure] == []
+    assert "dns1" not in played.failure
+    assert site.node.commands() == []
+    assert site.configs() == {}
+
+
+def test_what_the_node_lacks_is_told_before_anything_is_written(site: Site) -> None:
+    absent = {"name": "old", "ostemplate": "debian-9-standard"}
+    played = site.provision([DNS, absent], provision_defaults=DEFAULTS)
+    assert "debian-9-standard" in played.failure
+    assert "local:vztmpl/alpine-3.22-default_" in played.failure
+    strayed = {"name": "lost", "networks": [{"bridge": "vmbr9"}]}
+    played = site.provision([DNS, strayed], provision_defaults=DEFAULTS)
+    assert "vmbr9" in played.failure
+    assert "vmbr0" in played.failure
+    homeless = {"name": "homeless", "rootfs": {"storage": "tank"}}
+    huge = {"name": "huge", "rootfs": {"size": 9000}}
+    played = site.provision([DNS, homeless, huge], provision_defaults=DEFAULTS)
+    assert "tank" in played.failure
+    assert site.commands("pct") == []
+    assert site.configs() == {}
+
+
+def test_absent_removes_the_named_guest_and_no_other(site: Site) -> None:
+    site.good([{**DNS, "vmid": 110, "state": "present"}, {**SPARE, "vmid": 111}], provision_defaults=DEFAULTS)
+    gone = {"vmid": 110, "type": "lxc", "state": "absent"}
+    wrong = site.provision([{**gone, "name": "spare"}])
+    assert "spare" in wrong.failure
+    assert set(site.configs()) == {"110.conf", "111.conf"}
+    removed = site.good([{**gone, "name": "dns1"}])
+    assert removed.count("changed") == 1
+    assert set(site.configs()) == {"111.conf"}
+    assert site.good([{**gone, "name": "dns1"}]).count("changed") == 0
+
+
+def test_null_deletes_an_option_also_in_lists_and_over_defaults(site: Site) -> None:
+    nets = [{"bridge": "vmbr0", "ip": "192.168.1.60/24", "firewall": True, "rate": 5}]
+    guest = {"name": "web1", "vmid": 120, "cores": 2, "timezone": "host", "startup": {"order": 1, "up": 5}}
+    site.good([{**guest, "networks": nets}], provision_defaults=DEFAULTS)
+    assert {"cores", "timezone", "tags", "startup"} <= set(site.config(120))
+    bare = {"name": "web1", "vmid": 120, "cores": None, "timezone": None, "tags": None, "startup": {"up": None}}
+    played = site.good([{**bare, "networks": [{"rate": None}]}], provision_defaults=DEFAULTS)
+    assert played.count("changed") == 1
+    config = site.config(120)
+    assert not {"cores", "timezone", "tags"} & set(config)
+    assert config["startup"] == "order=1"
+    assert "rate" not in config["net0"]
+    assert "firewall=1" in config["net0"]
+    assert "bridge=vmbr0" in config["net0"]
+
+
+def test_hosts_are_chosen_and_new_guests_join_the_inventory(site: Site) -> None:
+    site.inventory = {"all": {"hosts": {"pve": {"ansible_connection": "broken"}, "node-a": LOCAL}}}
+    tell = "{{ groups.provisioned | map('extract', hostvars, 'ansible_host') | list }}"
+    plays: list[dict[str, t.Any]] = [
+        {"import_playbook": "pve.provision.provision", "vars": {"provision_hosts": "node-a"}},
+        {
+            "hosts": "node-a",
+            "gather_facts": False,
+            "tasks": [
+                {"name": "Names", "ansible.builtin.debug": {"msg": "{{ groups.provisioned }}"}},
+                {"name": "Types", "ansible.builtin.debug": {"msg": "{{ groups.provisioned_lxc }}"}},
+                {"name": "Addresses", "ansible.builtin.debug": {"msg": tell}},
+                {"name": "Numbers", "ansible.builtin.debug": {"msg": "{{ hostvars.web1.provision_vmid }}"}},
+            ],
+        },
+    ]
+    report = site.work / "report.json"
+    played = site.play(
+        plays, provision_guests=[WEB, DNS], provision_defaults=DEFAULTS, provision_report=str(report)
+    )
+    assert played.rc == 0, played.output
+    assert played.of("Names")[0]["msg"] == played.of("Types")[0]["msg"] == ["web1", "dns1"]
+    assert played.of("Addresses")[0]["msg"] == ["192.168.20.10", "192.168.1.53"]
+    assert played.of("Numbers")[0]["msg"] == 120
+    rows = yaml.safe_load(report.read_text())["guests"]
+    assert [(row["vmid"], row["name"], row["status"], row["address"], row["checks"]) for row in rows] == [
+        (120, "web1", "running", "192.168.20.10", "state ok, address ok"),
+        (100, "dns1", "running", "192.168.1.53", "state ok, address ok"),
+    ]
+
+
+@pytest.mark.parametrize("site", ["token"], indirect=True)
+def test_a_connection_is_set_once_for_all_modules_of_a_play(site: Site) -> None:
+    """In the user's own play by the action group; its values are templates, as a secret from a vault is."""
+    names = {key: f"site_{key}" for key in site.connection}
+    connection = {key: f"{{{{ {name} }}}}" for key, name in names.items()}
+    values = {names[key]: value for key, value in site.connection.items()}
+    task = {"name": "Own task", "pve.provision.lxc_create": {**DEFAULTS, "hostname": "own", "vmid": 140}}
+    del task["pve.provision.lxc_create"]["type"]  # type: ignore[attr-defined]
+    plays: list[dict[str, t.Any]] = [
+        {
+            "hosts": "pve",
+            "gather_facts": False,
+            "module_defaults": {"group/pve.provision.node": connection},
+            "tasks": [{"name": "Look", "pve.provision.node_info": {"gather": ["bridges"]}}, task],
+        },
+        {"import_playbook": "pve.provision.provision", "vars": {"provision_connection": connection}},
+    ]
+    played = site.play(plays, provision_guests=[DNS], provision_defaults=DEFAULTS, **values)
+    assert played.rc == 0, played.output
+    assert played.of("Look")[0]["node"] == site.node.name
+    assert set(site.configs()) == {"100.conf", "140.conf"}
+    assert site.commands("pct", "pvesm") == []
+    assert site.connection["api_token_secret"] not in played.output
+
+
+def test_the_role_takes_every_option_of_the_module() -> None:
+    tasks = yaml.safe_load((ROOT / "roles/provision/tasks/create.yml").read_text())
+    given = tasks[0]["pve.provision.lxc_create"]
+    ours = {*lxc_create.SPEC.options, *lxc_create.CONTAINER.options, *lxc_create.POLICY.options, "node", "timeout"}
+    assert set(given) == ours
