@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .compare import Driver, Verdict, run_one
-from .state import World
 from .transcript import load
+from .world import World
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -19,9 +19,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from .infer import infer
+from .layout import change_configs, lay_out, run_guests
+from .machine import on_root
 from .normalise import Normaliser
-from .state import NODE, USER_CFG, World, change_configs, infer, lay_out, on_root, run_guests
 from .transcript import GUEST_FILE, Transcript
+from .world import NODE, USER_CFG, World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

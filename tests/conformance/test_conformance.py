@@ -14,9 +14,12 @@ import pytest
 
 from .__main__ import TRANSCRIPTS, below_floor, main, measure, raised, read_floor, shares, table
 from .compare import Answer, Verdict, caller, judge, run_one
+from .infer import infer
+from .layout import lay_out
+from .machine import on_root
 from .normalise import Normaliser
-from .state import World, infer, lay_out, on_root, size_of
 from .transcript import Transcript, parse
+from .world import World, size_of
 
 CONFIG = "arch: amd64\nhostname: a\nmemory: 128\nrootfs: local-dir2:101/vm-101-disk-0.raw,size=1G\nunprivileged: 1\n"
 NAME = "etc/pve/lxc/101.conf"
