@@ -32,6 +32,7 @@ TAR_FLAGS = (
     "'--xattrs-include=security.capability' '--warning=no-file-ignored' '--warning=no-xattr-write'"
 )
 TAR_END = "tar: Unexpected EOF in archive\n" * 2 + "tar: Error is not recoverable: exiting now\n"
+BACKUP_CONFIG = "./etc/vzdump/pct.conf"
 SKIPPED = re.compile(r"(?:\./)?dev/.+")
 DAMAGE = (EOFError, OSError, zlib.error, lzma.LZMAError, zstandard.ZstdError, tarfile.TarError)
 

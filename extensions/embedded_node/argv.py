@@ -119,6 +119,11 @@ def parse(
     """
     interactive = interactive or {}
     options, rest = split(words, properties, tuple(interactive), complain)
+    if len(arguments) == 1 and _is_list(properties.get(arguments[0], {})) and arguments[0] != "extra-args":
+        options[arguments[0]], rest = (rest or options.get(arguments[0], [])), []
+        if not options[arguments[0]]:
+            del options[arguments[0]]
+        arguments = ()
     for position, name in enumerate(arguments):
         if name == "extra-args":
             options[name] = rest

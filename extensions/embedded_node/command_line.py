@@ -131,7 +131,7 @@ def listing(table: t.Any, program: str) -> str:
     for name in sorted((name for name in table if not isinstance(table[name], str)), key=order):
         entry = table[name]
         if not isinstance(entry, Command):
-            for inner in sorted(entry):
+            for inner in sorted(entry, key=lambda inner: (entry[inner].group, inner)):
                 lines.append(f"       {entry[inner].usage(f'{program} {name} {inner}')}")
             lines.append("")
             continue
@@ -152,6 +152,8 @@ def _abort(session: Session, reason: str, table: t.Any, program: str) -> int:
 
 def execute(session: Session, program: str, table: t.Any, words: Sequence[str]) -> int:
     """Run one command line; answers the exit code."""
+    if isinstance(table, Command):
+        return _execute_simple(session, table, program, words)
     table = {**table, "help": _help_command(program, table)}
     if not words:
         return _abort(session, "no command specified", table, program)
@@ -162,6 +164,15 @@ def execute(session: Session, program: str, table: t.Any, words: Sequence[str]) 
         return _abort(session, f"incomplete command '{name}'", command, name)
     try:
         run(session, command, name, rest)
+    except Exit as leave:
+        return leave.code
+    return 0
+
+
+def _execute_simple(session: Session, command: Command, program: str, words: Sequence[str]) -> int:
+    """A program without sub-commands."""
+    try:
+        run(session, command, program, words)
     except Exit as leave:
         return leave.code
     return 0

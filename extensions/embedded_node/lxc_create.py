@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
 import tarfile
 import typing as t
 from pathlib import Path
@@ -18,7 +19,6 @@ from .rootfs import GuestFiles
 from .session import Session
 
 Params = dict[str, t.Any]
-BACKUP_CONFIG = "./etc/vzdump/pct.conf"
 
 
 def create(session: Session, params: Params) -> str:
@@ -180,6 +180,7 @@ class Job:
             self._extract(files)
             if backup is not None:
                 session.say("merging backed-up and given configuration..")
+                shutil.rmtree(files.root / "etc/vzdump", ignore_errors=True)
                 self._merge(backup)
             else:
                 lxc_setup.look_at(session, self.conf.options, files)
@@ -279,7 +280,7 @@ def read_backup_config(path: Path) -> GuestFile:
             tarfile.open(fileobj=io.BufferedReader(t.cast(t.Any, plain)), mode="r|") as tar,
         ):
             for member in tar:
-                if member.name == BACKUP_CONFIG:
+                if member.name == archive.BACKUP_CONFIG:
                     return config_file.parse(t.cast(t.IO[bytes], tar.extractfile(member)).read().decode())
     except archive.DAMAGE as error:
         raise ApiError(f"unable to read '{path}': {error}") from error

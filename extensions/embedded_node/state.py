@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import json
 import os
 import re
@@ -48,7 +49,7 @@ class State:
         self._held: dict[str, int] = {}
 
     # -- names and settings ----------------------------------------------------------------------------------------
-    @property
+    @functools.cached_property
     def name(self) -> str:
         """This node's name: where ``etc/pve/local`` points."""
         local = self.root / "etc/pve/local"

@@ -23,6 +23,8 @@ PROGRAMS = {
     "pvesm": "commands.pvesm",
     "pveam": "commands.pveam",
     "pvesh": "commands.pvesh",
+    "vzdump": "backup",
+    "pveversion": "commands.pveversion",
     "qm": "qm",
 }
 #: What a command costs on a real node, seconds (latency "realistic"); Perl's start alone is half a second.

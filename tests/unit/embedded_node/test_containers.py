@@ -200,3 +200,77 @@ def test_dhcp_leases_last(machine: Machine) -> None:
     assert "inet 10.1.2." in first
     machine.ok("pct reboot 101")
     assert machine.ok("pct exec 101 -- ip -4 -o addr") == first
+
+
+# -- backups -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_backup_brings_files_and_options_back(machine: Machine) -> None:
+    machine.create(101, "--memory 300 --mp0 disks:1,mp=/data,backup=1 --net0 name=eth0,bridge=vmbr0")
+    machine.ok("pct start 101")
+    commands.run(["pct", "exec", "101", "--", "sh", "-c", "echo kept > /data/f"], machine.root)
+    said = machine.ok("vzdump 101 --storage local --compress zstd --mode snapshot")
+    archive = machine.ok("pvesm list local --content backup").splitlines()[1].split()[0]
+    assert archive.partition("/")[2] in said
+    machine.ok(f"pct restore 102 {archive} --storage disks --hostname again")
+    config = machine.config(102)
+    assert (config["memory"], config["hostname"]) == ("300", "again")
+    assert config["net0"] == machine.config(101)["net0"], "only --unique makes new addresses"
+    machine.ok("pct start 102")
+    assert machine.ok("pct exec 102 -- cat /data/f") == "kept\n"
+    assert machine.ok(f"pvesm extractconfig {archive}").splitlines()[0] == "arch: amd64"
+
+
+# -- storages ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("section", "rootfs", "grown"),
+    [
+        ("lvmthin: more\n\tthinpool data\n\tvgname pve\n", "more:vm-101-disk-0", "more:vm-101-disk-0,size=2G"),
+        ("lvm: more\n\tvgname vg0\n\tcontent rootdir\n", "more:vm-101-disk-0", "more:vm-101-disk-0,size=2G"),
+        ("zfspool: more\n\tpool rpool/data\n", "more:subvol-101-disk-0", "more:subvol-101-disk-0,size=2G"),
+        (
+            "btrfs: more\n\tpath /mnt/x\n\tcontent rootdir\n",
+            "more:101/vm-101-disk-0.raw",
+            "more:101/vm-101-disk-0.raw,size=2G",
+        ),
+    ],
+)
+def test_every_storage_type_has_its_volume_names(machine: Machine, section: str, rootfs: str, grown: str) -> None:
+    machine.state.write("etc/pve/storage.cfg", machine.state.read("etc/pve/storage.cfg") + section)
+    machine.ok(f"pct create 101 {TEMPLATE} --ostype unmanaged --rootfs more:1")
+    assert machine.config(101)["rootfs"] == f"{rootfs},size=1G"
+    machine.ok("pct resize 101 rootfs 2G")
+    assert machine.config(101)["rootfs"] == grown
+    machine.ok("pct start 101")
+    assert machine.ok("pct exec 101 -- cat /etc/hosts") == "127.0.0.1 localhost\n"
+    machine.ok("pct stop 101")
+    machine.ok("pct move-volume 101 rootfs disks --delete 1")
+    assert machine.ok("pvesm list more").count("\n") == 1
+    machine.ok("pct start 101")
+    assert machine.ok("pct exec 101 -- cat /etc/hosts") == "127.0.0.1 localhost\n"
+
+
+def test_a_linked_clone_stands_on_its_template(machine: Machine) -> None:
+    machine.state.write("etc/pve/storage.cfg", machine.state.read("etc/pve/storage.cfg") + "zfspool: more\n\tpool p\n")
+    machine.ok(f"pct create 101 {TEMPLATE} --ostype unmanaged --rootfs more:1")
+    machine.ok("pct template 101")
+    assert machine("pct start 101")[2] == "you can't start a CT if it's a template\n"
+    machine.ok("pct clone 101 102")
+    assert machine.config(102)["rootfs"] == "more:basevol-101-disk-0/subvol-102-disk-0,size=1G"
+    assert machine("pct destroy 101")[2].startswith("base volume 'basevol-101-disk-0' is still in use")
+
+
+def test_storages_come_and_go(machine: Machine) -> None:
+    machine.ok("pvesm add dir extra --path /var/lib/extra --content images,vztmpl --prune-backups keep-last=3")
+    section = machine.state.read("etc/pve/storage.cfg").split("dir: extra\n")[1]
+    path = machine.root / "var/lib/extra"
+    assert section == f"\tpath {path}\n\tcontent images,vztmpl\n\tprune-backups keep-last=3\n\n"
+    assert (path / "template/cache").is_dir()
+    machine.ok("pvesm set extra --disable 1 --delete prune-backups")
+    assert machine("pvesm list extra")[2] == "storage 'extra' is disabled\n"
+    machine.ok("pvesm remove extra")
+    assert path.is_dir(), "files stay"
+    assert machine("pvesm add dir extra --path /x --server 1.2.3.4")[2] == "unexpected property 'server'\n"
+    assert machine("pvesm add nfs extra --server 1.2.3.4")[2] == "missing value for required option 'export'\n"

@@ -1,0 +1,19 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``pveversion``."""
+
+from __future__ import annotations
+
+import os
+
+from ..cluster_api import VERSION
+from ..command_line import FLAG, Command, Params
+from ..session import Session
+
+
+def _run(session: Session, params: Params) -> None:
+    session.say(f"pve-manager/{VERSION['version']}/{VERSION['repoid']} (running kernel: {os.uname().release})")
+
+
+TABLE = Command((), own={"verbose": FLAG}, run=_run)
