@@ -51,6 +51,9 @@ def lay_out(start: Start, root: Path) -> None:
         if storage in paths:
             btrfs = re.search(rf"^btrfs: {re.escape(storage)}$", cfg, re.M) is not None
             _write_volume(Path(paths[storage]), name, size, volid in start.broken, btrfs)
+            if volid in start.weights:
+                heavy = Path(paths[storage]) / "template/cache" / name.rsplit("/", 1)[-1]
+                _write_template(heavy, False, start.weights[volid])
             if volid in start.backups:
                 _write_backup(Path(paths[storage]) / "dump" / name.rsplit("/", 1)[-1], start.backups[volid])
             if volid in start.sizes:
@@ -175,8 +178,8 @@ def qcow2(size: int) -> bytes:
     return header + b"\0" * (196616 - len(header))
 
 
-def _write_template(path: Path, broken: bool) -> None:
-    """A small root file system, packed as the name says. Its name tells the distribution, as names of templates do."""
+def _write_template(path: Path, broken: bool, weight: int = 0) -> None:
+    """A small root file system with ``weight`` bytes more, packed as the name says, which tells the distribution too."""
     distribution = re.match(r"([a-z]+)-(\d+[.\d]*)", path.name)
     files = {"bin/sh": "#!/bin/sh\n", "etc/passwd": "root:x:0:0:root:/root:/bin/sh\n", "etc/hostname": "template\n"}
     if distribution and distribution[1] != "busybox":
@@ -187,6 +190,8 @@ def _write_template(path: Path, broken: bool) -> None:
         files["bin/sh"] = files["lib/systemd/systemd"] = ELF
         if (distribution[1], major) == ("debian", "13"):
             files["usr/lib/systemd/libsystemd-core-257.so"] = ""
+    if weight:
+        files["usr/lib/large"] = "\0" * weight
     folders = (".", "bin", "dev", "etc", "lib", "proc", "root", "sbin", "sys", "tmp", "var")
     _pack(path, files, folders, broken)
 

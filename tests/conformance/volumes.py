@@ -120,6 +120,9 @@ def find_volumes(transcript: Transcript, world: World, start: Start) -> None:
         start.volumes.setdefault(volid, known or 1 << 20)
         if re.search(r"Unexpected EOF|unexpected end of file", said) and ":vztmpl/" in volid:
             start.broken.add(volid)
+        too_small = re.search(r"^Formatting .*\bsize=(\d+)(?=[\s\S]*No space left on device)", said, re.M)
+        if too_small and ":vztmpl/" in volid:
+            start.weights[volid] = int(too_small[1])
     for volid, size in listed_volumes(transcript):
         start.volumes.setdefault(volid, size)
     for source, _ in start.copies:

@@ -44,6 +44,7 @@ class Start:
     changes: dict[int, dict[str, str | None]] = field(default_factory=dict)
     backups: dict[str, str] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
+    weights: dict[str, int] = field(default_factory=dict)
 
 
 class World:
