@@ -62,7 +62,7 @@ WITHOUT_DAEMON = frozenset(
 def release(guest: Guest) -> dict[str, str]:
     """What ``/etc/openwrt_release`` says, without ``DISTRIB_``."""
     text = guest.files.read("/etc/openwrt_release")
-    return {key: value for key, _, value in re.findall(r"^DISTRIB_(\w+)=(['\"]?)(.*?)\2\s*$", text, re.MULTILINE)}
+    return {key: value for key, _other, value in re.findall(r"^DISTRIB_(\w+)=(['\"]?)(.*?)\2\s*$", text, re.MULTILINE)}
 
 
 def series(guest: Guest) -> int:

@@ -42,17 +42,17 @@ SERVICE_USAGE = """\
 Syntax: /etc/init.d/{name} [command]
 
 Available commands:
-	start           Start the service
-	stop            Stop the service
-	restart         Restart the service
-	reload          Reload configuration files (or restart if service does not implement reload)
-	enable          Enable service autostart
-	disable         Disable service autostart
-	enabled         Check if service is started on boot
-	running         Check if service is running
-	status          Service status
-	trace           Start with syscall trace
-	info            Dump procd service info
+\tstart           Start the service
+\tstop            Stop the service
+\trestart         Restart the service
+\treload          Reload configuration files (or restart if service does not implement reload)
+\tenable          Enable service autostart
+\tdisable         Disable service autostart
+\tenabled         Check if service is started on boot
+\trunning         Check if service is running
+\tstatus          Service status
+\ttrace           Start with syscall trace
+\tinfo            Dump procd service info
 
 """
 KEPT = (
@@ -215,7 +215,7 @@ def _digests(guest: Guest) -> dict[str, str]:
 
 
 def _config_value(guest: Guest, path: str, default: str = "") -> str:
-    rc, out, _ = Uci(guest.files).run(["get", path])
+    rc, out, _other = Uci(guest.files).run(["get", path])
     return out.strip() if rc == 0 else default
 
 
@@ -318,7 +318,9 @@ def _hash(password: str) -> str:
     """A crypt(3) hash, made by openssl where it is there; else one that no password fits."""
     program = shutil.which("openssl")
     if program:
-        made = subprocess.run([program, "passwd", "-1", "-stdin"], input=password.encode() + b"\n", capture_output=True)
+        made = subprocess.run(
+            [program, "passwd", "-1", "-stdin"], input=password.encode() + b"\n", capture_output=True, check=False
+        )
         if made.returncode == 0:
             return made.stdout.decode().strip()
     return f"$1${hashlib.sha256(os.urandom(8)).hexdigest()[:8]}${hashlib.sha256(password.encode()).hexdigest()[:22]}"
@@ -480,7 +482,7 @@ def _ruleset(guest: Guest) -> str:
     zones = Uci(guest.files).load("firewall", staged=False).of_type("zone")
     network = Network(guest).interfaces
     lines = ["table inet fw4", "flush table inet fw4", "", "table inet fw4 {", *_title("CT helper definitions")]
-    for name, (protocol, _) in HELPERS.items():
+    for name, (protocol, _other) in HELPERS.items():
         lines += [f"\tct helper {name} {{", f'\t\ttype "{name}" protocol {protocol};', "\t}", ""]
     lines += ["", *_title("Defines")]
     for zone in zones:
@@ -558,7 +560,7 @@ class _Table(dict[str, Command]):
     def _find(self, key: str) -> Command | None:
         if key.startswith("/etc/init.d/"):
             return _init_script_at(key)
-        folder, _, name = key.rpartition("/")
+        folder, _other, name = key.rpartition("/")
         return super().get(name) if folder in ("", "/bin", "/sbin", "/usr/bin", "/usr/sbin") else None
 
     def __contains__(self, key: object) -> bool:

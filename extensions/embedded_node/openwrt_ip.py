@@ -25,8 +25,8 @@ OPTIONS := -f[amily] inet|inet6|link | -o[neline]
 ip addr add|del IFADDR dev IFACE | show|flush [dev IFACE] [to PREFIX]
 ip route list|flush|add|del|change|append|replace|test ROUTE
 ip link set IFACE [up|down] [arp on|off] [multicast on|off]
-	[promisc on|off] [mtu NUM] [name NAME] [qlen NUM] [address MAC]
-	[master IFACE | nomaster] [netns PID]
+\t[promisc on|off] [mtu NUM] [name NAME] [qlen NUM] [address MAC]
+\t[master IFACE | nomaster] [netns PID]
 ip neigh show|flush [to PREFIX] [dev DEV] [nud STATE]
 ip rule [list] | add|del SELECTOR ACTION
 """

@@ -109,6 +109,11 @@ class Network:
     def __init__(self, guest: Guest) -> None:
         self.guest = guest
         self.ports = ports(guest)
+        if guest.recall("ports", self._plugged()) != self._plugged():
+            self.reload()  # a cable was pulled or put in while it ran
+
+    def _plugged(self) -> list[list[t.Any]]:
+        return [[port.name, port.mac, port.bridge, port.tag] for port in self.ports.values()]
 
     # -- state ---------------------------------------------------------------------------------------------------------
     @property
@@ -168,6 +173,7 @@ class Network:
     def _remember(self, interfaces: dict[str, Interface], bridges: dict[str, list[str]]) -> None:
         self.guest.remember("interfaces", {name: asdict(interface) for name, interface in interfaces.items()})
         self.guest.remember("bridges", bridges)
+        self.guest.remember("ports", self._plugged())
 
     def _package(self, name: str) -> Package | None:
         try:
@@ -185,7 +191,7 @@ class Network:
             autostart=text(section, "auto", "1") != "0" and text(section, "disabled") != "1",
             available=device == "lo" or bool(lower),
             metric=int(text(section, "metric", "0") or 0),
-            places=[[place.bridge, place.tag] for place, _ in lower],
+            places=[[place.bridge, place.tag] for place, _other in lower],
         )
         if interface.autostart and interface.available:
             self._configure(interface, package, section, lower, boot)
@@ -269,13 +275,13 @@ class Network:
             if text(section, "name") == device and text(section, "type") in ("8021q", "8021ad", "macvlan"):
                 vid = text(section, "vid")
                 return self._lower(package, text(section, "ifname"), int(vid) if vid.isdigit() else tag)
-        base, _, vid = device.rpartition(".")
+        base, _other, vid = device.rpartition(".")
         if not (base and vid.isdigit()):
             return []
         for section in package.of_type("bridge-vlan"):
             if text(section, "device") == base and text(section, "vlan") == vid:
                 members = [member.partition(":") for member in items(section.options.get("ports"))]
-                tagged = [(name, int(vid) if "t" in how else tag) for name, _, how in members]
+                tagged = [(name, int(vid) if "t" in how else tag) for name, _other, how in members]
                 return [pair for name, outer in tagged for pair in self._lower(package, name, outer)]
         return self._lower(package, base, int(vid))
 

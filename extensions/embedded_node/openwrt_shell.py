@@ -744,19 +744,19 @@ class Shell:
     def text(self, word: str, *, in_document: bool = False) -> str:
         """A word as one text: substitutions made, nothing split."""
         pieces = self._pieces(word, quoted=in_document, quotes=not in_document)
-        return "".join(" " if text is None else text for text, _, _ in pieces)
+        return "".join(" " if text is None else text for text, _other, _other in pieces)
 
     def pattern(self, word: str) -> str:
         """A word as a regular expression, for ``case`` and ``${name#...}``."""
-        parts = [re.escape(text) if quoted else _wildcards(text) for text, quoted, _ in self._pieces(word) if text]
+        parts = [re.escape(text) if quoted else _wildcards(text) for text, quoted, _other in self._pieces(word) if text]
         return "".join(parts)
 
     def _matching(self, parts: list[tuple[str, bool]]) -> list[str]:
-        plain = "".join(text for text, _ in parts)
+        plain = "".join(text for text, _other in parts)
         if not any(not quoted and re.search(r"[*?\[]", text) for text, quoted in parts):
             return [plain]
         wanted = re.compile("".join(re.escape(text) if quoted else _wildcards(text, "[^/]") for text, quoted in parts))
-        folder, _, _ = re.split(r"[*?\[]", plain, maxsplit=1)[0].rpartition("/")
+        folder, _other, _other = re.split(r"[*?\[]", plain, maxsplit=1)[0].rpartition("/")
         root = self.host.files.resolve(self.path(folder or ("/" if plain.startswith("/") else ".")))
         depth = plain.count("/") - folder.count("/")
         prefix = f"{folder}/" if "/" in plain and (folder or plain.startswith("/")) else ""
@@ -853,7 +853,7 @@ class Shell:
         if operator in ("-", "=", "+", "?"):
             return self._default(name, operator, word, value, empty)
         if rest.startswith(":"):
-            first, _, length = rest[1:].partition(":")
+            first, _other, length = rest[1:].partition(":")
             start = self._arithmetic(self.text(first))
             return (value or "")[start:][: self._arithmetic(self.text(length)) if length else None]
         if operator in ("#", "%"):
@@ -861,8 +861,8 @@ class Shell:
             return self._trimmed(value or "", self.pattern(word[longest:]), operator == "#", longest)
         if operator == "/":
             every = word.startswith("/")
-            old, _, new = word[every:].partition("/")
-            return re.sub(self.pattern(old), lambda _: self.text(new), value or "", count=0 if every else 1)
+            old, _other, new = word[every:].partition("/")
+            return re.sub(self.pattern(old), lambda _match: self.text(new), value or "", count=0 if every else 1)
         raise ShellError("syntax error: bad substitution")
 
     def _default(self, name: str, operator: str, word: str, value: str | None, empty: bool) -> str:
@@ -974,26 +974,32 @@ def _printf(shell: Shell, argv: list[str]) -> int:
         shell.streams.err.write("printf: usage: printf format [arguments]\n")
         return 2
     form, values = _unescape(words[0]), words[1:]
-    holes = re.compile(r"%([-0 +#]*\d*(?:\.\d+)?)([sdiuxXocbq%])")
     while True:
-        left = list(values)
-
-        def fill(match: re.Match[str], left: list[str] = left) -> str:
-            flags, kind = match[1], match[2]
-            if kind == "%":
-                return "%"
-            value = left.pop(0) if left else ""
-            if kind in "sbq":
-                return f"%{flags}s" % (_unescape(value) if kind == "b" else value)
-            if kind == "c":
-                return value[:1]
-            number = int(re.match(r"\s*[-+]?\d*", value)[0] or 0) if not value.startswith("0x") else int(value, 16)  # type: ignore[index]
-            return f"%{flags}{'d' if kind in 'iu' else kind}" % number
-
-        shell.streams.out.write(holes.sub(fill, form))
+        shown, left = _filled(form, values)
+        shell.streams.out.write(shown)
         if not left or left == values:
             return 0
         values = left
+
+
+def _filled(form: str, values: list[str]) -> tuple[str, list[str]]:
+    """A printf format with its holes filled, and the values that are left over."""
+    left = list(values)
+
+    def fill(match: re.Match[str]) -> str:
+        flags, kind = match[1], match[2]
+        if kind == "%":
+            return "%"
+        value = left.pop(0) if left else ""
+        if kind in "sbq":
+            return f"%{flags}s" % (_unescape(value) if kind == "b" else value)
+        if kind == "c":
+            return value[:1]
+        digits = re.match(r"\s*([-+]?)(0[xX][\da-fA-F]+|\d*)", value)
+        number = int(digits[1] + digits[2], 16 if "x" in digits[2].lower() else 10) if digits and digits[2] else 0
+        return f"%{flags}{'d' if kind in 'iu' else kind}" % number
+
+    return re.sub(r"%([-0 +#]*\d*(?:\.\d+)?)([sdiuxXocbq%])", fill, form), left
 
 
 def _test(shell: Shell, argv: list[str]) -> int:

@@ -177,7 +177,7 @@ def _system_info(guest: Guest, _message: dict[str, t.Any]) -> dict[str, t.Any]:
 
 # -- network -----------------------------------------------------------------------------------------------------------
 def _split(address: str) -> tuple[str, int]:
-    ip, _, length = address.partition("/")
+    ip, _other, length = address.partition("/")
     return ip, int(length or 32)
 
 

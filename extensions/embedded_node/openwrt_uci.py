@@ -453,7 +453,7 @@ class Uci:
 
     # -- looking things up ---------------------------------------------------------------------------------------------
     def _target(self, text: str) -> Target:
-        path, _, value = text.partition("=")
+        path, _other, value = text.partition("=")
         parts = path.split(".")
         bad_names = len(parts) > 3 or not PACKAGE.fullmatch(parts[0]) or not all(map(NAME.fullmatch, parts[2:]))
         if bad_names or re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f]", value):

@@ -139,7 +139,7 @@ class FatVolume:
             if raw[11] == LONG_NAME:
                 parts.insert(0, (raw[1:11] + raw[14:26] + raw[28:32]).decode("utf-16-le", "replace"))
                 continue
-            name = "".join(parts).split("\0")[0] or _short_text(raw[:11])
+            name = "".join(parts).split("\0", maxsplit=1)[0] or _short_text(raw[:11])
             high, low, size = *struct.unpack_from("<H", raw, 20), *struct.unpack_from("<HI", raw, 26)
             yield _Entry(tuple(slots), name, raw[:11], raw[11], (high << 16 if self.bits == 32 else 0) | low, size)
             slots, parts = [], []
@@ -257,7 +257,7 @@ def _records(name: str, taken: set[bytes], cluster: int, size: int) -> list[byte
 
 def _short_name(name: str, taken: set[bytes]) -> bytes:
     """A free 8.3 name: the name itself where it is one, else ``STEM~1.EXT``."""
-    stem, _, extension = name.upper().rpartition(".") if "." in name.strip(".") else (name.upper(), "", "")
+    stem, _other, extension = name.upper().rpartition(".") if "." in name.strip(".") else (name.upper(), "", "")
     stem, extension = (_plain(part) for part in (stem, extension))
     whole = f"{stem:<8}{extension:<3}".encode("ascii")
     if len(whole) == 11 and _short_text(whole) == name and whole not in taken:

@@ -153,7 +153,7 @@ class _Gpt:
     def partitions(self) -> tuple[Partition, ...]:
         found = []
         for index in range(self.count):
-            kind, _, first, last = struct.unpack_from("<16s16sQQ", self.entries, index * self.width)
+            kind, _other, first, last = struct.unpack_from("<16s16sQQ", self.entries, index * self.width)
             if any(kind):
                 found.append(Partition(index + 1, first, last - first + 1))
         return tuple(found)

@@ -79,13 +79,15 @@ class OpenWrtRelease:
                 return name
         raise ImageError(
             f"OpenWrt's architecture {self.arch!r} cannot run in a container on PVE.",
-            remedy=f"Use a target of one of these: {', '.join(name for _, name in _PVE_ARCH)}.",
+            remedy=f"Use a target of one of these: {', '.join(name for _other, name in _PVE_ARCH)}.",
         )
 
 
 def parse_release(text: str) -> OpenWrtRelease:
     """Read the text of ``/etc/openwrt_release``; raises ImageError when it is not one."""
-    values = {key: value for key, _, value in re.findall(r"^DISTRIB_(\w+)=(['\"]?)(.*?)\2\s*$", text, re.MULTILINE)}
+    values = {
+        key: value for key, _other, value in re.findall(r"^DISTRIB_(\w+)=(['\"]?)(.*?)\2\s*$", text, re.MULTILINE)
+    }
     missing = [f"DISTRIB_{key}" for key in ("RELEASE", "TARGET", "ARCH") if not values.get(key)]
     if missing:
         raise ImageError(f"{RELEASE_FILE} does not tell {', '.join(missing)}.", remedy=NOT_OPENWRT)
@@ -465,7 +467,8 @@ def _unpacked(source: Path) -> c.Generator[bytes, None, None]:
         yield from gunzip(source, limit=MAX_UNPACKED)
         return
     total = 0
-    with _decompressed(source, magic) as plain:
+    with contextlib.ExitStack() as stack:
+        plain = stack.enter_context(_decompressed(source, magic))
         while piece := plain.read(1 << 18):
             total += len(piece)
             if total > MAX_UNPACKED:

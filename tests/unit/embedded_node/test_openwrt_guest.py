@@ -327,7 +327,7 @@ def address(router: Box) -> str:
 
 
 def test_a_confirmed_change_stands(router: Box) -> None:
-    rc, _, err = router.run("sh", "-s", stdin=commit_confirm.apply_script(change("10.0.0.1"), 30))
+    rc, _other, err = router.run("sh", "-s", stdin=commit_confirm.apply_script(change("10.0.0.1"), 30))
     assert (rc, err) == (0, "")
     assert address(router) == "10.0.0.1"
     assert router.run("sh", "-s", stdin=commit_confirm.confirm_script())[0] == 0
@@ -352,6 +352,6 @@ def test_a_reboot_takes_an_unconfirmed_change_back(router: Box) -> None:
 
 def test_a_batch_that_uci_refuses_changes_nothing(router: Box) -> None:
     bad = live.Change((Op("set", "network", "nosuch", "nosuch", "ipaddr", "10.0.0.1"),))
-    rc, _, err = router.run("sh", "-s", stdin=commit_confirm.apply_script(bad, 30))
+    rc, _other, err = router.run("sh", "-s", stdin=commit_confirm.apply_script(bad, 30))
     assert (rc, err) == (commit_confirm.EXIT_BATCH, "uci: Invalid argument\n")
     assert router.read("etc/config/network") == SEED

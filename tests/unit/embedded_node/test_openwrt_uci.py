@@ -103,7 +103,7 @@ def test_answers(uci: Run, argv: str, answer: tuple[int, str, str]) -> None:
 
 
 def test_an_unknown_command_shows_the_usage(uci: Run) -> None:
-    rc, _, err = uci("frobnicate")
+    rc, _other, err = uci("frobnicate")
     assert rc == 255
     assert err.startswith("Usage: uci")
 

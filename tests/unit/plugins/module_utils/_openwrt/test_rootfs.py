@@ -16,7 +16,6 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-import typing as t
 from pathlib import Path
 
 import pytest
@@ -291,7 +290,7 @@ def test_architectures(arch: str, pve: str) -> None:
 
 def test_an_architecture_that_pve_does_not_have_is_an_error() -> None:
     with pytest.raises(ImageError, match="mips_24kc"):
-        _ = rootfs.OpenWrtRelease("24.10.4", "ath79/generic", "mips_24kc").pve_arch
+        _other = rootfs.OpenWrtRelease("24.10.4", "ath79/generic", "mips_24kc").pve_arch
 
 
 def debian() -> list[Member]:
