@@ -32,7 +32,7 @@ _PROBE = {
     "export": shlex.join(live.EXPORT),
     seed.KEYS: "cat /etc/dropbear/authorized_keys",
     seed.SHADOW: "cat /etc/shadow",
-    "packages": "if command -v apk > /dev/null; then apk info; else opkg list-installed; fi",
+    "packages": "if [ -d /etc/apk ]; then apk info; else opkg list-installed; fi",
     "addr": "ip -4 -o addr; ip -6 -o addr",
 }
 # Ports that show that somebody is at home: an answer of any kind will do, a refusal too.
@@ -138,14 +138,17 @@ class Router:
         """Wait until procd and netifd are there and each interface with an address of its own is up."""
         static = [each.name for each in self._interfaces() if each.addresses]
         ask = "ubus call network.interface.{} status 2> /dev/null | grep -q '\"up\": true' || up=0\n"
-        tests = "".join(ask.format(name) for name in static)
+        tests = "ubus call network.interface dump > /dev/null 2>&1 || up=0\n" + "".join(map(ask.format, static))
+        self._await(tests, ", ".join(static) or "netifd", timeout)
+
+    def _await(self, tests: str, what: str, timeout: int) -> None:
+        """Wait inside the guest until none of the tests says ``up=0``."""
         script = (
             "n=0\n"
-            f"while [ \"$n\" -lt {timeout} ]; do\n"
+            f'while [ "$n" -lt {timeout} ]; do\n'
             "up=1\n"
-            "ubus call network.interface dump > /dev/null 2>&1 || up=0\n"
             f"{tests}"
-            "if [ \"$up\" = 1 ]; then exit 0; fi\n"
+            'if [ "$up" = 1 ]; then exit 0; fi\n'
             "sleep 1\n"
             "n=$((n + 1))\n"
             "done\n"
@@ -157,20 +160,26 @@ class Router:
             if done.rc == 0:
                 return
             if time.monotonic() > deadline:
-                what = ", ".join(static) or "netifd"
                 words = (done.stderr or done.stdout).strip()
                 raise Timeout(f"{what} did not come up within {timeout} s. {words}".strip(), remedy="See its logread.")
             self.sleep(0.5)  # The shell itself was not there yet.
 
+    def await_shell(self, timeout: int) -> None:
+        """Wait until netifd answers, whatever the links do."""
+        self._await("ubus call network.interface dump > /dev/null 2>&1 || up=0\n", "netifd", timeout)
+
     # -- changing --------------------------------------------------------------------------------------------------
-    def apply(self, drift: Drift, seen: Seen, *, patience: int) -> None:
-        """Write accounts, then the configuration; a change that could cut us off stands only when it did not."""
+    def apply(self, drift: Drift, seen: Seen, *, patience: int, guarded: bool = True) -> None:
+        """Write accounts, then the configuration; a change that could cut us off stands only when it did not.
+
+        ``guarded`` False is for a router that nobody depends on yet: its changes stand at once.
+        """
         if drift.files:
             self.run(write_script(drift.files))
         if not drift.change:
             return
-        guarded = drift.change.touches_network
-        reached = guarded and self._reached(seen)
+        guarded = guarded and drift.change.touches_network
+        reached = guarded and self.reached(seen)
         script = commit_confirm.apply_script(drift.change, self.confirm_timeout if guarded else None)
         self.run(script, timeout=120)
         if guarded:
@@ -200,7 +209,7 @@ class Router:
             left = self.drift(self.look()).change
             if left:
                 return f"it still differs ({'; '.join(left.words[:5])})"
-            while reached and not self._reached(self.look()):
+            while reached and not self.reached(self.look()):
                 if time.monotonic() > deadline:
                     return "it cannot be reached any more by the interfaces it is managed from"
                 self.sleep(0.5)
@@ -208,7 +217,7 @@ class Router:
             return str(error).rstrip(".")
         return ""
 
-    def _reached(self, seen: Seen) -> bool:
+    def reached(self, seen: Seen) -> bool:
         """Whether anything answers at an address of the interfaces it is managed from."""
         held = [text for name in self.description.management.sources for text in seen.statuses.get(name, [])]
         return any(answers(text.partition("/")[0]) for text in held)
@@ -216,7 +225,7 @@ class Router:
     def install(self, names: t.Sequence[str]) -> str:
         """Install packages, with some patience for the network. What went wrong, in words; empty when nothing did."""
         script = "".join(
-            f"if command -v apk > /dev/null; then {_INSTALL[True][n]}{w}; else {_INSTALL[False][n]}{w}; fi || exit 1\n"
+            f"if [ -d /etc/apk ]; then {_INSTALL[True][n]}{w}; else {_INSTALL[False][n]}{w}; fi || exit 1\n"
             for n, w in ((0, ""), (1, "".join(f" {shlex.quote(name)}" for name in names)))
         )
         said = ""

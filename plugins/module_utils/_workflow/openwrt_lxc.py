@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import InvalidInput
+from ansible_collections.pve.provision.plugins.module_utils._images.releases import versions as order
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, Problem
 from ansible_collections.pve.provision.plugins.module_utils._model.template_name import parse_template
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import description as router_description
@@ -34,6 +35,7 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.health imp
 from ansible_collections.pve.provision.plugins.module_utils._workflow.lxc import wanted_container
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt import Drift, Router, RouterError, Seen
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_template import WantedTemplate
+from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_upgrade import Upgrade, own_volumes
 from ansible_collections.pve.provision.plugins.module_utils._workflow.preflight import creating
 from ansible_collections.pve.provision.plugins.module_utils._workflow.template_source import UserKey
 from ansible_collections.pve.provision.plugins.module_utils._workflow.tree import Tree
@@ -121,9 +123,13 @@ class OpenWrtContainer(Companion):
     require_ip: bool
     confirm_timeout: int
     up_timeout: int
+    upgrade: bool
+    rollback_keep: bool
+    by_vmid: bool
     seen: Seen | None = None
     drift: Drift | None = None
     to_fetch: str = ""
+    target: str = ""
 
     @classmethod
     def of(
@@ -138,6 +144,9 @@ class OpenWrtContainer(Companion):
             require_ip=params["require_ip"],
             confirm_timeout=params["confirm_timeout"],
             up_timeout=params["start_timeout"],
+            upgrade=params["upgrade"],
+            rollback_keep=params["rollback_keep"],
+            by_vmid=params.get("vmid") is not None,
         )
 
     # -- the plan --------------------------------------------------------------------------------------------------
@@ -217,6 +226,7 @@ class OpenWrtContainer(Companion):
         router = self.router(node, t.cast("int", actual.vmid))
         self.seen = router.look()
         self.drift = router.drift(self.seen)
+        plan = self._extend_upgrade(node, actual, plan)
         if not self.drift:
             return plan
         view = self.drift.view()
@@ -230,6 +240,29 @@ class OpenWrtContainer(Companion):
         steps[place:place] = ours
         after = {**plan.after, **({"uci": view["uci"]} if "uci" in view else {})}
         return dataclasses.replace(plan, steps=tuple(steps), after=after)
+
+    def _extend_upgrade(self, node: Node, actual: Actual, plan: Plan) -> Plan:
+        """A newer release takes the old one's place after everything else is in line."""
+        if not self.upgrade or self.template is None or self.seen is None:
+            return plan
+        expected = openwrt_template.predict(node, self.template)
+        if order.key(expected.version) <= order.key(self.seen.version):
+            return plan
+        volumes = own_volumes(actual.config.options) if actual.config else []
+        problems = []
+        if volumes:
+            remedy = "Move their data into the root volume, or make a new router by hand."
+            problems.append(Problem("upgrade", True, f"cannot take volumes along: {', '.join(volumes)}", remedy))
+        if self.by_vmid:
+            remedy = "Declare the router by hostname alone: the new container gets a number of its own."
+            problems.append(Problem("upgrade", True, f"cannot keep vmid {actual.vmid}", remedy))
+        self.target = expected.volid
+        fetch = [Step("template", {"version": expected.version})] if expected.changed else []
+        upgrade = Step("upgrade", {"from": self.seen.version, "to": expected.version, "keep": self.rollback_keep})
+        change = dataclasses.replace(plan.change, problems=(*plan.change.problems, *problems))
+        before = {**plan.before, "version": self.seen.version}
+        after = {**plan.after, "version": expected.version}
+        return Plan((*plan.steps, *fetch, upgrade), change, before, after)
 
     def _extend_stopped(self, plan: Plan) -> Plan:
         """What is in a stopped router cannot be seen; when it starts, it is looked at and brought in line."""
@@ -275,11 +308,22 @@ class OpenWrtContainer(Companion):
         trouble = router.install(names)
         if trouble:
             run.result.warnings.append(f"not installed: {', '.join(names)} ({trouble}). The next run tries again.")
+            run.result.changed = any(other["step"] != "packages" for other in run.result.plan)
             return
         seen = router.look()
         drift = router.drift(seen)
         if drift.change:
             router.apply(drift, seen, patience=self.up_timeout)
+        self.seen = self.drift = None
+
+    def do_upgrade(self, step: Step, run: Run) -> None:
+        Upgrade(
+            run,
+            self.target,
+            lambda vmid: self.router(run.node, vmid),
+            patience=self.up_timeout,
+            keep=self.rollback_keep,
+        ).carry_out()
         self.seen = self.drift = None
 
     # -- afterwards ------------------------------------------------------------------------------------------------

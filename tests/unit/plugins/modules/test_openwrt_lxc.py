@@ -194,3 +194,92 @@ def test_a_failed_start_takes_the_router_back(bench: Bench, gateway: Params) -> 
     failed = bench.bad("openwrt_lxc", **gateway)
     assert failed.step == "start"
     assert list((bench.node.root / "etc/pve/lxc").glob("*.conf")) == []
+
+
+# -- packages, upgrade, going back ---------------------------------------------------------------------------------
+
+
+def test_packages_are_installed_once(router: Bench, gateway: Params) -> None:
+    interfaces = {**INTERFACES, "wan": {"bridge": "vmbr0", "proto": "dhcp"}}
+    declaration = {**gateway, "interfaces": interfaces, "packages": ["tcpdump"], "ip_timeout": 20}
+    made = router.good("openwrt_lxc", **declaration)
+    assert steps(made)[-1] == "packages"
+    assert not made.values.get("warnings"), made.warnings
+    assert not router.good("openwrt_lxc", **declaration).changed
+
+
+def test_without_a_way_out_packages_are_told_and_tried_again(
+    router: Bench, gateway: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ansible_collections.pve.provision.plugins.module_utils._workflow import openwrt
+
+    monkeypatch.setattr(openwrt.time, "sleep", lambda seconds: None)
+    for changed in (True, False):
+        made = router.good("openwrt_lxc", **gateway, packages=["tcpdump"])
+        assert steps(made)[-1] == "packages"
+        assert made.changed is changed
+        assert "not installed: tcpdump" in str(made.warnings)
+
+
+def test_a_change_that_cuts_off_the_management_is_taken_back(
+    router: Bench, gateway: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The router answers at its old address; after the change nothing answers any more."""
+    from ansible_collections.pve.provision.plugins.module_utils._workflow import openwrt
+
+    vmid = router.good("openwrt_lxc", **gateway).vmid
+    monkeypatch.setattr(openwrt, "answers", lambda address: address == "192.168.20.1")
+    moved = {**INTERFACES, "lan": {**INTERFACES["lan"], "address": "192.168.99.1/24"}}
+    failed = router.bad("openwrt_lxc", **{**gateway, "interfaces": moved}, confirm_timeout=9, start_timeout=3)
+    assert "cannot be reached any more" in failed.msg
+    assert "was taken back" in failed.msg
+    assert uci(router, vmid, "get", "network.lan.ipaddr") == "192.168.20.1"
+    assert not router.good("openwrt_lxc", **gateway).changed
+
+
+@pytest.fixture
+def old(router: Bench, gateway: Params) -> int:
+    """A router of an older release, with an edit of its owner's."""
+    vmid = router.good("openwrt_lxc", **gateway, version="23.05", verify="required").vmid
+    for words in (["set", "system.ntp.enabled=0"], ["commit", "system"]):
+        router.pct("exec", str(vmid), "--", "uci", *words)
+    return t.cast("int", vmid)
+
+
+def test_an_upgrade_puts_a_new_container_in_the_place_of_the_old(router: Bench, gateway: Params, old: int) -> None:
+    mac = router.config(old)["net0"]
+    assert not router.good("openwrt_lxc", **gateway, version="24").changed
+    predicted = router.good("openwrt_lxc", check=True, **gateway, version="24", upgrade=True)
+    done = router.good("openwrt_lxc", **gateway, version="24", upgrade=True)
+    assert (predicted.plan, predicted.diff) == (done.plan, done.diff)
+    assert steps(done)[-1] == "upgrade"
+    assert done.vmid != old
+    assert done.openwrt["version"].startswith("24.")
+    assert router.config(done.vmid)["net0"] == mac
+    assert router.config(done.vmid)["hostname"] == "gw"
+    assert router.config(old)["hostname"] == "gw-rollback"
+    assert router.pct("status", str(old)).strip() == "status: stopped"
+    assert uci(router, done.vmid, "get", "system.ntp.enabled") == "0"
+    assert not router.good("openwrt_lxc", **gateway, version="24", upgrade=True).changed
+
+
+def test_an_upgrade_that_does_not_prove_itself_goes_back(
+    router: Bench, gateway: Params, old: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ansible_collections.pve.provision.plugins.module_utils._errors import Timeout
+    from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt import Router
+
+    def never(self: Router, timeout: int) -> None:
+        raise Timeout("lan did not come up")
+
+    monkeypatch.setattr(Router, "await_up", never)
+    failed = router.bad("openwrt_lxc", **gateway, version="24", upgrade=True)
+    assert "the old one runs again" in failed.msg
+    assert router.pct("status", str(old)).strip() == "status: running"
+    assert router.config(old)["hostname"] == "gw"
+    assert len(list((router.node.root / "etc/pve/lxc").glob("*.conf"))) == 1
+
+
+def test_an_upgrade_needs_a_router_declared_by_name(router: Bench, gateway: Params, old: int) -> None:
+    refused = router.bad("openwrt_lxc", **gateway, vmid=old, version="24", upgrade=True)
+    assert refused.findings[0]["option"] == "upgrade"
