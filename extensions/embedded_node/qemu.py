@@ -235,6 +235,7 @@ def create(session: Session, params: Params) -> str:
     def work() -> None:
         try:
             with run.lock(session, vmid):
+                faults.step(state, "lock")
                 _create(session, disks, options, params.get("storage"))
         except ApiError as error:
             state.remove_guest("qemu", vmid)
@@ -273,6 +274,7 @@ def _create(session: Session, disks: Disks, options: config.Options, default: st
         conf = state.guest("qemu", vmid)
         conf.current.options = options
         run.write(state, vmid, conf)
+        faults.step(state, "config")
     except ApiError:
         disks.take_back()
         raise

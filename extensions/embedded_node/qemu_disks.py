@@ -10,6 +10,7 @@ import re
 import typing as t
 from pathlib import Path
 
+from . import access
 from . import qemu_config as config
 from . import qemu_image as image
 from . import storage as storages
@@ -146,18 +147,28 @@ class Disks:
             store = new[1] or default
             if not store:
                 raise ApiError("no storage ID specified (and no default storage)")
+            access.need(self.session, f"/storage/{store}", "Datastore.AllocateSpace")
             if "images" not in storages.get(self.state, store).contents:
                 raise bad_params(storage=f"storage '{store}' does not support vm images")
         elif found:
             storage, volume = storages.locate(self.state, file)
             if storage.parse(volume).content not in ("images", "iso"):
                 raise bad_params(**{name: "content type needs to be 'images' or 'iso'"})
+        else:
+            self._check_path_allowed()
         source = drive.get("import-from", "")
+        if source and not storages.split_volid(source):
+            self._check_path_allowed()
         if storages.split_volid(source):
             storage, volume = storages.locate(self.state, source)
             kind = storage.parse(volume).content
             if kind not in ("images", "import"):
                 raise bad_params(**{name: f"{source} has wrong type '{kind}' - needs to be 'images' or 'import'"})
+
+    def _check_path_allowed(self) -> None:
+        if not self.session.is_root:
+            where = "at /usr/share/perl5/PVE/Storage.pm line 646."
+            raise ApiError(f"Only root can pass arbitrary filesystem paths. {where}")
 
     # -- making drives ---------------------------------------------------------------------------------------------
     def create(self, options: dict[str, str], wanted: dict[str, str], default: str | None = None) -> dict[str, str]:

@@ -18,7 +18,7 @@ from . import qemu_run as run
 from . import qemu_snapshots as snapshots
 from . import storage as storages
 from .errors import ApiError, bad_params
-from .qemu_disks import Disks
+from .qemu_disks import Disks, source_file
 from .state import PRIVATE
 
 if t.TYPE_CHECKING:
@@ -175,8 +175,6 @@ def reassign(session: Session, params: Params) -> None:
 
 def import_disk(session: Session, vmid: int, source: str, store: str, form: str | None, target: str | None) -> None:
     """``qm disk import``: a new disk with the content of a file."""
-    from .qemu_disks import source_file
-
     state = session.state
     if target and not config.is_drive(target):
         target = None
@@ -440,7 +438,8 @@ def agent_exec(session: Session, vmid: int, argv: list[str], given: str | None) 
         raise ApiError("command or input-data (or both) required")
     inside = boot.guest(session.state, vmid)
     if runtime.Scripted.find(inside, argv[0]) is None:
-        raise ApiError(f"Agent error: Failed to execute child process \u201c{argv[0]}\u201d (No such file or directory)")
+        quoted = f"\u201c{argv[0]}\u201d"
+        raise ApiError(f"Agent error: Failed to execute child process {quoted} (No such file or directory)")
     done = inside.run(argv, (given or "").encode())
     jobs = inside.recall("agent-jobs", {})
     pid = 1000 + len(jobs)

@@ -179,7 +179,7 @@ def qcow2(size: int) -> bytes:
 
 
 def _write_template(path: Path, broken: bool, weight: int = 0) -> None:
-    """A small root file system with ``weight`` bytes more, packed as the name says, which tells the distribution too."""
+    """A small root file system and ``weight`` bytes more, packed as the name says, which tells the distribution too."""
     distribution = re.match(r"([a-z]+)-(\d+[.\d]*)", path.name)
     files = {"bin/sh": "#!/bin/sh\n", "etc/passwd": "root:x:0:0:root:/root:/bin/sh\n", "etc/hostname": "template\n"}
     if distribution and distribution[1] != "busybox":

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from embedded_node import commands, mirror_images, qemu_boot, qemu_image
+from embedded_node import commands, faults, mirror_images, qemu_boot, qemu_image
 from embedded_node.http_api import respond
 from embedded_node.state import State
 
@@ -113,6 +113,15 @@ def test_a_refused_create_leaves_nothing(qm: Qm, options: tuple[str, ...], said:
     assert said in qm.fails("create", "100", "--scsi9", "disks:1", *options)
     assert not qm.state.has_guest("qemu", 100)
     assert not list((qm.root / "var/lib/disks/images").rglob("*.raw"))
+
+
+@pytest.mark.parametrize("step", ["lock", "alloc", "config"])
+def test_a_create_that_fails_midway_leaves_nothing(qm: Qm, step: str) -> None:
+    faults.add(qm.state, "fail_create", after=step)
+    assert f"fault injected after {step}" in qm.fails("create", "100", "--scsi0", "disks:1")
+    assert not qm.state.has_guest("qemu", 100)
+    assert not list((qm.root / "var/lib/disks/images").rglob("*.raw"))
+    qm.ok("create", "100", "--scsi0", "disks:1")
 
 
 def test_a_taken_id_is_named_with_its_kind(qm: Qm, machine: Machine) -> None:
@@ -410,6 +419,29 @@ def test_the_api_and_the_command_see_one_vm(qm: Qm) -> None:
     row = api(qm, "GET", "/100/status/current")[1]
     assert (row["status"], row["maxmem"], row["maxdisk"]) == ("running", 80 << 20, 1 << 30)
     assert api(qm, "DELETE", "/100") == (500, "VM 100 is running - destroy failed")
+
+
+def test_a_token_is_not_root(qm: Qm, tmp_path: Path) -> None:
+    """What PVE keeps for root itself is refused to its tokens, before anything is made."""
+    from embedded_node import access
+
+    users = access.UserFile.load(qm.state)
+    users.tokens["root@pam!t"] = ["0", "0", "", ""]
+    users.save(qm.state)
+    access.set_secret(qm.state, "token.cfg", "root@pam!t", "s")
+    header = {"Authorization": "PVEAPIToken=root@pam!t=s"}
+    source = bootable(tmp_path / "a.raw")
+
+    def refused(**params: str) -> str:
+        answer = respond(qm.state, "POST", "/api2/json/nodes/pve1/qemu", {"vmid": 100, **params}, header)
+        assert answer.status == 500 and not qm.state.has_guest("qemu", 100)
+        return answer.reason
+
+    assert refused(args="-vnc :1") == "only root can set 'args' config"
+    assert refused(hostpci0="00:1f.0") == "only root can set 'hostpci0' config for non-mapped devices"
+    assert refused(usb0="host=1234:5678") == "only root can set 'usb0' config for real devices"
+    assert refused(serial0="/dev/ttyS0") == "only root can set 'serial0' config for real devices"
+    assert "Only root can pass arbitrary filesystem paths" in refused(scsi0=f"disks:0,import-from={source}")
 
 
 def test_the_agent_over_the_api_runs_commands_and_keeps_files(qm: Qm, tmp_path: Path) -> None:
