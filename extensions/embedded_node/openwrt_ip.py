@@ -145,7 +145,8 @@ def _show(guest: Guest, words: list[str], flags: set[str], family: str, *, addre
 def _routes(guest: Guest, family: str) -> list[str]:
     network = Network(guest)
     defaults = [
-        f"default via {one.gateway} dev {one.device} proto static src {one.addresses[0].split('/')[0]}"
+        f"default via {one.gateway} dev {one.device} "
+        + (f" src {one.addresses[0].split('/')[0]} " * (one.proto == "dhcp"))
         for one in network.interfaces.values()
         if one.up and one.gateway and one.addresses
     ]
@@ -156,9 +157,9 @@ def _routes(guest: Guest, family: str) -> list[str]:
             if device == "lo" or (own.version == 6) != (family == "inet6"):
                 continue
             local.append(
-                f"{own.network} dev {device} scope link  src {own.ip}"
+                f"{own.network} dev {device} scope link  src {own.ip} "
                 if own.version == 4
-                else f"{own.network} dev {device}  metric 256"
+                else f"{own.network} dev {device}  metric 256 "
             )
     return [*(defaults if family != "inet6" else []), *local]
 
