@@ -10,7 +10,7 @@ import re
 import typing as t
 from pathlib import Path
 
-from . import access
+from . import access, faults
 from . import qemu_config as config
 from . import qemu_image as image
 from . import storage as storages
@@ -286,20 +286,22 @@ class Disks:
         source_format = image.named_format(path)
         if source_format == "raw" and image.is_qcow2(path):
             source_format = "qcow2"
-        try:
-            self._copy(path, source_format, target, size)
-        except ApiError as error:
-            self.session.say(error.message)
-            self.free(target)
-            self.made.remove(target)
-            zero = "" if wanted == "qcow2" else "zeroinit:"
-            command = f"/usr/bin/qemu-img convert -p -n -f {source_format} -O {wanted} {path} {zero}{self.path(target)}"
-            raise ApiError(f"copy failed: command '{command}' failed: exit code 1") from error
+        self._copy(path, source_format, target, size)
         return target
 
     def _copy(self, source: Path, source_format: str, target: str, size: int) -> None:
+        """Fill a new volume; a copy that fails says why as qemu-img does, and leaves the volume to be taken back."""
+        form, path = self.format(target), self.path(target)
         self.session.say(f"transferred 0.0 B of {shown_size(size)} (0.00%)")
-        image.convert(source, source_format, self.path(target), self.format(target))
+        try:
+            if faults.is_full(self.state, target.partition(":")[0]):
+                raise ApiError("qemu-img: error while writing at byte 0: No space left on device")
+            image.convert(source, source_format, path, form)
+        except ApiError as error:
+            self.session.say(error.message)
+            zero = "" if form == "qcow2" else "zeroinit:"
+            command = f"/usr/bin/qemu-img convert -p -n -f {source_format} -O {form} {source} {zero}{path}"
+            raise ApiError(f"copy failed: command '{command}' failed: exit code 1") from error
         self._progress(size)
 
     def _progress(self, size: int) -> None:

@@ -185,7 +185,11 @@ def import_disk(session: Session, vmid: int, source: str, store: str, form: str 
         raise ApiError(f"storage {store} does not support vm images")
     session.say(f"importing disk '{source}' to VM {vmid} ...")
     disks = Disks(session, vmid)
-    volid = disks.import_file(path, source, storage, form)
+    try:
+        volid = disks.import_file(path, source, storage, form)
+    except ApiError:
+        disks.take_back()
+        raise
     with run.lock(session, vmid):
         conf = state.guest("qemu", vmid)
         run.check_lock(conf)

@@ -67,8 +67,10 @@ def convert(source: Path, source_format: str, target: Path, target_format: str) 
         raise ApiError(f"qemu-img: Could not open '{source}': Image is not in qcow2 format")
     tool = shutil.which("qemu-img")
     if tool:
-        subprocess.run([tool, "convert", "-f", source_format, "-O", target_format, str(source), str(target)],
-                       check=True, capture_output=True)  # fmt: skip
+        command = [tool, "convert", "-f", source_format, "-O", target_format, str(source), str(target)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise ApiError(done.stderr.strip() or "qemu-img failed")
     elif target_format == "qcow2":
         write_qcow2(target, sniffed_size(source), read(source, source_format))
     else:

@@ -155,6 +155,15 @@ def test_a_file_that_is_not_what_its_name_says_is_refused_by_the_copy(qm: Qm, tm
     assert not qm.disk("vm-100-disk-0.raw").exists()
 
 
+def test_a_full_storage_takes_no_copy_and_keeps_nothing_of_it(qm: Qm, tmp_path: Path) -> None:
+    source = bootable(tmp_path / "disk.raw")
+    qm.ok("create", "100")
+    faults.add(qm.state, "storage_full", storage="disks")
+    assert "failed: exit code 1" in qm.fails("create", "101", "--scsi0", f"disks:0,import-from={source}")
+    assert "failed: exit code 1" in qm.fails("importdisk", "100", str(source), "disks")
+    assert not list((qm.root / "var/lib/disks/images").rglob("*.raw"))
+
+
 def test_efi_tpm_and_cloudinit_drives_have_their_own_sizes(qm: Qm) -> None:
     qm.ok("create", "100", "--efidisk0", "disks:1,efitype=4m", "--tpmstate0", "disks:1,version=v2.0",
           "--ide2", "disks:cloudinit", "--bios", "ovmf", "--machine", "q35")  # fmt: skip
