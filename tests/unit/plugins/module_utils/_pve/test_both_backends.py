@@ -28,6 +28,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.open_node impor
 from embedded_node import EmbeddedNode
 
 TEMPLATE = "local:vztmpl/tiny_1_amd64.tar.gz"
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExampleExampleExampleExampleExampleExample me@example.org"
 OPTIONS = {
     "ostemplate": TEMPLATE,
     "hostname": "web1",
@@ -181,7 +182,7 @@ class TestTheLifeOfAContainer:
     def test_a_password_is_taken_as_it_is_and_shows_nowhere(self, node: Node, embedded: EmbeddedNode) -> None:
         number, password = node.next_vmid(), "-rf $HOME `id`'\"\\ x"
         embedded.forget()
-        node.create("lxc", number, {**OPTIONS, "password": password, "ssh-public-keys": "ssh-rsa AAAA me"}, timeout=60)
+        node.create("lxc", number, {**OPTIONS, "password": password, "ssh-public-keys": KEY}, timeout=60)
         node.destroy("lxc", number, purge=True, timeout=60)
         assert not [argv for argv in embedded.commands() if any(password in word for word in argv)]
 
