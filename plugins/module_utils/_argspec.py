@@ -152,12 +152,7 @@ ROUTER = ArgSpec(
     options={
         "version": {"type": "str", "default": "24"},
         "mirrors": {"type": "list", "elements": "str"},
-        "keys": {
-            "type": "list",
-            "elements": "dict",
-            "no_log": False,
-            "options": {"public": {"type": "str", "required": True}},
-        },
+        "keys": {"type": "list", "elements": "str", "no_log": False},
         "verify": {"type": "str", "choices": ["required", "checksum", "none"]},
         "offline_ok": {"type": "bool", "default": False},
         "interfaces": {"type": "dict", "default": {}},
@@ -180,3 +175,32 @@ ROUTER = ArgSpec(
     },
 )
 """An OpenWrt router as people think of it; documented by the fragment ``pve.provision.router``."""
+
+VM = ArgSpec(
+    options={
+        "vmid": {"type": "int"},
+        "name": {"type": "str", "aliases": ["hostname"]},
+        "cores": {"type": "int"},
+        "sockets": {"type": "int"},
+        "cpu": {"type": "str"},
+        "cpulimit": {"type": "float"},
+        "cpuunits": {"type": "int"},
+        "memory": {"type": "int"},
+        "balloon": {"type": "int"},
+        "machine": {"type": "str"},
+        "bios": {"type": "str", "choices": ["seabios", "ovmf"]},
+        "vga": {"type": "str"},
+        "agent": {"type": "bool"},
+        "onboot": {"type": "bool"},
+        "startup": {
+            "type": "dict",
+            "options": {"order": {"type": "int"}, "up": {"type": "int"}, "down": {"type": "int"}},
+        },
+        "protection": {"type": "bool"},
+        "tags": {"type": "list", "elements": "str"},
+        "description": {"type": "str"},
+        "pool": {"type": "str"},
+        "hookscript": {"type": "str"},
+    },
+)
+"""The options that every VM takes; documented by the fragment ``pve.provision.vm``."""

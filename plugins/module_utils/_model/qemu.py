@@ -10,6 +10,7 @@ of their own (``net0``, ``scsi0``); what PVE chose itself (MAC addresses, volume
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import (
@@ -41,6 +42,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.property_stri
     SIZE,
     TEXT,
     Canonical,
+    Codec,
     Field,
     Fields,
     choice,
@@ -56,6 +58,14 @@ NET_MODELS = (
     "ne2k_isa", "ne2k_pci", "pcnet", "rtl8139", "vmxnet3",
 )  # fmt: skip
 BUSES = ("scsi", "virtio", "sata", "ide")
+
+# PVE's word for its default machine is ``pc``, people's is ``i440fx``.
+MACHINE = Codec(
+    parse=lambda value: "i440fx" if value == "pc" else value,
+    accept=lambda value: "i440fx" if str(value) == "pc" else str(value),
+    render=lambda value: "pc" if value == "i440fx" else str(value),
+)
+_VOLUME = re.compile(r"(scsi|virtio|sata|ide|efidisk|tpmstate|unused)\d+")
 
 _REBUILD = "Create a new VM beside it, or set recreate=true to destroy and create this one again."
 
@@ -156,7 +166,7 @@ def settle_net(key: str, path: str, current: SubValues | None, wanted: SubValues
 OPTIONS: tuple[Option, ...] = (
     Option("name", "name", HOSTNAME, hot=True, hot_delete=True, purge=False),
     Option("ostype", "ostype", TEXT, default="other", purge=False),
-    Option("machine", "machine", TEXT, default="i440fx"),
+    Option("machine", "machine", MACHINE, default="i440fx"),
     Option("bios", "bios", choice("seabios", "ovmf"), default="seabios", fixed=_REBUILD, purge=False),
     Option("cores", "cores", integer(1, 8192, "a number of cores"), default=1),
     Option("sockets", "sockets", integer(1, 64), default=1),
@@ -185,6 +195,11 @@ OPTIONS: tuple[Option, ...] = (
     Option("description", "description", DESCRIPTION, default="", hot=True, hot_delete=True),
     Option("hookscript", "hookscript", TEXT, hot=True, hot_delete=True),
 )
+
+
+def is_volume(key: str) -> bool:
+    """Whether an option of a VM is a disk or a drive."""
+    return _VOLUME.fullmatch(key) is not None
 
 
 def declare_vm(

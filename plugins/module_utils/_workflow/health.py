@@ -10,7 +10,7 @@ import time
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
-from ansible_collections.pve.provision.plugins.module_utils._model.network import NET
+from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Fields
 from ansible_collections.pve.provision.plugins.module_utils._workflow.preflight import is_net
 
 if t.TYPE_CHECKING:
@@ -19,12 +19,12 @@ if t.TYPE_CHECKING:
 Address = dict[str, t.Any]
 
 
-def declared_addresses(options: t.Mapping[str, str]) -> list[Address]:
-    """The static addresses of a container's config."""
+def declared_addresses(options: t.Mapping[str, str], network: Fields) -> list[Address]:
+    """The static addresses of a guest's config, whose networks are written as ``network`` says; a VM's has none."""
     found = []
     for key, text in sorted(options.items()):
         if is_net(key):
-            net = NET.parse(text)
+            net = network.parse(text)
             found += [
                 make_address(net.get("name", key), str(net[name]), "config", net.get("hwaddr"))
                 for name in ("ip", "ip6")
@@ -46,19 +46,21 @@ def make_address(interface: str, text: str, source: str, hwaddr: str | None) -> 
     }
 
 
-def dynamic_interfaces(options: t.Mapping[str, str]) -> set[str]:
+def dynamic_interfaces(options: t.Mapping[str, str], network: Fields) -> set[str]:
     """The interfaces that get an IPv4 address from outside, by their names in the guest."""
-    nets = [NET.parse(text) for key, text in options.items() if is_net(key)]
+    nets = [network.parse(text) for key, text in options.items() if is_net(key)]
     return {str(net.get("name")) for net in nets if net.get("ip") == "dhcp"}
 
 
-def await_addresses(node: Node, vmid: int, options: t.Mapping[str, str], timeout: int) -> tuple[list[Address], bool]:
+def await_addresses(
+    node: Node, vmid: int, options: t.Mapping[str, str], network: Fields, timeout: int
+) -> tuple[list[Address], bool]:
     """Ask a running container until each DHCP interface has an address, for ``timeout`` seconds at most.
 
     Returns the addresses (of the guest where it answers, else of the config), and whether all have come.
     """
-    missing = dynamic_interfaces(options)
-    static = declared_addresses(options)
+    missing = dynamic_interfaces(options, network)
+    static = declared_addresses(options, network)
     if not missing or timeout <= 0:
         return static, not missing
     deadline, pause = time.monotonic() + timeout, 0.25

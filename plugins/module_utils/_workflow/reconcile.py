@@ -140,7 +140,7 @@ def _predict(node: Node, wanted: Wanted, actual: Actual, plan: Plan, result: Res
         options = diff.render(wanted.type.table, wanted.declaration)
     options = {key: value for key, value in {**options, **plan.change.set}.items() if key not in plan.change.delete}
     result.config = diff.typed(wanted.type.table, options)
-    result.addresses = health.declared_addresses(options)
+    result.addresses = health.declared_addresses(options, wanted.type.network)
     return result
 
 
@@ -335,7 +335,8 @@ class _Run:
             waiting = ", ".join(sorted(config.pending))
             result.warnings.append(f"waits for a restart: {waiting} (restart=when_needed does it)")
         timeout = self.wanted.policy.ip_timeout if result.status == "running" else 0
-        result.addresses, complete = health.await_addresses(self.node, self.vmid, config.options, timeout)
+        network = self.wanted.type.network
+        result.addresses, complete = health.await_addresses(self.node, self.vmid, config.options, network, timeout)
         if timeout and not complete:
             result.warnings.append(f"no address by DHCP after {timeout} s")
         self.companion.finish(self)

@@ -1,0 +1,604 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: an OpenWrt router in a VM, configured before its first boot.
+
+A copy of the verified image gets its configuration onto its boot partition, where OpenWrt itself looks for it, and is
+then imported as the disk of the VM. On the node PVE reads that copy where it lies; over the API, where nobody but
+root may name a path, it is uploaded to a storage for imports and removed from there afterwards.
+
+Which NIC is which: PVE gives ``net0`` and so on ascending PCI addresses, and Linux names virtio NICs in that order
+(``net6`` and up lie behind a bridge, which comes last). So the interfaces are ``eth0`` and so on in the declared
+order, and wherever the guest can be asked, its MAC addresses are held against PVE's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import ipaddress
+import os
+import shlex
+import socket
+import subprocess
+import time
+import typing as t
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+
+from ansible_collections.pve.provision.plugins.module_utils._errors import (
+    ImageError,
+    InvalidInput,
+    ProvisionError,
+    Timeout,
+)
+from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, Problem
+from ansible_collections.pve.provision.plugins.module_utils._model.qemu import AGENT, NET
+from ansible_collections.pve.provision.plugins.module_utils._openwrt import description as router_description
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description, Interface
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.disk_image import prepare_image, unpack_image
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.router import line_of
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import seed, unknown
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed
+from ansible_collections.pve.provision.plugins.module_utils._workflow import openwrt_template
+from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import (
+    Actual,
+    Companion,
+    Plan,
+    Run,
+    Step,
+    Wanted,
+)
+from ansible_collections.pve.provision.plugins.module_utils._workflow.health import make_address
+from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt import (
+    Drift,
+    Router,
+    RouterError,
+    Seen,
+    Shell,
+    answers,
+)
+from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_lxc import DESCRIPTION_OPTIONS
+from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_template import WantedDisk
+from ansible_collections.pve.provision.plugins.module_utils._workflow.preflight import creating, is_net
+from ansible_collections.pve.provision.plugins.module_utils._workflow.qemu import wanted_vm
+from ansible_collections.pve.provision.plugins.module_utils._workflow.storage import usable
+from ansible_collections.pve.provision.plugins.module_utils._workflow.template import cache_directory
+from ansible_collections.pve.provision.plugins.module_utils._workflow.template_source import UserKey
+
+if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
+
+AGENT_PACKAGE: t.Final = "qemu-ga"
+DISK: t.Final = "scsi0"
+# What a new router gets where nothing is declared, by PVE's keys; the disk in bytes.
+DEFAULTS: t.Final[dict[str, t.Any]] = {
+    "ostype": "l26",
+    "scsihw": "virtio-scsi-single",
+    "cores": 1,
+    "memory": 256,
+    "onboot": True,
+    "serial0": {"kind": "socket"},
+    "boot": {"order": (DISK,)},
+    DISK: {"size": 512 * 1024**2},
+}
+# Free bytes that the copy of an image needs: OpenWrt's has 120 MiB, twice while its file system grows.
+ROOM: t.Final = 300 * 1024**2
+# For how many seconds what a killed run has left in the work directory may still be in use.
+STALE: t.Final = 86400
+
+PAUSE: t.Final = 0.5
+READY: t.Final = b"Please press Enter to activate this console"
+NO_WAY_IN: t.Final = "there is no way into the router: ssh_private_key is not declared"
+
+RC_LOCAL: t.Final = "etc/rc.local"
+OPKG: t.Final = ("opkg update", "opkg install")
+APK: t.Final = ("apk update", "apk add")
+_IDLE = """\
+# Put your custom commands here that should be executed once
+# the system init finished. By default this file does nothing.
+
+exit 0
+"""
+# Runs at the end of each boot until the packages are there, which takes the network, and then is gone.
+_INSTALL = """\
+(
+    tries=0
+    until {update} && {install}; do
+        tries=$((tries + 1))
+        [ "$tries" -lt 60 ] || exit 1
+        sleep 10
+    done
+    cat > /etc/rc.local <<'END'
+{idle}END
+) > /dev/null 2>&1 &
+exit 0
+"""
+
+
+def read_vm(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozenset()) -> tuple[Wanted, OpenWrtVm]:
+    """Read a router's parameters: the VM that is wanted, and the router inside it."""
+    problems: list[Problem] = []
+    declared = {name: params[name] for name in DESCRIPTION_OPTIONS if params.get(name) is not None}
+    declared["packages"] = _packages(params)
+    declared.setdefault("hostname", params.get("name"))
+    description = None
+    if params["state"] != "absent":
+        try:
+            description = router_description.parse(declared)
+        except InvalidInput as error:
+            problems += [Problem(f.option, f.value, f.problem, f.remedy) for f in error.findings]
+    agent = AGENT_PACKAGE in declared["packages"] if params.get("agent") is None else params["agent"]
+    wanted = wanted_vm(_vm(params, description), nulls)
+    paths = {"scsi[0]": "disk"} | {
+        f"networks[{n}]": f"interfaces.{each.name}"
+        for n, each in enumerate(description.interfaces if description else ())
+    }
+    named = {key: paths.get(path, path) for key, path in wanted.declaration.paths.items()}
+    wanted = dataclasses.replace(
+        wanted,
+        declaration=dataclasses.replace(wanted.declaration, paths=named),
+        defaults={**DEFAULTS, **({"agent": {"enabled": True}} if agent else {})},
+        problems=(*problems, *(dataclasses.replace(p, option=_renamed(p.option, paths)) for p in wanted.problems)),
+        notes=description.warnings if description else (),
+    )
+    return wanted, OpenWrtVm.of(params, declared, description)
+
+
+def _packages(params: t.Mapping[str, t.Any]) -> list[str]:
+    """The declared packages; the agent is one that OpenWrt's images do not have."""
+    names = list(params.get("packages") or ())
+    return [*names, AGENT_PACKAGE] if params.get("agent") and AGENT_PACKAGE not in names else names
+
+
+def _vm(params: t.Mapping[str, t.Any], description: Description | None) -> dict[str, t.Any]:
+    """The parameters as those of any VM."""
+    disk = {key: value for key, value in (params.get("disk") or {}).items() if value is not None}
+    return {
+        **params,
+        "networks": router_description.devices(description, "qemu") if description else None,
+        "scsi": [{"id": 0, **disk}] if disk else None,
+        "agent": None if params.get("agent") is None else {"enabled": params["agent"]},
+        "ip_timeout": 0,
+    }
+
+
+def _renamed(option: str, paths: t.Mapping[str, str]) -> str:
+    """The user's name of an option that is called otherwise among those of any VM."""
+    for name, ours in paths.items():
+        if option == name or option.startswith(f"{name}."):
+            return ours + option[len(name) :]
+    return option
+
+
+def wanted_disk(params: t.Mapping[str, t.Any]) -> WantedDisk:
+    """The image that a router is made from: OVMF needs the one made for it."""
+    return WantedDisk(
+        version=params["version"],
+        verify=params.get("verify") or "",
+        keys=tuple(UserKey(key["public"]) for key in params.get("keys") or ()),
+        mirrors=tuple(params.get("mirrors") or ()),
+        offline_ok=params["offline_ok"],
+        variant=f"{params['filesystem']}-{'combined-efi' if params.get('bios') == 'ovmf' else 'combined'}",
+    )
+
+
+@dataclass
+class OpenWrtVm(Companion):
+    """What OpenWrt adds to the workflow of a VM. Times in seconds.
+
+    ``work`` is the seeded copy of the image on this machine, ``import_storage`` where it is uploaded to; ``unseen``
+    says why the running configuration cannot be seen, ``verified_by`` what showed that the router is up. ``silent`` are
+    the addresses at which nobody was before the VM was made: an answer from there is the router's.
+    """
+
+    declared: dict[str, t.Any]
+    description: Description | None
+    image: WantedDisk
+    ssh_key: str | None
+    ip_timeout: int
+    require_ip: bool
+    confirm_timeout: int
+    up_timeout: int
+    work: FilePath | None = None
+    import_storage: str = ""
+    uploaded: str = ""
+    unseen: str = ""
+    verified_by: str = ""
+    seen: Seen | None = None
+    drift: Drift | None = None
+    silent: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(
+        cls, params: t.Mapping[str, t.Any], declared: dict[str, t.Any], description: Description | None
+    ) -> OpenWrtVm:
+        return cls(
+            declared=declared,
+            description=description,
+            image=wanted_disk(params),
+            ssh_key=params.get("ssh_private_key"),
+            ip_timeout=params["ip_timeout"],
+            require_ip=params["require_ip"],
+            confirm_timeout=params["confirm_timeout"],
+            up_timeout=params["start_timeout"],
+        )
+
+    @property
+    def described(self) -> Description:
+        return t.cast("Description", self.description)
+
+    # -- the plan --------------------------------------------------------------------------------------------------
+    def prepare(self, node: Node, wanted: Wanted) -> Wanted:
+        """Where the disk of a new router is imported from."""
+        self.work = work_file(node, wanted)
+        problems = list(self._no_room(self.work))
+        source = str(self.work)
+        if node.transport == "api":
+            homes = usable(node.storages(), "import")
+            if not homes:
+                remedy = "Give a storage with files the content type import (PVE 8.4 and newer), or run on the node."
+                problems.append(
+                    Problem("disk", None, "cannot be filled over the API: no storage takes imports", remedy)
+                )
+            self.import_storage = homes[0].name if homes else ""
+            source = f"{self.import_storage}:import/{self.work.name}"
+        values = dict(wanted.declaration.values)
+        values[DISK] = {**(values.get(DISK) or {}), "import-from": source}
+        paths = {DISK: "disk", **wanted.declaration.paths}
+        declaration = dataclasses.replace(wanted.declaration, values=values, paths=paths)
+        return dataclasses.replace(wanted, declaration=declaration, problems=(*wanted.problems, *problems))
+
+    def _no_room(self, work: FilePath) -> t.Iterator[Problem]:
+        place = next((folder for folder in work.parents if folder.is_dir()), FilePath("/"))
+        space = os.statvfs(place)
+        free = space.f_bavail * space.f_frsize
+        if free < ROOM:
+            words = f"has {free // 1024**2} MiB free, and the image needs {ROOM // 1024**2} MiB to be prepared"
+            yield Problem("disk", str(place), words, "Free some space there.")
+
+    def extend(self, node: Node, wanted: Wanted, actual: Actual, plan: Plan) -> Plan:
+        if wanted.state == "absent" or self.description is None:
+            return plan
+        problems = self._wrong_segments(node) if plan else []
+        if problems:
+            change = dataclasses.replace(plan.change, problems=(*plan.change.problems, *problems))
+            return dataclasses.replace(plan, change=change)
+        if creating(plan):
+            plan = self._extend_creation(node, plan)
+        elif actual.running:
+            plan = self._extend_running(node, actual, plan)
+        if not any(step.action == "start" for step in plan.steps):
+            return plan
+        after: list[Step] = [Step("await_up")]
+        if not creating(plan) and not actual.running and self._way_in(node, t.cast("int", actual.vmid)):
+            after.append(Step("configure"))  # what is in a stopped router cannot be seen
+        return dataclasses.replace(plan, steps=(*plan.steps, *after))
+
+    def _extend_creation(self, node: Node, plan: Plan) -> Plan:
+        image = Step("image", {"version": self.image.version, "variant": self.image.variant})
+        place = next(n for n, step in enumerate(plan.steps) if step.action == "create")
+        return dataclasses.replace(plan, steps=(*plan.steps[:place], image, *plan.steps[place:]))
+
+    def _extend_running(self, node: Node, actual: Actual, plan: Plan) -> Plan:
+        """The router's own configuration is looked at where there is a way into it."""
+        if self._way_in(node, t.cast("int", actual.vmid)) is None:
+            self.unseen = NO_WAY_IN
+            return plan
+        router = self.router(node, t.cast("int", actual.vmid))
+        try:
+            self.seen = router.look()
+        except ProvisionError as error:
+            self.unseen = str(error)
+            return plan
+        self.drift = router.drift(self.seen)
+        if not self.drift:
+            return plan
+        view = self.drift.view()
+        ours = []
+        if self.drift.change or self.drift.files:
+            ours.append(Step("configure", {name: view[name] for name in ("uci", "files") if name in view}))
+        if self.drift.missing:
+            ours.append(Step("packages", {"install": view["packages"]}))
+        place = next((n for n, step in enumerate(plan.steps) if step.action == "shutdown"), len(plan.steps))
+        after = {**plan.after, **({"uci": view["uci"]} if "uci" in view else {})}
+        return dataclasses.replace(plan, steps=(*plan.steps[:place], *ours, *plan.steps[place:]), after=after)
+
+    def _wrong_segments(self, node: Node) -> list[Problem]:
+        """DHCP servers where the node itself lives are refused; that needs the node's own addresses."""
+        try:
+            addresses = {bridge.name: bridge.addresses for bridge in node.bridges()}
+            router_description.parse(self.declared, addresses)
+        except InvalidInput as error:
+            return [Problem(f.option, f.value, f.problem, f.remedy) for f in error.findings]
+        return []
+
+    # -- the way in ------------------------------------------------------------------------------------------------
+    def _way_in(self, node: Node, vmid: int) -> Shell | None:
+        address = next(iter(self._doors()), "")
+        if not (self.ssh_key and address):
+            return None
+        return ssh(address, self.ssh_key, self._known_hosts(node, vmid))
+
+    def router(self, node: Node, vmid: int) -> Router:
+        shell = t.cast("Shell", self._way_in(node, vmid))
+        return Router(shell, self.described, confirm_timeout=self.confirm_timeout)
+
+    def _doors(self) -> list[str]:
+        """The static addresses of the interfaces that the router is managed from."""
+        sources = self.described.management.sources
+        return [str(a.ip) for each in self.described.interfaces if each.name in sources for a in each.addresses]
+
+    def _known_hosts(self, node: Node, vmid: int) -> FilePath:
+        """Where the router's host keys are kept from the first time they are seen until the VM is made anew."""
+        return cache_directory(node.transport) / "known_hosts" / f"{node.name}-{vmid}"
+
+    # -- the steps -------------------------------------------------------------------------------------------------
+    def do_image(self, step: Step, run: Run) -> None:
+        """Make the seeded copy of the image that the disk is imported from."""
+        self.silent = [address for address in self._doors() if not answers(address)]
+        disk = openwrt_template.ensure_image(run.node, self.image)
+        run.result.warnings += disk.warnings
+        work = t.cast("FilePath", self.work)
+        size = run.wanted.declaration.values[DISK]["size"]
+        try:
+            work.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for left in work.parent.iterdir():
+                if left == work or left.stat().st_mtime < time.time() - STALE:
+                    left.unlink()
+            work.touch(mode=0o600)  # it is going to hold secrets
+            work.unlink()
+            unpack_image(disk.path, work)
+            prepare_image(work, size=size, files=first_files(self.described, disk.version))
+        except OSError as error:
+            raise ImageError(f"{work} cannot be written: {error.strerror}.", remedy="Free some space there.") from error
+        if self.import_storage:
+            self._upload(run, work)
+
+    def _upload(self, run: Run, work: FilePath) -> None:
+        volid = f"{self.import_storage}:import/{work.name}"
+        if any(volume.volid == volid for volume in run.node.volumes(self.import_storage, "import")):
+            run.node.free(volid)  # a killed run has left it
+        self.uploaded = volid
+        timeout = run.wanted.policy.timeout
+        outcome = run.node.upload(self.import_storage, "import", str(work), work.name, timeout=timeout)
+        run.result.warnings += outcome.warnings
+
+    def tidy(self, run: Run) -> None:
+        """The seeded copy holds secrets and is of no use any more; nor is one that a killed run has left."""
+        with contextlib.suppress(OSError):
+            work_file(run.node, run.wanted).unlink(missing_ok=True)
+        if self.uploaded:
+            try:
+                run.node.free(self.uploaded)
+            except ProvisionError as error:
+                run.result.warnings.append(f"{self.uploaded} could not be removed: {error}")
+
+    def do_await_up(self, step: Step, run: Run) -> None:
+        """Wait until anything shows that the router has booted: its console, the agent, SSH, or an address.
+
+        An address alone is waited for as long as ``ip_timeout`` says: from here it may be out of reach.
+        """
+        if self.work is not None:  # made anew, and so are its host keys
+            with contextlib.suppress(OSError):
+                self._known_hosts(run.node, run.vmid).unlink(missing_ok=True)
+        with contextlib.closing(Console(serial_socket(run))) as console:
+            sure = console.open or self._way_in(run.node, run.vmid) is not None or has_agent(run)
+            deadline = time.monotonic() + (self.up_timeout if sure else self.ip_timeout)
+            while not self._is_up(run, console):
+                if time.monotonic() > deadline:
+                    self._give_up(run, console)
+                    return
+                time.sleep(PAUSE)
+
+    def _is_up(self, run: Run, console: Console) -> bool:
+        """Whether the router has shown that it is up; by what is noted."""
+        tests: t.Sequence[tuple[str, t.Callable[[], object]]] = (
+            ("console", lambda: console.listen()),
+            ("agent", lambda: has_agent(run) and self._agent_cards(run)),
+            ("ssh", lambda: self._ssh_cards(run)),
+            ("address", lambda: any(answers(address) for address in self.silent)),
+        )
+        self.verified_by = next((name for name, test in tests if test()), "")
+        return bool(self.verified_by)
+
+    def _give_up(self, run: Run, console: Console) -> None:
+        if console.heard:
+            raise Timeout(
+                f"OpenWrt did not boot within {self.up_timeout} s; last on its console: {console.last_line}",
+                remedy="Look at its console with 'qm terminal', or raise start_timeout.",
+            )
+        run.result.warnings.append("nothing told whether the router is up")
+
+    def do_configure(self, step: Step, run: Run) -> None:
+        router = self.router(run.node, run.vmid)
+        seen = self.seen or router.look()
+        router.apply(self.drift or router.drift(seen), seen, patience=self.up_timeout)
+        self.seen = self.drift = None
+
+    def do_packages(self, step: Step, run: Run) -> None:
+        """Install packages, and configure what could not be configured before they were there."""
+        names = step.details["install"]
+        trouble = self.router(run.node, run.vmid).install(names)
+        if trouble:
+            run.result.warnings.append(f"not installed: {', '.join(names)} ({trouble}). The next run tries again.")
+        self.seen = self.drift = None
+        self.do_configure(step, run)
+
+    # -- which card is which ---------------------------------------------------------------------------------------
+    def _agent_cards(self, run: Run) -> bool:
+        cards = {each["name"]: str(each.get("hwaddr") or "") for each in agent_interfaces(run)}
+        return self._check_cards(run, cards)
+
+    def _ssh_cards(self, run: Run) -> bool:
+        if self._way_in(run.node, run.vmid) is None:
+            return False
+        names = " ".join(each.device for each in self.described.interfaces)
+        script = f'for name in {names}; do echo "$name $(cat /sys/class/net/$name/address 2> /dev/null)"; done\n'
+        try:
+            lines = self.router(run.node, run.vmid).run(script, timeout=20).splitlines()
+        except ProvisionError:
+            return False
+        return self._check_cards(run, {name: mac for name, _, mac in (line.partition(" ") for line in lines)})
+
+    def _check_cards(self, run: Run, cards: t.Mapping[str, str]) -> bool:
+        """Hold the guest's MAC addresses against PVE's; whether it told any."""
+        config = run.node.config("qemu", run.vmid)
+        nets = {key: NET.parse(text) for key, text in (config.options if config else {}).items() if is_net(key)}
+        ours = {each.device: str(nets.get(f"net{n}", {}).get("hwaddr")) for n, each in enumerate(self._interfaces())}
+        for device, mac in cards.items():
+            if mac and device in ours and mac.upper() != ours[device]:
+                words = f"{device} of the router has the MAC address {mac}, PVE gave that interface {ours[device]}."
+                raise RouterError(words, remedy="Its network cards have another order than declared.")
+        return bool(cards)
+
+    def _interfaces(self) -> tuple[Interface, ...]:
+        return self.described.interfaces
+
+    # -- afterwards ------------------------------------------------------------------------------------------------
+    def finish(self, run: Run) -> None:
+        """Which addresses the router has and who says so, and what is known of its configuration."""
+        result = run.result
+        if result.status != "running" or self.description is None:
+            return
+        deadline, pause = time.monotonic() + self.ip_timeout, PAUSE
+        found, waiting, seen = self._ask(run)
+        while waiting and time.monotonic() + pause < deadline:
+            time.sleep(pause)
+            pause = min(pause * 1.5, 4.0)
+            found, waiting, seen = self._ask(run)
+        if waiting and (self.ip_timeout or self.require_ip):
+            words = f"no address on {', '.join(waiting)} after {self.ip_timeout} s"
+            if self.require_ip:
+                raise RouterError(f"{run.wanted.label}: {words}.", remedy="Look for a DHCP server on that bridge.")
+            result.warnings.append(words)
+        result.addresses = found
+        told: dict[str, t.Any] = {"verified_by": self.verified_by} if self.verified_by else {}
+        if seen is None:
+            told |= {"drift": "unknown", "reason": self.unseen or NO_WAY_IN}
+        else:
+            told |= {"drift": "none", "version": seen.version, "interfaces_up": sorted(seen.up)}
+        result.more = {"openwrt": told}
+
+    def _ask(self, run: Run) -> tuple[list[dict[str, t.Any]], list[str], Seen | None]:
+        """The router's addresses by the sources in order of trust, the interfaces that wait for one, and the view."""
+        seen, self.seen = self.seen, None
+        if seen is None and not self.unseen and self._way_in(run.node, run.vmid) is not None:
+            try:
+                seen = self.router(run.node, run.vmid).look()
+            except ProvisionError as error:
+                self.unseen = str(error)
+        statuses, held, who = ({}, {}, "agent") if seen is None else (seen.statuses, seen.addr, "ip")
+        if seen is None and has_agent(run):
+            held = {each["name"]: [*each.get("inet", []), *each.get("inet6", [])] for each in agent_interfaces(run)}
+        found, waiting = [], []
+        for each in self._interfaces():
+            declared = [str(address) for address in each.addresses]
+            mine = [text for text in held.get(each.device, []) if not ipaddress.ip_interface(text).ip.is_link_local]
+            sources = (("ubus", statuses.get(each.name) or []), (who, mine), ("declared", declared))
+            source, texts = next(((name, texts) for name, texts in sources if texts), ("", []))
+            found += [make_address(each.name, text, source, each.hwaddr or None) for text in texts]
+            if each.proto == "dhcp" and not texts:
+                waiting.append(each.name)
+        return found, waiting, seen
+
+
+def work_file(node: Node, wanted: Wanted) -> FilePath:
+    """Where a router's image is prepared, on the machine this runs on: every run for it knows the place."""
+    return cache_directory(node.transport) / "work" / f"pve-provision-{wanted.name or wanted.vmid}.raw"
+
+
+# -- the files of the first boot -----------------------------------------------------------------------------------
+
+
+def first_files(description: Description, version: str) -> dict[str, tuple[int, bytes]]:
+    """What the archive on the boot partition holds: the seed, and what installs the packages."""
+    files = seed(unknown, description, version)
+    if description.packages:
+        update, install = APK if line_of(version).prefix_length else OPKG
+        names = " ".join(shlex.quote(name) for name in description.packages)
+        files[RC_LOCAL] = (0o644, _INSTALL.format(update=update, install=f"{install} {names}", idle=_IDLE).encode())
+    return files
+
+
+# -- listening -----------------------------------------------------------------------------------------------------
+
+
+def agent_interfaces(run: Run) -> list[dict[str, t.Any]]:
+    """What the agent tells of the guest's network cards; nothing while it does not answer."""
+    try:
+        return run.node.interfaces("qemu", run.vmid)
+    except ProvisionError:
+        return []
+
+
+def has_agent(run: Run) -> bool:
+    """Whether PVE is told to ask an agent in the guest."""
+    config = run.node.config("qemu", run.vmid)
+    text = config.options.get("agent") if config else None
+    return bool(text and AGENT.parse(text).get("enabled"))
+
+
+def serial_socket(run: Run) -> FilePath | None:
+    """Where the VM's serial console can be listened to, which is on the node itself."""
+    if run.node.transport != "cli":
+        return None
+    return FilePath(os.environ.get("PVE_ROOT") or "/") / f"run/qemu-server/{run.vmid}.serial0"
+
+
+class Console:
+    """What a VM says on its serial console from now on. QEMU serves one listener at a time."""
+
+    def __init__(self, path: FilePath | None) -> None:
+        self.heard = b""
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.settimeout(1)
+        try:
+            self._socket.connect(str(path))
+            self.open = path is not None
+        except OSError:
+            self.open = False
+
+    def listen(self) -> bool:
+        """Whether OpenWrt has asked for somebody at its console, as it does when its user land is there."""
+        with contextlib.suppress(OSError):
+            while self.open and (said := self._socket.recv(65536, socket.MSG_DONTWAIT)):
+                self.heard += said
+        return READY in self.heard
+
+    @property
+    def last_line(self) -> str:
+        lines = self.heard.decode(errors="replace").strip().splitlines()
+        return lines[-1].strip() if lines else ""
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def ssh(address: str, key: str, known_hosts: FilePath) -> Shell:
+    """A shell in the router by SSH. What goes wrong with SSH itself has exit code 255, as with the program."""
+
+    def shell(script: str, *, timeout: int) -> Completed:
+        options = {
+            "BatchMode": "yes",
+            "ConnectTimeout": "5",
+            "IdentitiesOnly": "yes",
+            "LogLevel": "ERROR",
+            "StrictHostKeyChecking": "accept-new",
+            "UserKnownHostsFile": str(known_hosts),
+        }
+        argv = ["ssh", "-i", key, *(word for name, value in options.items() for word in ("-o", f"{name}={value}"))]
+        try:
+            known_hosts.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            done = subprocess.run(
+                [*argv, f"root@{address}", "sh -s"],
+                input=script.encode(),
+                capture_output=True,
+                timeout=timeout,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return Completed(255, "", str(error))
+        return Completed(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+
+    return shell
