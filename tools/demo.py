@@ -17,6 +17,7 @@ import typing as t
 from pathlib import Path
 
 from embedded_node import EmbeddedNode
+from embedded_node.mirror import Mirror
 
 ROOT = Path(__file__).resolve().parent.parent
 COLUMNS = ("vmid", "name", "type", "status", "address", "checks")
@@ -48,7 +49,7 @@ def cell(value: object) -> str:
     return "-" if value in (None, "") else str(value)
 
 
-def play(title: str, node: EmbeddedNode, guests: Path, work: Path) -> tuple[int, list[dict[str, t.Any]]]:
+def play(title: str, node: EmbeddedNode, mirror: Mirror, guests: Path, work: Path) -> tuple[int, list[dict[str, t.Any]]]:
     """Run the playbook on the node; returns the number of changed tasks and the guests as the play reports them."""
     inventory, report = work / "inventory.json", work / "report.json"
     host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
@@ -56,6 +57,9 @@ def play(title: str, node: EmbeddedNode, guests: Path, work: Path) -> tuple[int,
     report.unlink(missing_ok=True)
     command = ["ansible-playbook", "-i", str(inventory), str(ROOT / "playbooks" / "provision.yml")]
     command += ["-e", f"@{guests}", "-e", f"provision_report={report}"]
+    # Where there is no internet, OpenWrt comes from a mirror of the demo's own, signed with a key of its own.
+    command += ["-e", json.dumps({"provision_mirrors": [mirror.base("openwrt")]})]
+    command += ["-e", json.dumps({"provision_keys": [mirror.signer.usign_public]})]
     print(f"\n==> {title}", flush=True)
     started, lines = time.monotonic(), []
     with subprocess.Popen(command, cwd=ROOT, env=os.environ | node.env, stdout=subprocess.PIPE, text=True) as process:
@@ -72,10 +76,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--guests", type=Path, default=ROOT / "examples" / "guests.yml", help="declared guests")
     guests = parser.parse_args().guests.resolve()
-    with tempfile.TemporaryDirectory(prefix="pve-provision-") as work, EmbeddedNode() as node:
+    folder = tempfile.TemporaryDirectory(prefix="pve-provision-")
+    with folder as work, EmbeddedNode() as node, Mirror(sites=("openwrt",)) as mirror:
         try:
-            play("first run", node, guests, Path(work))
-            changed, reported = play("second run, nothing to do", node, guests, Path(work))
+            play("first run", node, mirror, guests, Path(work))
+            changed, reported = play("second run, nothing to do", node, mirror, guests, Path(work))
             print(f"\n{table(reported)}\n")
             if changed:
                 raise Failed(f"the second run changed {changed} tasks; it should have changed none")

@@ -24,14 +24,9 @@ options:
     type: list
     elements: str
   keys:
-    description: Further keys whose signature is trusted.
+    description: Further usign public keys whose signature is trusted, as the base64 line of the key file.
     type: list
-    elements: dict
-    suboptions:
-      public:
-        description: The base64 line of a usign public key file.
-        type: str
-        required: true
+    elements: str
   verify:
     description:
       - How much is asked of a download. By default V(required), a signature by a known key; V(checksum) trusts the

@@ -14,7 +14,13 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.errors import UnsupportedError
 from ansible.utils.vars import merge_hash
 
-from ansible_collections.pve.provision.plugins.module_utils._argspec import CONNECTION, CONTAINER, POLICY, ArgSpec
+from ansible_collections.pve.provision.plugins.module_utils._argspec import (
+    CONNECTION,
+    CONTAINER,
+    POLICY,
+    ROUTER,
+    ArgSpec,
+)
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, null_paths
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import parse_size
 from ansible_collections.pve.provision.plugins.module_utils._model.template_name import newest_match
@@ -22,8 +28,10 @@ from ansible_collections.pve.provision.plugins.module_utils._model.volume import
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Storage
 from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Wanted
 from ansible_collections.pve.provision.plugins.module_utils._workflow.lxc import wanted_container
+from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_lxc import read_router
 from ansible_collections.pve.provision.plugins.module_utils._workflow.storage import check_storage
 from ansible_collections.pve.provision.plugins.modules.lxc_create import SPEC as LXC_CREATE
+from ansible_collections.pve.provision.plugins.modules.openwrt_lxc import SPEC as OPENWRT_LXC
 
 Guest = dict[str, t.Any]
 
@@ -49,12 +57,25 @@ class GuestType:
 
 
 _ALWAYS = ArgSpec(options={"timeout": CONNECTION.options["timeout"]})
-TYPES = {"lxc": GuestType(_ALWAYS.merge(POLICY, CONTAINER, LXC_CREATE), wanted_container)}
+TYPES = {
+    "lxc": GuestType(_ALWAYS.merge(POLICY, CONTAINER, LXC_CREATE), wanted_container),
+    "openwrt_lxc": GuestType(
+        _ALWAYS.merge(POLICY, CONTAINER, ROUTER, OPENWRT_LXC), lambda params, nulls: read_router(params, nulls)[0]
+    ),
+}
 
 
 def with_defaults(guests: list[Guest], defaults: Guest) -> list[Guest]:
-    """The guests with the defaults under them: dictionaries are merged, lists replaced. `hostname` is `name`."""
-    return [_named(merge_hash(defaults, guest)) for guest in guests]
+    """The guests with the defaults under them: dictionaries are merged, lists replaced. `hostname` is `name`.
+
+    A guest gets the defaults that guests of its type can have.
+    """
+    return [_named(merge_hash(_fitting(defaults, guest.get("type", defaults.get("type"))), guest)) for guest in guests]
+
+
+def _fitting(defaults: Guest, kind: t.Any) -> Guest:
+    declared = TYPES.get(kind)
+    return {key: defaults[key] for key in defaults if declared is None or key in (*declared.options.options, "type")}
 
 
 def _named(guest: Guest) -> Guest:
@@ -175,7 +196,7 @@ def _row(guest: Guest, result: Guest) -> Guest:
         "type": guest["type"],
         "node": result.get("node"),
         "status": result.get("status"),
-        "address": _main_address(addresses),
+        "address": _main_address(guest, addresses),
         "addresses": addresses,
         "changed": result.get("changed", False),
         "checks": ", ".join(f"{name} {'ok' if good else 'FAILED'}" for name, good in checks.items()),
@@ -186,21 +207,29 @@ def _row(guest: Guest, result: Guest) -> Guest:
 def _checks(guest: Guest, result: Guest, addresses: list[Guest]) -> dict[str, bool]:
     """What is proved about a guest: it is in its state, and has the addresses it should have."""
     expected = {"started": "running", "restarted": "running", "stopped": "stopped", "absent": "absent"}
-    state = guest.get("state", "present")
+    state = guest.get("state") or TYPES[guest["type"]].options.options["state"]["default"]
     checks = {"state": state == "present" or result.get("status") == expected[state]}
     if result.get("status") == "running":
         have = {entry["address"] for entry in addresses}
-        for net in _entries(guest, "networks"):
-            wish = str(net.get("ip", ""))
-            if wish == "dhcp" or "/" in wish:
-                good = bool(have) if wish == "dhcp" else str(ipaddress.ip_interface(wish).ip) in have
-                checks["address"] = checks.get("address", True) and good
+        for wish in _wished_addresses(guest):
+            good = bool(have) if wish == "dhcp" else str(ipaddress.ip_interface(wish).ip) in have
+            checks["address"] = checks.get("address", True) and good
     return checks
 
 
-def _main_address(addresses: list[Guest]) -> str:
-    """The address to reach a guest by: IPv4 before IPv6."""
-    ordered = sorted(addresses, key=lambda entry: entry["family"])
+def _wished_addresses(guest: Guest) -> list[str]:
+    """The IPv4 addresses a guest is declared to have, `dhcp` for any."""
+    wishes = [str(net.get("ip", "")) for net in _entries(guest, "networks")]
+    for interface in (guest.get("interfaces") or {}).values():
+        held = interface.get("address") or []
+        wishes += [held] if isinstance(held, str) else held
+    return [wish for wish in wishes if wish == "dhcp" or ("/" in wish and ":" not in wish)]
+
+
+def _main_address(guest: Guest, addresses: list[Guest]) -> str:
+    """The address to reach a guest by: where it is managed from first, and IPv4 before IPv6."""
+    sources = (guest.get("management") or {}).get("from") or []
+    ordered = sorted(addresses, key=lambda entry: (entry["interface"] not in sources, entry["family"]))
     return ordered[0]["address"] if ordered else ""
 
 

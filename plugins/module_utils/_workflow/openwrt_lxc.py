@@ -105,7 +105,7 @@ def wanted_template(params: t.Mapping[str, t.Any]) -> WantedTemplate:
         version=params["version"],
         arch=params.get("arch") or "amd64",
         verify=params.get("verify") or "",
-        keys=tuple(UserKey(key["public"]) for key in params.get("keys") or ()),
+        keys=tuple(UserKey(key) for key in params.get("keys") or ()),
         mirrors=tuple(params.get("mirrors") or ()),
         offline_ok=params["offline_ok"],
         storages=(params["template_storage"],) if params.get("template_storage") else (),

@@ -37,7 +37,7 @@ def gateway(mirror: Mirror) -> Params:
         "interfaces": INTERFACES,
         "management": {"from": ["lan"], "ssh_keys": [KEY]},
         "mirrors": [mirror.base("openwrt")],
-        "keys": [{"public": mirror.signer.usign_public}],
+        "keys": [mirror.signer.usign_public],
     }
 
 
