@@ -49,7 +49,9 @@ def cell(value: object) -> str:
     return "-" if value in (None, "") else str(value)
 
 
-def play(title: str, node: EmbeddedNode, mirror: Mirror, guests: Path, work: Path) -> tuple[int, list[dict[str, t.Any]]]:
+def play(
+    title: str, node: EmbeddedNode, mirror: Mirror, guests: Path, work: Path
+) -> tuple[int, list[dict[str, t.Any]]]:
     """Run the playbook on the node; returns the number of changed tasks and the guests as the play reports them."""
     inventory, report = work / "inventory.json", work / "report.json"
     host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
