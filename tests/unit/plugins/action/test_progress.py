@@ -1,0 +1,247 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What ansible-playbook shows of a long download, and that the task is otherwise what it would be without that."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import typing as t
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.pve.provision.plugins.action import template_cache
+from ansible_collections.pve.provision.plugins.action.template_cache import Pace, Seen
+from ansible_collections.pve.provision.plugins.module_utils._images import progress
+from embedded_node import EmbeddedNode, mirror_images, mirror_sites
+from embedded_node.mirror import Mirror
+
+TREE = Path(template_cache.__file__).parents[5]
+CALLBACKS = Path(__file__).resolve().parents[4] / "tests/integration/callback_plugins"
+LINE = re.compile(r"^pve: pve\.provision\.\w+: (\d+) %, [\d.]+ of [\d.]+ MiB, [\d.]+ MiB/s(, .+ left)?$", re.MULTILINE)
+FOLDER = "openwrt/releases/24.10.4/targets/x86/64"
+ROOTFS = f"{FOLDER}/openwrt-24.10.4-x86-64-rootfs.tar.gz"
+MIB = 1 << 20
+
+
+# -- what is shown -----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("seen", "text"),
+    [
+        (Seen(0, 4 * MIB, 0.0), "0 %, 0.0 of 4.0 MiB, 0.0 MiB/s"),
+        (Seen(MIB, 4 * MIB, MIB / 2), "25 %, 1.0 of 4.0 MiB, 0.5 MiB/s, 6 s left"),
+        (Seen(MIB, 401 * MIB, 4 * MIB), "0 %, 1.0 of 401.0 MiB, 4.0 MiB/s, 1 min 40 s left"),
+        (Seen(0, 36000 * MIB, 4 * MIB), "0 %, 0.0 of 36000.0 MiB, 4.0 MiB/s, 2 h 30 min left"),
+        (Seen(3 * MIB, None, MIB), "3.0 MiB, 1.0 MiB/s"),
+    ],
+)
+def test_a_line_tells_percent_rate_and_time_left(seen: Seen, text: str) -> None:
+    assert str(seen) == text
+
+
+@pytest.mark.parametrize("line", [b"", b"{", b"{}", b"[]", b"null", b'{"done": "x", "total": 1, "rate": 1}'])
+def test_what_is_no_line_yet_is_nothing(line: bytes) -> None:
+    assert Seen.parse(line) is None
+
+
+def test_lines_come_each_tenth_or_each_ten_seconds() -> None:
+    pace = Pace()
+    fast = [done for second, done in enumerate(range(0, 101, 4)) if pace.due(Seen(done, 100, 4.0), float(second))]
+    assert fast == [0, 12, 24, 36, 48, 60, 72, 84, 96]
+    pace = Pace()
+    slow = [second for second in range(1, 40) if pace.due(Seen(second, 10_000, 1.0), float(second))]
+    assert slow == [1, 11, 21, 31]
+    pace = Pace()
+    stalled = [second for second in range(1, 40) if pace.due(Seen(7, 100, 0.0), float(second))]
+    assert stalled == [1]
+
+
+def test_the_module_writes_one_whole_line_into_a_file_that_is_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(progress.VARIABLE, raising=False)
+    assert progress.reporter() is None
+    path = tmp_path / "line"
+    monkeypatch.setenv(progress.VARIABLE, str(path))
+    report = progress.reporter()
+    assert report is not None
+    for done, total in ((5, None), (123456789, 987654321), (7, 9)):
+        report(done, total, 2.6)
+        assert path.stat().st_size == progress.LENGTH
+        assert Seen.parse(path.read_bytes()) == Seen(done, total, 3.0)
+    other = tmp_path / "other"
+    other.write_text("somebody's")
+    link = tmp_path / "link"
+    link.symlink_to(other)
+    for taken in (other, link):
+        monkeypatch.setenv(progress.VARIABLE, str(taken))
+        again = progress.reporter()
+        assert again is not None
+        again(1, 2, 3.0)
+        assert other.read_text() == "somebody's"
+
+
+# -- real runs ---------------------------------------------------------------------------------------------------------
+@dataclass
+class Site:
+    """A node, a slow mirror with a root file system of 3 MiB, and a place for playbooks."""
+
+    node: EmbeddedNode
+    mirror: Mirror
+    work: Path
+
+    def template(self, **more: t.Any) -> dict[str, t.Any]:
+        mirrors, keys = [self.mirror.base("openwrt")], [self.mirror.signer.usign_public]
+        return {"pve.provision.openwrt_template": {"mirrors": mirrors, "keys": keys, **more}}
+
+    def play(self, tasks: list[dict[str, t.Any]], *options: str, **settings: t.Any) -> tuple[str, list[t.Any]]:
+        """Run tasks; what was shown, and what each returned."""
+        variables = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+        hosts = {"all": {"hosts": {"pve": {**variables, **settings.pop("host", {})}}}}
+        (self.work / "inventory.json").write_text(json.dumps(hosts))
+        play = [{"hosts": "all", "gather_facts": False, "tasks": tasks, **settings}]
+        (self.work / "playbook.yml").write_text(json.dumps(play))
+        results = self.work / "results.jsonl"
+        results.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "ansible", "playbook", "-i", "inventory.json", "playbook.yml", *options]
+        shown = subprocess.run(
+            command, env=self.environ, cwd=self.work, capture_output=True, text=True, timeout=120, check=False
+        )
+        lines = results.read_text().splitlines() if results.exists() else []
+        return shown.stdout + shown.stderr, [json.loads(line)["result"] for line in lines]
+
+    @property
+    def environ(self) -> dict[str, str]:
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "PROXMOX_"))}
+        return {
+            **inherited,
+            **self.node.env,
+            "ANSIBLE_COLLECTIONS_PATH": str(TREE),
+            "ANSIBLE_CALLBACK_PLUGINS": str(CALLBACKS),
+            "ANSIBLE_CALLBACKS_ENABLED": "results",
+            "ANSIBLE_HOME": str(self.work / "home"),
+            "ANSIBLE_ASYNC_DIR": str(self.work / "async"),
+            "ANSIBLE_NOCOLOR": "1",
+            "RESULTS": str(self.work / "results.jsonl"),
+        }
+
+    def forget(self) -> None:
+        """As if nothing had ever been fetched."""
+        for path in (self.node.root / "var/lib/vz/template/cache").glob("*openwrt*"):
+            path.unlink()
+        for path in (self.node.root / "var/lib/vz/template/cache").glob(".*openwrt*"):
+            path.unlink()
+        for path in (self.node.root / "var/cache/pve-provision").rglob("*openwrt*.gz*"):
+            path.unlink()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Site]:
+    with EmbeddedNode() as node, Mirror(sites=("openwrt",)) as mirror:
+        noise = random.Random(24).randbytes(3 * MIB)
+        tree = {**mirror_images.openwrt_tree("24.10.4", "r1-abc", "x86/64"), "usr/lib/noise": noise}
+        mirror.put(ROOTFS, mirror_images.gz(mirror_images.tar(tree)))
+        mirror_sites._openwrt_sign(mirror.directory / FOLDER, mirror.signer)
+        mirror.fault("slow", "*rootfs.tar.gz", seconds=0.06)
+        yield Site(node, mirror, tmp_path_factory.mktemp("playbooks"))
+
+
+@pytest.fixture
+def site(place: Site) -> t.Iterator[Site]:
+    before = left_behind()
+    yield place
+    place.forget()
+    assert left_behind() == before
+
+
+def left_behind() -> set[Path]:
+    return set(Path("/tmp").glob(".pve-provision-*"))
+
+
+def ssh(folder: Path) -> dict[str, str]:
+    """The real ssh connection, to a program that does what the far side's sshd would do: run the last argument."""
+    program = folder / "ssh"
+    program.write_text('#!/bin/sh\nfor last; do :; done\nexec /bin/sh -c "$last"\n')
+    program.chmod(0o755)
+    return {
+        "ansible_connection": "ssh",
+        "ansible_host": "127.0.0.1",
+        "ansible_ssh_executable": str(program),
+        "ansible_ssh_transfer_method": "piped",
+    }
+
+
+def become() -> dict[str, t.Any]:
+    if os.geteuid() != 0:
+        pytest.skip("su asks nobody but root for no password")
+    return {"ansible_become": True, "ansible_become_method": "su"}
+
+
+@pytest.mark.parametrize("way", ["local", "ssh", "ssh, pipelined, become"])
+def test_a_long_download_shows_how_far_it_is(site: Site, way: str) -> None:
+    host: dict[str, t.Any] = ssh(site.work) if "ssh" in way else {}
+    host |= {"ansible_pipelining": "pipelined" in way} | (become() if "become" in way else {})
+    told, results = site.play([site.template()], host=host)
+    percents = [int(match[1]) for match in LINE.finditer(told)]
+    assert len(percents) >= 2, told
+    assert percents == sorted(percents)
+    assert "\r" not in told
+    assert (results[0]["changed"], results[0]["volids"]) == (True, ["local:vztmpl/openwrt-24.10.4-lxc_amd64.tar.gz"])
+    assert results[0]["diff"]["after"] == {"vztmpl": results[0]["volids"]}
+    quiet, again = site.play([site.template()], host=host)
+    assert not LINE.search(quiet)
+    assert again[0]["changed"] is False
+
+
+@pytest.mark.parametrize(
+    ("options", "task", "environ"),
+    [
+        (["--check", "--diff"], {}, {}),
+        ([], {"no_log": True}, {}),
+        ([], {}, {"ANSIBLE_DISPLAY_OK_HOSTS": "false"}),
+    ],
+    ids=["check mode", "no_log", "display_ok_hosts=false"],
+)
+def test_it_is_quiet_where_nothing_is_fetched_or_to_be_seen(
+    site: Site, options: list[str], task: dict[str, t.Any], environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Site, "environ", property(lambda self, old=site.environ: {**old, **environ}))
+    told, _results = site.play([{**site.template(), **task}], *options)
+    assert not LINE.search(told)
+    assert "changed=1" in told
+    if options:
+        assert '"vztmpl": [\n+        "local:vztmpl/openwrt-24.10.4-lxc_amd64.tar.gz"' in told
+
+
+def test_a_failure_is_the_modules_own(site: Site) -> None:
+    told, results = site.play([site.template(keys=[])])
+    assert results[0]["error"] == "verification"
+    assert site.mirror.signer.usign_key_id in results[0]["msg"]
+    assert "failed=1" in told
+    assert "Traceback" not in told
+
+
+def test_a_download_that_breaks_off_fails_the_task(site: Site) -> None:
+    task = site.template(download_timeout=2)
+    _told, results = site.play([task])
+    assert results[0]["error"] == "timeout"
+
+
+def test_defaults_of_modules_and_asynchronous_tasks_work_as_ever(site: Site) -> None:
+    plain = site.template()["pve.provision.openwrt_template"]
+    cached = {"source": "openwrt", "version": "24.10.3", "storages": ["local"], "mirrors": plain["mirrors"]}
+    cached["keys"] = [{"public": site.mirror.signer.usign_public}]
+    tasks = [
+        {"pve.provision.openwrt_template": {"version": "24.10.3"}, "async": 60, "poll": 1},
+        {"pve.provision.template_cache": cached},
+    ]
+    defaults = {"pve.provision.openwrt_template": plain, "group/pve.provision.node": {"content": "vztmpl"}}
+    told, results = site.play(tasks, module_defaults=defaults)
+    assert [result["version"] for result in results] == ["24.10.3", "24.10.3"], told
