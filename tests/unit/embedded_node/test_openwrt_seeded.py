@@ -9,6 +9,7 @@ import time
 import typing as t
 
 import pytest
+
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import parse
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.live import EXPORT, drift
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import seed
