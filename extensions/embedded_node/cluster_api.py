@@ -179,7 +179,8 @@ def nodes(session: Session, params: Params) -> list[dict[str, t.Any]]:
 @route("GET", "/nodes/{node}")
 def node_directory(session: Session, params: Params) -> list[dict[str, str]]:
     """What there is below a node."""
-    return [{"name": name} for name in validation.children("/nodes/{node}")]
+    hidden = {"execute", "vncwebsocket"}  # these are there and not listed
+    return [{"name": name} for name in validation.children("/nodes/{node}") if name not in hidden]
 
 
 @route("GET", "/nodes/{node}/status")
@@ -386,14 +387,9 @@ def tasks(session: Session, params: Params) -> list[dict[str, t.Any]]:
             rows.append({**task_row(upid), "endtime": ended, "status": status})
     if source in ("active", "all"):
         rows += [task_row(upid) for upid in active(session.state)]
-    if params.get("vmid"):
-        rows = [row for row in rows if row["id"] == str(params["vmid"])]
-    if params.get("typefilter"):
-        rows = [row for row in rows if row["type"] == params["typefilter"]]
-    if params.get("errors"):
-        rows = [row for row in rows if row.get("status", "OK") != "OK"]
-    if params.get("since"):
-        rows = [row for row in rows if row["starttime"] >= int(params["since"])]
+    auditor = access.may(session, f"/nodes/{session.state.name}", ["Sys.Audit"])
+    rows = [row for row in rows if auditor or row["user"] == session.user.partition("!")[0]]
+    rows = [row for row in rows if _task_matches(row, params)]
     start, limit = int(params.get("start", 0)), int(params.get("limit", 50))
     return rows[::-1][start : start + limit]
 
@@ -416,6 +412,23 @@ def task_status(session: Session, params: Params) -> dict[str, t.Any]:
     if ended is None and not state_of_process(row["pid"]):
         return {**row, "status": "stopped", "exitstatus": "unexpected status"}
     return {**row, "status": "stopped", "exitstatus": ended[1]} if ended else {**row, "status": "running"}
+
+
+def _task_matches(row: t.Mapping[str, t.Any], params: Params) -> bool:
+    """Whether a task is among those asked for."""
+    status = str(row.get("status", "unknown"))
+    kind = "ok" if status == "OK" else "warning" if status.startswith("WARNINGS") else "error"
+    kind = "unknown" if status in ("unknown", "unexpected status") else kind
+    wanted = {item.lower() for item in split_list(str(params.get("statusfilter", "")))}
+    return not (
+        (params.get("vmid") and row["id"] != str(params["vmid"]))
+        or (params.get("typefilter") and row["type"] != params["typefilter"])
+        or (params.get("userfilter") and str(params["userfilter"]).lower() not in str(row["user"]).lower())
+        or (params.get("since") and row["starttime"] < int(params["since"]))
+        or (params.get("until") and row["starttime"] > int(params["until"]))
+        or (params.get("errors") and kind == "ok")
+        or (wanted and not params.get("errors") and kind not in wanted)
+    )
 
 
 class Lines(list[dict[str, t.Any]]):
@@ -472,8 +485,3 @@ def options(session: Session, params: Params) -> dict[str, str]:
     """``datacenter.cfg``."""
     rows = (line.partition(":") for line in session.state.read("etc/pve/datacenter.cfg").splitlines() if ":" in line)
     return {key.strip(): value.strip() for key, _, value in rows} or {"keyboard": "en-us"}
-
-
-def split_vmids(text: str) -> list[int]:
-    """A list of vmids."""
-    return [int(item) for item in split_list(text)]

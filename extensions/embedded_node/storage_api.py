@@ -201,7 +201,7 @@ def node_index(session: Session, params: Params) -> list[dict[str, t.Any]]:
 @route("GET", ONE)
 def directory(session: Session, params: Params) -> list[dict[str, str]]:
     """What there is below a storage."""
-    return [{"subdir": name} for name in validation.children(ONE)]
+    return [{"subdir": name} for name in validation.children(ONE) if name != "identity"]
 
 
 @route("GET", f"{ONE}/status")

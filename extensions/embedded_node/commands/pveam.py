@@ -33,14 +33,11 @@ def _list(session: Session, params: Params) -> None:
 
 def _remove(session: Session, params: Params) -> None:
     volid = str(params["template_path"])
-    storage.absolute_path(session.state, volid)
-    parts = storage.split_volid(volid)
-    if parts is None:
-        raise ApiError(f"unable to parse volume ID '{volid}'")
-    store, volume = storage.locate(session.state, volid)
-    if store.parse(volume).content != "vztmpl":
-        raise ApiError("not a template")
-    store.remove(volume)
+    if storage.split_volid(volid):
+        store, volume = storage.locate(session.state, volid)
+        if store.parse(volume).content != "vztmpl":
+            raise ApiError(f"unable to use volume {volid} - content type needs to be 'vztmpl'")
+    storage.absolute_path(session.state, volid).unlink()
 
 
 def _update(session: Session, params: Params) -> None:

@@ -160,31 +160,37 @@ def _ls(session: Session, params: Params) -> None:
     if not words:
         raise argv.bad_usage("not enough arguments")
     path = "/" + words[0].strip("/")
+    argv.parse(words[1:], {**OUTPUT, "noproxy": FLAG}, (), None, session.err.write)
     found = validation.find(path)
-    if not found and path != "/":
-        session.warn(f"no such resource '{path}'")
-        raise Exit(1)
-    template = found[0].rstrip("/") if found else ""
+    template = found[0] if found else path
+    if path != "/" and not (found and validation.paths()[template].get("GET")):
+        raise ApiError(f"no such resource '{path}'")
+    if path != "/" and not _link(template):
+        raise ApiError(f"resource '{path}' does not define child links")
     for name in _children(session, path, template):
         child = validation.find(f"{path.rstrip('/')}/{name}")
         methods = validation.paths()[child[0]] if child else {}
-        has_more = bool(child) and any(key.startswith(f"{child[0]}/") for key in validation.paths()) if child else False
-        flags = ("D" if has_more else "-") + "".join(
-            letter if method in methods else "-"
-            for letter, method in (("r", "GET"), ("w", "PUT"), ("c", "POST"), ("d", "DELETE"))
+        reads = "Dr" if child and _link(child[0]) else "-r" if "GET" in methods else "--"
+        others = (("w", "PUT"), ("c", "POST"), ("d", "DELETE"))
+        session.say(
+            reads + "".join(letter if method in methods else "-" for letter, method in others) + f"        {name}"
         )
-        session.say(f"{flags}        {name}")
+
+
+def _link(template: str) -> str:
+    """The property that names the children of a path, empty when it has none."""
+    returns = (validation.paths().get(template, {}).get("GET") or {}).get("returns") or {}
+    child = next((link for link in returns.get("links") or () if link.get("rel") == "child"), {})
+    return str(child.get("href", "")).strip("{}")
 
 
 def _children(session: Session, path: str, template: str) -> list[str]:
     """The names below a path: what its own listing tells, else the schema."""
-    info = validation.paths().get(template, {}).get("GET") or {}
-    links = (info.get("returns") or {}).get("links") or [{}]
-    key = str(links[0].get("href", "")).strip("{}")
-    if key and ("GET", template) in api.HANDLERS:
+    key = _link(template)
+    if ("GET", template) in api.HANDLERS:
         rows = api.call(session, "GET", path, {})
         return sorted(str(row[key]) for row in rows if isinstance(row, dict) and key in row)
-    return sorted(validation.children(template or "/"))
+    return sorted(validation.children(template))
 
 
 def _show_usage(session: Session, params: Params) -> None:
@@ -195,12 +201,14 @@ def _show_usage(session: Session, params: Params) -> None:
     own = {"command": {"type": "string", "enum": sorted(METHODS), "optional": 1}, "returns": FLAG, "verbose": FLAG}
     options = argv.parse(words[1:], own, (), None, session.err.write)
     found = validation.find(path)
+    asked = options.get("command")
+    if asked and not (found and validation.paths()[found[0]].get(METHODS[asked])):
+        raise ApiError(f"no '{asked}' handler for '{path}'")
     if not found:
-        session.warn(f"no such resource '{path}'")
-        raise Exit(1)
+        raise ApiError(f"no such resource '{path}'")
     for verb in sorted(METHODS):
         info = validation.paths()[found[0]].get(METHODS[verb])
-        if not info or options.get("command") not in (None, verb):
+        if not info or asked not in (None, verb):
             continue
         properties = (info.get("parameters") or {}).get("properties") or {}
         session.say("USAGE: " + usage.line(f"pvesh {verb} {path}", properties, (), found[1]))
