@@ -56,7 +56,8 @@ class Option:
     ``hot``: a running guest takes a new value at once; ``hot_add``: only where there was none before; ``hot_delete``:
     a running guest takes the deletion at once. ``fixed``: why it cannot change on an existing guest, and the ways out.
     ``indexed``: PVE numbers it (``net0``), the user writes a list of entries with an ``id``.
-    ``purge``: ``purge_options`` may delete it.
+    ``purge``: ``purge_options`` may delete it. ``required``: PVE refuses to delete it, so that its default takes its
+    place.
     """
 
     key: str
@@ -69,6 +70,7 @@ class Option:
     fixed: str = ""
     indexed: bool = False
     purge: bool = True
+    required: bool = False
     settle: Settle | None = None
 
 
@@ -253,10 +255,19 @@ class _Comparison:
         text = self.actual.get(key)
         if text is None or self.refuse(option, path, None):
             return
+        if option.required:
+            self.reset(option, key, path)
+            return
         self.delete.append(key)
         self.note(key, _view(option, option.codec.parse(text)), None)
         if not option.hot_delete:
             self.restart.append(key)
+
+    def reset(self, option: Option, key: str, path: str) -> None:
+        if option.default is None:
+            self.problems.append(Problem(path, None, "cannot be deleted", "Give it a value, or do not mention it."))
+        else:
+            self.scalar(option, key, option.default, path)
 
     def change(self, option: Option, key: str, rendered: str, before: Canonical, after: Canonical) -> None:
         self.set[key] = rendered

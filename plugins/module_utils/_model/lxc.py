@@ -84,15 +84,15 @@ DEVICE = Fields(
 
 OPTIONS: tuple[Option, ...] = (
     Option("hostname", "hostname", HOSTNAME, hot=True, hot_delete=True, purge=False),
-    Option("ostype", "ostype", choice(*OSTYPES), purge=False),
+    Option("ostype", "ostype", choice(*OSTYPES), purge=False, required=True),
     Option("arch", "arch", choice(*ARCHES), default="amd64", fixed=_REBUILD, purge=False),
     Option("unprivileged", "unprivileged", BOOLEAN, default=False, fixed=_REBUILD, purge=False),
     Option("cores", "cores", integer(1, 8192, "a number of cores"), hot=True, hot_delete=True),
     Option("cpulimit", "cpulimit", number(0, 8192), default=0.0, hot=True, hot_delete=True),
     Option("cpuunits", "cpuunits", integer(0, 500000), hot=True, hot_delete=True),
-    Option("memory", "memory", integer(16, None, "a number of MiB"), default=512, hot=True),
+    Option("memory", "memory", integer(16, None, "a number of MiB"), default=512, hot=True, required=True),
     Option("swap", "swap", integer(0, None, "a number of MiB"), default=512, hot=True, hot_delete=True),
-    Option("rootfs", "rootfs", ROOTFS, purge=False, settle=settle_volume),
+    Option("rootfs", "rootfs", ROOTFS, purge=False, required=True, settle=settle_volume),
     Option("mp", "mount_points", MOUNT_POINT, indexed=True, hot_add=True, settle=settle_volume),
     Option("net", "networks", NET, indexed=True, hot=True, hot_delete=True, settle=settle_net),
     Option("dev", "devices", DEVICE, indexed=True, hot_add=True),

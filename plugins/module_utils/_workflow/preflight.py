@@ -157,10 +157,22 @@ def _check_guest(report: Report, wanted: Wanted, actual: Actual, plan: Plan) -> 
     if plan:
         _check_lock(report, wanted, actual)
     options = actual.config.options
-    if creating(plan) and options.get("protection") == "1":
-        report.add("recreate", True, f"is refused: {wanted.label} is protected", "Set protection=false first.")
+    if options.get("protection") == "1":
+        _check_protection(report, wanted, plan)
     if options.get("template") == "1" and any(step.action == "start" for step in plan.steps):
         report.add("state", wanted.state, f"is refused: {wanted.label} is a template", "Clone it, and start the clone.")
+
+
+def _check_protection(report: Report, wanted: Wanted, plan: Plan) -> None:
+    """What PVE refuses to a protected guest, even when the same call ends the protection: to destroy it, to remove a
+    volume, and in a container any change of one (pve-container, LXC/Config.pm; qemu-server, API2/Qemu.pm)."""
+    refused = f"is refused: {wanted.label} is protected"
+    if creating(plan):
+        report.add("recreate", True, refused, "Set protection=false first.")
+    changed = plan.change.set if wanted.type.kind == "lxc" else ()
+    for key in filter(wanted.type.is_volume, (*changed, *plan.change.delete)):
+        path = wanted.declaration.paths.get(key, key)
+        report.add(path, None, f"{refused}, so are its volumes", "Set protection=false first, in a task of its own.")
 
 
 def _check_bridges(report: Report, facts: Facts, wanted: Wanted, networks: t.Mapping[str, SubValues]) -> None:

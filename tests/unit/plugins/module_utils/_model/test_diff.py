@@ -104,6 +104,13 @@ def test_null_deletes_an_option_and_a_key_of_a_property_string() -> None:
     assert compare(nameserver=None) == diff.Change()
 
 
+def test_what_pve_deletes_not_gets_its_default() -> None:
+    for change in (compare(memory=None), compare(purge=True, cores=2)):
+        assert change.set == {"memory": "512"}
+        assert "memory" not in change.delete
+        assert (change.before["memory"], change.after["memory"]) == (1024, 512)
+
+
 def test_null_for_a_list_deletes_all_of_its_entries() -> None:
     assert compare(networks=None).delete == ("net0",)
 
@@ -129,6 +136,8 @@ def test_a_larger_volume_grows_and_its_options_change_beside() -> None:
         ({"rootfs": {"storage": "other"}}, "rootfs.storage", "is not where it is: local-lvm:vm-101-disk-0"),
         ({"unprivileged": False}, "unprivileged", "cannot change on an existing guest"),
         ({"arch": "arm64"}, "arch", "cannot change on an existing guest"),
+        ({"rootfs": None}, "rootfs", "cannot be deleted"),
+        ({"ostype": None}, "ostype", "cannot be deleted"),
     ],
 )
 def test_what_cannot_change_in_place_is_told_with_the_way_out(
@@ -149,7 +158,7 @@ def test_what_cannot_change_in_place_is_told_with_the_way_out(
         ({"mount_points": [{"id": 1, "storage": "local-lvm", "size": 1, "mp": "/x"}]}, ()),
         ({"mount_points": [{"mp": "/elsewhere"}]}, ("mp0",)),
         ({"nameserver": ["1.1.1.1"]}, ("nameserver",)),
-        ({"memory": None}, ("memory",)),
+        ({"features": None}, ("features",)),
     ],
 )
 def test_what_a_running_container_takes_only_at_its_next_start(
