@@ -57,13 +57,17 @@ def call(session: Session, method: str, path: str, params: Mapping[str, t.Any]) 
 
 
 def run(session: Session, method: str, template: str, params: Mapping[str, t.Any]) -> t.Any:
-    """Run a method of a known path with all its parameters, path variables included."""
+    """Run a method of a known path with all its parameters, path variables included.
+
+    As on a real node, who may call is decided first, then which node, then whether the parameters are right.
+    """
     info = validation.paths()[template][method]
-    checked, errors = validation.check(info.get("parameters") or {}, _joined(info, params))
+    given = _joined(info, params)
+    access.enforce(session, info.get("permissions") or {}, given)
+    _check_node(session, given)
+    checked, errors = validation.check(info.get("parameters") or {}, given)
     if errors:
         raise ApiError(INVALID, 400, errors)
-    access.enforce(session, info.get("permissions") or {}, checked)
-    _check_node(session, checked)
     handler = HANDLERS.get((method, template))
     if handler is None:
         raise ApiError(f"the embedded node does not know {VERBS[method]} {template}", 501)

@@ -13,6 +13,7 @@ import asyncio
 import json
 import secrets
 import tempfile
+import time
 import typing as t
 from pathlib import Path
 from urllib.parse import parse_qsl
@@ -28,6 +29,7 @@ from .session import Session
 from .state import State
 
 REQUEST_LOG = "var/log/embedded-node/requests.jsonl"
+RENEWED_AFTER = 20 * 86400
 UPLOAD_LIMIT = 4 * 1024**3
 Handler = t.Callable[[web.Request], t.Awaitable[web.StreamResponse]]
 
@@ -150,10 +152,10 @@ async def _reader(request: web.Request, body: bytes) -> t.Any:
 
 
 def make_certificate(state: State, name: str) -> Path:
-    """The node's self-signed certificate (it is its own CA); made once."""
+    """The node's self-signed certificate (it is its own CA); made anew before it runs out."""
     folder = state.path(f"etc/pve/nodes/{name}")
     certificate = folder / "pve-ssl.pem"
-    if not certificate.exists():
+    if not certificate.exists() or time.time() - certificate.stat().st_mtime > RENEWED_AFTER:
         from fakepve.certs import make_cert
 
         with tempfile.TemporaryDirectory() as scratch:

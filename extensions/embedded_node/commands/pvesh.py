@@ -180,8 +180,8 @@ def _ls(session: Session, params: Params) -> None:
 def _link(template: str) -> str:
     """The property that names the children of a path, empty when it has none."""
     returns = (validation.paths().get(template, {}).get("GET") or {}).get("returns") or {}
-    child = next((link for link in returns.get("links") or () if link.get("rel") == "child"), {})
-    return str(child.get("href", "")).strip("{}")
+    names = [str(link["href"]).strip("{}") for link in returns.get("links") or () if link.get("rel") == "child"]
+    return names[0] if names else ""
 
 
 def _children(session: Session, path: str, template: str) -> list[str]:
