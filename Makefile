@@ -86,7 +86,7 @@ node: $(READY) $(COLLECTION)  ## keep an embedded node running: LATENCY=none or 
 	@mkdir -p .cache && python -m embedded_node --root .cache/node --latency $(LATENCY)
 
 bench: $(READY) $(COLLECTION)  ## measure
-	python -m pytest -q -s tests/bench
+	python -m pytest -q -s tests/bench/bench_*.py
 
 clean:  ## remove what these targets made
 	rm -rf .venv .build .cache .ansible .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage tests/output
