@@ -129,6 +129,7 @@ class Site:
             "ANSIBLE_HOME": str(self.work / "home"),
             "ANSIBLE_ASYNC_DIR": str(self.work / "async"),
             "ANSIBLE_NOCOLOR": "1",
+            "XDG_CACHE_HOME": str(self.work / "cache"),
             "RESULTS": str(self.work / "results.jsonl"),
         }
 
@@ -236,12 +237,15 @@ def test_a_download_that_breaks_off_fails_the_task(site: Site) -> None:
 
 def test_defaults_of_modules_and_asynchronous_tasks_work_as_ever(site: Site) -> None:
     plain = site.template()["pve.provision.openwrt_template"]
-    cached = {"source": "openwrt", "version": "24.10.3", "storages": ["local"], "mirrors": plain["mirrors"]}
+    cached = {"source": "openwrt", "content": "vztmpl", "version": "24.10.3", "mirrors": plain["mirrors"]}
     cached["keys"] = [{"public": site.mirror.signer.usign_public}]
     tasks = [
         {"pve.provision.openwrt_template": {"version": "24.10.3"}, "async": 60, "poll": 1},
         {"pve.provision.template_cache": cached},
     ]
-    defaults = {"pve.provision.openwrt_template": plain, "group/pve.provision.node": {"content": "vztmpl"}}
+    api = {key: site.node.api[key] for key in ("api_host", "api_port", "api_user", "api_password", "ca_path")}
+    defaults = {"pve.provision.openwrt_template": plain, "group/pve.provision.node": {**api, "node": site.node.name}}
     told, results = site.play(tasks, module_defaults=defaults)
-    assert [result["version"] for result in results] == ["24.10.3", "24.10.3"], told
+    assert [result.get("version") for result in results] == ["24.10.3", "24.10.3"], told
+    assert results[0]["plan"][-1]["step"] == "upload", "the group's defaults did not count"
+    assert "path" not in results[1]["images"][0], "the group's defaults did not count"
