@@ -53,6 +53,7 @@ OPENWRT: Tree = {
     "etc/init.d/dropbear": "#!/bin/sh /etc/rc.common\nSTART=19\nUSE_PROCD=1\n",
     "etc/init.d/firewall": "#!/bin/sh /etc/rc.common\nSTART=19\nUSE_PROCD=1\n",
     "etc/init.d/network": "#!/bin/sh /etc/rc.common\nSTART=20\nSTOP=90\nUSE_PROCD=1\n",
+    "etc/init.d/odhcpd": "#!/bin/sh /etc/rc.common\nSTART=35\nSTOP=85\nUSE_PROCD=1\n",
     "etc/init.d/system": "#!/bin/sh /etc/rc.common\nSTART=10\nUSE_PROCD=1\n",
     "etc/inittab": "::sysinit:/etc/init.d/rcS S boot\n::shutdown:/etc/init.d/rcS K shutdown\n"
     "ttyS0::askfirst:/usr/libexec/login.sh\ntty1::askfirst:/usr/libexec/login.sh\n",
@@ -62,8 +63,12 @@ OPENWRT: Tree = {
     "etc/profile": "export PATH=/usr/sbin:/usr/bin:/sbin:/bin\n",
     "etc/rc.common": "#!/bin/sh\n",
     "etc/rc.d/S10boot": "->../init.d/boot",
+    "etc/rc.d/S10system": "->../init.d/system",
+    "etc/rc.d/S19dnsmasq": "->../init.d/dnsmasq",
     "etc/rc.d/S19dropbear": "->../init.d/dropbear",
+    "etc/rc.d/S19firewall": "->../init.d/firewall",
     "etc/rc.d/S20network": "->../init.d/network",
+    "etc/rc.d/S35odhcpd": "->../init.d/odhcpd",
     "etc/rc.local": "# Put your custom commands here.\n\nexit 0\n",
     "etc/shadow": "root:::0:99999:7:::\ndaemon:*:0:0:99999:7:::\nnobody:*:0:0:99999:7:::\ndnsmasq:x:0:0:99999:7:::\n",
     "etc/sysctl.conf": "# Defaults are in /etc/sysctl.d/*\n",
@@ -220,7 +225,8 @@ def ext4(tree: t.Mapping[str, bytes], size: int, label: str) -> bytes:
 
 def fat16(size: int, label: str) -> bytes:
     """An empty FAT16 file system with a label."""
-    sectors, fat_sectors, root_entries = size // _SECTOR, 32, 512
+    # one FAT16 entry is two bytes: 256 of them in a sector, and a cluster is a sector
+    sectors, fat_sectors, root_entries = size // _SECTOR, 64, 512
     boot = struct.pack(
         "<3s8sHBHBHHBHHHIIBBBI11s8s",
         b"\xeb\x3c\x90", b"MIRROR  ", _SECTOR, 1, 1, 2, root_entries, sectors, 0xF8, fat_sectors, 32, 2, 0, 0,

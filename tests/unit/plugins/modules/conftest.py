@@ -13,6 +13,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 import pytest
+from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
 
 from embedded_node import EmbeddedNode, commands
@@ -39,6 +40,7 @@ def call(module: str, params: Params, *, check: bool = False) -> Answer:
     name = f"ansible_collections.pve.provision.plugins.modules.{module}"
     args = {**params, "_ansible_check_mode": check, "_ansible_diff": True}
     out = io.StringIO()
+    warnings._global_warnings.clear()  # a module warns once in its life, which here is that of all tests
     with patch_module_args(args), contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
         importlib.import_module(name).main()
     values = json.loads(out.getvalue())
@@ -111,6 +113,7 @@ def bench(request: pytest.FixtureRequest, embedded: EmbeddedNode, monkeypatch: p
     for name, value in embedded.env.items():
         monkeypatch.setenv(name, value)
     embedded.forget()
+    (embedded.root / "var/log/embedded-node/segments.jsonl").unlink(missing_ok=True)
     yield Bench(embedded, request.param)
     embedded.clear_faults()
     for kind, command in (("lxc", "pct"), ("qemu-server", "qm")):
