@@ -220,6 +220,43 @@ def delete_token(session: Session, params: Params) -> None:
         access.set_secret(session.state, "token.cfg", name, None)
 
 
+# -- groups ------------------------------------------------------------------------------------------------------------
+
+
+@route("GET", "/access/groups")
+def groups(session: Session, params: Params) -> list[dict[str, t.Any]]:
+    """The groups."""
+    conf = UserFile.load(session.state)
+    return [
+        {"groupid": name, "users": row[0] if row else ""} | ({"comment": row[1]} if len(row) > 1 and row[1] else {})
+        for name, row in sorted(conf.groups.items())
+    ]
+
+
+@route("POST", "/access/groups")
+def create_group(session: Session, params: Params) -> None:
+    """Add a group."""
+    with session.locked(access.USER_LOCK):
+        conf = UserFile.load(session.state)
+        name = str(params["groupid"])
+        if name in conf.groups:
+            raise ApiError(f"create group failed: group '{name}' already exists")
+        conf.groups[name] = ["", str(params.get("comment", "")), ""]
+        conf.save(session.state)
+
+
+@route("DELETE", "/access/groups/{groupid}")
+def delete_group(session: Session, params: Params) -> None:
+    """Remove a group with everything that is granted to it."""
+    with session.locked(access.USER_LOCK):
+        conf = UserFile.load(session.state)
+        name = str(params["groupid"])
+        if conf.groups.pop(name, None) is None:
+            raise ApiError(f"delete group failed: group '{name}' does not exist")
+        conf.acl = [rule for rule in conf.acl if rule[2] != f"@{name}"]
+        conf.save(session.state)
+
+
 # -- access lists ------------------------------------------------------------------------------------------------------
 
 

@@ -474,10 +474,40 @@ def cluster_directory(session: Session, params: Params) -> list[dict[str, str]]:
     return [{"name": name} for name in validation.children("/cluster")]
 
 
-@route("GET", "/cluster/ha/resources")
-def ha_resources(session: Session, params: Params) -> list[dict[str, str]]:
-    """Nothing is managed by HA here."""
+def nothing(session: Session, params: Params) -> list[dict[str, str]]:
+    """There is nothing of that kind on this node."""
     return []
+
+
+for _path in (
+    "/cluster/backup", "/cluster/replication", "/cluster/ha/resources", "/cluster/ha/groups", "/cluster/ha/rules",
+    "/cluster/mapping/dir", "/cluster/mapping/pci", "/cluster/mapping/usb", "/cluster/metrics/server",
+    "/cluster/acme/account", "/cluster/sdn/controllers", "/nodes/{node}/replication",
+):  # fmt: skip
+    route("GET", _path)(nothing)
+
+
+@route("GET", "/nodes/{node}/dns")
+def dns(session: Session, params: Params) -> dict[str, str]:
+    """The node's resolver."""
+    answer: dict[str, str] = {}
+    servers = 0
+    for line in session.state.read("etc/resolv.conf").splitlines():
+        words = line.split()
+        if words[:1] == ["search"]:
+            answer["search"] = " ".join(words[1:])
+        elif words[:1] == ["nameserver"]:
+            servers += 1
+            answer[f"dns{servers}"] = words[1]
+    return answer
+
+
+@route("GET", "/nodes/{node}/time")
+def node_time(session: Session, params: Params) -> dict[str, t.Any]:
+    """The node's clock; ``localtime`` is in seconds too."""
+    now = time.time()
+    zone = session.state.read("etc/timezone").strip() or "UTC"
+    return {"time": int(now), "localtime": int(now - time.timezone), "timezone": zone}
 
 
 @route("GET", "/cluster/options")

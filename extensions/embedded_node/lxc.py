@@ -347,15 +347,23 @@ def mount(session: Session, vmid: int, options: Mapping[str, str]) -> GuestFiles
         if target.is_dir() and not target.is_symlink() and any(target.iterdir()):
             shutil.move(target, target.with_name(f".{target.name}.under-mount"))
         _clear(target)
-        target.symlink_to(source)
         points.append(str(target.relative_to(shown.resolve())))
-    state.write(f"{MOUNTS}/{vmid}.json", json.dumps(points))
+        state.write(f"{MOUNTS}/{vmid}.json", json.dumps(points))
+        target.symlink_to(source)
     return files(state, vmid)
+
+
+def host_path(state: State, point: MountPoint) -> Path:
+    """A bind or device mount's place on this machine: its own path, or the same one in the state root."""
+    found = next((path for path in (Path(point.volume), state.path(point.volume)) if path.exists()), None)
+    if found is None:
+        raise ApiError(f"directory '{point.volume}' does not exist")
+    return found
 
 
 def _source(state: State, point: MountPoint) -> Path:
     if point.type != "volume":
-        return Path(point.volume) if Path(point.volume).exists() else state.path(point.volume)
+        return host_path(state, point)
     store, volume = storage.locate(state, point.volume)
     store.check_enabled().activate().require(volume)
     tree = store.tree(volume)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from . import access, lxc, storage, validation
 from .config_file import GuestFile, Section
-from .errors import ApiError, bad_params, forbidden, no_such_file
+from .errors import INVALID, ApiError, bad_params, forbidden, no_such_file
 from .propstring import format_size, parse, split_list
 from .session import Session
 
@@ -50,10 +50,20 @@ def put(session: Session, params: dict[str, t.Any]) -> None:
         check_permissions(session, vmid, conf, {}, [*delete, *revert], unprivileged)
         _check_names(params, delete, revert)
         check_permissions(session, vmid, conf, params, [], unprivileged)
-        errors = update(session, vmid, conf, lxc.is_running(session.state, vmid), params, delete, revert)
+        running = lxc.is_running(session.state, vmid)
+        before = {mount.key: mount.volume for mount in lxc.volumes(conf.options)}
+        errors = update(session, vmid, conf, running, params, delete, revert)
         if errors:
-            raise ApiError("Parameter verification failed.", 400, errors)
+            raise ApiError(INVALID, 400, errors)
+        mounted = {mount.key: mount.volume for mount in lxc.volumes(conf.options)}
+        for key in [
+            key for key, value in conf.options.items() if lxc.UNUSED_KEY.fullmatch(key) and value in mounted.values()
+        ]:
+            del conf.options[key]
         session.state.write_guest(vmid, conf)
+        if running and mounted != before:
+            lxc.unmount(session.state, vmid)
+            lxc.mount(session, vmid, conf.options)
 
 
 def _check_names(params: Mapping[str, t.Any], delete: list[str], revert: list[str]) -> None:
@@ -260,7 +270,7 @@ def _apply(session: Session, vmid: int, conf: GuestFile, running: bool, only: se
         if running and option not in AT_ONCE and not hot:
             continue
         try:
-            conf.options[option] = _final(session, vmid, conf, option)
+            conf.options[option] = _final(session, vmid, conf, option, running)
         except ApiError as error:
             errors[option] = word.format(option, error.command_text)
             if not running:
@@ -281,8 +291,8 @@ def _delete(session: Session, vmid: int, conf: GuestFile, option: str) -> None:
         lxc.delete_volume(session, vmid, conf.options[option])
 
 
-def _final(session: Session, vmid: int, conf: GuestFile, option: str) -> str:
-    """A waiting value as the live config holds it; new volumes are made here."""
+def _final(session: Session, vmid: int, conf: GuestFile, option: str, running: bool) -> str:
+    """A waiting value as the live config holds it; new volumes are made here, and a hot-plugged one has to be there."""
     value = conf.pending[option]
     if lxc.NET_KEY.fullmatch(option):
         return lxc.render_net(value)
@@ -301,6 +311,8 @@ def _final(session: Session, vmid: int, conf: GuestFile, option: str) -> str:
                 mount.options["size"] = format_size(store.size(volume))
             except ApiError as error:
                 session.warn(f"Could not rescan volume size - {error.message}")
+        elif running:
+            lxc.host_path(session.state, mount)
         value = mount.render()
     for key in [key for key in conf.options if lxc.UNUSED_KEY.fullmatch(key) and conf.options[key] == mount.volume]:
         del conf.options[key]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import random
 import time
 import typing as t
-from pathlib import Path
 
 from . import faults, lxc, lxc_config, lxc_setup, runtime, storage
 from .errors import ApiError, bad_params
@@ -71,11 +70,14 @@ def _check_source(session: Session, vmid: int, mount: lxc.MountPoint) -> None:
     if mount.type == "volume":
         store, volume = storage.locate(session.state, mount.volume)
         store.check_enabled().activate().require(volume)
-    elif not Path(mount.volume).exists() and not session.state.path(mount.volume).exists():
+        return
+    try:
+        lxc.host_path(session.state, mount)
+    except ApiError as error:
         session.say("run_buffer: 571 Script exited with status 2")
         session.say(f'lxc_init: 845 Failed to run lxc.hook.pre-start for container "{vmid}"')
         session.say(f'__lxc_start: 2039 Failed to initialize container "{vmid}"')
-        raise ApiError(f"startup for container '{vmid}' failed")
+        raise ApiError(f"startup for container '{vmid}' failed") from error
 
 
 def _check_network(session: Session, options: t.Mapping[str, str]) -> None:

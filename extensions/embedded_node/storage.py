@@ -158,6 +158,13 @@ class Storage:
                 why = f"directory '{self.base}' does not exist or is unreachable"
                 raise ApiError(f"unable to activate storage '{self.name}' - {why}")
             return self
+        mount = self.options.get("is_mountpoint", "0")
+        if mount not in ("0", "no", "off", "false"):
+            place = mount if mount.startswith("/") else self.options.get("path", "")
+            raise ApiError(
+                f"unable to activate storage '{self.name}' - "
+                f"directory is expected to be a mount point but is not mounted: '{place}'"
+            )
         self.base.mkdir(parents=True, exist_ok=True)
         if not self.kind.block:
             for content in self.contents:
