@@ -74,8 +74,10 @@ def with_defaults(guests: list[Guest], defaults: Guest) -> list[Guest]:
 
 
 def _fitting(defaults: Guest, kind: t.Any) -> Guest:
-    declared = TYPES.get(kind)
-    return {key: defaults[key] for key in defaults if declared is None or key in (*declared.options.options, "type")}
+    """The defaults without what only guests of other types have; what no type has stays, to be found."""
+    theirs = {option for name, other in TYPES.items() if name != kind for option in other.options.options}
+    ours = set(TYPES[kind].options.options) if kind in TYPES else theirs
+    return {key: defaults[key] for key in defaults if key in ours or key not in theirs}
 
 
 def _named(guest: Guest) -> Guest:

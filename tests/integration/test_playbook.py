@@ -10,7 +10,7 @@ import typing as t
 import pytest
 import yaml
 
-from ansible_collections.pve.provision.plugins.modules import lxc_create
+from ansible_collections.pve.provision.plugins.filter.guests import TYPES
 
 from .conftest import LOCAL, ROOT, Guest, Site
 
@@ -68,23 +68,23 @@ def test_a_declaration_is_made_once_and_then_left_alone(site: Site) -> None:
 
 
 def test_check_mode_tells_the_diff_that_the_run_then_makes(site: Site) -> None:
-    guests = [WEB, DNS]
+    declared = [WEB, DNS]
     untouched = site.configs()
-    told = site.good(guests, "--check", "--diff", provision_defaults=DEFAULTS)
+    told = site.good(declared, "--check", "--diff", provision_defaults=DEFAULTS)
     assert site.configs() == untouched
     assert site.commands("pct") == []
     assert "+" in told.output
-    made = site.good(guests, "--diff", provision_defaults=DEFAULTS)
+    made = site.good(declared, "--diff", provision_defaults=DEFAULTS)
     assert [r["plan"] for r in told.of(CREATE)] == [r["plan"] for r in made.of(CREATE)]
     assert [r["diff"] for r in told.of(CREATE)] == [r["diff"] for r in made.of(CREATE)]
     assert told.count("changed") == made.count("changed") == 1
 
     site.pct("set", "120", "--cores", "1")
     site.node.forget()
-    told = site.good(guests, "--check", "--diff", provision_defaults=DEFAULTS)
+    told = site.good(declared, "--check", "--diff", provision_defaults=DEFAULTS)
     assert site.node.commands() == []
     assert [r["diff"] for r in told.of(CREATE) if r["changed"]] == [{"before": {"cores": 1}, "after": {"cores": 2}}]
-    site.good(guests, provision_defaults=DEFAULTS)
+    site.good(declared, provision_defaults=DEFAULTS)
     assert site.commands("pct") == [["pct", "set", "120", "--cores", "2", "--digest", site.commands("pct")[0][-1]]]
 
 
@@ -220,8 +220,9 @@ def test_a_connection_is_set_once_for_all_modules_of_a_play(site: Site) -> None:
     assert site.connection["api_token_secret"] not in played.output
 
 
-def test_the_role_takes_every_option_of_the_module() -> None:
+@pytest.mark.parametrize("kind", TYPES)
+def test_the_role_takes_every_option_of_each_type(kind: str) -> None:
     tasks = yaml.safe_load((ROOT / "roles/provision/tasks/create.yml").read_text())
-    given = tasks[0]["pve.provision.lxc_create"]
-    ours = {*lxc_create.SPEC.options, *lxc_create.CONTAINER.options, *lxc_create.POLICY.options, "node", "timeout"}
-    assert set(given) == ours
+    (task,) = [task for task in tasks if f"'{kind}'" in task.get("loop", "")]
+    (given,) = [options for key, options in task.items() if key.startswith("pve.provision.")]
+    assert set(given) == {*TYPES[kind].options.options, "node"}
