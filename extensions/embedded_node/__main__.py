@@ -114,7 +114,7 @@ def main(argv: list[str] | None = None) -> int:
     state = bootstrap.prepare(root, args.node, settings, password, (TOKEN, secret))
     client.install(root, list(commands.PROGRAMS))
     for text in args.fault:
-        name, _, rest = text.partition(":")
+        name, _sep, rest = text.partition(":")
         faults.add(state, name, **dict(item.split("=", 1) for item in rest.split(",") if item))
     child, keep = _fork_command_server(root)
 

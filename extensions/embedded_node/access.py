@@ -84,7 +84,7 @@ class UserFile:
             "role": conf.roles,
         }
         for line in state.read("etc/pve/user.cfg").splitlines():
-            kind, _, rest = line.strip().partition(":")
+            kind, _sep, rest = line.strip().partition(":")
             fields = rest.split(":")
             if kind in tables:
                 tables[kind][fields[0]] = fields[1:]
@@ -128,7 +128,7 @@ class UserFile:
 
     def privileges(self, user: str, path: str) -> frozenset[str]:
         """What a user or token may do on an object."""
-        owner, is_token, _ = user.partition("!")
+        owner, is_token, _sep = user.partition("!")
         if owner == "root@pam" and (not is_token or not self.separated(user)):
             return ALL_PRIVILEGES
         held = self._granted(owner, path) if owner != "root@pam" else ALL_PRIVILEGES
@@ -186,7 +186,7 @@ def _hash(secret: str, salt: str) -> str:
 
 def _secrets(state: State, name: str) -> dict[str, str]:
     rows = (line.partition(" ") for line in state.read(f"etc/pve/priv/{name}").splitlines())
-    return {key: value for key, _, value in rows}
+    return {key: value for key, _sep, value in rows}
 
 
 def set_secret(state: State, name: str, key: str, secret: str | None) -> None:
@@ -201,7 +201,7 @@ def set_secret(state: State, name: str, key: str, secret: str | None) -> None:
 
 def check_secret(state: State, name: str, key: str, secret: str) -> bool:
     """Whether this is the stored password or token value."""
-    salt, _, digest = _secrets(state, name).get(key, "").partition(":")
+    salt, _sep, digest = _secrets(state, name).get(key, "").partition(":")
     return bool(digest) and hmac.compare_digest(digest, _hash(secret, salt))
 
 
@@ -226,7 +226,7 @@ def issue_ticket(state: State, user: str) -> tuple[str, str]:
 
 def check_ticket(state: State, ticket: str) -> str | None:
     """The user of a valid ticket."""
-    plain, _, signature = ticket.partition("::")
+    plain, _sep, signature = ticket.partition("::")
     parts = plain.split(":")
     if len(parts) != 3 or not hmac.compare_digest(signature, _sign(state, plain)):
         return None
@@ -236,7 +236,7 @@ def check_ticket(state: State, ticket: str) -> str | None:
 
 def check_csrf(state: State, user: str, token: str) -> bool:
     """Whether a CSRF token belongs to the user."""
-    stamp, _, signature = token.partition(":")
+    stamp, _sep, signature = token.partition(":")
     return hmac.compare_digest(signature, _sign(state, f"csrf:{user}:{stamp}"))
 
 

@@ -34,7 +34,7 @@ def vzdump(session: Session, params: Params) -> str:
     state = session.state
     name = str(params.get("storage", "local"))
     folder = Path(params["dumpdir"]) if params.get("dumpdir") else _dump_folder(session, name)
-    here = [vmid for vmid, (_, node) in state.guests().items() if node == state.name]
+    here = [vmid for vmid, (_kind, node) in state.guests().items() if node == state.name]
     wanted = here if params.get("all") else [int(item) for item in split_list(str(params.get("vmid", "")))]
     if not wanted:
         raise ApiError("you didn't specify any vmid" if not params.get("all") else "no guests")

@@ -26,31 +26,31 @@ iface eno1 inet manual
 
 auto vmbr0
 iface vmbr0 inet static
-	address {ADDRESS}/24
-	gateway 10.10.10.1
-	bridge-ports eno1
-	bridge-stp off
-	bridge-fd 0
-	bridge-vlan-aware yes
-	bridge-vids 2-4094
+\taddress {ADDRESS}/24
+\tgateway 10.10.10.1
+\tbridge-ports eno1
+\tbridge-stp off
+\tbridge-fd 0
+\tbridge-vlan-aware yes
+\tbridge-vids 2-4094
 
 auto vmbr1
 iface vmbr1 inet manual
-	bridge-ports none
-	bridge-stp off
-	bridge-fd 0
-	bridge-vlan-aware yes
-	bridge-vids 2-4094
+\tbridge-ports none
+\tbridge-stp off
+\tbridge-fd 0
+\tbridge-vlan-aware yes
+\tbridge-vids 2-4094
 """
 STORAGES = """\
 dir: local
-	path {}/var/lib/vz
-	content iso,vztmpl,backup,snippets,import
+\tpath {}/var/lib/vz
+\tcontent iso,vztmpl,backup,snippets,import
 
 lvmthin: local-lvm
-	thinpool data
-	vgname pve
-	content rootdir,images
+\tthinpool data
+\tvgname pve
+\tcontent rootdir,images
 
 """
 #: The start of an ELF file for x86-64, enough to be recognised as one.

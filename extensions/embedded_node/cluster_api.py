@@ -277,7 +277,7 @@ def vnets(state: State) -> list[dict[str, str]]:
         if head:
             rows.append({"vnet": head[1], "type": "vnet"})
         elif line.strip() and rows:
-            key, _, value = line.strip().partition(" ")
+            key, _sep, value = line.strip().partition(" ")
             rows[-1][key] = value.strip()
     return rows
 
@@ -514,4 +514,4 @@ def node_time(session: Session, params: Params) -> dict[str, t.Any]:
 def options(session: Session, params: Params) -> dict[str, str]:
     """``datacenter.cfg``."""
     rows = (line.partition(":") for line in session.state.read("etc/pve/datacenter.cfg").splitlines() if ":" in line)
-    return {key.strip(): value.strip() for key, _, value in rows} or {"keyboard": "en-us"}
+    return {key.strip(): value.strip() for key, _sep, value in rows} or {"keyboard": "en-us"}

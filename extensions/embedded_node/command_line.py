@@ -253,7 +253,7 @@ def _help_command(program: str, table: t.Any) -> Command:
         if not words:
             session.out.write(f"USAGE: {program} <COMMAND> [ARGS] [OPTIONS]\n\n{listing(everything, program)}")
             return
-        found, name, _ = find(everything, words, program)
+        found, name, _rest = find(everything, words, program)
         if found is None:
             raise Exit(_abort(session, f"unknown command '{words[0]}'", everything, program))
         if isinstance(found, Command):

@@ -55,7 +55,7 @@ def serve(root: Path, alive: int, ready: t.Callable[[], None]) -> None:
     signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
     ready()
     while True:
-        readable, _, _ = select.select([listener.fileno(), wake.fileno(), alive], [], [])
+        readable, _writable, _broken = select.select([listener.fileno(), wake.fileno(), alive], [], [])
         if alive in readable:
             break
         if wake.fileno() in readable:
@@ -63,7 +63,7 @@ def serve(root: Path, alive: int, ready: t.Callable[[], None]) -> None:
                 wake.recv(4096)
         _reap(State(root), children)
         if listener.fileno() in readable:
-            link, _ = listener.accept()
+            link, _peer = listener.accept()
             with link:
                 _take(root, listener, link, children)
     for child in children:
@@ -115,7 +115,7 @@ def _take(
 
 def _receive(link: socket.socket) -> tuple[dict[str, t.Any], list[int]]:
     files = array.array("i")
-    data, ancillary, _, _ = link.recvmsg(65536, socket.CMSG_LEN(8 * files.itemsize))
+    data, ancillary, _flags, _peer = link.recvmsg(65536, socket.CMSG_LEN(8 * files.itemsize))
     for level, kind, content in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             files.frombytes(content[: len(content) - len(content) % files.itemsize])

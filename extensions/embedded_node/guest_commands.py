@@ -411,7 +411,7 @@ def _routes(guest: Guest) -> str:
     for link in guest.interfaces:
         if link.gateway:
             lines.insert(0, f"default via {link.gateway} dev {link.name}")
-        for _, address in _addresses(link, "inet"):
+        for _family, address in _addresses(link, "inet"):
             own = ipaddress.IPv4Interface(address)
             lines.append(f"{own.network} dev {link.name} proto kernel scope link src {own.ip}")
     return "".join(f"{line}\n" for line in lines)

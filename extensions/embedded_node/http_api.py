@@ -47,7 +47,7 @@ def authenticate(state: State, method: str, headers: Mapping[str, str], cookies:
     """The user or token of a request; dies with a 401."""
     given = headers.get("Authorization", "")
     if given.startswith("PVEAPIToken="):
-        name, _, secret = given.removeprefix("PVEAPIToken=").partition("=")
+        name, _sep, secret = given.removeprefix("PVEAPIToken=").partition("=")
         known = name in access.UserFile.load(state).tokens
         if not known or not access.check_secret(state, "token.cfg", name, secret):
             raise ApiError("Authentication failed!", 401)

@@ -99,7 +99,7 @@ def volumes(options: Mapping[str, str], unused: bool = False) -> Iterator[MountP
 
 def random_mac() -> str:
     """A MAC address as PVE makes them."""
-    return "BC:24:11:" + ":".join(f"{random.randrange(256):02X}" for _ in range(3))
+    return "BC:24:11:" + ":".join(f"{random.randrange(256):02X}" for _byte in range(3))
 
 
 def render_net(text: str) -> str:

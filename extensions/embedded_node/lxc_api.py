@@ -494,7 +494,7 @@ def _reassign(session: Session, vmid: int, key: str, params: Params) -> str:
         session.say(f"moving volume '{key}' from container '{vmid}' to '{target}'")
         store, volume = storage.locate(state, mount.volume)
         parsed = store.parse(volume)
-        name, _ = store.allocate(target, parsed.format, None, store.size(volume))
+        name, _said = store.allocate(target, parsed.format, None, store.size(volume))
         store.path(volume).replace(store.path(name)) if parsed.format != "subvol" else None
         shutil.rmtree(store.tree(name), ignore_errors=True)
         storage.copy_tree(store.tree(volume), store.tree(name))

@@ -62,7 +62,7 @@ HOST_KEYS = {"rsa": "ssh_host_rsa_key", "ed25519": "ssh_host_ed25519_key", "ecds
 def os_release(files: GuestFiles) -> dict[str, str]:
     """The guest's ``/etc/os-release``."""
     rows = (line.partition("=") for line in files.read("/etc/os-release").splitlines() if "=" in line)
-    return {key.strip(): value.strip().strip("\"'") for key, _, value in rows}
+    return {key.strip(): value.strip().strip("\"'") for key, _sep, value in rows}
 
 
 def detect(session: Session, files: GuestFiles) -> str:

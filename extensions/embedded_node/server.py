@@ -159,7 +159,7 @@ def make_certificate(state: State, name: str) -> Path:
         from fakepve.certs import make_cert
 
         with tempfile.TemporaryDirectory() as scratch:
-            made, key, _ = make_cert(scratch, name=name, hosts=("127.0.0.1", name))
+            made, key, _der = make_cert(scratch, name=name, hosts=("127.0.0.1", name))
             certificate.write_bytes(Path(made).read_bytes())
             (folder / "pve-ssl.key").write_bytes(Path(key).read_bytes())
         (folder / "pve-ssl.key").chmod(0o600)

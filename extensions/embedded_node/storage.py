@@ -176,7 +176,7 @@ class Storage:
         """A volume name's meaning; dies with PVE's words when it has none."""
         if self.kind.block:
             return self._parse_block(volume)
-        folder, _, name = volume.partition("/")
+        folder, _sep, name = volume.partition("/")
         if folder in NAME_PATTERNS and NAME_PATTERNS[folder].fullmatch(name):
             owner = re.match(r"vzdump-(?:openvz|lxc|qemu)-(\d+)-", name) if folder == "backup" else None
             form = name.rsplit(".", 1)[-1] if folder == "import" else "raw"
@@ -186,7 +186,7 @@ class Storage:
         if not linked and not plain:
             raise ApiError(f"unable to parse directory volume name '{volume}'")
         vmid, name = (linked[2], linked[3]) if linked else t.cast(re.Match[str], plain).group(1, 2)
-        stem, _, extension = name.rpartition(".")
+        stem, _sep, extension = name.rpartition(".")
         if extension not in ("raw", "qcow2", "vmdk", "subvol") or not stem:
             raise ApiError(f"unable to parse volume filename '{name}'")
         is_base = name.startswith(("base-", "basevol-"))
@@ -462,7 +462,7 @@ class Storage:
         """A linked clone of a base volume or snapshot."""
         parsed = self.parse(volume)
         name = self.free_name(vmid, parsed.format)
-        target, _ = self.allocate(vmid, parsed.format, name, self.size(volume))
+        target, _said = self.allocate(vmid, parsed.format, name, self.size(volume))
         shutil.rmtree(self.tree(target), ignore_errors=True)
         copy_tree(self.snapshot_tree(volume, snapshot), self.tree(target))
         if snapshot or self.type in ("btrfs", "lvmthin"):  # these do not tell what a clone stands on
@@ -606,7 +606,7 @@ def load(state: State) -> dict[str, Storage]:
         if head:
             current = found.setdefault(head[2], Storage(state, head[2], head[1]))
         elif line.strip() and not line.startswith("#") and current is not None:
-            key, _, value = line.strip().partition(" ")
+            key, _sep, value = line.strip().partition(" ")
             current.options[key] = value.strip() or "1"
     if "local" not in found:
         everything = {"path": "/var/lib/vz", "content": "backup,images,iso,rootdir,snippets,vztmpl"}

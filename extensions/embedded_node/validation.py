@@ -177,7 +177,7 @@ def _device(text: str) -> str | None:
 
 def _name_servers(text: str) -> str | None:
     for item in split_list(text):
-        address, _, interface = item.partition("%")
+        address, _sep, interface = item.partition("%")
         scoped = interface and address.startswith("fe80:")
         if not (named_formats.is_ipv6(address) if scoped else named_formats.check("ip", item) is None):
             return "value does not look like a valid IP address"

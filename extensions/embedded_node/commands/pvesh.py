@@ -70,8 +70,8 @@ def _table(session: Session, columns: list[str], rows: list[list[str]], options:
             session.say(" ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
         return
 
-    def rule(left: str, middle: str, right: str, bar: str = "─") -> str:
-        return left + middle.join(bar * (width + 2) for width in widths) + right
+    def rule(left: str, middle: str, right: str, stroke: str = "─") -> str:
+        return left + middle.join(stroke * (width + 2) for width in widths) + right
 
     def line(row: list[str]) -> str:
         return "│" + "│".join(f" {cell:<{width}} " for cell, width in zip(row, widths, strict=True)) + "│"

@@ -17,16 +17,16 @@ from embedded_node import EmbeddedNode, bootstrap, commands
 from embedded_node.state import State
 
 STORAGES = """dir: local
-	path /var/lib/vz
-	content vztmpl,iso,backup,snippets
+\tpath /var/lib/vz
+\tcontent vztmpl,iso,backup,snippets
 
 dir: disks
-	path /var/lib/disks
-	content images,rootdir
+\tpath /var/lib/disks
+\tcontent images,rootdir
 
 btrfs: snap
-	path /mnt/snap
-	content images,rootdir
+\tpath /mnt/snap
+\tcontent images,rootdir
 
 """
 TEMPLATE = "local:vztmpl/tiny_1_amd64.tar.gz"

@@ -41,7 +41,7 @@ def test_a_failed_create_leaves_nothing(machine: Machine) -> None:
 @pytest.mark.parametrize("step", ["lock", "alloc", "mkfs", "extracting", "extract", "config"])
 def test_an_interrupted_create_cleans_up(machine: Machine, step: str) -> None:
     faults.add(machine.state, "fail_create" if step == "lock" else "interrupt", at=step, after=step)
-    code, _, _ = machine(f"pct create 101 {TEMPLATE} --ostype unmanaged --rootfs disks:1")
+    code, _out, _err = machine(f"pct create 101 {TEMPLATE} --ostype unmanaged --rootfs disks:1")
     assert code == 255
     assert machine.state.has_guest("lxc", 101) == (step == "lock")
     assert machine.ok("pvesm list disks").count("\n") == 1
@@ -99,7 +99,7 @@ def test_push_and_pull_move_bytes(machine: Machine, tmp_path: Path) -> None:
     machine.ok(f"pct push 101 {source} /root/x --perms 640")
     machine.ok(f"pct pull 101 /root/x {back}")
     assert back.read_bytes() == data
-    code, _, err = machine(f"pct push 101 {source} /no/such/dir/x")
+    code, _out, err = machine(f"pct push 101 {source} /no/such/dir/x")
     assert (code, err) == (0, "failed to create file: /no/such/dir/x: No such file or directory\n")
 
 
@@ -156,7 +156,7 @@ def test_protection_is_obeyed(machine: Machine) -> None:
 
 def test_a_full_storage_takes_nothing(machine: Machine) -> None:
     faults.add(machine.state, "storage_full", storage="disks")
-    code, _, err = machine(f"pct create 101 {TEMPLATE} --ostype unmanaged --rootfs disks:1")
+    code, _out, err = machine(f"pct create 101 {TEMPLATE} --ostype unmanaged --rootfs disks:1")
     assert code == 255 and "No space left on device" in err
     line = next(line for line in machine.ok("pvesm status").splitlines() if line.startswith("disks"))
     assert line.split()[5] == "0"

@@ -52,7 +52,7 @@ class Api:
 
     def task(self, node: EmbeddedNode, upid: str) -> dict[str, t.Any]:
         """Wait for a task."""
-        for _ in range(200):
+        for _try in range(200):
             status, row = self("GET", f"/nodes/{node.name}/tasks/{urllib.parse.quote(upid)}/status")
             assert status == 200
             if row["status"] == "stopped":
@@ -111,7 +111,7 @@ def test_signals_reach_what_runs_for_the_command(node: EmbeddedNode, number: sig
     while not shown.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(number)
-    _, said = process.communicate(timeout=10)
+    _out, said = process.communicate(timeout=10)
     time.sleep(0.1)
     assert left or said.endswith(b"failed: received interrupt\n")
     assert node.state.has_guest("lxc", 203) == left
@@ -152,13 +152,13 @@ def test_a_task_is_answered_at_once_and_tells_how_it_ended(node: EmbeddedNode, a
     assert status == 200 and upid.startswith("UPID:pve1:") and upid.endswith(":vzcreate:211:root@pam!demo:")
     assert api.task(node, upid)["exitstatus"] == "OK"
     assert api("GET", "/nodes/pve1/lxc/211/config")[1]["hostname"] == "api1"
-    _, upid = api(
+    _status, upid = api(
         "POST", "/nodes/pve1/lxc", vmid=212, ostemplate="local:vztmpl/no_1_amd64.tar.gz", rootfs="local-lvm:1"
     )
     why = "unable to create CT 212 - volume 'local:vztmpl/no_1_amd64.tar.gz' does not exist"
     assert api.task(node, upid)["exitstatus"] == why
     assert api("GET", f"/nodes/pve1/tasks/{upid}/log")[1][-1]["t"] == f"TASK ERROR: {why}"
-    _, upid = api("DELETE", "/nodes/pve1/lxc/211")
+    _status, upid = api("DELETE", "/nodes/pve1/lxc/211")
     assert api.task(node, upid)["exitstatus"] == "OK"
     assert {entry["status"] for entry in node.requests()} == {200}
 
@@ -199,7 +199,7 @@ def test_a_password_login_is_root(node: EmbeddedNode) -> None:
     guest = Api(node, {})
     assert guest("GET", "/version") == (401, "No ticket")
     assert guest("POST", "/access/ticket", username="root@pam", password="wrong")[0] == 401
-    _, login = guest("POST", "/access/ticket", username="root@pam", password=node.api["api_password"])
+    _status, login = guest("POST", "/access/ticket", username="root@pam", password=node.api["api_password"])
     cookie = {"Cookie": f"PVEAuthCookie={urllib.parse.quote(login['ticket'])}"}
     options = {"vmid": 214, "ostemplate": TEMPLATE, "rootfs": "local-lvm:1", "features": "keyctl=1"}
     assert Api(node, cookie)("POST", "/nodes/pve1/lxc", **options)[0] == 401, "a ticket writes with its CSRF token only"
@@ -218,7 +218,7 @@ def test_wrong_tokens_and_strangers_stay_out(node: EmbeddedNode, api: Api) -> No
             url
         )
     assert api("POST", "/access/users", userid="eve@pve", password="secret12")[0] == 200
-    _, login = Api(node, {})("POST", "/access/ticket", username="eve@pve", password="secret12")
+    _status, login = Api(node, {})("POST", "/access/ticket", username="eve@pve", password="secret12")
     eve = Api(node, {"Cookie": f"PVEAuthCookie={urllib.parse.quote(login['ticket'])}"})
     assert eve("GET", "/nodes/pve1/lxc") == (200, [])
     assert eve("GET", "/nodes/pve1/lxc/100/config")[0] == 403
@@ -253,5 +253,5 @@ def test_an_upload_lands_in_the_storage(node: EmbeddedNode, api: Api) -> None:
     assert api.task(node, answer.json()["data"])["exitstatus"] == "OK"
     assert (node.root / "var/lib/vz/template/iso/up.iso").read_bytes() == b"bytes"
     assert "local:iso/up.iso" in {row["volid"] for row in api("GET", "/nodes/pve1/storage/local/content")[1]}
-    _, upid = api("DELETE", "/nodes/pve1/storage/local/content/local:iso/up.iso")
+    _status, upid = api("DELETE", "/nodes/pve1/storage/local/content/local:iso/up.iso")
     assert api.task(node, upid)["exitstatus"] == "OK"
