@@ -363,7 +363,6 @@ class _Run:
 
     def ensure(self) -> Ensured:
         decision = self._decide()
-        self._steps(self._wanted.name(decision.version), decision.record)  # what is in the way is told before any byte
         making: list[Step] = []
         transferred = 0
         with contextlib.ExitStack() as stack:

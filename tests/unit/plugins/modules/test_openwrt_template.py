@@ -215,6 +215,17 @@ def test_a_foreign_file_is_neither_used_nor_overwritten_without_force(bench: Ben
     assert not bench.good("openwrt_template", **declared(mirror)).changed
 
 
+def test_what_a_killed_run_left_without_its_record_is_adopted(bench: Bench, mirror: Mirror) -> None:
+    if bench.backend == "api":
+        pytest.skip("over the API there are no records on a storage")
+    made = bench.good("openwrt_template", **declared(mirror))
+    record = lying(bench, f".{NAME}.pve-provision.json")
+    record.unlink()
+    again = bench.good("openwrt_template", **declared(mirror))
+    assert (again.changed, again.digest) == (False, made.digest)
+    assert record.exists()
+
+
 def test_a_template_that_was_tampered_with_is_neither_used_nor_overwritten_without_force(
     bench: Bench, mirror: Mirror
 ) -> None:
