@@ -315,6 +315,16 @@ def test_a_login_page_is_no_index(node: Node, wanted: WantedTemplate, mirror: Mi
     assert ensure(node, dataclasses.replace(wanted, offline_ok=True)).version == "24.10.3"
 
 
+def test_a_wrong_signature_is_never_taken_for_a_source_that_is_down(
+    node: Node, wanted: WantedTemplate, mirror: Mirror
+) -> None:
+    ensure(node, dataclasses.replace(wanted, version="24.10.3"))
+    mirror.put(f"{TARGET}/sha256sums.sig", mirror.read("openwrt/releases/24.10.3/targets/x86/64/sha256sums.sig"))
+    with pytest.raises(VerificationError):
+        ensure(node, dataclasses.replace(wanted, offline_ok=True))
+    assert mirror.count("*24.10.4*rootfs.tar.gz") == 0
+
+
 def test_a_prediction_writes_nothing_to_a_storage(node: Node, wanted: WantedTemplate) -> None:
     folder = Path(os.environ["PVE_ROOT"]) / "var/lib/vz/template/cache"
     before = sorted(path.name for path in folder.iterdir())
