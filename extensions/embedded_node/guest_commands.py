@@ -8,13 +8,15 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import re
 import shlex
-import stat
 import time
 import typing as t
 from collections.abc import Sequence
 
-from .runtime import Command, Completed, Guest, Interface, not_found
+from . import openwrt_files
+from .openwrt_shell import Shell
+from .runtime import Command, Completed, Guest, Interface
 
 CLEAN_ENV = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -36,206 +38,57 @@ def err(text: str, rc: int = 1) -> Completed:
 # -- the shell ---------------------------------------------------------------------------------------------------------
 
 
+class _Host:
+    """A guest as its shell sees it. There are no background jobs: what is started so runs at once."""
+
+    def __init__(self, guest: Guest) -> None:
+        self.guest, self.files = guest, guest.files
+
+    def run(self, argv: Sequence[str], stdin: bytes, place: str) -> Completed:
+        """Run one of the guest's commands in a working directory."""
+        env = {**(self.guest.env or CLEAN_ENV), "PWD": place}
+        return Guest(self.guest.state, self.guest.vmid, self.guest.options, self.files, env).run(argv, stdin)
+
+    def knows(self, name: str) -> bool:
+        """Whether the guest has such a command."""
+        return os.path.basename(name) in COMMANDS
+
+    def spawn(self, script: str, memory: dict[str, t.Any]) -> int:
+        """A job in the background, over before the next command."""
+        shell = Shell(self, "sh")
+        shell.remember(memory)
+        shell.run(script)
+        return 2
+
+    def alive(self) -> bool:
+        """Whether the guest still runs."""
+        return self.guest.vmid in self.guest.state.running()
+
+
 def _shell(guest: Guest, argv: Sequence[str], stdin: bytes) -> Completed:
-    """``sh -c TEXT [name args]`` with ``;``, ``&&``, ``||``, newlines, ``exit N``, ``VAR=x`` and redirections to
-    files.
-    """
-    words = [word for word in argv[1:] if word not in ("-l", "-e", "-lc", "-ec")]
-    if "-c" in words:
-        text = words[words.index("-c") + 1]
-    elif any(word in argv for word in ("-lc", "-ec")):
-        text = words[0]
+    """``sh -c TEXT [name arguments]``, a script of the guest, or a script on stdin."""
+    words, name, options = list(argv[1:]), argv[0], ""
+    while words and re.fullmatch(r"-[a-z]+", words[0]):
+        options += words.pop(0)[1:]
+    given = stdin.decode("utf-8", "surrogateescape")
+    if "c" in options:
+        text = words.pop(0) if words else ""
+        name = words.pop(0) if words else name
     elif words:
-        return err(f"{argv[0]}: {words[0]}: not found", 127)
+        if not guest.files.resolve(words[0]).is_file():
+            return err(f"{name}: {words[0]}: No such file or directory", 127)
+        name, text = words[0], guest.files.read(words.pop(0))
     else:
-        text, stdin = stdin.decode(errors="replace"), b""
-    return script(guest, text, stdin)
+        text, given = given, ""
+    shell = Shell(_Host(guest), name, words)
+    shell.stop_on_error = "e" in options
+    rc, stdout, stderr = shell.run(text, given)
+    return Completed(rc, stdout.encode("utf-8", "surrogateescape"), stderr.encode("utf-8", "surrogateescape"))
 
 
-def script(guest: Guest, text: str, stdin: bytes = b"") -> Completed:
-    """Run a small shell script."""
-    lexer = shlex.shlex(text.replace("\n", " ; "), posix=True, punctuation_chars=";&|<>")
-    lexer.whitespace_split = True
-    stdout, stderr, rc = b"", b"", 0
-    command: list[str] = []
-    run_next = True
-    for token in [*lexer, ";"]:
-        if token not in (";", "&&", "||"):
-            command.append(token)
-            continue
-        if command and run_next:
-            if command[0] == "exit":
-                return Completed(int(command[1]) if len(command) > 1 else rc, stdout, stderr)
-            done = _simple(guest, command, stdin)
-            stdout, stderr, rc = stdout + done.stdout, stderr + done.stderr, done.rc
-        run_next = token == ";" or (rc == 0) == (token == "&&")
-        command = []
-    return Completed(rc, stdout, stderr)
-
-
-def _simple(guest: Guest, words: list[str], stdin: bytes) -> Completed:
-    """One command with its redirections; a pipe hands stdout on."""
-    if "|" in words:
-        at = words.index("|")
-        first = _simple(guest, words[:at], stdin)
-        rest = _simple(guest, words[at + 1 :], first.stdout)
-        return Completed(rest.rc, rest.stdout, first.stderr + rest.stderr)
-    merged = False
-    target: tuple[str, str] | None = None
-    plain: list[str] = []
-    queue = list(words)
-    while queue:
-        word = queue.pop(0)
-        if word in (">", ">>") and queue:
-            stream = plain.pop() if plain and plain[-1] in ("1", "2") else "1"
-            name = queue.pop(0)
-            if stream == "1":
-                target = (word, name)
-        elif word in (">&", "<") and queue:
-            merged = merged or word == ">&"
-            number = queue.pop(0)
-            if plain and plain[-1] in ("1", "2"):
-                plain.pop()
-            elif word == ">&" and number == "2":
-                merged = True
-        else:
-            plain.append(os.path.expandvars(word) if "$" in word else word)
-    if not plain:
-        return Completed()
-    done = _call(guest, plain, stdin)
-    if merged and "2" in words and words[words.index(">&") + 1 :][:1] == ["1"]:
-        done = Completed(done.rc, done.stdout + done.stderr)
-    elif merged:
-        done = Completed(done.rc, b"", done.stderr + done.stdout)
-    if target:
-        mode, name = target
-        if name != "/dev/null":
-            path = guest.files.resolve(name)
-            if not path.parent.is_dir():
-                return err(f"sh: can't create {name}: nonexistent directory")
-            before = path.read_bytes() if mode == ">>" and path.exists() else b""
-            path.write_bytes(before + done.stdout)
-        done = Completed(done.rc, b"", done.stderr)
-    return done
-
-
-def _call(guest: Guest, words: list[str], stdin: bytes) -> Completed:
-    done = guest.run(words, stdin)
-    if done.rc == 127 and done.stderr == not_found(guest.vmid, words[0]):
-        return err(f"sh: {words[0]}: not found", 127)
-    return done
-
-
-# -- files -------------------------------------------------------------------------------------------------------------
-
-
-def _cat(guest: Guest, argv: Sequence[str], stdin: bytes) -> Completed:
-    data, said, rc = b"", b"", 0
-    for name in argv[1:] or ["-"]:
-        path = guest.files.resolve(name)
-        if name == "-":
-            data += stdin
-        elif path.is_file():
-            data += path.read_bytes()
-        else:
-            what = "Is a directory" if path.is_dir() else "No such file or directory"
-            said += f"cat: {name}: {what}\n".encode()
-            rc = 1
-    return Completed(rc, data, said)
-
-
-def _test(guest: Guest, argv: Sequence[str], stdin: bytes) -> Completed:
-    words = [word for word in argv[1:] if word != "]"]
-    negate = words[:1] == ["!"]
-    words = words[1:] if negate else words
-    checks: dict[str, t.Callable[[str], bool]] = {
-        "-e": guest.files.exists,
-        "-f": lambda name: guest.files.resolve(name).is_file(),
-        "-d": lambda name: guest.files.resolve(name).is_dir(),
-        "-L": lambda name: guest.files.resolve(name, follow=False).is_symlink(),
-        "-x": lambda name: os.access(guest.files.resolve(name), os.X_OK),
-        "-r": guest.files.exists,
-        "-s": lambda name: guest.files.exists(name) and guest.files.resolve(name).stat().st_size > 0,
-        "-n": bool,
-        "-z": lambda text: not text,
-    }
-    if len(words) == 2 and words[0] in checks:
-        holds = checks[words[0]](words[1])
-    elif len(words) == 3 and words[1] in ("=", "==", "!="):
-        holds = (words[0] == words[2]) == (words[1] != "!=")
-    elif len(words) == 3 and words[1] in ("-eq", "-ne", "-gt", "-lt", "-ge", "-le"):
-        left, right = int(words[0]), int(words[2])
-        holds = {"-eq": left == right, "-ne": left != right, "-gt": left > right, "-lt": left < right,
-                 "-ge": left >= right, "-le": left <= right}[words[1]]  # fmt: skip
-    else:
-        holds = len(words) == 1 and bool(words[0])
-    return Completed(0 if holds != negate else 1)
-
-
-def _ls(guest: Guest, argv: Sequence[str], stdin: bytes) -> Completed:
-    names = [word for word in argv[1:] if not word.startswith("-")] or ["/root"]
-    flags = "".join(word[1:] for word in argv[1:] if word.startswith("-"))
-    lines: list[str] = []
-    for name in names:
-        path = guest.files.resolve(name)
-        if not path.exists():
-            return err(f"ls: {name}: No such file or directory", 2 if guest.managed else 1)
-        entries = sorted(path.iterdir()) if path.is_dir() and "d" not in flags else [path]
-        for entry in entries:
-            label = entry.name if path.is_dir() and "d" not in flags else name
-            if label.startswith(".") and "a" not in flags:
-                continue
-            info = entry.lstat()
-            when = time.strftime("%b %e %H:%M", time.gmtime(info.st_mtime))
-            long = f"{stat.filemode(info.st_mode)} {info.st_nlink:4} root root {info.st_size:8} {when} {label}"
-            lines.append(long if "l" in flags else label)
-    return Completed(0, "".join(f"{line}\n" for line in lines).encode())
-
-
-def _mkdir(guest: Guest, argv: Sequence[str], stdin: bytes) -> Completed:
-    for name in (word for word in argv[1:] if not word.startswith("-")):
-        path = guest.files.resolve(name)
-        if path.exists() and "-p" not in argv:
-            return err(f"mkdir: can't create directory '{name}': File exists")
-        path.mkdir(parents="-p" in argv, exist_ok=True)
-    return Completed()
-
-
-def _rm(guest: Guest, argv: Sequence[str], stdin: bytes) -> Completed:
-    for name in (word for word in argv[1:] if not word.startswith("-")):
-        path = guest.files.resolve(name, follow=False)
-        if path.is_dir() and not path.is_symlink():
-            for inner in sorted(path.rglob("*"), reverse=True):
-                inner.rmdir() if inner.is_dir() and not inner.is_symlink() else inner.unlink()
-            path.rmdir()
-        elif path.exists() or path.is_symlink():
-            path.unlink()
-        elif "-f" not in argv and "-rf" not in argv:
-            return err(f"rm: can't remove '{name}': No such file or directory")
-    return Completed()
-
-
-def _touch(guest: Guest, argv: Sequence[str], stdin: bytes) -> Completed:
-    for name in argv[1:]:
-        guest.files.resolve(name).touch()
-    return Completed()
-
-
-def _chmod(guest: Guest, argv: Sequence[str], stdin: bytes) -> Completed:
-    words = [word for word in argv[1:] if not word.startswith("-")]
-    for name in words[1:]:
-        if words[0].isdigit():
-            guest.files.resolve(name).chmod(int(words[0], 8) | 0o600)
-    return Completed()
-
-
-def _grep(guest: Guest, argv: Sequence[str], stdin: bytes) -> Completed:
-    flags = "".join(word[1:] for word in argv[1:] if word.startswith("-"))
-    words = [word for word in argv[1:] if not word.startswith("-")]
-    text = "".join(guest.files.read(name) for name in words[1:]) if words[1:] else stdin.decode(errors="replace")
-    hits = [line for line in text.splitlines() if (words[0] in line) != ("v" in flags)]
-    shown = "" if "q" in flags else "".join(f"{line}\n" for line in hits)
-    return Completed(0 if hits else 1, shown.encode())
+def _builtin(guest: Guest, argv: Sequence[str], stdin: bytes) -> Completed:
+    """A command that the shell has too."""
+    return _shell(guest, ["sh", "-c", shlex.join(argv), argv[0]], stdin)
 
 
 # -- the system --------------------------------------------------------------------------------------------------------
@@ -418,40 +271,20 @@ def _routes(guest: Guest) -> str:
 
 
 COMMANDS: dict[str, Command] = {
-    "sh": _shell,
-    "ash": _shell,
-    "bash": _shell,
-    "echo": lambda guest, argv, stdin: Completed(
-        0, (" ".join(argv[2:]) if argv[1:2] == ["-n"] else " ".join(argv[1:]) + "\n").encode()
-    ),
-    "printf": lambda guest, argv, stdin: Completed(
-        0, argv[1].encode().decode("unicode_escape").replace("%s", "{}").format(*argv[2:]).encode()
-    ),
-    "true": lambda guest, argv, stdin: Completed(0),
-    "false": lambda guest, argv, stdin: Completed(1),
-    ":": lambda guest, argv, stdin: Completed(0),
-    "cat": _cat,
-    "test": _test,
-    "[": _test,
-    "ls": _ls,
-    "mkdir": _mkdir,
-    "rm": _rm,
-    "touch": _touch,
-    "chmod": _chmod,
-    "grep": _grep,
+    **openwrt_files.COMMANDS,
+    **dict.fromkeys(("sh", "ash", "bash", "dash"), _shell),
+    **dict.fromkeys((":", "[", "echo", "false", "printf", "pwd", "test", "true"), _builtin),
     "env": _env,
-    "printenv": _env,
-    "id": _id,
-    "whoami": lambda guest, argv, stdin: out("root"),
     "hostname": _hostname,
-    "uname": _uname,
-    "sleep": _sleep,
-    "sync": lambda guest, argv, stdin: Completed(0),
-    "ping": _ping,
+    "id": _id,
     "ip": _ip,
-    "systemctl": _systemctl,
-    "service": _service,
+    "ping": _ping,
+    "printenv": _env,
     "rc-service": _service,
     "rc-update": _rc_update,
-    "pwd": lambda guest, argv, stdin: out("/root"),
+    "service": _service,
+    "sleep": _sleep,
+    "systemctl": _systemctl,
+    "uname": _uname,
+    "whoami": lambda guest, argv, stdin: out("root"),
 }

@@ -16,6 +16,7 @@ from pathlib import Path
 from .. import lxc, lxc_api, runtime, storage
 from ..command_line import FAILED, FLAG, STRING, VMID, Command, Exit, Params, Table, api_command, upid_exit
 from ..errors import ApiError
+from ..openwrt_shell import READERS
 from ..propstring import encode_text
 from ..session import Session
 
@@ -147,7 +148,8 @@ def _attach(session: Session, vmid: int, command: list[str], keep_env: bool) -> 
     kept = {key: session.env.get(key, HOST_ENV[key]) for key in ("LANG", "TERM")}
     env = {**HOST_ENV, **kept, "container": "lxc"} if keep_env else CLEAN_ENV
     guest = runtime.guest(session.state, vmid, env)
-    stdin = session.stdin.read()
+    reads = os.path.basename(command[0]) in {*READERS, "bash", "dash"} and not session.stdin.isatty()
+    stdin = session.stdin.read() if reads else b""
     done = runtime.runtime(session.state).exec(guest, command, stdin)
     session.write_bytes(done.stdout, done.stderr)
     raise Exit(done.rc)
