@@ -223,7 +223,8 @@ findings:
   returned: when the declaration cannot be carried out
   type: list
   elements: dict
-  sample: [{option: interfaces.lan.bridge, value: vmbr9, problem: does not exist on node pve1, remedy: "There are: vmbr0."}]
+  sample:
+    - {option: interfaces.lan.bridge, value: vmbr9, problem: does not exist on node pve1, remedy: "There are: vmbr0."}
 """
 
 from ansible.module_utils.basic import AnsibleModule

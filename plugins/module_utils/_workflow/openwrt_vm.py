@@ -18,6 +18,7 @@ import contextlib
 import dataclasses
 import ipaddress
 import os
+import re
 import shlex
 import socket
 import subprocess
@@ -70,6 +71,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
 
 AGENT_PACKAGE: t.Final = "qemu-ga"
+HOST: t.Final = "hostname"
 DISK: t.Final = "scsi0"
 # What a new router gets where nothing is declared, by PVE's keys; the disk in bytes.
 DEFAULTS: t.Final[dict[str, t.Any]] = {
@@ -88,6 +90,7 @@ ROOM: t.Final = 300 * 1024**2
 STALE: t.Final = 86400
 
 PAUSE: t.Final = 0.5
+LINK = re.compile(r"^\d+: ([^\s:@]+).*link/ether (\S+)", re.MULTILINE)
 READY: t.Final = b"Please press Enter to activate this console"
 NO_WAY_IN: t.Final = "there is no way into the router: ssh_private_key is not declared"
 
@@ -106,8 +109,8 @@ _INSTALL = """\
     tries=0
     until {update} && {install}; do
         tries=$((tries + 1))
-        [ "$tries" -lt 60 ] || exit 1
-        sleep 10
+        [ "$tries" -lt 200 ] || exit 1
+        sleep 3
     done
     cat > /etc/rc.local <<'END'
 {idle}END
@@ -121,13 +124,14 @@ def read_vm(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozenset())
     problems: list[Problem] = []
     declared = {name: params[name] for name in DESCRIPTION_OPTIONS if params.get(name) is not None}
     declared["packages"] = _packages(params)
-    declared.setdefault("hostname", params.get("name"))
+    declared[HOST] = params.get("name")
     description = None
     if params["state"] != "absent":
         try:
             description = router_description.parse(declared)
         except InvalidInput as error:
-            problems += [Problem(f.option, f.value, f.problem, f.remedy) for f in error.findings]
+            # What is wrong with the name is told once, as the VM's.
+            problems += [Problem(f.option, f.value, f.problem, f.remedy) for f in error.findings if f.option != HOST]
     agent = AGENT_PACKAGE in declared["packages"] if params.get("agent") is None else params["agent"]
     wanted = wanted_vm(_vm(params, description), nulls)
     paths = {"scsi[0]": "disk"} | {
@@ -176,7 +180,7 @@ def wanted_disk(params: t.Mapping[str, t.Any]) -> WantedDisk:
     return WantedDisk(
         version=params["version"],
         verify=params.get("verify") or "",
-        keys=tuple(UserKey(key["public"]) for key in params.get("keys") or ()),
+        keys=tuple(UserKey(key) for key in params.get("keys") or ()),
         mirrors=tuple(params.get("mirrors") or ()),
         offline_ok=params["offline_ok"],
         variant=f"{params['filesystem']}-{'combined-efi' if params.get('bios') == 'ovmf' else 'combined'}",
@@ -433,13 +437,11 @@ class OpenWrtVm(Companion):
     def _ssh_cards(self, run: Run) -> bool:
         if self._way_in(run.node, run.vmid) is None:
             return False
-        names = " ".join(each.device for each in self.described.interfaces)
-        script = f'for name in {names}; do echo "$name $(cat /sys/class/net/$name/address 2> /dev/null)"; done\n'
         try:
-            lines = self.router(run.node, run.vmid).run(script, timeout=20).splitlines()
+            told = self.router(run.node, run.vmid).run("ip -o link\n", timeout=20)
         except ProvisionError:
             return False
-        return self._check_cards(run, {name: mac for name, _, mac in (line.partition(" ") for line in lines)})
+        return self._check_cards(run, dict(LINK.findall(told)))
 
     def _check_cards(self, run: Run, cards: t.Mapping[str, str]) -> bool:
         """Hold the guest's MAC addresses against PVE's; whether it told any."""

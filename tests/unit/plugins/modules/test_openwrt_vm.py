@@ -1,0 +1,493 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What openwrt_vm does: a VM whose image carries its configuration before it is made, and that is kept as declared."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed
+from ansible_collections.pve.provision.plugins.module_utils._workflow import openwrt, openwrt_vm
+from embedded_node import commands, mirror_images, openwrt_guest, qemu_boot, runtime
+from embedded_node.mirror import Mirror
+from embedded_node.state import State
+
+from .conftest import Answer, Bench
+from .test_lxc_create import steps
+
+Params = dict[str, t.Any]
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExampleExampleExampleExampleExampleExample admin@example.org"
+WAN: Params = {"bridge": "vmbr0", "tag": 10, "proto": "dhcp"}
+LAN: Params = {"bridge": "vmbr1", "tag": 20, "proto": "static", "address": "192.168.20.1/24", "dhcp_server": {}}
+MADE = ["image", "create", "start", "await_up"]
+
+
+@pytest.fixture(scope="module")
+def mirror(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Mirror]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mirror_images, "fat16", whole_fat)
+        with Mirror(tmp_path_factory.mktemp("mirror"), sites=("openwrt",)) as site:
+            yield site
+
+
+def whole_fat(size: int, label: str, made: t.Callable[[int, str], bytes] = mirror_images.fat16) -> bytes:
+    """The mirror's FAT with clusters so large that its table has a place for each."""
+    volume = bytearray(made(size, label))
+    volume[13] = 2
+    return bytes(volume)
+
+
+@pytest.fixture
+def gateway(mirror: Mirror, bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Params:
+    """A router's declaration, where no address of it can be reached from here."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for module in (openwrt, openwrt_vm):
+        monkeypatch.setattr(module, "answers", lambda address: False)
+    monkeypatch.setattr(openwrt_vm, "PAUSE", 0.05)
+    for note in bench.node.root.rglob("vm-trees/*.seed"):  # which archive a guest of this number has restored
+        note.unlink()
+    return {
+        "name": "gw",
+        "interfaces": {"wan": WAN, "lan": LAN},
+        "management": {"from": ["lan"], "ssh_keys": [KEY]},
+        "mirrors": [mirror.base("openwrt")],
+        "keys": [mirror.signer.usign_public],
+        "start_timeout": 5,
+    }
+
+
+@pytest.fixture
+def entered(gateway: Params, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Params:
+    """A router that can be entered by SSH: scripts run in the VM that has the address."""
+
+    def spawn(host: openwrt_guest.Host, script: str, memory: Params) -> int:
+        shell = openwrt_guest.Shell(openwrt_guest.Host(host.guest), memory["name"])
+        shell.remember(memory)
+        threading.Thread(target=shell.run, args=(script,), daemon=True).start()
+        return 1
+
+    def ssh(address: str, key: str, known_hosts: Path) -> openwrt.Shell:
+        def shell(script: str, *, timeout: int) -> Completed:
+            state = State(bench.node.root)
+            for path in sorted(state.path("run/qemu-server").glob("*.pid")):
+                guest = qemu_boot.guest(state, int(path.stem))
+                if any(text.startswith(f"{address}/") for link in runtime.links(guest) for text in link[2]):
+                    done = guest.run(["sh", "-s"], script.encode())
+                    return Completed(done.rc, done.stdout.decode(), done.stderr.decode())
+            return Completed(255, "", f"ssh: connect to host {address} port 22: No route to host")
+
+        return shell
+
+    monkeypatch.setattr(openwrt_guest.Host, "spawn", spawn)
+    monkeypatch.setattr(openwrt_guest.Host, "alive", lambda host: True)
+    monkeypatch.setattr(openwrt_vm, "ssh", ssh)
+    return {**gateway, "ssh_private_key": "/root/.ssh/id_ed25519"}
+
+
+def config(bench: Bench, vmid: int) -> dict[str, str]:
+    text = (bench.node.root / f"etc/pve/qemu-server/{vmid}.conf").read_text(encoding="utf-8")
+    return dict(line.split(": ", 1) for line in text.split("\n[")[0].splitlines() if ": " in line)
+
+
+def vms(bench: Bench) -> list[str]:
+    return sorted(path.stem for path in (bench.node.root / "etc/pve/qemu-server").glob("*.conf"))
+
+
+def inside(bench: Bench, vmid: int, script: str) -> str:
+    """What a script prints that somebody runs in the router."""
+    done = qemu_boot.guest(State(bench.node.root), vmid).run(["sh", "-s"], script.encode())
+    assert done.rc == 0, done.stderr
+    return done.stdout.decode().strip()
+
+
+def segments(bench: Bench, vmid: int) -> list[Params]:
+    """What the guest has shown of itself on the node's bridges."""
+    log = bench.node.root / "var/log/embedded-node/segments.jsonl"
+    events = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
+    return [event for event in events if event["vmid"] == vmid]
+
+
+def copies(bench: Bench, tmp_path: Path) -> list[Path]:
+    """Seeded copies of images, wherever a run may have put them."""
+    return [path for top in (bench.node.root, tmp_path) for path in top.rglob("*pve-provision-gw*")]
+
+
+def options_of(bench: Bench, answer: Answer) -> Params:
+    """The options that a plan gives to the creation."""
+    return next(step["options"] for step in answer.plan if step["step"] == "create")
+
+
+# -- making it ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("filesystem", ["ext4", "squashfs"])
+@pytest.mark.parametrize("bios", ["seabios", "ovmf"])
+def test_it_boots_into_its_declaration_and_is_then_left_alone(
+    bench: Bench, gateway: Params, tmp_path: Path, filesystem: str, bios: str
+) -> None:
+    router = {**gateway, "filesystem": filesystem, "bios": bios}
+    made = bench.good("openwrt_vm", **router)
+    assert steps(made) == MADE
+    assert made.status == "running"
+    has = config(bench, made.vmid)
+    assert re.fullmatch(r"local-lvm:vm-100-disk-\d,discard=on,size=512M,ssd=1", has["scsi0"])
+    assert ("efidisk0" in has) == (bios == "ovmf")
+    assert inside(bench, made.vmid, "uci get network.lan.ipaddr") == "192.168.20.1"
+    assert inside(bench, made.vmid, "cat /etc/dropbear/authorized_keys") == KEY
+    assert copies(bench, tmp_path) == []
+    bench.node.forget()
+    again = bench.good("openwrt_vm", **router)
+    assert (again.changed, again.plan) == (False, [])
+    assert bench.writes() == []
+
+
+def test_a_new_router_is_made_by_one_command(bench: Bench, gateway: Params) -> None:
+    made = bench.good("openwrt_vm", **gateway, bios="ovmf", machine="q35")
+    source = "local:import" if bench.backend == "api" else f"{bench.node.root}/var/cache/pve-provision/work"
+    assert options_of(bench, made) == {
+        "ostype": "l26",
+        "scsihw": "virtio-scsi-single",
+        "cores": "1",
+        "memory": "256",
+        "onboot": "1",
+        "serial0": "socket",
+        "boot": "order=scsi0",
+        "name": "gw",
+        "bios": "ovmf",
+        "machine": "q35",
+        "net0": "virtio,bridge=vmbr0,tag=10",
+        "net1": "virtio,bridge=vmbr1,tag=20",
+        "scsi0": f"local-lvm:0,import-from={source}/pve-provision-gw.raw,discard=on,ssd=1",
+        "efidisk0": "local-lvm:1,efitype=4m,pre-enrolled-keys=0",
+    }
+    if bench.backend == "cli":
+        assert [argv[:2] for argv in bench.writes()] == [["pvesm", "status"], ["qm", "create"], ["qm", "start"]]
+
+
+def test_it_never_shows_itself_as_an_unconfigured_router(bench: Bench, gateway: Params) -> None:
+    made = bench.good("openwrt_vm", **gateway)
+    seen = segments(bench, made.vmid)
+    assert seen, "the embedded node listens on its bridges"
+    assert {event["bridge"] for event in seen if event["event"] == "dhcp_server"} == {"vmbr1"}
+
+
+def test_a_directory_gets_a_qcow2_without_discard(bench: Bench, gateway: Params) -> None:
+    storages = bench.node.root / "etc/pve/storage.cfg"
+    before = storages.read_text(encoding="utf-8")
+    files = bench.node.root / "srv/files"
+    storages.write_text(f"{before}\ndir: files\n\tpath {files}\n\tcontent images\n", encoding="utf-8")
+    try:
+        made = bench.good("openwrt_vm", **gateway, disk={"storage": "files", "size": "1G"})
+        assert config(bench, made.vmid)["scsi0"] == f"files:{made.vmid}/vm-{made.vmid}-disk-0.qcow2,size=1G"
+        assert not bench.good("openwrt_vm", **gateway, disk={"storage": "files", "size": "1G"}).changed
+    finally:
+        commands.run(["qm", "stop", "100"], bench.node.root, b"")
+        commands.run(["qm", "destroy", "100"], bench.node.root, b"")
+        storages.write_text(before, encoding="utf-8")
+
+
+def test_check_mode_tells_what_a_run_then_does_and_writes_nothing(
+    bench: Bench, gateway: Params, tmp_path: Path
+) -> None:
+    told = bench.good("openwrt_vm", check=True, **gateway)
+    assert vms(bench) == []
+    assert copies(bench, tmp_path) == []
+    made = bench.good("openwrt_vm", **gateway)
+    assert (told.plan, told.diff, told.vmid) == (made.plan, made.diff, made.vmid)
+
+
+def test_present_makes_it_and_does_not_start_it(bench: Bench, gateway: Params) -> None:
+    made = bench.good("openwrt_vm", **gateway, state="present")
+    assert (steps(made), made.status) == (["image", "create"], "stopped")
+    started = bench.good("openwrt_vm", **gateway)
+    assert steps(started) == ["start", "await_up"]
+    assert inside(bench, made.vmid, "uci get network.lan.ipaddr") == "192.168.20.1"
+
+
+def test_a_missing_tool_or_image_leaves_nothing(bench: Bench, gateway: Params, tmp_path: Path) -> None:
+    failed = bench.bad("openwrt_vm", **gateway, disk={"size": "8M"})
+    assert "image failed" in failed.msg
+    assert "larger disk" in failed.msg
+    assert (vms(bench), copies(bench, tmp_path)) == ([], [])
+
+
+def test_secrets_are_seen_by_nobody(bench: Bench, gateway: Params) -> None:
+    secret = "$6$abcdefgh$" + "Zz9" * 28
+    management = {**gateway["management"], "password_hash": secret}
+    made = bench.good("openwrt_vm", **{**gateway, "management": management})
+    assert inside(bench, made.vmid, "grep ^root: /etc/shadow").split(":")[1] == secret
+    assert secret not in str(made.values)
+    assert secret not in str(bench.node.commands())
+
+
+# -- the agent ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_agent_is_installed_by_the_router_itself_and_tells_its_addresses(bench: Bench, gateway: Params) -> None:
+    interfaces = {"wan": {"bridge": "vmbr0", "proto": "dhcp"}, "lan": LAN}
+    router = {**gateway, "interfaces": interfaces, "agent": True, "start_timeout": 1}
+    made = bench.good("openwrt_vm", **router)
+    assert config(bench, made.vmid)["agent"] == "1"
+    installer = inside(bench, made.vmid, "cat /etc/rc.local")
+    assert installer.endswith(") > /dev/null 2>&1 &\nexit 0")
+    inside(bench, made.vmid, installer.replace("2>&1 &", "2>&1"))  # not in the background, so that its end is seen
+    assert "opkg" not in inside(bench, made.vmid, "cat /etc/rc.local")
+    assert "qemu-ga" in inside(bench, made.vmid, "opkg list-installed; mkdir -p /usr/bin; : > /usr/bin/qemu-ga")
+    again = bench.good("openwrt_vm", **router)
+    assert not again.changed
+    assert [(entry["interface"], entry["source"]) for entry in again.addresses] == [("wan", "agent"), ("lan", "agent")]
+    by_package = {key: value for key, value in router.items() if key != "agent"} | {"packages": ["qemu-ga"]}
+    assert not bench.good("openwrt_vm", **by_package).changed
+    restarted = bench.good("openwrt_vm", **router, state="restarted")
+    assert restarted.openwrt["verified_by"] == "agent"
+
+
+def test_cards_in_another_order_are_not_accepted(
+    bench: Bench, gateway: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The router is asked for its MAC addresses; a WAN that is the LAN is not left running."""
+    monkeypatch.setattr(openwrt_vm, "has_agent", lambda run: True)
+    swapped = [{"name": "eth0", "hwaddr": "02:00:00:00:00:01"}, {"name": "eth1", "hwaddr": "02:00:00:00:00:02"}]
+    monkeypatch.setattr(openwrt_vm, "agent_interfaces", lambda run: swapped)
+    failed = bench.bad("openwrt_vm", **gateway)
+    assert "eth0 of the router has the MAC address 02:00:00:00:00:01" in failed.msg
+    assert vms(bench) == []
+
+
+def test_an_agent_that_never_answers_is_no_failure(bench: Bench, gateway: Params) -> None:
+    made = bench.good("openwrt_vm", **{**gateway, "agent": True, "start_timeout": 1})
+    assert "nothing told whether the router is up" in str(made.warnings)
+    assert made.openwrt["drift"] == "unknown"
+
+
+# -- changing it -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "plan", "after"),
+    [
+        ({"memory": 512}, ["set"], {"memory": "512"}),
+        ({"tags": ["edge", "Router"]}, ["set"], {"tags": "edge;router"}),
+        ({"onboot": False}, ["set"], {"onboot": "0"}),
+        ({"disk": {"size": "1G"}}, ["resize"], {"scsi0": "local-lvm:vm-100-disk-0,discard=on,size=1G,ssd=1"}),
+        ({"disk": {"ssd": False}}, ["set"], {"scsi0": "local-lvm:vm-100-disk-0,discard=on,size=512M,ssd=0"}),
+        ({"state": "stopped"}, ["shutdown"], {}),
+        ({"state": "restarted"}, ["shutdown", "start", "await_up"], {}),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) and value else None,
+)
+def test_what_differs_is_changed_and_nothing_else(
+    bench: Bench, gateway: Params, change: Params, plan: list[str], after: dict[str, str]
+) -> None:
+    vmid = bench.good("openwrt_vm", **gateway).vmid
+    before = config(bench, vmid)
+    told = bench.good("openwrt_vm", check=True, **{**gateway, **change})
+    changed = bench.good("openwrt_vm", **{**gateway, **change})
+    assert (steps(told), steps(changed)) == (plan, plan)
+    pending = changed.values.get("pending") or {}
+    assert {**config(bench, vmid), **pending} == {**before, **after}
+    if change.get("state") != "restarted":
+        assert not bench.good("openwrt_vm", **{**gateway, **change}).changed
+
+
+def test_a_changed_network_keeps_its_mac_address(bench: Bench, gateway: Params) -> None:
+    vmid = bench.good("openwrt_vm", **gateway).vmid
+    before = config(bench, vmid)
+    bench.good("openwrt_vm", **{**gateway, "interfaces": {"wan": {**WAN, "tag": 11}, "lan": LAN}})
+    after = config(bench, vmid)
+    assert after["net0"] == before["net0"].replace("tag=10", "tag=11")
+    assert after["net1"] == before["net1"]
+
+
+def test_firmware_changes_only_by_making_it_anew(bench: Bench, gateway: Params) -> None:
+    vmid = bench.good("openwrt_vm", **gateway, vmid=140).vmid
+    refused = bench.bad("openwrt_vm", **gateway, vmid=140, bios="ovmf")
+    assert [finding["option"] for finding in refused.findings] == ["bios"]
+    anew = bench.good("openwrt_vm", **gateway, vmid=140, bios="ovmf", recreate=True, force=True, shutdown_timeout=5)
+    assert steps(anew) == ["shutdown", "destroy", *MADE]
+    assert config(bench, vmid)["bios"] == "ovmf"
+
+
+# -- inside ------------------------------------------------------------------------------------------------------------
+
+
+def test_without_a_way_in_drift_is_unknown_and_no_warning(bench: Bench, gateway: Params) -> None:
+    made = bench.good("openwrt_vm", **gateway)
+    inside(bench, made.vmid, "uci set system.@system[0].hostname=other; uci commit")
+    again = bench.good("openwrt_vm", **gateway)
+    assert (again.changed, again.openwrt["drift"]) == (False, "unknown")
+    assert "ssh_private_key" in again.openwrt["reason"]
+    assert "warnings" not in again.values
+
+
+def test_drift_is_seen_by_ssh_and_mended(bench: Bench, entered: Params) -> None:
+    made = bench.good("openwrt_vm", **entered)
+    assert (made.openwrt["verified_by"], made.openwrt["drift"]) == ("ssh", "none")
+    assert made.openwrt["version"].startswith("24.10.")
+    assert made.addresses[-1] == {
+        "interface": "lan", "address": "192.168.20.1", "prefix": 24, "family": "ipv4", "hwaddr": None, "source": "ubus",
+    }  # fmt: skip
+    assert not bench.good("openwrt_vm", **entered).changed
+    inside(bench, made.vmid, "uci set system.@system[0].hostname=other; uci commit")
+    told = bench.good("openwrt_vm", check=True, **entered)
+    mended = bench.good("openwrt_vm", **entered)
+    assert told.plan == mended.plan
+    assert steps(mended) == ["configure"]
+    assert [words.split(".", 2)[2] for words in mended.plan[0]["uci"]] == ["hostname='gw'"]
+    assert inside(bench, made.vmid, "uci get system.@system[0].hostname") == "gw"
+    assert not bench.good("openwrt_vm", **entered).changed
+
+
+def test_a_new_interface_gets_its_card_and_its_configuration(bench: Bench, entered: Params) -> None:
+    vmid = bench.good("openwrt_vm", **entered).vmid
+    iot = {"bridge": "vmbr1", "tag": 30, "proto": "static", "address": "192.168.30.1/24", "forward_to": ["wan"]}
+    declaration = {**entered, "interfaces": {"wan": WAN, "lan": LAN, "iot": iot}}
+    changed = bench.good("openwrt_vm", **declaration)
+    assert steps(changed) == ["set", "configure"]
+    assert config(bench, vmid)["net2"].endswith(",bridge=vmbr1,tag=30")
+    assert inside(bench, vmid, "uci get network.iot.ipaddr") == "192.168.30.1"
+    assert not bench.good("openwrt_vm", **declaration).changed
+
+
+def test_a_stopped_router_is_started_and_brought_in_line(bench: Bench, entered: Params) -> None:
+    vmid = bench.good("openwrt_vm", **entered).vmid
+    inside(bench, vmid, "uci set system.@system[0].hostname=other; uci commit")
+    bench.good("openwrt_vm", **{**entered, "state": "stopped"})
+    assert steps(bench.good("openwrt_vm", **entered)) == ["start", "await_up", "configure"]
+    assert inside(bench, vmid, "uci get system.@system[0].hostname") == "gw"
+
+
+def test_what_is_still_missing_is_installed_by_a_later_run(bench: Bench, entered: Params) -> None:
+    interfaces = {"wan": {"bridge": "vmbr0", "proto": "dhcp"}, "lan": LAN}
+    declaration = {**entered, "interfaces": interfaces, "ip_timeout": 10}
+    vmid = bench.good("openwrt_vm", **declaration).vmid
+    more = bench.good("openwrt_vm", **declaration, packages=["tcpdump"])
+    assert steps(more) == ["packages"]
+    assert "tcpdump" in inside(bench, vmid, "opkg list-installed")
+    assert not bench.good("openwrt_vm", **declaration, packages=["tcpdump"]).changed
+
+
+# -- removing it -------------------------------------------------------------------------------------------------------
+
+
+def test_absent_takes_it_away_with_its_disks(bench: Bench, gateway: Params) -> None:
+    vmid = bench.good("openwrt_vm", **gateway, bios="ovmf").vmid
+    assert "name" in bench.bad("openwrt_vm", vmid=vmid, name="other", state="absent").msg
+    gone = bench.good("openwrt_vm", vmid=vmid, name="gw", state="absent", force=True, shutdown_timeout=5)
+    assert (steps(gone), gone.status) == (["shutdown", "destroy"], "absent")
+    assert (vms(bench), bench.volumes("local-lvm", vmid)) == ([], [])
+    assert not bench.good("openwrt_vm", vmid=vmid, name="gw", state="absent").changed
+
+
+def test_a_protected_router_stays(bench: Bench, gateway: Params) -> None:
+    vmid = bench.good("openwrt_vm", **gateway, protection=True).vmid
+    assert "protected" in bench.bad("openwrt_vm", vmid=vmid, name="gw", state="absent", force=True).msg
+    assert vms(bench) == [str(vmid)]
+
+
+# -- failing -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_failed_start_takes_everything_back(
+    bench: Bench, gateway: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: t.Any, run: t.Any, console: t.Any) -> bool:
+        raise openwrt.RouterError("the router does not boot")
+
+    monkeypatch.setattr(openwrt_vm.OpenWrtVm, "_is_up", refuse)
+    failed = bench.bad("openwrt_vm", **gateway)
+    assert "await_up failed" in failed.msg
+    assert "was removed again" in failed.msg
+    assert (vms(bench), bench.volumes("local-lvm", failed.vmid), copies(bench, tmp_path)) == ([], [], [])
+
+
+def test_cleanup_on_failure_may_be_switched_off(
+    bench: Bench, gateway: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: t.Any, run: t.Any, console: t.Any) -> bool:
+        raise openwrt.RouterError("the router does not boot")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(openwrt_vm.OpenWrtVm, "_is_up", refuse)
+        failed = bench.bad("openwrt_vm", **gateway, cleanup_on_failure=False)
+    assert (vms(bench), copies(bench, tmp_path)) == ([str(failed.vmid)], [])
+    assert not bench.good("openwrt_vm", **gateway).changed
+
+
+def test_what_a_killed_run_has_left_is_used_by_nobody(bench: Bench, gateway: Params, tmp_path: Path) -> None:
+    cache = tmp_path / "cache" if bench.backend == "api" else bench.node.root / "var/cache"
+    left = cache / "pve-provision/work/pve-provision-gw.raw"
+    left.parent.mkdir(parents=True, exist_ok=True)
+    left.write_bytes(b"half an image")
+    uploaded = bench.node.root / "var/lib/vz/import/pve-provision-gw.raw"
+    if bench.backend == "api":
+        uploaded.parent.mkdir(parents=True, exist_ok=True)
+        uploaded.write_bytes(b"half an image")
+    made = bench.good("openwrt_vm", **gateway)
+    assert inside(bench, made.vmid, "uci get network.lan.ipaddr") == "192.168.20.1"
+    assert copies(bench, tmp_path) == []
+
+
+def test_a_storage_for_imports_is_needed_over_the_api(bench: Bench, gateway: Params) -> None:
+    if bench.backend == "cli":
+        pytest.skip("on the node PVE reads the image where it lies")
+    storages = bench.node.root / "etc/pve/storage.cfg"
+    before = storages.read_text(encoding="utf-8")
+    storages.write_text(before.replace(",import", ""), encoding="utf-8")
+    try:
+        refused = bench.bad("openwrt_vm", **gateway)
+    finally:
+        storages.write_text(before, encoding="utf-8")
+    assert [finding["option"] for finding in refused.findings] == ["disk"]
+    assert "content type import" in refused.msg
+
+
+# -- bad input ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("params", "options"),
+    [
+        ({"name": "not a name"}, ["name"]),
+        ({"name": None}, ["name"]),
+        ({"vmid": 7}, ["vmid"]),
+        ({"memory": 4}, ["memory"]),
+        ({"disk": {"size": "much"}}, ["disk.size"]),
+        ({"disk": {"storage": "nowhere"}}, ["disk.storage"]),
+        ({"disk": {"storage": "local"}}, ["disk.storage"]),
+        ({"pool": "nobody"}, ["pool"]),
+        ({"interfaces": {}, "management": {}}, ["interfaces"]),
+        ({"interfaces": {"wan": {**WAN, "bridge": "vmbr9"}, "lan": LAN}}, ["interfaces.wan.bridge"]),
+        ({"interfaces": {"wan": {**WAN, "mtu": 9000}, "lan": LAN}}, ["interfaces.wan.mtu"]),
+        ({"interfaces": {"wan": {**WAN, "proto": "smoke"}, "lan": {**LAN, "tag": 5000}}},
+         ["interfaces.wan.proto", "interfaces.lan.tag"]),
+        ({"interfaces": {"wan": {**WAN, "hwaddr": "BC:24:11:00:00:01"}, "lan": {**LAN, "hwaddr": "BC:24:11:00:00:01"}}},
+         ["interfaces.lan.hwaddr"]),
+        ({"interfaces": {"lan": LAN, "more": {**LAN, "address": "192.168.21.1/24"}}}, ["interfaces.more.bridge"]),
+        ({"interfaces": {"lan": {**LAN, "bridge": "vmbr0", "tag": None}}}, ["interfaces.lan.dhcp_server"]),
+        ({"tags": ["no tag"], "cpulimit": 1000, "packages": ["; reboot"]}, ["packages", "tags", "cpulimit"]),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_all_that_stands_against_it_is_told_at_once(
+    bench: Bench, gateway: Params, params: Params, options: list[str]
+) -> None:
+    refused = bench.bad("openwrt_vm", **{**gateway, **params})
+    assert sorted({finding["option"] for finding in refused.findings}) == sorted(options), refused.msg
+    assert vms(bench) == []
+
+
+def test_another_guests_mac_address_is_refused(bench: Bench, gateway: Params) -> None:
+    rc, _out, err = commands.run(["qm", "create", "300", "--net0", "virtio=BC:24:11:00:00:07"], bench.node.root, b"")
+    assert rc == 0, err
+    lan = {**LAN, "hwaddr": "bc:24:11:00:00:07"}
+    refused = bench.bad("openwrt_vm", **{**gateway, "interfaces": {"lan": lan}})
+    assert "is the MAC address of guest 300" in refused.msg
