@@ -194,6 +194,9 @@ def declare(
         if given is None:
             if path in nulls and option.indexed:
                 cleared.add(option.key)
+            elif path in nulls and option.required and option.default is None:
+                remedy = "Give it a value, or do not mention it."
+                reader.problems.append(Problem(spell(path), None, "cannot be deleted", remedy))
             elif path in nulls:
                 values[option.key], paths[option.key] = None, option.param
             continue
@@ -256,18 +259,12 @@ class _Comparison:
         if text is None or self.refuse(option, path, None):
             return
         if option.required:
-            self.reset(option, key, path)
+            self.scalar(option, key, option.default, path)
             return
         self.delete.append(key)
         self.note(key, _view(option, option.codec.parse(text)), None)
         if not option.hot_delete:
             self.restart.append(key)
-
-    def reset(self, option: Option, key: str, path: str) -> None:
-        if option.default is None:
-            self.problems.append(Problem(path, None, "cannot be deleted", "Give it a value, or do not mention it."))
-        else:
-            self.scalar(option, key, option.default, path)
 
     def change(self, option: Option, key: str, rendered: str, before: Canonical, after: Canonical) -> None:
         self.set[key] = rendered

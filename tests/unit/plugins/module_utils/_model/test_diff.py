@@ -136,8 +136,6 @@ def test_a_larger_volume_grows_and_its_options_change_beside() -> None:
         ({"rootfs": {"storage": "other"}}, "rootfs.storage", "is not where it is: local-lvm:vm-101-disk-0"),
         ({"unprivileged": False}, "unprivileged", "cannot change on an existing guest"),
         ({"arch": "arm64"}, "arch", "cannot change on an existing guest"),
-        ({"rootfs": None}, "rootfs", "cannot be deleted"),
-        ({"ostype": None}, "ostype", "cannot be deleted"),
     ],
 )
 def test_what_cannot_change_in_place_is_told_with_the_way_out(

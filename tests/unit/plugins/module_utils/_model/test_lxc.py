@@ -24,6 +24,8 @@ def problems_of(**params: t.Any) -> dict[str, str]:
         ({"vmid": 99}, "vmid", "is out of range"),
         ({"hostname": "a_b"}, "hostname", "is not a valid DNS name"),
         ({"hostname": "-a"}, "hostname", "is not a valid DNS name"),
+        ({"rootfs": None}, "rootfs", "cannot be deleted"),
+        ({"ostype": None}, "ostype", "cannot be deleted"),
         ({"memory": 8}, "memory", "is out of range"),
         ({"memory": "lots"}, "memory", "is not a number of MiB"),
         ({"cores": 0}, "cores", "is out of range"),

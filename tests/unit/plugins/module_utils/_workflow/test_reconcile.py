@@ -69,10 +69,7 @@ class Lab:
     def options(self) -> dict[str, str]:
         """The container's options as they will be after its next start."""
         config = self.node.config("lxc", VMID)
-        if config is None:
-            return {}
-        options = {**config.options, **{key: value for key, value in config.pending.items() if value is not None}}
-        return {key: value for key, value in options.items() if config.pending.get(key, "") is not None}
+        return {} if config is None else config.options
 
     def clear(self) -> None:
         for action in (["stop"], ["set", "--protection", "0"], ["destroy", "--purge", "1"]):
