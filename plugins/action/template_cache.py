@@ -13,77 +13,22 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import copy
-import json
 import threading
 import typing as t
 import uuid
-from dataclasses import dataclass
 
 from ansible import constants as C
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.pve.provision.plugins.module_utils._images.progress import VARIABLE
+from ansible_collections.pve.provision.plugins.module_utils._images.progress import VARIABLE, Pace, Seen
 
 if t.TYPE_CHECKING:
     from ansible.plugins.connection import ConnectionBase
 
 #: Seconds between two looks, the first one included: a module that has nothing to fetch is through before.
 LOOK_EVERY: t.Final = 1.0
-#: A line is shown when this share, or this many seconds, have passed since the last one.
-SHARE: t.Final = 0.1
-SECONDS: t.Final = 10.0
-_MIB: t.Final = 1 << 20
-
-
-@dataclass(frozen=True)
-class Seen:
-    """How far a download is: bytes done, bytes in total (None: unknown), bytes per second."""
-
-    done: int
-    total: int | None
-    rate: float
-
-    @classmethod
-    def parse(cls, line: bytes) -> Seen | None:
-        """What the module wrote, or None when that is nothing yet."""
-        try:
-            values = json.loads(line)
-            return cls(int(values["done"]), values["total"] and int(values["total"]), float(values["rate"]))
-        except (ValueError, TypeError, LookupError):
-            return None
-
-    def __str__(self) -> str:
-        done, rate = f"{self.done / _MIB:.1f}", f"{self.rate / _MIB:.1f} MiB/s"
-        if not self.total:
-            return f"{done} MiB, {rate}"
-        left = f", {_duration((self.total - self.done) / self.rate)} left" if self.rate else ""
-        return f"{100 * self.done // self.total} %, {done} of {self.total / _MIB:.1f} MiB, {rate}{left}"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
-class Pace:
-    """Which of many looks are worth a line."""
-
-    def __init__(self) -> None:
-        self._shown: Seen | None = None
-        self._at = 0.0
-
-    def due(self, seen: Seen, now: float) -> bool:
-        """Whether to show this one, at a time in seconds. The first one is, and one that was shown before is not."""
-        last = self._shown
-        moved = last is None or seen.done != last.done
-        further = last is None or (seen.total is not None and seen.done - last.done >= SHARE * seen.total)
-        if not moved or not (further or now - self._at >= SECONDS):
-            return False
-        self._shown, self._at = seen, now
-        return True
 
 
 class ActionModule(ActionBase):

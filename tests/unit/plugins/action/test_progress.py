@@ -1,7 +1,11 @@
 # Copyright: (c) 2026, the pve.provision authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What ansible-playbook shows of a long download, and that the task is otherwise what it would be without that."""
+"""What ansible-playbook shows of a long download, and that the task is otherwise what it would be without that.
+
+The plugins themselves run in ansible-playbook alone: imported here, they would turn this process into a controller, in
+which modules hand their warnings to the display instead of to their result.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +21,12 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.pve.provision.plugins.action import template_cache
-from ansible_collections.pve.provision.plugins.action.template_cache import Pace, Seen
 from ansible_collections.pve.provision.plugins.module_utils._images import progress
+from ansible_collections.pve.provision.plugins.module_utils._images.progress import Pace, Seen
 from embedded_node import EmbeddedNode, mirror_images, mirror_sites
 from embedded_node.mirror import Mirror
 
-TREE = Path(template_cache.__file__).parents[5]
+TREE = Path(progress.__file__).parents[6]
 CALLBACKS = Path(__file__).resolve().parents[4] / "tests/integration/callback_plugins"
 LINE = re.compile(r"^pve: pve\.provision\.\w+: (\d+) %, [\d.]+ of [\d.]+ MiB, [\d.]+ MiB/s(, .+ left)?$", re.MULTILINE)
 FOLDER = "openwrt/releases/24.10.4/targets/x86/64"

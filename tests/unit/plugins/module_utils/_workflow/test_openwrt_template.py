@@ -216,7 +216,7 @@ BASE: t.Final = {"hostname": "r1", "files": [{"path": "/etc/x", "content": "x", 
         {"scripts": {"95-x": "true"}},
         {"uci": {"dhcp": {"lan": {"ignore": True}}}},
     ],
-    ids=lambda change: "-".join(change),
+    ids="-".join,
 )
 def test_each_changed_input_gives_another_name(change: dict[str, t.Any]) -> None:
     names = {WantedTemplate(defaults=declared_defaults(each)).name("24.10.4") for each in (BASE, {**BASE, **change})}
