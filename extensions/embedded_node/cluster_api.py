@@ -81,13 +81,17 @@ def resources(session: Session, params: Params) -> list[dict[str, t.Any]]:
     rows: list[dict[str, t.Any]] = []
     running = state.running()
     lag = float(state.settings()["resources_lag"])
+    pools = access.UserFile.load(state).pools
     for vmid, (kind, node) in state.guests().items():
         if not access.may(session, f"/vms/{vmid}", ["VM.Audit"]):
             continue
         row: dict[str, t.Any] = {"id": f"{kind}/{vmid}", "node": node, "type": kind, "vmid": vmid}
-        age = time.time() - state.path(f"etc/pve/{state.config_name(kind, vmid, node)}").stat().st_ctime
-        row |= {"status": "unknown"} if age < lag else _guest_resource(session, kind, vmid, running)
-        for pool, columns in access.UserFile.load(state).pools.items():
+        try:
+            age = time.time() - state.path(f"etc/pve/{state.config_name(kind, vmid, node)}").stat().st_ctime
+            row |= {"status": "unknown"} if age < lag else _guest_resource(session, kind, vmid, running)
+        except (FileNotFoundError, ApiError):  # destroyed meanwhile
+            continue
+        for pool, columns in pools.items():
             if len(columns) > 1 and str(vmid) in columns[1].split(","):
                 row["pool"] = pool
         rows.append(row)

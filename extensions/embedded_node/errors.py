@@ -40,6 +40,11 @@ class ApiError(Exception):
         return "".join(f"{line}\n" for line in lines)
 
 
+def failure_text(error: ApiError | OSError) -> str:
+    """What a task that died of this tells at its end. An OSError is a race lost against another command."""
+    return error.command_text.rstrip("\n") if isinstance(error, ApiError) else str(error)
+
+
 class Interrupted(BaseException):
     """The command got SIGTERM or SIGINT. Not an Exception: nothing may swallow it on the way out."""
 

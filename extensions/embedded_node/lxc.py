@@ -418,7 +418,7 @@ def forget(state: State, vmid: int) -> None:
 def status(state: State, vmid: int, running: Mapping[int, Mapping[str, t.Any]] | None = None) -> dict[str, t.Any]:
     """A container's status as ``pct status --verbose`` and the lists tell it."""
     running = state.running() if running is None else running
-    conf = state.guest("lxc", vmid).options if state.has_guest("lxc", vmid) else {}
+    conf = config_file.parse(state.read(f"etc/pve/{state.config_name('lxc', vmid)}")).options  # it may vanish meanwhile
     cpus = conf.get("cores") or conf.get("cpulimit")
     root_size = parse_volume("rootfs", conf["rootfs"]).size if conf.get("rootfs") else None
     entry: dict[str, t.Any] = {

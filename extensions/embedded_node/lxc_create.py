@@ -14,7 +14,7 @@ from pathlib import Path
 
 from . import access, archive, config_file, faults, lxc, lxc_config, lxc_setup, lxc_status, storage
 from .config_file import GuestFile
-from .errors import ApiError, Interrupted, bad_params
+from .errors import ApiError, Interrupted, bad_params, failure_text
 from .rootfs import GuestFiles
 from .session import Session
 
@@ -152,14 +152,14 @@ class Job:
         with lxc.lock(self.session, self.vmid):
             try:
                 self._build(made)
-            except (ApiError, Interrupted) as error:
+            except (ApiError, OSError, Interrupted) as error:
                 lxc.forget(self.session.state, self.vmid)
                 lxc.destroy_disks(self.session, made)
                 if self.old is None or made:
                     self.session.state.remove_guest("lxc", self.vmid)
                 else:
                     lxc.remove_lock(self.session, self.vmid, "create")
-                message = error.command_text.rstrip("\n") if isinstance(error, ApiError) else "interrupted by signal"
+                message = "interrupted by signal" if isinstance(error, Interrupted) else failure_text(error)
                 raise ApiError(f"{self.complaint} {message}") from error
             if self.pool:
                 add_to_pool(self.session, self.pool, self.vmid)

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from .errors import ApiError, Interrupted
+from .errors import ApiError, Interrupted, failure_text
 from .state import State
 
 TASKS = "var/log/pve/tasks"
@@ -110,8 +110,8 @@ class Session:
                 try:
                     work()
                     status = f"WARNINGS: {self._warnings}" if self._warnings else "OK"
-                except ApiError as error:
-                    status = error.command_text.rstrip("\n")
+                except (ApiError, OSError) as error:
+                    status = failure_text(error)
                 except Interrupted:
                     status = "interrupted by signal"
                 self._write_end(status)

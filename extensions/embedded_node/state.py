@@ -145,9 +145,11 @@ class State:
     def guest(self, kind: str, vmid: int | str) -> config_file.GuestFile:
         """A guest's config; dies as PVE does when there is none."""
         name = self.config_name(kind, vmid)
-        if not self.has_guest(kind, vmid):
-            raise no_such_file(f"Configuration file '{name}' does not exist")
-        return config_file.parse(self.read(f"etc/pve/{name}"), kind)
+        try:
+            text = self.path(f"etc/pve/{name}").read_text(encoding="utf-8", errors="surrogateescape")
+        except FileNotFoundError as error:
+            raise no_such_file(f"Configuration file '{name}' does not exist") from error
+        return config_file.parse(text, kind)
 
     def write_guest(self, vmid: int | str, conf: config_file.GuestFile) -> None:
         """Write a guest's config and keep ``.vmlist`` true."""

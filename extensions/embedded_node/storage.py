@@ -354,10 +354,11 @@ class Storage:
         pattern = str(vmid) if vmid is not None else "[1-9]*"
         folders = [self.base] if self.kind.block else sorted((self.base / "images").glob(pattern))
         for folder in folders:
-            for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-                item = self._image(folder, path)
-                if item and vmid in (None, item.vmid):
-                    found.append(item)
+            for path in sorted(folder.glob("*")):
+                with contextlib.suppress(FileNotFoundError):  # another command removed it meanwhile
+                    item = self._image(folder, path)
+                    if item and vmid in (None, item.vmid):
+                        found.append(item)
         return found
 
     def _image(self, folder: Path, path: Path) -> Item | None:
@@ -381,13 +382,12 @@ class Storage:
             return []
         found: list[Item] = []
         for path in sorted((self.base / CONTENT_FOLDERS[content]).glob("*")):
-            if path.is_file() and NAME_PATTERNS[content].fullmatch(path.name):
+            known = _stat(path)
+            if known and path.is_file() and NAME_PATTERNS[content].fullmatch(path.name):
                 volume = f"{content}/{path.name}"
+                form = _file_format(content, path.name)
                 owner = self.parse(volume).vmid
-                found.append(
-                    Item(self.volid(volume), content, _file_format(content, path.name), path.stat().st_size, owner,
-                         path.stat().st_ctime, path.name)
-                )  # fmt: skip
+                found.append(Item(self.volid(volume), content, form, known.st_size, owner, known.st_ctime, path.name))
         return found
 
     def size(self, volume: str) -> int:
@@ -483,8 +483,8 @@ class Storage:
             return Capacity()
         if self.kind.block:
             total = int(configured.get("total", 64 * 1024**3))
-            files = [path.stat() for path in self.base.glob("*") if path.is_file()]
-            taken = sum(file.st_size if self.type == "lvm" else file.st_blocks * 512 for file in files)
+            files = [_stat(path) for path in self.base.glob("*") if path.is_file()]
+            taken = sum(file.st_size if self.type == "lvm" else file.st_blocks * 512 for file in files if file)
             used = int(configured.get("used", taken))
         else:
             usage = shutil.disk_usage(self.base)
@@ -552,6 +552,14 @@ FEATURES: dict[str, dict[str, dict[str, tuple[str, ...]]]] = {
 }
 
 QCOW2 = b"QFI\xfb"
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    """A file's status; None for one that another command removed meanwhile."""
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
 
 
 def virtual_size(path: Path) -> int:
