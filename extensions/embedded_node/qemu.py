@@ -680,4 +680,3 @@ def agent_password(session: Session, params: Params) -> dict[str, t.Any]:
     """Give a user of the guest a password."""
     run.require_agent(session, params["vmid"])
     return {"result": {}}
-

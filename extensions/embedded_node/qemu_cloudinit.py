@@ -34,7 +34,7 @@ def file_format(options: Mapping[str, str]) -> str:
 def user_data(options: Mapping[str, str], vmid: int, mask: bool = False) -> str:
     """The user part."""
     name = options.get("name", f"VM{vmid}")
-    host, dot, _ = name.partition(".")
+    host, dot, _unused = name.partition(".")
     domain = options.get("searchdomain")
     fqdn = name if dot else f"{name}.{domain}" if domain else name
     lines = ["#cloud-config", f"hostname: {host}", "manage_etc_hosts: true", f"fqdn: {fqdn}"]
@@ -124,7 +124,7 @@ def network_configdrive2(state: State, options: Mapping[str, str]) -> str:
     lines = ["auto lo", "iface lo inet loopback", ""]
     lines += [f"        dns_nameservers {' '.join(servers)}"] if servers else []
     lines += [f"        dns_search {' '.join(search)}"] if search else []
-    for number, _, addresses in _cards(options):
+    for number, _unused, addresses in _cards(options):
         name = f"eth{number}"
         lines.append(f"auto {name}")
         for key, family, gateway in (("ip", "inet", "gw"), ("ip6", "inet6", "gw6")):

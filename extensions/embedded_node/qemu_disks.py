@@ -207,7 +207,7 @@ class Disks:
         taken = config.cloudinit_drive(there, skip=name)
         if taken:
             raise ApiError(f"{name} - cloud-init drive is already attached at '{taken}'")
-        storage, _ = storages.locate(self.state, drive["file"])
+        storage, _unused = storages.locate(self.state, drive["file"])
         form = drive.pop("format", "") or ("raw" if storage.kind.block else self._supported(storage, "qcow2"))
         suffix = "" if storage.kind.block else f".{form}"
         drive["file"] = self.allocate(storage, form, CLOUDINIT_SIZE, f"vm-{self.vmid}-cloudinit{suffix}")
@@ -220,7 +220,7 @@ class Disks:
         return self._finish(name, drive, self.allocate(storage, drive.pop("format", "") or "raw", size), size)
 
     def _efidisk(self, name: str, drive: config.Drive, options: dict[str, str], default: str | None) -> str:
-        storage, _ = self._target(drive, default)
+        storage, _unused = self._target(drive, default)
         store, size = EFI_STORES[drive.get("efitype", "2m")]
         keys = drive.get("pre-enrolled-keys") == "1" and drive.get("efitype") == "4m"
         if drive.get("efitype", "2m") == "2m":
@@ -233,7 +233,7 @@ class Disks:
         return self._finish(name, drive, volid, size)
 
     def _tpmstate(self, name: str, drive: config.Drive, options: dict[str, str], default: str | None) -> str:
-        storage, _ = self._target(drive, default)
+        storage, _unused = self._target(drive, default)
         return self._finish(name, drive, self.allocate(storage, drive.pop("format", "") or "raw", TPM_SIZE), TPM_SIZE)
 
     def _existing(self, name: str, drive: config.Drive, options: dict[str, str], default: str | None) -> str:
@@ -252,7 +252,7 @@ class Disks:
         return config.print_drive(name, drive)
 
     def _imported(self, name: str, drive: config.Drive, options: dict[str, str], default: str | None) -> str:
-        storage, _ = self._target(drive, default)
+        storage, _unused = self._target(drive, default)
         source = drive.pop("import-from")
         if storages.split_volid(source):
             try:
@@ -308,7 +308,7 @@ class Disks:
         self.session.say(f"transferred {shown_size(size)} of {shown_size(size)} (100.00%)")
 
     def _target(self, drive: config.Drive, default: str | None) -> tuple[storages.Storage, float]:
-        new = t.cast("re.Match[str]", config.NEW_DISK.fullmatch(drive["file"]))
+        new = t.cast(re.Match[str], config.NEW_DISK.fullmatch(drive["file"]))
         store = new[1] or default
         if not store:
             raise ApiError("no storage ID specified (and no default storage)")
@@ -420,7 +420,7 @@ class Disks:
         if not self.owns(volid):
             return
         others = [{key: value for key, value in options.items() if key != name}, *snapshots]
-        if any(drive["file"] == volid for other in others for _, drive in config.drives(other)):
+        if any(drive["file"] == volid for other in others for _unused, drive in config.drives(other)):
             raise ApiError(f"unable to delete '{volid}' - volume is still in use (snapshot?)")
         self.free(volid)
 

@@ -71,7 +71,7 @@ CPU_FLAGS = (
 
 def wrong_cpu(text: str) -> str | None:
     """What is wrong with a VM's ``cpu`` option, in PVE's words."""
-    _, errors = validation.check({"properties": CPU}, dict(_parts(text)))
+    _unused, errors = validation.check({"properties": CPU}, dict(_parts(text)))
     if errors:
         return "format error\n" + "".join(f"cpu.{key}: {errors[key]}\n" for key in sorted(errors)).rstrip("\n")
     values = dict(_parts(text))
@@ -97,4 +97,3 @@ def register() -> None:
     """Let the validation know these formats."""
     validation.OWN_STRINGS.update(STRINGS)
     validation.OWN_FORMATS["pve-vm-cpu-conf"] = wrong_cpu
-

@@ -98,7 +98,7 @@ def check_move(session: Session, params: Params) -> tuple[GuestFile, config.Driv
 
 def _in_snapshot(conf: GuestFile, volid: str) -> bool:
     sections = (section.options for section in conf.snapshots.values())
-    return any(drive["file"] == volid for options in sections for _, drive in config.drives(options))
+    return any(drive["file"] == volid for options in sections for _unused, drive in config.drives(options))
 
 
 def move(session: Session, params: Params) -> None:
@@ -160,7 +160,7 @@ def reassign(session: Session, params: Params) -> None:
         storage, volume = storages.locate(session.state, drive["file"])
         path = storage.require(volume)
         form = storage.parse(volume).format
-        renamed, _ = storage.allocate(target, form, None, 0)
+        renamed, _unused = storage.allocate(target, form, None, 0)
         os.replace(path, storage.path(renamed))
         source.options.pop(name)
         order = [item for item in config.boot_order(source.options) if item != name]
@@ -246,7 +246,7 @@ def rescan(session: Session, vmid: int, dry_run: bool) -> None:
         run.check_lock(conf)
         disks = Disks(session, vmid)
         before = dict(conf.options)
-        named = {drive["file"] for _, drive in config.drives(conf.options, unused=True)}
+        named = {drive["file"] for _unused, drive in config.drives(conf.options, unused=True)}
         for name, drive in list(config.drives(conf.options)):
             if not config.holds_data(drive):
                 continue
@@ -277,7 +277,8 @@ def _free_or_warn(session: Session, disks: Disks, volid: str) -> None:
 
 def has_feature(state: State, feature: str, options: Mapping[str, str], snapshot: str | None) -> bool:
     """Whether all disks of a VM can do something."""
-    found = (storages.locate(state, drive["file"]) for _, drive in config.drives(options) if config.holds_data(drive))
+    drives = (drive for _unused, drive in config.drives(options) if config.holds_data(drive))
+    found = (storages.locate(state, drive["file"]) for drive in drives)
     return all(storage.has_feature(feature, volume, snapshot) for storage, volume in found)
 
 
@@ -433,7 +434,7 @@ def _interface(name: str, mac: str, addresses: tuple[str, ...]) -> dict[str, t.A
     parts = [address.partition("/") for address in addresses]
     return {"name": name, "hardware-address": mac, "ip-addresses": [
         {"ip-address": ip, "ip-address-type": "ipv6" if ":" in ip else "ipv4", "prefix": int(length)}
-        for ip, _, length in parts]}  # fmt: skip
+        for ip, _unused, length in parts]}  # fmt: skip
 
 
 def agent_exec(session: Session, vmid: int, argv: list[str], given: str | None) -> dict[str, t.Any]:

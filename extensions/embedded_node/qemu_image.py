@@ -111,7 +111,7 @@ def _next_data(file: t.BinaryIO, offset: int, end: int) -> int:
 def _read_qcow2(path: Path) -> Iterator[tuple[int, bytes]]:
     with path.open("rb") as file:
         fields = HEADER.unpack(file.read(HEADER.size))
-        _, version, backing, _, bits, size, encryption, entries, table = fields[:9]
+        _unused, version, backing, _unused, bits, size, encryption, entries, table = fields[:9]
         if backing or encryption:
             raise ApiError(f"qemu-img: Could not open '{path}': backing files and encryption are not supported")
         if version not in (2, 3):

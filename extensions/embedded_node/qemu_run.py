@@ -95,7 +95,7 @@ def check_lock(conf: GuestFile, but: tuple[str, ...] = ()) -> None:
 
 def write(state: State, vmid: int, conf: GuestFile) -> None:
     """Write a VM's config. What a drive uses is not unused."""
-    used = {drive["file"] for options in (conf.options, conf.pending) for _, drive in config.drives(options)}
+    used = {drive["file"] for options in (conf.options, conf.pending) for _unused, drive in config.drives(options)}
     for name in [name for name, value in conf.options.items() if name.startswith("unused") and value in used]:
         del conf.options[name]
     if conf.options.get("sockets"):
@@ -144,7 +144,7 @@ def start(session: Session, vmid: int, skiplock: bool = False) -> None:
 
 def _check_volumes(session: Session, vmid: int, options: Mapping[str, str]) -> None:
     disks = Disks(session, vmid)
-    for _, drive in config.drives(options):
+    for _unused, drive in config.drives(options):
         if storages.split_volid(drive["file"]):
             disks.size(drive["file"])
 
@@ -315,7 +315,8 @@ def state_storage(state: State, options: Mapping[str, str]) -> str:
     """Where a VM's memory is put: where it is told to, else a shared storage it uses, else any it uses."""
     if "vmstatestorage" in options:
         return options["vmstatestorage"]
-    used = [storages.locate(state, drive["file"])[0] for _, drive in config.drives(options) if config.holds_data(drive)]
+    drives = [drive for _unused, drive in config.drives(options) if config.holds_data(drive)]
+    used = [storages.locate(state, drive["file"])[0] for drive in drives]
     shared = [storage.name for storage in used if storage.shared]
     return (shared or [storage.name for storage in used] or ["local"])[0]
 

@@ -74,7 +74,7 @@ def create(session: Session, vmid: int, name: str, memory: bool, description: st
         run.check_lock(conf)
         if name in conf.snapshots:
             raise ApiError(f"snapshot name '{name}' already used")
-        if not all(_has_feature(state, "snapshot", volid) for _, volid in _disks(conf.options)):
+        if not all(_has_feature(state, "snapshot", volid) for _unused, volid in _disks(conf.options)):
             raise ApiError("snapshot feature is not available")
         snapshot = Section(_copied(conf.options))
         snapshot.options["snaptime"] = str(int(time.time()))
@@ -135,7 +135,7 @@ def rollback(session: Session, vmid: int, name: str) -> None:
         if "vmgenid" in restored:
             restored["vmgenid"] = config.new_uuid()
         conf.current.options = {**kept, **restored}
-        now = {volid for _, volid in _disks(restored)}
+        now = {volid for _unused, volid in _disks(restored)}
         for volid in before.values():
             if volid not in now:
                 config.add_unused(conf.options, volid)

@@ -49,7 +49,10 @@ class ActionModule(ActionBase):
 
     def _quiet(self) -> bool:
         """Nothing is fetched in check mode, nothing is to be seen with no_log, or where not even good ends are."""
-        wanted = C.config.get_config_value("display_ok_hosts", plugin_type="callback", plugin_name="default")
+        try:
+            wanted = C.config.get_config_value("display_ok_hosts", plugin_type="callback", plugin_name="default")
+        except AnsibleError:  # another callback plugin shows this run, and the default one is not even loaded
+            wanted = True
         return bool(self._task.check_mode or self._task.no_log or not wanted)
 
     @contextlib.contextmanager

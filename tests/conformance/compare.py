@@ -156,10 +156,10 @@ def _run(transcript: Transcript, world: World, driver: Driver, root: Path) -> An
 def _before(maker: Transcript, driver: Driver, root: Path) -> dict[str, str]:
     """Runs what came before; answers the task that it started under its recorded name."""
     if maker.http is None:
-        _, stdout, _ = driver.command(root, on_root(maker.argv, root), maker.stdin)
+        _unused, stdout, _unused = driver.command(root, on_root(maker.argv, root), maker.stdin)
         old, new = (re.search(r'^"(UPID:[^"]+)"$', text, re.M) for text in (maker.stdout, stdout))
         return {old[1]: new[1]} if old and new else {}
-    _, _, body = driver.request(root, maker.http, "token")
+    _unused, _unused, body = driver.request(root, maker.http, "token")
     if isinstance(body, dict) and isinstance(body.get("data"), str):
         _finish(driver, root, body["data"])
         return {maker.body["data"]: body["data"]}
@@ -173,7 +173,7 @@ def _finish(driver: Driver, root: Path, upid: str, limit: float = 15.0) -> None:
     until = time.monotonic() + limit
     path = f"/api2/json/nodes/{NODE}/tasks/{upid}/status"
     while time.monotonic() < until:
-        _, _, body = driver.request(root, {"method": "GET", "path": path, "params": None}, "token")
+        _unused, _unused, body = driver.request(root, {"method": "GET", "path": path, "params": None}, "token")
         if not isinstance(body, dict) or (body.get("data") or {}).get("status") != "running":
             return
         time.sleep(0.02)

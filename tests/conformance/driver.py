@@ -64,7 +64,7 @@ class EmbeddedDriver:
         from embedded_node.storage import locate
 
         state = State(root)
-        for vmid, (kind, _) in state.guests().items():
+        for vmid, (kind, _unused) in state.guests().items():
             spec = state.guest(kind, vmid).options.get("rootfs") if kind == "lxc" else None
             if spec and not spec.startswith("/"):
                 storage, volume = locate(state, lxc.parse_volume("rootfs", spec).volume)

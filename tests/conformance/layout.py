@@ -47,7 +47,7 @@ def lay_out(start: Start, root: Path) -> None:
     for folder in paths.values():
         Path(folder).mkdir(parents=True, exist_ok=True)
     for volid, size in start.volumes.items():
-        storage, _, name = volid.partition(":")
+        storage, _unused, name = volid.partition(":")
         if storage in paths:
             btrfs = re.search(rf"^btrfs: {re.escape(storage)}$", cfg, re.M) is not None
             _write_volume(Path(paths[storage]), name, size, volid in start.broken, btrfs)
@@ -124,7 +124,7 @@ def _pad(path: Path, size: int) -> None:
 
 def _write_volume(folder: Path, name: str, size: int, broken: bool, btrfs: bool) -> None:
     """One volume. btrfs keeps every disk in a subvolume of its own."""
-    content, _, base = name.partition("/")
+    content, _unused, base = name.partition("/")
     if content in CONTENT_DIRS:
         path = folder / CONTENT_DIRS[content] / base
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -80,8 +80,8 @@ def test_a_wrong_answer_is_a_miss(node: Node, rc_ok: bool, why: str) -> None:
 
 
 def test_a_broken_node_is_a_miss_and_not_the_end() -> None:
-    request = parse({"scenario": "http-version", "http": {"method": "GET", "path": "/api2/json/version", "params": None,
-                                                           "auth": "token"}, "status": 200, "reason": "OK", "body": {}})
+    asked = {"method": "GET", "path": "/api2/json/version", "params": None, "auth": "token"}
+    request = parse({"scenario": "http-version", "http": asked, "status": 200, "reason": "OK", "body": {}})
     verdict = run(Node(), request)
     assert not verdict.rc_ok
     assert "no API here" in verdict.why

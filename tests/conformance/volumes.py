@@ -113,7 +113,7 @@ def find_volumes(transcript: Transcript, world: World, start: Start) -> None:
         volid = match[0]
         if re.search(rf"{re.escape(volid.rsplit('/', 1)[-1])}' does not exist", said):
             continue
-        if any(target.endswith("/" + volid.rsplit("/", 1)[-1]) for _, target in start.copies):
+        if any(target.endswith("/" + volid.rsplit("/", 1)[-1]) for _unused, target in start.copies):
             continue
         spec = re.search(rf"{re.escape(volid)}\S*size=\S+", transcript.answer_text())
         known = (size_of(spec[0]) if spec else None) or source_size(transcript) or _known_size(volid, world)
@@ -125,7 +125,7 @@ def find_volumes(transcript: Transcript, world: World, start: Start) -> None:
             start.weights[volid] = int(too_small[1])
     for volid, size in listed_volumes(transcript):
         start.volumes.setdefault(volid, size)
-    for source, _ in start.copies:
+    for source, _unused in start.copies:
         start.volumes.setdefault(f"local:vztmpl/{source.rsplit('/', 1)[-1]}", 1 << 20)
     for volid in _left_over(transcript, start):
         start.volumes.setdefault(volid, GIB)
@@ -146,8 +146,8 @@ def _left_over(transcript: Transcript, start: Start) -> Iterator[str]:
             return
     made = re.findall(r"^Formatting '[^']*/((?:vm|subvol)-(\d+)-disk-(\d+))[./][^']*'", transcript.stdout, re.M)
     names = " ".join(start.volumes)
-    for vmid in {vmid for _, vmid, _ in made}:
-        first = min(int(number) for _, owner, number in made if owner == vmid)
+    for vmid in {vmid for _unused, vmid, _unused in made}:
+        first = min(int(number) for _unused, owner, number in made if owner == vmid)
         named = re.search(r"(?<!\S)([\w-]+)(?=:\d)", " ".join(transcript.argv))
         storage = named[1] if named else "local-dir2"
         for number in range(first):
@@ -168,7 +168,7 @@ def _backed_up(transcript: Transcript, world: World, volid: str) -> str:
 
 def _chain(volid: str) -> list[str]:
     """A linked clone's own volume and its base."""
-    storage, _, path = volid.partition(":")
+    storage, _unused, path = volid.partition(":")
     parts = path.split("/")
     if len(parts) == 4:
         return [f"{storage}:{parts[0]}/{parts[1]}", f"{storage}:{parts[2]}/{parts[3]}"]

@@ -243,7 +243,7 @@ def _qcow2(stream: Stream, head: bytes, size: int | None) -> int:
     """The virtual size. Layout: docs/interop/qcow2.txt of QEMU."""
     if len(head) < 72:
         raise stream.refusal("its qcow2 header is cut off")
-    version, backing, _, cluster_bits, virtual, crypt, l1_size, l1, refcounts = struct.unpack_from(
+    version, backing, _unused, cluster_bits, virtual, crypt, l1_size, l1, refcounts = struct.unpack_from(
         ">IQIIQIIQQ", head, 4
     )
     features = struct.unpack_from(">Q", head, 72)[0] if version == 3 and len(head) >= 104 else 0
@@ -271,11 +271,11 @@ def _partition_table(stream: Stream, head: bytes) -> tuple[str, tuple[Partition,
         return "", ()
     entries = [struct.unpack_from("<B3xB3xII", head, 446 + 16 * index) for index in range(4)]
     used = [(index, *entry) for index, entry in enumerate(entries, 1) if entry[1] and entry[3]]
-    if any(kind == _PROTECTIVE for _, _, kind, _, _ in used) and head[512:520] == b"EFI PART":
+    if any(kind == _PROTECTIVE for _unused, _unused, kind, _unused, _unused in used) and head[512:520] == b"EFI PART":
         return "gpt", _gpt(stream, head)
-    if not used or any(flag not in (0, 0x80) for _, flag, _, _, _ in used):
+    if not used or any(flag not in (0, 0x80) for _unused, flag, _unused, _unused, _unused in used):
         return "", ()
-    return "mbr", tuple(Partition(index, start, count, f"{kind:02x}") for index, _, kind, start, count in used)
+    return "mbr", tuple(Partition(index, start, count, f"{kind:02x}") for index, _unused, kind, start, count in used)
 
 
 def _gpt(stream: Stream, head: bytes) -> tuple[Partition, ...]:

@@ -165,7 +165,7 @@ def _openssl_sha256(seal: Seal, data: Path) -> Signed:
 
 def _pem_fingerprint(pem: bytes) -> str:
     try:
-        _, body, _ = re.split(rb"-----(?:BEGIN|END) PUBLIC KEY-----", pem)
+        _unused, body, _unused = re.split(rb"-----(?:BEGIN|END) PUBLIC KEY-----", pem)
         return hashlib.sha256(base64.b64decode(b"".join(body.split()), validate=True)).hexdigest()
     except ValueError as error:
         raise VerificationError("One of the trusted keys is no PEM public key.") from error
@@ -181,7 +181,7 @@ def _keyring(blocks: t.Iterable[bytes]) -> bytes:
         armored = _ARMOR.findall(block)
         for body in armored:
             # Headers end at the first empty line; a line that begins with = is the CRC.
-            _headers, _, text = body.replace(b"\r\n", b"\n").partition(b"\n\n")
+            _headers, _unused, text = body.replace(b"\r\n", b"\n").partition(b"\n\n")
             lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith(b"=")]
             try:
                 ring += base64.b64decode(b"".join(lines), validate=True)

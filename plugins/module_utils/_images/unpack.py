@@ -203,7 +203,7 @@ class Stream:
 
     def _in_process(self) -> t.Generator[bytes, None, None]:
         make = _MAKERS[self.compression]
-        magic = next(magic for magic, name in _MAGIC.items() if name == self.compression)
+        magic = {name: magic for magic, name in _MAGIC.items()}[self.compression]
         with self.path.open("rb") as file:
             pending = self._input(file)
             while True:

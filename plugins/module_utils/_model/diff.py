@@ -22,7 +22,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.property_stri
     render_size,
 )
 
-Path = tuple[str | int, ...]
+Path: t.TypeAlias = "tuple[str | int, ...]"
 SubValues = dict[str, Canonical]
 
 
@@ -46,7 +46,7 @@ class Settled:
 
 
 # PVE's key, the user's path, the values that are there, the values stated, and whether to drop what is not stated.
-Settle = t.Callable[[str, str, SubValues | None, SubValues, bool], Settled]
+Settle: t.TypeAlias = "t.Callable[[str, str, SubValues | None, SubValues, bool], Settled]"
 
 
 @dataclass(frozen=True)

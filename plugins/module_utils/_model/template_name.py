@@ -63,7 +63,7 @@ def parse_template(file: str) -> TemplateName:
     stem = _SUFFIX.sub("", base)
     arch = _ARCH.search(stem)
     stem = _ARCH.sub("", stem)
-    name, _, version = stem.partition("_")
+    name, _unused, version = stem.partition("_")
     return TemplateName(base, name, version, arch[1] if arch else "")
 
 

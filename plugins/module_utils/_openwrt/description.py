@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, InvalidInput
 
 Role = t.Literal["wan", "lan", "isolated"]
-Address = ipaddress.IPv4Interface | ipaddress.IPv6Interface
+Address: t.TypeAlias = "ipaddress.IPv4Interface | ipaddress.IPv6Interface"
 
 PROTOS = ("dhcp", "static", "dhcpv6", "none", "pppoe")
 ROLES: tuple[Role, ...] = ("wan", "lan", "isolated")

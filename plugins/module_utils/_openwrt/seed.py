@@ -26,7 +26,7 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs impo
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.router import Line, complete, factory, line_of
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci import Config, parse_config, render
 
-Read = t.Callable[[str], bytes | None]
+Read: t.TypeAlias = "t.Callable[[str], bytes | None]"
 """Reads a file of the root file system by its path without leading slash; None where there is no such file."""
 
 SHADOW = "etc/shadow"

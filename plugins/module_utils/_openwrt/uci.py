@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, InvalidInput, ProvisionError
 
-Value = str | list[str]
+Value: t.TypeAlias = "str | list[str]"
 Verb = t.Literal["add", "set", "add_list", "del_list", "delete", "rename", "reorder"]
 
 _NAME = re.compile(r"[A-Za-z0-9_]+")
@@ -522,7 +522,7 @@ def _stay(order: t.Sequence[int]) -> set[int]:
 
 
 def _longest(chains: t.Sequence[list[int]]) -> list[int]:
-    return max(chains, key=lambda chain: len(chain), default=[])
+    return max(chains, key=len, default=[])
 
 
 def diff(old: Package, new: Package) -> list[Op]:

@@ -47,7 +47,7 @@ def wanted_container(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = fro
     return Wanted(
         type=LXC,
         declaration=declaration,
-        state=t.cast("State", params["state"]),
+        state=t.cast(State, params["state"]),
         vmid=params.get("vmid"),
         source=params.get("ostemplate"),
         clone=CloneSource(**clone) if clone else None,

@@ -243,7 +243,7 @@ def _parts(output: str) -> dict[str, str]:
     """The answers of a probe by their marks."""
     parts = {}
     for part in output.split(_MARK)[1:]:
-        name, _, text = part.partition("\n")
+        name, _unused, text = part.partition("\n")
         parts[name] = text.removesuffix("\n")
     return parts
 

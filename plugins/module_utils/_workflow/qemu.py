@@ -37,7 +37,7 @@ def wanted_vm(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozenset(
     return Wanted(
         type=QEMU,
         declaration=declaration,
-        state=t.cast("State", params["state"]),
+        state=t.cast(State, params["state"]),
         vmid=params.get("vmid"),
         pool=params.get("pool"),
         policy=Policy(**{name: params[name] for name in Policy.__dataclass_fields__ if params.get(name) is not None}),

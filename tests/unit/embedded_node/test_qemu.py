@@ -36,7 +36,7 @@ class Qm:
         return out.replace(str(self.root), "")
 
     def fails(self, *words: str) -> str:
-        code, _, err = self.run(*words)
+        code, _unused, err = self.run(*words)
         assert code != 0, words
         return err
 

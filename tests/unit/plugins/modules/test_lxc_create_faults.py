@@ -102,7 +102,7 @@ def moments(root: Path) -> dict[str, t.Callable[[], bool]]:
     """What can be seen of a creation as it goes on, in order."""
     config = root / "etc/pve/lxc/101.conf"
     return {
-        "before anything": lambda: (root / "var/lib/pve-provision/journal/101.json").exists(),
+        "before anything": (root / "var/lib/pve-provision/journal/101.json").exists,
         "the config is taken": config.exists,
         "the config is whole": lambda: config.exists() and "rootfs" in config.read_text(encoding="utf-8"),
         "it runs": lambda: "/var/lib/lxc/101/command" in (root / "proc/net/unix").read_text(encoding="utf-8"),

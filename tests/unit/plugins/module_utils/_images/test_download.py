@@ -305,7 +305,7 @@ def test_retry_after_beyond_the_limit_is_not_waited_for(server: FaultyServer, ta
 def test_pauses_grow_with_jitter_up_to_a_limit() -> None:
     retries = Retries(first=1.0, longest=10.0)
     for failures, whole in ((0, 1), (1, 2), (2, 4), (3, 8), (4, 10), (20, 10)):
-        pauses = {retries.pause(failures) for _ in range(20)}
+        pauses = {retries.pause(failures) for _unused in range(20)}
         assert all(whole / 2 <= pause <= whole for pause in pauses) and len(pauses) > 1
 
 
@@ -581,10 +581,10 @@ def test_ten_processes_fetch_once(server: FaultyServer, target: Path, digest: t.
     url = server.put("/image", CONTENT, stalls=[1.5])  # long enough for all of them to be there
     context = multiprocessing.get_context("fork")
     results = context.Queue()
-    runs = [context.Process(target=_in_a_process, args=(url, target, digest, results)) for _ in range(10)]
+    runs = [context.Process(target=_in_a_process, args=(url, target, digest, results)) for _unused in range(10)]
     for run in runs:
         run.start()
-    transferred = sorted(results.get(timeout=30) for _ in runs)
+    transferred = sorted(results.get(timeout=30) for _unused in runs)
     for run in runs:
         run.join()
     assert transferred == [0] * 9 + [len(CONTENT)]

@@ -202,7 +202,7 @@ def test_a_bomb_in_a_member(path: Path) -> None:
     info = tarfile.TarInfo("zeros")
     info.size = 1 << 30
     head = tar(*ROOTFS)[: 4 * 512] + info.tobuf()
-    packed = packer.compress(head) + b"".join(packer.compress(bytes(1 << 20)) for _ in range(100))
+    packed = packer.compress(head) + b"".join(packer.compress(bytes(1 << 20)) for _unused in range(100))
     refused(path, packed, "decompression bomb")
 
 
@@ -264,7 +264,7 @@ def test_what_passes_stays_inside_when_it_is_unpacked(tmp_path: Path, members: l
         return "/".join(where)
 
     for name, kind, content in members:
-        parent, _, last = name.rstrip("/").rpartition("/")
+        parent, _unused, last = name.rstrip("/").rpartition("/")
         where = place(parent)
         assert where == "t/r" or where.startswith("t/r/")
         if kind == "sym" and last not in ("", ".", ".."):

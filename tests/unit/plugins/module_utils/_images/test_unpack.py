@@ -146,7 +146,7 @@ def bomb(how: str, size: int) -> bytes:
         packer = zlib.compressobj(9, wbits=31)
     else:
         packer = {"xz": lzma.LZMACompressor, "bzip2": bz2.BZ2Compressor}[how]()
-    return b"".join([*(packer.compress(ZEROS) for _ in range(size // len(ZEROS))), packer.flush()])
+    return b"".join([*(packer.compress(ZEROS) for _unused in range(size // len(ZEROS))), packer.flush()])
 
 
 @pytest.mark.parametrize("how", ["gzip", "xz", "bzip2"])

@@ -96,7 +96,7 @@ class Guest:
     def run(self, script: str) -> subprocess.CompletedProcess[str]:
         paths = [path for path in sys.path if (Path(path) / "ansible_collections").is_dir()]
         env = {"PATH": f"{self.root / 'bin'}:{os.environ['PATH']}", "PYTHONPATH": ":".join(paths)}
-        return subprocess.run(SHELL, input=script, capture_output=True, text=True, env=env, timeout=30)
+        return subprocess.run(SHELL, input=script, capture_output=True, text=True, env=env, timeout=30, check=False)
 
     def change(self, declared: dict[str, t.Any]) -> Change:
         old = {path.name: parse_config(path.read_text(), path.name) for path in self.config.iterdir()}

@@ -24,9 +24,9 @@ HASH = "$6$salt$" + "a" * 86
 SHADOW = "root:::0:99999:7:::\ndaemon:*:0:0:99999:7:::\ndnsmasq:x:0:0:99999:7:::\n"
 UHTTPD = """
 config uhttpd main
-	list listen_http 0.0.0.0:80
-	list listen_https 0.0.0.0:443
-	list ucode_prefix '/cgi-bin/luci=/usr/share/x.uc'
+\tlist listen_http 0.0.0.0:80
+\tlist listen_https 0.0.0.0:443
+\tlist ucode_prefix '/cgi-bin/luci=/usr/share/x.uc'
 """
 ROOTFS = {
     "etc/openwrt_release": "DISTRIB_ID='OpenWrt'\n",

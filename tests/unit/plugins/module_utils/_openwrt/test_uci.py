@@ -242,7 +242,7 @@ def test_a_rule_between_others_is_the_only_change() -> None:
         "set firewall.@rule[9].target='ACCEPT'",
         "reorder firewall.@rule[9]='5'",
     ]
-    assert [op.verb for op in diff(new, old)] == ["delete"]
+    assert [op.verb for op in diff(old=new, new=old)] == ["delete"]
 
 
 def test_rules_are_known_by_their_names_when_one_before_goes() -> None:
