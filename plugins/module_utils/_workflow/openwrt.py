@@ -95,10 +95,14 @@ class Router:
         self.confirm_timeout = confirm_timeout
         self.sleep: t.Callable[[float], None] = time.sleep
 
+    def tell(self, script: str, *, timeout: int) -> Completed:
+        """Run a script. It is read whole before it begins, so that no command in it can read the rest of it."""
+        return self.shell(f"pve_provision() {{\n{script}\n}}\npve_provision < /dev/null\n", timeout=timeout)
+
     # -- looking ---------------------------------------------------------------------------------------------------
     def run(self, script: str, *, timeout: int = 60) -> str:
         """Run a script that is to succeed; its output."""
-        done = self.shell(script, timeout=timeout)
+        done = self.tell(script, timeout=timeout)
         if done.rc != 0:
             raise RouterError(f"the router answered with exit code {done.rc}: {(done.stderr or done.stdout).strip()}")
         return done.stdout
@@ -156,7 +160,7 @@ class Router:
         )
         deadline = time.monotonic() + timeout
         while True:
-            done = self.shell(script, timeout=timeout + 30)
+            done = self.tell(script, timeout=timeout + 30)
             if done.rc == 0:
                 return
             if time.monotonic() > deadline:
@@ -192,7 +196,7 @@ class Router:
         if not reason:
             self.run(commit_confirm.confirm_script())
             return
-        taken = self.shell(commit_confirm.revert_script(), timeout=60).rc in (0, commit_confirm.EXIT_NOTHING)
+        taken = self.tell(commit_confirm.revert_script(), timeout=60).rc in (0, commit_confirm.EXIT_NOTHING)
         how = "was taken back" if taken else f"takes itself back within {self.confirm_timeout} s"
         raise RouterError(
             f"After the change {reason}, so it {how}.", remedy="Mend the declaration, or raise confirm_timeout."
@@ -232,7 +236,7 @@ class Router:
         for attempt in range(_RETRIES):
             if attempt:
                 self.sleep(2.0**attempt)
-            done = self.shell(script, timeout=600)
+            done = self.tell(script, timeout=600)
             if done.rc == 0:
                 return ""
             said = (done.stderr.strip() or done.stdout.strip())[-500:]
