@@ -47,6 +47,29 @@ def test_an_interrupted_create_cleans_up(machine: Machine, step: str) -> None:
     assert machine.ok("pvesm list disks").count("\n") == 1
 
 
+def test_a_create_whose_files_vanish_cleans_up(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def vanish(*_args: object) -> None:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr("embedded_node.lxc_create.Job._extract", vanish)
+    code, _out, err = machine(f"pct create 101 {TEMPLATE} --ostype unmanaged --rootfs disks:1")
+    assert (code, err) == (255, "unable to create CT 101 - [Errno 2] No such file or directory\n")
+    assert not machine.state.has_guest("lxc", 101)
+    assert machine.ok("pvesm list disks").count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["junk_1_amd64.tar.gz", "junk_1_amd64.tar.xz", "junk_1_amd64.tar.zst"])
+def test_a_damaged_template_leaves_nothing(machine: Machine, name: str) -> None:
+    (machine.root / "var/lib/vz/template/cache" / name).write_bytes(b"no archive at all")
+    code, _out, err = machine(f"pct create 101 local:vztmpl/{name} --ostype unmanaged --rootfs disks:1")
+    assert (
+        code == 255
+        and err.startswith("unable to create CT 101 - command 'lxc-usernsexec")
+        and "failed: exit code 2" in err
+    )
+    assert not machine.state.has_guest("lxc", 101)
+
+
 def test_options_change_and_wait_for_the_next_start(machine: Machine) -> None:
     machine.create(101)
     machine.ok("pct start 101")
