@@ -62,7 +62,7 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt im
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_lxc import DESCRIPTION_OPTIONS
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_template import WantedDisk
 from ansible_collections.pve.provision.plugins.module_utils._workflow.preflight import creating, is_net
-from ansible_collections.pve.provision.plugins.module_utils._workflow.qemu import wanted_vm
+from ansible_collections.pve.provision.plugins.module_utils._workflow.qemu import wanted_vm, write_qcow2
 from ansible_collections.pve.provision.plugins.module_utils._workflow.storage import usable
 from ansible_collections.pve.provision.plugins.module_utils._workflow.template import cache_directory
 from ansible_collections.pve.provision.plugins.module_utils._workflow.template_source import UserKey
@@ -246,7 +246,7 @@ class OpenWrtVm(Companion):
                     Problem("disk", None, "cannot be filled over the API: no storage takes imports", remedy)
                 )
             self.import_storage = homes[0].name if homes else ""
-            source = f"{self.import_storage}:import/{self.work.name}"
+            source = f"{self.import_storage}:import/{self.work.stem}.qcow2"
         values = dict(wanted.declaration.values)
         values[DISK] = {**(values.get(DISK) or {}), "import-from": source}
         paths = {DISK: "disk", **wanted.declaration.paths}
@@ -354,24 +354,30 @@ class OpenWrtVm(Companion):
             work.unlink()
             unpack_image(disk.path, work)
             prepare_image(work, size=size, files=first_files(self.described, disk.version))
+            if self.import_storage:
+                self._upload(run, work)
         except OSError as error:
             raise ImageError(f"{work} cannot be written: {error.strerror}.", remedy="Free some space there.") from error
-        if self.import_storage:
-            self._upload(run, work)
 
     def _upload(self, run: Run, work: FilePath) -> None:
-        volid = f"{self.import_storage}:import/{work.name}"
+        """Bring the copy to a storage for imports, as a qcow2: most of it is empty."""
+        packed = work.with_suffix(".qcow2")
+        volid = f"{self.import_storage}:import/{packed.name}"
+        packed.unlink(missing_ok=True)
+        write_qcow2(work, packed)
         if any(volume.volid == volid for volume in run.node.volumes(self.import_storage, "import")):
             run.node.free(volid)  # a killed run has left it
         self.uploaded = volid
         timeout = run.wanted.policy.timeout
-        outcome = run.node.upload(self.import_storage, "import", str(work), work.name, timeout=timeout)
+        outcome = run.node.upload(self.import_storage, "import", str(packed), packed.name, timeout=timeout)
         run.result.warnings += outcome.warnings
 
     def tidy(self, run: Run) -> None:
         """The seeded copy holds secrets and is of no use any more; nor is one that a killed run has left."""
-        with contextlib.suppress(OSError):
-            work_file(run.node, run.wanted).unlink(missing_ok=True)
+        work = work_file(run.node, run.wanted)
+        for copy in (work, work.with_suffix(".qcow2")):
+            with contextlib.suppress(OSError):
+                copy.unlink(missing_ok=True)
         if self.uploaded:
             try:
                 run.node.free(self.uploaded)

@@ -61,6 +61,7 @@ def gateway(mirror: Mirror, bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_p
         "mirrors": [mirror.base("openwrt")],
         "keys": [mirror.signer.usign_public],
         "start_timeout": 5,
+        "disk": {"size": "32M"},
     }
 
 
@@ -138,7 +139,7 @@ def test_it_boots_into_its_declaration_and_is_then_left_alone(
     assert steps(made) == MADE
     assert made.status == "running"
     has = config(bench, made.vmid)
-    assert re.fullmatch(r"local-lvm:vm-100-disk-\d,discard=on,size=512M,ssd=1", has["scsi0"])
+    assert re.fullmatch(r"local-lvm:vm-100-disk-\d,discard=on,size=32M,ssd=1", has["scsi0"])
     assert ("efidisk0" in has) == (bios == "ovmf")
     assert inside(bench, made.vmid, "uci get network.lan.ipaddr") == "192.168.20.1"
     assert inside(bench, made.vmid, "cat /etc/dropbear/authorized_keys") == KEY
@@ -150,8 +151,10 @@ def test_it_boots_into_its_declaration_and_is_then_left_alone(
 
 
 def test_a_new_router_is_made_by_one_command(bench: Bench, gateway: Params) -> None:
+    del gateway["disk"]
     made = bench.good("openwrt_vm", **gateway, bios="ovmf", machine="q35")
-    source = "local:import" if bench.backend == "api" else f"{bench.node.root}/var/cache/pve-provision/work"
+    work = f"{bench.node.root}/var/cache/pve-provision/work/pve-provision-gw.raw"
+    source = work if bench.backend == "cli" else "local:import/pve-provision-gw.qcow2"
     assert options_of(bench, made) == {
         "ostype": "l26",
         "scsihw": "virtio-scsi-single",
@@ -165,7 +168,7 @@ def test_a_new_router_is_made_by_one_command(bench: Bench, gateway: Params) -> N
         "machine": "q35",
         "net0": "virtio,bridge=vmbr0,tag=10",
         "net1": "virtio,bridge=vmbr1,tag=20",
-        "scsi0": f"local-lvm:0,import-from={source}/pve-provision-gw.raw,discard=on,ssd=1",
+        "scsi0": f"local-lvm:0,import-from={source},discard=on,ssd=1",
         "efidisk0": "local-lvm:1,efitype=4m,pre-enrolled-keys=0",
     }
     if bench.backend == "cli":
@@ -185,9 +188,11 @@ def test_a_directory_gets_a_qcow2_without_discard(bench: Bench, gateway: Params)
     files = bench.node.root / "srv/files"
     storages.write_text(f"{before}\ndir: files\n\tpath {files}\n\tcontent images\n", encoding="utf-8")
     try:
-        made = bench.good("openwrt_vm", **gateway, disk={"storage": "files", "size": "1G"})
-        assert config(bench, made.vmid)["scsi0"] == f"files:{made.vmid}/vm-{made.vmid}-disk-0.qcow2,size=1G"
-        assert not bench.good("openwrt_vm", **gateway, disk={"storage": "files", "size": "1G"}).changed
+        router = {**gateway, "disk": {"storage": "files", "size": "64M"}}
+        made = bench.good("openwrt_vm", **router)
+        assert config(bench, made.vmid)["scsi0"] == f"files:{made.vmid}/vm-{made.vmid}-disk-0.qcow2,size=64M"
+        assert inside(bench, made.vmid, "uci get network.lan.ipaddr") == "192.168.20.1"
+        assert not bench.good("openwrt_vm", **router).changed
     finally:
         commands.run(["qm", "stop", "100"], bench.node.root, b"")
         commands.run(["qm", "destroy", "100"], bench.node.root, b"")
@@ -212,8 +217,8 @@ def test_present_makes_it_and_does_not_start_it(bench: Bench, gateway: Params) -
     assert inside(bench, made.vmid, "uci get network.lan.ipaddr") == "192.168.20.1"
 
 
-def test_a_missing_tool_or_image_leaves_nothing(bench: Bench, gateway: Params, tmp_path: Path) -> None:
-    failed = bench.bad("openwrt_vm", **gateway, disk={"size": "8M"})
+def test_a_disk_smaller_than_the_image_leaves_nothing(bench: Bench, gateway: Params, tmp_path: Path) -> None:
+    failed = bench.bad("openwrt_vm", **{**gateway, "disk": {"size": "8M"}})
     assert "image failed" in failed.msg
     assert "larger disk" in failed.msg
     assert (vms(bench), copies(bench, tmp_path)) == ([], [])
@@ -277,8 +282,8 @@ def test_an_agent_that_never_answers_is_no_failure(bench: Bench, gateway: Params
         ({"memory": 512}, ["set"], {"memory": "512"}),
         ({"tags": ["edge", "Router"]}, ["set"], {"tags": "edge;router"}),
         ({"onboot": False}, ["set"], {"onboot": "0"}),
-        ({"disk": {"size": "1G"}}, ["resize"], {"scsi0": "local-lvm:vm-100-disk-0,discard=on,size=1G,ssd=1"}),
-        ({"disk": {"ssd": False}}, ["set"], {"scsi0": "local-lvm:vm-100-disk-0,discard=on,size=512M,ssd=0"}),
+        ({"disk": {"size": "64M"}}, ["resize"], {"scsi0": "local-lvm:vm-100-disk-0,discard=on,size=64M,ssd=1"}),
+        ({"disk": {"ssd": False}}, ["set"], {"scsi0": "local-lvm:vm-100-disk-0,discard=on,size=32M,ssd=0"}),
         ({"state": "stopped"}, ["shutdown"], {}),
         ({"state": "restarted"}, ["shutdown", "start", "await_up"], {}),
     ],
@@ -427,7 +432,7 @@ def test_what_a_killed_run_has_left_is_used_by_nobody(bench: Bench, gateway: Par
     left = cache / "pve-provision/work/pve-provision-gw.raw"
     left.parent.mkdir(parents=True, exist_ok=True)
     left.write_bytes(b"half an image")
-    uploaded = bench.node.root / "var/lib/vz/import/pve-provision-gw.raw"
+    uploaded = bench.node.root / "var/lib/vz/import/pve-provision-gw.qcow2"
     if bench.backend == "api":
         uploaded.parent.mkdir(parents=True, exist_ok=True)
         uploaded.write_bytes(b"half an image")
