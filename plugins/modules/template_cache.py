@@ -330,6 +330,7 @@ from ansible_collections.pve.provision.plugins.module_utils._argspec import CONN
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
 from ansible_collections.pve.provision.plugins.module_utils._face import failure
 from ansible_collections.pve.provision.plugins.module_utils._images.http import Access
+from ansible_collections.pve.provision.plugins.module_utils._images.progress import reporter
 from ansible_collections.pve.provision.plugins.module_utils._images.releases import NAMES
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.indexes import Indexes
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
@@ -400,7 +401,9 @@ def main() -> None:
         node = open_node(params)
         access = Access(ca_path=params["download_ca_path"])
         indexes = Indexes(cache_directory(node.transport), params["index_max_age"], access)
-        result = provide(node, wanted_image(params), indexes, check_mode=module.check_mode, now=time.time())
+        result = provide(
+            node, wanted_image(params), indexes, check_mode=module.check_mode, progress=reporter(), now=time.time()
+        )
     except ProvisionError as error:
         module.fail_json(**failure(error))
     for warning in result.warnings:
