@@ -130,7 +130,7 @@ EXAMPLES = r"""
 
 - name: One with UEFI, more disk and the guest agent, looked after by SSH
   pve.provision.openwrt_vm:
-    name: gw
+    name: gw-uefi
     bios: ovmf
     machine: q35
     cores: 2
