@@ -94,6 +94,8 @@ options:
       - Path of the private key that opens the router by SSH, on the machine this runs on. The public key belongs into
         O(management.ssh_keys). It is used for the first static address of an interface that O(management.from) names.
       - The router's own keys are noted when they are seen first, and have to stay.
+      - The address that the router is entered by cannot be changed in this way, and then RV(openwrt) says that the
+        configuration is unknown.
     type: path
   require_ip:
     description:

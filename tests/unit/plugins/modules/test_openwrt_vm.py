@@ -6,8 +6,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
 import threading
+import time
 import typing as t
 from pathlib import Path
 
@@ -28,6 +33,13 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExampleExampleExampleExampleExampleE
 WAN: Params = {"bridge": "vmbr0", "tag": 10, "proto": "dhcp"}
 LAN: Params = {"bridge": "vmbr1", "tag": 20, "proto": "static", "address": "192.168.20.1/24", "dhcp_server": {}}
 MADE = ["image", "create", "start", "await_up"]
+RUNNER = """
+import json, sys
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.pve.provision.plugins.modules import openwrt_vm
+with patch_module_args(json.loads(sys.argv[1])):
+    openwrt_vm.main()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -399,6 +411,45 @@ def test_a_protected_router_stays(bench: Bench, gateway: Params) -> None:
 
 
 # -- failing -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", ["fail_create", "storage_full", "kill"])
+def test_a_failed_creation_leaves_nothing_and_the_next_run_makes_it(
+    bench: Bench, gateway: Params, tmp_path: Path, fault: str
+) -> None:
+    if fault == "kill" and bench.backend == "api":
+        pytest.skip("only the node can unlock what a killed task has left")
+    details: dict[str, Params] = {
+        "fail_create": {"after": "alloc"},
+        "storage_full": {"storage": "local-lvm"},
+        "kill": {"at": "alloc"},
+    }
+    bench.node.fault(fault, **details[fault])
+    failed = bench.bad("openwrt_vm", **gateway)
+    bench.node.clear_faults()
+    assert copies(bench, tmp_path) == []
+    assert (vms(bench), bench.volumes("local-lvm", 100)) == ([], []), failed.msg
+    assert bench.good("openwrt_vm", **gateway).status == "running"
+
+
+def test_a_creation_that_outlives_a_killed_run_is_waited_for(bench: Bench, gateway: Params, tmp_path: Path) -> None:
+    if bench.backend == "api":
+        pytest.skip("PVE's task goes on and ends without us")
+    bench.node.fault("slow", at="alloc", seconds=3)
+    argv = [sys.executable, "-c", RUNNER, json.dumps(gateway)]
+    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 30
+    while not vms(bench) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    bench.node.clear_faults()
+    assert vms(bench) == ["100"]
+    assert copies(bench, tmp_path) != []
+    made = bench.good("openwrt_vm", **gateway)
+    assert steps(made) == ["start", "await_up"]
+    assert inside(bench, 100, "uci get network.lan.ipaddr") == "192.168.20.1"
+    assert (made.vmid, len(bench.volumes("local-lvm", 100)), copies(bench, tmp_path)) == (100, 1, [])
 
 
 def test_a_failed_start_takes_everything_back(
