@@ -58,6 +58,7 @@ class Option:
     ``indexed``: PVE numbers it (``net0``), the user writes a list of entries with an ``id``.
     ``purge``: ``purge_options`` may delete it. ``required``: PVE refuses to delete it, so that its default takes its
     place.
+    ``secret``: plans and diffs do not show its value.
     """
 
     key: str
@@ -72,9 +73,11 @@ class Option:
     purge: bool = True
     required: bool = False
     settle: Settle | None = None
+    secret: bool = False
 
 
 Table = t.Sequence[Option]
+HIDDEN = "********"
 
 
 @dataclass(frozen=True)
@@ -224,8 +227,18 @@ def merge(key: str, path: str, current: SubValues | None, wanted: SubValues, pur
     return Settled({name: value for name, value in {**base, **wanted}.items() if value is not None})
 
 
+def _parse(option: Option, text: str) -> Canonical:
+    """A value that PVE holds. What we cannot read, PVE nevertheless took: it is then unlike anything declared."""
+    try:
+        return option.codec.parse(text)
+    except ValueError:
+        return {} if isinstance(option.codec, Fields) else text
+
+
 def _view(option: Option, value: Canonical) -> Canonical:
     """A value as a diff shows it."""
+    if option.secret and value:
+        return HIDDEN
     return option.codec.typed(value) if isinstance(option.codec, Fields) else plain(value)
 
 
@@ -262,7 +275,7 @@ class _Comparison:
             self.scalar(option, key, option.default, path)
             return
         self.delete.append(key)
-        self.note(key, _view(option, option.codec.parse(text)), None)
+        self.note(key, _view(option, _parse(option, text)), None)
         if not option.hot_delete:
             self.restart.append(key)
 
@@ -275,14 +288,19 @@ class _Comparison:
     def scalar(self, option: Option, key: str, wanted: Canonical, path: str) -> None:
         codec = t.cast("Codec", option.codec)
         text = self.actual.get(key)
-        current = option.default if text is None else codec.parse(text)
-        if current != wanted and not self.refuse(option, path, plain(wanted)):
-            self.change(option, key, codec.render(wanted), plain(current), plain(wanted))
+        current = option.default if text is None else _parse(option, text)
+        if current == wanted:
+            return
+        rendered = codec.render(wanted)
+        if not rendered:
+            self.remove(option, key, path)
+        elif not self.refuse(option, path, plain(wanted)):
+            self.change(option, key, rendered, _view(option, current), _view(option, wanted))
 
     def fields(self, option: Option, key: str, wanted: SubValues, path: str) -> None:
         fields = t.cast("Fields", option.codec)
         text = self.actual.get(key)
-        current = None if text is None else fields.parse(text)
+        current = None if text is None else _parse(option, text)
         kept = {
             name: current[name] for name, entry in fields.keys.items() if entry.keep and current and name in current
         }
@@ -295,7 +313,9 @@ class _Comparison:
             self.note(f"{key}.size", render_size(t.cast("SubValues", current)["size"]), render_size(settled.grow))
         if fields.normal(settled.values) == fields.normal(current or {}):
             return
-        rendered = fields.render(settled.values)
+        # The disk has grown by the time the option is written.
+        grown = {} if settled.grow is None else {"size": settled.grow}
+        rendered = fields.render({**settled.values, **grown})
         if not rendered:
             self.remove(option, key, path)
         elif not self.refuse(option, path, fields.typed(wanted)):
@@ -336,8 +356,8 @@ def compare(
 
 def _is_default(option: Option, text: str) -> bool:
     if isinstance(option.codec, Fields):
-        return not option.codec.normal(option.codec.parse(text))
-    return bool(option.codec.parse(text) == option.default)
+        return not option.codec.normal(_parse(option, text))
+    return bool(_parse(option, text) == option.default)
 
 
 def render(table: Table, declaration: Declaration) -> dict[str, str]:
@@ -349,7 +369,7 @@ def render(table: Table, declaration: Declaration) -> dict[str, str]:
             continue
         if isinstance(option.codec, Fields):
             settled = (option.settle or merge)(key, declaration.paths.get(key, key), None, value, False)
-            value = settled.values
+            value = option.codec.normal(settled.values)
         rendered = option.codec.render(value)
         if rendered:
             result[key] = rendered
@@ -364,7 +384,7 @@ def typed(table: Table, actual: t.Mapping[str, str]) -> dict[str, t.Any]:
         if option is None:
             result[key] = actual[key]
             continue
-        value = _view(option, option.codec.parse(actual[key]))
+        value = _view(option, _parse(option, actual[key]))
         if option.indexed:
             result.setdefault(option.param, []).append({"id": int(key[len(option.key) :]), **value})
         else:

@@ -63,13 +63,14 @@ FEATURES = Fields(
         "keyctl": Field(BOOLEAN, default=False),
         "fuse": Field(BOOLEAN, default=False),
         "mknod": Field(BOOLEAN, default=False),
-        "mount": Field(words(";", text(r"[\w.-]+", "is not a file system type"), ordered=False)),
+        "mount": Field(words(";", text(r"[\w.-]+", "is not a file system type"), ordered=False), default=()),
         "force_rw_sys": Field(BOOLEAN, default=False),
     }
 )
 STARTUP = Fields(
     {"order": Field(integer(0)), "up": Field(integer(0)), "down": Field(integer(0))},
-    default_key="",
+    default_key="order",
+    bare=False,
 )
 DEVICE = Fields(
     {
@@ -89,15 +90,15 @@ OPTIONS: tuple[Option, ...] = (
     Option("unprivileged", "unprivileged", BOOLEAN, default=False, fixed=_REBUILD, purge=False),
     Option("cores", "cores", integer(1, 8192, "a number of cores"), hot=True, hot_delete=True),
     Option("cpulimit", "cpulimit", number(0, 8192), default=0.0, hot=True, hot_delete=True),
-    Option("cpuunits", "cpuunits", integer(0, 500000), hot=True, hot_delete=True),
+    Option("cpuunits", "cpuunits", integer(1, 10000), hot=True, hot_delete=True),
     Option("memory", "memory", integer(16, None, "a number of MiB"), default=512, hot=True, required=True),
     Option("swap", "swap", integer(0, None, "a number of MiB"), default=512, hot=True, hot_delete=True),
     Option("rootfs", "rootfs", ROOTFS, purge=False, required=True, settle=settle_volume),
     Option("mp", "mount_points", MOUNT_POINT, indexed=True, hot_add=True, settle=settle_volume),
     Option("net", "networks", NET, indexed=True, hot=True, hot_delete=True, settle=settle_net),
     Option("dev", "devices", DEVICE, indexed=True, hot_add=True),
-    Option("nameserver", "nameserver", words(" ", text(r"[0-9A-Fa-f.:]+", "is not an IP address"))),
-    Option("searchdomain", "searchdomain", words(" ", HOSTNAME)),
+    Option("nameserver", "nameserver", words(" ", text(r"[0-9A-Fa-f.:]+", "is not an IP address")), default=()),
+    Option("searchdomain", "searchdomain", words(" ", HOSTNAME), default=()),
     Option("features", "features", FEATURES),
     Option("onboot", "onboot", BOOLEAN, default=False, hot=True, hot_delete=True),
     Option("startup", "startup", STARTUP, hot=True, hot_delete=True),
@@ -111,7 +112,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("tty", "tty", integer(0, 6), default=2),
     Option("debug", "debug", BOOLEAN, default=False),
     Option("entrypoint", "entrypoint", TEXT, default="/sbin/init"),
-    Option("env", "env", words("\0", text(r"\w+=.*", "is not NAME=value"), splitter="\0")),
+    Option("env", "env", words("\0", text(r"\w+=.*", "is not NAME=value"), splitter="\0"), default=(), secret=True),
 )
 
 # What an unprivileged container cannot have, in the order it is told: the kernel mounts no such file systems there.

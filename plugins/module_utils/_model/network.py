@@ -97,7 +97,7 @@ NET = Fields(
         "mtu": Field(integer(64, 65535, "an MTU")),
         "rate": Field(number(0, 10000)),
         "tag": Field(TAG),
-        "trunks": Field(words(";", TAG, ordered=False)),
+        "trunks": Field(words(";", TAG, ordered=False), default=()),
         "type": Field(choice("veth"), default="veth", keep=True),
     }
 )

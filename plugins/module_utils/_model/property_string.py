@@ -54,7 +54,7 @@ def render_size(size: int) -> str:
 
 def render_gib(size: int) -> str:
     """A size in bytes as the bare number of GiB that ``STORAGE:SIZE`` takes (``store:1G`` is refused by PVE)."""
-    return f"{size / GIB:.6f}".rstrip("0").rstrip(".")
+    return f"{size / GIB:.30f}".rstrip("0").rstrip(".")  # a division by 2**30 ends within 30 places
 
 
 def split(text: str, default_key: str = "") -> dict[str, str]:
@@ -117,7 +117,7 @@ def number(minimum: float, maximum: float) -> Codec:
             raise ValueError(f"is out of range; it goes from {minimum:g} to {maximum:g}")
         return result
 
-    return Codec(parse=float, accept=accept, render=lambda value: f"{value:g}")
+    return Codec(parse=float, accept=accept, render=lambda value: repr(value).removesuffix(".0"))
 
 
 def text(pattern: str = "", problem: str = "is not valid", fold: t.Callable[[str], str] = str) -> Codec:
@@ -181,10 +181,14 @@ class Field:
 
 @dataclass(frozen=True)
 class Fields:
-    """A property string as data: its keys in PVE's order, and the key that may stand without its name."""
+    """A property string as data: its keys in PVE's order, and the key that may stand without its name.
+
+    ``bare``: whether we write that key without its name too.
+    """
 
     keys: t.Mapping[str, Field]
     default_key: str = ""
+    bare: bool = True
     _params: dict[str, str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -204,7 +208,8 @@ class Fields:
         rest = [key for key in values if key not in self.keys and values[key] is not None]
         rendered = {key: self.keys[key].codec.render(values[key]) for key in known}
         rendered.update({key: str(values[key]) for key in rest})
-        return join(rendered, self.default_key)
+        told = {key: value for key, value in rendered.items() if value != ""}
+        return join(told, self.default_key if self.bare else "")
 
     def normal(self, values: t.Mapping[str, Canonical]) -> dict[str, Canonical]:
         """What counts when two values are compared: keys that say what PVE assumes anyway are left out."""

@@ -100,7 +100,7 @@ NET = NetFields(
         "queues": Field(integer(0, 64)),
         "rate": Field(number(0, 10000)),
         "tag": Field(TAG),
-        "trunks": Field(words(";", TAG, ordered=False)),
+        "trunks": Field(words(";", TAG, ordered=False), default=()),
     },
     default_key="model",
 )

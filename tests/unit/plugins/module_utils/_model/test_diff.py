@@ -124,7 +124,7 @@ def test_purge_deletes_what_is_not_mentioned_and_never_identity_or_root_volume()
 def test_a_larger_volume_grows_and_its_options_change_beside() -> None:
     change = compare(rootfs={"size": "10G"}, mount_points=[{"mp": "/srv/data", "size": "9G", "backup": False}])
     assert change.resize == {"rootfs": 10 * 1024**3, "mp0": 9 * 1024**3}
-    assert change.set == {"mp0": "local-lvm:vm-101-disk-1,mp=/srv/data,backup=0,size=8G"}
+    assert change.set == {"mp0": "local-lvm:vm-101-disk-1,mp=/srv/data,backup=0,size=9G"}
     assert change.before["rootfs.size"] == "8G"
     assert change.after["rootfs.size"] == "10G"
 
