@@ -432,7 +432,8 @@ def test_a_failed_creation_leaves_nothing_and_the_next_run_makes_it(
     assert bench.good("openwrt_vm", **gateway).status == "running"
 
 
-def test_a_creation_that_outlives_a_killed_run_is_waited_for(bench: Bench, gateway: Params, tmp_path: Path) -> None:
+def test_the_run_after_a_killed_one_makes_the_router_whole(bench: Bench, gateway: Params, tmp_path: Path) -> None:
+    """Whether PVE's own work has died with the run, or lives on and is waited for."""
     if bench.backend == "api":
         pytest.skip("PVE's task goes on and ends without us")
     bench.node.fault("slow", at="alloc", seconds=3)
@@ -444,10 +445,9 @@ def test_a_creation_that_outlives_a_killed_run_is_waited_for(bench: Bench, gatew
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     bench.node.clear_faults()
-    assert vms(bench) == ["100"]
     assert copies(bench, tmp_path) != []
     made = bench.good("openwrt_vm", **gateway)
-    assert steps(made) == ["start", "await_up"]
+    assert steps(made)[-2:] == ["start", "await_up"]
     assert inside(bench, 100, "uci get network.lan.ipaddr") == "192.168.20.1"
     assert (made.vmid, len(bench.volumes("local-lvm", 100)), copies(bench, tmp_path)) == (100, 1, [])
 
