@@ -404,7 +404,7 @@ class OpenWrtVm(Companion):
     def _is_up(self, run: Run, console: Console) -> bool:
         """Whether the router has shown that it is up; by what is noted."""
         tests: t.Sequence[tuple[str, t.Callable[[], object]]] = (
-            ("console", lambda: console.listen()),
+            ("console", console.listen),
             ("agent", lambda: has_agent(run) and self._agent_cards(run)),
             ("ssh", lambda: self._ssh_cards(run)),
             ("address", lambda: any(answers(address) for address in self.silent)),
