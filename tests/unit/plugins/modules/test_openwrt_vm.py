@@ -181,7 +181,7 @@ def test_a_new_router_is_made_by_one_command(bench: Bench, gateway: Params) -> N
         "net0": "virtio,bridge=vmbr0,tag=10",
         "net1": "virtio,bridge=vmbr1,tag=20",
         "scsi0": f"local-lvm:0,import-from={source},discard=on,ssd=1",
-        "efidisk0": "local-lvm:1,efitype=4m,pre-enrolled-keys=0",
+        "efidisk0": "local-lvm:1,efitype=4m",
     }
     if bench.backend == "cli":
         assert [argv[:2] for argv in bench.writes()] == [["pvesm", "status"], ["qm", "create"], ["qm", "start"]]
