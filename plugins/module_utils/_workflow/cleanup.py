@@ -19,13 +19,16 @@ from ansible_collections.pve.provision.plugins.module_utils._model.volume import
 from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Actual, Wanted
 
 if t.TYPE_CHECKING:
-    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Kind, Node
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestConfig, Kind, Node
 
 POLL = 1.0
 
 
-def begin(node: Node, wanted: Wanted, vmid: int, options: t.Mapping[str, str]) -> bool:
-    """Note that this run is about to create a guest; False when another run has noted the same vmid before."""
+def begin(node: Node, wanted: Wanted, vmid: int, options: t.Mapping[str, str], **more: t.Any) -> bool:
+    """Note that this run is about to create a guest; False when another run has noted the same vmid before.
+
+    ``more`` adds to the note, or says otherwise than ``wanted``.
+    """
     volumes = [split(text, "volume") for key, text in options.items() if wanted.type.is_volume(key)]
     homes = {storage_of(volume["volume"]) for volume in volumes}
     note = {
@@ -33,6 +36,7 @@ def begin(node: Node, wanted: Wanted, vmid: int, options: t.Mapping[str, str]) -
         "name": wanted.name,
         "storages": sorted(home for home in homes if home),
         "since": int(time.time()),
+        **more,
     }
     return node.journal.setdefault(vmid, note) == note
 
@@ -46,6 +50,16 @@ def leftover(node: Node, wanted: Wanted, vmid: int | None) -> tuple[int, dict[st
     return None
 
 
+def is_ours(wanted: Wanted, vmid: int, note: t.Mapping[str, t.Any], config: GuestConfig | None) -> bool:
+    """Whether what is at a noted vmid can be of our making: nothing, half a guest, or one of the noted name.
+
+    A note may outlive its guest, and somebody else may have got the vmid since.
+    """
+    if config is None or config.options.get("lock") == "create":
+        return True
+    return config.options.get(wanted.type.name_key) == (note.get("name") or f"CT{vmid}")
+
+
 def await_creator(node: Node, kind: Kind, vmid: int, timeout: int) -> None:
     """Wait while somebody is creating the guest: a module may be killed and its ``pct create`` live on."""
     deadline = time.monotonic() + timeout
@@ -57,14 +71,25 @@ def await_creator(node: Node, kind: Kind, vmid: int, timeout: int) -> None:
         time.sleep(POLL)
 
 
-def recover(node: Node, wanted: Wanted, actual: Actual) -> list[str]:
-    """Remove what a killed creation of ours left: the locked config and the volumes made since. Returns warnings."""
+def recover(node: Node, wanted: Wanted, actual: Actual, *, sure: bool = False) -> list[str]:
+    """Remove what a killed creation of ours left: the guest and the volumes made since. Returns warnings.
+
+    ``sure``: this very run made the guest, so that nobody has to look whose it is.
+    """
     vmid, note = t.cast("int", actual.vmid), actual.leftover or {}
     kind = wanted.type.kind
     config = node.config(kind, vmid)
+    if not sure and not is_ours(wanted, vmid, note, config):
+        node.journal.pop(vmid, None)
+        return []
     if config is not None:
-        if config.options.get("lock") == "create":
+        lock = config.options.get("lock")
+        if lock == "mounted":
+            node.unmount(vmid)
+        elif lock == "create":
             node.unlock(kind, vmid)
+        elif node.status(kind, vmid) == "running":
+            node.stop(kind, vmid, timeout=wanted.policy.shutdown_timeout)
         node.destroy(kind, vmid, purge=False, timeout=wanted.policy.timeout)
     warnings = []
     for storage in note.get("storages", []):
@@ -79,16 +104,20 @@ def recover(node: Node, wanted: Wanted, actual: Actual) -> list[str]:
     return warnings
 
 
-def undo(node: Node, wanted: Wanted, vmid: int) -> list[str]:
-    """After a failed creation: remove the guest this run made. Returns what could not be removed, in words."""
+def undo(node: Node, wanted: Wanted, vmid: int, *, made: bool) -> list[str]:
+    """After a failed creation: remove the guest this run made. Returns what could not be removed, in words.
+
+    A creation that failed (``made`` False) never leaves a whole guest, so a whole one is somebody else's.
+    """
     kind = wanted.type.kind
     note = node.journal.get(vmid)
     if note is None:
         return []
     try:
         config = node.config(kind, vmid)
-        if config is not None and config.options.get("lock") != "create":
-            node.stop(kind, vmid, timeout=wanted.policy.shutdown_timeout)
-        return recover(node, wanted, Actual(vmid, leftover=note))
+        if not made and (node.busy(kind, vmid) or (config is not None and config.options.get("lock") != "create")):
+            node.journal.pop(vmid, None)
+            return []
+        return recover(node, wanted, Actual(vmid, leftover=note), sure=made)
     except ProvisionError as error:
         return [f"{wanted.type.noun} {vmid} could not be removed again: {error}"]

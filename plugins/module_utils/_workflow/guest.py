@@ -70,6 +70,7 @@ class Wanted:
     """One declared guest.
 
     ``source`` is the template's volid or name; ``source_made``: the run itself puts it there before the creation.
+    ``whole``: a guest that was made and never started may lack something, and is made anew.
     ``defaults`` hold for a new guest where the declaration says nothing, by PVE's keys. ``create`` are PVE's options
     for the creation alone (never compared later); ``secrets`` are such options whose values are shown to nobody.
     """
@@ -80,6 +81,7 @@ class Wanted:
     vmid: int | None = None
     source: str | None = None
     source_made: bool = False
+    whole: bool = False
     defaults: t.Mapping[str, t.Any] = field(default_factory=dict)
     clone: CloneSource | None = None
     pool: str | None = None
@@ -179,6 +181,9 @@ class Companion:
 
     Its steps stand in the plan like any other; a method ``do_STEP`` carries each out.
     """
+
+    def recover(self, node: Node, wanted: Wanted) -> None:
+        """Put right what a killed run of the companion's own steps left, before anything is read."""
 
     def prepare(self, node: Node, wanted: Wanted) -> Wanted:
         """What a new guest is made from, where that is for the companion to say. Writes nothing."""

@@ -53,9 +53,10 @@ def dynamic_interfaces(options: t.Mapping[str, str], network: Fields) -> set[str
 
 
 def await_addresses(
-    node: Node, vmid: int, options: t.Mapping[str, str], network: Fields, timeout: int
+    node: Node, vmid: int, options: t.Mapping[str, str], network: Fields, timeout: int, *, wait: bool
 ) -> tuple[list[Address], bool]:
-    """Ask a running container until each DHCP interface has an address, for ``timeout`` seconds at most.
+    """Ask a running guest until each DHCP interface has an address, for ``timeout`` seconds at most; without
+    ``wait`` it is asked once, and with a timeout of 0 not at all.
 
     Returns the addresses (of the guest where it answers, else of the config), and whether all have come.
     """
@@ -67,7 +68,7 @@ def await_addresses(
     while True:
         seen = guest_addresses(node, vmid)
         got = {entry["interface"] for entry in seen if entry["family"] == "ipv4"}
-        if missing <= got:
+        if missing <= got or not wait:
             return _united(seen, static), True
         if time.monotonic() + pause > deadline:
             return _united(seen, static), False

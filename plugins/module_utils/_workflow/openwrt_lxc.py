@@ -35,7 +35,11 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.health imp
 from ansible_collections.pve.provision.plugins.module_utils._workflow.lxc import wanted_container
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt import Drift, Router, RouterError, Seen
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_template import WantedTemplate
-from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_upgrade import Upgrade, own_volumes
+from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_upgrade import (
+    Upgrade,
+    own_volumes,
+    resume,
+)
 from ansible_collections.pve.provision.plugins.module_utils._workflow.preflight import creating
 from ansible_collections.pve.provision.plugins.module_utils._workflow.template_source import UserKey
 from ansible_collections.pve.provision.plugins.module_utils._workflow.tree import Tree
@@ -93,6 +97,7 @@ def read_router(
     wanted = dataclasses.replace(
         wanted,
         defaults=DEFAULTS,
+        whole=True,
         problems=(*problems, *wanted.problems),
         notes=description.warnings if description else (),
     )
@@ -149,6 +154,10 @@ class OpenWrtContainer(Companion):
             by_vmid=params.get("vmid") is not None,
         )
 
+    def recover(self, node: Node, wanted: Wanted) -> None:
+        if wanted.name and wanted.state != "absent":
+            resume(node, wanted)
+
     # -- the plan --------------------------------------------------------------------------------------------------
     def prepare(self, node: Node, wanted: Wanted) -> Wanted:
         """The template that a new router is made from: the one that is there, or the one that the run makes."""
@@ -167,13 +176,17 @@ class OpenWrtContainer(Companion):
         if wanted.state == "absent" or self.description is None:
             return plan
         problems = list(self._wrong_guest(actual))
-        if plan:
-            problems += self._wrong_segments(node)
         if creating(plan) and self.template is None:
             problems += self._wrong_template(node, wanted)
-        if problems:
-            change = dataclasses.replace(plan.change, problems=(*plan.change.problems, *problems))
-            return dataclasses.replace(plan, change=change)
+        if not problems:
+            plan = self._extend_inside(node, actual, plan)
+        if plan:
+            problems += self._wrong_segments(node)
+        change = dataclasses.replace(plan.change, problems=(*plan.change.problems, *problems))
+        return dataclasses.replace(plan, change=change)
+
+    def _extend_inside(self, node: Node, actual: Actual, plan: Plan) -> Plan:
+        """The plan with what there is to do in the router itself."""
         if creating(plan):
             return self._extend_creation(node, plan)
         if node.transport == "api":

@@ -31,7 +31,7 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import
     with_root_password,
 )
 from ansible_collections.pve.provision.plugins.module_utils._workflow import cleanup
-from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Run, Wanted
+from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Actual, Run, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt import Router, RouterError, Seen
 from ansible_collections.pve.provision.plugins.module_utils._workflow.preflight import is_net
 from ansible_collections.pve.provision.plugins.module_utils._workflow.tree import Tree
@@ -50,6 +50,8 @@ else awk '/^Package: /{p=$2} /^Status: /{s=$3} /^Installed-Time: /{print $2, s, 
 fi
 """
 VMID_RACES = 20
+# What the new container gets only when it takes over.
+_PLACE = frozenset({"onboot", "protection"})
 
 
 @dataclass
@@ -62,6 +64,7 @@ class Upgrade:
     patience: int
     keep: bool
     new: int = 0
+    created: bool = False
     missing: list[str] = field(default_factory=list)
 
     @property
@@ -81,7 +84,7 @@ class Upgrade:
         added = self._added(router)
         backup = self._backup(router, old)
         try:
-            self._make(config, seen, backup)
+            self._make(old, config, seen, backup)
             self._prove(added)
         except ProvisionError:
             self._discard()
@@ -110,16 +113,18 @@ class Upgrade:
             return read_backup(target.read_bytes())
 
     # -- the new one -----------------------------------------------------------------------------------------------
-    def _make(self, config: GuestConfig, seen: Seen, backup: dict[str, bytes]) -> None:
-        options = {**new_options(config.options), "hostname": f"{self.wanted.name}-upgrade"}
+    def _make(self, old: int, config: GuestConfig, seen: Seen, backup: dict[str, bytes]) -> None:
+        options = {**new_options(config.options), "hostname": interim(self.wanted)}
+        note = {"name": interim(self.wanted), "upgrade_of": old, "onboot": config.options.get("onboot", "0")}
         for _attempt in range(VMID_RACES):
             vmid = self.node.next_vmid(skip=self.node.journal)
-            if not cleanup.begin(self.node, self.wanted, vmid, options):
+            if not cleanup.begin(self.node, self.wanted, vmid, options, **note):
                 continue
             try:
                 self.new = vmid
                 create = {"ostemplate": self.template, **options}
                 self.node.create("lxc", vmid, create, timeout=self.wanted.policy.timeout)
+                self.created = True
                 break
             except Conflict as error:
                 self.node.journal.pop(vmid, None)
@@ -153,16 +158,18 @@ class Upgrade:
     def _discard(self) -> None:
         """Remove the new container, which nobody has used yet."""
         if self.new:
-            cleanup.undo(self.node, self.wanted, self.new)
+            cleanup.undo(self.node, self.wanted, self.new, made=self.created)
 
     # -- changing places -------------------------------------------------------------------------------------------
     def _swap(self, old: int, config: GuestConfig, reached: bool) -> None:
         policy = self.wanted.policy
-        networks = {key: text for key, text in config.options.items() if is_net(key)}
-        self.node.shutdown("lxc", old, timeout=policy.shutdown_timeout, force=True)
+        place = {key: text for key, text in config.options.items() if is_net(key) or key in _PLACE}
         try:
+            self.node.shutdown("lxc", old, timeout=policy.shutdown_timeout, force=True)
             self.node.set_config("lxc", old, {"hostname": f"{self.wanted.name}-rollback", "onboot": "0"})
-            self.node.set_config("lxc", self.new, {"hostname": str(self.wanted.name), **networks})
+            self.node.set_config("lxc", self.new, {"hostname": str(self.wanted.name), **place})
+            if self.wanted.pool:
+                self.node.join_pool(self.new, self.wanted.pool)
             router = self.make_router(self.new)
             router.await_up(self.patience)
             self._await_reach(router, reached)
@@ -177,6 +184,8 @@ class Upgrade:
             if trouble:
                 self.run.result.warnings.append(f"not installed: {', '.join(self.missing)} ({trouble})")
         if not self.keep:
+            if config.options.get("protection") == "1":
+                self.node.set_config("lxc", old, {"protection": "0"})
             self.node.destroy("lxc", old, purge=False, timeout=policy.timeout)
 
     def _await_reach(self, router: Router, reached: bool) -> None:
@@ -189,10 +198,32 @@ class Upgrade:
     def _go_back(self, old: int, config: GuestConfig) -> None:
         """Stop the new one, and let the old one run as it did."""
         self.node.stop("lxc", self.new, timeout=self.wanted.policy.timeout)
-        before = {"hostname": str(self.wanted.name), "onboot": config.options.get("onboot", "0")}
-        self.node.set_config("lxc", old, before)
-        self.node.start("lxc", old, timeout=self.wanted.policy.start_timeout)
+        give_back(self.node, self.wanted, old, config.options.get("onboot", "0"))
         self._discard()
+
+
+def interim(wanted: Wanted) -> str:
+    """What the new container is called until it takes over."""
+    return f"{wanted.name}-upgrade"
+
+
+def give_back(node: Node, wanted: Wanted, old: int, onboot: str) -> None:
+    """Let the old router be what it was, and run."""
+    node.set_config("lxc", old, {"hostname": str(wanted.name), "onboot": onboot})
+    node.start("lxc", old, timeout=wanted.policy.start_timeout)
+
+
+def resume(node: Node, wanted: Wanted) -> None:
+    """After an upgrade that was killed: remove its new container, and let the old router serve again."""
+    for vmid, note in list(node.journal.items()):
+        if note.get("name") != interim(wanted) or "upgrade_of" not in note:
+            continue
+        config, old = node.config("lxc", vmid), node.config("lxc", note["upgrade_of"])
+        if config is not None and config.options.get("hostname") == wanted.name:
+            node.set_config("lxc", vmid, {"hostname": interim(wanted), "protection": "0"})
+        cleanup.recover(node, wanted, Actual(vmid, leftover=note))
+        if old is not None and old.options.get("hostname") in (wanted.name, f"{wanted.name}-rollback"):
+            give_back(node, wanted, note["upgrade_of"], note["onboot"])
 
 
 def new_options(options: t.Mapping[str, str]) -> dict[str, str]:
@@ -201,7 +232,7 @@ def new_options(options: t.Mapping[str, str]) -> dict[str, str]:
     kept = {
         key: value
         for key, value in options.items()
-        if key.rstrip("0123456789") in known and key not in {"rootfs", "protection"}
+        if key.rstrip("0123456789") in known and key not in {"rootfs", *_PLACE}
     }
     for key in kept:
         if is_net(key):

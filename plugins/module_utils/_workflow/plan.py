@@ -49,7 +49,7 @@ def _stop(wanted: Wanted, actual: Actual) -> list[Step]:
 
 
 def _create(wanted: Wanted, actual: Actual) -> Plan:
-    options = create_options(wanted)
+    options = _shown(wanted, create_options(wanted))
     details: dict[str, t.Any] = {"options": {**options, **dict.fromkeys(wanted.secrets, "********")}}
     if wanted.clone:
         source = wanted.clone.vmid if wanted.clone.vmid is not None else wanted.clone.name
@@ -70,6 +70,13 @@ def _recreate(wanted: Wanted, actual: Actual) -> Plan:
     return Plan(gone.steps + new.steps, before=gone.before, after=new.after)
 
 
+def _shown(wanted: Wanted, options: t.Mapping[str, str]) -> dict[str, str]:
+    """Options as a plan shows them."""
+    table = wanted.type.table
+    hidden = {key for key in options if (option := diff.find_option(table, key)) and option.secret}
+    return {key: diff.HIDDEN if key in hidden else value for key, value in options.items()}
+
+
 def create_options(wanted: Wanted) -> dict[str, str]:
     """PVE's options for the creation: the declaration and what counts only then. Secrets are added when it runs."""
     return {**diff.render(wanted.type.table, wanted.declaration), **wanted.create}
@@ -85,11 +92,11 @@ def _state(wanted: Wanted, actual: Actual) -> dict[str, t.Any]:
 
 
 def _update(wanted: Wanted, actual: Actual, change: diff.Change) -> Plan:
-    steps: list[Step] = []
+    # A disk grows first: an option of its that waits for a restart must not bring the old size back.
+    steps = [Step("resize", {"disk": disk, "size": render_size(size)}) for disk, size in change.resize.items()]
     if change.set or change.delete:
-        details: dict[str, t.Any] = {"options": change.set} if change.set else {}
+        details: dict[str, t.Any] = {"options": _shown(wanted, change.set)} if change.set else {}
         steps.append(Step("set", {**details, **({"delete": list(change.delete)} if change.delete else {})}))
-    steps += [Step("resize", {"disk": disk, "size": render_size(size)}) for disk, size in change.resize.items()]
     power = _power(wanted, actual, change)
     before, after = dict(change.before), dict(change.after)
     ends = _status_after(actual, power)

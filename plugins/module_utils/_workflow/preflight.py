@@ -50,6 +50,10 @@ class Facts:
         return {bridge.name: bridge for bridge in self.node.bridges()}
 
     @functools.cached_property
+    def pools(self) -> dict[str, frozenset[int]]:
+        return self.node.pools()
+
+    @functools.cached_property
     def guests(self) -> list[GuestRef]:
         return self.node.guests()
 
@@ -285,7 +289,7 @@ def _check_paths(report: Report, node: Node, wanted: Wanted, touched: t.Mapping[
 
 def _check_pool(report: Report, facts: Facts, wanted: Wanted) -> None:
     if wanted.pool is not None:
-        pools = facts.node.pools()
+        pools = facts.pools
         if wanted.pool not in pools:
             listed = ", ".join(sorted(pools)) or "none"
             report.add("pool", wanted.pool, "does not exist", f"Pools of this cluster: {listed}.")

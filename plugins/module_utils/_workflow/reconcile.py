@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import time
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import (
@@ -42,6 +43,8 @@ def reconcile(node: Node, wanted: Wanted, *, check_mode: bool, companion: Compan
     companion = companion or Companion()
     key = wanted.name or str(wanted.vmid)
     with contextlib.nullcontext() if check_mode else node.guard(f"{wanted.type.kind}-{key}"):
+        if not check_mode:
+            companion.recover(node, wanted)
         actual = read(node, wanted, wait=not check_mode)
         facts = Facts(node)
         plan = make_plan(wanted, actual)
@@ -51,12 +54,12 @@ def reconcile(node: Node, wanted: Wanted, *, check_mode: bool, companion: Compan
             wanted = companion.prepare(node, wanted)
             wanted = wanted.type.complete(facts, wanted)
             plan = make_plan(wanted, actual)
-        plan = companion.extend(node, wanted, actual, plan)
+        plan = _with_pool(facts, wanted, actual, companion.extend(node, wanted, actual, plan))
         report = preflight(facts, wanted, actual, plan)
         if report.findings:
             raise InvalidInput(report.findings)
         result = Result(
-            changed=bool(plan) or _wrong_pool(node, wanted, actual),
+            changed=bool(plan),
             vmid=actual.vmid,
             node=node.name,
             status=actual.status,
@@ -83,7 +86,7 @@ def read(node: Node, wanted: Wanted, *, wait: bool) -> Actual:
         return Actual(wanted.vmid)
     actual = _find(node, wanted)
     if not _half_made(actual):
-        return actual
+        return _unfinished(node, wanted, actual)
     vmid = t.cast("int", actual.vmid)
     if wait:
         cleanup.await_creator(node, wanted.type.kind, vmid, wanted.policy.timeout)
@@ -91,6 +94,14 @@ def read(node: Node, wanted: Wanted, *, wait: bool) -> Actual:
     found = cleanup.leftover(node, wanted, vmid)
     if _half_made(actual) and found and not node.busy(wanted.type.kind, vmid):
         return Actual(vmid, leftover=found[1])
+    return actual
+
+
+def _unfinished(node: Node, wanted: Wanted, actual: Actual) -> Actual:
+    """A guest that has to be whole before its first start, and whose maker was killed before that: made anew."""
+    found = cleanup.leftover(node, wanted, actual.vmid) if wanted.whole and actual.config and actual.vmid else None
+    if found and not actual.running and cleanup.is_ours(wanted, found[0], found[1], actual.config):
+        return Actual(actual.vmid, leftover=found[1])
     return actual
 
 
@@ -116,14 +127,21 @@ def _find(node: Node, wanted: Wanted) -> Actual:
         vmid = named[0].vmid
         return Actual(vmid, node.config(kind, vmid), named[0].status or node.status(kind, vmid))
     note = cleanup.leftover(node, wanted, None)
-    return Actual(note[0], node.config(kind, note[0]), leftover=note[1]) if note else Actual(None)
+    if note:
+        config = node.config(kind, note[0])
+        if config is None or config.options.get("lock") == "create":
+            return Actual(note[0], config, leftover=note[1])
+    return Actual(None)
 
 
-def _wrong_pool(node: Node, wanted: Wanted, actual: Actual) -> bool:
-    """Whether an existing guest is not in the declared pool; costs nothing unless a pool is declared."""
-    if wanted.pool is None or actual.config is None or wanted.state == "absent":
-        return False
-    return actual.vmid not in node.pools().get(wanted.pool, frozenset())
+def _with_pool(facts: Facts, wanted: Wanted, actual: Actual, plan: Plan) -> Plan:
+    """The plan, and the step into the declared pool where an existing guest is not in it."""
+    if wanted.pool is None or actual.config is None or wanted.state == "absent" or creating(plan):
+        return plan
+    if actual.vmid in facts.pools.get(wanted.pool, frozenset()):
+        return plan
+    step = Step("join_pool", {"pool": wanted.pool})
+    return dataclasses.replace(plan, steps=(*plan.steps, step), after={**plan.after, "pool": wanted.pool})
 
 
 # -- check mode ----------------------------------------------------------------------------------------------------
@@ -175,8 +193,6 @@ class _Run:
                     raise self.failed(step, error) from error
         finally:
             self.companion.tidy(self)
-        if _wrong_pool(self.node, self.wanted, self.actual):
-            self.node.join_pool(self.vmid, t.cast("str", self.wanted.pool))
         return self.finish()
 
     def act(self, step: Step) -> Outcome | None:
@@ -192,10 +208,10 @@ class _Run:
         """The error of a failed step, told with guest and step; what this run made is taken back first."""
         after = []
         if self.made and self.wanted.policy.cleanup_on_failure:
-            after = cleanup.undo(self.node, self.wanted, self.vmid)
+            after = cleanup.undo(self.node, self.wanted, self.vmid, made=True)
             after = after or [f"{self.wanted.type.noun} {self.vmid}, which this run had made, was removed again"]
         elif not self.made and self.result.vmid in self.node.journal:
-            after = cleanup.undo(self.node, self.wanted, self.vmid)
+            after = cleanup.undo(self.node, self.wanted, self.vmid, made=False)
         error.message = f"{self.wanted.label}: {step.action} failed: {error.message}"
         error.remedy = ". ".join(part.rstrip(".") for part in (error.remedy, *after) if part)
         error.details.update(step=step.action, vmid=self.result.vmid, plan=self.result.plan)
@@ -265,13 +281,23 @@ class _Run:
 
     def do_set(self, step: Step) -> Outcome | None:
         """One call that holds only what differs, and PVE's digest, so nobody's concurrent edit is lost."""
-        before = self.config() if self.made else t.cast("GuestConfig", self.actual.config)
+        before = self.config() if self.made else self.known()
         change = self.difference(before) if self.made else self.plan.change
         if not (change.set or change.delete):
             return None
         outcome = self.node.set_config(self.kind, self.vmid, change.set, change.delete, before.digest)
         self.check_effect(before)
         return outcome
+
+    def known(self) -> GuestConfig:
+        """The config that the plan was made from; after a resize of ours the same with its new digest."""
+        config = t.cast("GuestConfig", self.actual.config)
+        if not self.plan.change.resize:
+            return config
+        now, disks = self.config(), self.plan.change.resize.keys()
+        if {**now.options, **dict.fromkeys(disks)} != {**config.options, **dict.fromkeys(disks)}:
+            raise Conflict(f"{self.wanted.label} was changed by somebody else meanwhile.", remedy="Run again.")
+        return now
 
     def difference(self, config: GuestConfig) -> diff.Change:
         purge = self.wanted.policy.purge_options and not self.made
@@ -292,9 +318,15 @@ class _Run:
     def do_start(self, step: Step) -> Outcome:
         timeout = self.wanted.policy.start_timeout
         outcome = self.node.start(self.kind, self.vmid, timeout=timeout)
-        if self.node.status(self.kind, self.vmid) != "running":
-            raise PveError("PVE said nothing, and the guest is not running.", remedy="See its start task's log.")
+        deadline = time.monotonic() + timeout
+        while self.node.status(self.kind, self.vmid) != "running":  # HA only takes note, and starts it later
+            if time.monotonic() > deadline:
+                raise PveError("PVE said nothing, and the guest is not running.", remedy="See its start task's log.")
+            time.sleep(0.5)
         return outcome
+
+    def do_join_pool(self, step: Step) -> None:
+        self.node.join_pool(self.vmid, step.details["pool"])
 
     def do_shutdown(self, step: Step) -> Outcome:
         policy = self.wanted.policy
@@ -311,6 +343,7 @@ class _Run:
         outcome = self.node.destroy(self.kind, self.vmid, purge=policy.purge, timeout=policy.timeout)
         if self.node.config(self.kind, self.vmid) is not None:
             raise PveError("PVE said nothing, and the guest is still there.")
+        self.node.journal.pop(self.vmid, None)
         return outcome
 
     # -- afterwards ------------------------------------------------------------------------------------------------
@@ -336,8 +369,10 @@ class _Run:
             result.warnings.append(f"waits for a restart: {waiting} (restart=when_needed does it)")
         timeout = self.wanted.policy.ip_timeout if result.status == "running" else 0
         network = self.wanted.type.network
-        result.addresses, complete = health.await_addresses(self.node, self.vmid, config.options, network, timeout)
-        if timeout and not complete:
+        result.addresses, complete = health.await_addresses(
+            self.node, self.vmid, config.options, network, timeout, wait=bool(self.plan)
+        )
+        if timeout and self.plan and not complete:
             result.warnings.append(f"no address by DHCP after {timeout} s")
         self.companion.finish(self)
         return result

@@ -222,3 +222,46 @@ def test_what_an_api_token_may_not_is_told_before_anything_is_written(bench: Ben
     assert "root@pam" in refused.msg
     assert not bench.exists(101)
     assert steps(bench.good("lxc_create", **{**WEB, **token, "api_password": None})) == ["create"]
+
+
+# -- what is not ours ----------------------------------------------------------------------------------------------
+
+
+def note(bench: Bench, vmid: int, name: str) -> None:
+    """A note that some earlier run left."""
+    folder = bench.node.root / "var/lib/pve-provision/journal"
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"kind": "lxc", "name": name, "storages": ["local-lvm"], "since": 0})
+    (folder / f"{vmid}.json").write_text(text, encoding="utf-8")
+
+
+def test_an_old_note_gives_nobody_a_strangers_container(bench: Bench) -> None:
+    if bench.backend == "api":
+        pytest.skip("notes are kept on the node")
+    bench.pct("create", "301", "local:vztmpl/" + _template(bench), "--rootfs", "local-lvm:1", "--hostname", "db")
+    note(bench, 301, "web1")
+    made = bench.good("lxc_create", **{key: value for key, value in WEB.items() if key != "vmid"})
+    assert made.vmid != 301
+    assert bench.config(301)["hostname"] == "db"
+
+
+def test_a_vmid_that_somebody_takes_while_we_fail_stays_theirs(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    if bench.backend == "api":
+        pytest.skip("the journal is the node's")
+    from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
+    from ansible_collections.pve.provision.plugins.module_utils._pve.cli import CliNode
+
+    def taken(self: CliNode, *args: t.Any, **options: t.Any) -> None:
+        bench.pct("create", "101", "local:vztmpl/" + _template(bench), "--rootfs", "local-lvm:1", "--start", "1")
+        raise PveError("something else went wrong")
+
+    monkeypatch.setattr(CliNode, "create", taken)
+    bench.bad("lxc_create", **WEB)
+    assert bench.pct("status", "101").strip() == "status: running"
+
+
+def test_recreate_works_after_a_run_that_left_its_container(bench: Bench) -> None:
+    bench.node.fault("fail_start", nth=1)
+    bench.bad("lxc_create", **WEB, state="started", cleanup_on_failure=False)
+    again = bench.good("lxc_create", **WEB, unprivileged=False, recreate=True, state="started")
+    assert steps(again) == ["destroy", "create", "start"]

@@ -283,3 +283,58 @@ def test_an_upgrade_that_does_not_prove_itself_goes_back(
 def test_an_upgrade_needs_a_router_declared_by_name(router: Bench, gateway: Params, old: int) -> None:
     refused = router.bad("openwrt_lxc", **gateway, vmid=old, version="24", upgrade=True)
     assert refused.findings[0]["option"] == "upgrade"
+
+
+# -- killed runs ---------------------------------------------------------------------------------------------------
+
+
+def killed(*_args: t.Any) -> None:
+    """Ends the run as SIGKILL does: nobody tidies up."""
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("moment", ["do_seed", "inside do_seed"])
+def test_a_router_whose_maker_was_killed_before_it_was_configured_is_made_anew(
+    router: Bench, gateway: Params, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    from ansible_collections.pve.provision.plugins.module_utils._pve.cli import CliNode
+    from ansible_collections.pve.provision.plugins.module_utils._workflow import openwrt_lxc
+
+    with monkeypatch.context() as patched:
+        if moment == "do_seed":
+            patched.setattr(openwrt_lxc.OpenWrtContainer, "do_seed", killed)
+        else:
+            patched.setattr(openwrt_lxc, "seed", killed)
+            patched.setattr(CliNode, "unmount", lambda self, vmid: None)
+        with pytest.raises(KeyboardInterrupt):
+            router.run("openwrt_lxc", **gateway)
+    made = router.good("openwrt_lxc", **gateway)
+    assert steps(made)[0] == "clean_up"
+    assert not [event for event in segments(router, made.vmid) if "192.168.1.1" in str(event["value"])]
+    assert {event["bridge"] for event in segments(router, made.vmid) if event["event"] == "dhcp_server"} == {"vmbr1"}
+    assert len(list((router.node.root / "etc/pve/lxc").glob("*.conf"))) == 1
+
+
+@pytest.mark.parametrize("moment", ["_prove", "_swap", "_await_reach"])
+def test_an_upgrade_that_was_killed_is_done_by_the_next_run(
+    router: Bench, gateway: Params, old: int, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_upgrade import Upgrade
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Upgrade, moment, killed)
+        with pytest.raises(KeyboardInterrupt):
+            router.run("openwrt_lxc", **gateway, version="24", upgrade=True)
+    done = router.good("openwrt_lxc", **gateway, version="24", upgrade=True)
+    assert steps(done) == ["upgrade"]
+    names = [router.config(int(path.stem))["hostname"] for path in (router.node.root / "etc/pve/lxc").glob("*.conf")]
+    assert sorted(names) == ["gw", "gw-rollback"]
+    assert router.config(old)["hostname"] == "gw-rollback"
+    assert "link_down" not in router.config(done.vmid)["net0"]
+
+
+def test_a_running_router_is_not_made_to_serve_where_the_node_lives(router: Bench, gateway: Params) -> None:
+    quiet = {**INTERFACES, "lan": {"bridge": "vmbr0", "address": "192.168.20.1/24"}}
+    router.good("openwrt_lxc", **{**gateway, "interfaces": quiet})
+    serving = {**quiet, "lan": {**quiet["lan"], "dhcp_server": {}}}
+    assert "node" in router.bad("openwrt_lxc", **{**gateway, "interfaces": serving}).msg
