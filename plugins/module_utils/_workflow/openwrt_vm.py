@@ -393,7 +393,7 @@ class OpenWrtVm(Companion):
             with contextlib.suppress(OSError):
                 self._known_hosts(run.node, run.vmid).unlink(missing_ok=True)
         with contextlib.closing(Console(serial_socket(run))) as console:
-            sure = console.open or self._way_in(run.node, run.vmid) is not None or has_agent(run)
+            sure = console.open or self._way_in(run.node, run.vmid) is not None or has_agent(run.node, run.vmid)
             deadline = time.monotonic() + (self.up_timeout if sure else self.ip_timeout)
             while not self._is_up(run, console):
                 if time.monotonic() > deadline:
@@ -405,7 +405,7 @@ class OpenWrtVm(Companion):
         """Whether the router has shown that it is up; by what is noted."""
         tests: t.Sequence[tuple[str, t.Callable[[], object]]] = (
             ("console", console.listen),
-            ("agent", lambda: has_agent(run) and self._agent_cards(run)),
+            ("agent", lambda: has_agent(run.node, run.vmid) and self._agent_cards(run)),
             ("ssh", lambda: self._ssh_cards(run)),
             ("address", lambda: any(answers(address) for address in self.silent)),
         )
@@ -441,7 +441,7 @@ class OpenWrtVm(Companion):
         return self._check_cards(run, cards)
 
     def _ssh_cards(self, run: Run) -> bool:
-        if self._way_in(run.node, run.vmid) is None:
+        if not self.ssh_key or self._way_in(run.node, run.vmid) is None:
             return False
         try:
             told = self.router(run.node, run.vmid).run("ip -o link\n", timeout=20)
@@ -497,7 +497,7 @@ class OpenWrtVm(Companion):
             except ProvisionError as error:
                 self.unseen = str(error)
         statuses, held, who = ({}, {}, "agent") if seen is None else (seen.statuses, seen.addr, "ip")
-        if seen is None and has_agent(run):
+        if seen is None and has_agent(run.node, run.vmid):
             held = {each["name"]: [*each.get("inet", []), *each.get("inet6", [])] for each in agent_interfaces(run)}
         found, waiting = [], []
         for each in self._interfaces():
@@ -540,9 +540,9 @@ def agent_interfaces(run: Run) -> list[dict[str, t.Any]]:
         return []
 
 
-def has_agent(run: Run) -> bool:
+def has_agent(node: Node, vmid: int) -> bool:
     """Whether PVE is told to ask an agent in the guest."""
-    config = run.node.config("qemu", run.vmid)
+    config = node.config("qemu", vmid)
     text = config.options.get("agent") if config else None
     return bool(text and AGENT.parse(text).get("enabled"))
 

@@ -271,7 +271,7 @@ def test_cards_in_another_order_are_not_accepted(
     bench: Bench, gateway: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The router is asked for its MAC addresses; a WAN that is the LAN is not left running."""
-    monkeypatch.setattr(openwrt_vm, "has_agent", lambda run: True)
+    monkeypatch.setattr(openwrt_vm, "has_agent", lambda node, vmid: True)
     swapped = [{"name": "eth0", "hwaddr": "02:00:00:00:00:01"}, {"name": "eth1", "hwaddr": "02:00:00:00:00:02"}]
     monkeypatch.setattr(openwrt_vm, "agent_interfaces", lambda run: swapped)
     failed = bench.bad("openwrt_vm", **gateway)
