@@ -184,9 +184,9 @@ def _gib(size: int) -> str:
     return f"{size / 1024**3:.1f}"
 
 
-def guest_results(results: list[Guest]) -> list[Guest]:
-    """The table of guests from the results of a loop over `guest`, each with its checks."""
-    return [_row(result["guest"], result) for result in results]
+def guest_results(results: list[Guest], guests: dict[str, Guest]) -> list[Guest]:
+    """The table of guests from the results of a loop over their names, each with its checks."""
+    return [_row(guests[result["provision_name"]], result) for result in results]
 
 
 def _row(guest: Guest, result: Guest) -> Guest:

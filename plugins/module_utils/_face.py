@@ -12,6 +12,7 @@ from ansible.module_utils import basic
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, null_paths
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.live import SECRET
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
 from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Companion, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._workflow.reconcile import reconcile
@@ -33,6 +34,15 @@ def make_match(params: t.Mapping[str, t.Any], read: Read, *, check_mode: bool) -
     answer = {key: value for key, value in dataclasses.asdict(result).items() if value not in (None, "")}
     warnings, more = answer.pop("warnings"), answer.pop("more")
     return {**more, **answer}, warnings
+
+
+def secret_values(value: t.Any, name: str = "") -> set[str]:
+    """The secrets among parameters that are free in their form (interfaces, uci), told by the names they stand under."""
+    if isinstance(value, t.Mapping):
+        return {secret for key, inner in value.items() for secret in secret_values(inner, str(key))}
+    if isinstance(value, list):
+        return {secret for inner in value for secret in secret_values(inner, name)}
+    return {value} if isinstance(value, str) and len(value) > 3 and SECRET.search(name) else set()
 
 
 def failure(error: ProvisionError) -> dict[str, t.Any]:

@@ -192,7 +192,7 @@ from ansible_collections.pve.provision.plugins.module_utils._argspec import (
     ArgSpec,
 )
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
-from ansible_collections.pve.provision.plugins.module_utils._face import failure, make_match
+from ansible_collections.pve.provision.plugins.module_utils._face import failure, make_match, secret_values
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_lxc import read_router
 
 SPEC = ArgSpec(
@@ -215,6 +215,7 @@ SPEC = ArgSpec(
 
 def main() -> None:
     module = CONNECTION.merge(POLICY, CONTAINER, ROUTER, SPEC).create_module(AnsibleModule)
+    module.no_log_values.update(secret_values([module.params[name] for name in ("interfaces", "uci")]))
     try:
         answer, warnings = make_match(module.params, read_router, check_mode=module.check_mode)
     except ProvisionError as error:

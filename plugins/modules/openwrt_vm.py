@@ -233,7 +233,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.pve.provision.plugins.module_utils._argspec import CONNECTION, POLICY, ROUTER, VM, ArgSpec
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
-from ansible_collections.pve.provision.plugins.module_utils._face import failure, make_match
+from ansible_collections.pve.provision.plugins.module_utils._face import failure, make_match, secret_values
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_vm import read_vm
 
 SPEC = ArgSpec(
@@ -265,6 +265,7 @@ SPEC = ArgSpec(
 
 def main() -> None:
     module = CONNECTION.merge(POLICY, VM, ROUTER, SPEC).create_module(AnsibleModule)
+    module.no_log_values.update(secret_values([module.params[name] for name in ("interfaces", "uci")]))
     try:
         answer, warnings = make_match(module.params, read_vm, check_mode=module.check_mode)
     except ProvisionError as error:

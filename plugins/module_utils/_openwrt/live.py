@@ -49,7 +49,8 @@ EXPORT = ("uci", "export")
 OWNERS = {"dhcp": ("dnsmasq", "odhcpd"), "system": ("system", "sysntpd")}
 ORDER = ("system", "sysntpd", "network", "firewall", "dnsmasq", "odhcpd", "dropbear", "uhttpd")
 CUTTING = ("network", "firewall", "dropbear")
-SECRET = ("password", "key", "private_key", "preshared_key", "psk", "secret", "auth_secret")
+# Names of options whose values nobody is to see; `PasswordAuth` and the like say only on or off.
+SECRET = re.compile(r"pass|secret|token|psk|private|(^|_)key$")
 
 _PORT = re.compile(r"eth\d+")
 _OUR_RULES = {
@@ -84,7 +85,7 @@ class Change:
     @property
     def words(self) -> list[str]:
         """The changes as ``uci changes`` tells them, secrets hidden: for results and diffs."""
-        return changes(replace(op, value="(hidden)") if op.option in SECRET and op.value else op for op in self.ops)
+        return changes(replace(op, value="(hidden)") if SECRET.search(op.option) and op.value else op for op in self.ops)
 
     @property
     def services(self) -> tuple[str, ...]:
