@@ -169,7 +169,8 @@ def _boot_openwrt(state: State, vmid: int, tree: GuestFiles, boot: bytes) -> Non
     marker = f"{TREES}/{vmid}.seed"
     if data and state.read(marker) != digest:
         with tarfile.open(fileobj=io.BytesIO(data)) as tar:
-            tar.extractall(tree.root, filter="data")
+            # The Python of Debian 12 is older than tarfile's filters.
+            tar.extractall(tree.root, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
         state.write(marker, digest)
 
 
