@@ -11,8 +11,10 @@ import io
 import json
 import typing as t
 from dataclasses import dataclass, field
+from unittest import mock
 
 import pytest
+from ansible.module_utils import _internal
 from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
 
@@ -41,7 +43,9 @@ def call(module: str, params: Params, *, check: bool = False) -> Answer:
     args = {**params, "_ansible_check_mode": check, "_ansible_diff": True}
     out = io.StringIO()
     warnings._global_warnings.clear()  # a module warns once in its life, which here is that of all tests
-    with patch_module_args(args), contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
+    # A test of a filter or action in the same process makes it a controller, where modules print their warnings.
+    on_the_node = mock.patch.object(_internal, "is_controller", False)
+    with on_the_node, patch_module_args(args), contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
         importlib.import_module(name).main()
     values = json.loads(out.getvalue())
     return Answer(bool(values.get("failed")), values)
