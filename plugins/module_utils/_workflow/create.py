@@ -12,7 +12,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.diff import P
 from ansible_collections.pve.provision.plugins.module_utils._model.lxc import decide_privilege
 from ansible_collections.pve.provision.plugins.module_utils._model.template_name import newest_match, parse_template
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import DEFAULT_SIZE
-from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Wanted
+from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import CloneSource, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._workflow.preflight import Facts, is_net
 from ansible_collections.pve.provision.plugins.module_utils._workflow.storage import usable
 
@@ -23,7 +23,7 @@ WRITTEN_INTO_ROOTFS = ("nameserver", "searchdomain", "timezone")
 def complete(facts: Facts, wanted: Wanted) -> Wanted:
     """Fill in what is open: template volid, privilege, rootfs. What cannot be decided becomes a problem."""
     if wanted.clone is not None:
-        return wanted
+        return _with_source(facts, wanted, wanted.clone)
     wanted = _with_template(facts, wanted)
     values = {**wanted.defaults, **wanted.declaration.values}
     paths = dict(wanted.declaration.paths)
@@ -49,6 +49,25 @@ def complete(facts: Facts, wanted: Wanted) -> Wanted:
         problems=tuple(problems),
         notes=(*wanted.notes, *_ignored(wanted, values)),
     )
+
+
+def _with_source(facts: Facts, wanted: Wanted, clone: CloneSource) -> Wanted:
+    """The guest to clone, found and read."""
+    kind = wanted.type.kind
+    name, value = ("vmid", clone.vmid) if clone.vmid is not None else ("name", clone.name)
+    found = [guest.vmid for guest in facts.guests if guest.kind == kind and value in (guest.vmid, guest.name)]
+    config = facts.node.config(kind, found[0]) if len(found) == 1 else None
+    if config is None:
+        problem = "is no guest of this node" if not found else f"is the name of several guests: {found}"
+        refusal = Problem(f"clone_from.{name}", value, problem, "Use the vmid of a guest of this node.")
+        return dataclasses.replace(wanted, problems=(*wanted.problems, refusal))
+    network = wanted.type.network
+    options = {
+        key: network.render({**network.parse(text), "hwaddr": None}) if is_net(key) else text
+        for key, text in config.options.items()
+    }
+    options[wanted.type.name_key] = wanted.name or options.get(wanted.type.name_key, "")
+    return dataclasses.replace(wanted, clone=dataclasses.replace(clone, vmid=found[0], options=options))
 
 
 def _with_template(facts: Facts, wanted: Wanted) -> Wanted:

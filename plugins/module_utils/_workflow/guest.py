@@ -40,13 +40,17 @@ class GuestType:
 
 @dataclass(frozen=True)
 class CloneSource:
-    """The guest a new one is cloned from. ``full`` None: linked where PVE can, else full."""
+    """The guest a new one is cloned from. ``full`` None: linked where PVE can, else full.
+
+    ``options`` is the source's config, once it has been read, without its MAC addresses: a clone gets its own.
+    """
 
     vmid: int | None = None
     name: str | None = None
     full: bool | None = None
     snapname: str | None = None
     storage: str | None = None
+    options: t.Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -80,5 +80,10 @@ def _check(params: t.Mapping[str, t.Any], keys: t.Sequence[str]) -> t.Iterator[P
         yield Problem("password", "********", "is too short", "Proxmox VE takes 5 characters or more.")
     if password is not None and re.search(r"[\0\r\n]", password):
         yield Problem("password", "********", "holds a line break", "Leave it out.")
+    if params.get("clone_from"):
+        for option in ("password", "ssh_public_keys", *CREATE_ONLY):
+            if params.get(option) is not None:
+                value = "********" if option == "password" else params[option]
+                yield Problem(option, value, "has no effect on a clone", "Leave it out, or use ostemplate.")
     if params.get("vmid") is None and not params.get("hostname"):
         yield Problem("hostname", None, "is missing", "Name the container by hostname, vmid or both.")

@@ -49,19 +49,19 @@ def _stop(wanted: Wanted, actual: Actual) -> list[Step]:
 
 
 def _create(wanted: Wanted, actual: Actual) -> Plan:
-    options = _shown(wanted, create_options(wanted))
-    details: dict[str, t.Any] = {"options": {**options, **dict.fromkeys(wanted.secrets, "********")}}
+    change = diff.Change()
     if wanted.clone:
-        source = wanted.clone.vmid if wanted.clone.vmid is not None else wanted.clone.name
-        steps = [Step("clone", {"source": source}), Step("set", {"options": options})]
+        change = diff.compare(wanted.type.table, wanted.clone.options, wanted.declaration)
+        steps = [Step("clone", {"source": wanted.clone.vmid or wanted.clone.name}), *_changing(wanted, change)]
     else:
         template = {} if wanted.source is None else {"ostemplate": wanted.source}
-        steps = [Step("create", {**template, **details})]
+        options = {**_shown(wanted, create_options(wanted)), **dict.fromkeys(wanted.secrets, diff.HIDDEN)}
+        steps = [Step("create", {**template, "options": options})]
     runs = RUNNING_AFTER[wanted.state]
     if runs:
         steps.append(Step("start"))
     after = {**_declared(wanted), "status": "running" if runs else "stopped"}
-    return Plan(tuple(_clean_up(actual) + steps), after=after)
+    return Plan(tuple(_clean_up(actual) + steps), change, after=after)
 
 
 def _recreate(wanted: Wanted, actual: Actual) -> Plan:
@@ -92,17 +92,22 @@ def _state(wanted: Wanted, actual: Actual) -> dict[str, t.Any]:
 
 
 def _update(wanted: Wanted, actual: Actual, change: diff.Change) -> Plan:
-    # A disk grows first: an option of its that waits for a restart must not bring the old size back.
-    steps = [Step("resize", {"disk": disk, "size": render_size(size)}) for disk, size in change.resize.items()]
-    if change.set or change.delete:
-        details: dict[str, t.Any] = {"options": _shown(wanted, change.set)} if change.set else {}
-        steps.append(Step("set", {**details, **({"delete": list(change.delete)} if change.delete else {})}))
+    steps = _changing(wanted, change)
     power = _power(wanted, actual, change)
     before, after = dict(change.before), dict(change.after)
     ends = _status_after(actual, power)
     if power and ends != actual.status:
         before["status"], after["status"] = actual.status, ends
     return Plan(tuple(steps + power), change, before, after)
+
+
+def _changing(wanted: Wanted, change: diff.Change) -> list[Step]:
+    """A disk grows first: an option of its that waits for a restart must not bring the old size back."""
+    steps = [Step("resize", {"disk": disk, "size": render_size(size)}) for disk, size in change.resize.items()]
+    if change.set or change.delete:
+        details: dict[str, t.Any] = {"options": _shown(wanted, change.set)} if change.set else {}
+        steps.append(Step("set", {**details, **({"delete": list(change.delete)} if change.delete else {})}))
+    return steps
 
 
 def _power(wanted: Wanted, actual: Actual, change: diff.Change) -> list[Step]:

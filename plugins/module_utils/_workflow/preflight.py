@@ -17,7 +17,8 @@ import typing as t
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._model import network, qemu
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import SubValues
-from ansible_collections.pve.provision.plugins.module_utils._model.volume import DEFAULT_SIZE, storage_of
+from ansible_collections.pve.provision.plugins.module_utils._model.lxc import FEATURES
+from ansible_collections.pve.provision.plugins.module_utils._model.volume import DEFAULT_SIZE, MOUNT_POINT, storage_of
 from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Actual, Plan, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._workflow.storage import check_storage
 
@@ -108,7 +109,8 @@ def preflight(facts: Facts, wanted: Wanted, actual: Actual, plan: Plan) -> Repor
         _check_bridges(report, facts, wanted, networks)
         _check_neighbours(report, facts, wanted, actual, networks)
         _check_volumes(report, facts, wanted, actual, touched)
-        _check_token(report, facts.node, wanted, actual, touched)
+        _check_token(report, facts.node, wanted, actual, plan, touched)
+        _check_environment(report, facts.node, touched)
         _check_paths(report, facts.node, wanted, touched)
         _check_pool(report, facts, wanted)
     return report
@@ -227,7 +229,7 @@ def _check_volumes(
 ) -> None:
     """Each storage must be there, take volumes of such guests, and have room for all that goes on it."""
     needs: dict[str, tuple[int, str]] = {}
-    current = {} if actual.config is None else actual.config.options
+    current = actual.config.options if actual.config else wanted.clone.options if wanted.clone else {}
     for key, value in touched.items():
         if not wanted.type.is_volume(key):
             continue
@@ -238,25 +240,43 @@ def _check_volumes(
             report.add(path, None, "says not what to mount", remedy)
         elif key not in current and key.startswith("mp") and not value.get("mp"):
             report.add(f"{path}.mp", None, "is missing", "Say where it appears in the guest, such as /srv/data.")
-        home = value.get("storage") or (storage_of(volume) if volume else None)
+        home, more = _more_room(value, current.get(key))
         if home:
             size, first = needs.get(home, (0, f"{path}.storage"))
-            needs[home] = (size + (0 if key in current or volume else value.get("size") or DEFAULT_SIZE), first)
+            needs[home] = (size + more, first)
     for home, (size, path) in needs.items():
         findings, warnings = check_storage(facts.storages, home, wanted.type.content, size, path)
         report.findings += findings
         report.warnings += warnings
 
 
-def _root_only(wanted: Wanted, actual: Actual, touched: t.Mapping[str, t.Any]) -> t.Iterator[tuple[str, object, str]]:
+def _more_room(value: SubValues, now: str | None) -> tuple[str | None, int]:
+    """Which storage a volume takes more room on, and how much: all of a new one, the growth of one that is there."""
+    volume = value.get("volume")
+    if now is None:
+        home = value.get("storage") or (storage_of(volume) if volume else None)
+        return home, 0 if volume else value.get("size") or DEFAULT_SIZE
+    there = MOUNT_POINT.parse(now)
+    grown = (value.get("size") or 0) - (there.get("size") or 0)
+    return (storage_of(there["volume"]), grown) if grown > 0 else (None, 0)
+
+
+def _root_only(
+    wanted: Wanted, actual: Actual, touched: t.Mapping[str, t.Any], deleted: t.Collection[str]
+) -> t.Iterator[tuple[str, object, str]]:
     """The options that PVE takes from root@pam alone, never from an API token (pve-container, API2/LXC.pm)."""
     path = wanted.declaration.paths
-    now = actual.config.options.get("unprivileged") if actual.config else None
-    unprivileged = wanted.declaration.values.get("unprivileged", now == "1" if actual.config else True)
-    features = {name: value for name, value in (touched.get("features") or {}).items() if value}
-    for name in features:
-        if name != "nesting" or not unprivileged:
-            yield f"features.{name}", True, "of a privileged container" if name == "nesting" else ""
+    current = actual.config.options if actual.config else {}
+    unprivileged = wanted.declaration.values.get("unprivileged", current.get("unprivileged") == "1" or not current)
+    before = FEATURES.normal(FEATURES.parse(current.get("features", "")))
+    after = {} if "features" in deleted else FEATURES.normal({**before, **(touched.get("features") or {})})
+    for name in sorted({*before, *after}):
+        if before.get(name) != after.get(name) and (name != "nesting" or not unprivileged):
+            which = "of a privileged container" if name == "nesting" else ""
+            yield f"features.{name}", after.get(name, False), which
+    for key in deleted:
+        if key == "hookscript" or (key.startswith("dev") and key[3:].isdigit()):
+            yield path.get(key, key), None, ""
     for key, value in touched.items():
         if key.startswith("dev") and key[3:].isdigit():
             yield path[key], value.get("path"), ""
@@ -267,11 +287,11 @@ def _root_only(wanted: Wanted, actual: Actual, touched: t.Mapping[str, t.Any]) -
 
 
 def _check_token(
-    report: Report, node: Node, wanted: Wanted, actual: Actual, touched: t.Mapping[str, t.Any]
+    report: Report, node: Node, wanted: Wanted, actual: Actual, plan: Plan, touched: t.Mapping[str, t.Any]
 ) -> None:
     if node.root_login:
         return
-    for option, value, which in _root_only(wanted, actual, touched):
+    for option, value, which in _root_only(wanted, actual, touched, plan.change.delete):
         problem = f"{which} is reserved by PVE to root@pam itself; an API token may not set it".strip()
         report.add(option, value, problem, OTHER_WAYS)
 
@@ -285,6 +305,13 @@ def _check_paths(report: Report, node: Node, wanted: Wanted, touched: t.Mapping[
         if key.startswith("dev") and node.has_path(value.get("path") or "/") is False:
             path = f"{wanted.declaration.paths[key]}.path"
             report.add(path, value["path"], f"does not exist on node {node.name}", "Load its kernel module there.")
+
+
+def _check_environment(report: Report, node: Node, touched: t.Mapping[str, t.Any]) -> None:
+    """PVE keeps the variables apart by NUL, which no command line can carry."""
+    if node.transport == "cli" and len(touched.get("env") or ()) > 1:
+        remedy = "Set one variable, or run over the API (api_host)."
+        report.add("env", list(touched["env"]), "cannot be given to pct: it takes one variable", remedy)
 
 
 def _check_pool(report: Report, facts: Facts, wanted: Wanted) -> None:

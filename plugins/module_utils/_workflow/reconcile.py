@@ -22,6 +22,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model import diff
 from ansible_collections.pve.provision.plugins.module_utils._workflow import cleanup, health
 from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import (
     Actual,
+    CloneSource,
     Companion,
     Plan,
     Result,
@@ -232,8 +233,8 @@ class _Run:
         return self.with_vmid(options, make)
 
     def do_clone(self, step: Step) -> Outcome:
-        source = t.cast("t.Any", self.wanted.clone)
-        number = self.clone_source()
+        source = t.cast("CloneSource", self.wanted.clone)
+        number = t.cast("int", source.vmid)
         options = {self.wanted.type.name_key: self.wanted.name, "snapname": source.snapname, "storage": source.storage}
         options |= {"pool": self.wanted.pool, "full": None if source.full is None else str(int(source.full))}
         given = {key: value for key, value in options.items() if value is not None}
@@ -246,17 +247,8 @@ class _Run:
                     raise
                 return self.node.clone(self.kind, number, vmid, {**given, "full": "1"}, timeout=timeout)
 
-        return self.with_vmid({}, clone)
-
-    def clone_source(self) -> int:
-        source = t.cast("t.Any", self.wanted.clone)
-        if source.vmid is not None:
-            return int(source.vmid)
-        named = [guest.vmid for guest in self.node.guests(self.kind) if guest.name == source.name]
-        if len(named) != 1:
-            problem = "is the name of no guest here" if not named else f"is the name of several guests: {named}"
-            raise InvalidInput([Finding("clone_from.name", source.name, problem, "Use clone_from.vmid.")])
-        return named[0]
+        moved = {"rootfs": f"{source.storage}:0"} if source.storage else {}
+        return self.with_vmid({**source.options, **moved}, clone)
 
     def with_vmid(self, options: t.Mapping[str, str], act: t.Callable[[int, int], Outcome]) -> Outcome:
         """Create under the declared vmid, or under a free one: when another run takes it first, under the next."""

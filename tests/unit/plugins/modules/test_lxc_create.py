@@ -376,3 +376,66 @@ def test_two_containers_of_one_name_need_a_vmid(bench: Bench) -> None:
     bench.pct("clone", "101", "102", "--hostname", "web1", "--full", "1")
     refused = bench.bad("lxc_create", hostname="web1", memory=64)
     assert "several guests: 101, 102" in refused.msg
+
+
+# -- values as PVE keeps them --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rootfs": {"storage": "local-lvm", "size": "100M"}},
+        {"rootfs": {"storage": "local-lvm", "size": "1000M"}},
+        {"cpulimit": 1.2345678},
+        {"cpuunits": 10000},
+        {"nameserver": [], "searchdomain": [], "env": [], "tags": []},
+        {"networks": [{"bridge": "vmbr0", "trunks": [], "rate": 1234.5678}]},
+        {"features": {"nesting": True, "fuse": False, "mount": []}},
+        {"startup": {"order": 3}},
+    ],
+)
+def test_a_second_run_finds_nothing_to_do(bench: Bench, change: Params) -> None:
+    bench.good("lxc_create", **{**WEB, **change})
+    again = bench.good("lxc_create", **{**WEB, **change})
+    assert not again.changed, again.plan
+
+
+def test_a_bare_startup_order_reads_as_one(bench: Bench) -> None:
+    bench.good("lxc_create", **WEB)
+    bench.pct("set", "101", "--startup", "3")
+    assert bench.good("lxc_create", **WEB).config["startup"] == {"order": 3}
+    assert not bench.good("lxc_create", **WEB, startup={"order": 3}).changed
+
+
+def test_a_volume_that_grows_may_change_its_options_too(bench: Bench) -> None:
+    bench.good("lxc_create", **WEB, state="started")
+    more = {**WEB, "rootfs": {"size": "9G", "mountoptions": ["noatime"]}, "state": "started", "restart": "when_needed"}
+    bench.good("lxc_create", **more)
+    again = bench.good("lxc_create", **more)
+    assert not again.changed, again.plan
+    assert again.config["rootfs"]["size"] == "9G"
+
+
+@pytest.mark.parametrize(
+    ("change", "option"),
+    [
+        ({"clone_from": {"name": "nobody"}}, "clone_from.name"),
+        ({"clone_from": {"vmid": 999}}, "clone_from.vmid"),
+        ({"unprivileged": False}, "unprivileged"),
+        ({"password": "secret12"}, "password"),
+        ({"rootfs": {"size": "1G"}}, "rootfs.size"),
+    ],
+)
+def test_what_a_clone_cannot_be_is_told_before_it_is_made(bench: Bench, change: Params, option: str) -> None:
+    bench.good("lxc_create", **WEB)
+    refused = bench.bad("lxc_create", vmid=110, hostname="web2", **{"clone_from": {"vmid": 101}, **change})
+    assert [finding["option"] for finding in refused.findings] == [option]
+    assert not bench.exists(110)
+
+
+def test_a_clone_grows_at_once(bench: Bench) -> None:
+    bench.good("lxc_create", **WEB)
+    declaration: Params = {"vmid": 110, "hostname": "web2", "clone_from": {"vmid": 101}, "rootfs": {"size": "9G"}}
+    made = bench.good("lxc_create", **declaration)
+    assert made.config["rootfs"]["size"] == "9G"
+    assert not bench.good("lxc_create", **declaration).changed

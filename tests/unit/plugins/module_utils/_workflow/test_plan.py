@@ -70,7 +70,7 @@ def test_states_of_a_container_that_is_as_declared(
         ({"rootfs": {"size": 6}}, [{"step": "resize", "disk": "rootfs", "size": "6G"}]),
         (
             {"rootfs": {"size": 6}, "memory": 2048, "state": "restarted"},
-            [MEMORY, {"step": "resize", "disk": "rootfs", "size": "6G"}, SHUTDOWN, START],
+            [{"step": "resize", "disk": "rootfs", "size": "6G"}, MEMORY, SHUTDOWN, START],
         ),
         ({"networks": None}, [{"step": "set", "delete": ["net0"]}]),
         (

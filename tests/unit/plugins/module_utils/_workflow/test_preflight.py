@@ -33,6 +33,7 @@ class FakeNode:
     """A node that answers from memory and notes what it was asked."""
 
     name = "pve1"
+    transport = "cli"
 
     def __init__(self, root_login: bool = True) -> None:
         self.root_login = root_login
