@@ -37,7 +37,7 @@ def make_match(params: t.Mapping[str, t.Any], read: Read, *, check_mode: bool) -
 
 
 def secret_values(value: t.Any, name: str = "") -> set[str]:
-    """The secrets among parameters that are free in their form (interfaces, uci), told by the names they stand under."""
+    """The secrets among parameters that are free in form (interfaces, uci), told by the names they stand under."""
     if isinstance(value, t.Mapping):
         return {secret for key, inner in value.items() for secret in secret_values(inner, str(key))}
     if isinstance(value, list):

@@ -85,7 +85,8 @@ class Change:
     @property
     def words(self) -> list[str]:
         """The changes as ``uci changes`` tells them, secrets hidden: for results and diffs."""
-        return changes(replace(op, value="(hidden)") if SECRET.search(op.option) and op.value else op for op in self.ops)
+        secret = {id(op) for op in self.ops if SECRET.search(op.option) and op.value}
+        return changes(replace(op, value="(hidden)") if id(op) in secret else op for op in self.ops)
 
     @property
     def services(self) -> tuple[str, ...]:

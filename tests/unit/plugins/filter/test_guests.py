@@ -210,7 +210,8 @@ V6 = {"interface": "eth0", "address": "fd00::5", "family": "ipv6"}
 )
 def test_a_result_says_what_is_not_as_declared(guest: Guest, result: Guest, failed: list[str], address: str) -> None:
     (row,) = guest_results(
-        [{"provision_name": guest["name"], "vmid": 101, "node": "pve1", "changed": True, **result}], {guest["name"]: guest}
+        [{"provision_name": guest["name"], "vmid": 101, "node": "pve1", "changed": True, **result}],
+        {guest["name"]: guest},
     )
     assert (row["failed_checks"], row["address"]) == (failed, address)
     assert (row["vmid"], row["name"], row["type"], row["node"], row["changed"]) == (101, "web1", "lxc", "pve1", True)
