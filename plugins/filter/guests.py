@@ -19,6 +19,7 @@ from ansible_collections.pve.provision.plugins.module_utils._argspec import (
     CONTAINER,
     POLICY,
     ROUTER,
+    VM,
     ArgSpec,
 )
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, null_paths
@@ -29,9 +30,11 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.node import Sto
 from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Wanted
 from ansible_collections.pve.provision.plugins.module_utils._workflow.lxc import wanted_container
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_lxc import read_router
+from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_vm import read_vm
 from ansible_collections.pve.provision.plugins.module_utils._workflow.storage import check_storage
 from ansible_collections.pve.provision.plugins.modules.lxc_create import SPEC as LXC_CREATE
 from ansible_collections.pve.provision.plugins.modules.openwrt_lxc import SPEC as OPENWRT_LXC
+from ansible_collections.pve.provision.plugins.modules.openwrt_vm import SPEC as OPENWRT_VM
 
 Guest = dict[str, t.Any]
 
@@ -61,6 +64,9 @@ TYPES = {
     "lxc": GuestType(_ALWAYS.merge(POLICY, CONTAINER, LXC_CREATE), wanted_container),
     "openwrt_lxc": GuestType(
         _ALWAYS.merge(POLICY, CONTAINER, ROUTER, OPENWRT_LXC), lambda params, nulls: read_router(params, nulls)[0]
+    ),
+    "openwrt_vm": GuestType(
+        _ALWAYS.merge(POLICY, VM, ROUTER, OPENWRT_VM), lambda params, nulls: read_vm(params, nulls)[0]
     ),
 }
 
