@@ -412,8 +412,9 @@ def task_status(session: Session, params: Params) -> dict[str, t.Any]:
     log = session.state.path(log_name(upid))
     if not log.exists():
         raise ApiError("no such task")
-    ended = finished(session.state).get(upid)
-    if ended is None and not state_of_process(row["pid"]):
+    gone = not state_of_process(row["pid"])
+    ended = finished(session.state).get(upid)  # after the process: it writes how it ended before it goes
+    if ended is None and gone:
         return {**row, "status": "stopped", "exitstatus": "unexpected status"}
     return {**row, "status": "stopped", "exitstatus": ended[1]} if ended else {**row, "status": "running"}
 

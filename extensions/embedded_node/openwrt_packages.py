@@ -78,6 +78,7 @@ def _unpack(guest: Guest, name: str) -> None:
     if name not in DAEMONS or guest.files.exists(f"/etc/init.d/{name}"):
         return
     guest.files.write(f"/etc/init.d/{name}", f"#!/bin/sh /etc/rc.common\nSTART={DAEMONS[name]}\nUSE_PROCD=1\n", 0o755)
+    guest.files.write(f"/usr/bin/{name}", "", 0o755)
     link = guest.files.resolve(f"/etc/rc.d/S{DAEMONS[name]}{name}", follow=False)
     link.parent.mkdir(parents=True, exist_ok=True)
     if not enabled(guest, name):

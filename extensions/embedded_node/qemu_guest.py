@@ -237,6 +237,7 @@ def destroy_disks(session: Session, vmid: int, conf: GuestFile, unreferenced: bo
                     disks.free(item.volid)
     for folder in ("vm-snapshots", "vm-trees"):
         shutil.rmtree(session.state.path(f"{PRIVATE}/{folder}/{vmid}"), ignore_errors=True)
+    session.state.path(f"{PRIVATE}/vm-trees/{vmid}.seed").unlink(missing_ok=True)
 
 
 def rescan(session: Session, vmid: int, dry_run: bool) -> None:

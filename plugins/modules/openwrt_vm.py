@@ -16,8 +16,9 @@ description:
     the VM is created from it, in the way in which OpenWrt itself carries its configuration over an upgrade. So the
     router never boots with factory settings, and nothing is typed into its console.
   - On a later run the options of the VM are brought in line. The configuration inside is compared with the declaration
-    where there is a way into the router (O(ssh_private_key)); only what differs is set, and a change of network,
-    firewall or SSH takes itself back when it cuts the router off. Without a way in RV(openwrt) says that it is unknown.
+    where there is a way into the router (O(agent) or O(ssh_private_key)); only what differs is set. A change of
+    network, firewall or SSH takes itself back when it cuts the router off. Without a way in RV(openwrt) says that it is
+    unknown.
   - Over the API the prepared image is uploaded to a storage that takes imports, and removed from there afterwards.
   - Preparing an image needs C(e2fsprogs) on the machine this runs on. Every node has it.
   - An existing router is not upgraded to another O(version).
@@ -93,6 +94,7 @@ options:
     description:
       - Path of the private key that opens the router by SSH, on the machine this runs on. The public key belongs into
         O(management.ssh_keys). It is used for the first static address of an interface that O(management.from) names.
+      - Without it the router is entered by its guest agent, with O(agent=true).
       - The router's own keys are noted when they are seen first, and have to stay.
       - The address that the router is entered by cannot be changed in this way, and then RV(openwrt) says that the
         configuration is unknown.

@@ -505,6 +505,21 @@ class ApiNode:
         except OSError as error:
             raise PveError(f"upload {filename} to {storage}: {error}") from error
 
+    # -- inside VMs ------------------------------------------------------------------------------------------------
+    def agent_exec(self, vmid: int, argv: t.Sequence[str], *, stdin: str = "", timeout: int = 60) -> Completed:
+        deadline, pause = time.monotonic() + timeout, 0.1
+        values = {"command": list(argv), "input-data": stdin or None}
+        pid = self._client("POST", self._path("qemu", vmid, "agent", "exec"), values)["pid"]
+        status = self._path("qemu", vmid, "agent", "exec-status")
+        while True:
+            done = wording.completed_of(self._client("GET", status, {"pid": pid}))
+            if done is not None:
+                return done
+            if time.monotonic() > deadline:
+                raise Timeout(f"{argv[0]} in VM {vmid} was not done after {timeout} s.")
+            self._client.sleep(pause)
+            pause = min(pause * 1.5, 1.0)
+
     # -- inside containers -----------------------------------------------------------------------------------------
     def exec(self, vmid: int, argv: t.Sequence[str], *, stdin: str = "", timeout: int = 60) -> Completed:
         raise _node_only("A command in a container can be run only")

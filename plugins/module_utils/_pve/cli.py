@@ -461,6 +461,15 @@ class CliNode:
             Path(partial).unlink(missing_ok=True)
         return Outcome()
 
+    # -- inside VMs ------------------------------------------------------------------------------------------------
+    def agent_exec(self, vmid: int, argv: t.Sequence[str], *, stdin: str = "", timeout: int = 60) -> Completed:
+        line = ["qm", "guest", "exec", str(vmid), "--timeout", str(timeout), "--pass-stdin", "1", "--", *argv]
+        said = self._command(line, stdin=stdin, timeout=timeout + 30).stdout
+        done = wording.completed_of(json.loads(said))
+        if done is None:
+            raise Timeout(f"{argv[0]} in VM {vmid} was not done after {timeout} s.")
+        return done
+
     # -- inside containers -----------------------------------------------------------------------------------------
     def exec(self, vmid: int, argv: t.Sequence[str], *, stdin: str = "", timeout: int = 60) -> Completed:
         """Run a command in a running container; its exit code is handed back, pct's own failures are raised."""

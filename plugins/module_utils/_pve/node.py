@@ -203,6 +203,10 @@ class Node(t.Protocol):
     def upload(self, storage: str, content: str, path: str, filename: str, *, timeout: int) -> Outcome:
         """Put a local file on a storage; streams, whatever its size."""
 
+    # -- inside VMs ------------------------------------------------------------------------------------------------
+    def agent_exec(self, vmid: int, argv: t.Sequence[str], *, stdin: str = "", timeout: int = 60) -> Completed:
+        """Run a command by the guest agent of a running VM; PveError when none answers, Timeout when it goes on."""
+
     # -- inside containers (cli only; over the API they raise Unsupported with the way out) ---------------------------
     def exec(self, vmid: int, argv: t.Sequence[str], *, stdin: str = "", timeout: int = 60) -> Completed: ...
 

@@ -9,7 +9,7 @@ import re
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, NotFound, PveError
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import Volume
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed, Volume
 
 HIDDEN = "********"
 
@@ -132,6 +132,14 @@ def filesystem_failed(text: str) -> bool:
 
 def _address(entry: t.Mapping[str, t.Any]) -> str:
     return f"{entry['ip-address']}/{entry['prefix']}"
+
+
+def completed_of(answer: t.Mapping[str, t.Any]) -> Completed | None:
+    """How a command ended that the guest agent ran, by its ``exec-status``; None while it runs."""
+    if not answer.get("exited"):
+        return None
+    code = answer.get("exitcode", 128 + int(answer.get("signal") or 0))
+    return Completed(int(code), str(answer.get("out-data") or ""), str(answer.get("err-data") or ""))
 
 
 def interfaces_of(answer: t.Any) -> list[dict[str, t.Any]]:

@@ -57,7 +57,8 @@ def is_ours(wanted: Wanted, vmid: int, note: t.Mapping[str, t.Any], config: Gues
     """
     if config is None or config.options.get("lock") == "create":
         return True
-    return config.options.get(wanted.type.name_key) == (note.get("name") or f"CT{vmid}")
+    unnamed = {"lxc": f"CT{vmid}", "qemu": None}[wanted.type.kind]
+    return config.options.get(wanted.type.name_key) == (note.get("name") or unnamed)
 
 
 def await_creator(node: Node, kind: Kind, vmid: int, timeout: int) -> None:

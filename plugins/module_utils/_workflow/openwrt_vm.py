@@ -92,7 +92,7 @@ STALE: t.Final = 86400
 PAUSE: t.Final = 0.5
 LINK = re.compile(r"^\d+: ([^\s:@]+).*link/ether (\S+)", re.MULTILINE)
 READY: t.Final = b"Please press Enter to activate this console"
-NO_WAY_IN: t.Final = "there is no way into the router: ssh_private_key is not declared"
+NO_WAY_IN: t.Final = "there is no way into the router: neither agent nor ssh_private_key is declared"
 
 RC_LOCAL: t.Final = "etc/rc.local"
 OPKG: t.Final = ("opkg update", "opkg install")
@@ -319,10 +319,11 @@ class OpenWrtVm(Companion):
 
     # -- the way in ------------------------------------------------------------------------------------------------
     def _way_in(self, node: Node, vmid: int) -> Shell | None:
+        """SSH where a key for it is declared, else the guest agent where PVE may ask one."""
         address = next(iter(self._doors()), "")
-        if not (self.ssh_key and address):
-            return None
-        return ssh(address, self.ssh_key, self._known_hosts(node, vmid))
+        if self.ssh_key and address:
+            return ssh(address, self.ssh_key, self._known_hosts(node, vmid))
+        return by_agent(node, vmid) if has_agent(node, vmid) else None
 
     def router(self, node: Node, vmid: int) -> Router:
         shell = t.cast("Shell", self._way_in(node, vmid))
@@ -393,7 +394,7 @@ class OpenWrtVm(Companion):
             with contextlib.suppress(OSError):
                 self._known_hosts(run.node, run.vmid).unlink(missing_ok=True)
         with contextlib.closing(Console(serial_socket(run))) as console:
-            sure = console.open or self._way_in(run.node, run.vmid) is not None or has_agent(run.node, run.vmid)
+            sure = console.open or self._way_in(run.node, run.vmid) is not None
             deadline = time.monotonic() + (self.up_timeout if sure else self.ip_timeout)
             while not self._is_up(run, console):
                 if time.monotonic() > deadline:
@@ -441,7 +442,7 @@ class OpenWrtVm(Companion):
         return self._check_cards(run, cards)
 
     def _ssh_cards(self, run: Run) -> bool:
-        if not self.ssh_key or self._way_in(run.node, run.vmid) is None:
+        if not self.ssh_key:
             return False
         try:
             told = self.router(run.node, run.vmid).run("ip -o link\n", timeout=20)
@@ -581,6 +582,18 @@ class Console:
 
     def close(self) -> None:
         self._socket.close()
+
+
+def by_agent(node: Node, vmid: int) -> Shell:
+    """A shell in the router by its guest agent. What goes wrong on the way has exit code 255, as with SSH."""
+
+    def shell(script: str, *, timeout: int) -> Completed:
+        try:
+            return node.agent_exec(vmid, ["sh", "-s"], stdin=script, timeout=timeout)
+        except ProvisionError as error:
+            return Completed(255, "", str(error))
+
+    return shell
 
 
 def ssh(address: str, key: str, known_hosts: FilePath) -> Shell:

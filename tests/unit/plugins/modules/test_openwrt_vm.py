@@ -260,7 +260,8 @@ def test_the_agent_is_installed_by_the_router_itself_and_tells_its_addresses(ben
     assert "qemu-ga" in inside(bench, made.vmid, "opkg list-installed; mkdir -p /usr/bin; : > /usr/bin/qemu-ga")
     again = bench.good("openwrt_vm", **router)
     assert not again.changed
-    assert [(entry["interface"], entry["source"]) for entry in again.addresses] == [("wan", "agent"), ("lan", "agent")]
+    assert [(entry["interface"], entry["source"]) for entry in again.addresses] == [("wan", "ubus"), ("lan", "ubus")]
+    assert again.openwrt["drift"] == "none"
     by_package = {key: value for key, value in router.items() if key != "agent"} | {"packages": ["qemu-ga"]}
     assert not bench.good("openwrt_vm", **by_package).changed
     restarted = bench.good("openwrt_vm", **router, state="restarted")
@@ -361,6 +362,23 @@ def test_drift_is_seen_by_ssh_and_mended(bench: Bench, entered: Params) -> None:
     assert [words.split(".", 2)[2] for words in mended.plan[0]["uci"]] == ["hostname='gw'"]
     assert inside(bench, made.vmid, "uci get system.@system[0].hostname") == "gw"
     assert not bench.good("openwrt_vm", **entered).changed
+
+
+def test_drift_is_seen_by_the_agent_and_mended(bench: Bench, gateway: Params) -> None:
+    router = {**gateway, "agent": True, "start_timeout": 1}
+    made = bench.good("openwrt_vm", **router)
+    assert (made.openwrt["drift"], "not running" in made.openwrt["reason"]) == ("unknown", True)
+    status = "Package: qemu-ga\\nVersion: 9\\nStatus: install ok installed\\n\\n"
+    inside(bench, made.vmid, f"printf '{status}' >> /usr/lib/opkg/status; mkdir -p /usr/bin; : > /usr/bin/qemu-ga")
+    inside(bench, made.vmid, "uci set system.@system[0].hostname=other; uci commit")
+    told = bench.good("openwrt_vm", check=True, **router)
+    mended = bench.good("openwrt_vm", **router)
+    assert (steps(mended), told.plan) == (["configure"], mended.plan)
+    assert inside(bench, made.vmid, "uci get system.@system[0].hostname") == "gw"
+    bench.node.forget()
+    again = bench.good("openwrt_vm", **router)
+    assert (again.changed, again.openwrt["drift"]) == (False, "none")
+    assert [argv[:3] for argv in bench.writes()] == [["qm", "guest", "exec"]] * (bench.backend == "cli")
 
 
 def test_a_new_interface_gets_its_card_and_its_configuration(bench: Bench, entered: Params) -> None:
