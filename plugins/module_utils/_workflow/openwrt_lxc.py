@@ -25,7 +25,6 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import
 from ansible_collections.pve.provision.plugins.module_utils._workflow import openwrt_template
 from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import (
     Actual,
-    Companion,
     Plan,
     Run,
     Step,
@@ -33,7 +32,11 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.guest impo
 )
 from ansible_collections.pve.provision.plugins.module_utils._workflow.health import guest_addresses, make_address
 from ansible_collections.pve.provision.plugins.module_utils._workflow.lxc import wanted_container
-from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt import Drift, Router, RouterError, Seen
+from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt import Router, RouterError, Seen
+from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_guest import (
+    DESCRIPTION_OPTIONS,
+    OpenWrtGuest,
+)
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_template import WantedTemplate
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_upgrade import (
     Upgrade,
@@ -55,9 +58,6 @@ DEFAULTS: t.Final[dict[str, t.Any]] = {
     "onboot": True,
     "rootfs": {"size": 512 * 1024**2},
 }
-DESCRIPTION_OPTIONS = (
-    *("interfaces", "management", "uci", "packages", "timezone", "zonename", "allow_shared_segment"),
-)
 # The rule, as options a user might try to set otherwise.
 _RULE = (
     ("ostype", "unmanaged", "PVE knows no OpenWrt; a managed ostype would write Debian's or another's files into it."),
@@ -118,21 +118,13 @@ def wanted_template(params: t.Mapping[str, t.Any]) -> WantedTemplate:
 
 
 @dataclass
-class OpenWrtContainer(Companion):
-    """What OpenWrt adds to the workflow of a container. Times in seconds."""
+class OpenWrtContainer(OpenWrtGuest):
+    """What OpenWrt adds to the workflow of a container."""
 
-    declared: dict[str, t.Any]
-    description: Description | None
     template: WantedTemplate | None
-    ip_timeout: int
-    require_ip: bool
-    confirm_timeout: int
-    up_timeout: int
     upgrade: bool
     rollback_keep: bool
     by_vmid: bool
-    seen: Seen | None = None
-    drift: Drift | None = None
     to_fetch: str = ""
     target: str = ""
 
@@ -180,10 +172,7 @@ class OpenWrtContainer(Companion):
             problems += self._wrong_template(node, wanted)
         if not problems:
             plan = self._extend_inside(node, actual, plan)
-        if plan:
-            problems += self._wrong_segments(node)
-        change = dataclasses.replace(plan.change, problems=(*plan.change.problems, *problems))
-        return dataclasses.replace(plan, change=change)
+        return self.with_problems(node, plan, problems)
 
     def _extend_inside(self, node: Node, actual: Actual, plan: Plan) -> Plan:
         """The plan with what there is to do in the router itself."""
@@ -211,15 +200,6 @@ class OpenWrtContainer(Companion):
         if not good:
             yield Problem("template", source, "is no OpenWrt root file system", "Leave it out to get the official one.")
 
-    def _wrong_segments(self, node: Node) -> list[Problem]:
-        """DHCP servers where the node itself lives are refused; that needs the node's own addresses."""
-        try:
-            addresses = {bridge.name: bridge.addresses for bridge in node.bridges()}
-            router_description.parse(self.declared, addresses)
-        except InvalidInput as error:
-            return [Problem(f.option, f.value, f.problem, f.remedy) for f in error.findings]
-        return []
-
     def _extend_creation(self, node: Node, plan: Plan) -> Plan:
         description = t.cast("Description", self.description)
         steps: list[Step] = []
@@ -238,21 +218,7 @@ class OpenWrtContainer(Companion):
     def _extend_running(self, node: Node, actual: Actual, plan: Plan) -> Plan:
         router = self.router(node, t.cast("int", actual.vmid))
         self.seen = router.look()
-        self.drift = router.drift(self.seen)
-        plan = self._extend_upgrade(node, actual, plan)
-        if not self.drift:
-            return plan
-        view = self.drift.view()
-        steps = list(plan.steps)
-        place = next((n for n, step in enumerate(steps) if step.action in {"shutdown", "start"}), len(steps))
-        ours = []
-        if self.drift.change or self.drift.files:
-            ours.append(Step("configure", {name: view[name] for name in ("uci", "files") if name in view}))
-        if self.drift.missing:
-            ours.append(Step("packages", {"install": view["packages"]}))
-        steps[place:place] = ours
-        after = {**plan.after, **({"uci": view["uci"]} if "uci" in view else {})}
-        return dataclasses.replace(plan, steps=tuple(steps), after=after)
+        return self.with_drift(self._extend_upgrade(node, actual, plan), router.drift(self.seen))
 
     def _extend_upgrade(self, node: Node, actual: Actual, plan: Plan) -> Plan:
         """A newer release takes the old one's place after everything else is in line."""
@@ -307,27 +273,6 @@ class OpenWrtContainer(Companion):
 
     def do_await_up(self, step: Step, run: Run) -> None:
         self.router(run.node, run.vmid).await_up(self.up_timeout)
-
-    def do_configure(self, step: Step, run: Run) -> None:
-        router = self.router(run.node, run.vmid)
-        seen = self.seen or router.look()
-        router.apply(self.drift or router.drift(seen), seen, patience=self.up_timeout)
-        self.seen = self.drift = None
-
-    def do_packages(self, step: Step, run: Run) -> None:
-        """Install packages, and configure what could not be configured before they were there."""
-        router = self.router(run.node, run.vmid)
-        names = step.details["install"]
-        trouble = router.install(names)
-        if trouble:
-            run.result.warnings.append(f"not installed: {', '.join(names)} ({trouble}). The next run tries again.")
-            run.result.changed = any(other["step"] != "packages" for other in run.result.plan)
-            return
-        seen = router.look()
-        drift = router.drift(seen)
-        if drift.change:
-            router.apply(drift, seen, patience=self.up_timeout)
-        self.seen = self.drift = None
 
     def do_upgrade(self, step: Step, run: Run) -> None:
         Upgrade(

@@ -44,7 +44,6 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.node import Com
 from ansible_collections.pve.provision.plugins.module_utils._workflow import openwrt_template
 from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import (
     Actual,
-    Companion,
     Plan,
     Run,
     Step,
@@ -52,14 +51,16 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.guest impo
 )
 from ansible_collections.pve.provision.plugins.module_utils._workflow.health import make_address
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt import (
-    Drift,
     Router,
     RouterError,
     Seen,
     Shell,
     answers,
 )
-from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_lxc import DESCRIPTION_OPTIONS
+from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_guest import (
+    DESCRIPTION_OPTIONS,
+    OpenWrtGuest,
+)
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_template import WantedDisk
 from ansible_collections.pve.provision.plugins.module_utils._workflow.preflight import creating, is_net
 from ansible_collections.pve.provision.plugins.module_utils._workflow.qemu import wanted_vm, write_qcow2
@@ -188,29 +189,21 @@ def wanted_disk(params: t.Mapping[str, t.Any]) -> WantedDisk:
 
 
 @dataclass
-class OpenWrtVm(Companion):
-    """What OpenWrt adds to the workflow of a VM. Times in seconds.
+class OpenWrtVm(OpenWrtGuest):
+    """What OpenWrt adds to the workflow of a VM.
 
     ``work`` is the seeded copy of the image on this machine, ``import_storage`` where it is uploaded to; ``unseen``
     says why the running configuration cannot be seen, ``verified_by`` what showed that the router is up. ``silent`` are
     the addresses at which nobody was before the VM was made: an answer from there is the router's.
     """
 
-    declared: dict[str, t.Any]
-    description: Description | None
     image: WantedDisk
     ssh_key: str | None
-    ip_timeout: int
-    require_ip: bool
-    confirm_timeout: int
-    up_timeout: int
     work: FilePath | None = None
     import_storage: str = ""
     uploaded: str = ""
     unseen: str = ""
     verified_by: str = ""
-    seen: Seen | None = None
-    drift: Drift | None = None
     silent: list[str] = field(default_factory=list)
 
     @classmethod
@@ -264,20 +257,16 @@ class OpenWrtVm(Companion):
     def extend(self, node: Node, wanted: Wanted, actual: Actual, plan: Plan) -> Plan:
         if wanted.state == "absent" or self.description is None:
             return plan
-        problems = self._wrong_segments(node) if plan else []
-        if problems:
-            change = dataclasses.replace(plan.change, problems=(*plan.change.problems, *problems))
-            return dataclasses.replace(plan, change=change)
         if creating(plan):
             plan = self._extend_creation(node, plan)
         elif actual.running:
             plan = self._extend_running(node, actual, plan)
-        if not any(step.action == "start" for step in plan.steps):
-            return plan
-        after: list[Step] = [Step("await_up")]
-        if not creating(plan) and not actual.running and self._way_in(node, t.cast("int", actual.vmid)):
-            after.append(Step("configure"))  # what is in a stopped router cannot be seen
-        return dataclasses.replace(plan, steps=(*plan.steps, *after))
+        if any(step.action == "start" for step in plan.steps):
+            after: list[Step] = [Step("await_up")]
+            if not creating(plan) and not actual.running and self._way_in(node, t.cast("int", actual.vmid)):
+                after.append(Step("configure"))  # what is in a stopped router cannot be seen
+            plan = dataclasses.replace(plan, steps=(*plan.steps, *after))
+        return self.with_problems(node, plan, ())
 
     def _extend_creation(self, node: Node, plan: Plan) -> Plan:
         image = Step("image", {"version": self.image.version, "variant": self.image.variant})
@@ -295,27 +284,7 @@ class OpenWrtVm(Companion):
         except ProvisionError as error:
             self.unseen = str(error)
             return plan
-        self.drift = router.drift(self.seen)
-        if not self.drift:
-            return plan
-        view = self.drift.view()
-        ours = []
-        if self.drift.change or self.drift.files:
-            ours.append(Step("configure", {name: view[name] for name in ("uci", "files") if name in view}))
-        if self.drift.missing:
-            ours.append(Step("packages", {"install": view["packages"]}))
-        place = next((n for n, step in enumerate(plan.steps) if step.action == "shutdown"), len(plan.steps))
-        after = {**plan.after, **({"uci": view["uci"]} if "uci" in view else {})}
-        return dataclasses.replace(plan, steps=(*plan.steps[:place], *ours, *plan.steps[place:]), after=after)
-
-    def _wrong_segments(self, node: Node) -> list[Problem]:
-        """DHCP servers where the node itself lives are refused; that needs the node's own addresses."""
-        try:
-            addresses = {bridge.name: bridge.addresses for bridge in node.bridges()}
-            router_description.parse(self.declared, addresses)
-        except InvalidInput as error:
-            return [Problem(f.option, f.value, f.problem, f.remedy) for f in error.findings]
-        return []
+        return self.with_drift(plan, router.drift(self.seen))
 
     # -- the way in ------------------------------------------------------------------------------------------------
     def _way_in(self, node: Node, vmid: int) -> Shell | None:
@@ -420,21 +389,6 @@ class OpenWrtVm(Companion):
                 remedy="Look at its console with 'qm terminal', or raise start_timeout.",
             )
         run.result.warnings.append("nothing told whether the router is up")
-
-    def do_configure(self, step: Step, run: Run) -> None:
-        router = self.router(run.node, run.vmid)
-        seen = self.seen or router.look()
-        router.apply(self.drift or router.drift(seen), seen, patience=self.up_timeout)
-        self.seen = self.drift = None
-
-    def do_packages(self, step: Step, run: Run) -> None:
-        """Install packages, and configure what could not be configured before they were there."""
-        names = step.details["install"]
-        trouble = self.router(run.node, run.vmid).install(names)
-        if trouble:
-            run.result.warnings.append(f"not installed: {', '.join(names)} ({trouble}). The next run tries again.")
-        self.seen = self.drift = None
-        self.do_configure(step, run)
 
     # -- which card is which ---------------------------------------------------------------------------------------
     def _agent_cards(self, run: Run) -> bool:
