@@ -233,7 +233,7 @@ class _Run:
         return self.with_vmid(options, make)
 
     def do_clone(self, step: Step) -> Outcome:
-        source = t.cast("CloneSource", self.wanted.clone)
+        source = self.wanted.clone or CloneSource()
         number = t.cast("int", source.vmid)
         options = {self.wanted.type.name_key: self.wanted.name, "snapname": source.snapname, "storage": source.storage}
         options |= {"pool": self.wanted.pool, "full": None if source.full is None else str(int(source.full))}
