@@ -52,7 +52,8 @@ options:
       - The template a new container is made from. Either a volume such as
         V(local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst), or a name such as V(debian-13-standard), which means
         the newest one of that name on the node's storages.
-      - Proxmox VE does not remember the template of an existing container.
+      - Proxmox VE does not remember the template of an existing container. A template of another system than the
+        container's is an error.
     type: str
   ostype:
     description:

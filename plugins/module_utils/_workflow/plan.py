@@ -8,10 +8,12 @@ Check mode and the real run both get their plan here, so what the one predicts i
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._model import diff
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import render_size
+from ansible_collections.pve.provision.plugins.module_utils._model.template_name import parse_template
 from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Actual, Plan, Step, Wanted
 
 RUNNING_AFTER = {"present": None, "started": True, "stopped": False, "restarted": True}
@@ -26,9 +28,20 @@ def make_plan(wanted: Wanted, actual: Actual) -> Plan:
     change = diff.compare(
         wanted.type.table, actual.config.options, wanted.declaration, purge=wanted.policy.purge_options
     )
+    change = dataclasses.replace(change, problems=(*change.problems, *_other_template(wanted, actual)))
     if change.problems and wanted.policy.recreate:
         return _recreate(wanted, actual)
     return _update(wanted, actual, change)
+
+
+def _other_template(wanted: Wanted, actual: Actual) -> t.Iterator[diff.Problem]:
+    """PVE does not remember a template, but what it made of it shows what it cannot have been."""
+    template = parse_template(wanted.source).ostype if wanted.source and not wanted.source_made else None
+    has = actual.config.options.get("ostype") if actual.config else None
+    if template and has not in (None, "unmanaged", template) and wanted.declaration.values.get("ostype") is None:
+        problem = f"is not what {wanted.type.noun} {actual.vmid} was made from: it is {has}"
+        remedy = "Create a new guest beside it, or set recreate=true to destroy and create this one again."
+        yield diff.Problem("ostemplate", wanted.source, problem, remedy)
 
 
 def _absent(wanted: Wanted, actual: Actual) -> Plan:

@@ -253,6 +253,16 @@ def test_what_cannot_change_is_an_error_until_recreate_is_asked_for(bench: Bench
     assert bench.exists(101)
 
 
+def test_a_template_of_another_system_is_an_error_until_recreate_is_asked_for(bench: Bench) -> None:
+    bench.good("lxc_create", **WEB)
+    other = {**WEB, "ostemplate": "alpine-3.22-default"}
+    refused = bench.bad("lxc_create", **other)
+    assert refused.findings[0]["option"] == "ostemplate"
+    assert "it is debian" in refused.msg
+    assert bench.good("lxc_create", **other, recreate=True).config["ostype"] == "alpine"
+    assert not bench.good("lxc_create", **other).changed
+
+
 def test_a_locked_container_is_left_alone_and_the_lock_is_named(bench: Bench) -> None:
     bench.good("lxc_create", **WEB)
     bench.pct("set", "101", "--lock", "backup")
