@@ -77,9 +77,13 @@ class Record:
         sane = all(isinstance(text, str) for text in texts) and all(isinstance(number, int) for number in numbers)
         return record if sane else None
 
-    def write(self, path: Path) -> Record:
-        """Keep it beside the file, with the file's present time; returns what was written."""
-        written = dataclasses.replace(self, mtime_ns=path.stat().st_mtime_ns, verified=int(time.time()))
+    def write(self, path: Path, part: Path | None = None) -> Record:
+        """Keep it beside the file, with the file's present time; returns what was written.
+
+        ``part`` is the file while it has not got its name yet: a record that is there first leaves no moment in which
+        the file looks like somebody else's.
+        """
+        written = dataclasses.replace(self, mtime_ns=(part or path).stat().st_mtime_ns, verified=int(time.time()))
         target = record_path(path)
         try:
             descriptor, scratch = tempfile.mkstemp(prefix=target.name, dir=target.parent)
@@ -233,8 +237,8 @@ def _place(source: Path, record: Record, target: Path, force: bool, reverify: bo
         if standing is not None:
             return standing
         how = _same_bytes(source, record, part)
+        record.write(target, part)
         _publish(part, target)
-        record.write(target)
     return Placed(target, how, record.size if how == "copy" else 0)
 
 
