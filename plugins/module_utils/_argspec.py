@@ -82,6 +82,20 @@ POLICY = ArgSpec(
 )
 """How far a run may go with a guest; documented by the fragment ``pve.provision.policy``."""
 
+# What containers and VMs have in common.
+_GUEST: dict[str, dict[str, t.Any]] = {
+    "onboot": {"type": "bool"},
+    "startup": {
+        "type": "dict",
+        "options": {"order": {"type": "int"}, "up": {"type": "int"}, "down": {"type": "int"}},
+    },
+    "protection": {"type": "bool"},
+    "tags": {"type": "list", "elements": "str"},
+    "description": {"type": "str"},
+    "pool": {"type": "str"},
+    "hookscript": {"type": "str"},
+}
+
 _VOLUME: dict[str, dict[str, t.Any]] = {
     "storage": {"type": "str"},
     "size": {"type": "str"},
@@ -130,16 +144,7 @@ CONTAINER = ArgSpec(
                 "deny_write": {"type": "bool"},
             },
         },
-        "onboot": {"type": "bool"},
-        "startup": {
-            "type": "dict",
-            "options": {"order": {"type": "int"}, "up": {"type": "int"}, "down": {"type": "int"}},
-        },
-        "protection": {"type": "bool"},
-        "tags": {"type": "list", "elements": "str"},
-        "description": {"type": "str"},
-        "pool": {"type": "str"},
-        "hookscript": {"type": "str"},
+        **_GUEST,
         "console": {"type": "bool"},
         "cmode": {"type": "str", "choices": ["tty", "console", "shell"]},
         "tty": {"type": "int"},
@@ -191,16 +196,7 @@ VM = ArgSpec(
         "bios": {"type": "str", "choices": ["seabios", "ovmf"]},
         "vga": {"type": "str"},
         "agent": {"type": "bool"},
-        "onboot": {"type": "bool"},
-        "startup": {
-            "type": "dict",
-            "options": {"order": {"type": "int"}, "up": {"type": "int"}, "down": {"type": "int"}},
-        },
-        "protection": {"type": "bool"},
-        "tags": {"type": "list", "elements": "str"},
-        "description": {"type": "str"},
-        "pool": {"type": "str"},
-        "hookscript": {"type": "str"},
+        **_GUEST,
     },
 )
 """The options that every VM takes; documented by the fragment ``pve.provision.vm``."""

@@ -78,6 +78,8 @@ class Option:
 
 Table = t.Sequence[Option]
 HIDDEN = "********"
+# The ways out of what cannot change in place.
+REBUILD = "Create a new guest beside it, or set recreate=true to destroy and create this one again."
 
 
 @dataclass(frozen=True)

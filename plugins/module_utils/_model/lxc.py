@@ -14,6 +14,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import (
+    REBUILD,
     Declaration,
     Option,
     Path,
@@ -44,8 +45,6 @@ OSTYPES = (
     "debian", "devuan", "ubuntu", "centos", "fedora", "opensuse", "archlinux", "alpine", "gentoo", "nixos", "unmanaged",
 )  # fmt: skip
 ARCHES = ("amd64", "i386", "arm64", "armhf", "riscv32", "riscv64")
-
-_REBUILD = "Create a new guest beside it, or set recreate=true to destroy and create this one again."
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 HOSTNAME = text(
@@ -86,8 +85,8 @@ DEVICE = Fields(
 OPTIONS: tuple[Option, ...] = (
     Option("hostname", "hostname", HOSTNAME, hot=True, hot_delete=True, purge=False),
     Option("ostype", "ostype", choice(*OSTYPES), purge=False, required=True),
-    Option("arch", "arch", choice(*ARCHES), default="amd64", fixed=_REBUILD, purge=False),
-    Option("unprivileged", "unprivileged", BOOLEAN, default=False, fixed=_REBUILD, purge=False),
+    Option("arch", "arch", choice(*ARCHES), default="amd64", fixed=REBUILD, purge=False),
+    Option("unprivileged", "unprivileged", BOOLEAN, default=False, fixed=REBUILD, purge=False),
     Option("cores", "cores", integer(1, 8192, "a number of cores"), hot=True, hot_delete=True),
     Option("cpulimit", "cpulimit", number(0, 8192), default=0.0, hot=True, hot_delete=True),
     Option("cpuunits", "cpuunits", integer(1, 10000), hot=True, hot_delete=True),

@@ -17,7 +17,12 @@ from dataclasses import dataclass, field
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError, Timeout
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import commit_confirm, live, seed
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.addresses import parse_addr, parse_status
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.addresses import (
+    ADDR_ARGV,
+    parse_addr,
+    parse_status,
+    status_argv,
+)
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description, Interface
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import parse_release
 
@@ -33,7 +38,7 @@ _PROBE = {
     seed.KEYS: "cat /etc/dropbear/authorized_keys",
     seed.SHADOW: "cat /etc/shadow",
     "packages": "if [ -d /etc/apk ]; then apk info; else opkg list-installed; fi",
-    "addr": "ip -4 -o addr; ip -6 -o addr",
+    "addr": "; ".join(map(shlex.join, ADDR_ARGV)),
 }
 # Ports that show that somebody is at home: an answer of any kind will do, a refusal too.
 _DOORS = (22, 80, 443)
@@ -109,7 +114,7 @@ class Router:
 
     def look(self) -> Seen:
         """All that is to be known, by one script."""
-        interfaces = {each.name: f"ubus call network.interface.{each.name} status" for each in self._interfaces()}
+        interfaces = {each.name: shlex.join(status_argv(each.name)) for each in self._interfaces()}
         asked = {**_PROBE, **{f"status {name}": command for name, command in interfaces.items()}}
         script = "".join(f"echo '{_MARK}{name}'\n{command} 2> /dev/null\necho\n" for name, command in asked.items())
         parts = _parts(self.run(script + "true\n"))

@@ -19,6 +19,7 @@ from ansible_collections.pve.provision.plugins.module_utils._images.releases imp
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, Problem
 from ansible_collections.pve.provision.plugins.module_utils._model.template_name import parse_template
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import description as router_description
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.commit_confirm import SHELL
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import is_openwrt_template, parse_release
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import RELEASE, seed
@@ -252,7 +253,7 @@ class OpenWrtContainer(OpenWrtGuest):
     # -- the steps -------------------------------------------------------------------------------------------------
     def router(self, node: Node, vmid: int) -> Router:
         def shell(script: str, *, timeout: int) -> Completed:
-            return node.exec(vmid, ["sh", "-s"], stdin=script, timeout=timeout)
+            return node.exec(vmid, SHELL, stdin=script, timeout=timeout)
 
         return Router(shell, t.cast("Description", self.description), confirm_timeout=self.confirm_timeout)
 

@@ -40,8 +40,7 @@ def _other_template(wanted: Wanted, actual: Actual) -> t.Iterator[diff.Problem]:
     has = actual.config.options.get("ostype") if actual.config else None
     if template and has not in (None, "unmanaged", template) and wanted.declaration.values.get("ostype") is None:
         problem = f"is not what {wanted.type.noun} {actual.vmid} was made from: it is {has}"
-        remedy = "Create a new guest beside it, or set recreate=true to destroy and create this one again."
-        yield diff.Problem("ostemplate", wanted.source, problem, remedy)
+        yield diff.Problem("ostemplate", wanted.source, problem, diff.REBUILD)
 
 
 def _absent(wanted: Wanted, actual: Actual) -> Plan:
