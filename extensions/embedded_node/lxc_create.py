@@ -13,7 +13,7 @@ import typing as t
 from pathlib import Path
 
 from . import access, archive, config_file, faults, lxc, lxc_config, lxc_setup, lxc_status, storage
-from .config_file import GuestFile
+from .config_file import GuestFile, Section
 from .errors import ApiError, Interrupted, bad_params, failure_text
 from .rootfs import GuestFiles
 from .session import Session
@@ -174,6 +174,7 @@ class Job:
         if self.old is not None:
             for mount in lxc.volumes(self.old.options, unused=True):
                 lxc.delete_volume(session, vmid, mount.volume)
+            state.write_guest(vmid, GuestFile("lxc", Section({"lock": "create"})))
         with lxc.mounted(session, vmid, self.conf.options) as files:
             if self.restore:
                 session.say(f"restoring '{self.archive}' now..")

@@ -35,7 +35,6 @@ FILTERS = {
     "gunzip": False,
     "gzip": False,
     "head": False,
-    "hexdump": False,
     "md5sum": False,
     "sed": True,
     "seq": True,
@@ -355,6 +354,16 @@ def _id(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
     return done("uid=0(root) gid=0(root)\n")
 
 
+def _hexdump(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
+    """Plain hexadecimal (``-v -e '1/1 "%02x"'``), the one format that is known here."""
+    if list(argv[1:4]) != ["-v", "-e", '1/1 "%02x"'] or len(argv) > 5:
+        return done(rc=1, err="hexdump: bad format\n")
+    if len(argv) == 4:
+        return done(stdin.hex())
+    path = real(guest, argv[4])
+    return done(path.read_bytes().hex()) if path.is_file() else done(rc=1, err=_no_file("hexdump", argv[4]))
+
+
 def _df(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
     head = "Filesystem           1K-blocks      Used Available Use% Mounted on\n"
     return done(f"{head}/dev/loop1              996780     11620    916348   1% /\n")
@@ -406,6 +415,7 @@ COMMANDS: dict[str, Command] = {
     "dirname": _name_part,
     "env": _env,
     "free": _free,
+    "hexdump": _hexdump,
     "id": _id,
     "ln": _ln,
     "ls": _ls,

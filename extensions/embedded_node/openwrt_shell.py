@@ -33,9 +33,9 @@ SPECIAL = "@*#?$!-0123456789"
 #: Commands that read their standard input; others leave it to whoever comes after them in a loop.
 READERS = frozenset(
     {
-        *("ash", "awk", "cat", "cut", "grep", "gunzip", "gzip", "head", "jsonfilter", "logger", "md5sum", "nft"),
+        *("ash", "awk", "cat", "cut", "grep", "gunzip", "gzip", "head", "hexdump", "jsonfilter", "logger", "md5sum"),
         *("passwd", "sed", "sh", "sha256sum", "sort", "sysupgrade", "tail", "tar", "tee", "tr", "uci", "uniq", "wc"),
-        *("xargs", "zcat"),
+        *("nft", "xargs", "zcat"),
     }
 )
 

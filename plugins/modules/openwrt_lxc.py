@@ -58,14 +58,16 @@ options:
   upgrade:
     description:
       - Whether a router of an older version is upgraded to O(version). A new container is made beside the old one,
-        with its configuration; it takes over the MAC addresses, is checked, and the old one stays, stopped. When the
-        check fails, the old one is started again.
-      - The router must be declared by O(hostname), as the new container has a new number.
+        with its configuration, and is started with its links down. When it has come up as declared it takes over; when
+        it then does not prove itself, the old one runs again.
+      - A router that is declared by O(hostname) alone gets the number of the new container, and the old one stays,
+        stopped. One that is declared by O(vmid) keeps its number, permissions and firewall rules, and a copy of the
+        old one stays, stopped. That is possible on the node only, and takes the router off the network for longer.
     type: bool
     default: false
   rollback_keep:
     description:
-      - Whether the old container stays after an upgrade, stopped and renamed.
+      - Whether what was before an upgrade stays, as a stopped container with C(-rollback) behind its name.
     type: bool
     default: true
   require_ip:

@@ -126,6 +126,11 @@ class Description:
         """The interface of this name, or None."""
         return next((each for each in self.interfaces if each.name == name), None)
 
+    @property
+    def static(self) -> dict[str, list[str]]:
+        """The declared addresses by device, without prefix length."""
+        return {each.device: [str(address.ip) for address in each.addresses] for each in self.interfaces}
+
 
 def devices(description: Description, kind: t.Literal["lxc", "qemu"]) -> list[dict[str, t.Any]]:
     """The ``netN`` devices in the declared order: ``eth0`` and so on of a container, virtio NICs of a VM."""

@@ -469,6 +469,9 @@ class ApiNode:
         values = {"poolid": pool, "vms": vmid, "allow-move": 1}
         self._act(f"add {vmid} to pool {pool}", "PUT", "/pools", values)
 
+    def replace(self, vmid: int, source: int, options: t.Mapping[str, str], *, timeout: int) -> None:
+        raise _node_only("A container can be put in the place of another only")
+
     def unlock(self, kind: Kind, vmid: int) -> None:
         command = "pct" if kind == "lxc" else "qm"
         raise _node_only("A guest's lock can be removed only", f"run {command} unlock {vmid} there")

@@ -185,6 +185,11 @@ class Node(t.Protocol):
     def join_pool(self, vmid: int, pool: str) -> None:
         """Make a guest a member of a pool, and of no other."""
 
+    def replace(self, vmid: int, source: int, options: t.Mapping[str, str], *, timeout: int) -> None:
+        """Put a copy of the stopped container ``source``, with these options, into the place of the stopped container
+        ``vmid``. It keeps its permissions and firewall rules. Only the cli backend can; the other raises Unsupported.
+        """
+
     def unlock(self, kind: Kind, vmid: int) -> None:
         """Remove a config lock. Only the cli backend can; over the API this raises Unsupported."""
 

@@ -22,6 +22,9 @@ if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestConfig, Kind, Node
 
 POLL = 1.0
+# How often another run may take a free vmid before us until we give up.
+VMID_RACES = 20
+Made = t.TypeVar("Made")
 
 
 def begin(node: Node, wanted: Wanted, vmid: int, options: t.Mapping[str, str], **more: t.Any) -> bool:
@@ -39,6 +42,33 @@ def begin(node: Node, wanted: Wanted, vmid: int, options: t.Mapping[str, str], *
         **more,
     }
     return node.journal.setdefault(vmid, note) == note
+
+
+def claim(
+    node: Node,
+    wanted: Wanted,
+    options: t.Mapping[str, str],
+    make: t.Callable[[int], Made],
+    *,
+    vmid: int | None = None,
+    **more: t.Any,
+) -> Made:
+    """Make a guest under this vmid, or under a free one: when another run takes that first, under the next.
+
+    What :func:`begin` notes stays noted until somebody says that the guest is whole, or it is removed."""
+    for _attempt in range(VMID_RACES):
+        number = vmid or node.next_vmid(skip=node.journal)
+        if not begin(node, wanted, number, options, **more):
+            continue
+        try:
+            return make(number)
+        except Conflict as error:
+            if error.details.get("reason") != "vmid_taken":
+                raise
+            node.journal.pop(number, None)
+            if vmid is not None:
+                raise
+    raise Conflict(f"{VMID_RACES} free vmids in a row were taken by others.", remedy="Give the guest a vmid.")
 
 
 def leftover(node: Node, wanted: Wanted, vmid: int | None) -> tuple[int, dict[str, t.Any]] | None:
@@ -92,6 +122,13 @@ def recover(node: Node, wanted: Wanted, actual: Actual, *, sure: bool = False) -
         elif node.status(kind, vmid) == "running":
             node.stop(kind, vmid, timeout=wanted.policy.shutdown_timeout)
         node.destroy(kind, vmid, purge=False, timeout=wanted.policy.timeout)
+    warnings = free_orphans(node, vmid, note)
+    node.journal.pop(vmid, None)
+    return warnings
+
+
+def free_orphans(node: Node, vmid: int, note: t.Mapping[str, t.Any]) -> list[str]:
+    """Remove the volumes of a guest without a config that were made since the note. Returns warnings."""
     warnings = []
     for storage in note.get("storages", []):
         for volume in node.volumes(storage):
@@ -101,7 +138,6 @@ def recover(node: Node, wanted: Wanted, actual: Actual, *, sure: bool = False) -
                 node.free(volume.volid)
             else:
                 warnings.append(f"{volume.volid} belongs to no guest; it is left alone, for this run did not make it")
-    node.journal.pop(vmid, None)
     return warnings
 
 

@@ -9,7 +9,7 @@ import ipaddress
 import time
 import typing as t
 
-from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
+from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError, Timeout
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Fields
 from ansible_collections.pve.provision.plugins.module_utils._workflow.preflight import is_net
 
@@ -72,6 +72,24 @@ def await_addresses(
             return _united(seen, static), True
         if time.monotonic() + pause > deadline:
             return _united(seen, static), False
+        time.sleep(pause)
+        pause = min(pause * 1.5, 2.0)
+
+
+def await_static(node: Node, vmid: int, static: t.Mapping[str, t.Iterable[str]], timeout: int) -> None:
+    """Wait until a container has the addresses that it gives itself, by device, as PVE sees it from outside.
+
+    Raises Timeout when it has not after ``timeout`` seconds."""
+    wanted = {(device, address) for device, addresses in static.items() for address in addresses}
+    deadline, pause = time.monotonic() + timeout, 0.25
+    while True:
+        seen = {(entry["interface"], entry["address"]) for entry in guest_addresses(node, vmid)}
+        missing = wanted - seen
+        if not missing:
+            return
+        if time.monotonic() + pause > deadline:
+            words = ", ".join(f"{address} on {device}" for device, address in sorted(missing))
+            raise Timeout(f"{words} did not come up within {timeout} s.", remedy="Look at its console.")
         time.sleep(pause)
         pause = min(pause * 1.5, 2.0)
 

@@ -21,8 +21,8 @@ from ansible_collections.pve.provision.plugins.module_utils._model.template_name
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import description as router_description
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.commit_confirm import SHELL
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import is_openwrt_template, parse_release
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import RELEASE, seed
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import Files, is_openwrt_template
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import Read, seed
 from ansible_collections.pve.provision.plugins.module_utils._workflow import openwrt_template
 from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import (
     Actual,
@@ -38,6 +38,11 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_gu
     DESCRIPTION_OPTIONS,
     OpenWrtGuest,
 )
+from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_seeding import (
+    plant,
+    seeded_template,
+    withdraw,
+)
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_template import WantedTemplate
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_upgrade import (
     Upgrade,
@@ -46,7 +51,6 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_up
 )
 from ansible_collections.pve.provision.plugins.module_utils._workflow.preflight import creating
 from ansible_collections.pve.provision.plugins.module_utils._workflow.template_source import UserKey
-from ansible_collections.pve.provision.plugins.module_utils._workflow.tree import Tree
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed, Node
@@ -114,6 +118,7 @@ def wanted_template(params: t.Mapping[str, t.Any]) -> WantedTemplate:
         keys=tuple(UserKey(key) for key in params.get("keys") or ()),
         mirrors=tuple(params.get("mirrors") or ()),
         offline_ok=params["offline_ok"],
+        index_max_age=0 if params["upgrade"] else WantedTemplate.index_max_age,
         storages=(params["template_storage"],) if params.get("template_storage") else (),
     )
 
@@ -127,6 +132,7 @@ class OpenWrtContainer(OpenWrtGuest):
     rollback_keep: bool
     by_vmid: bool
     to_fetch: str = ""
+    seeded: str = ""
     target: str = ""
 
     @classmethod
@@ -148,7 +154,7 @@ class OpenWrtContainer(OpenWrtGuest):
         )
 
     def recover(self, node: Node, wanted: Wanted) -> None:
-        if wanted.name and wanted.state != "absent":
+        if wanted.state != "absent":
             resume(node, wanted)
 
     # -- the plan --------------------------------------------------------------------------------------------------
@@ -160,9 +166,10 @@ class OpenWrtContainer(OpenWrtGuest):
             return wanted
         if node.transport == "api":
             # Nobody can write into a container over the API, so there the first boot is baked into the template.
-            self.template = dataclasses.replace(self.template, defaults=openwrt_template.seeded(self.description))
+            self.template = seeded_template(node, self.template, openwrt_template.seeded(self.description))
         expected = openwrt_template.predict(node, self.template)
         self.to_fetch = expected.version if expected.changed else ""
+        self.seeded = expected.volid if node.transport == "api" else ""
         return dataclasses.replace(wanted, source=expected.volid, source_made=True)
 
     def extend(self, node: Node, wanted: Wanted, actual: Actual, plan: Plan) -> Plan:
@@ -233,9 +240,9 @@ class OpenWrtContainer(OpenWrtGuest):
         if volumes:
             remedy = "Move their data into the root volume, or make a new router by hand."
             problems.append(Problem("upgrade", True, f"cannot take volumes along: {', '.join(volumes)}", remedy))
-        if self.by_vmid:
-            remedy = "Declare the router by hostname alone: the new container gets a number of its own."
-            problems.append(Problem("upgrade", True, f"cannot keep vmid {actual.vmid}", remedy))
+        if self.by_vmid and node.transport == "api":
+            remedy = "Declare the router by hostname alone (the new container gets another vmid), or run on the node."
+            problems.append(Problem("upgrade", True, f"cannot keep vmid {actual.vmid} over the API", remedy))
         self.target = expected.volid
         fetch = [Step("template", {"version": expected.version})] if expected.changed else []
         upgrade = Step("upgrade", {"from": self.seen.version, "to": expected.version, "keep": self.rollback_keep})
@@ -262,15 +269,12 @@ class OpenWrtContainer(OpenWrtGuest):
         run.result.warnings += made.warnings
 
     def do_seed(self, step: Step, run: Run) -> None:
-        """Write everything that the first boot is to find. A mounted container is locked, so always unmount."""
-        description = t.cast("Description", self.description)
-        tree = Tree(run.node.mount(run.vmid))
-        try:
-            version = parse_release((tree.read(RELEASE) or b"").decode()).version
-            for path, (mode, content) in seed(tree.read, description, version).items():
-                tree.write(path, mode, content)
-        finally:
-            run.node.unmount(run.vmid)
+        """Write everything that the first boot is to find."""
+
+        def files(read: Read, version: str) -> Files:
+            return seed(read, t.cast("Description", self.description), version)
+
+        plant(run.node, run.vmid, files)
 
     def do_await_up(self, step: Step, run: Run) -> None:
         self.router(run.node, run.vmid).await_up(self.up_timeout)
@@ -278,12 +282,21 @@ class OpenWrtContainer(OpenWrtGuest):
     def do_upgrade(self, step: Step, run: Run) -> None:
         Upgrade(
             run,
+            t.cast("WantedTemplate", self.template),
             self.target,
             lambda vmid: self.router(run.node, vmid),
+            t.cast("Description", self.description),
             patience=self.up_timeout,
             keep=self.rollback_keep,
+            in_place=self.by_vmid,
         ).carry_out()
         self.seen = self.drift = None
+
+    def tidy(self, run: Run) -> None:
+        """The template that holds a router's secrets is of no use any more."""
+        if self.seeded:
+            template = t.cast("WantedTemplate", self.template)
+            run.result.warnings += withdraw(run.node, template, self.seeded)
 
     # -- afterwards ------------------------------------------------------------------------------------------------
     def finish(self, run: Run) -> None:

@@ -202,6 +202,12 @@ def ensure(node: Node, wanted: WantedTemplate, progress: download.Progress | Non
     return _Run(node, wanted, progress).ensure()
 
 
+def forget(node: Node, wanted: WantedTemplate) -> None:
+    """Remove what this machine keeps of a template; what lies on storages stays."""
+    for entry in cache.recorded(cache_directory(node.transport) / "openwrt", wanted.family):
+        cache.remove(entry.path)
+
+
 def ensure_image(node: Node, wanted: WantedDisk, progress: download.Progress | None = None) -> Disk:
     """The disk image as a verified file of the machine this runs on: on the node, or over the API the controller."""
     depot = _Depot(node, wanted, "import", wanted.variant, progress)

@@ -35,9 +35,6 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.preflight 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestConfig, Node, Outcome
 
-# How often another run may take a free vmid before us until we give up.
-VMID_RACES = 20
-
 
 def reconcile(node: Node, wanted: Wanted, *, check_mode: bool, companion: Companion | None = None) -> Result:
     """Make the node match ``wanted``, or tell what that would do. ``companion`` adds steps of its own."""
@@ -251,25 +248,16 @@ class _Run:
         return self.with_vmid({**source.options, **moved}, clone)
 
     def with_vmid(self, options: t.Mapping[str, str], act: t.Callable[[int, int], Outcome]) -> Outcome:
-        """Create under the declared vmid, or under a free one: when another run takes it first, under the next."""
-        for _attempt in range(VMID_RACES):
-            vmid = self.wanted.vmid or self.actual.vmid or self.node.next_vmid(skip=self.node.journal)
-            if not cleanup.begin(self.node, self.wanted, vmid, options):
-                continue
+        """Create under the declared vmid, or under a free one."""
+
+        def make(vmid: int) -> Outcome:
             self.result.vmid = vmid
-            try:
-                outcome = act(vmid, self.wanted.policy.timeout)
-            except Conflict as error:
-                if error.details.get("reason") != "vmid_taken":
-                    raise
-                self.node.journal.pop(vmid, None)
-                if self.wanted.vmid is not None:
-                    raise
-                self.result.vmid = None
-                continue
-            self.made = True
-            return outcome
-        raise Conflict(f"{VMID_RACES} free vmids in a row were taken by others.", remedy="Give the guest a vmid.")
+            return act(vmid, self.wanted.policy.timeout)
+
+        number = self.wanted.vmid or self.actual.vmid
+        outcome = cleanup.claim(self.node, self.wanted, options, make, vmid=number)
+        self.made = True
+        return outcome
 
     def do_set(self, step: Step) -> Outcome | None:
         """One call that holds only what differs, and PVE's digest, so nobody's concurrent edit is lost."""

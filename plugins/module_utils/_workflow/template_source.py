@@ -141,7 +141,7 @@ class Shop:
     def offer(self) -> Offer:
         """What the source has of what is wanted. Raises ImageError or Timeout when it cannot be asked."""
         wanted = self._wanted
-        release = self._source().resolve(wanted.version, wanted.arch)
+        release = self._release()
         openwrt.refuse_old(release, wanted.snapshot_max_age, self._now)
         kinds = KINDS[wanted.content]
         kind = next((kind for kind in kinds if any(a.kind == kind for a in release.artefacts)), kinds[0])
@@ -152,6 +152,18 @@ class Shop:
             artefact = dataclasses.replace(artefact, digest=checksums.find(entries, artefact.name, where))
         name = wanted.filename or file_name(wanted.source, release.version, artefact, wanted.content)
         return Offer(release, artefact, name)
+
+    def _release(self) -> Release:
+        """The release that is wanted. One that a kept index does not know may have come out since: it is asked for
+        anew before the answer is no."""
+        wanted = self._wanted
+        try:
+            return self._source().resolve(wanted.version, wanted.arch)
+        except InvalidInput:
+            if not self._indexes.max_age:
+                raise
+            self._indexes.max_age = 0
+            return self._source().resolve(wanted.version, wanted.arch)
 
     def expect(self, offer: Offer) -> verify.Expected:
         """What the file has to be, by the chain signature, list, digest, and by the user's own checksum."""

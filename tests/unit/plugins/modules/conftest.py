@@ -118,6 +118,8 @@ def bench(request: pytest.FixtureRequest, embedded: EmbeddedNode, monkeypatch: p
         monkeypatch.setenv(name, value)
     embedded.forget()
     (embedded.root / "var/log/embedded-node/segments.jsonl").unlink(missing_ok=True)
+    for note in (embedded.root / "var/lib/pve-provision/journal").glob("*.json"):
+        note.unlink()
     yield Bench(embedded, request.param)
     embedded.clear_faults()
     for kind, command in (("lxc", "pct"), ("qemu-server", "qm")):

@@ -52,6 +52,11 @@ def uci(bench: Bench, vmid: int, *words: str) -> str:
     return bench.pct("exec", str(vmid), "--", "uci", *words).strip()
 
 
+def vmids(bench: Bench) -> list[int]:
+    """The containers there are."""
+    return sorted(int(path.stem) for path in (bench.node.root / "etc/pve/lxc").glob("*.conf"))
+
+
 def segments(bench: Bench, vmid: int) -> list[Params]:
     """What the guest has shown of itself on the node's bridges."""
     log = bench.node.root / "var/log/embedded-node/segments.jsonl"
@@ -263,8 +268,46 @@ def test_an_upgrade_puts_a_new_container_in_the_place_of_the_old(router: Bench, 
     assert not router.good("openwrt_lxc", **gateway, version="24", upgrade=True).changed
 
 
+@pytest.fixture(params=["by name", "by vmid"])
+def upgrading(request: pytest.FixtureRequest, gateway: Params, old: int) -> Params:
+    """The old router's declaration, of a newer release; a router that is declared by its number keeps it."""
+    return {**gateway, "version": "24", "upgrade": True, **({"vmid": old} if request.param == "by vmid" else {})}
+
+
+def test_a_router_declared_by_its_number_keeps_it(router: Bench, gateway: Params, old: int) -> None:
+    router.good("openwrt_lxc", **gateway, vmid=old, protection=True, tags=["edge"], version="24")
+    before = router.config(old)
+    done = router.good("openwrt_lxc", **gateway, vmid=old, version="24", upgrade=True)
+    assert (steps(done), done.vmid) == (["upgrade"], old)
+    assert done.openwrt["version"].startswith("24.")
+    assert {**router.config(old), "rootfs": ""} == {**before, "rootfs": ""}
+    assert uci(router, old, "get", "system.ntp.enabled") == "0"
+    (copy,) = [vmid for vmid in vmids(router) if vmid != old]
+    assert router.config(copy)["hostname"] == "gw-rollback"
+    assert router.config(copy)["onboot"] == "0"
+    assert router.pct("status", str(copy)).strip() == "status: stopped"
+    assert not router.good("openwrt_lxc", **gateway, vmid=old, version="24", upgrade=True).changed
+    router.pct("set", str(old), "--protection", "0")
+
+
+def test_without_rollback_keep_nothing_is_left_of_the_old_one(router: Bench, upgrading: Params) -> None:
+    done = router.good("openwrt_lxc", **upgrading, rollback_keep=False)
+    assert vmids(router) == [done.vmid]
+    assert list(router.node.root.glob("var/tmp/*")) == []
+
+
+def test_files_keep_their_modes_over_an_upgrade(router: Bench, upgrading: Params, old: int) -> None:
+    hosts = "192.168.20.7 printer"
+    script = f"echo '{hosts}' >> /etc/hosts; chmod 644 /etc/hosts; echo secret > /etc/rc.local; chmod 640 /etc/rc.local"
+    router.pct("exec", str(old), "--", "sh", "-c", script)
+    done = router.good("openwrt_lxc", **upgrading)
+    listed = router.pct("exec", str(done.vmid), "--", "ls", "-l", "/etc/hosts", "/etc/rc.local")
+    assert [line.split()[0] for line in listed.splitlines()] == ["-rw-r--r--", "-rw-r-----"]
+    assert hosts in router.pct("exec", str(done.vmid), "--", "cat", "/etc/hosts")
+
+
 def test_an_upgrade_that_does_not_prove_itself_goes_back(
-    router: Bench, gateway: Params, old: int, monkeypatch: pytest.MonkeyPatch
+    router: Bench, upgrading: Params, old: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from ansible_collections.pve.provision.plugins.module_utils._errors import Timeout
     from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt import Router
@@ -272,23 +315,45 @@ def test_an_upgrade_that_does_not_prove_itself_goes_back(
     def never(self: Router, timeout: int) -> None:
         raise Timeout("lan did not come up")
 
+    before = router.config(old)
     monkeypatch.setattr(Router, "await_up", never)
-    failed = router.bad("openwrt_lxc", **gateway, version="24", upgrade=True)
+    failed = router.bad("openwrt_lxc", **upgrading)
     assert "the old one runs again" in failed.msg
     assert router.pct("status", str(old)).strip() == "status: running"
-    assert router.config(old)["hostname"] == "gw"
-    assert len(list((router.node.root / "etc/pve/lxc").glob("*.conf"))) == 1
+    assert {**router.config(old), "rootfs": ""} == {**before, "rootfs": ""}
+    assert uci(router, old, "get", "system.ntp.enabled") == "0"
+    assert "23.05" in router.pct("exec", str(old), "--", "cat", "/etc/openwrt_release")
+    assert len(vmids(router)) == 1
 
 
-def test_an_upgrade_needs_a_router_declared_by_name(router: Bench, gateway: Params, old: int) -> None:
-    refused = router.bad("openwrt_lxc", **gateway, vmid=old, version="24", upgrade=True)
-    assert refused.findings[0]["option"] == "upgrade"
+def test_a_replacement_that_dies_half_way_is_taken_back(router: Bench, gateway: Params, old: int) -> None:
+    before = router.config(old)
+    router.node.fault("kill", at="extract", nth=2)  # the first is the new router's own creation
+    failed = router.bad("openwrt_lxc", **gateway, vmid=old, version="24", upgrade=True)
+    assert "the old one runs again" in failed.msg
+    assert {**router.config(old), "rootfs": ""} == {**before, "rootfs": ""}
+    assert "23.05" in router.pct("exec", str(old), "--", "cat", "/etc/openwrt_release")
+    assert len(vmids(router)) == 1
+    assert router.volumes("local-lvm", old) == [router.config(old)["rootfs"].split(",")[0]]
+
+
+@pytest.mark.parametrize("fault", ["shutdown_ignored", "fail_start", "fail_create"])
+def test_an_upgrade_meets_a_fault_and_the_old_router_serves_on(
+    router: Bench, upgrading: Params, old: int, fault: str
+) -> None:
+    router.node.fault(fault, nth=1)
+    answer = router.run("openwrt_lxc", **upgrading, shutdown_timeout=1)
+    assert answer.failed is (fault != "shutdown_ignored")
+    running = answer.vmid if not answer.failed else old
+    assert router.pct("status", str(running)).strip() == "status: running"
+    assert router.config(running)["hostname"] == "gw"
+    assert len(vmids(router)) == (1 if answer.failed else 2)
 
 
 # -- killed runs ---------------------------------------------------------------------------------------------------
 
 
-def killed(*_args: t.Any) -> None:
+def killed(*_args: t.Any, **_more: t.Any) -> None:
     """Ends the run as SIGKILL does: nobody tidies up."""
     raise KeyboardInterrupt
 
@@ -312,25 +377,37 @@ def test_a_router_whose_maker_was_killed_before_it_was_configured_is_made_anew(
     assert steps(made)[0] == "clean_up"
     assert not [event for event in segments(router, made.vmid) if "192.168.1.1" in str(event["value"])]
     assert {event["bridge"] for event in segments(router, made.vmid) if event["event"] == "dhcp_server"} == {"vmbr1"}
-    assert len(list((router.node.root / "etc/pve/lxc").glob("*.conf"))) == 1
+    assert len(vmids(router)) == 1
 
 
-@pytest.mark.parametrize("moment", ["_prove", "_swap", "_await_reach"])
+@pytest.mark.parametrize("moment", ["_prove", "_copy", "_stop", "_await_reach", "inside replace", "inside clone"])
 def test_an_upgrade_that_was_killed_is_done_by_the_next_run(
-    router: Bench, gateway: Params, old: int, monkeypatch: pytest.MonkeyPatch, moment: str
+    router: Bench, upgrading: Params, old: int, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
+    from ansible_collections.pve.provision.plugins.module_utils._pve.cli import CliNode
     from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_upgrade import Upgrade
 
+    in_place = "vmid" in upgrading
+    if moment in ("_copy", "inside replace", "inside clone") and not in_place:
+        pytest.skip("nothing is copied")
     with monkeypatch.context() as patched:
-        patched.setattr(Upgrade, moment, killed)
+        if moment == "inside replace":
+            patched.setattr(CliNode, "replace", killed)
+        elif moment == "inside clone":
+            clone = CliNode.clone
+            patched.setattr(CliNode, "clone", lambda *args, **more: killed(clone(*args, **more)))
+        else:
+            patched.setattr(Upgrade, moment, killed)
         with pytest.raises(KeyboardInterrupt):
-            router.run("openwrt_lxc", **gateway, version="24", upgrade=True)
-    done = router.good("openwrt_lxc", **gateway, version="24", upgrade=True)
+            router.run("openwrt_lxc", **upgrading)
+    done = router.good("openwrt_lxc", **upgrading)
     assert steps(done) == ["upgrade"]
-    names = [router.config(int(path.stem))["hostname"] for path in (router.node.root / "etc/pve/lxc").glob("*.conf")]
-    assert sorted(names) == ["gw", "gw-rollback"]
-    assert router.config(old)["hostname"] == "gw-rollback"
-    assert "link_down" not in router.config(done.vmid)["net0"]
+    configs = {vmid: router.config(vmid) for vmid in vmids(router)}
+    assert sorted(config["hostname"] for config in configs.values()) == ["gw", "gw-rollback"]
+    assert configs[done.vmid]["hostname"] == "gw"
+    assert (done.vmid == old) is in_place
+    assert "link_down" not in configs[done.vmid]["net0"]
+    assert uci(router, done.vmid, "get", "system.ntp.enabled") == "0"
 
 
 def test_a_running_router_is_not_made_to_serve_where_the_node_lives(router: Bench, gateway: Params) -> None:
