@@ -146,7 +146,7 @@ class Upgrade:
         place = place_of(config.options)
         name = interim(place["hostname"])
         options = {**new_options(config.options), "hostname": name}
-        note = {"name": name, "upgrade_of": old, "place": place}
+        note: dict[str, t.Any] = {"name": name, "upgrade_of": old, "place": place}
         template, volid = self.template, self.volid
         if self.outside:
             template = seeded_template(self.node, template, Defaults(digest, files))
