@@ -146,21 +146,22 @@ class Router:
     def await_up(self, timeout: int) -> None:
         """Wait until procd and netifd are there and each interface with an address of its own is up."""
         static = [each.name for each in self._interfaces() if each.addresses]
-        ask = "ubus call network.interface.{} status 2> /dev/null | grep -q '\"up\": true' || up=0\n"
-        tests = "ubus call network.interface dump > /dev/null 2>&1 || up=0\n" + "".join(map(ask.format, static))
-        self._await(tests, ", ".join(static) or "netifd", timeout)
+        ask = "ubus call network.interface.{0} status 2> /dev/null | grep -q '\"up\": true' || missing=\"$missing {0}\"\n"
+        self._await("".join(map(ask.format, static)), timeout)
 
-    def _await(self, tests: str, what: str, timeout: int) -> None:
-        """Wait inside the guest until none of the tests says ``up=0``."""
+    def _await(self, tests: str, timeout: int) -> None:
+        """Wait inside the guest until netifd answers and no test adds to what is ``missing``."""
         script = (
             "n=0\n"
             f'while [ "$n" -lt {timeout} ]; do\n'
-            "up=1\n"
+            "missing=\n"
+            'ubus call network.interface dump > /dev/null 2>&1 || missing="netifd"\n'
             f"{tests}"
-            'if [ "$up" = 1 ]; then exit 0; fi\n'
+            'if [ -z "$missing" ]; then exit 0; fi\n'
             "sleep 1\n"
             "n=$((n + 1))\n"
             "done\n"
+            'echo $missing\n'
             "exit 1\n"
         )
         deadline = time.monotonic() + timeout
@@ -169,13 +170,13 @@ class Router:
             if done.rc == 0:
                 return
             if time.monotonic() > deadline:
-                words = (done.stderr or done.stdout).strip()
-                raise Timeout(f"{what} did not come up within {timeout} s. {words}".strip(), remedy="See its logread.")
+                missing, said = ", ".join(done.stdout.split()) or "its shell", done.stderr.strip()
+                raise Timeout(f"{missing} did not come up within {timeout} s. {said}".strip(), remedy="See its logread.")
             self.sleep(0.5)  # The shell itself was not there yet.
 
     def await_shell(self, timeout: int) -> None:
         """Wait until netifd answers, whatever the links do."""
-        self._await("ubus call network.interface dump > /dev/null 2>&1 || up=0\n", "netifd", timeout)
+        self._await("", timeout)
 
     # -- changing --------------------------------------------------------------------------------------------------
     def apply(self, drift: Drift, seen: Seen, *, patience: int, guarded: bool = True) -> None:
