@@ -177,6 +177,7 @@ ROUTER = ArgSpec(
         "zonename": {"type": "str"},
         "allow_shared_segment": {"type": "bool", "default": False},
         "confirm_timeout": {"type": "int", "default": 60},
+        "require_ip": {"type": "bool", "default": False},
     },
 )
 """An OpenWrt router as people think of it; documented by the fragment ``pve.provision.router``."""

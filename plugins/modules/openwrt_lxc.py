@@ -19,10 +19,10 @@ description:
     reloaded. A change of network, firewall or SSH takes itself back when it cuts the router off.
   - The container is always privileged, with C(ostype=unmanaged). No option changes that.
 extends_documentation_fragment:
+  - pve.provision.router
   - pve.provision.connection
   - pve.provision.policy
   - pve.provision.container
-  - pve.provision.router
 attributes:
   check_mode:
     description: Tells the steps and the difference that a real run has, and writes nothing.
@@ -68,12 +68,6 @@ options:
       - Whether the old container stays after an upgrade, stopped and renamed.
     type: bool
     default: true
-  require_ip:
-    description:
-      - Whether it is an error when an interface gets no address by DHCP within O(ip_timeout). Otherwise it is a
-        warning.
-    type: bool
-    default: false
   ostype:
     description:
       - Only V(unmanaged) is possible. The option is here to say so.
@@ -147,17 +141,21 @@ config:
 addresses:
   description:
     - The router's addresses by interface. C(source) tells who says so, in order of trust V(ubus) (netifd in the
-      guest), V(ip) (the guest's kernel), V(guest) (Proxmox VE) and V(declared).
+      guest), V(ip) (the guest's kernel), V(guest) (Proxmox VE), V(neighbour) (the node's own neighbour table, by the
+      MAC address) and V(declared). A less trusted one counts only for what the others do not tell.
+    - What V(neighbour) says may be an old lease, and its C(prefix) is V(null) unless the address is declared. Over the
+      API there are V(guest) and V(declared) alone.
   returned: success
   type: list
   elements: dict
   sample: [{interface: lan, address: 192.168.20.1, prefix: 24, family: ipv4, hwaddr: null, source: ubus}]
 openwrt:
   description:
-    - What the running router says of itself. C(drift) is V(unknown) over the API, where nobody can look inside.
+    - What the running router says of itself. C(drift) is V(none) when its configuration is as declared, V(unknown)
+      when nobody could look inside, as over the API, with the C(reason).
   returned: when the router runs
   type: dict
-  sample: {version: 24.10.4, interfaces_up: [lan, wan]}
+  sample: {drift: none, version: 24.10.4, interfaces_up: [lan, wan]}
 plan:
   description: The steps of this run, in order; empty when all was as declared.
   returned: always
@@ -206,7 +204,6 @@ SPEC = ArgSpec(
         "template_storage": {"type": "str"},
         "upgrade": {"type": "bool", "default": False},
         "rollback_keep": {"type": "bool", "default": True},
-        "require_ip": {"type": "bool", "default": False},
         "ostype": {"type": "str"},
         "unprivileged": {"type": "bool"},
     },

@@ -31,9 +31,9 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.guest impo
     Step,
     Wanted,
 )
-from ansible_collections.pve.provision.plugins.module_utils._workflow.health import guest_addresses, make_address
+from ansible_collections.pve.provision.plugins.module_utils._workflow.health import told_interfaces
 from ansible_collections.pve.provision.plugins.module_utils._workflow.lxc import wanted_container
-from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt import Router, RouterError, Seen
+from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt import Router, Seen
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_guest import (
     DESCRIPTION_OPTIONS,
     OpenWrtGuest,
@@ -122,6 +122,7 @@ def wanted_template(params: t.Mapping[str, t.Any]) -> WantedTemplate:
 class OpenWrtContainer(OpenWrtGuest):
     """What OpenWrt adds to the workflow of a container."""
 
+    outsider = "guest"
     template: WantedTemplate | None
     upgrade: bool
     rollback_keep: bool
@@ -202,18 +203,17 @@ class OpenWrtContainer(OpenWrtGuest):
             yield Problem("template", source, "is no OpenWrt root file system", "Leave it out to get the official one.")
 
     def _extend_creation(self, node: Node, plan: Plan) -> Plan:
-        description = t.cast("Description", self.description)
         steps: list[Step] = []
         for step in plan.steps:
             if step.action == "create" and self.to_fetch:
                 steps.append(Step("template", {"version": self.to_fetch}))
             steps.append(step)
             if step.action == "create" and node.transport == "cli":
-                steps.append(Step("seed", {"interfaces": [each.name for each in description.interfaces]}))
+                steps.append(Step("seed", {"interfaces": [each.name for each in self.described.interfaces]}))
         if node.transport == "cli" and any(step.action == "start" for step in plan.steps):
             steps.append(Step("await_up"))
-            if description.packages:
-                steps.append(Step("packages", {"install": list(description.packages)}))
+            if self.described.packages:
+                steps.append(Step("packages", {"install": list(self.described.packages)}))
         return dataclasses.replace(plan, steps=tuple(steps))
 
     def _extend_running(self, node: Node, actual: Actual, plan: Plan) -> Plan:
@@ -255,7 +255,7 @@ class OpenWrtContainer(OpenWrtGuest):
         def shell(script: str, *, timeout: int) -> Completed:
             return node.exec(vmid, SHELL, stdin=script, timeout=timeout)
 
-        return Router(shell, t.cast("Description", self.description), confirm_timeout=self.confirm_timeout)
+        return Router(shell, self.described, confirm_timeout=self.confirm_timeout)
 
     def do_template(self, step: Step, run: Run) -> None:
         made = openwrt_template.ensure(run.node, t.cast("WantedTemplate", self.template))
@@ -263,11 +263,10 @@ class OpenWrtContainer(OpenWrtGuest):
 
     def do_seed(self, step: Step, run: Run) -> None:
         """Write everything that the first boot is to find. A mounted container is locked, so always unmount."""
-        description = t.cast("Description", self.description)
         tree = Tree(run.node.mount(run.vmid))
         try:
             version = parse_release((tree.read(RELEASE) or b"").decode()).version
-            for path, (mode, content) in seed(tree.read, description, version).items():
+            for path, (mode, content) in seed(tree.read, self.described, version).items():
                 tree.write(path, mode, content)
         finally:
             run.node.unmount(run.vmid)
@@ -286,54 +285,13 @@ class OpenWrtContainer(OpenWrtGuest):
         self.seen = self.drift = None
 
     # -- afterwards ------------------------------------------------------------------------------------------------
+    def no_way_in(self, node: Node, vmid: int) -> str:
+        return "" if node.transport == "cli" else "over the API nobody can look into a container"
+
+    def told_outside(self, run: Run, seen: Seen | None) -> list[dict[str, t.Any]]:
+        return told_interfaces(run.node, "lxc", run.vmid)
+
     def finish(self, run: Run) -> None:
-        """Which addresses the router has and who says so, and what it runs."""
-        result = run.result
-        if result.status != "running" or self.description is None:
-            return
-        if run.node.transport == "api":
-            self._finish_outside(run)
-            return
-        router = self.router(run.node, run.vmid)
-        seen = self.seen or router.look()
-        waiting = self._waiting(seen)
-        patience, pause = float(self.ip_timeout), 0.5
-        while waiting and patience > 0:
-            router.sleep(pause)
-            patience, pause = patience - pause - 0.5, min(pause * 1.5, 4.0)
-            seen = router.look()
-            waiting = self._waiting(seen)
-        if waiting and self.ip_timeout:
-            words = f"no address on {', '.join(waiting)} after {self.ip_timeout} s"
-            if self.require_ip:
-                raise RouterError(f"{run.wanted.label}: {words}.", remedy="Look for a DHCP server on that bridge.")
-            result.warnings.append(words)
-        result.addresses = self._addresses(seen)
-        result.more = {"openwrt": {"version": seen.version, "interfaces_up": sorted(seen.up)}}
-
-    def _finish_outside(self, run: Run) -> None:
-        """Over the API nobody looks inside: PVE tells the addresses of the running container, and no more."""
-        names = {each.device: each.name for each in t.cast("Description", self.description).interfaces}
-        found = guest_addresses(run.node, run.vmid)
-        run.result.addresses = [{**entry, "interface": names.get(entry["interface"], "")} for entry in found]
-        run.result.more = {"openwrt": {"drift": "unknown"}}
-        if t.cast("Description", self.description).packages:
+        super().finish(run)
+        if run.result.more and run.node.transport == "api" and self.described.packages:
             run.result.warnings.append("packages are installed only where the router can be entered: on the node")
-
-    def _waiting(self, seen: Seen) -> list[str]:
-        """The interfaces that ask for an address and have none."""
-        asking = [each for each in t.cast("Description", self.description).interfaces if each.proto == "dhcp"]
-        return [each.name for each in asking if not seen.statuses.get(each.name) and not seen.addr.get(each.device)]
-
-    def _addresses(self, seen: Seen) -> list[dict[str, t.Any]]:
-        """By the sources in order of trust: netifd, the kernel, and what was declared."""
-        found = []
-        for each in t.cast("Description", self.description).interfaces:
-            sources = (
-                ("ubus", seen.statuses.get(each.name) or []),
-                ("ip", seen.addr.get(each.device) or []),
-                ("declared", [str(address) for address in each.addresses]),
-            )
-            source, held = next(((name, held) for name, held in sources if held), ("", []))
-            found += [make_address(each.name, text, source, each.hwaddr or None) for text in held]
-        return found

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import ipaddress
 import os
 import re
 import shlex
@@ -36,7 +35,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, Problem
 from ansible_collections.pve.provision.plugins.module_utils._model.qemu import AGENT, NET
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import description as router_description
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description, Interface
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.disk_image import prepare_image, unpack_image
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.router import line_of
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import seed, unknown
@@ -49,7 +48,7 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.guest impo
     Step,
     Wanted,
 )
-from ansible_collections.pve.provision.plugins.module_utils._workflow.health import make_address
+from ansible_collections.pve.provision.plugins.module_utils._workflow.health import told_interfaces
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt import (
     Router,
     RouterError,
@@ -192,17 +191,17 @@ def wanted_disk(params: t.Mapping[str, t.Any]) -> WantedDisk:
 class OpenWrtVm(OpenWrtGuest):
     """What OpenWrt adds to the workflow of a VM.
 
-    ``work`` is the seeded copy of the image on this machine, ``import_storage`` where it is uploaded to; ``unseen``
-    says why the running configuration cannot be seen, ``verified_by`` what showed that the router is up. ``silent`` are
-    the addresses at which nobody was before the VM was made: an answer from there is the router's.
+    ``work`` is the seeded copy of the image on this machine, ``import_storage`` where it is uploaded to;
+    ``verified_by`` says what showed that the router is up. ``silent`` are the addresses at which nobody was before the
+    VM was made: an answer from there is the router's.
     """
 
+    outsider = "agent"
     image: WantedDisk
     ssh_key: str | None
     work: FilePath | None = None
     import_storage: str = ""
     uploaded: str = ""
-    unseen: str = ""
     verified_by: str = ""
     silent: list[str] = field(default_factory=list)
 
@@ -220,10 +219,6 @@ class OpenWrtVm(OpenWrtGuest):
             confirm_timeout=params["confirm_timeout"],
             up_timeout=params["start_timeout"],
         )
-
-    @property
-    def described(self) -> Description:
-        return t.cast("Description", self.description)
 
     # -- the plan --------------------------------------------------------------------------------------------------
     def prepare(self, node: Node, wanted: Wanted) -> Wanted:
@@ -275,8 +270,8 @@ class OpenWrtVm(OpenWrtGuest):
 
     def _extend_running(self, node: Node, actual: Actual, plan: Plan) -> Plan:
         """The router's own configuration is looked at where there is a way into it."""
-        if self._way_in(node, t.cast("int", actual.vmid)) is None:
-            self.unseen = NO_WAY_IN
+        self.unseen = self.no_way_in(node, t.cast("int", actual.vmid))
+        if self.unseen:
             return plan
         router = self.router(node, t.cast("int", actual.vmid))
         try:
@@ -408,62 +403,26 @@ class OpenWrtVm(OpenWrtGuest):
         """Hold the guest's MAC addresses against PVE's; whether it told any."""
         config = run.node.config("qemu", run.vmid)
         nets = {key: NET.parse(text) for key, text in (config.options if config else {}).items() if is_net(key)}
-        ours = {each.device: str(nets.get(f"net{n}", {}).get("hwaddr")) for n, each in enumerate(self._interfaces())}
+        interfaces = enumerate(self.described.interfaces)
+        ours = {each.device: str(nets.get(f"net{n}", {}).get("hwaddr")) for n, each in interfaces}
         for device, mac in cards.items():
             if mac and device in ours and mac.upper() != ours[device]:
                 words = f"{device} of the router has the MAC address {mac}, PVE gave that interface {ours[device]}."
                 raise RouterError(words, remedy="Its network cards have another order than declared.")
         return bool(cards)
 
-    def _interfaces(self) -> tuple[Interface, ...]:
-        return self.described.interfaces
-
     # -- afterwards ------------------------------------------------------------------------------------------------
-    def finish(self, run: Run) -> None:
-        """Which addresses the router has and who says so, and what is known of its configuration."""
-        result = run.result
-        if result.status != "running" or self.description is None:
-            return
-        deadline, pause = time.monotonic() + self.ip_timeout, PAUSE
-        found, waiting, seen = self._ask(run)
-        while waiting and time.monotonic() + pause < deadline:
-            time.sleep(pause)
-            pause = min(pause * 1.5, 4.0)
-            found, waiting, seen = self._ask(run)
-        if waiting and (self.ip_timeout or self.require_ip):
-            words = f"no address on {', '.join(waiting)} after {self.ip_timeout} s"
-            if self.require_ip:
-                raise RouterError(f"{run.wanted.label}: {words}.", remedy="Look for a DHCP server on that bridge.")
-            result.warnings.append(words)
-        result.addresses = found
-        told: dict[str, t.Any] = {"verified_by": self.verified_by} if self.verified_by else {}
-        if seen is None:
-            told |= {"drift": "unknown", "reason": self.unseen or NO_WAY_IN}
-        else:
-            told |= {"drift": "none", "version": seen.version, "interfaces_up": sorted(seen.up)}
-        result.more = {"openwrt": told}
+    def no_way_in(self, node: Node, vmid: int) -> str:
+        return "" if self._way_in(node, vmid) else NO_WAY_IN
 
-    def _ask(self, run: Run) -> tuple[list[dict[str, t.Any]], list[str], Seen | None]:
-        """The router's addresses by the sources in order of trust, the interfaces that wait for one, and the view."""
-        seen, self.seen = self.seen, None
-        if seen is None and not self.unseen and self._way_in(run.node, run.vmid) is not None:
-            try:
-                seen = self.router(run.node, run.vmid).look()
-            except ProvisionError as error:
-                self.unseen = str(error)
-        statuses, held, who = ({}, {}, "agent") if seen is None else (seen.statuses, seen.addr, "ip")
-        if seen is None and has_agent(run.node, run.vmid):
-            held = {each["name"]: [*each.get("inet", []), *each.get("inet6", [])] for each in agent_interfaces(run)}
-        found, waiting = [], []
-        for each in self._interfaces():
-            declared = [str(address) for address in each.addresses]
-            mine = [text for text in held.get(each.device, []) if not ipaddress.ip_interface(text).ip.is_link_local]
-            sources = (("ubus", statuses.get(each.name) or []), (who, mine), ("declared", declared))
-            source, texts = next(((name, texts) for name, texts in sources if texts), ("", []))
-            found += [make_address(each.name, text, source, each.hwaddr or None) for text in texts]
-            if each.proto == "dhcp" and not texts:
-                waiting.append(each.name)
-        return found, waiting, seen
+    def told_outside(self, run: Run, seen: Seen | None) -> list[dict[str, t.Any]]:
+        """What the agent tells; where the router itself was seen, it knows no more."""
+        return agent_interfaces(run) if seen is None and has_agent(run.node, run.vmid) else []
+
+    def finish(self, run: Run) -> None:
+        super().finish(run)
+        if run.result.more and self.verified_by:
+            run.result.more["openwrt"]["verified_by"] = self.verified_by
 
 
 def work_file(node: Node, wanted: Wanted) -> FilePath:
@@ -489,10 +448,7 @@ def first_files(description: Description, version: str) -> dict[str, tuple[int, 
 
 def agent_interfaces(run: Run) -> list[dict[str, t.Any]]:
     """What the agent tells of the guest's network cards; nothing while it does not answer."""
-    try:
-        return run.node.interfaces("qemu", run.vmid)
-    except ProvisionError:
-        return []
+    return told_interfaces(run.node, "qemu", run.vmid)
 
 
 def has_agent(node: Node, vmid: int) -> bool:

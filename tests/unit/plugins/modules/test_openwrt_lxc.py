@@ -10,9 +10,12 @@ import typing as t
 
 import pytest
 
+from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli import CliNode
+from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt import Router
 from embedded_node.mirror import Mirror
 
-from .conftest import Bench
+from .conftest import Answer, Bench
 from .test_lxc_create import steps
 
 Params = dict[str, t.Any]
@@ -196,6 +199,91 @@ def test_a_failed_start_takes_the_router_back(bench: Bench, gateway: Params) -> 
     assert list((bench.node.root / "etc/pve/lxc").glob("*.conf")) == []
 
 
+# -- finding its addresses -----------------------------------------------------------------------------------------
+
+LEASED: Params = {**INTERFACES, "wan": {"bridge": "vmbr0", "proto": "dhcp"}}
+
+
+def sources(answer: Answer) -> list[tuple[str, str]]:
+    return [(entry["interface"], entry["source"]) for entry in answer.addresses]
+
+
+def met(patch: pytest.MonkeyPatch, bench: Bench, vmid: int) -> None:
+    """Let the node have met the router's WAN at an address."""
+    mac = bench.config(vmid)["net0"].split("hwaddr=")[1].split(",")[0]
+    patch.setattr(CliNode, "neighbours", lambda self: {mac: ["10.10.10.9"]})
+
+
+def test_a_router_that_tells_its_addresses_is_asked_once_and_nobody_else(router: Bench, gateway: Params) -> None:
+    declaration = {**gateway, "interfaces": LEASED, "ip_timeout": 20}
+    made = router.good("openwrt_lxc", **declaration)
+    assert sources(made) == [("wan", "ubus"), ("lan", "ubus")]
+    router.node.forget()
+    router.good("openwrt_lxc", **declaration)
+    assert [argv[:2] for argv in router.node.commands()] == [["pct", "exec"]]
+
+
+def test_over_the_api_pve_is_asked_until_the_lease_is_there(bench: Bench, gateway: Params) -> None:
+    if bench.backend == "cli":
+        pytest.skip("on the node the router itself is asked")
+    made = bench.good("openwrt_lxc", **{**gateway, "interfaces": LEASED, "ip_timeout": 20, "require_ip": True})
+    assert sources(made) == [("wan", "guest"), ("lan", "guest")]
+    assert made.openwrt == {"drift": "unknown", "reason": "over the API nobody can look into a container"}
+
+
+@pytest.mark.parametrize(
+    ("silent", "found"),
+    [
+        (["look"], [("wan", "guest"), ("lan", "guest")]),
+        (["look", "interfaces"], [("wan", "neighbour"), ("lan", "declared")]),
+        (["look", "interfaces", "neighbours"], [("lan", "declared")]),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value[0], str) else "",
+)
+def test_where_one_does_not_answer_the_next_is_asked(
+    router: Bench, gateway: Params, monkeypatch: pytest.MonkeyPatch, silent: list[str], found: list[tuple[str, str]]
+) -> None:
+    def refuse(self: t.Any, *_args: t.Any) -> t.NoReturn:
+        raise PveError("lxc-attach: no answer")
+
+    for name in silent:
+        monkeypatch.setattr(Router if name == "look" else CliNode, name, refuse)
+    made = router.good("openwrt_lxc", **{**gateway, "interfaces": LEASED, "ip_timeout": 2})
+    assert sources(made) == found
+    assert made.openwrt == {"drift": "unknown", "reason": "lxc-attach: no answer"}
+    assert ("no address on wan after 2 s" in str(made.values.get("warnings"))) == ("neighbours" in silent)
+
+
+def test_what_a_router_waits_for_is_not_taken_from_an_old_lease(
+    router: Bench, gateway: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declaration = {**gateway, "interfaces": LEASED, "ip_timeout": 20}
+    made = router.good("openwrt_lxc", **declaration)
+    met(monkeypatch, router, made.vmid)
+    router.node.forget()
+    restarted = router.good("openwrt_lxc", **declaration, state="restarted")
+    assert sources(restarted) == [("wan", "ubus"), ("lan", "ubus")]
+    assert "pvesh" not in {argv[0] for argv in router.node.commands()}
+
+
+def test_when_the_wait_is_over_the_node_is_asked_whom_it_has_met(
+    router: Bench, gateway: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The WAN's network has no DHCP server."""
+    made = router.good("openwrt_lxc", **gateway, ip_timeout=1)
+    assert "no address on wan after 1 s" in str(made.warnings)
+    assert "no address on wan after 0 s" in router.bad("openwrt_lxc", **gateway, require_ip=True).msg
+    met(monkeypatch, router, made.vmid)
+    router.node.forget()
+    again = router.good("openwrt_lxc", **gateway, ip_timeout=1, require_ip=True)
+    assert sources(again) == [("wan", "neighbour"), ("lan", "ubus")]
+    assert again.addresses[0] == {
+        "interface": "wan", "address": "10.10.10.9", "prefix": None, "family": "ipv4", "hwaddr": None,
+        "source": "neighbour",
+    }  # fmt: skip
+    assert [argv[0] for argv in router.writes()].count("pvesh") == 1
+
+
 # -- packages, upgrade, going back ---------------------------------------------------------------------------------
 
 
@@ -267,8 +355,6 @@ def test_an_upgrade_that_does_not_prove_itself_goes_back(
     router: Bench, gateway: Params, old: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from ansible_collections.pve.provision.plugins.module_utils._errors import Timeout
-    from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt import Router
-
     def never(self: Router, timeout: int) -> None:
         raise Timeout("lan did not come up")
 
@@ -297,7 +383,6 @@ def killed(*_args: t.Any) -> None:
 def test_a_router_whose_maker_was_killed_before_it_was_configured_is_made_anew(
     router: Bench, gateway: Params, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    from ansible_collections.pve.provision.plugins.module_utils._pve.cli import CliNode
     from ansible_collections.pve.provision.plugins.module_utils._workflow import openwrt_lxc
 
     with monkeypatch.context() as patched:
