@@ -91,15 +91,14 @@ def text(section: Section, option: str, default: str = "") -> str:
 
 
 def ports(guest: Guest) -> dict[str, Port]:
-    """The guest's ports by name, in the order of their netN."""
+    """The guest's ports by name, in the order of their netN. One whose link is down is plugged in nowhere."""
     found = {}
     keys = sorted((key for key in guest.options if NET_KEY.fullmatch(key)), key=lambda key: int(key[3:]))
     for key in keys:
         net = parse(guest.options[key], option_format("lxc", key))
         tag = int(net["tag"]) if net.get("tag") else None
-        port = Port(net["name"], net.get("hwaddr", "").lower(), net.get("bridge", ""), tag, int(net.get("mtu", 1500)))
-        if net.get("link_down") != "1":
-            found[port.name] = port
+        bridge = "" if net.get("link_down") == "1" else net.get("bridge", "")
+        found[net["name"]] = Port(net["name"], net.get("hwaddr", "").lower(), bridge, tag, int(net.get("mtu", 1500)))
     return found
 
 
@@ -191,7 +190,7 @@ class Network:
             autostart=text(section, "auto", "1") != "0" and text(section, "disabled") != "1",
             available=device == "lo" or bool(lower),
             metric=int(text(section, "metric", "0") or 0),
-            places=[[place.bridge, place.tag] for place, _other in lower],
+            places=[[place.bridge, place.tag] for place, _other in lower if place.bridge],
         )
         if interface.autostart and interface.available:
             self._configure(interface, package, section, lower, boot)
@@ -211,7 +210,7 @@ class Network:
         elif interface.proto == "none":
             interface.ready = ready
         elif interface.proto == "dhcp" and not self._enslaved(package, interface.device):
-            lease = next(filter(None, (self._lease(place, port) for place, port in lower)), None)
+            lease = next(filter(None, (self._lease(place, port) for place, port in lower if place.bridge)), None)
             if lease:
                 interface.addresses, interface.gateway, interface.dns = [lease[0]], lease[1], [lease[1]]
                 interface.ready = ready + for_lease
@@ -268,7 +267,7 @@ class Network:
         bridges = self._bridges(package)
         if device in self.ports:
             port = self.ports[device]
-            return [(Place(port.bridge, tag if port.tag is None else port.tag), port)] if port.bridge else []
+            return [(Place(port.bridge, tag if port.tag is None else port.tag), port)]
         if device in bridges:
             return [pair for member in bridges[device] for pair in self._lower(package, member, tag)]
         for section in package.of_type("device"):

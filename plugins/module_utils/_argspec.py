@@ -177,6 +177,8 @@ ROUTER = ArgSpec(
         "zonename": {"type": "str"},
         "allow_shared_segment": {"type": "bool", "default": False},
         "confirm_timeout": {"type": "int", "default": 60},
+        "ssh_private_key": {"type": "path", "no_log": False},
+        "require_ip": {"type": "bool", "default": False},
     },
 )
 """An OpenWrt router as people think of it; documented by the fragment ``pve.provision.router``."""

@@ -17,12 +17,15 @@ description:
   - On a later run the options of the container are brought in line as by M(pve.provision.lxc_create), and the running
     configuration is compared with the declaration. Only what differs is set, and only the services that own it are
     reloaded. A change of network, firewall or SSH takes itself back when it cuts the router off.
+  - Over the API the configuration is part of a template of the router's own, which is removed as soon as the container
+    is made, and a running router is entered by SSH (O(ssh_private_key)). Without that RV(openwrt) says that its
+    configuration is unknown.
   - The container is always privileged, with C(ostype=unmanaged). No option changes that.
 extends_documentation_fragment:
+  - pve.provision.router
   - pve.provision.connection
   - pve.provision.policy
   - pve.provision.container
-  - pve.provision.router
 attributes:
   check_mode:
     description: Tells the steps and the difference that a real run has, and writes nothing.
@@ -49,7 +52,7 @@ options:
   template:
     description:
       - A template to use instead of fetching O(version), as a volume or as a name. It must be OpenWrt's root file
-        system.
+        system. On the node only, since over the API nothing can be written into the container before its first boot.
     type: str
   template_storage:
     description:
@@ -70,12 +73,6 @@ options:
       - Whether what was before an upgrade stays, as a stopped container with C(-rollback) behind its name.
     type: bool
     default: true
-  require_ip:
-    description:
-      - Whether it is an error when an interface gets no address by DHCP within O(ip_timeout). Otherwise it is a
-        warning.
-    type: bool
-    default: false
   ostype:
     description:
       - Only V(unmanaged) is possible. The option is here to say so.
@@ -149,17 +146,21 @@ config:
 addresses:
   description:
     - The router's addresses by interface. C(source) tells who says so, in order of trust V(ubus) (netifd in the
-      guest), V(ip) (the guest's kernel), V(guest) (Proxmox VE) and V(declared).
+      guest), V(ip) (the guest's kernel), V(guest) (Proxmox VE), V(neighbour) (the node's own neighbour table, by the
+      MAC address) and V(declared). A less trusted one counts only for what the others do not tell.
+    - What V(neighbour) says may be an old lease, and its C(prefix) is V(null) unless the address is declared. Over the
+      API there are V(guest) and V(declared) alone.
   returned: success
   type: list
   elements: dict
   sample: [{interface: lan, address: 192.168.20.1, prefix: 24, family: ipv4, hwaddr: null, source: ubus}]
 openwrt:
   description:
-    - What the running router says of itself. C(drift) is V(unknown) over the API, where nobody can look inside.
+    - What the running router says of itself. C(drift) is V(none) when its configuration is as declared, V(unknown)
+      when nobody could look inside, as over the API, with the C(reason).
   returned: when the router runs
   type: dict
-  sample: {version: 24.10.4, interfaces_up: [lan, wan]}
+  sample: {drift: none, version: 24.10.4, interfaces_up: [lan, wan]}
 plan:
   description: The steps of this run, in order; empty when all was as declared.
   returned: always
@@ -208,7 +209,6 @@ SPEC = ArgSpec(
         "template_storage": {"type": "str"},
         "upgrade": {"type": "bool", "default": False},
         "rollback_keep": {"type": "bool", "default": True},
-        "require_ip": {"type": "bool", "default": False},
         "ostype": {"type": "str"},
         "unprivileged": {"type": "bool"},
     },

@@ -23,10 +23,10 @@ description:
   - Preparing an image needs C(e2fsprogs) on the machine this runs on. Every node has it.
   - An existing router is not upgraded to another O(version).
 extends_documentation_fragment:
+  - pve.provision.router
   - pve.provision.connection
   - pve.provision.policy
   - pve.provision.vm
-  - pve.provision.router
 attributes:
   check_mode:
     description: Tells the steps and the difference that a real run has, and writes nothing.
@@ -90,20 +90,6 @@ options:
       iothread:
         description: Whether the disk gets a thread of its own.
         type: bool
-  ssh_private_key:
-    description:
-      - Path of the private key that opens the router by SSH, on the machine this runs on. The public key belongs into
-        O(management.ssh_keys). It is used for the first static address of an interface that O(management.from) names.
-      - Without it the router is entered by its guest agent, with O(agent=true).
-      - The router's own keys are noted when they are seen first, and have to stay.
-      - The address that the router is entered by cannot be changed in this way, and then RV(openwrt) says that the
-        configuration is unknown.
-    type: path
-  require_ip:
-    description:
-      - Whether the run fails when an interface with DHCP has no address after O(ip_timeout).
-    type: bool
-    default: false
   recreate:
     description:
       - Whether to destroy an existing VM and create it anew when something declared cannot change in place. A
@@ -198,7 +184,10 @@ config:
 addresses:
   description:
     - The router's addresses by interface. C(source) tells who says so, in order of trust V(ubus) (netifd in the
-      guest), V(ip) (the guest's kernel), V(agent) (the guest agent) and V(declared).
+      guest), V(ip) (the guest's kernel), V(agent) (the guest agent), V(neighbour) (the node's own neighbour table, by
+      the MAC address) and V(declared). A less trusted one counts only for what the others do not tell.
+    - What V(neighbour) says may be an old lease, and its C(prefix) is V(null) unless the address is declared. Over the
+      API nobody tells it.
   returned: success, and the router runs
   type: list
   elements: dict
@@ -258,8 +247,6 @@ SPEC = ArgSpec(
                 "iothread": {"type": "bool"},
             },
         },
-        "ssh_private_key": {"type": "path", "no_log": False},
-        "require_ip": {"type": "bool", "default": False},
         "recreate": {"type": "bool", "default": False},
     },
 )

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the pve.provision authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The commands of a node: ``pct``, ``pvesm``, ``pveam``, ``pvesh``, and ``qm``."""
+"""The commands of a node: ``pct``, ``pvesm``, ``pveam``, ``pvesh``, ``qm``, and the little that is asked of ``ip``."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ PROGRAMS = {
     "vzdump": "backup",
     "pveversion": "commands.pveversion",
     "qm": "qm",
+    "ip": "commands.ip",
 }
 #: What a command costs on a real node, seconds (latency "realistic"); Perl's start alone is half a second.
 COSTS = {
@@ -34,6 +35,7 @@ COSTS = {
     ("qm", "config"): 0.55,
     ("pveam", "list"): 0.69,
     ("pvesh", "get"): 0.7, ("pvesm", "status"): 0.42,
+    ("ip", "-j"): 0.002,
 }  # fmt: skip
 USUAL_COST = 0.55
 

@@ -325,9 +325,7 @@ class _Comparison:
             self.change(option, key, rendered, before, fields.typed(settled.values))
 
 
-def compare(
-    table: Table, actual: t.Mapping[str, str], declaration: Declaration, *, purge: bool = False
-) -> Change:
+def compare(table: Table, actual: t.Mapping[str, str], declaration: Declaration, *, purge: bool = False) -> Change:
     """The fewest changes that make ``actual`` (PVE's options as text) fit the declaration."""
     work = _Comparison(actual, purge)
     for key, wanted in declaration.values.items():

@@ -52,9 +52,7 @@ HOSTNAME = text(
     "is not a valid DNS name; use letters, digits and hyphens, with dots between labels",
 )
 TAG_WORD = text(r"[A-Za-z0-9_][A-Za-z0-9_\-+.]*", "is not a tag; use letters, digits, _ - + .", fold=str.lower)
-DESCRIPTION = Codec(
-    parse=lambda value: value.rstrip("\n"), accept=lambda value: str(value).rstrip("\n"), render=str
-)
+DESCRIPTION = Codec(parse=lambda value: value.rstrip("\n"), accept=lambda value: str(value).rstrip("\n"), render=str)
 
 FEATURES = Fields(
     {

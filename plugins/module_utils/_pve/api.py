@@ -42,7 +42,6 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.node import (
     GuestConfig,
     GuestRef,
     Kind,
-    Node,
     Outcome,
     Storage,
     Transport,
@@ -379,6 +378,10 @@ class ApiNode:
         tail = "interfaces" if kind == "lxc" else "agent/network-get-interfaces"
         return wording.interfaces_of(self._client("GET", self._path(kind, vmid, tail)))
 
+    def neighbours(self) -> dict[str, list[str]]:
+        """PVE tells nobody the neighbour table of a node."""
+        return {}
+
     # -- serialising -----------------------------------------------------------------------------------------------
     def guard(self, key: str) -> t.ContextManager[None]:
         return contextlib.nullcontext()
@@ -589,8 +592,3 @@ def _node_only(what: str, otherwise: str = "") -> Unsupported:
     return Unsupported(
         f"{what} on the node itself, not over the API.", remedy=f"{way_out}{', or ' if otherwise else ''}{otherwise}."
     )
-
-
-def _is_node(node: ApiNode) -> Node:
-    """Let the type checker prove that ApiNode is a Node."""
-    return node

@@ -150,6 +150,11 @@ class Node(t.Protocol):
     def interfaces(self, kind: Kind, vmid: int) -> list[dict[str, t.Any]]:
         """A running guest's interfaces: name, hwaddr, inet and inet6 (each a list of address/prefix)."""
 
+    def neighbours(self) -> dict[str, list[str]]:
+        """Who has shown himself to the node on its own networks: addresses by MAC address (upper case), without prefix,
+        those confirmed just now first. None that is link-local. The others may be old leases. Over the API nobody
+        tells, so there it is empty."""
+
     # -- serialising -----------------------------------------------------------------------------------------------
     def guard(self, key: str) -> t.ContextManager[None]:
         """Hold off other runs on this node that guard the same key; over the API there is nothing to hold."""

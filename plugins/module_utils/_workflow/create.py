@@ -93,9 +93,7 @@ def _with_template(facts: Facts, wanted: Wanted) -> Wanted:
 
 
 def _refuse(wanted: Wanted, value: object, problem: str, remedy: str) -> Wanted:
-    return dataclasses.replace(
-        wanted, problems=(*wanted.problems, Problem("ostemplate", value, problem, remedy))
-    )
+    return dataclasses.replace(wanted, problems=(*wanted.problems, Problem("ostemplate", value, problem, remedy)))
 
 
 def _ignored(wanted: Wanted, values: t.Mapping[str, t.Any]) -> list[str]:

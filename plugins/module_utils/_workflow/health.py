@@ -14,9 +14,10 @@ from ansible_collections.pve.provision.plugins.module_utils._model.property_stri
 from ansible_collections.pve.provision.plugins.module_utils._workflow.preflight import is_net
 
 if t.TYPE_CHECKING:
-    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Kind, Node
 
 Address = dict[str, t.Any]
+Answer = t.TypeVar("Answer")
 
 
 def declared_addresses(options: t.Mapping[str, str], network: Fields) -> list[Address]:
@@ -34,12 +35,13 @@ def declared_addresses(options: t.Mapping[str, str], network: Fields) -> list[Ad
 
 
 def make_address(interface: str, text: str, source: str, hwaddr: str | None) -> Address:
-    """One address as a result shows it."""
+    """One address as a result shows it. Where ``text`` says no prefix length, nobody knows it: it is None."""
     address = ipaddress.ip_interface(text)
+    prefix: int | None = address.network.prefixlen if "/" in text else None
     return {
         "interface": interface,
         "address": str(address.ip),
-        "prefix": address.network.prefixlen,
+        "prefix": prefix,
         "family": f"ipv{address.version}",
         "hwaddr": hwaddr,
         "source": source,
@@ -64,16 +66,32 @@ def await_addresses(
     static = declared_addresses(options, network)
     if not missing or timeout <= 0:
         return static, not missing
-    deadline, pause = time.monotonic() + timeout, 0.25
+
+    def complete(seen: list[Address]) -> bool:
+        return missing <= {entry["interface"] for entry in seen if entry["family"] == "ipv4"}
+
+    seen = ask_until(lambda last: guest_addresses(node, vmid), complete, timeout if wait else 0)
+    return _united(seen, static), complete(seen) or not wait
+
+
+def ask_until(
+    ask: t.Callable[[bool], Answer],
+    enough: t.Callable[[Answer], bool],
+    timeout: float,
+    pauses: tuple[float, float] = (0.25, 2.0),
+) -> Answer:
+    """Ask until the answer is enough or ``timeout`` (s) has passed; ``ask`` is told whether that is the last time.
+
+    ``pauses`` (s) between two times grow from the first to the second.
+    """
+    deadline, (pause, longest) = time.monotonic() + timeout, pauses
     while True:
-        seen = guest_addresses(node, vmid)
-        got = {entry["interface"] for entry in seen if entry["family"] == "ipv4"}
-        if missing <= got or not wait:
-            return _united(seen, static), True
-        if time.monotonic() + pause > deadline:
-            return _united(seen, static), False
-        time.sleep(pause)
-        pause = min(pause * 1.5, 2.0)
+        last = time.monotonic() >= deadline
+        answer = ask(last)
+        if last or enough(answer):
+            return answer
+        time.sleep(max(min(pause, deadline - time.monotonic()), 0))
+        pause = min(pause * 1.5, longest)
 
 
 def await_static(node: Node, vmid: int, static: t.Mapping[str, t.Iterable[str]], timeout: int) -> None:
@@ -81,32 +99,53 @@ def await_static(node: Node, vmid: int, static: t.Mapping[str, t.Iterable[str]],
 
     Raises Timeout when it has not after ``timeout`` seconds."""
     wanted = {(device, address) for device, addresses in static.items() for address in addresses}
-    deadline, pause = time.monotonic() + timeout, 0.25
-    while True:
-        seen = {(entry["interface"], entry["address"]) for entry in guest_addresses(node, vmid)}
-        missing = wanted - seen
-        if not missing:
-            return
-        if time.monotonic() + pause > deadline:
-            words = ", ".join(f"{address} on {device}" for device, address in sorted(missing))
-            raise Timeout(f"{words} did not come up within {timeout} s.", remedy="Look at its console.")
-        time.sleep(pause)
-        pause = min(pause * 1.5, 2.0)
+
+    def missing(_last: bool) -> set[tuple[str, str]]:
+        return wanted - {(entry["interface"], entry["address"]) for entry in guest_addresses(node, vmid)}
+
+    left = ask_until(missing, lambda missing: not missing, timeout)
+    if left:
+        words = ", ".join(f"{address} on {device}" for device, address in sorted(left))
+        raise Timeout(f"{words} did not come up within {timeout} s.", remedy="Look at its console.")
 
 
 def guest_addresses(node: Node, vmid: int) -> list[Address]:
     """What the running guest says, loopback and link-local addresses left out; nothing when it does not answer yet."""
+    return [
+        make_address(interface["name"], text, "guest", interface.get("hwaddr"))
+        for interface in told_interfaces(node, "lxc", vmid)
+        for text in lasting(interface)
+    ]
+
+
+def told_interfaces(node: Node, kind: Kind, vmid: int) -> list[dict[str, t.Any]]:
+    """The interfaces of a running guest as PVE tells them, of a VM as its agent does; none while nobody answers."""
     try:
-        interfaces = node.interfaces("lxc", vmid)
+        return node.interfaces(kind, vmid)
     except ProvisionError:
         return []
-    found = []
-    for interface in interfaces:
-        for text in (*interface.get("inet", []), *interface.get("inet6", [])):
-            ip = ipaddress.ip_interface(text).ip
-            if not (ip.is_loopback or ip.is_link_local):
-                found.append(make_address(interface["name"], text, "guest", interface.get("hwaddr")))
-    return found
+
+
+def lasting(interface: t.Mapping[str, t.Any]) -> list[str]:
+    """The addresses with prefix of one of them that others can reach: none of the loopback, none that is link-local."""
+    texts = [*interface.get("inet", []), *interface.get("inet6", [])]
+    ips = [ipaddress.ip_interface(text).ip for text in texts]
+    return [text for text, ip in zip(texts, ips, strict=True) if not (ip.is_loopback or ip.is_link_local)]
+
+
+def met_addresses(node: Node, kind: Kind, vmid: int, network: Fields) -> dict[str, list[str]]:
+    """The addresses, without prefix, at which the node itself has met a guest, by ``netN``.
+
+    Ask about one that runs, and trust it least: it may be a lease that has ended.
+    """
+    try:
+        met = node.neighbours()
+        config = node.config(kind, vmid) if met else None
+    except ProvisionError:
+        return {}
+    nets = {key: network.parse(text) for key, text in (config.live if config else {}).items() if is_net(key)}
+    found = {key: met.get(str(net.get("hwaddr")).upper(), []) for key, net in nets.items()}
+    return {key: addresses for key, addresses in found.items() if addresses}
 
 
 def _united(seen: list[Address], static: list[Address]) -> list[Address]:

@@ -59,9 +59,7 @@ def wanted_container(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = fro
     )
 
 
-def read_container(
-    params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozenset()
-) -> tuple[Wanted, Companion]:
+def read_container(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozenset()) -> tuple[Wanted, Companion]:
     """What lxc_create wants: a container, with nothing of its own in the workflow."""
     return wanted_container(params, nulls), Companion()
 

@@ -146,7 +146,8 @@ class Router:
     def await_up(self, timeout: int) -> None:
         """Wait until procd and netifd are there and each interface with an address of its own is up."""
         static = [each.name for each in self._interfaces() if each.addresses]
-        ask = "ubus call network.interface.{0} status 2> /dev/null | grep -q '\"up\": true' || missing=\"$missing {0}\"\n"
+        status = "ubus call network.interface.{0} status 2> /dev/null"
+        ask = status + ' | grep -q \'"up": true\' || missing="$missing {0}"\n'
         self._await("".join(map(ask.format, static)), timeout)
 
     def _await(self, tests: str, timeout: int) -> None:
@@ -161,7 +162,7 @@ class Router:
             "sleep 1\n"
             "n=$((n + 1))\n"
             "done\n"
-            'echo $missing\n'
+            "echo $missing\n"
             "exit 1\n"
         )
         deadline = time.monotonic() + timeout
@@ -171,7 +172,8 @@ class Router:
                 return
             if time.monotonic() > deadline:
                 missing, said = ", ".join(done.stdout.split()) or "its shell", done.stderr.strip()
-                raise Timeout(f"{missing} did not come up within {timeout} s. {said}".strip(), remedy="See its logread.")
+                words = f"{missing} did not come up within {timeout} s. {said}".strip()
+                raise Timeout(words, remedy="See its logread.")
             self.sleep(0.5)  # The shell itself was not there yet.
 
     def await_shell(self, timeout: int) -> None:

@@ -5,31 +5,55 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.pve.provision.plugins.module_utils._errors import InvalidInput
+from ansible_collections.pve.provision.plugins.module_utils._errors import InvalidInput, ProvisionError
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Problem
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import description as router_description
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description, Interface
 from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Companion, Plan, Run, Step
-from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt import Drift, Router, Seen
+from ansible_collections.pve.provision.plugins.module_utils._workflow.health import (
+    Address,
+    ask_until,
+    lasting,
+    make_address,
+    met_addresses,
+)
+from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt import (
+    Drift,
+    Router,
+    RouterError,
+    Seen,
+    Shell,
+)
+from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_shells import ssh
+from ansible_collections.pve.provision.plugins.module_utils._workflow.template import cache_directory
 
 if t.TYPE_CHECKING:
+    from pathlib import Path
+
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
 
 DESCRIPTION_OPTIONS = (
     *("interfaces", "management", "uci", "packages", "timezone", "zonename", "allow_shared_segment"),
 )
+# Seconds between two looks at a router that waits for an address: at first, and at most.
+PAUSES: t.Final = (0.5, 4.0)
 
 
 @dataclass
 class OpenWrtGuest(Companion):
     """A described router and what was seen of it. ``description`` None: the declaration cannot be read.
 
-    Times in seconds.
+    ``unseen`` says why the running configuration cannot be seen; ``closed`` why nobody can enter where no way is
+    declared. ``outsider`` is how results call what PVE itself can ask about a guest's addresses. Times in seconds.
     """
+
+    outsider: t.ClassVar[str]
+    closed: t.ClassVar[str]
 
     declared: dict[str, t.Any]
     description: Description | None
@@ -39,10 +63,58 @@ class OpenWrtGuest(Companion):
     up_timeout: int
     seen: Seen | None = dataclasses.field(default=None, kw_only=True)
     drift: Drift | None = dataclasses.field(default=None, kw_only=True)
+    ssh_key: str | None = dataclasses.field(default=None, kw_only=True)
+    unseen: str = dataclasses.field(default="", kw_only=True)
+
+    def way_in(self, node: Node, vmid: int) -> Shell | None:
+        """A shell in the running router, by whatever way there is; None when ``closed`` says why there is none."""
+        raise NotImplementedError
+
+    def by_ssh(self, node: Node, vmid: int) -> Shell | None:
+        """The way in by SSH, where a key for it and an address to go to are declared."""
+        address = next(iter(self.doors()), "")
+        if not (self.ssh_key and address):
+            return None
+        return ssh(address, self.ssh_key, self.known_hosts(node, vmid))
+
+    def doors(self) -> list[str]:
+        """The static addresses of the interfaces that the router is managed from."""
+        sources = self.described.management.sources
+        return [str(a.ip) for each in self.described.interfaces if each.name in sources for a in each.addresses]
+
+    def known_hosts(self, node: Node, vmid: int) -> Path:
+        """Where the router's host keys are kept from the first time they are seen until it is made anew."""
+        return cache_directory(node.transport) / "known_hosts" / f"{node.name}-{vmid}"
+
+    def forget_hosts(self, node: Node, vmid: int) -> None:
+        """A router that was made anew has new host keys."""
+        with contextlib.suppress(OSError):
+            self.known_hosts(node, vmid).unlink(missing_ok=True)
 
     def router(self, node: Node, vmid: int) -> Router:
-        """The running router, by whatever way there is into it."""
+        """The running router, by the way there is into it."""
+        shell = t.cast("Shell", self.way_in(node, vmid))
+        return Router(shell, self.described, confirm_timeout=self.confirm_timeout)
+
+    def look(self, node: Node, vmid: int) -> Seen | None:
+        """The router as it is now; None, and why in ``unseen``, when nobody can look or it does not answer."""
+        if not self.unseen and self.way_in(node, vmid) is None:
+            self.unseen = self.closed
+        if self.unseen:
+            return None
+        try:
+            return self.router(node, vmid).look()
+        except ProvisionError as error:
+            self.unseen = str(error)
+            return None
+
+    def told_outside(self, run: Run, seen: Seen | None) -> list[dict[str, t.Any]]:
+        """The router's interfaces as PVE tells them without a look inside; none when it cannot."""
         raise NotImplementedError
+
+    @property
+    def described(self) -> Description:
+        return t.cast("Description", self.description)
 
     def with_problems(self, node: Node, plan: Plan, problems: t.Iterable[Problem]) -> Plan:
         """The plan with what stands against it, networks included once there is anything to do."""
@@ -75,7 +147,9 @@ class OpenWrtGuest(Companion):
         return dataclasses.replace(plan, steps=(*plan.steps[:place], *ours, *plan.steps[place:]), after=after)
 
     def do_configure(self, step: Step, run: Run) -> None:
-        """Bring the running router in line."""
+        """Bring the running router in line, unless nobody can enter it."""
+        if self.unseen:
+            return
         router = self.router(run.node, run.vmid)
         seen = self.seen or router.look()
         router.apply(self.drift or router.drift(seen), seen, patience=self.up_timeout)
@@ -91,3 +165,77 @@ class OpenWrtGuest(Companion):
             run.result.changed = any(other["step"] != "packages" for other in run.result.plan)
         else:
             self.do_configure(step, run)
+
+    # -- afterwards ------------------------------------------------------------------------------------------------
+    def finish(self, run: Run) -> None:
+        """Which addresses the router has and who says so, and what is known of its configuration."""
+        result = run.result
+        if result.status != "running" or self.description is None:
+            return
+        result.addresses, waiting, seen = ask_until(
+            lambda last: self._ask(run, last), lambda told: not told[1], self.ip_timeout, PAUSES
+        )
+        if waiting and (self.ip_timeout or self.require_ip):
+            words = f"no address on {', '.join(waiting)} after {self.ip_timeout} s"
+            if self.require_ip:
+                raise RouterError(f"{run.wanted.label}: {words}.", remedy="Look for a DHCP server on that bridge.")
+            result.warnings.append(words)
+        if seen is None:
+            told: dict[str, t.Any] = {"drift": "unknown", "reason": self.unseen}
+        else:
+            told = {"drift": "none", "version": seen.version, "interfaces_up": sorted(seen.up)}
+        result.more = {"openwrt": told}
+
+    def _ask(self, run: Run, last: bool) -> tuple[list[Address], list[str], Seen | None]:
+        """The router's addresses by the sources in order of trust, the interfaces that wait for one, and the view.
+
+        While there is time, what has answered is waited for, and none that is trusted less is asked in its stead.
+        """
+        seen, self.seen = self.seen or self.look(run.node, run.vmid), None
+        interfaces = self.described.interfaces
+        found: list[Address] = []
+        waiting: list[str] = []
+        for addresses, answered in self._sources(run, seen):
+            _add(interfaces, found, addresses)
+            waiting = [each.name for each in _lacking(interfaces, found) if each.proto == "dhcp"]
+            if answered and waiting and not last:
+                break
+            if not any(each.proto == "dhcp" or each.addresses for each in _lacking(interfaces, found)):
+                break
+        _add(interfaces, found, [_made(e, str(text), "declared") for e in interfaces for text in e.addresses])
+        order = [each.name for each in interfaces]
+        return sorted(found, key=lambda entry: order.index(entry["interface"])), waiting, seen
+
+    def _sources(self, run: Run, seen: Seen | None) -> t.Iterator[tuple[list[Address], bool]]:
+        """What each says, asked when its turn comes, and whether it has answered, be it that there is none."""
+        interfaces = self.described.interfaces
+        if seen is not None:
+            yield [_made(e, text, "ubus") for e in interfaces for text in seen.statuses.get(e.name, [])], False
+            yield [_made(e, text, "ip") for e in interfaces for text in seen.addr.get(e.device, [])], True
+        told = {each["name"]: lasting(each) for each in self.told_outside(run, seen)}
+        yield [_made(e, text, self.outsider) for e in interfaces for text in told.get(e.device, [])], bool(told)
+        nets = met_addresses(run.node, run.wanted.type.kind, run.vmid, run.wanted.type.network)
+        met = {each.name: _met(each, nets.get(f"net{n}", [])) for n, each in enumerate(interfaces)}
+        yield [_made(e, text, "neighbour") for e in interfaces for text in met[e.name]], True
+
+
+def _made(interface: Interface, text: str, source: str) -> Address:
+    return make_address(interface.name, text, source, interface.hwaddr or None)
+
+
+def _met(interface: Interface, met: list[str]) -> list[str]:
+    """At which addresses the node has met an interface. Of a declared one it can say that it is there, and no other."""
+    return [str(address) for address in interface.addresses if str(address.ip) in met] if interface.addresses else met
+
+
+def _lacking(interfaces: t.Iterable[Interface], found: t.Iterable[Address]) -> list[Interface]:
+    """The interfaces that have no address; by DHCP comes one of IPv4."""
+    families = {(entry["interface"], family) for entry in found for family in (entry["family"], "any")}
+    return [e for e in interfaces if (e.name, "ipv4" if e.proto == "dhcp" else "any") not in families]
+
+
+def _add(interfaces: t.Iterable[Interface], found: list[Address], addresses: t.Iterable[Address]) -> None:
+    """Add what one source says of the interfaces that no better one has told of."""
+    lacking = {each.name for each in _lacking(interfaces, found)}
+    have = {(entry["interface"], entry["address"]) for entry in found}
+    found += [e for e in addresses if e["interface"] in lacking and (e["interface"], e["address"]) not in have]

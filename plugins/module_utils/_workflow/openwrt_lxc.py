@@ -14,12 +14,11 @@ import typing as t
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 
-from ansible_collections.pve.provision.plugins.module_utils._errors import InvalidInput
+from ansible_collections.pve.provision.plugins.module_utils._errors import InvalidInput, Timeout
 from ansible_collections.pve.provision.plugins.module_utils._images.releases import versions as order
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, Problem
 from ansible_collections.pve.provision.plugins.module_utils._model.template_name import parse_template
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import description as router_description
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.commit_confirm import SHELL
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import Files, is_openwrt_template
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import Read, seed
@@ -31,9 +30,9 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.guest impo
     Step,
     Wanted,
 )
-from ansible_collections.pve.provision.plugins.module_utils._workflow.health import guest_addresses, make_address
+from ansible_collections.pve.provision.plugins.module_utils._workflow.health import await_static, told_interfaces
 from ansible_collections.pve.provision.plugins.module_utils._workflow.lxc import wanted_container
-from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt import Router, RouterError, Seen
+from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt import Seen, Shell
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_guest import (
     DESCRIPTION_OPTIONS,
     OpenWrtGuest,
@@ -43,6 +42,7 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_se
     seeded_template,
     withdraw,
 )
+from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_shells import by_exec
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_template import WantedTemplate
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_upgrade import (
     Upgrade,
@@ -53,7 +53,7 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.preflight 
 from ansible_collections.pve.provision.plugins.module_utils._workflow.template_source import UserKey
 
 if t.TYPE_CHECKING:
-    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed, Node
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
 
 # What a new router gets where nothing is declared, by PVE's keys; the disk in bytes.
 DEFAULTS: t.Final[dict[str, t.Any]] = {
@@ -70,9 +70,7 @@ _RULE = (
 )
 
 
-def read_router(
-    params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozenset()
-) -> tuple[Wanted, OpenWrtContainer]:
+def read_router(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozenset()) -> tuple[Wanted, OpenWrtContainer]:
     """Read a router's parameters: the container that is wanted, and the router inside it."""
     problems = [
         Problem(name, params[name], "is not possible for OpenWrt", reason)
@@ -127,6 +125,8 @@ def wanted_template(params: t.Mapping[str, t.Any]) -> WantedTemplate:
 class OpenWrtContainer(OpenWrtGuest):
     """What OpenWrt adds to the workflow of a container."""
 
+    outsider = "guest"
+    closed = "over the API a container is entered by SSH alone, and no ssh_private_key is declared"
     template: WantedTemplate | None
     upgrade: bool
     rollback_keep: bool
@@ -151,6 +151,7 @@ class OpenWrtContainer(OpenWrtGuest):
             upgrade=params["upgrade"],
             rollback_keep=params["rollback_keep"],
             by_vmid=params.get("vmid") is not None,
+            ssh_key=params.get("ssh_private_key"),
         )
 
     def recover(self, node: Node, wanted: Wanted) -> None:
@@ -186,9 +187,7 @@ class OpenWrtContainer(OpenWrtGuest):
         """The plan with what there is to do in the router itself."""
         if creating(plan):
             return self._extend_creation(node, plan)
-        if node.transport == "api":
-            return plan
-        return self._extend_running(node, actual, plan) if actual.running else self._extend_stopped(plan)
+        return self._extend_running(node, actual, plan) if actual.running else self._extend_stopped(node, plan)
 
     def _wrong_guest(self, actual: Actual) -> t.Iterator[Problem]:
         ostype = actual.config.options.get("ostype") if actual.config else None
@@ -197,36 +196,50 @@ class OpenWrtContainer(OpenWrtGuest):
             yield Problem("vmid", actual.vmid, f"is a container with ostype {ostype}, no OpenWrt", remedy)
 
     def _wrong_template(self, node: Node, wanted: Wanted) -> t.Iterator[Problem]:
-        """A template of the user's must be OpenWrt's. Over the API only its name can be looked at."""
+        """A template of the user's must be OpenWrt's, and nothing boots that has not been configured."""
         source = wanted.source or ""
         if any(problem.option == "ostemplate" for problem in wanted.problems):
             return  # It is not even there.
-        if node.transport == "cli":
-            good = is_openwrt_template(FilePath(source if source.startswith("/") else node.volume_path(source)))
-        else:
+        outside = node.transport == "api"
+        if outside:
             good = parse_template(source).name.startswith("openwrt")
+        else:
+            good = is_openwrt_template(FilePath(source if source.startswith("/") else node.volume_path(source)))
         if not good:
             yield Problem("template", source, "is no OpenWrt root file system", "Leave it out to get the official one.")
+        elif outside:
+            problem = "cannot be configured before its first boot over the API"
+            yield Problem("template", source, problem, "Leave it out, or run on the node.")
 
     def _extend_creation(self, node: Node, plan: Plan) -> Plan:
-        description = t.cast("Description", self.description)
         steps: list[Step] = []
         for step in plan.steps:
             if step.action == "create" and self.to_fetch:
                 steps.append(Step("template", {"version": self.to_fetch}))
             steps.append(step)
             if step.action == "create" and node.transport == "cli":
-                steps.append(Step("seed", {"interfaces": [each.name for each in description.interfaces]}))
-        if node.transport == "cli" and any(step.action == "start" for step in plan.steps):
+                steps.append(Step("seed", {"interfaces": [each.name for each in self.described.interfaces]}))
+        if any(step.action == "start" for step in plan.steps):
             steps.append(Step("await_up"))
-            if description.packages:
-                steps.append(Step("packages", {"install": list(description.packages)}))
+            if self.described.packages and self.can_enter(node):
+                steps.append(Step("packages", {"install": list(self.described.packages)}))
         return dataclasses.replace(plan, steps=tuple(steps))
 
     def _extend_running(self, node: Node, actual: Actual, plan: Plan) -> Plan:
-        router = self.router(node, t.cast("int", actual.vmid))
-        self.seen = router.look()
-        return self.with_drift(self._extend_upgrade(node, actual, plan), router.drift(self.seen))
+        vmid = t.cast("int", actual.vmid)
+        self.seen = self.router(node, vmid).look() if node.transport == "cli" else self.look(node, vmid)
+        if self.seen is None:
+            return self._with_unknown(plan)
+        return self.with_drift(self._extend_upgrade(node, actual, plan), self.router(node, vmid).drift(self.seen))
+
+    def _with_unknown(self, plan: Plan) -> Plan:
+        """Nobody can say whether a router is older that cannot be seen."""
+        if not self.upgrade:
+            return plan
+        remedy = "Declare ssh_private_key, with an address that can be reached from here, or run on the node."
+        problem = Problem("upgrade", True, f"needs a look into the router: {self.unseen}", remedy)
+        change = dataclasses.replace(plan.change, problems=(*plan.change.problems, problem))
+        return dataclasses.replace(plan, change=change)
 
     def _extend_upgrade(self, node: Node, actual: Actual, plan: Plan) -> Plan:
         """A newer release takes the old one's place after everything else is in line."""
@@ -251,19 +264,22 @@ class OpenWrtContainer(OpenWrtGuest):
         after = {**plan.after, "version": expected.version}
         return Plan((*plan.steps, *fetch, upgrade), change, before, after)
 
-    def _extend_stopped(self, plan: Plan) -> Plan:
+    def _extend_stopped(self, node: Node, plan: Plan) -> Plan:
         """What is in a stopped router cannot be seen; when it starts, it is looked at and brought in line."""
         if any(step.action == "start" for step in plan.steps):
-            return dataclasses.replace(plan, steps=(*plan.steps, Step("await_up"), Step("configure")))
+            inside = [Step("configure")] if self.can_enter(node) else []
+            return dataclasses.replace(plan, steps=(*plan.steps, Step("await_up"), *inside))
         return plan
 
+    # -- the way in ------------------------------------------------------------------------------------------------
+    def way_in(self, node: Node, vmid: int) -> Shell | None:
+        return by_exec(node, vmid) if node.transport == "cli" else self.by_ssh(node, vmid)
+
+    def can_enter(self, node: Node) -> bool:
+        """Whether there is a way in, however that turns out."""
+        return node.transport == "cli" or bool(self.ssh_key and self.doors())
+
     # -- the steps -------------------------------------------------------------------------------------------------
-    def router(self, node: Node, vmid: int) -> Router:
-        def shell(script: str, *, timeout: int) -> Completed:
-            return node.exec(vmid, SHELL, stdin=script, timeout=timeout)
-
-        return Router(shell, t.cast("Description", self.description), confirm_timeout=self.confirm_timeout)
-
     def do_template(self, step: Step, run: Run) -> None:
         made = openwrt_template.ensure(run.node, t.cast("WantedTemplate", self.template))
         run.result.warnings += made.warnings
@@ -272,12 +288,24 @@ class OpenWrtContainer(OpenWrtGuest):
         """Write everything that the first boot is to find."""
 
         def files(read: Read, version: str) -> Files:
-            return seed(read, t.cast("Description", self.description), version)
+            return seed(read, self.described, version)
 
         plant(run.node, run.vmid, files)
 
     def do_await_up(self, step: Step, run: Run) -> None:
-        self.router(run.node, run.vmid).await_up(self.up_timeout)
+        """Wait until the router is up: by what it says itself, from outside by the addresses that it has."""
+        if run.node.transport == "api":
+            if self.seeded:
+                self.forget_hosts(run.node, run.vmid)
+            await_static(run.node, run.vmid, self.described.static, self.up_timeout)
+        if not self.can_enter(run.node):
+            return
+        try:
+            self.router(run.node, run.vmid).await_up(self.up_timeout)
+        except Timeout as error:
+            if run.node.transport == "cli":
+                raise
+            self.unseen = str(error)  # it is up, and only from here nobody comes in
 
     def do_upgrade(self, step: Step, run: Run) -> None:
         Upgrade(
@@ -285,7 +313,7 @@ class OpenWrtContainer(OpenWrtGuest):
             t.cast("WantedTemplate", self.template),
             self.target,
             lambda vmid: self.router(run.node, vmid),
-            t.cast("Description", self.description),
+            self.described,
             patience=self.up_timeout,
             keep=self.rollback_keep,
             in_place=self.by_vmid,
@@ -299,54 +327,10 @@ class OpenWrtContainer(OpenWrtGuest):
             run.result.warnings += withdraw(run.node, template, self.seeded)
 
     # -- afterwards ------------------------------------------------------------------------------------------------
+    def told_outside(self, run: Run, seen: Seen | None) -> list[dict[str, t.Any]]:
+        return told_interfaces(run.node, "lxc", run.vmid)
+
     def finish(self, run: Run) -> None:
-        """Which addresses the router has and who says so, and what it runs."""
-        result = run.result
-        if result.status != "running" or self.description is None:
-            return
-        if run.node.transport == "api":
-            self._finish_outside(run)
-            return
-        router = self.router(run.node, run.vmid)
-        seen = self.seen or router.look()
-        waiting = self._waiting(seen)
-        patience, pause = float(self.ip_timeout), 0.5
-        while waiting and patience > 0:
-            router.sleep(pause)
-            patience, pause = patience - pause - 0.5, min(pause * 1.5, 4.0)
-            seen = router.look()
-            waiting = self._waiting(seen)
-        if waiting and self.ip_timeout:
-            words = f"no address on {', '.join(waiting)} after {self.ip_timeout} s"
-            if self.require_ip:
-                raise RouterError(f"{run.wanted.label}: {words}.", remedy="Look for a DHCP server on that bridge.")
-            result.warnings.append(words)
-        result.addresses = self._addresses(seen)
-        result.more = {"openwrt": {"version": seen.version, "interfaces_up": sorted(seen.up)}}
-
-    def _finish_outside(self, run: Run) -> None:
-        """Over the API nobody looks inside: PVE tells the addresses of the running container, and no more."""
-        names = {each.device: each.name for each in t.cast("Description", self.description).interfaces}
-        found = guest_addresses(run.node, run.vmid)
-        run.result.addresses = [{**entry, "interface": names.get(entry["interface"], "")} for entry in found]
-        run.result.more = {"openwrt": {"drift": "unknown"}}
-        if t.cast("Description", self.description).packages:
-            run.result.warnings.append("packages are installed only where the router can be entered: on the node")
-
-    def _waiting(self, seen: Seen) -> list[str]:
-        """The interfaces that ask for an address and have none."""
-        asking = [each for each in t.cast("Description", self.description).interfaces if each.proto == "dhcp"]
-        return [each.name for each in asking if not seen.statuses.get(each.name) and not seen.addr.get(each.device)]
-
-    def _addresses(self, seen: Seen) -> list[dict[str, t.Any]]:
-        """By the sources in order of trust: netifd, the kernel, and what was declared."""
-        found = []
-        for each in t.cast("Description", self.description).interfaces:
-            sources = (
-                ("ubus", seen.statuses.get(each.name) or []),
-                ("ip", seen.addr.get(each.device) or []),
-                ("declared", [str(address) for address in each.addresses]),
-            )
-            source, held = next(((name, held) for name, held in sources if held), ("", []))
-            found += [make_address(each.name, text, source, each.hwaddr or None) for text in held]
-        return found
+        super().finish(run)
+        if run.result.more and self.described.packages and not self.can_enter(run.node):
+            run.result.warnings.append(f"packages are not installed: {self.closed}")

@@ -16,12 +16,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import ipaddress
 import os
 import re
 import shlex
 import socket
-import subprocess
 import time
 import typing as t
 from dataclasses import dataclass, field
@@ -36,11 +34,10 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, Problem
 from ansible_collections.pve.provision.plugins.module_utils._model.qemu import AGENT, NET
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import description as router_description
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description, Interface
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.disk_image import prepare_image, unpack_image
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.router import line_of
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import seed, unknown
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed
 from ansible_collections.pve.provision.plugins.module_utils._workflow import openwrt_template
 from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import (
     Actual,
@@ -49,9 +46,8 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.guest impo
     Step,
     Wanted,
 )
-from ansible_collections.pve.provision.plugins.module_utils._workflow.health import make_address
+from ansible_collections.pve.provision.plugins.module_utils._workflow.health import told_interfaces
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt import (
-    Router,
     RouterError,
     Seen,
     Shell,
@@ -61,6 +57,7 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_gu
     DESCRIPTION_OPTIONS,
     OpenWrtGuest,
 )
+from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_shells import by_agent
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_template import WantedDisk
 from ansible_collections.pve.provision.plugins.module_utils._workflow.preflight import creating, is_net
 from ansible_collections.pve.provision.plugins.module_utils._workflow.qemu import wanted_vm, write_qcow2
@@ -93,7 +90,6 @@ STALE: t.Final = 86400
 PAUSE: t.Final = 0.5
 LINK = re.compile(r"^\d+: ([^\s:@]+).*link/ether (\S+)", re.MULTILINE)
 READY: t.Final = b"Please press Enter to activate this console"
-NO_WAY_IN: t.Final = "there is no way into the router: neither agent nor ssh_private_key is declared"
 
 RC_LOCAL: t.Final = "etc/rc.local"
 OPKG: t.Final = ("opkg update", "opkg install")
@@ -192,17 +188,17 @@ def wanted_disk(params: t.Mapping[str, t.Any]) -> WantedDisk:
 class OpenWrtVm(OpenWrtGuest):
     """What OpenWrt adds to the workflow of a VM.
 
-    ``work`` is the seeded copy of the image on this machine, ``import_storage`` where it is uploaded to; ``unseen``
-    says why the running configuration cannot be seen, ``verified_by`` what showed that the router is up. ``silent`` are
-    the addresses at which nobody was before the VM was made: an answer from there is the router's.
+    ``work`` is the seeded copy of the image on this machine, ``import_storage`` where it is uploaded to;
+    ``verified_by`` says what showed that the router is up. ``silent`` are the addresses at which nobody was before the
+    VM was made: an answer from there is the router's.
     """
 
+    outsider = "agent"
+    closed = "there is no way into the router: neither agent nor ssh_private_key is declared"
     image: WantedDisk
-    ssh_key: str | None
     work: FilePath | None = None
     import_storage: str = ""
     uploaded: str = ""
-    unseen: str = ""
     verified_by: str = ""
     silent: list[str] = field(default_factory=list)
 
@@ -220,10 +216,6 @@ class OpenWrtVm(OpenWrtGuest):
             confirm_timeout=params["confirm_timeout"],
             up_timeout=params["start_timeout"],
         )
-
-    @property
-    def described(self) -> Description:
-        return t.cast("Description", self.description)
 
     # -- the plan --------------------------------------------------------------------------------------------------
     def prepare(self, node: Node, wanted: Wanted) -> Wanted:
@@ -263,7 +255,7 @@ class OpenWrtVm(OpenWrtGuest):
             plan = self._extend_running(node, actual, plan)
         if any(step.action == "start" for step in plan.steps):
             after: list[Step] = [Step("await_up")]
-            if not creating(plan) and not actual.running and self._way_in(node, t.cast("int", actual.vmid)):
+            if not creating(plan) and not actual.running and self.way_in(node, t.cast("int", actual.vmid)):
                 after.append(Step("configure"))  # what is in a stopped router cannot be seen
             plan = dataclasses.replace(plan, steps=(*plan.steps, *after))
         return self.with_problems(node, plan, ())
@@ -275,42 +267,19 @@ class OpenWrtVm(OpenWrtGuest):
 
     def _extend_running(self, node: Node, actual: Actual, plan: Plan) -> Plan:
         """The router's own configuration is looked at where there is a way into it."""
-        if self._way_in(node, t.cast("int", actual.vmid)) is None:
-            self.unseen = NO_WAY_IN
-            return plan
-        router = self.router(node, t.cast("int", actual.vmid))
-        try:
-            self.seen = router.look()
-        except ProvisionError as error:
-            self.unseen = str(error)
-            return plan
-        return self.with_drift(plan, router.drift(self.seen))
+        vmid = t.cast("int", actual.vmid)
+        self.seen = self.look(node, vmid)
+        return self.with_drift(plan, self.router(node, vmid).drift(self.seen)) if self.seen else plan
 
     # -- the way in ------------------------------------------------------------------------------------------------
-    def _way_in(self, node: Node, vmid: int) -> Shell | None:
+    def way_in(self, node: Node, vmid: int) -> Shell | None:
         """SSH where a key for it is declared, else the guest agent where PVE may ask one."""
-        address = next(iter(self._doors()), "")
-        if self.ssh_key and address:
-            return ssh(address, self.ssh_key, self._known_hosts(node, vmid))
-        return by_agent(node, vmid) if has_agent(node, vmid) else None
-
-    def router(self, node: Node, vmid: int) -> Router:
-        shell = t.cast("Shell", self._way_in(node, vmid))
-        return Router(shell, self.described, confirm_timeout=self.confirm_timeout)
-
-    def _doors(self) -> list[str]:
-        """The static addresses of the interfaces that the router is managed from."""
-        sources = self.described.management.sources
-        return [str(a.ip) for each in self.described.interfaces if each.name in sources for a in each.addresses]
-
-    def _known_hosts(self, node: Node, vmid: int) -> FilePath:
-        """Where the router's host keys are kept from the first time they are seen until the VM is made anew."""
-        return cache_directory(node.transport) / "known_hosts" / f"{node.name}-{vmid}"
+        return self.by_ssh(node, vmid) or (by_agent(node, vmid) if has_agent(node, vmid) else None)
 
     # -- the steps -------------------------------------------------------------------------------------------------
     def do_image(self, step: Step, run: Run) -> None:
         """Make the seeded copy of the image that the disk is imported from."""
-        self.silent = [address for address in self._doors() if not answers(address)]
+        self.silent = [address for address in self.doors() if not answers(address)]
         disk = openwrt_template.ensure_image(run.node, self.image)
         run.result.warnings += disk.warnings
         work = t.cast("FilePath", self.work)
@@ -360,10 +329,9 @@ class OpenWrtVm(OpenWrtGuest):
         An address alone is waited for as long as ``ip_timeout`` says: from here it may be out of reach.
         """
         if self.work is not None:  # made anew, and so are its host keys
-            with contextlib.suppress(OSError):
-                self._known_hosts(run.node, run.vmid).unlink(missing_ok=True)
+            self.forget_hosts(run.node, run.vmid)
         with contextlib.closing(Console(serial_socket(run))) as console:
-            sure = console.open or self._way_in(run.node, run.vmid) is not None
+            sure = console.open or self.way_in(run.node, run.vmid) is not None
             deadline = time.monotonic() + (self.up_timeout if sure else self.ip_timeout)
             while not self._is_up(run, console):
                 if time.monotonic() > deadline:
@@ -408,62 +376,23 @@ class OpenWrtVm(OpenWrtGuest):
         """Hold the guest's MAC addresses against PVE's; whether it told any."""
         config = run.node.config("qemu", run.vmid)
         nets = {key: NET.parse(text) for key, text in (config.options if config else {}).items() if is_net(key)}
-        ours = {each.device: str(nets.get(f"net{n}", {}).get("hwaddr")) for n, each in enumerate(self._interfaces())}
+        interfaces = enumerate(self.described.interfaces)
+        ours = {each.device: str(nets.get(f"net{n}", {}).get("hwaddr")) for n, each in interfaces}
         for device, mac in cards.items():
             if mac and device in ours and mac.upper() != ours[device]:
                 words = f"{device} of the router has the MAC address {mac}, PVE gave that interface {ours[device]}."
                 raise RouterError(words, remedy="Its network cards have another order than declared.")
         return bool(cards)
 
-    def _interfaces(self) -> tuple[Interface, ...]:
-        return self.described.interfaces
-
     # -- afterwards ------------------------------------------------------------------------------------------------
-    def finish(self, run: Run) -> None:
-        """Which addresses the router has and who says so, and what is known of its configuration."""
-        result = run.result
-        if result.status != "running" or self.description is None:
-            return
-        deadline, pause = time.monotonic() + self.ip_timeout, PAUSE
-        found, waiting, seen = self._ask(run)
-        while waiting and time.monotonic() + pause < deadline:
-            time.sleep(pause)
-            pause = min(pause * 1.5, 4.0)
-            found, waiting, seen = self._ask(run)
-        if waiting and (self.ip_timeout or self.require_ip):
-            words = f"no address on {', '.join(waiting)} after {self.ip_timeout} s"
-            if self.require_ip:
-                raise RouterError(f"{run.wanted.label}: {words}.", remedy="Look for a DHCP server on that bridge.")
-            result.warnings.append(words)
-        result.addresses = found
-        told: dict[str, t.Any] = {"verified_by": self.verified_by} if self.verified_by else {}
-        if seen is None:
-            told |= {"drift": "unknown", "reason": self.unseen or NO_WAY_IN}
-        else:
-            told |= {"drift": "none", "version": seen.version, "interfaces_up": sorted(seen.up)}
-        result.more = {"openwrt": told}
+    def told_outside(self, run: Run, seen: Seen | None) -> list[dict[str, t.Any]]:
+        """What the agent tells; where the router itself was seen, it knows no more."""
+        return agent_interfaces(run) if seen is None and has_agent(run.node, run.vmid) else []
 
-    def _ask(self, run: Run) -> tuple[list[dict[str, t.Any]], list[str], Seen | None]:
-        """The router's addresses by the sources in order of trust, the interfaces that wait for one, and the view."""
-        seen, self.seen = self.seen, None
-        if seen is None and not self.unseen and self._way_in(run.node, run.vmid) is not None:
-            try:
-                seen = self.router(run.node, run.vmid).look()
-            except ProvisionError as error:
-                self.unseen = str(error)
-        statuses, held, who = ({}, {}, "agent") if seen is None else (seen.statuses, seen.addr, "ip")
-        if seen is None and has_agent(run.node, run.vmid):
-            held = {each["name"]: [*each.get("inet", []), *each.get("inet6", [])] for each in agent_interfaces(run)}
-        found, waiting = [], []
-        for each in self._interfaces():
-            declared = [str(address) for address in each.addresses]
-            mine = [text for text in held.get(each.device, []) if not ipaddress.ip_interface(text).ip.is_link_local]
-            sources = (("ubus", statuses.get(each.name) or []), (who, mine), ("declared", declared))
-            source, texts = next(((name, texts) for name, texts in sources if texts), ("", []))
-            found += [make_address(each.name, text, source, each.hwaddr or None) for text in texts]
-            if each.proto == "dhcp" and not texts:
-                waiting.append(each.name)
-        return found, waiting, seen
+    def finish(self, run: Run) -> None:
+        super().finish(run)
+        if run.result.more and self.verified_by:
+            run.result.more["openwrt"]["verified_by"] = self.verified_by
 
 
 def work_file(node: Node, wanted: Wanted) -> FilePath:
@@ -489,10 +418,7 @@ def first_files(description: Description, version: str) -> dict[str, tuple[int, 
 
 def agent_interfaces(run: Run) -> list[dict[str, t.Any]]:
     """What the agent tells of the guest's network cards; nothing while it does not answer."""
-    try:
-        return run.node.interfaces("qemu", run.vmid)
-    except ProvisionError:
-        return []
+    return told_interfaces(run.node, "qemu", run.vmid)
 
 
 def has_agent(node: Node, vmid: int) -> bool:
@@ -536,44 +462,3 @@ class Console:
 
     def close(self) -> None:
         self._socket.close()
-
-
-def by_agent(node: Node, vmid: int) -> Shell:
-    """A shell in the router by its guest agent. What goes wrong on the way has exit code 255, as with SSH."""
-
-    def shell(script: str, *, timeout: int) -> Completed:
-        try:
-            return node.agent_exec(vmid, ["sh", "-s"], stdin=script, timeout=timeout)
-        except ProvisionError as error:
-            return Completed(255, "", str(error))
-
-    return shell
-
-
-def ssh(address: str, key: str, known_hosts: FilePath) -> Shell:
-    """A shell in the router by SSH. What goes wrong with SSH itself has exit code 255, as with the program."""
-
-    def shell(script: str, *, timeout: int) -> Completed:
-        options = {
-            "BatchMode": "yes",
-            "ConnectTimeout": "5",
-            "IdentitiesOnly": "yes",
-            "LogLevel": "ERROR",
-            "StrictHostKeyChecking": "accept-new",
-            "UserKnownHostsFile": str(known_hosts),
-        }
-        argv = ["ssh", "-i", key, *(word for name, value in options.items() for word in ("-o", f"{name}={value}"))]
-        try:
-            known_hosts.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            done = subprocess.run(
-                [*argv, f"root@{address}", "sh -s"],
-                input=script.encode(),
-                capture_output=True,
-                timeout=timeout,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            return Completed(255, "", str(error))
-        return Completed(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
-
-    return shell

@@ -7,12 +7,22 @@ from __future__ import annotations
 
 import json
 import typing as t
+from pathlib import Path
 
 import pytest
 
+from ansible_collections.pve.provision.plugins.module_utils._errors import PveError, Timeout
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli import CliNode
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed
+from ansible_collections.pve.provision.plugins.module_utils._workflow import openwrt, openwrt_guest, openwrt_lxc
+from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt import Router
+from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_lxc import OpenWrtContainer
+from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_upgrade import Upgrade
+from embedded_node import commands, runtime
 from embedded_node.mirror import Mirror
+from embedded_node.state import State
 
-from .conftest import Bench
+from .conftest import Answer, Bench
 from .test_lxc_create import steps
 
 Params = dict[str, t.Any]
@@ -48,6 +58,34 @@ def router(bench: Bench) -> Bench:
     return bench
 
 
+@pytest.fixture
+def entered(bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bench:
+    """Routers can be entered: on the node by `pct exec`, over the API by SSH at an address that is plugged in."""
+
+    def plugged(vmid: int, address: str) -> bool:
+        state = State(bench.node.root)
+        if vmid not in state.running() or any("link_down=1" in value for value in bench.config(vmid).values()):
+            return False
+        links = runtime.links(runtime.guest(state, vmid))
+        return any(text.startswith(f"{address}/") for _name, _mac, texts in links for text in texts)
+
+    def ssh(address: str, key: str, known_hosts: Path) -> openwrt.Shell:
+        def shell(script: str, *, timeout: int) -> Completed:
+            for vmid in vmids(bench):
+                if plugged(vmid, address):
+                    argv = ["pct", "exec", str(vmid), "--", "sh", "-s"]
+                    return Completed(*commands.run(argv, bench.node.root, script.encode()))
+            return Completed(255, "", f"ssh: connect to host {address} port 22: No route to host")
+
+        return shell
+
+    if bench.backend == "api":
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        monkeypatch.setattr(openwrt_guest, "ssh", ssh)
+        bench.defaults["ssh_private_key"] = "/root/.ssh/id_ed25519"
+    return bench
+
+
 def uci(bench: Bench, vmid: int, *words: str) -> str:
     return bench.pct("exec", str(vmid), "--", "uci", *words).strip()
 
@@ -64,25 +102,26 @@ def segments(bench: Bench, vmid: int) -> list[Params]:
     return [event for event in events if event["vmid"] == vmid]
 
 
-def test_a_router_comes_up_as_declared_and_is_then_left_alone(router: Bench, gateway: Params) -> None:
-    made = router.good("openwrt_lxc", **gateway)
-    assert steps(made) == ["template", "create", "seed", "start", "await_up"]
-    config = router.config(made.vmid)
+def test_a_router_comes_up_as_declared_and_is_then_left_alone(entered: Bench, gateway: Params) -> None:
+    made = entered.good("openwrt_lxc", **gateway)
+    seeded = ["create", "seed"] if entered.backend == "cli" else ["create"]
+    assert steps(made) == ["template", *seeded, "start", "await_up"]
+    config = entered.config(made.vmid)
     assert (config["ostype"], config["features"], config["memory"]) == ("unmanaged", "nesting=1", "256")
     assert "unprivileged" not in config
     assert {entry["address"] for entry in made.addresses if entry["interface"] == "lan"} == {"192.168.20.1"}
     assert made.addresses[-1]["source"] == "ubus"
     assert made.openwrt["version"].startswith("24.10.")
-    assert uci(router, made.vmid, "get", "network.lan.proto") == "static"
-    assert router.pct("exec", str(made.vmid), "--", "cat", "/etc/dropbear/authorized_keys").strip() == KEY
-    again = router.good("openwrt_lxc", **gateway)
+    assert uci(entered, made.vmid, "get", "network.lan.proto") == "static"
+    assert entered.pct("exec", str(made.vmid), "--", "cat", "/etc/dropbear/authorized_keys").strip() == KEY
+    again = entered.good("openwrt_lxc", **gateway)
     assert not again.changed, again.plan
     assert again.plan == []
 
 
-def test_it_never_shows_itself_as_an_unconfigured_router(router: Bench, gateway: Params) -> None:
-    made = router.good("openwrt_lxc", **gateway)
-    seen = segments(router, made.vmid)
+def test_it_never_shows_itself_as_an_unconfigured_router(entered: Bench, gateway: Params) -> None:
+    made = entered.good("openwrt_lxc", **gateway)
+    seen = segments(entered, made.vmid)
     assert seen, "the embedded node listens on its bridges"
     assert not [event for event in seen if "192.168.1.1" in str(event["value"])]
     assert {event["bridge"] for event in seen if event["event"] == "dhcp_server"} == {"vmbr1"}
@@ -107,49 +146,51 @@ def test_a_single_interface_serves_nothing(router: Bench, gateway: Params) -> No
         ({"uci": {"system": {"@system[0]": {"log_size": 256}}}}, "system.@system[0].log_size='256'"),
     ],
 )
-def test_a_change_sets_only_what_differs(router: Bench, gateway: Params, change: Params, words: str) -> None:
-    router.good("openwrt_lxc", **gateway)
-    predicted = router.good("openwrt_lxc", check=True, **{**gateway, **change})
-    changed = router.good("openwrt_lxc", **{**gateway, **change})
+def test_a_change_sets_only_what_differs(entered: Bench, gateway: Params, change: Params, words: str) -> None:
+    if entered.backend == "api" and "interfaces" in change:
+        pytest.skip("the address that a router is entered by cannot be changed by SSH")
+    entered.good("openwrt_lxc", **gateway)
+    predicted = entered.good("openwrt_lxc", check=True, **{**gateway, **change})
+    changed = entered.good("openwrt_lxc", **{**gateway, **change})
     assert (predicted.plan, predicted.diff) == (changed.plan, changed.diff)
     assert steps(changed) == ["configure"]
     assert len(changed.plan[0]["uci"]) <= 2
     assert any(words.split("=")[1] in word for word in changed.plan[0]["uci"])
-    assert not router.good("openwrt_lxc", **{**gateway, **change}).changed
+    assert not entered.good("openwrt_lxc", **{**gateway, **change}).changed
 
 
-def test_what_was_changed_by_hand_inside_is_brought_back(router: Bench, gateway: Params) -> None:
-    vmid = router.good("openwrt_lxc", **gateway).vmid
-    router.pct("exec", str(vmid), "--", "uci", "set", "dhcp.lan.limit=7")
-    router.pct("exec", str(vmid), "--", "uci", "commit", "dhcp")
-    assert steps(router.good("openwrt_lxc", **gateway)) == ["configure"]
-    assert uci(router, vmid, "get", "dhcp.lan.limit") == "150"
+def test_what_was_changed_by_hand_inside_is_brought_back(entered: Bench, gateway: Params) -> None:
+    vmid = entered.good("openwrt_lxc", **gateway).vmid
+    entered.pct("exec", str(vmid), "--", "uci", "set", "dhcp.lan.limit=7")
+    entered.pct("exec", str(vmid), "--", "uci", "commit", "dhcp")
+    assert steps(entered.good("openwrt_lxc", **gateway)) == ["configure"]
+    assert uci(entered, vmid, "get", "dhcp.lan.limit") == "150"
 
 
-def test_options_of_the_container_change_by_the_same_engine(router: Bench, gateway: Params) -> None:
-    vmid = router.good("openwrt_lxc", **gateway).vmid
-    changed = router.good("openwrt_lxc", **gateway, memory=512, tags=["router"])
+def test_options_of_the_container_change_by_the_same_engine(entered: Bench, gateway: Params) -> None:
+    vmid = entered.good("openwrt_lxc", **gateway).vmid
+    changed = entered.good("openwrt_lxc", **gateway, memory=512, tags=["router"])
     assert steps(changed) == ["set"]
-    assert router.config(vmid)["memory"] == "512"
+    assert entered.config(vmid)["memory"] == "512"
 
 
-def test_a_new_interface_gets_its_device_and_its_configuration(router: Bench, gateway: Params) -> None:
-    vmid = router.good("openwrt_lxc", **gateway).vmid
+def test_a_new_interface_gets_its_device_and_its_configuration(entered: Bench, gateway: Params) -> None:
+    vmid = entered.good("openwrt_lxc", **gateway).vmid
     more = {**INTERFACES, "iot": {"bridge": "vmbr1", "tag": 30, "address": "192.168.30.1/24", "dhcp_server": {}}}
-    changed = router.good("openwrt_lxc", **{**gateway, "interfaces": more})
+    changed = entered.good("openwrt_lxc", **{**gateway, "interfaces": more})
     assert steps(changed) == ["set", "configure"]
-    assert "tag=30" in router.config(vmid)["net2"]
-    assert uci(router, vmid, "get", "network.iot.device") == "eth2"
-    assert not router.good("openwrt_lxc", **{**gateway, "interfaces": more}).changed
+    assert "tag=30" in entered.config(vmid)["net2"]
+    assert uci(entered, vmid, "get", "network.iot.device") == "eth2"
+    assert not entered.good("openwrt_lxc", **{**gateway, "interfaces": more}).changed
 
 
-def test_states_and_removal(router: Bench, gateway: Params) -> None:
-    vmid = router.good("openwrt_lxc", **gateway).vmid
-    assert router.good("openwrt_lxc", **gateway, state="stopped").status == "stopped"
-    assert steps(router.good("openwrt_lxc", **gateway))[0] == "start"
-    gone = router.good("openwrt_lxc", vmid=vmid, hostname="gw", state="absent", force=True)
+def test_states_and_removal(entered: Bench, gateway: Params) -> None:
+    vmid = entered.good("openwrt_lxc", **gateway).vmid
+    assert entered.good("openwrt_lxc", **gateway, state="stopped").status == "stopped"
+    assert steps(entered.good("openwrt_lxc", **gateway))[0] == "start"
+    gone = entered.good("openwrt_lxc", vmid=vmid, hostname="gw", state="absent", force=True)
     assert gone.status == "absent"
-    assert not router.exists(vmid)
+    assert not entered.exists(vmid)
 
 
 @pytest.mark.parametrize(
@@ -189,9 +230,53 @@ def test_over_the_api_the_configuration_is_baked_into_the_template(bench: Bench,
     if bench.backend == "cli":
         pytest.skip("on the node the files are written into the container")
     made = bench.good("openwrt_lxc", **gateway)
-    assert steps(made) == ["template", "create", "start"]
+    assert steps(made) == ["template", "create", "start", "await_up"]
     assert uci(bench, made.vmid, "get", "network.lan.ipaddr") == "192.168.20.1"
+    assert made.openwrt == {"drift": "unknown", "reason": OpenWrtContainer.closed}
     assert not bench.good("openwrt_lxc", **gateway).changed
+
+
+def test_nothing_is_left_of_a_template_that_holds_secrets(
+    bench: Bench, gateway: Params, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    if bench.backend == "cli":
+        pytest.skip("on the node the files are written into the container")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    bench.good("openwrt_lxc", **gateway)
+    kept = {path.name for top in (bench.node.root / "var/lib", tmp_path) for path in top.rglob("openwrt-*-lxc_*")}
+    assert kept <= {"openwrt-24.10.4-lxc_amd64.tar.gz"}
+
+
+def test_over_the_api_a_template_of_ones_own_is_refused(bench: Bench, gateway: Params) -> None:
+    if bench.backend == "cli":
+        pytest.skip("on the node it is configured before its first boot")
+    bench.good("openwrt_template", version="24", mirrors=gateway["mirrors"], keys=gateway["keys"])
+    refused = bench.bad("openwrt_lxc", **gateway, template="openwrt-24.10.4-lxc_amd64.tar.gz")
+    assert refused.findings[0]["option"] == "template"
+    assert "before its first boot" in refused.msg
+    assert vmids(bench) == []
+
+
+def test_over_the_api_an_upgrade_needs_a_look_inside(bench: Bench, gateway: Params) -> None:
+    if bench.backend == "cli":
+        pytest.skip("on the node there always is one")
+    bench.good("openwrt_lxc", **gateway, version="23.05", upgrade=True)
+    refused = bench.bad("openwrt_lxc", **gateway, version="24", upgrade=True)
+    assert refused.findings[0]["option"] == "upgrade"
+    assert "ssh_private_key" in refused.msg
+
+
+def test_a_router_that_cannot_be_reached_by_ssh_is_made_all_the_same(
+    bench: Bench, gateway: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if bench.backend == "cli":
+        pytest.skip("on the node nobody needs SSH")
+    nobody = Completed(255, "", "No route to host")
+    monkeypatch.setattr(openwrt_guest, "ssh", lambda *_way: lambda script, timeout: nobody)
+    made = bench.good("openwrt_lxc", **gateway, ssh_private_key="/root/.ssh/id_ed25519", start_timeout=2)
+    assert made.status == "running"
+    assert made.openwrt["drift"] == "unknown"
+    assert "No route to host" in made.openwrt["reason"]
 
 
 def test_a_failed_start_takes_the_router_back(bench: Bench, gateway: Params) -> None:
@@ -201,23 +286,106 @@ def test_a_failed_start_takes_the_router_back(bench: Bench, gateway: Params) -> 
     assert list((bench.node.root / "etc/pve/lxc").glob("*.conf")) == []
 
 
+# -- finding its addresses -----------------------------------------------------------------------------------------
+
+LEASED: Params = {**INTERFACES, "wan": {"bridge": "vmbr0", "proto": "dhcp"}}
+
+
+def sources(answer: Answer) -> list[tuple[str, str]]:
+    return [(entry["interface"], entry["source"]) for entry in answer.addresses]
+
+
+def met(patch: pytest.MonkeyPatch, bench: Bench, vmid: int) -> None:
+    """Let the node have met the router's WAN at an address."""
+    mac = bench.config(vmid)["net0"].split("hwaddr=")[1].split(",")[0]
+    patch.setattr(CliNode, "neighbours", lambda self: {mac: ["10.10.10.9"]})
+
+
+def test_a_router_that_tells_its_addresses_is_asked_once_and_nobody_else(router: Bench, gateway: Params) -> None:
+    declaration = {**gateway, "interfaces": LEASED, "ip_timeout": 20}
+    made = router.good("openwrt_lxc", **declaration)
+    assert sources(made) == [("wan", "ubus"), ("lan", "ubus")]
+    router.node.forget()
+    router.good("openwrt_lxc", **declaration)
+    assert [argv[:2] for argv in router.node.commands()] == [["pct", "exec"]]
+
+
+def test_over_the_api_pve_is_asked_until_the_lease_is_there(bench: Bench, gateway: Params) -> None:
+    if bench.backend == "cli":
+        pytest.skip("on the node the router itself is asked")
+    made = bench.good("openwrt_lxc", **{**gateway, "interfaces": LEASED, "ip_timeout": 20, "require_ip": True})
+    assert sources(made) == [("wan", "guest"), ("lan", "guest")]
+    assert made.openwrt == {"drift": "unknown", "reason": OpenWrtContainer.closed}
+
+
+@pytest.mark.parametrize(
+    ("silent", "found"),
+    [
+        (["look"], [("wan", "guest"), ("lan", "guest")]),
+        (["look", "interfaces"], [("wan", "neighbour"), ("lan", "declared")]),
+        (["look", "interfaces", "neighbours"], [("lan", "declared")]),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value[0], str) else "",
+)
+def test_where_one_does_not_answer_the_next_is_asked(
+    router: Bench, gateway: Params, monkeypatch: pytest.MonkeyPatch, silent: list[str], found: list[tuple[str, str]]
+) -> None:
+    def refuse(self: t.Any, *_args: t.Any) -> t.NoReturn:
+        raise PveError("lxc-attach: no answer")
+
+    for name in silent:
+        monkeypatch.setattr(Router if name == "look" else CliNode, name, refuse)
+    made = router.good("openwrt_lxc", **{**gateway, "interfaces": LEASED, "ip_timeout": 2})
+    assert sources(made) == found
+    assert made.openwrt == {"drift": "unknown", "reason": "lxc-attach: no answer"}
+    assert ("no address on wan after 2 s" in str(made.values.get("warnings"))) == ("neighbours" in silent)
+
+
+def test_what_a_router_waits_for_is_not_taken_from_an_old_lease(
+    router: Bench, gateway: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declaration = {**gateway, "interfaces": LEASED, "ip_timeout": 20}
+    made = router.good("openwrt_lxc", **declaration)
+    met(monkeypatch, router, made.vmid)
+    router.node.forget()
+    restarted = router.good("openwrt_lxc", **declaration, state="restarted")
+    assert sources(restarted) == [("wan", "ubus"), ("lan", "ubus")]
+    assert "pvesh" not in {argv[0] for argv in router.node.commands()}
+
+
+def test_when_the_wait_is_over_the_node_is_asked_whom_it_has_met(
+    router: Bench, gateway: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The WAN's network has no DHCP server."""
+    made = router.good("openwrt_lxc", **gateway, ip_timeout=1)
+    assert "no address on wan after 1 s" in str(made.warnings)
+    assert "no address on wan after 0 s" in router.bad("openwrt_lxc", **gateway, require_ip=True).msg
+    met(monkeypatch, router, made.vmid)
+    router.node.forget()
+    again = router.good("openwrt_lxc", **gateway, ip_timeout=1, require_ip=True)
+    assert sources(again) == [("wan", "neighbour"), ("lan", "ubus")]
+    assert again.addresses[0] == {
+        "interface": "wan", "address": "10.10.10.9", "prefix": None, "family": "ipv4", "hwaddr": None,
+        "source": "neighbour",
+    }  # fmt: skip
+    assert [argv[0] for argv in router.writes()].count("pvesh") == 1
+
+
 # -- packages, upgrade, going back ---------------------------------------------------------------------------------
 
 
-def test_packages_are_installed_once(router: Bench, gateway: Params) -> None:
+def test_packages_are_installed_once(entered: Bench, gateway: Params) -> None:
     interfaces = {**INTERFACES, "wan": {"bridge": "vmbr0", "proto": "dhcp"}}
     declaration = {**gateway, "interfaces": interfaces, "packages": ["tcpdump"], "ip_timeout": 20}
-    made = router.good("openwrt_lxc", **declaration)
+    made = entered.good("openwrt_lxc", **declaration)
     assert steps(made)[-1] == "packages"
     assert not made.values.get("warnings"), made.warnings
-    assert not router.good("openwrt_lxc", **declaration).changed
+    assert not entered.good("openwrt_lxc", **declaration).changed
 
 
 def test_without_a_way_out_packages_are_told_and_tried_again(
     router: Bench, gateway: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ansible_collections.pve.provision.plugins.module_utils._workflow import openwrt
-
     monkeypatch.setattr(openwrt.time, "sleep", lambda seconds: None)
     for changed in (True, False):
         made = router.good("openwrt_lxc", **gateway, packages=["tcpdump"])
@@ -230,8 +398,6 @@ def test_a_change_that_cuts_off_the_management_is_taken_back(
     router: Bench, gateway: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The router answers at its old address; after the change nothing answers any more."""
-    from ansible_collections.pve.provision.plugins.module_utils._workflow import openwrt
-
     vmid = router.good("openwrt_lxc", **gateway).vmid
     monkeypatch.setattr(openwrt, "answers", lambda address: address == "192.168.20.1")
     moved = {**INTERFACES, "lan": {**INTERFACES["lan"], "address": "192.168.99.1/24"}}
@@ -243,34 +409,36 @@ def test_a_change_that_cuts_off_the_management_is_taken_back(
 
 
 @pytest.fixture
-def old(router: Bench, gateway: Params) -> int:
+def old(entered: Bench, gateway: Params) -> int:
     """A router of an older release, with an edit of its owner's."""
-    vmid = router.good("openwrt_lxc", **gateway, version="23.05", verify="required").vmid
+    vmid = entered.good("openwrt_lxc", **gateway, version="23.05", verify="required").vmid
     for words in (["set", "system.ntp.enabled=0"], ["commit", "system"]):
-        router.pct("exec", str(vmid), "--", "uci", *words)
+        entered.pct("exec", str(vmid), "--", "uci", *words)
     return t.cast("int", vmid)
 
 
-def test_an_upgrade_puts_a_new_container_in_the_place_of_the_old(router: Bench, gateway: Params, old: int) -> None:
-    mac = router.config(old)["net0"]
-    assert not router.good("openwrt_lxc", **gateway, version="24").changed
-    predicted = router.good("openwrt_lxc", check=True, **gateway, version="24", upgrade=True)
-    done = router.good("openwrt_lxc", **gateway, version="24", upgrade=True)
+def test_an_upgrade_puts_a_new_container_in_the_place_of_the_old(entered: Bench, gateway: Params, old: int) -> None:
+    mac = entered.config(old)["net0"]
+    assert not entered.good("openwrt_lxc", **gateway, version="24").changed
+    predicted = entered.good("openwrt_lxc", check=True, **gateway, version="24", upgrade=True)
+    done = entered.good("openwrt_lxc", **gateway, version="24", upgrade=True)
     assert (predicted.plan, predicted.diff) == (done.plan, done.diff)
     assert steps(done)[-1] == "upgrade"
     assert done.vmid != old
     assert done.openwrt["version"].startswith("24.")
-    assert router.config(done.vmid)["net0"] == mac
-    assert router.config(done.vmid)["hostname"] == "gw"
-    assert router.config(old)["hostname"] == "gw-rollback"
-    assert router.pct("status", str(old)).strip() == "status: stopped"
-    assert uci(router, done.vmid, "get", "system.ntp.enabled") == "0"
-    assert not router.good("openwrt_lxc", **gateway, version="24", upgrade=True).changed
+    assert entered.config(done.vmid)["net0"] == mac
+    assert entered.config(done.vmid)["hostname"] == "gw"
+    assert entered.config(old)["hostname"] == "gw-rollback"
+    assert entered.pct("status", str(old)).strip() == "status: stopped"
+    assert uci(entered, done.vmid, "get", "system.ntp.enabled") == "0"
+    assert not entered.good("openwrt_lxc", **gateway, version="24", upgrade=True).changed
 
 
 @pytest.fixture(params=["by name", "by vmid"])
-def upgrading(request: pytest.FixtureRequest, gateway: Params, old: int) -> Params:
+def upgrading(request: pytest.FixtureRequest, bench: Bench, gateway: Params, old: int) -> Params:
     """The old router's declaration, of a newer release; a router that is declared by its number keeps it."""
+    if (bench.backend, request.param) == ("api", "by vmid"):
+        pytest.skip("over the API a router cannot keep its number")
     return {**gateway, "version": "24", "upgrade": True, **({"vmid": old} if request.param == "by vmid" else {})}
 
 
@@ -290,40 +458,37 @@ def test_a_router_declared_by_its_number_keeps_it(router: Bench, gateway: Params
     router.pct("set", str(old), "--protection", "0")
 
 
-def test_without_rollback_keep_nothing_is_left_of_the_old_one(router: Bench, upgrading: Params) -> None:
-    done = router.good("openwrt_lxc", **upgrading, rollback_keep=False)
-    assert vmids(router) == [done.vmid]
-    assert list(router.node.root.glob("var/tmp/*")) == []
+def test_without_rollback_keep_nothing_is_left_of_the_old_one(entered: Bench, upgrading: Params) -> None:
+    done = entered.good("openwrt_lxc", **upgrading, rollback_keep=False)
+    assert vmids(entered) == [done.vmid]
+    assert list(entered.node.root.glob("var/tmp/*")) == []
 
 
-def test_files_keep_their_modes_over_an_upgrade(router: Bench, upgrading: Params, old: int) -> None:
+def test_files_keep_their_modes_over_an_upgrade(entered: Bench, upgrading: Params, old: int) -> None:
     hosts = "192.168.20.7 printer"
     script = f"echo '{hosts}' >> /etc/hosts; chmod 644 /etc/hosts; echo secret > /etc/rc.local; chmod 640 /etc/rc.local"
-    router.pct("exec", str(old), "--", "sh", "-c", script)
-    done = router.good("openwrt_lxc", **upgrading)
-    listed = router.pct("exec", str(done.vmid), "--", "ls", "-l", "/etc/hosts", "/etc/rc.local")
+    entered.pct("exec", str(old), "--", "sh", "-c", script)
+    done = entered.good("openwrt_lxc", **upgrading)
+    listed = entered.pct("exec", str(done.vmid), "--", "ls", "-l", "/etc/hosts", "/etc/rc.local")
     assert [line.split()[0] for line in listed.splitlines()] == ["-rw-r--r--", "-rw-r-----"]
-    assert hosts in router.pct("exec", str(done.vmid), "--", "cat", "/etc/hosts")
+    assert hosts in entered.pct("exec", str(done.vmid), "--", "cat", "/etc/hosts")
 
 
 def test_an_upgrade_that_does_not_prove_itself_goes_back(
-    router: Bench, upgrading: Params, old: int, monkeypatch: pytest.MonkeyPatch
+    entered: Bench, upgrading: Params, old: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ansible_collections.pve.provision.plugins.module_utils._errors import Timeout
-    from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt import Router
-
     def never(self: Router, timeout: int) -> None:
         raise Timeout("lan did not come up")
 
-    before = router.config(old)
+    before = entered.config(old)
     monkeypatch.setattr(Router, "await_up", never)
-    failed = router.bad("openwrt_lxc", **upgrading)
+    failed = entered.bad("openwrt_lxc", **upgrading)
     assert "the old one runs again" in failed.msg
-    assert router.pct("status", str(old)).strip() == "status: running"
-    assert {**router.config(old), "rootfs": ""} == {**before, "rootfs": ""}
-    assert uci(router, old, "get", "system.ntp.enabled") == "0"
-    assert "23.05" in router.pct("exec", str(old), "--", "cat", "/etc/openwrt_release")
-    assert len(vmids(router)) == 1
+    assert entered.pct("status", str(old)).strip() == "status: running"
+    assert {**entered.config(old), "rootfs": ""} == {**before, "rootfs": ""}
+    assert uci(entered, old, "get", "system.ntp.enabled") == "0"
+    assert "23.05" in entered.pct("exec", str(old), "--", "cat", "/etc/openwrt_release")
+    assert len(vmids(entered)) == 1
 
 
 def test_a_replacement_that_dies_half_way_is_taken_back(router: Bench, gateway: Params, old: int) -> None:
@@ -337,17 +502,19 @@ def test_a_replacement_that_dies_half_way_is_taken_back(router: Bench, gateway: 
     assert router.volumes("local-lvm", old) == [router.config(old)["rootfs"].split(",")[0]]
 
 
-@pytest.mark.parametrize("fault", ["shutdown_ignored", "fail_start", "fail_create"])
+@pytest.mark.parametrize(
+    ("fault", "options"), [("shutdown_ignored", {}), ("fail_start", {}), ("fail_create", {"after": "extract"})]
+)
 def test_an_upgrade_meets_a_fault_and_the_old_router_serves_on(
-    router: Bench, upgrading: Params, old: int, fault: str
+    entered: Bench, upgrading: Params, old: int, fault: str, options: Params
 ) -> None:
-    router.node.fault(fault, nth=1)
-    answer = router.run("openwrt_lxc", **upgrading, shutdown_timeout=1)
+    entered.node.fault(fault, nth=1, **options)
+    answer = entered.run("openwrt_lxc", **upgrading, shutdown_timeout=1)
     assert answer.failed is (fault != "shutdown_ignored")
     running = answer.vmid if not answer.failed else old
-    assert router.pct("status", str(running)).strip() == "status: running"
-    assert router.config(running)["hostname"] == "gw"
-    assert len(vmids(router)) == (1 if answer.failed else 2)
+    assert entered.pct("status", str(running)).strip() == "status: running"
+    assert entered.config(running)["hostname"] == "gw"
+    assert len(vmids(entered)) == (1 if answer.failed else 2)
 
 
 # -- killed runs ---------------------------------------------------------------------------------------------------
@@ -362,9 +529,6 @@ def killed(*_args: t.Any, **_more: t.Any) -> None:
 def test_a_router_whose_maker_was_killed_before_it_was_configured_is_made_anew(
     router: Bench, gateway: Params, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    from ansible_collections.pve.provision.plugins.module_utils._pve.cli import CliNode
-    from ansible_collections.pve.provision.plugins.module_utils._workflow import openwrt_lxc
-
     with monkeypatch.context() as patched:
         if moment == "do_seed":
             patched.setattr(openwrt_lxc.OpenWrtContainer, "do_seed", killed)
@@ -384,9 +548,6 @@ def test_a_router_whose_maker_was_killed_before_it_was_configured_is_made_anew(
 def test_an_upgrade_that_was_killed_is_done_by_the_next_run(
     router: Bench, upgrading: Params, old: int, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    from ansible_collections.pve.provision.plugins.module_utils._pve.cli import CliNode
-    from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_upgrade import Upgrade
-
     in_place = "vmid" in upgrading
     if moment in ("_copy", "inside replace", "inside clone") and not in_place:
         pytest.skip("nothing is copied")

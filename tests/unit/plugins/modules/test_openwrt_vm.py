@@ -20,6 +20,7 @@ import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed
 from ansible_collections.pve.provision.plugins.module_utils._workflow import openwrt, openwrt_vm
+from ansible_collections.pve.provision.plugins.module_utils._workflow import openwrt_guest as workflow
 from embedded_node import commands, mirror_images, openwrt_guest, qemu_boot, runtime
 from embedded_node.mirror import Mirror
 from embedded_node.state import State
@@ -101,7 +102,7 @@ def entered(gateway: Params, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> P
 
     monkeypatch.setattr(openwrt_guest.Host, "spawn", spawn)
     monkeypatch.setattr(openwrt_guest.Host, "alive", lambda host: True)
-    monkeypatch.setattr(openwrt_vm, "ssh", ssh)
+    monkeypatch.setattr(workflow, "ssh", ssh)
     return {**gateway, "ssh_private_key": "/root/.ssh/id_ed25519"}
 
 
@@ -284,6 +285,51 @@ def test_an_agent_that_never_answers_is_no_failure(bench: Bench, gateway: Params
     made = bench.good("openwrt_vm", **{**gateway, "agent": True, "start_timeout": 1})
     assert "nothing told whether the router is up" in str(made.warnings)
     assert made.openwrt["drift"] == "unknown"
+
+
+# -- finding its addresses ---------------------------------------------------------------------------------------------
+
+
+def sources(answer: Answer) -> dict[str, str]:
+    return {entry["interface"]: entry["source"] for entry in answer.addresses}
+
+
+def test_a_router_that_nobody_can_ask_is_met_by_the_node(bench: Bench, gateway: Params) -> None:
+    """Neither agent nor SSH, and an address by DHCP: the node knows it by the MAC address in the VM's config."""
+    router = {**gateway, "interfaces": {"wan": {"bridge": "vmbr0", "proto": "dhcp"}, "lan": LAN}, "ip_timeout": 1}
+    made = bench.good("openwrt_vm", **router)
+    words = "no address on wan after 1 s"
+    if bench.backend == "api":
+        assert sources(made) == {"lan": "declared"}
+        assert words in str(made.warnings)
+        assert words in bench.bad("openwrt_vm", **router, require_ip=True).msg
+        return
+    assert sources(made) == {"wan": "neighbour", "lan": "declared"}
+    wan = made.addresses[0]
+    assert wan["address"] in inside(bench, made.vmid, "ip -4 -o addr")
+    assert (wan["prefix"], wan["family"]) == (None, "ipv4")
+    bench.node.forget()
+    began = time.monotonic()
+    again = bench.good("openwrt_vm", **{**router, "ip_timeout": 60, "require_ip": True})
+    assert (again.changed, again.addresses) == (False, made.addresses)
+    assert bench.node.commands() == [["ip", "-j", "neigh", "show"]]
+    assert time.monotonic() - began < 10
+
+
+def test_a_declared_address_is_confirmed_by_who_has_met_it(bench: Bench, gateway: Params) -> None:
+    lan = {"bridge": "vmbr0", "address": ["10.10.10.50/24", "192.168.20.1/24"]}
+    made = bench.good("openwrt_vm", **{**gateway, "interfaces": {"lan": lan}})
+    seen = [(entry["address"], entry["prefix"], entry["source"]) for entry in made.addresses]
+    declared = [(text, 24, "declared") for text in ("10.10.10.50", "192.168.20.1")]
+    assert seen == (declared if bench.backend == "api" else [("10.10.10.50", 24, "neighbour")])
+
+
+def test_what_can_be_asked_is_believed_before_the_node(bench: Bench, entered: Params) -> None:
+    router = {**entered, "interfaces": {"wan": {"bridge": "vmbr0", "proto": "dhcp"}, "lan": LAN}, "ip_timeout": 10}
+    bench.good("openwrt_vm", **router)
+    bench.node.forget()
+    assert sources(bench.good("openwrt_vm", **router)) == {"wan": "ubus", "lan": "ubus"}
+    assert bench.node.commands() == []
 
 
 # -- changing it -------------------------------------------------------------------------------------------------------

@@ -315,6 +315,14 @@ class TestTheNode:
         bridges = {bridge.name: bridge.kind for bridge in node.bridges()}
         assert bridges["vmbr0"] == "bridge"
 
+    def test_neighbours(self, node: Node, vmid: int) -> None:
+        """A guest with an address in the node's own network has shown himself to the node, which alone knows."""
+        net = "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:00:0A,ip="
+        node.set_config("lxc", vmid, {"ostype": "debian", "net0": f"{net}10.10.10.77/24"})
+        assert node.neighbours() == {}
+        node.start("lxc", vmid, timeout=60)
+        assert node.neighbours() == ({"BC:24:11:00:00:0A": ["10.10.10.77"]} if node.transport == "cli" else {})
+
     def test_pools(self, node: Node, vmid: int) -> None:
         for pool, members in node.pools().items():
             assert vmid not in members

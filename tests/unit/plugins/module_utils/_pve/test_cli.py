@@ -166,24 +166,6 @@ class TestReadingStartsNoCommand:
         with pytest.raises(NotFound, match="'nope'"):
             node.volumes("nope")
 
-    def test_bridges_and_vnets(self, node: CliNode, root: Path):
-        for name in ("vmbr0", "vmbr1", "eno1", "lan1"):
-            write(root, f"sys/class/net/{name}/mtu", "9000\n" if name == "vmbr0" else "1500\n")
-        for name in ("vmbr0", "lan1"):
-            write(root, f"sys/class/net/{name}/bridge/vlan_filtering", "1\n" if name == "vmbr0" else "0\n")
-        write(
-            root,
-            "etc/network/interfaces",
-            "iface vmbr0 inet static\n\taddress 10.0.0.2/24\niface vmbr1 inet manual\n\tovs_type OVSBridge\n",
-        )
-        write(root, "etc/pve/sdn/vnets.cfg", "vnet: lan1\n\tzone z\n\nvnet: far\n\tzone elsewhere\n")
-        write(root, "etc/pve/sdn/zones.cfg", "simple: z\n\nsimple: elsewhere\n\tnodes pve2\n")
-        assert node.bridges() == [
-            Bridge("lan1", "vnet", 1500),
-            Bridge("vmbr0", "bridge", 9000, ("10.0.0.2/24",), True),
-            Bridge("vmbr1", "OVSBridge", 1500, (), True),
-        ]
-
     def test_pools_and_paths(self, node: CliNode, root: Path):
         write(root, "etc/pve/user.cfg", "pool:web:c:101:local:\n")
         write(root, "srv/data/x", "")
@@ -215,6 +197,27 @@ def test_who_may_not_read_is_told_to_become_root(node: CliNode, monkeypatch: pyt
 
 
 class TestReadingThatTakesACommand:
+    def test_bridges_and_vnets(self, node: CliNode, root: Path, script: Script):
+        for name in ("vmbr0", "vmbr1", "eno1", "lan1"):
+            write(root, f"sys/class/net/{name}/mtu", "9000\n" if name == "vmbr0" else "1500\n")
+        for name in ("vmbr0", "lan1"):
+            write(root, f"sys/class/net/{name}/bridge/vlan_filtering", "1\n" if name == "vmbr0" else "0\n")
+        write(
+            root,
+            "etc/network/interfaces",
+            "iface vmbr0 inet static\n\taddress 10.0.0.2/24\niface vmbr1 inet manual\n\tovs_type OVSBridge\n",
+        )
+        write(root, "etc/pve/sdn/vnets.cfg", "vnet: lan1\n\tzone z\n\nvnet: far\n\tzone elsewhere\n")
+        write(root, "etc/pve/sdn/zones.cfg", "simple: z\n\nsimple: elsewhere\n\tnodes pve2\n")
+        own = [{"family": "inet", "local": "10.0.0.3", "prefixlen": 24}, {"local": "fd00::3", "prefixlen": 64}]
+        links = [{"ifname": "lo", "addr_info": []}, {"ifname": "vmbr0", "addr_info": own}]
+        script.expect("ip -j addr show", out=json.dumps(links))
+        assert node.bridges() == [
+            Bridge("lan1", "vnet", 1500),
+            Bridge("vmbr0", "bridge", 9000, ("10.0.0.3/24", "fd00::3/64"), True),
+            Bridge("vmbr1", "OVSBridge", 1500, (), True),
+        ]
+
     def test_storages_with_their_capacity(self, node: CliNode, root: Path, script: Script):
         write(root, "etc/pve/storage.cfg", "dir: local\n\tpath /x\n\tcontent iso\n\nlvmthin: thin\n\tdisable\n")
         script.expect(
@@ -238,6 +241,48 @@ class TestReadingThatTakesACommand:
         script.expect("pvesh get /nodes/pve1/qemu/200/agent/network-get-interfaces --output-format json", out="{}")
         assert node.interfaces("lxc", 101) == []
         assert node.interfaces("qemu", 200) == []
+
+    @pytest.mark.parametrize(
+        ("entry", "heard"),
+        [
+            ({"dst": "10.0.0.5", "dev": "vmbr0", "lladdr": "bc:24:11:00:00:0a", "state": ["REACHABLE"]}, True),
+            ({"dst": "10.0.0.5", "dev": "vmbr0", "lladdr": "bc:24:11:00:00:0a", "state": ["STALE"]}, True),
+            ({"dst": "10.0.0.5", "dev": "vmbr0", "lladdr": "bc:24:11:00:00:0a", "state": ["DELAY"]}, True),
+            ({"dst": "10.0.0.5", "dev": "vmbr0", "lladdr": "bc:24:11:00:00:0a", "state": ["PERMANENT"]}, True),
+            ({"dst": "fd00::5", "lladdr": "bc:24:11:00:00:0a", "router": None, "state": ["STALE"]}, True),
+            ({"dst": "fe80::be24:11ff:fe00:a", "lladdr": "bc:24:11:00:00:0a", "state": ["REACHABLE"]}, False),
+            ({"dst": "169.254.0.5", "lladdr": "bc:24:11:00:00:0a", "state": ["REACHABLE"]}, False),
+            ({"dst": "10.0.0.5", "dev": "vmbr0", "lladdr": "bc:24:11:00:00:0a", "state": ["FAILED"]}, False),
+            ({"dst": "10.0.0.5", "dev": "vmbr0", "state": ["FAILED"]}, False),
+            ({"dst": "10.0.0.5", "dev": "vmbr0", "state": ["INCOMPLETE"]}, False),
+        ],
+        ids=lambda value: "".join(value["state"]) + value["dst"] if isinstance(value, dict) else "",
+    )
+    def test_a_neighbour(self, node: CliNode, script: Script, entry: dict[str, t.Any], heard: bool):
+        script.expect("ip -j neigh show", out=json.dumps([entry]))
+        assert node.neighbours() == ({"BC:24:11:00:00:0A": [entry["dst"]]} if heard else {})
+
+    def test_the_address_a_neighbour_was_seen_at_last_comes_first(self, node: CliNode, script: Script):
+        states = {"10.0.0.7": "STALE", "10.0.0.5": "REACHABLE", "10.0.0.6": "STALE"}
+        entries = [{"dst": dst, "lladdr": "bc:24:11:00:00:0a", "state": [state]} for dst, state in states.items()]
+        script.expect("ip -j neigh show", out=json.dumps(entries))
+        assert node.neighbours() == {"BC:24:11:00:00:0A": ["10.0.0.5", "10.0.0.7", "10.0.0.6"]}
+
+    @pytest.mark.parametrize("verb", ["bridges", "neighbours"])
+    @pytest.mark.parametrize(
+        ("answer", "words"),
+        [({"out": "Object?\n"}, "something else than JSON: Object"), ({"rc": 1, "err": "no netlink\n"}, "no netlink")],
+    )
+    def test_a_kernel_that_tells_nothing(
+        self, node: CliNode, script: Script, verb: str, answer: dict[str, t.Any], words: str
+    ):
+        script.expect(f"ip -j {'addr' if verb == 'bridges' else 'neigh'} show", **answer)
+        with pytest.raises(PveError, match=words):
+            getattr(node, verb)()
+
+    def test_nobody_near(self, node: CliNode, script: Script):
+        script.expect("ip -j neigh show", out="")
+        assert node.neighbours() == {}
 
 
 class TestAgent:

@@ -1,0 +1,69 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``ip -j addr show`` and ``ip -j neigh show``: the node's own network as iproute2 tells it, and nothing else of it.
+
+Whoever has an address in a network that the node has on a bridge is the node's neighbour there. Addresses of the node
+are those of ``/etc/network/interfaces``.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+import typing as t
+from collections.abc import Iterator
+
+from .. import qemu_boot
+from ..command_line import Command, Exit, Params
+from ..openwrt_network import ports
+from ..runtime import Guest, bridge_addresses, guest, links
+from ..session import Session
+from ..state import State
+
+
+def _run(session: Session, params: Params) -> None:
+    words = params["words"]
+    what = words[1] if len(words) > 1 else ""
+    if words[:1] != ["-j"] or words[2:] not in ([], ["show"]) or what not in ANSWERS:
+        session.err.write(f'The embedded node\'s ip knows only "-j addr show" and "-j neigh show", not {words}.\n')
+        raise Exit(1)
+    session.say(json.dumps(list(ANSWERS[what](session.state)), separators=(",", ":")))
+
+
+def _addresses(state: State) -> Iterator[dict[str, t.Any]]:
+    for index, folder in enumerate(sorted(state.path("sys/class/net").iterdir()), 2):
+        yield {
+            "ifindex": index, "ifname": folder.name, "flags": ["BROADCAST", "MULTICAST", "UP", "LOWER_UP"],
+            "mtu": int((folder / "mtu").read_text(encoding="utf-8")), "qdisc": "noqueue", "operstate": "UP",
+            "group": "default", "txqlen": 1000, "link_type": "ether",
+            "address": (folder / "address").read_text(encoding="utf-8").strip(), "broadcast": "ff:ff:ff:ff:ff:ff",
+            "addr_info": [
+                {"family": "inet", "local": str(own.ip), "prefixlen": own.network.prefixlen, "scope": "global",
+                 "label": folder.name, "valid_life_time": 4294967295, "preferred_life_time": 4294967295}
+                for own in bridge_addresses(state, folder.name)
+            ],
+        }  # fmt: skip
+
+
+def _neighbours(state: State) -> Iterator[dict[str, t.Any]]:
+    for each in _running(state):
+        cards = ports(each)
+        for name, mac, held in links(each):
+            if name in cards and cards[name].tag is None:
+                here = [own.network for own in bridge_addresses(state, cards[name].bridge)]
+                for ip in (ipaddress.ip_interface(text).ip for text in held):
+                    if any(ip in network for network in here):
+                        yield {"dst": str(ip), "dev": cards[name].bridge, "lladdr": mac, "state": ["REACHABLE"]}
+
+
+def _running(state: State) -> Iterator[Guest]:
+    yield from (guest(state, vmid) for vmid in state.running())
+    for path in sorted(state.path("run/qemu-server").glob("*.pid")):
+        if re.fullmatch(r"\d+", path.stem):
+            yield qemu_boot.guest(state, int(path.stem))
+
+
+ANSWERS = {"addr": _addresses, "neigh": _neighbours}
+TABLE = Command(run=_run, raw=True)
