@@ -123,6 +123,7 @@ class OpenWrtContainer(OpenWrtGuest):
     """What OpenWrt adds to the workflow of a container."""
 
     template: WantedTemplate | None
+    mirrors: tuple[str, ...]
     upgrade: bool
     rollback_keep: bool
     by_vmid: bool
@@ -138,6 +139,7 @@ class OpenWrtContainer(OpenWrtGuest):
             declared=declared,
             description=description,
             template=template,
+            mirrors=tuple(params.get("mirrors") or ()),
             ip_timeout=params["ip_timeout"],
             require_ip=params["require_ip"],
             confirm_timeout=params["confirm_timeout"],
@@ -255,7 +257,16 @@ class OpenWrtContainer(OpenWrtGuest):
         def shell(script: str, *, timeout: int) -> Completed:
             return node.exec(vmid, SHELL, stdin=script, timeout=timeout)
 
-        return Router(shell, t.cast("Description", self.description), confirm_timeout=self.confirm_timeout)
+        def hand_in(source: str, target: str) -> None:
+            node.push(vmid, source, target, mode="0600")
+
+        return Router(
+            shell,
+            t.cast("Description", self.description),
+            confirm_timeout=self.confirm_timeout,
+            hand_in=hand_in,
+            mirrors=self.mirrors,
+        )
 
     def do_template(self, step: Step, run: Run) -> None:
         made = openwrt_template.ensure(run.node, t.cast("WantedTemplate", self.template))

@@ -180,9 +180,11 @@ class Upgrade:
         self.node.journal.pop(self.new, None)
         self.run.result.vmid = self.new
         if self.missing:
-            trouble = router.install(self.missing)
-            if trouble:
-                self.run.result.warnings.append(f"not installed: {', '.join(self.missing)} ({trouble})")
+            done = router.install(self.missing)
+            if done.note:
+                self.run.result.warnings.append(done.note)
+            if done.trouble:
+                self.run.result.warnings.append(f"not installed: {', '.join(self.missing)} ({done.trouble})")
         if not self.keep:
             if config.options.get("protection") == "1":
                 self.node.set_config("lxc", old, {"protection": "0"})
