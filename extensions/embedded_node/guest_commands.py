@@ -44,8 +44,10 @@ class _Host:
     def __init__(self, guest: Guest) -> None:
         self.guest, self.files = guest, guest.files
 
-    def run(self, argv: Sequence[str], stdin: bytes, place: str) -> Completed:
-        """Run one of the guest's commands in a working directory."""
+    def run(
+        self, argv: Sequence[str], stdin: bytes, place: str, environment: t.Mapping[str, str] | None = None
+    ) -> Completed:
+        """Run one of the guest's commands in a working directory; of variables it sees the guest's own alone."""
         env = {**(self.guest.env or CLEAN_ENV), "PWD": place}
         return Guest(self.guest.state, self.guest.vmid, self.guest.options, self.files, env).run(argv, stdin)
 

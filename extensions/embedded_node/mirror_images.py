@@ -118,15 +118,24 @@ ALPINE: Tree = {
 }
 
 
-def openwrt_tree(version: str, revision: str, target: str) -> dict[str, str | bytes | None]:
-    """OpenWrt's root file system for a release: with opkg up to 24.10, with apk after it."""
-    arch = {"x86/64": "x86_64"}.get(target, "aarch64_generic")
+def openwrt_arch(target: str) -> str:
+    """What OpenWrt calls the processor of a target."""
+    return {"x86/64": "x86_64"}.get(target, "aarch64_generic")
+
+
+def with_apk(version: str) -> bool:
+    """Whether a release has apk, or still opkg."""
+    return version.upper() == "SNAPSHOT" or int(version.split(".")[0]) >= 25
+
+
+def openwrt_tree(version: str, revision: str, target: str, more: Tree | None = None) -> dict[str, str | bytes | None]:
+    """OpenWrt's root file system for a release: with opkg up to 24.10, with apk after it. ``more`` comes on top."""
+    arch = openwrt_arch(target)
     release = (
         f"DISTRIB_ID='OpenWrt'\nDISTRIB_RELEASE='{version}'\nDISTRIB_REVISION='{revision}'\nDISTRIB_TARGET='{target}'\n"
         f"DISTRIB_ARCH='{arch}'\nDISTRIB_DESCRIPTION='OpenWrt {version} {revision}'\nDISTRIB_TAINTS=''\n"
     )
     os_release = f'NAME="OpenWrt"\nVERSION="{version}"\nID="openwrt"\nVERSION_ID="{version}"\nBUILD_ID="{revision}"\n'
-    with_apk = version == "SNAPSHOT" or int(version.split(".")[0]) >= 25
     packages: dict[str, str | bytes | None] = (
         {
             "lib/apk/db/installed": f"P:base-files\nV:{revision}\nA:{arch}\n\n",
@@ -134,11 +143,13 @@ def openwrt_tree(version: str, revision: str, target: str) -> dict[str, str | by
             "etc/apk/repositories.d/distfeeds.list": "",
             "usr/bin/apk": b"\x7fELF placeholder\n",
         }
-        if with_apk
+        if with_apk(version)
         else {
             "usr/lib/opkg/status": f"Package: base-files\nVersion: {revision}\nStatus: install ok installed\n"
             f"Architecture: {arch}\n\n",
-            "etc/opkg.conf": "dest root /\nlists_dir ext /var/opkg-lists\n",
+            "etc/opkg.conf": "dest root /\ndest ram /tmp\nlists_dir ext /var/opkg-lists\n"
+            "option overlay_root /overlay\noption check_signature\n",
+            "etc/opkg/customfeeds.conf": "# add your custom package feeds here\n",
             "etc/opkg/distfeeds.conf": "",
             "bin/opkg": b"\x7fELF placeholder\n",
         }
@@ -150,6 +161,7 @@ def openwrt_tree(version: str, revision: str, target: str) -> dict[str, str | by
         "etc/openwrt_version": f"{revision}\n",
         "etc/os-release": os_release,
         "etc/banner": f"  OpenWrt {version}, {revision}\n",
+        **(more or {}),
     }
 
 

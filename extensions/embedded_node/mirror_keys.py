@@ -34,6 +34,7 @@ class Signer:
         self._directory = directory
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._usign_key = directory / "usign.pem"
+        self._signed: dict[bytes, bytes] = {}
         if not self._usign_key.exists():
             der = base64.b64encode(_PKCS8 + _SEED).decode()
             self._usign_key.write_text(f"-----BEGIN PRIVATE KEY-----\n{der}\n-----END PRIVATE KEY-----\n")
@@ -43,13 +44,24 @@ class Signer:
         self.usign_public = base64.b64encode(b"Ed" + _KEY_ID + public[-32:]).decode()
 
     def usign(self, data: bytes) -> bytes:
-        """A usign (signify) signature file over these bytes."""
+        """A usign (signify) signature file over these bytes; the same ones are signed once."""
+        digest = hashlib.sha256(data).digest()
+        if digest not in self._signed:
+            self._signed[digest] = self._sign_usign(data)
+        return self._signed[digest]
+
+    def _sign_usign(self, data: bytes) -> bytes:
         document = self._directory / "document"
         document.write_bytes(data)
         key = ["-inkey", str(self._usign_key)]
         signature = _run(["openssl", "pkeyutl", "-sign", "-rawin", *key, "-in", str(document)])
         encoded = base64.b64encode(b"Ed" + _KEY_ID + signature).decode()
         return f"untrusted comment: signed by key {self.usign_key_id}\n{encoded}\n".encode()
+
+    @property
+    def usign_key_file(self) -> str:
+        """The public key as a router keeps it."""
+        return f"untrusted comment: public key {self.usign_key_id}\n{self.usign_public}\n"
 
     # -- RSA -----------------------------------------------------------------------------------------------------------
     @property

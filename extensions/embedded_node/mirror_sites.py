@@ -15,6 +15,7 @@ import typing as t
 from pathlib import Path
 
 from embedded_node import mirror_images as images
+from embedded_node import openwrt_feeds as feeds
 from embedded_node.mirror_keys import Signer
 
 _MIB = 1 << 20
@@ -61,10 +62,11 @@ def _openwrt_release(site: Path, version: str, signer: Signer) -> None:
     revision = f"r{int(seed[:4], 16)}-{seed[:10]}"
     snapshot = version == "SNAPSHOT"
     for target in _TARGETS:
-        folder = site / ("snapshots" if snapshot else f"releases/{version}") / "targets" / target
+        folder = site / feeds.root(version) / "targets" / target
         dashed = target.replace("/", "-")
         stem = f"openwrt-{dashed}" if snapshot else f"openwrt-{version}-{dashed}"
-        rootfs = images.gz(images.tar(images.openwrt_tree(version, revision, target)))
+        trust = _openwrt_trust(version, target, signer)
+        rootfs = images.gz(images.tar(images.openwrt_tree(version, revision, target, trust)))
         in_2512 = version.startswith("25.12.")
         late = in_2512 and int(version.split(".")[2].split("-")[0]) >= 5
         names = [f"{stem}-rootfs.tar.gz", *([f"{stem}-generic-targz-rootfs.tar.gz"] if late else [])]
@@ -82,9 +84,9 @@ def _openwrt_release(site: Path, version: str, signer: Signer) -> None:
                 listed.append({"name": name, "type": boot, "sha256": _digest(folder / name, "sha256")})
         _write(folder / f"{stem}-generic.manifest", b"base-files - 1\nbusybox - 1\n")
         _write(folder / "version.buildinfo", f"{revision}\n".encode())
-        _write(folder / "packages" / f"base-files_{revision}.ipk", b"a package\n")
+        _openwrt_packages(site, version, target, signer)
         profiles = {
-            "arch_packages": "x86_64" if target == "x86/64" else "aarch64_generic",
+            "arch_packages": images.openwrt_arch(target),
             "metadata_version": 1,
             "profiles": {"generic": {"images": listed, "titles": [{"title": "Generic"}]}},
             "source_date_epoch": int(time.time()) if snapshot else images.EPOCH,
@@ -94,6 +96,30 @@ def _openwrt_release(site: Path, version: str, signer: Signer) -> None:
         }
         _write(folder / "profiles.json", json.dumps(profiles).encode())
         _openwrt_sign(folder, signer)
+
+
+def _openwrt_trust(version: str, target: str, signer: Signer) -> images.Tree:
+    """What an image knows of the package feeds: where they are, and who signs them."""
+    arch = images.openwrt_arch(target)
+    if images.with_apk(version):
+        return {
+            "etc/apk/arch": f"{arch}\n",
+            "etc/apk/keys/local-mirror.pem": signer.usign_key_file,
+            "etc/apk/repositories.d/distfeeds.list": feeds.repositories(version, target, arch),
+        }
+    return {
+        f"etc/opkg/keys/{signer.usign_key_id}": signer.usign_key_file,
+        "etc/opkg/distfeeds.conf": feeds.distfeeds(version, target, arch),
+    }
+
+
+def _openwrt_packages(site: Path, version: str, target: str, signer: Signer) -> None:
+    """The package feeds of a release for one target."""
+    arch = images.openwrt_arch(target)
+    files = feeds.apk_files if images.with_apk(version) else feeds.opkg_files
+    for feed, folder in feeds.folders(target, arch).items():
+        for name, body in files(feed, arch, signer).items():
+            _write(site / feeds.root(version) / folder / name, body)
 
 
 def _openwrt_sign(folder: Path, signer: Signer) -> None:

@@ -73,9 +73,12 @@ class Host:
         self._began = time.monotonic()
         self._started = started
 
-    def run(self, argv: t.Sequence[str], stdin: bytes, place: str) -> Completed:
+    def run(
+        self, argv: t.Sequence[str], stdin: bytes, place: str, environment: t.Mapping[str, str] | None = None
+    ) -> Completed:
         """Run one of the guest's commands in a working directory."""
-        return COMMANDS[argv[0]](_placed(self.guest, place), [os.path.basename(argv[0]), *argv[1:]], stdin)
+        guest = _placed(self.guest, place, environment)
+        return COMMANDS[argv[0]](guest, [os.path.basename(argv[0]), *argv[1:]], stdin)
 
     def knows(self, name: str) -> bool:
         """Whether the guest has such a command."""
@@ -141,9 +144,10 @@ def _run_shell(guest: Guest, shell: Shell, text: str, stdin: str) -> Completed:
     return Completed(rc, out.encode("utf-8", "surrogateescape"), err.encode("utf-8", "surrogateescape"))
 
 
-def _placed(guest: Guest, place: str) -> Guest:
-    """The guest, seen from a working directory."""
-    return Guest(guest.state, guest.vmid, guest.options, guest.files, {**guest.env, "PWD": place})
+def _placed(guest: Guest, place: str, environment: t.Mapping[str, str] | None = None) -> Guest:
+    """The guest, seen from a working directory with some variables set."""
+    variables = {**guest.env, **(environment or {}), "PWD": place}
+    return Guest(guest.state, guest.vmid, guest.options, guest.files, variables)
 
 
 def _script_of(guest: Guest, name: str) -> str | None:

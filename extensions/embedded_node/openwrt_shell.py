@@ -57,7 +57,9 @@ class Host(t.Protocol):
 
     files: GuestFiles
 
-    def run(self, argv: t.Sequence[str], stdin: bytes, place: str) -> Completed:
+    def run(
+        self, argv: t.Sequence[str], stdin: bytes, place: str, environment: t.Mapping[str, str] | None = None
+    ) -> Completed:
         """Run a command in a working directory; 127 when there is none."""
 
     def knows(self, name: str) -> bool:
@@ -618,7 +620,7 @@ class Shell:
             if argv[0] in self.functions or argv[0] in BUILTINS:
                 self.variables.update(assignments)
                 return self._call(argv)
-            return self._external(argv)
+            return self._external(argv, assignments)
 
     def _exec(self, argv: list[str], redirects: list[Redirect]) -> int:
         kept = contextlib.ExitStack()
@@ -650,7 +652,7 @@ class Shell:
             self.arguments = outer
             self.variables["\0local"] = local
 
-    def _external(self, argv: list[str]) -> int:
+    def _external(self, argv: list[str], assignments: t.Mapping[str, str] | None = None) -> int:
         name = os.path.basename(argv[0])
         if name == "sleep":
             return self._sleep(argv)
@@ -659,7 +661,9 @@ class Shell:
             return 127
         reads = name in READERS and (name != "uci" or {"batch", "import"} & set(argv))
         stdin = self.streams.stdin.read() if reads else ""
-        done = self.host.run(argv, stdin.encode("utf-8", "surrogateescape"), self.variables["PWD"])
+        exported = {name: self.variables[name] for name in self.exported if name in self.variables}
+        environment = {**exported, **(assignments or {})}
+        done = self.host.run(argv, stdin.encode("utf-8", "surrogateescape"), self.variables["PWD"], environment)
         self.streams.out.write(done.stdout.decode("utf-8", "surrogateescape"))
         self.streams.err.write(done.stderr.decode("utf-8", "surrogateescape"))
         return done.rc
@@ -701,7 +705,8 @@ class Shell:
             if target != "/dev/null" and not path.is_file():
                 streams.err.write(f"{self.name}: can't open {target}: no such file\n")
                 return False
-            text = "" if target == "/dev/null" else path.read_text(encoding="utf-8", errors="surrogateescape")
+            data = b"" if target == "/dev/null" else path.read_bytes()  # as it is, carriage returns and all
+            text = data.decode("utf-8", "surrogateescape")
             streams.stdin = io.StringIO(text)
             return True
         elif target in DEVICES:

@@ -21,6 +21,7 @@ options:
     description:
       - Addresses to fetch from instead of C(https://downloads.openwrt.org), the first that answers. What they deliver
         is verified by OpenWrt's signature all the same.
+      - They also stand in for it where the node fetches O(packages) for a router.
     type: list
     elements: str
   keys:
@@ -83,7 +84,10 @@ options:
     type: dict
   packages:
     description:
-      - Packages to install in the running router.
+      - Packages to install in the running router, by its own package manager.
+      - Where a router in a container cannot reach its package server, and the node or one of the O(mirrors) can, the
+        node fetches the router's feeds and the packages and hands them in. The router verifies them by its own keys
+        all the same. A warning says that it was so. A router that is reached otherwise tries again with the next run.
     type: list
     elements: str
   timezone:

@@ -25,6 +25,11 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt.addresses i
 )
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description, Interface
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import parse_release
+from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_packages import (
+    HandIn,
+    Installation,
+    Packages,
+)
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed
@@ -42,11 +47,9 @@ _PROBE = {
 }
 # Ports that show that somebody is at home: an answer of any kind will do, a refusal too.
 _DOORS = (22, 80, 443)
-_INSTALL = {
-    True: ("apk update", "apk add"),
-    False: ("opkg update", "opkg install"),
-}
-_RETRIES = 3
+# What an interface speaks that gets its way out from somebody else, and how long (s) that may take at most.
+LEASED = ("dhcp", "pppoe")
+UPLINK = 10
 
 
 class Shell(t.Protocol):
@@ -92,12 +95,25 @@ class Drift:
 
 
 class Router:
-    """One running OpenWrt and its description. Times in seconds."""
+    """One running OpenWrt and its description. Times in seconds.
 
-    def __init__(self, shell: Shell, description: Description, *, confirm_timeout: int = 60) -> None:
+    ``hand_in`` copies a file into it, where there is a way to; ``mirrors`` stand in for OpenWrt's own server.
+    """
+
+    def __init__(
+        self,
+        shell: Shell,
+        description: Description,
+        *,
+        confirm_timeout: int = 60,
+        hand_in: HandIn | None = None,
+        mirrors: t.Sequence[str] = (),
+    ) -> None:
         self.shell = shell
         self.description = description
         self.confirm_timeout = confirm_timeout
+        self.hand_in = hand_in
+        self.mirrors = tuple(mirrors)
         self.sleep: t.Callable[[float], None] = time.sleep
 
     def tell(self, script: str, *, timeout: int) -> Completed:
@@ -234,21 +250,11 @@ class Router:
         held = [text for name in self.description.management.sources for text in seen.statuses.get(name, [])]
         return any(answers(text.partition("/")[0]) for text in held)
 
-    def install(self, names: t.Sequence[str]) -> str:
-        """Install packages, with some patience for the network. What went wrong, in words; empty when nothing did."""
-        script = "".join(
-            f"if [ -d /etc/apk ]; then {_INSTALL[True][n]}{w}; else {_INSTALL[False][n]}{w}; fi || exit 1\n"
-            for n, w in ((0, ""), (1, "".join(f" {shlex.quote(name)}" for name in names)))
-        )
-        said = ""
-        for attempt in range(_RETRIES):
-            if attempt:
-                self.sleep(2.0**attempt)
-            done = self.tell(script, timeout=600)
-            if done.rc == 0:
-                return ""
-            said = (done.stderr.strip() or done.stdout.strip())[-500:]
-        return said or "no reason given"
+    def install(self, names: t.Sequence[str]) -> Installation:
+        """Install packages."""
+        leased = any(each.proto in LEASED for each in self._interfaces())
+        uplink = UPLINK if leased else 0
+        return Packages(self.tell, self.sleep, self.hand_in, self.mirrors, uplink).install(names)
 
 
 def _parts(output: str) -> dict[str, str]:

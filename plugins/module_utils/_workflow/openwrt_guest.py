@@ -158,10 +158,12 @@ class OpenWrtGuest(Companion):
     def do_packages(self, step: Step, run: Run) -> None:
         """Install packages, and configure what could not be configured before they were there."""
         names = step.details["install"]
-        trouble = self.router(run.node, run.vmid).install(names)
+        done = self.router(run.node, run.vmid).install(names)
         self.seen = self.drift = None
-        if trouble:
-            run.result.warnings.append(f"not installed: {', '.join(names)} ({trouble}). The next run tries again.")
+        if done.note:
+            run.result.warnings.append(done.note)
+        if done.trouble:
+            run.result.warnings.append(f"not installed: {', '.join(names)} ({done.trouble}). The next run tries again.")
             run.result.changed = any(other["step"] != "packages" for other in run.result.plan)
         else:
             self.do_configure(step, run)

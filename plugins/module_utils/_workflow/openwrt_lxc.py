@@ -32,7 +32,7 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.guest impo
 )
 from ansible_collections.pve.provision.plugins.module_utils._workflow.health import await_static, told_interfaces
 from ansible_collections.pve.provision.plugins.module_utils._workflow.lxc import wanted_container
-from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt import Seen, Shell
+from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt import Router, Seen, Shell
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_guest import (
     DESCRIPTION_OPTIONS,
     OpenWrtGuest,
@@ -128,6 +128,7 @@ class OpenWrtContainer(OpenWrtGuest):
     outsider = "guest"
     closed = "over the API a container is entered by SSH alone, and no ssh_private_key is declared"
     template: WantedTemplate | None
+    mirrors: tuple[str, ...]
     upgrade: bool
     rollback_keep: bool
     by_vmid: bool
@@ -144,6 +145,7 @@ class OpenWrtContainer(OpenWrtGuest):
             declared=declared,
             description=description,
             template=template,
+            mirrors=tuple(params.get("mirrors") or ()),
             ip_timeout=params["ip_timeout"],
             require_ip=params["require_ip"],
             confirm_timeout=params["confirm_timeout"],
@@ -274,6 +276,13 @@ class OpenWrtContainer(OpenWrtGuest):
     # -- the way in ------------------------------------------------------------------------------------------------
     def way_in(self, node: Node, vmid: int) -> Shell | None:
         return by_exec(node, vmid) if node.transport == "cli" else self.by_ssh(node, vmid)
+
+    def router(self, node: Node, vmid: int) -> Router:
+        router = super().router(node, vmid)
+        router.mirrors = self.mirrors
+        if node.transport == "cli":
+            router.hand_in = lambda source, target: node.push(vmid, source, target, mode="0600")
+        return router
 
     def can_enter(self, node: Node) -> bool:
         """Whether there is a way in, however that turns out."""

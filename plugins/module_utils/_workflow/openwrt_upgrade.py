@@ -282,9 +282,11 @@ class Upgrade:
         seen = router.look()
         missing = [name for name in wished if name not in seen.packages]
         if missing:
-            trouble = router.install(missing)
-            if trouble:
-                self.run.result.warnings.append(f"not installed: {', '.join(missing)} ({trouble})")
+            done = router.install(missing)
+            if done.note:
+                self.run.result.warnings.append(done.note)
+            if done.trouble:
+                self.run.result.warnings.append(f"not installed: {', '.join(missing)} ({done.trouble})")
             seen = router.look()
         router.apply(router.drift(seen), seen, patience=self.patience)
 

@@ -25,6 +25,7 @@ import zlib
 import pytest
 
 from embedded_node import mirror_images as images
+from embedded_node import openwrt_feeds
 from embedded_node.mirror import Mirror
 
 if t.TYPE_CHECKING:
@@ -124,6 +125,66 @@ def test_a_rootfs_is_an_openwrt_tree(site: Mirror, version: str, there: list[str
     assert members["etc/shadow"].mode == 0o600
     assert members["bin/sh"].linkname == "busybox"
     assert {(member.uid, member.gid, member.mtime) for member in members.values()} == {(0, 0, images.EPOCH)}
+
+
+FEEDS = {
+    "targets/x86/64/packages": "kmod-wireguard",
+    "packages/x86_64/base": "tcpdump",
+    "packages/x86_64/luci": "luci",
+    "packages/x86_64/packages": "nano",
+    "packages/x86_64/routing": "bird2",
+    "packages/x86_64/telephony": "asterisk",
+}
+
+
+@pytest.mark.parametrize(("folder", "name"), FEEDS.items())
+def test_a_feed_for_opkg_lists_its_packages_and_is_signed(site: Mirror, folder: str, name: str) -> None:
+    place = f"openwrt/releases/24.10.4/{folder}"
+    text = gzip.decompress(ask(site, f"{place}/Packages.gz")[2])
+    assert text == ask(site, f"{place}/Packages")[2]
+    assert ask(site, f"{place}/Packages.manifest")[0] == 200
+    assert openwrt_feeds.verified(text, ask(site, f"{place}/Packages.sig")[2], [site.signer.usign_key_file])
+    block = next(one for one in text.decode().split("\n\n") if one.startswith(f"Package: {name}\n"))
+    facts = dict(line.split(": ", 1) for line in block.splitlines())
+    package = ask(site, f"{place}/{facts['Filename']}")[2]
+    assert (len(package), hashlib.sha256(package).hexdigest()) == (int(facts["Size"]), facts["SHA256sum"])
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(package))) as archive:
+        inner = {member.name: archive.extractfile(member) for member in archive if member.isfile()}
+    assert set(inner) == {"./debian-binary", "./control.tar.gz", "./data.tar.gz"}
+    control = inner["./control.tar.gz"]
+    assert control is not None
+    with tarfile.open(fileobj=io.BytesIO(control.read())) as archive:
+        told = archive.extractfile("./control")
+        assert told is not None
+        assert f"Package: {name}\nVersion: {facts['Version']}\n" in told.read().decode()
+
+
+@pytest.mark.parametrize(("folder", "name"), FEEDS.items())
+def test_a_feed_for_apk_has_its_index_and_packages_by_their_real_names(site: Mirror, folder: str, name: str) -> None:
+    place = f"openwrt/releases/25.12.5/{folder}"
+    text, signature = openwrt_feeds.read_adb(ask(site, f"{place}/packages.adb")[2])
+    assert openwrt_feeds.verified(text, signature, [site.signer.usign_key_file])
+    entry = next(one for one in json.loads(text) if one["name"] == name)
+    package = ask(site, f"{place}/{name}-{entry['version']}.apk")[2]
+    assert hashlib.sha256(package).hexdigest() == entry["hashes"]
+    assert ask(site, f"{place}/Packages.gz")[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("version", "list_", "key"),
+    [
+        ("24.10.4", "etc/opkg/distfeeds.conf", "etc/opkg/keys/{}"),
+        ("25.12.5", "etc/apk/repositories.d/distfeeds.list", "etc/apk/keys/local-mirror.pem"),
+    ],
+)
+def test_a_rootfs_knows_its_feeds_and_who_signs_them(site: Mirror, version: str, list_: str, key: str) -> None:
+    body = site.read(f"openwrt/releases/{version}/targets/x86/64/openwrt-{version}-x86-64-rootfs.tar.gz")
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(body))) as archive:
+        found = [archive.extractfile(f"./{name}") for name in (list_, key.format(site.signer.usign_key_id))]
+    lines, public = (file.read().decode() for file in found if file is not None)
+    assert site.signer.usign_public in public
+    urls = re.findall(r"https://downloads\.openwrt\.org/(\S+?)(?:/packages\.adb)?$", lines, re.MULTILINE)
+    assert urls == [f"releases/{version}/{folder}" for folder in FEEDS]
 
 
 def unpacked(mirror: Mirror, name: str) -> tuple[bytes, bytes]:

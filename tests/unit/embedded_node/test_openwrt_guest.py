@@ -13,7 +13,8 @@ import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import commit_confirm, live
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci import Op
-from embedded_node import openwrt_guest, runtime
+from embedded_node import openwrt_feeds, openwrt_guest, runtime
+from embedded_node.mirror_keys import Signer
 
 from .openwrt_support import CONF, SEED, VMID, Box, box
 
@@ -292,6 +293,118 @@ def test_from_25_12_packages_come_by_apk(tmp_path: Path) -> None:
     assert newer.run("apk", "add", "luci")[0] == 0
     assert newer.run("/etc/init.d/uhttpd", "running")[0] == 0
     assert newer.run("apk", "info", "-e", "luci", "tcpdump")[:2] == (1, "luci\n")
+
+
+@pytest.fixture
+def signer(tmp_path_factory: pytest.TempPathFactory) -> Signer:
+    return Signer(tmp_path_factory.mktemp("keys"))
+
+
+PLACE = "/tmp/in"
+CONF_OF_OUR_OWN = "dest root /\noption check_signature\nlists_dir ext /tmp/lists\n"
+
+
+def with_feed(router: Box, files: t.Mapping[str, bytes]) -> None:
+    """Put a feed on the router's own disk, and a configuration beside it that names nothing else."""
+    folder = router.root / PLACE.lstrip("/")
+    folder.mkdir(parents=True)
+    for name, body in files.items():
+        (folder / name).write_bytes(body)
+    router.write("tmp/opkg.conf", f"{CONF_OF_OUR_OWN}src/gz openwrt_base file://{PLACE}\n")
+    router.write("tmp/repositories", f"{PLACE}/packages.adb\n")
+
+
+OPKG = "OPKG_CONF_DIR=/tmp/none opkg -f /tmp/opkg.conf"
+UPDATED = (
+    f"Downloading file://{PLACE}/Packages.gz\nUpdated list of available packages in /tmp/lists/openwrt_base\n"
+    f"Downloading file://{PLACE}/Packages.sig\n"
+)
+CHOSEN = (
+    "Installing tcpdump (4.99.5-r1) to root...\n"
+    f"Downloading file://{PLACE}/tcpdump_4.99.5-r1_x86_64.ipk\n"
+    "Installing libpcap1 (1.10.5-r1) to root...\n"
+    f"Downloading file://{PLACE}/libpcap1_1.10.5-r1_x86_64.ipk\n"
+)
+
+
+def test_opkg_installs_from_a_feed_on_its_own_disk(router: Box, signer: Signer) -> None:
+    router.write(f"etc/opkg/keys/{signer.usign_key_id}", signer.usign_key_file)
+    with_feed(router, openwrt_feeds.opkg_files("base", "x86_64", signer))
+    assert router.run("sh", "-c", f"{OPKG} update") == (0, f"{UPDATED}Signature check passed.\n", "")
+    assert router.run("sh", "-c", f"{OPKG} --noaction install tcpdump") == (0, CHOSEN, "")
+    assert router.run("opkg", "list-installed")[1] == ""
+    said = CHOSEN + "Configuring libpcap1.\nConfiguring tcpdump.\n"
+    assert router.run("sh", "-c", f"export {OPKG.replace(' ', '; ', 1)} install tcpdump") == (0, said, "")
+    assert router.run("opkg", "list-installed")[1] == "libpcap1 - 1.10.5-r1\ntcpdump - 4.99.5-r1\n"
+    assert (router.root / "usr/bin/tcpdump").is_file()
+
+
+def test_opkg_goes_on_without_a_list_that_it_does_not_trust(router: Box, signer: Signer) -> None:
+    with_feed(router, openwrt_feeds.opkg_files("base", "x86_64", signer))
+    said = f"{UPDATED}Signature check failed.\nRemove wrong Signature file.\n"
+    assert router.run("sh", "-c", f"{OPKG} update") == (0, said, "")
+    assert router.run("sh", "-c", f"{OPKG} install tcpdump")[:2] == (255, "Unknown package 'tcpdump'.\n")
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "error"),
+    [
+        ("libpcap1_1.10.5-r1_x86_64.ipk", b"", "opkg_install_pkg: Failed to download libpcap1."),
+        ("tcpdump_4.99.5-r1_x86_64.ipk", b"x", "opkg_install_pkg: Checksum or size mismatch for package tcpdump."),
+    ],
+)
+def test_opkg_refuses_what_is_not_as_its_list_says(
+    router: Box, signer: Signer, file: str, change: bytes, error: str
+) -> None:
+    router.write(f"etc/opkg/keys/{signer.usign_key_id}", signer.usign_key_file)
+    files = openwrt_feeds.opkg_files("base", "x86_64", signer)
+    changed = {**files, file: files[file] + change} if change else {n: body for n, body in files.items() if n != file}
+    with_feed(router, changed)
+    assert router.run("sh", "-c", f"{OPKG} update")[0] == 0
+    for how in ("--noaction install", "install"):
+        rc, _said, errors = router.run("sh", "-c", f"{OPKG} {how} tcpdump")
+        assert (rc, error in errors, "opkg_install_cmd: Cannot install package tcpdump." in errors) == (255, True, True)
+    assert router.run("opkg", "list-installed")[1] == ""
+
+
+@pytest.fixture
+def newer(tmp_path: Path) -> Box:
+    made = box(tmp_path, "25.12.0")
+    made.start()
+    return made
+
+
+APK = "apk add --repositories-file /tmp/repositories"
+PLANNED = "(1/2) Installing libpcap1 (1.10.5-r1)\n(2/2) Installing tcpdump (4.99.5-r1)\n"
+
+
+def test_apk_installs_from_a_repository_on_its_own_disk(newer: Box, signer: Signer) -> None:
+    newer.write("etc/apk/keys/mirror.pem", signer.usign_key_file)
+    with_feed(newer, openwrt_feeds.apk_files("base", "x86_64", signer))
+    assert newer.sh(f"{APK} --simulate tcpdump").startswith(PLANNED)
+    assert newer.run("apk", "info")[1] == ""
+    assert newer.sh(f"{APK} tcpdump").startswith(PLANNED)
+    assert newer.run("apk", "info")[1] == "libpcap1\ntcpdump\n"
+    assert (newer.root / "usr/bin/tcpdump").is_file()
+
+
+def test_apk_sees_nothing_in_a_repository_that_it_does_not_trust(newer: Box, signer: Signer) -> None:
+    with_feed(newer, openwrt_feeds.apk_files("base", "x86_64", signer))
+    rc, _said, errors = newer.run("sh", "-c", f"{APK} tcpdump")
+    assert rc
+    assert errors.startswith(f"WARNING: opening {PLACE}/packages.adb: UNTRUSTED signature\n")
+    assert "tcpdump (no such package)" in errors
+
+
+def test_apk_that_fails_half_way_leaves_the_half_and_what_it_was_asked_for(newer: Box, signer: Signer) -> None:
+    newer.write("etc/apk/keys/mirror.pem", signer.usign_key_file)
+    files = openwrt_feeds.apk_files("base", "x86_64", signer)
+    name = "tcpdump-4.99.5-r1.apk"
+    with_feed(newer, {**files, name: files[name] + b"x"})
+    rc, said, errors = newer.run("sh", "-c", f"{APK} tcpdump")
+    assert (rc, said.startswith(PLANNED), errors) == (1, True, "ERROR: tcpdump-4.99.5-r1: ADB integrity error\n")
+    assert newer.run("apk", "info")[1] == "libpcap1\n"
+    assert newer.read("etc/apk/world") == "tcpdump\n"
 
 
 def test_a_text_tool_shows_the_guests_paths(router: Box) -> None:

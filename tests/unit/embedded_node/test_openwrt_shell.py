@@ -27,8 +27,11 @@ class Machine:
         self.files = GuestFiles(root)
         self.spawned: list[tuple[str, dict[str, t.Any]]] = []
 
-    def run(self, argv: t.Sequence[str], stdin: bytes, place: str) -> Completed:
-        done = subprocess.run(argv, input=stdin, capture_output=True, cwd=self.files.resolve(place), check=False)
+    def run(
+        self, argv: t.Sequence[str], stdin: bytes, place: str, environment: t.Mapping[str, str] | None = None
+    ) -> Completed:
+        folder, variables = self.files.resolve(place), {**os.environ, **(environment or {})}
+        done = subprocess.run(argv, input=stdin, capture_output=True, cwd=folder, env=variables, check=False)
         return Completed(done.returncode, done.stdout, done.stderr)
 
     def knows(self, name: str) -> bool:
@@ -51,6 +54,7 @@ SCRIPTS = [
     ('a="x y"; for w in $a "$a"; do echo "[$w]"; done', (0, "[x]\n[y]\n[x y]\n")),
     ("f() { echo f:$1:$#; return 3; }; f one two; echo $?", (0, "f:one:2\n3\n")),
     ("case abc in x|a*) echo A;; *) echo B;; esac", (0, "A\n")),
+    ("printf 'a\\r\\nb\\r' > raw; wc -c < raw; X=1 env | grep ^X=; export Y=2; env | grep ^Y=", (0, "5\nX=1\nY=2\n")),
     ("echo ${u:-def} ${u-d2} ${#x}; u=val; echo ${u:+set} ${u%l} ${u#v}", (0, "def d2 0\nset va al\n")),
     ("p=/a/b/c.txt; echo ${p##*/} ${p%/*} ${p%%.*}", (0, "c.txt /a/b /a/b/c\n")),
     ("cat <<EOF\nhi $((1+1))\n$nope done\nEOF\necho after", (0, "hi 2\n done\nafter\n")),

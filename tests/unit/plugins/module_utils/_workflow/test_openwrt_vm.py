@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import compare, declare
 from ansible_collections.pve.provision.plugins.module_utils._model.qemu import OPTIONS, is_volume
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import parse
+from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_shells import ssh
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_vm import (
     RC_LOCAL,
     Console,
     first_files,
-    ssh,
 )
 from ansible_collections.pve.provision.plugins.module_utils._workflow.qemu import CLUSTER, write_qcow2
 from embedded_node import qemu_image
