@@ -120,6 +120,42 @@ EXAMPLES = r"""
       from: [lan]
       ssh_keys: ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFzr9k0Pq5OZpLw4v7F6Zb1qv2m5T8h7v8r1N0c3d4e5 admin@example.org"]
     ip_timeout: 30
+
+- name: A router that follows the newest release of its series, with a way back
+  pve.provision.openwrt_lxc:
+    vmid: 131
+    hostname: edge
+    version: "24"
+    upgrade: true
+    interfaces:
+      wan: {bridge: vmbr0, tag: 11, proto: dhcp}
+      lan: {bridge: vmbr1, tag: 21, address: 192.168.21.1/24, dhcp_server: {}}
+    management:
+      from: [lan]
+      password_hash: "{{ vault_router_password_hash }}"
+    packages: [tcpdump]
+
+- name: Over the API, with the password of root@pam, and entered by SSH
+  pve.provision.openwrt_lxc:
+    api_host: pve.example.org
+    api_user: root@pam
+    api_password: "{{ vault_api_password }}"
+    node: pve1
+    hostname: branch
+    interfaces:
+      wan: {bridge: vmbr0, tag: 12, proto: dhcp}
+      lan: {bridge: vmbr1, tag: 22, address: 192.168.22.1/24, dhcp_server: {}}
+    management:
+      from: [lan]
+      ssh_keys: ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFzr9k0Pq5OZpLw4v7F6Zb1qv2m5T8h7v8r1N0c3d4e5 admin@example.org"]
+    ssh_private_key: ~/.ssh/id_ed25519
+
+- name: Remove it, for sure the right one
+  pve.provision.openwrt_lxc:
+    vmid: 131
+    hostname: edge
+    state: absent
+    force: true
 """
 
 RETURN = r"""
@@ -157,7 +193,7 @@ addresses:
 openwrt:
   description:
     - What the running router says of itself. C(drift) is V(none) when its configuration is as declared, V(unknown)
-      when nobody could look inside, as over the API, with the C(reason).
+      when nobody could look inside, as over the API without O(ssh_private_key), with the C(reason).
   returned: when the router runs
   type: dict
   sample: {drift: none, version: 24.10.4, interfaces_up: [lan, wan]}
@@ -173,7 +209,7 @@ pending:
   type: dict
   sample: {}
 ostemplate:
-  description: The template's volume that a new container was made from.
+  description: The template's volume that a new container was made from. Over the API it is removed afterwards.
   returned: when a container is created
   type: str
   sample: local:vztmpl/openwrt-24.10.4-lxc_amd64.tar.gz

@@ -63,6 +63,8 @@ DEFAULTS: t.Final[dict[str, t.Any]] = {
     "onboot": True,
     "rootfs": {"size": 512 * 1024**2},
 }
+# For how many seconds a router that has its addresses may not answer by SSH.
+SSH_PATIENCE: t.Final = 15
 # The rule, as options a user might try to set otherwise.
 _RULE = (
     ("ostype", "unmanaged", "PVE knows no OpenWrt; a managed ostype would write Debian's or another's files into it."),
@@ -259,7 +261,8 @@ class OpenWrtContainer(OpenWrtGuest):
             remedy = "Declare the router by hostname alone (the new container gets another vmid), or run on the node."
             problems.append(Problem("upgrade", True, f"cannot keep vmid {actual.vmid} over the API", remedy))
         self.target = expected.volid
-        fetch = [Step("template", {"version": expected.version})] if expected.changed else []
+        needed = expected.changed and node.transport == "cli"  # over the API the new router gets a template of its own
+        fetch = [Step("template", {"version": expected.version})] if needed else []
         upgrade = Step("upgrade", {"from": self.seen.version, "to": expected.version, "keep": self.rollback_keep})
         change = dataclasses.replace(plan.change, problems=(*plan.change.problems, *problems))
         before = {**plan.before, "version": self.seen.version}
@@ -302,19 +305,19 @@ class OpenWrtContainer(OpenWrtGuest):
         plant(run.node, run.vmid, files)
 
     def do_await_up(self, step: Step, run: Run) -> None:
-        """Wait until the router is up: by what it says itself, from outside by the addresses that it has."""
-        if run.node.transport == "api":
-            if self.seeded:
-                self.forget_hosts(run.node, run.vmid)
-            await_static(run.node, run.vmid, self.described.static, self.up_timeout)
-        if not self.can_enter(run.node):
+        """Wait until the router is up: by what it says itself; from outside by its addresses, and a while for SSH."""
+        node, vmid = run.node, run.vmid
+        if node.transport == "cli":
+            self.router(node, vmid).await_up(self.up_timeout)
             return
-        try:
-            self.router(run.node, run.vmid).await_up(self.up_timeout)
-        except Timeout as error:
-            if run.node.transport == "cli":
-                raise
-            self.unseen = str(error)  # it is up, and only from here nobody comes in
+        if self.seeded:
+            self.forget_hosts(node, vmid)
+        await_static(node, vmid, self.described.static, self.up_timeout)
+        if self.can_enter(node):
+            try:
+                self.router(node, vmid).await_up(min(self.up_timeout, SSH_PATIENCE))
+            except Timeout as error:
+                self.unseen = str(error)
 
     def do_upgrade(self, step: Step, run: Run) -> None:
         Upgrade(
