@@ -1,0 +1,96 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every router in the documentation becomes, to the letter, on each release line; and that ``uci`` takes it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import typing as t
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import DESCRIPTION_KEYS, parse
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.router import LINES, Line
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import seed, unknown
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci import parse_config, render_export
+
+Declared = dict[str, t.Any]
+
+ROOT = Path(__file__).parents[5]
+GOLDEN = Path(__file__).parent / "golden"
+HASH = "$6$salt$" + "a" * 86
+KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIExampleExampleExampleExampleExampleExample"
+VAULT = re.compile(r"\{\{ vault_\w*_hash \}\}")
+
+
+def documented() -> t.Iterator[tuple[str, Declared]]:
+    """Where an example of a guest is (the modules' documentation, the README, the examples), and the guest."""
+    for name in ("openwrt_lxc", "openwrt_vm"):
+        source = (ROOT / f"plugins/modules/{name}.py").read_text(encoding="utf-8")
+        for task in yaml.safe_load(source.split('EXAMPLES = r"""')[1].split('"""')[0]):
+            yield name, task[f"pve.provision.{name}"]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    texts = [("readme", text) for text in re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)]
+    texts += [(path.stem, path.read_text(encoding="utf-8")) for path in sorted(ROOT.glob("examples/*.yml"))]
+    for name, text in texts:
+        found = yaml.safe_load(text)
+        guests = found.get("provision_guests", []) if isinstance(found, dict) else found
+        yield from ((name, guest) for guest in guests if str(guest.get("type", "")).startswith("openwrt_"))
+
+
+def router(declared: Declared) -> Declared:
+    """The router alone; a password where the example has one in a vault, and a key where it has dots."""
+    described = {option: declared[option] for option in DESCRIPTION_KEYS if option in declared}
+    described.setdefault("hostname", declared.get("name"))
+    text = VAULT.sub(HASH, yaml.safe_dump(described, width=1000, sort_keys=False)).replace("AAAA...", KEY)
+    filled: Declared = yaml.safe_load(text)
+    return filled
+
+
+ROUTERS = {
+    f"{place}-{described['hostname']}-{len(described['interfaces'])}": described
+    for place, described in ((place, router(guest)) for place, guest in documented())
+    if "interfaces" in described
+}
+
+
+def config_files(declared: Declared, line: Line) -> dict[str, str]:
+    """The configuration of the first boot by package, as text."""
+    files = seed(unknown, parse(declared), f"{line.name}.1")
+    return {path.rpartition("/")[2]: text.decode() for path, (_m, text) in files.items() if "/config/" in path}
+
+
+def test_there_are_routers_in_the_documentation() -> None:
+    assert len(ROUTERS) == sum("interfaces" in guest for _place, guest in documented()) >= 8
+
+
+@pytest.mark.parametrize("name", ROUTERS)
+@pytest.mark.parametrize("line", LINES, ids=lambda line: line.name)
+def test_a_documented_router_is_to_the_letter(name: str, line: Line) -> None:
+    golden = (GOLDEN / "documented" / f"{name}.{line.name}.export").read_text(encoding="utf-8")
+    assert exported(config_files(ROUTERS[name], line)) == golden
+
+
+@pytest.mark.skipif(shutil.which("uci") is None, reason="uci is not here")
+@pytest.mark.parametrize("line", LINES, ids=lambda line: line.name)
+@pytest.mark.parametrize("name", [*ROUTERS, *sorted(path.parent.name for path in GOLDEN.glob("*/declared.yml"))])
+def test_uci_itself_takes_what_the_first_boot_finds(name: str, line: Line, tmp_path: Path) -> None:
+    written = GOLDEN / name / "declared.yml"
+    declared = ROUTERS.get(name) or yaml.safe_load(written.read_text(encoding="utf-8"))
+    files = config_files(declared, line)
+    for package, text in files.items():
+        (tmp_path / package).write_text(text, encoding="utf-8")
+    argv = ["uci", "-c", str(tmp_path), "export"]
+    told = subprocess.run(argv, capture_output=True, text=True, timeout=20, check=True)
+    assert told.stderr == ""
+    assert told.stdout.strip() == exported(files).strip()
+
+
+def exported(files: dict[str, str]) -> str:
+    """The files as ``uci export`` tells them."""
+    return render_export({package: parse_config(text, package) for package, text in files.items()})
