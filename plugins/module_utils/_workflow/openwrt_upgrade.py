@@ -39,6 +39,7 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import
     SHADOW,
     Read,
     root_password,
+    service_files,
     with_root_password,
 )
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci import parse_config, parse_export, render
@@ -422,7 +423,7 @@ def carried(
     preinit = read(PREINIT_CONF)
     if preinit is not None:
         files[PREINIT_CONF] = (0o644, without_failsafe(preinit.decode()).encode())
-    return files
+    return files | service_files(description)
 
 
 def _digest(backup: Files, seen: Seen, description: Description) -> str:

@@ -166,6 +166,23 @@ def test_a_change_sets_only_what_differs(entered: Bench, gateway: Params, change
     assert not entered.good("openwrt_lxc", **{**gateway, **change}).changed
 
 
+def test_services_are_as_declared_from_the_first_boot_on(entered: Bench, gateway: Params) -> None:
+    def rows(vmid: int) -> dict[str, list[str]]:
+        told = entered.pct("exec", str(vmid), "--", "service")
+        return {line.split()[0].rpartition("/")[2]: line.split()[1:] for line in told.splitlines()[1:]}
+
+    declaration = {**gateway, "services": {"odhcpd": False, "sqm": True}}
+    made = entered.good("openwrt_lxc", **declaration)
+    assert rows(made.vmid)["odhcpd"] == ["disabled", "stopped"]
+    assert "service sqm is not there" in str(made.warnings)
+    assert not entered.good("openwrt_lxc", **declaration).changed
+    changed = entered.good("openwrt_lxc", **gateway, services={"odhcpd": True, "uhttpd": False})
+    assert changed.plan == [{"step": "configure", "services": ["enable odhcpd", "disable uhttpd"]}]
+    assert rows(made.vmid)["odhcpd"] == ["enabled", "running"]
+    assert rows(made.vmid)["uhttpd"] == ["disabled", "stopped"]
+    assert not entered.good("openwrt_lxc", **gateway, services={"odhcpd": True, "uhttpd": False}).changed
+
+
 def test_what_was_changed_by_hand_inside_is_brought_back(entered: Bench, gateway: Params) -> None:
     vmid = entered.good("openwrt_lxc", **gateway).vmid
     entered.pct("exec", str(vmid), "--", "uci", "set", "dhcp.lan.limit=7")
@@ -217,6 +234,8 @@ def test_states_and_removal(entered: Bench, gateway: Params) -> None:
             "node",
         ),
         ({"interfaces": {"lan": {"bridge": "vmbr1", "address": "10.9.9.1"}}}, "interfaces.lan.address", "10.9.9.1"),
+        ({"services": {"network": False}}, "services.network", "nobody can enter"),
+        ({"services": {"uhttpd": "off"}}, "services.uhttpd", "neither true nor false"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_written(
