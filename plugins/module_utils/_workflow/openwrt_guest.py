@@ -178,6 +178,9 @@ class OpenWrtGuest(Companion):
         result.addresses, waiting, seen = ask_until(
             lambda last: self._ask(run, last), lambda told: not told[1], self.ip_timeout, PAUSES
         )
+        cards = {net["id"]: net.get("hwaddr") for net in result.config.get("networks", [])}
+        macs = {each.name: cards.get(n) for n, each in enumerate(self.described.interfaces)}
+        result.addresses = [{**entry, "hwaddr": macs[entry["interface"]]} for entry in result.addresses]
         if waiting and (self.ip_timeout or self.require_ip):
             words = f"no address on {', '.join(waiting)} after {self.ip_timeout} s"
             if self.require_ip:
@@ -226,7 +229,7 @@ class OpenWrtGuest(Companion):
 
 
 def _made(interface: Interface, text: str, source: str) -> Address:
-    return make_address(interface.name, text, source, interface.hwaddr or None)
+    return make_address(interface.name, text, source, None)
 
 
 def _met(interface: Interface, met: list[str]) -> list[str]:

@@ -323,8 +323,12 @@ def sources(answer: Answer) -> list[tuple[str, str]]:
 
 def met(patch: pytest.MonkeyPatch, bench: Bench, vmid: int) -> None:
     """Let the node have met the router's WAN at an address."""
-    mac = bench.config(vmid)["net0"].split("hwaddr=")[1].split(",")[0]
-    patch.setattr(CliNode, "neighbours", lambda self: {mac: ["10.10.10.9"]})
+    patch.setattr(CliNode, "neighbours", lambda self: {mac_of(bench.config(vmid)["net0"]): ["10.10.10.9"]})
+
+
+def mac_of(net: str) -> str:
+    """The MAC address that PVE gave a network device."""
+    return net.split("hwaddr=")[1].split(",")[0]
 
 
 def test_a_router_that_tells_its_addresses_is_asked_once_and_nobody_else(router: Bench, gateway: Params) -> None:
@@ -391,8 +395,8 @@ def test_when_the_wait_is_over_the_node_is_asked_whom_it_has_met(
     again = router.good("openwrt_lxc", **gateway, ip_timeout=1, require_ip=True)
     assert sources(again) == [("wan", "neighbour"), ("lan", "ubus")]
     assert again.addresses[0] == {
-        "interface": "wan", "address": "10.10.10.9", "prefix": None, "family": "ipv4", "hwaddr": None,
-        "source": "neighbour",
+        "interface": "wan", "address": "10.10.10.9", "prefix": None, "family": "ipv4",
+        "hwaddr": mac_of(router.config(made.vmid)["net0"]), "source": "neighbour",
     }  # fmt: skip
     assert [argv[0] for argv in router.writes()].count("pvesh") == 1
 
