@@ -135,7 +135,9 @@ class Router:
         """Run a script that is to succeed; its output."""
         done = self.tell(script, timeout=timeout)
         if done.rc != 0:
-            raise RouterError(f"the router answered with exit code {done.rc}: {(done.stderr or done.stdout).strip()}")
+            # What it said on standard output may be what it keeps secret.
+            said = done.stderr.strip() or "it gave no reason"
+            raise RouterError(f"the router answered with exit code {done.rc}: {said}")
         return done.stdout
 
     def look(self) -> Seen:
