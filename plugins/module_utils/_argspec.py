@@ -173,6 +173,7 @@ ROUTER = ArgSpec(
         },
         "uci": {"type": "dict"},
         "packages": {"type": "list", "elements": "str"},
+        "services": {"type": "dict"},
         "timezone": {"type": "str"},
         "zonename": {"type": "str"},
         "allow_shared_segment": {"type": "bool", "default": False},

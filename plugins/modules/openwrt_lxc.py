@@ -189,7 +189,8 @@ addresses:
   returned: success
   type: list
   elements: dict
-  sample: [{interface: lan, address: 192.168.20.1, prefix: 24, family: ipv4, hwaddr: null, source: ubus}]
+  sample:
+    - {interface: lan, address: 192.168.20.1, prefix: 24, family: ipv4, hwaddr: "BC:24:11:00:00:01", source: ubus}
 openwrt:
   description:
     - What the running router says of itself. C(drift) is V(none) when its configuration is as declared, V(unknown)

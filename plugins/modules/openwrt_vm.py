@@ -191,7 +191,8 @@ addresses:
   returned: success, and the router runs
   type: list
   elements: dict
-  sample: [{interface: lan, address: 192.168.20.1, prefix: 24, family: ipv4, hwaddr: null, source: declared}]
+  sample:
+    - {interface: lan, address: 192.168.20.1, prefix: 24, family: ipv4, hwaddr: "BC:24:11:00:00:01", source: declared}
 openwrt:
   description:
     - What is known of the running router. C(drift) is V(none) when its configuration is as declared, V(unknown) when it

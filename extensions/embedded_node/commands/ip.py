@@ -34,17 +34,28 @@ def _run(session: Session, params: Params) -> None:
 
 def _addresses(state: State) -> Iterator[dict[str, t.Any]]:
     for index, folder in enumerate(sorted(state.path("sys/class/net").iterdir()), 2):
+        mac = (folder / "address").read_text(encoding="utf-8").strip()
         yield {
             "ifindex": index, "ifname": folder.name, "flags": ["BROADCAST", "MULTICAST", "UP", "LOWER_UP"],
             "mtu": int((folder / "mtu").read_text(encoding="utf-8")), "qdisc": "noqueue", "operstate": "UP",
             "group": "default", "txqlen": 1000, "link_type": "ether",
-            "address": (folder / "address").read_text(encoding="utf-8").strip(), "broadcast": "ff:ff:ff:ff:ff:ff",
+            "address": mac, "broadcast": "ff:ff:ff:ff:ff:ff",
             "addr_info": [
                 {"family": "inet", "local": str(own.ip), "prefixlen": own.network.prefixlen, "scope": "global",
                  "label": folder.name, "valid_life_time": 4294967295, "preferred_life_time": 4294967295}
                 for own in bridge_addresses(state, folder.name)
+            ] + [
+                {"family": "inet6", "local": _link_local(mac), "prefixlen": 64, "scope": "link",
+                 "valid_life_time": 4294967295, "preferred_life_time": 4294967295}
             ],
         }  # fmt: skip
+
+
+def _link_local(mac: str) -> str:
+    """The address that Linux gives an interface that is up, made of its MAC address (RFC 4291, appendix A)."""
+    octets = [int(octet, 16) for octet in mac.split(":")]
+    number = bytes([octets[0] ^ 2, *octets[1:3], 0xFF, 0xFE, *octets[3:]])
+    return str(ipaddress.IPv6Address(bytes.fromhex("fe80000000000000") + number))
 
 
 def _neighbours(state: State) -> Iterator[dict[str, t.Any]]:

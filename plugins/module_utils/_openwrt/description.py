@@ -42,7 +42,7 @@ INTERFACE_KEYS = (*PORT_KEYS, *SPEAKING_KEYS, "dhcp_server", "forward_to", "role
 DHCP_KEYS = ("start", "limit", "leasetime")
 MANAGEMENT_KEYS = ("from", "ssh_keys", "password_hash", "luci", "allow_empty_password")
 DESCRIPTION_KEYS = (
-    *("interfaces", "management", "uci", "packages"),
+    *("interfaces", "management", "uci", "packages", "services"),
     *("hostname", "timezone", "zonename", "allow_shared_segment"),
 )
 
@@ -51,6 +51,9 @@ _RESERVED = ("loopback", "globals")
 _MAC = re.compile(r"[0-9A-Fa-f][02468ACEace](:[0-9A-Fa-f]{2}){5}")
 _LEASETIME = re.compile(r"\d+[smhdw]?|infinite")
 _HOSTNAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*")
+_SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+# Without these nobody could do anything about the router any more.
+_VITAL = ("boot", "network", "done")
 _PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
 _KEY = re.compile(r"(?:[^\s\"]+=?\S* )?(?:sk-)?(?:ssh|ecdsa)-\S+ [A-Za-z0-9+/]+=*(?: [^\n]*)?")
 _HASH = re.compile(r"\$(?:1|2[aby]?|5|6)\$[./A-Za-z0-9$=,]+")
@@ -111,12 +114,14 @@ class Management:
 
 @dataclass(frozen=True)
 class Description:
-    """A router as declared, sound in itself. ``warnings`` are for the user to read."""
+    """A router as declared, sound in itself. ``services`` tells init scripts that run from those that do not;
+    ``warnings`` are for the user to read."""
 
     interfaces: tuple[Interface, ...]
     management: Management
     uci: t.Mapping[str, t.Any] = field(default_factory=dict)
     packages: tuple[str, ...] = ()
+    services: t.Mapping[str, bool] = field(default_factory=dict)
     hostname: str = ""
     timezone: str = ""
     zonename: str = ""
@@ -256,6 +261,7 @@ def parse(
         management=management,
         uci=uci,
         packages=tuple(dict.fromkeys(packages)),
+        services=_services(found, given.get("services")),
         hostname=found.pattern("hostname", given.get("hostname"), _HOSTNAME, "Use letters, digits and hyphens."),
         timezone=found.pattern("timezone", given.get("timezone"), re.compile(r"\S+"), "Write it like CET-1CEST."),
         zonename=found.pattern("zonename", given.get("zonename"), re.compile(r"\S+"), "Write it like Europe/Berlin."),
@@ -264,6 +270,20 @@ def parse(
     if found:
         raise InvalidInput(found)
     return described
+
+
+def _services(found: _Findings, declared: object) -> dict[str, bool]:
+    if not isinstance(declared, (t.Mapping, type(None))):
+        found.note("services", declared, "is no mapping", "Write {sqm: true, odhcpd: false}.")
+        return {}
+    services = {}
+    for name, wanted in (declared or {}).items():
+        option = f"services.{name}"
+        found.pattern(option, name, _SERVICE, "Give names of init scripts, like sqm.")
+        services[str(name)] = found.flag(option, wanted)
+        if name in _VITAL and wanted is False:
+            found.note(option, wanted, "would leave a router that nobody can enter", "Leave it out.")
+    return services
 
 
 def _time_warnings(given: t.Mapping[str, t.Any]) -> t.Iterator[str]:

@@ -14,7 +14,7 @@ What runs at a first boot, and why it leaves the seed alone:
 * dropbear makes its host keys when it starts, and insists on mode 0600 for ``authorized_keys``.
 * preinit puts 192.168.1.1 on the LAN port for its failsafe mode, unless that is switched off.
 
-Nothing is left for a script of our own in ``/etc/uci-defaults``.
+Only which services start is left for a script of our own in ``/etc/uci-defaults``: it runs before any of them does.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ Read: t.TypeAlias = "t.Callable[[str], bytes | None]"
 SHADOW = "etc/shadow"
 KEYS = "etc/dropbear/authorized_keys"
 RELEASE = "etc/openwrt_release"
+SERVICES = "etc/uci-defaults/98-pve-provision-services"
 # The DNS and DHCP servers give up root; everything else may hold secrets.
 READABLE = ("dhcp",)
 # What a root file system that cannot be read has for root. Restoring a sysupgrade.tgz adds the missing accounts.
@@ -61,7 +62,16 @@ def seed(read: Read, description: Description, version: str) -> dict[str, tuple[
     preinit = read(PREINIT_CONF)
     if preinit is not None:
         files[PREINIT_CONF] = (0o644, without_failsafe(preinit.decode()).encode())
-    return files
+    return files | service_files(description)
+
+
+def service_files(description: Description) -> dict[str, tuple[int, bytes]]:
+    """What makes a first boot start the declared services, and no others that were declared not to."""
+    lines = [
+        f"[ ! -x /etc/init.d/{name} ] || /etc/init.d/{name} {'enable' if wanted else 'disable'}\n"
+        for name, wanted in description.services.items()
+    ]
+    return {SERVICES: (0o644, "".join([*lines, "true\n"]).encode())} if lines else {}
 
 
 def _config(read: Read, description: Description, line: Line) -> Config:

@@ -472,8 +472,14 @@ class ApiNode:
         values = {"poolid": pool, "vms": vmid, "allow-move": 1}
         self._act(f"add {vmid} to pool {pool}", "PUT", "/pools", values)
 
-    def replace(self, vmid: int, source: int, options: t.Mapping[str, str], *, timeout: int) -> None:
-        raise _node_only("A container can be put in the place of another only")
+    def archive(self, vmid: int, *, timeout: int) -> str:
+        raise _node_only("A container can be backed up to a file only")
+
+    def restore(self, vmid: int, archive: str, options: t.Mapping[str, str], *, timeout: int) -> None:
+        raise _node_only("A container can be restored from a file only")
+
+    def discard_archive(self, vmid: int) -> None:
+        raise _node_only("A backup in a file can be removed only")
 
     def unlock(self, kind: Kind, vmid: int) -> None:
         command = "pct" if kind == "lxc" else "qm"

@@ -17,6 +17,7 @@ import json
 import os
 import random
 import re
+import shutil
 import tempfile
 import time
 import typing as t
@@ -319,9 +320,13 @@ class CliNode:
         )
 
     def _live_addresses(self) -> dict[str, list[str]]:
-        """Addresses as the kernel has them."""
+        """Addresses as the kernel has them, without the link-local ones, which every bridge that is up has."""
         return {
-            link["ifname"]: [f"{address['local']}/{address['prefixlen']}" for address in link.get("addr_info", [])]
+            link["ifname"]: [
+                f"{address['local']}/{address['prefixlen']}"
+                for address in link.get("addr_info", [])
+                if address.get("scope") != "link"
+            ]
             for link in self._ip("addr")
         }
 
@@ -414,19 +419,26 @@ class CliNode:
         options = {"purge": "1"} if purge else {}
         return self._write([_COMMAND[kind], "destroy", str(vmid)], options, timeout=timeout)
 
-    def replace(self, vmid: int, source: int, options: t.Mapping[str, str], *, timeout: int) -> None:
-        """By a backup, which PVE can restore over a container without touching what it knows of its number."""
-        places = self._root / "var/tmp"
-        places.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="pve-provision-", dir=places) as folder:
-            dump = {"dumpdir": folder, "mode": "stop", "compress": "zstd", "remove": "0"}
-            self._write(["vzdump", str(source)], dump, timeout=timeout)
-            archives = list(Path(folder).glob(f"vzdump-lxc-{source}-*.tar.zst"))
-            if len(archives) != 1:
-                raise PveError(f"vzdump of {source} said nothing, and left no archive.")
-            rootfs = self._known("lxc", source).options["rootfs"]
-            over = {"force": "1", "storage": rootfs.partition(":")[0], **options}
-            self._write(["pct", "restore", str(vmid), str(archives[0])], over, timeout=timeout)
+    def archive(self, vmid: int, *, timeout: int) -> str:
+        self.discard_archive(vmid)
+        folder = self._archives(vmid)
+        folder.mkdir(mode=0o700, parents=True)
+        # Another backup job holds the node's one lock for as long as it takes: better to fail than to keep waiting.
+        options = {"dumpdir": str(folder), "mode": "stop", "compress": "zstd", "remove": "0", "lockwait": "1"}
+        self._write(["vzdump", str(vmid)], options, timeout=timeout)
+        found = list(folder.glob(f"vzdump-lxc-{vmid}-*.tar.zst"))
+        if len(found) != 1:
+            raise PveError(f"vzdump of {vmid} said nothing, and left no archive.")
+        return str(found[0])
+
+    def restore(self, vmid: int, archive: str, options: t.Mapping[str, str], *, timeout: int) -> None:
+        self._write(["pct", "restore", str(vmid), archive, "--force", "1"], options, timeout=timeout)
+
+    def discard_archive(self, vmid: int) -> None:
+        shutil.rmtree(self._archives(vmid), ignore_errors=True)
+
+    def _archives(self, vmid: int) -> Path:
+        return self._root / "var/lib/pve-provision/archives" / str(vmid)
 
     def join_pool(self, vmid: int, pool: str) -> None:
         self._write(["pvesh", "set", "/pools"], {"poolid": pool, "vms": str(vmid), "allow-move": "1"})

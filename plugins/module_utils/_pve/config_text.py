@@ -17,6 +17,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.node import Gue
 
 _SECTION = re.compile(r"\[([^\]]*)\]\s*")
 _OPTION = re.compile(r"([a-z][a-z_\-]*\d*):\s*(.*?)\s*")
+_RAW = re.compile(r"lxc\.(?!environment\.runtime)")
 _LXC_ENVIRONMENT = re.compile(r"lxc\.environment\.runtime(?::|\s*=)\s*(.*?)\s*")
 _RUNNING_CONTAINER = re.compile(r"@/var/lib/lxc/(\d+)/command$", re.MULTILINE)
 
@@ -69,9 +70,10 @@ def parse_guest_config(raw: bytes) -> GuestConfig:
     """Parse ``/etc/pve/lxc/ID.conf`` or ``/etc/pve/qemu-server/ID.conf``.
 
     The waiting changes are in section ``[pve:pending]`` (LXC) or ``[PENDING]`` (VM), sections with another colon in
-    their name are PVE's own, and all others are snapshots. Raw ``lxc.*`` lines are no options of ``pct`` and are left
-    out, but for the environment, which is ``env`` there.
+    their name are PVE's own, and all others are snapshots. ``lxc.*`` lines are no options of ``pct`` and are kept
+    ``raw``, but for the environment, which is ``env`` there.
     """
+    head = raw.decode(errors="replace").partition("\n[")[0]
     live: dict[str, str] = {}
     pending: dict[str, str | None] = {}
     snapshots: list[str] = []
@@ -84,7 +86,12 @@ def parse_guest_config(raw: bytes) -> GuestConfig:
         elif ":" not in name:
             snapshots.append(name)
     return GuestConfig(
-        options=combine(live, pending), live=live, pending=pending, digest=digest(raw), snapshots=tuple(snapshots)
+        options=combine(live, pending),
+        live=live,
+        pending=pending,
+        digest=digest(raw),
+        snapshots=tuple(snapshots),
+        raw=tuple(filter(_RAW.match, head.split("\n"))),
     )
 
 

@@ -36,7 +36,7 @@ class GuestConfig:
 
     ``options`` is what the next start would use (pending changes applied), ``live`` what the running guest has.
     ``pending`` are the options that differ; ``None`` stands for a waiting deletion. The description is decoded, without
-    the trailing newline that PVE adds.
+    the trailing newline that PVE adds. ``raw`` are the ``lxc.*`` lines that somebody wrote into the file (cli only).
     """
 
     options: dict[str, str]
@@ -44,6 +44,7 @@ class GuestConfig:
     pending: dict[str, str | None] = field(default_factory=dict)
     digest: str = ""
     snapshots: tuple[str, ...] = ()
+    raw: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -190,10 +191,16 @@ class Node(t.Protocol):
     def join_pool(self, vmid: int, pool: str) -> None:
         """Make a guest a member of a pool, and of no other."""
 
-    def replace(self, vmid: int, source: int, options: t.Mapping[str, str], *, timeout: int) -> None:
-        """Put a copy of the stopped container ``source``, with these options, into the place of the stopped container
-        ``vmid``. It keeps its permissions and firewall rules. Only the cli backend can; the other raises Unsupported.
-        """
+    def archive(self, vmid: int, *, timeout: int) -> str:
+        """Back a stopped container up to a file of this node that only root can read, and return its path; an earlier
+        one of the same container goes. Only the cli backend can; the other raises Unsupported."""
+
+    def restore(self, vmid: int, archive: str, options: t.Mapping[str, str], *, timeout: int) -> None:
+        """Make a container from a backup, with these options in place of those that it holds, over a stopped one that
+        has the vmid, which keeps its permissions and firewall rules. Only the cli backend can."""
+
+    def discard_archive(self, vmid: int) -> None:
+        """Remove the backup of a container, if there is one. Only the cli backend can."""
 
     def unlock(self, kind: Kind, vmid: int) -> None:
         """Remove a config lock. Only the cli backend can; over the API this raises Unsupported."""

@@ -22,6 +22,8 @@ if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestConfig, Kind, Node
 
 POLL = 1.0
+# What PVE locks a guest for while it makes, copies or backs it up, and leaves locked when that is killed.
+UNFINISHED: t.Final = ("create", "disk", "backup")
 # How often another run may take a free vmid before us until we give up.
 VMID_RACES = 20
 Made = t.TypeVar("Made")
@@ -117,7 +119,7 @@ def recover(node: Node, wanted: Wanted, actual: Actual, *, sure: bool = False) -
         lock = config.options.get("lock")
         if lock == "mounted":
             node.unmount(vmid)
-        elif lock == "create":
+        elif lock in UNFINISHED:
             node.unlock(kind, vmid)
         elif node.status(kind, vmid) == "running":
             node.stop(kind, vmid, timeout=wanted.policy.shutdown_timeout)

@@ -186,8 +186,10 @@ class Companion:
     Its steps stand in the plan like any other; a method ``do_STEP`` carries each out.
     """
 
-    def recover(self, node: Node, wanted: Wanted) -> None:
-        """Put right what a killed run of the companion's own steps left, before anything is read."""
+    def recover(self, node: Node, wanted: Wanted, *, act: bool) -> list[Step]:
+        """Put right what a killed run of the companion's own steps left, before anything is read; the steps that this
+        took, or takes: without ``act`` nothing is written."""
+        return []
 
     def prepare(self, node: Node, wanted: Wanted) -> Wanted:
         """What a new guest is made from, where that is for the companion to say. Writes nothing."""

@@ -45,6 +45,11 @@ _PROBE = {
     "packages": "if [ -d /etc/apk ]; then apk info; else opkg list-installed; fi",
     "addr": "; ".join(map(shlex.join, ADDR_ARGV)),
 }
+_SERVICE = """\
+if [ ! -x /etc/init.d/{0} ]; then echo {0} missing
+elif /etc/init.d/{0} enabled; then echo {0} enabled
+else echo {0} disabled
+fi"""
 # Ports that show that somebody is at home: an answer of any kind will do, a refusal too.
 _DOORS = (22, 80, 443)
 # What an interface speaks that gets its way out from somebody else, and how long (s) that may take at most.
@@ -66,7 +71,8 @@ class RouterError(ProvisionError):
 
 @dataclass(frozen=True)
 class Seen:
-    """What a running router told in one go. ``files`` hold secrets."""
+    """What a running router told in one go. ``files`` hold secrets; ``services`` are the declared ones: ``enabled``,
+    ``disabled`` or ``missing``."""
 
     version: str
     export: str
@@ -75,6 +81,7 @@ class Seen:
     statuses: dict[str, list[str]]
     addr: dict[str, list[str]]
     up: frozenset[str]
+    services: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -84,13 +91,16 @@ class Drift:
     change: live.Change
     files: Files
     missing: tuple[str, ...]
+    services: t.Mapping[str, bool] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.change or self.files or self.missing)
+        return bool(self.change or self.files or self.missing or self.services)
 
     def view(self) -> dict[str, t.Any]:
         """The difference for a plan: words of ``uci changes``, names of files, packages."""
-        parts = {"uci": self.change.words, "files": sorted(self.files), "packages": list(self.missing)}
+        switched = [f"{'enable' if wanted else 'disable'} {name}" for name, wanted in self.services.items()]
+        parts = {"uci": self.change.words, "files": sorted(self.files), "services": switched}
+        parts |= {"packages": list(self.missing)}
         return {name: value for name, value in parts.items() if value}
 
 
@@ -125,14 +135,18 @@ class Router:
         """Run a script that is to succeed; its output."""
         done = self.tell(script, timeout=timeout)
         if done.rc != 0:
-            raise RouterError(f"the router answered with exit code {done.rc}: {(done.stderr or done.stdout).strip()}")
+            # What it said on standard output may be what it keeps secret.
+            said = done.stderr.strip() or "it gave no reason"
+            raise RouterError(f"the router answered with exit code {done.rc}: {said}")
         return done.stdout
 
     def look(self) -> Seen:
         """All that is to be known, by one script."""
         interfaces = {each.name: shlex.join(status_argv(each.name)) for each in self._interfaces()}
-        asked = {**_PROBE, **{f"status {name}": command for name, command in interfaces.items()}}
-        script = "".join(f"echo '{_MARK}{name}'\n{command} 2> /dev/null\necho\n" for name, command in asked.items())
+        services = "\n".join(_SERVICE.format(name) for name in self.description.services) or "true"
+        asked = {**_PROBE, "services": services}
+        asked |= {f"status {name}": command for name, command in interfaces.items()}
+        script = "".join(f"echo '{_MARK}{name}'\n{{\n{it}\n}} 2> /dev/null\necho\n" for name, it in asked.items())
         parts = _parts(self.run(script + "true\n"))
         if "release" not in parts or "config" not in parts.get("export", ""):
             raise RouterError("the guest does not answer like an OpenWrt", remedy="Look at its console.")
@@ -145,6 +159,7 @@ class Router:
             statuses={name: list(status.addresses) for name, status in statuses.items() if status},
             addr=parse_addr(parts["addr"]),
             up=frozenset(name for name, status in statuses.items() if status and status.up),
+            services=dict(line.split() for line in parts["services"].splitlines() if line),
         )
 
     def _interfaces(self) -> tuple[Interface, ...]:
@@ -156,6 +171,11 @@ class Router:
             change=live.drift(seen.export, self.description, seen.version),
             files=seed.account_drift(seen.files.get, self.description.management),
             missing=tuple(name for name in self.description.packages if name not in seen.packages),
+            services={
+                name: wanted
+                for name, wanted in self.description.services.items()
+                if seen.services.get(name) == ("disabled" if wanted else "enabled")
+            },
         )
 
     # -- waiting ---------------------------------------------------------------------------------------------------
@@ -198,14 +218,19 @@ class Router:
 
     # -- changing --------------------------------------------------------------------------------------------------
     def apply(self, drift: Drift, seen: Seen, *, patience: int, guarded: bool = True) -> None:
-        """Write accounts, then the configuration; a change that could cut us off stands only when it did not.
+        """Write accounts, then the configuration, then switch services; a change that could cut us off stands only
+        when it did not.
 
         ``guarded`` False is for a router that nobody depends on yet: its changes stand at once.
         """
         if drift.files:
             self.run(write_script(drift.files))
-        if not drift.change:
-            return
+        if drift.change:
+            self._apply(drift, seen, patience=patience, guarded=guarded)
+        if drift.services:
+            self.run(services_script(drift.services), timeout=120)
+
+    def _apply(self, drift: Drift, seen: Seen, *, patience: int, guarded: bool) -> None:
         guarded = guarded and drift.change.touches_network
         reached = guarded and self.reached(seen)
         script = commit_confirm.apply_script(drift.change, self.confirm_timeout if guarded else None)
@@ -282,6 +307,12 @@ def write_script(files: Files) -> str:
             f"mv {fresh} {place}",
         ]
     return "\n".join(lines) + "\n"
+
+
+def services_script(services: t.Mapping[str, bool]) -> str:
+    """A script that enables and starts services, and stops and disables others."""
+    verbs = {True: ("enable", "start"), False: ("stop", "disable")}
+    return "".join(f"/etc/init.d/{name} {verb}\n" for name, wanted in services.items() for verb in verbs[wanted])
 
 
 def answers(address: str, timeout: float = 1.0) -> bool:

@@ -38,7 +38,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
 
 DESCRIPTION_OPTIONS = (
-    *("interfaces", "management", "uci", "packages", "timezone", "zonename", "allow_shared_segment"),
+    *("interfaces", "management", "uci", "packages", "services", "timezone", "zonename", "allow_shared_segment"),
 )
 # Seconds between two looks at a router that waits for an address: at first, and at most.
 PAUSES: t.Final = (0.5, 4.0)
@@ -138,12 +138,13 @@ class OpenWrtGuest(Companion):
             return plan
         view = drift.view()
         ours = []
-        if drift.change or drift.files:
-            ours.append(Step("configure", {name: view[name] for name in ("uci", "files") if name in view}))
+        inside = {name: what for name, what in view.items() if name != "packages"}
+        if inside:
+            ours.append(Step("configure", inside))
         if drift.missing:
             ours.append(Step("packages", {"install": view["packages"]}))
         place = next((n for n, step in enumerate(plan.steps) if step.action in {"shutdown", "start"}), len(plan.steps))
-        after = {**plan.after, **({"uci": view["uci"]} if "uci" in view else {})}
+        after = {**plan.after, **{name: what for name, what in inside.items() if name != "files"}}
         return dataclasses.replace(plan, steps=(*plan.steps[:place], *ours, *plan.steps[place:]), after=after)
 
     def do_configure(self, step: Step, run: Run) -> None:
@@ -177,6 +178,9 @@ class OpenWrtGuest(Companion):
         result.addresses, waiting, seen = ask_until(
             lambda last: self._ask(run, last), lambda told: not told[1], self.ip_timeout, PAUSES
         )
+        cards = {net["id"]: net.get("hwaddr") for net in result.config.get("networks", [])}
+        macs = {each.name: cards.get(n) for n, each in enumerate(self.described.interfaces)}
+        result.addresses = [{**entry, "hwaddr": macs[entry["interface"]]} for entry in result.addresses]
         if waiting and (self.ip_timeout or self.require_ip):
             words = f"no address on {', '.join(waiting)} after {self.ip_timeout} s"
             if self.require_ip:
@@ -185,6 +189,9 @@ class OpenWrtGuest(Companion):
         if seen is None:
             told: dict[str, t.Any] = {"drift": "unknown", "reason": self.unseen}
         else:
+            absent = {name for name, state in seen.services.items() if state == "missing"}
+            wished = [name for name, wanted in self.described.services.items() if wanted and name in absent]
+            result.warnings += [f"service {name} is not there: its package is not installed" for name in wished]
             told = {"drift": "none", "version": seen.version, "interfaces_up": sorted(seen.up)}
         result.more = {"openwrt": told}
 
@@ -222,7 +229,7 @@ class OpenWrtGuest(Companion):
 
 
 def _made(interface: Interface, text: str, source: str) -> Address:
-    return make_address(interface.name, text, source, interface.hwaddr or None)
+    return make_address(interface.name, text, source, None)
 
 
 def _met(interface: Interface, met: list[str]) -> list[str]:

@@ -46,14 +46,15 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_sh
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_template import WantedTemplate
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_upgrade import (
     Upgrade,
-    own_volumes,
+    interim,
+    left_behind,
     resume,
 )
 from ansible_collections.pve.provision.plugins.module_utils._workflow.preflight import creating
 from ansible_collections.pve.provision.plugins.module_utils._workflow.template_source import UserKey
 
 if t.TYPE_CHECKING:
-    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestConfig, Node
 
 # What a new router gets where nothing is declared, by PVE's keys; the disk in bytes.
 DEFAULTS: t.Final[dict[str, t.Any]] = {
@@ -158,9 +159,8 @@ class OpenWrtContainer(OpenWrtGuest):
             ssh_key=params.get("ssh_private_key"),
         )
 
-    def recover(self, node: Node, wanted: Wanted) -> None:
-        if wanted.state != "absent":
-            resume(node, wanted)
+    def recover(self, node: Node, wanted: Wanted, *, act: bool) -> list[Step]:
+        return resume(node, wanted, act=act)
 
     # -- the plan --------------------------------------------------------------------------------------------------
     def prepare(self, node: Node, wanted: Wanted) -> Wanted:
@@ -181,8 +181,9 @@ class OpenWrtContainer(OpenWrtGuest):
         if wanted.state == "absent" or self.description is None:
             return plan
         problems = list(self._wrong_guest(actual))
-        if creating(plan) and self.template is None:
-            problems += self._wrong_template(node, wanted)
+        if creating(plan):
+            problems += self._wrong_template(node, wanted) if self.template is None else ()
+            problems += _unfinished(node, wanted.name) if wanted.name else ()
         if not problems:
             plan = self._extend_inside(node, actual, plan)
         return self.with_problems(node, plan, problems)
@@ -252,11 +253,12 @@ class OpenWrtContainer(OpenWrtGuest):
         expected = openwrt_template.predict(node, self.template)
         if order.key(expected.version) <= order.key(self.seen.version):
             return plan
-        volumes = own_volumes(actual.config.options) if actual.config else []
-        problems = []
-        if volumes:
-            remedy = "Move their data into the root volume, or make a new router by hand."
-            problems.append(Problem("upgrade", True, f"cannot take volumes along: {', '.join(volumes)}", remedy))
+        config = t.cast("GuestConfig", actual.config)
+        problems = list(_unfinished(node, str(config.options.get("hostname"))))
+        left = left_behind(config, in_place=self.by_vmid)
+        if left:
+            remedy = "Move their data into the root volume and remove them, or make a new router by hand."
+            problems.append(Problem("upgrade", True, f"cannot take along {', '.join(left)}", remedy))
         if self.by_vmid and node.transport == "api":
             remedy = "Declare the router by hostname alone (the new container gets another vmid), or run on the node."
             problems.append(Problem("upgrade", True, f"cannot keep vmid {actual.vmid} over the API", remedy))
@@ -346,3 +348,12 @@ class OpenWrtContainer(OpenWrtGuest):
         super().finish(run)
         if run.result.more and self.described.packages and not self.can_enter(run.node):
             run.result.warnings.append(f"packages are not installed: {self.closed}")
+
+
+def _unfinished(node: Node, name: str) -> t.Iterator[Problem]:
+    """What an upgrade left that was killed, where no note of it is: nobody may say which of the two is the router."""
+    for guest in node.guests("lxc"):
+        if guest.name == interim(name) and guest.vmid not in node.journal:
+            problem = f"was being upgraded by a run that did not end: container {guest.vmid} is called {guest.name}"
+            remedy = f"Give the one that is to serve the name {name}, and remove the other."
+            yield Problem("hostname", name, problem, remedy)

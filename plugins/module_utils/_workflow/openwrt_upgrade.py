@@ -5,9 +5,12 @@
 
 The new container is made beside the old, with its options and its configuration, and started with its links down. Only
 when it has come up does it take over, in one of two ways. A router that is declared by name gets the new container's
-number: the MAC addresses move, and the old one stays, stopped. A router that is declared by number keeps it: the old
-one is copied, and what the new one holds is put in its place, so that its permissions and its firewall rules stay, too.
-Either way the old one serves again when the new one does not prove itself.
+number: the MAC addresses move, and the old one stays, stopped. A router that is declared by number keeps it: both are
+backed up, and the new one is restored over the old, so that permissions and firewall rules stay, too. Either way the
+old one serves again when the new one does not prove itself.
+
+The note in the journal, kept under the new container's number, tells a later run how far this one came: ``archive`` is
+there from the moment when the old one may be gone, ``done`` from the moment when the new one has proved itself.
 """
 
 from __future__ import annotations
@@ -19,9 +22,14 @@ import re
 import tarfile
 import time
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, ImageError, ProvisionError
+from ansible_collections.pve.provision.plugins.module_utils._errors import (
+    Conflict,
+    ImageError,
+    ProvisionError,
+    Timeout,
+)
 from ansible_collections.pve.provision.plugins.module_utils._model.lxc import OPTIONS
 from ansible_collections.pve.provision.plugins.module_utils._model.network import NET
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import render_gib
@@ -39,12 +47,13 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import
     SHADOW,
     Read,
     root_password,
+    service_files,
     with_root_password,
 )
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci import parse_config, parse_export, render
 from ansible_collections.pve.provision.plugins.module_utils._workflow import cleanup, openwrt_template
-from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Actual, Run, Wanted
-from ansible_collections.pve.provision.plugins.module_utils._workflow.health import await_static
+from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Actual, Run, Step, Wanted
+from ansible_collections.pve.provision.plugins.module_utils._workflow.health import ask_until, await_static
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt import Router, RouterError, Seen
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_seeding import (
     plant,
@@ -97,7 +106,6 @@ class Upgrade:
     in_place: bool
     new: int = 0
     created: bool = False
-    missing: list[str] = field(default_factory=list)
 
     @property
     def node(self) -> Node:
@@ -114,7 +122,10 @@ class Upgrade:
 
     def carry_out(self) -> None:
         """Make the new router and let it take over. The old one serves on, or again, whatever fails."""
-        old = self.run.vmid
+        with guard(self.node, self.run.vmid):
+            self._carry_out(self.run.vmid)
+
+    def _carry_out(self, old: int) -> None:
         router = self.make_router(old)
         seen, config = router.look(), self._config(old)
         reached = router.reached(seen)
@@ -184,18 +195,23 @@ class Upgrade:
             if left:
                 raise RouterError(f"The new release does not take {'; '.join(left.words[:5])}.")
 
-    def _discard(self) -> None:
-        """Remove the new container, which nobody has used yet."""
-        if self.new:
-            cleanup.undo(self.node, self.wanted, self.new, made=self.created)
+    def _discard(self) -> list[str]:
+        """Remove the new container, which nobody uses. Returns what could not be removed, in words."""
+        return cleanup.undo(self.node, self.wanted, self.new, made=self.created) if self.new else []
+
+    def _note(self, **more: t.Any) -> dict[str, t.Any]:
+        note = {**self.node.journal[self.new], **more}
+        self.node.journal[self.new] = note
+        return note
 
     # -- changing places -------------------------------------------------------------------------------------------
     def _take_over(self, old: int, config: GuestConfig, reached: bool) -> None:
         """The new one gets the old one's name and its place on the network; the old one stays behind."""
         place = place_of(config.options)
+        name = place["hostname"]
         try:
             self._stop(old)
-            self.node.set_config("lxc", old, {"hostname": kept_name(place["hostname"]), "onboot": "0"})
+            self.node.set_config("lxc", old, {"hostname": kept_name(name), "onboot": "0"})
             self.node.set_config("lxc", self.new, place)
             if self.wanted.pool:
                 self.node.join_pool(self.new, self.wanted.pool)
@@ -203,57 +219,55 @@ class Upgrade:
         except ProvisionError as error:
             self._stop(self.new)
             give_back(self.node, self.wanted, old, place)
-            self._discard()
-            raise self._went_back(error) from error
+            self.node.set_config("lxc", self.new, {"hostname": interim(name), "onboot": "0", "protection": "0"})
+            raise self._went_back(error, self._discard()) from error
         self.node.journal.pop(self.new, None)
         self.run.result.vmid = self.new
-        self._keep_or_destroy(old, config)
-
-    def _take_place(self, old: int, config: GuestConfig, reached: bool) -> None:
-        """A copy of the old one stays behind, and the old one gets what the new one holds."""
-        place = place_of(config.options)
-        self._stop(self.new)
-        try:
-            self._stop(old)
+        if not self.keep:
             if config.options.get("protection") == "1":
                 self.node.set_config("lxc", old, {"protection": "0"})
-            copy = self._copy(old, config)
-            self.node.journal[self.new] = {**self.node.journal[self.new], "copy": copy}
-            self.node.replace(old, self.new, place, timeout=self.wanted.policy.timeout)
+            self.node.destroy("lxc", old, purge=False, timeout=self.wanted.policy.timeout)
+
+    def _take_place(self, old: int, config: GuestConfig, reached: bool) -> None:
+        """The new one is restored over the old; a copy of the old one stays behind."""
+        timeout, place = self.wanted.policy.timeout, place_of(config.options)
+        storage = str(storage_of(ROOTFS.parse(config.options["rootfs"])["volume"]))
+        self._stop(self.new)
+        try:
+            new_archive = self.node.archive(self.new, timeout=timeout)
+            self._stop(old)
+            old_archive = self.node.archive(old, timeout=timeout)
+            free = {key: "0" if key == "protection" else text for key, text in place.items()}
+            self.node.set_config("lxc", old, {key: text for key, text in free.items() if key in _PLACE})
+            self._note(archive=old_archive, storage=storage)
+            self.node.restore(old, new_archive, {**free, "storage": storage}, timeout=timeout)
             self.node.start("lxc", old, timeout=self.wanted.policy.start_timeout)
             self._await_reach(old, reached)
         except ProvisionError as error:
-            put_back(self.node, self.wanted, self.node.journal[self.new])
-            self._discard()
-            raise self._went_back(error) from error
-        self._discard()
-        self.node.journal.pop(copy, None)
-        self._keep_or_destroy(copy, config)
-
-    def _copy(self, old: int, config: GuestConfig) -> int:
-        """A whole copy of the stopped old one, which does not start by itself."""
-        name = kept_name(config.options["hostname"])
-        copied: list[int] = []
-
-        def clone(vmid: int) -> None:
-            copied.append(vmid)
-            options = {"hostname": name, "full": "1"}
-            self.node.clone("lxc", old, vmid, options, timeout=self.wanted.policy.timeout)
-
-        try:
-            cleanup.claim(self.node, self.wanted, config.options, clone, name=name, copy_of=old)
-            self.node.set_config("lxc", copied[-1], {"onboot": "0"})
-        except ProvisionError:
-            for vmid in copied:
-                cleanup.undo(self.node, self.wanted, vmid, made=True)
-            raise
-        return copied[-1]
+            put_back(self.node, self.wanted, self._note())
+            words = self._discard()
+            drop_archives(self.node, old, self.new)
+            raise self._went_back(error, words) from error
+        note = self._note(done=True, keep=self.keep)
+        if free != place:
+            self.node.set_config("lxc", old, {"protection": place["protection"]})
+        warnings = keep_copy(self.node, self.wanted, note) if self.keep else []
+        self._note(keep=False)
+        words = self._discard()
+        if not warnings:
+            drop_archives(self.node, old, self.new)
+        self.run.result.warnings += [*warnings, *words]
 
     def _stop(self, vmid: int) -> None:
-        self.node.shutdown("lxc", vmid, timeout=self.wanted.policy.shutdown_timeout, force=True)
+        """Shut a container down. Where HA looks after it, PVE takes note of that only, and does it later."""
+        timeout = self.wanted.policy.shutdown_timeout
+        self.node.shutdown("lxc", vmid, timeout=timeout, force=True)
+        if not ask_until(lambda _last: self.node.status("lxc", vmid) == "stopped", bool, timeout):
+            raise Timeout(f"container {vmid} did not stop within {timeout} s.", remedy="Look at its tasks.")
 
     def _await_reach(self, vmid: int, reached: bool) -> None:
-        """The router is up at its place, and can be reached from here if the old one could."""
+        """The router runs and is up at its place, and can be reached from here if the old one could."""
+        ask_until(lambda _last: self.node.status("lxc", vmid) == "running", bool, self.wanted.policy.start_timeout)
         router = self.make_router(vmid)
         router.await_up(self.patience)
         deadline = time.monotonic() + self.patience
@@ -263,17 +277,10 @@ class Upgrade:
             router.sleep(0.5)
 
     @staticmethod
-    def _went_back(error: ProvisionError) -> ProvisionError:
+    def _went_back(error: ProvisionError, words: t.Iterable[str]) -> ProvisionError:
         error.message = f"the new router did not prove itself, so the old one runs again: {error.message}"
+        error.remedy = ". ".join(part.rstrip(".") for part in (error.remedy, *words) if part)
         return error
-
-    def _keep_or_destroy(self, vmid: int, config: GuestConfig) -> None:
-        """What is left of the old one: kept, stopped, or removed as asked."""
-        if self.keep:
-            return
-        if config.options.get("protection") == "1":
-            self.node.set_config("lxc", vmid, {"protection": "0"})
-        self.node.destroy("lxc", vmid, purge=False, timeout=self.wanted.policy.timeout)
 
     # -- afterwards ------------------------------------------------------------------------------------------------
     def _install(self, wished: t.Iterable[str]) -> None:
@@ -309,52 +316,119 @@ def place_of(options: t.Mapping[str, str]) -> dict[str, str]:
 
 def give_back(node: Node, wanted: Wanted, old: int, place: t.Mapping[str, str]) -> None:
     """Let the old router be what it was, and run."""
-    node.set_config("lxc", old, {key: place[key] for key in ("hostname", "onboot")})
+    node.set_config("lxc", old, {key: text for key, text in place.items() if not is_net(key)})
     node.start("lxc", old, timeout=wanted.policy.start_timeout)
 
 
 def put_back(node: Node, wanted: Wanted, note: t.Mapping[str, t.Any]) -> None:
-    """Let the old router run again under its number: from its copy, or as it is while there is no whole copy yet."""
-    old, copy, place = note["upgrade_of"], note.get("copy"), note["place"]
-    config = node.config("lxc", old)
+    """Let the old router run again under its number: from its backup once it may be gone, and before that as it is."""
+    old, place = note["upgrade_of"], note["place"]
+    release(node, old, note)
+    if "archive" in note:
+        if node.config("lxc", old) is not None:
+            node.stop("lxc", old, timeout=wanted.policy.timeout)
+            node.set_config("lxc", old, {"protection": "0"})
+        options = {**place, "storage": note["storage"]}
+        node.restore(old, note["archive"], options, timeout=wanted.policy.timeout)
+    give_back(node, wanted, old, place)
+
+
+def keep_copy(node: Node, wanted: Wanted, note: t.Mapping[str, t.Any]) -> list[str]:
+    """What was before stays as a container that does not start by itself. Why not, in words, when it cannot."""
+    storage, archive = note["storage"], note["archive"]
+    options = {"hostname": kept_name(note["place"]["hostname"]), "onboot": "0", "protection": "0", "unique": "1"}
+    ours: dict[str, t.Any] = {"name": options["hostname"], "copy_of": note["upgrade_of"]}
+    made: list[int] = []
+
+    def restore(vmid: int) -> None:
+        made.append(vmid)
+        node.restore(vmid, archive, {**options, "storage": storage}, timeout=wanted.policy.timeout)
+
+    try:
+        cleanup.claim(node, wanted, {"rootfs": f"{storage}:0"}, restore, **ours)
+    except ProvisionError as error:
+        for vmid in made:
+            cleanup.undo(node, wanted, vmid, made=False)
+        return [f"the old router could not be kept as a container ({error}); its backup is {archive}"]
+    node.journal.pop(made[-1], None)
+    return []
+
+
+def release(node: Node, vmid: int, note: t.Mapping[str, t.Any]) -> None:
+    """Free a container of what PVE was doing to it when it was killed: of a lock, and of volumes that nobody has."""
+    config = node.config("lxc", vmid)
     lock = config.options.get("lock") if config else None
-    if lock in ("create", "disk"):  # of a replacement that was killed, or of a copy
-        node.unlock("lxc", old)
+    if lock in cleanup.UNFINISHED:
+        node.unlock("lxc", vmid)
     if lock == "create":
-        cleanup.free_orphans(node, old, note)
-    if copy:
-        node.stop("lxc", old, timeout=wanted.policy.timeout)
-        node.replace(old, copy, place, timeout=wanted.policy.timeout)
-        cleanup.undo(node, wanted, copy, made=True)
-    elif "protection" in place:
-        node.set_config("lxc", old, {"protection": place["protection"]})
-    node.start("lxc", old, timeout=wanted.policy.start_timeout)
+        cleanup.free_orphans(node, vmid, note)
 
 
-def resume(node: Node, wanted: Wanted) -> None:
-    """After an upgrade that was killed: remove its new container, and let the old router serve again."""
+def drop_archives(node: Node, *vmids: int) -> None:
+    """Remove the backups of an upgrade: they hold the routers' secrets."""
+    for vmid in vmids:
+        node.discard_archive(vmid)
+
+
+def resume(node: Node, wanted: Wanted, *, act: bool) -> list[Step]:
+    """After an upgrade of this router that was killed: remove its new container, and let the old one serve again.
+
+    One that is under way is waited for. Returns the steps; without ``act`` they are only told."""
+    steps = []
     for vmid, note in list(node.journal.items()):
-        names = (wanted.vmid, wanted.name)
-        if "upgrade_of" in note and (note["upgrade_of"] in names or note["place"]["hostname"] in names):
-            _resume(node, wanted, vmid, note)
+        if not _is_of(note, wanted):
+            continue
+        if act:
+            with guard(node, note["upgrade_of"]):
+                note = node.journal.get(vmid, {})
+                if not _is_of(note, wanted):
+                    continue  # it was under way, and has ended
+                _resume(node, wanted, vmid, note)
+        steps.append(Step("clean_up", {"vmid": vmid}))
+    return steps
+
+
+def guard(node: Node, old: int) -> t.ContextManager[None]:
+    """Holds off everybody else who would upgrade a router, or clean up after that, by whatever name they call it."""
+    return node.guard(f"lxc-upgrade-{old}")
+
+
+def _is_of(note: t.Mapping[str, t.Any], wanted: Wanted) -> bool:
+    if "upgrade_of" not in note:
+        return False
+    if wanted.vmid is not None:
+        return bool(note["upgrade_of"] == wanted.vmid)
+    return bool(note["place"]["hostname"] == wanted.name)
 
 
 def _resume(node: Node, wanted: Wanted, vmid: int, note: dict[str, t.Any]) -> None:
-    old, place, copy = note["upgrade_of"], note["place"], note.get("copy")
-    name = place["hostname"]
-    halves = [number for number, other in node.journal.items() if other.get("copy_of") == old and number != copy]
-    for half in halves:
-        cleanup.recover(node, wanted, Actual(half, leftover=node.journal[half]))
-    there = node.config("lxc", copy or old) is not None  # and nobody has removed it since
-    if there and (halves or copy):
-        put_back(node, wanted, note)
+    old, place = note["upgrade_of"], note["place"]
+    name, done, serve = place["hostname"], note.get("done"), wanted.state != "absent"
+    left: list[str] = []
     config = node.config("lxc", vmid)
-    if config is not None and config.options.get("hostname") == name:
-        node.set_config("lxc", vmid, {"hostname": interim(name), "protection": "0"})
+    if config is not None and config.options.get("hostname") == name:  # it had begun to take over
+        node.stop("lxc", vmid, timeout=wanted.policy.timeout)
+        node.set_config("lxc", vmid, {"hostname": interim(name), "onboot": "0", "protection": "0"})
+    for half in [number for number, other in node.journal.items() if other.get("copy_of") == old]:
+        cleanup.recover(node, wanted, Actual(half, leftover=node.journal[half]))
+    if not serve:
+        release(node, old, note)
+    elif done:
+        node.set_config("lxc", old, {key: text for key, text in place.items() if key in _PLACE})
+        left = keep_copy(node, wanted, note) if note["keep"] else []
+    elif _is_still(node.config("lxc", old), note):
+        put_back(node, wanted, note)
     cleanup.recover(node, wanted, Actual(vmid, leftover=note))
-    config = node.config("lxc", old)
-    if config is not None and config.options.get("hostname") in (name, kept_name(name)):
-        give_back(node, wanted, old, place)
+    if node.transport == "cli" and not left:
+        drop_archives(node, old, vmid)
+
+
+def _is_still(config: GuestConfig | None, note: t.Mapping[str, t.Any]) -> bool:
+    """Whether what has the old router's number is that router, or what is left of it: the number may be another's."""
+    if config is None or config.options.get("lock") == "create":
+        return "archive" in note
+    name = note["place"]["hostname"]
+    return config.options.get("hostname") in (name, kept_name(name))
 
 
 def new_options(options: t.Mapping[str, str]) -> dict[str, str]:
@@ -369,14 +443,20 @@ def new_options(options: t.Mapping[str, str]) -> dict[str, str]:
         if is_net(key):
             kept[key] = NET.render({**NET.parse(kept[key]), "link_down": True})
     rootfs = ROOTFS.parse(options["rootfs"])
-    kept["rootfs"] = f"{storage_of(rootfs['volume'])}:{render_gib(rootfs.get('size') or 512 * 1024**2)}"
-    return {"unprivileged": "0", **kept}
+    volume = f"{storage_of(rootfs['volume'])}:{render_gib(rootfs.pop('size', None) or 512 * 1024**2)}"
+    return {"unprivileged": "0", **kept, "rootfs": ROOTFS.render({**rootfs, "volume": volume})}
 
 
-def own_volumes(options: t.Mapping[str, str]) -> list[str]:
-    """Mount points with a volume of their own, which cannot be in two containers."""
-    points = {key: value for key, value in options.items() if re.fullmatch(r"mp\d+", key)}
-    return sorted(key for key, value in points.items() if not value.startswith("/"))
+def left_behind(config: GuestConfig, *, in_place: bool) -> list[str]:
+    """What a router has that its upgrade cannot take along: mount points with a volume of their own, lines of LXC's;
+    and in place, where the old container is no more, snapshots and volumes that it does not use."""
+    points = {key: value for key, value in config.options.items() if re.fullmatch(r"mp\d+", key)}
+    found = sorted(key for key, value in points.items() if not value.startswith("/"))
+    found += [line.partition(":")[0] for line in config.raw]
+    if in_place:
+        found += sorted(key for key in config.options if re.fullmatch(r"unused\d+", key))
+        found += [f"snapshot {name}" for name in config.snapshots]
+    return found
 
 
 # -- what is carried over ------------------------------------------------------------------------------------------
@@ -422,7 +502,7 @@ def carried(
     preinit = read(PREINIT_CONF)
     if preinit is not None:
         files[PREINIT_CONF] = (0o644, without_failsafe(preinit.decode()).encode())
-    return files
+    return files | service_files(description)
 
 
 def _digest(backup: Files, seen: Seen, description: Description) -> str:

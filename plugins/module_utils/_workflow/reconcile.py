@@ -41,8 +41,7 @@ def reconcile(node: Node, wanted: Wanted, *, check_mode: bool, companion: Compan
     companion = companion or Companion()
     key = wanted.name or str(wanted.vmid)
     with contextlib.nullcontext() if check_mode else node.guard(f"{wanted.type.kind}-{key}"):
-        if not check_mode:
-            companion.recover(node, wanted)
+        recovered = companion.recover(node, wanted, act=not check_mode)
         actual = read(node, wanted, wait=not check_mode)
         facts = Facts(node)
         plan = make_plan(wanted, actual)
@@ -57,11 +56,11 @@ def reconcile(node: Node, wanted: Wanted, *, check_mode: bool, companion: Compan
         if report.findings:
             raise InvalidInput(report.findings)
         result = Result(
-            changed=bool(plan),
+            changed=bool(recovered or plan),
             vmid=actual.vmid,
             node=node.name,
             status=actual.status,
-            plan=[step.view() for step in plan.steps],
+            plan=[step.view() for step in (*recovered, *plan.steps)],
             diff={"before": plan.before, "after": plan.after},
             warnings=[*wanted.notes, *report.warnings] if plan else [],
             privilege=privilege,

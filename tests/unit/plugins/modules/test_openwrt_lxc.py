@@ -15,7 +15,12 @@ import pytest
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError, Timeout
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli import CliNode
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed
-from ansible_collections.pve.provision.plugins.module_utils._workflow import openwrt, openwrt_guest, openwrt_lxc
+from ansible_collections.pve.provision.plugins.module_utils._workflow import (
+    openwrt,
+    openwrt_guest,
+    openwrt_lxc,
+    openwrt_upgrade,
+)
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt import Router
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_lxc import OpenWrtContainer
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_upgrade import Upgrade
@@ -166,6 +171,23 @@ def test_a_change_sets_only_what_differs(entered: Bench, gateway: Params, change
     assert not entered.good("openwrt_lxc", **{**gateway, **change}).changed
 
 
+def test_services_are_as_declared_from_the_first_boot_on(entered: Bench, gateway: Params) -> None:
+    def rows(vmid: int) -> dict[str, list[str]]:
+        told = entered.pct("exec", str(vmid), "--", "service")
+        return {line.split()[0].rpartition("/")[2]: line.split()[1:] for line in told.splitlines()[1:]}
+
+    declaration = {**gateway, "services": {"odhcpd": False, "sqm": True}}
+    made = entered.good("openwrt_lxc", **declaration)
+    assert rows(made.vmid)["odhcpd"] == ["disabled", "stopped"]
+    assert "service sqm is not there" in str(made.warnings)
+    assert not entered.good("openwrt_lxc", **declaration).changed
+    changed = entered.good("openwrt_lxc", **gateway, services={"odhcpd": True, "dropbear": False})
+    assert changed.plan == [{"step": "configure", "services": ["enable odhcpd", "disable dropbear"]}]
+    assert rows(made.vmid)["odhcpd"] == ["enabled", "running"]
+    assert rows(made.vmid)["dropbear"] == ["disabled", "stopped"]
+    assert not entered.good("openwrt_lxc", **gateway, services={"odhcpd": True, "dropbear": False}).changed
+
+
 def test_what_was_changed_by_hand_inside_is_brought_back(entered: Bench, gateway: Params) -> None:
     vmid = entered.good("openwrt_lxc", **gateway).vmid
     entered.pct("exec", str(vmid), "--", "uci", "set", "dhcp.lan.limit=7")
@@ -217,6 +239,8 @@ def test_states_and_removal(entered: Bench, gateway: Params) -> None:
             "node",
         ),
         ({"interfaces": {"lan": {"bridge": "vmbr1", "address": "10.9.9.1"}}}, "interfaces.lan.address", "10.9.9.1"),
+        ({"services": {"network": False}}, "services.network", "nobody can enter"),
+        ({"services": {"uhttpd": "off"}}, "services.uhttpd", "neither true nor false"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_written(
@@ -304,8 +328,12 @@ def sources(answer: Answer) -> list[tuple[str, str]]:
 
 def met(patch: pytest.MonkeyPatch, bench: Bench, vmid: int) -> None:
     """Let the node have met the router's WAN at an address."""
-    mac = bench.config(vmid)["net0"].split("hwaddr=")[1].split(",")[0]
-    patch.setattr(CliNode, "neighbours", lambda self: {mac: ["10.10.10.9"]})
+    patch.setattr(CliNode, "neighbours", lambda self: {mac_of(bench.config(vmid)["net0"]): ["10.10.10.9"]})
+
+
+def mac_of(net: str) -> str:
+    """The MAC address that PVE gave a network device."""
+    return net.split("hwaddr=")[1].split(",")[0]
 
 
 def test_a_router_that_tells_its_addresses_is_asked_once_and_nobody_else(router: Bench, gateway: Params) -> None:
@@ -372,8 +400,8 @@ def test_when_the_wait_is_over_the_node_is_asked_whom_it_has_met(
     again = router.good("openwrt_lxc", **gateway, ip_timeout=1, require_ip=True)
     assert sources(again) == [("wan", "neighbour"), ("lan", "ubus")]
     assert again.addresses[0] == {
-        "interface": "wan", "address": "10.10.10.9", "prefix": None, "family": "ipv4", "hwaddr": None,
-        "source": "neighbour",
+        "interface": "wan", "address": "10.10.10.9", "prefix": None, "family": "ipv4",
+        "hwaddr": mac_of(router.config(made.vmid)["net0"]), "source": "neighbour",
     }  # fmt: skip
     assert [argv[0] for argv in router.writes()].count("pvesh") == 1
 
@@ -618,7 +646,7 @@ def test_a_router_declared_by_its_number_keeps_it(router: Bench, gateway: Params
 def test_without_rollback_keep_nothing_is_left_of_the_old_one(entered: Bench, upgrading: Params) -> None:
     done = entered.good("openwrt_lxc", **upgrading, rollback_keep=False)
     assert vmids(entered) == [done.vmid]
-    assert list(entered.node.root.glob("var/tmp/*")) == []
+    assert archives(entered) == []
 
 
 def test_files_keep_their_modes_over_an_upgrade(entered: Bench, upgrading: Params, old: int) -> None:
@@ -661,15 +689,139 @@ def test_an_upgrade_that_does_not_prove_itself_goes_back(
     assert len(vmids(entered)) == 1
 
 
-def test_a_replacement_that_dies_half_way_is_taken_back(router: Bench, gateway: Params, old: int) -> None:
+@pytest.mark.parametrize(
+    ("fault", "options"), [("kill", {"at": "extract", "nth": 2}), ("fail_create", {"after": "extract", "nth": 2})]
+)
+@pytest.mark.parametrize("protection", [False, True])
+def test_a_replacement_that_fails_half_way_is_taken_back(
+    router: Bench, gateway: Params, old: int, fault: str, options: Params, protection: bool
+) -> None:
+    """The first container that is made is the new router's own, the second the one over the old."""
+    router.good("openwrt_lxc", **gateway, vmid=old, version="24", protection=protection)
     before = router.config(old)
-    router.node.fault("kill", at="extract", nth=2)  # the first is the new router's own creation
+    router.node.fault(fault, **options)
     failed = router.bad("openwrt_lxc", **gateway, vmid=old, version="24", upgrade=True)
     assert "the old one runs again" in failed.msg
     assert {**router.config(old), "rootfs": ""} == {**before, "rootfs": ""}
+    assert router.pct("status", str(old)).strip() == "status: running"
     assert "23.05" in router.pct("exec", str(old), "--", "cat", "/etc/openwrt_release")
-    assert len(vmids(router)) == 1
+    assert vmids(router) == [old]
     assert router.volumes("local-lvm", old) == [router.config(old)["rootfs"].split(",")[0]]
+    assert archives(router) == []
+
+
+def archives(bench: Bench) -> list[Path]:
+    """Backups of routers that a run has made."""
+    return [path for path in bench.node.root.glob("var/lib/pve-provision/archives/**/*") if path.is_file()]
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_protected_router_goes_back_too(
+    router: Bench, upgrading: Params, old: int, monkeypatch: pytest.MonkeyPatch, keep: bool
+) -> None:
+    def never(self: Router, timeout: int) -> None:
+        raise Timeout("lan did not come up")
+
+    router.good("openwrt_lxc", **{**upgrading, "upgrade": False}, protection=True)
+    before = router.config(old)
+    with monkeypatch.context() as patched:
+        patched.setattr(Router, "await_up", never)
+        router.bad("openwrt_lxc", **upgrading, rollback_keep=keep)
+    assert {**router.config(old), "rootfs": ""} == {**before, "rootfs": ""}
+    assert vmids(router) == [old]
+    done = router.good("openwrt_lxc", **upgrading, rollback_keep=keep)
+    assert router.config(done.vmid)["protection"] == "1"
+    assert len(vmids(router)) == (2 if keep else 1)
+    for vmid in vmids(router):
+        router.pct("set", str(vmid), "--protection", "0")
+
+
+def test_what_could_not_be_tidied_up_does_not_undo_an_upgrade(
+    router: Bench, gateway: Params, old: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(self: CliNode, kind: str, vmid: int, *, purge: bool, timeout: int) -> None:
+        raise PveError("dataset is busy")
+
+    declaration = {**gateway, "vmid": old, "version": "24"}
+    with monkeypatch.context() as patched:
+        patched.setattr(CliNode, "destroy", busy)
+        done = router.good("openwrt_lxc", **declaration, upgrade=True)
+    assert "could not be removed again: dataset is busy" in str(done.warnings)
+    predicted = router.good("openwrt_lxc", check=True, **declaration)
+    again = router.good("openwrt_lxc", **declaration)
+    assert (steps(predicted), steps(again)) == (["clean_up"], ["clean_up"])
+    assert again.openwrt["version"].startswith("24.")
+    assert sorted(router.config(vmid)["hostname"] for vmid in vmids(router)) == ["gw", "gw-rollback"]
+    assert archives(router) == []
+    assert not router.good("openwrt_lxc", **declaration).changed
+
+
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [
+        (["set", "{}", "--mp0", "local-lvm:1,mp=/srv"], "mp0"),
+        (["snapshot", "{}", "before"], "snapshot before"),
+    ],
+)
+def test_what_an_upgrade_cannot_take_along_is_refused(
+    router: Bench, gateway: Params, old: int, make: list[str], named: str
+) -> None:
+    router.pct(*[word.format(old) for word in make])
+    refused = router.bad("openwrt_lxc", **gateway, vmid=old, version="24", upgrade=True)
+    assert f"cannot take along {named}" in refused.msg
+    assert vmids(router) == [old]
+
+
+def test_what_somebody_wrote_into_the_config_is_told(router: Bench, gateway: Params, old: int) -> None:
+    path = router.node.root / f"etc/pve/lxc/{old}.conf"
+    path.write_text(path.read_text() + "lxc.cgroup2.devices.allow: c 10:200 rwm\n")
+    assert "lxc.cgroup2.devices.allow" in router.bad("openwrt_lxc", **gateway, version="24", upgrade=True).msg
+
+
+def test_the_root_volume_keeps_its_options(entered: Bench, upgrading: Params, old: int) -> None:
+    options = {"rootfs": {"mountoptions": ["noatime"]}}
+    entered.good("openwrt_lxc", **{**upgrading, "upgrade": False}, **options, restart="when_needed")
+    done = entered.good("openwrt_lxc", **upgrading, **options)
+    assert "mountoptions=noatime" in entered.config(done.vmid)["rootfs"]
+    assert not entered.good("openwrt_lxc", **upgrading, **options).changed
+
+
+def test_another_router_and_its_upgrade_are_left_alone(
+    router: Bench, gateway: Params, old: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(Upgrade, "_prove", killed)
+        with pytest.raises(KeyboardInterrupt):
+            router.run("openwrt_lxc", **gateway, version="24", upgrade=True)
+    there = vmids(router)
+    lan = {**INTERFACES["lan"], "tag": 77}
+    other = {**gateway, "interfaces": {"lan": lan}, "state": "present"}
+    made = router.good("openwrt_lxc", **{**other, "hostname": "gw", "vmid": 777})
+    assert vmids(router) == [*there, made.vmid]
+
+
+def test_without_a_note_nobody_says_which_of_the_two_is_the_router(entered: Bench, gateway: Params, old: int) -> None:
+    entered.pct("set", str(old), "--hostname", "gw-upgrade")
+    refused = entered.bad("openwrt_lxc", **gateway)
+    assert refused.findings[0]["option"] == "hostname"
+    assert f"container {old} is called gw-upgrade" in refused.msg
+    assert vmids(entered) == [old]
+
+
+@pytest.mark.parametrize("moment", ["_prove", "_await_reach", "inside restore"])
+def test_absent_leaves_nothing_of_an_upgrade_that_was_killed(
+    router: Bench, gateway: Params, old: int, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    with monkeypatch.context() as patched:
+        if moment == "inside restore":
+            patched.setattr(CliNode, "restore", killed)
+        else:
+            patched.setattr(Upgrade, moment, killed)
+        with pytest.raises(KeyboardInterrupt):
+            router.run("openwrt_lxc", **gateway, vmid=old, version="24", upgrade=True)
+    router.good("openwrt_lxc", vmid=old, state="absent", force=True)
+    assert vmids(router) == []
+    assert archives(router) == []
 
 
 @pytest.mark.parametrize(
@@ -714,27 +866,30 @@ def test_a_router_whose_maker_was_killed_before_it_was_configured_is_made_anew(
     assert len(vmids(router)) == 1
 
 
-@pytest.mark.parametrize("moment", ["_prove", "_copy", "_stop", "_await_reach", "inside replace", "inside clone"])
+@pytest.mark.parametrize("moment", ["_prove", "_stop", "_await_reach", "keep_copy", "inside restore", "inside archive"])
 def test_an_upgrade_that_was_killed_is_done_by_the_next_run(
     router: Bench, upgrading: Params, old: int, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     in_place = "vmid" in upgrading
-    if moment in ("_copy", "inside replace", "inside clone") and not in_place:
-        pytest.skip("nothing is copied")
+    if moment in ("keep_copy", "inside restore", "inside archive") and not in_place:
+        pytest.skip("nothing is backed up")
     with monkeypatch.context() as patched:
-        if moment == "inside replace":
-            patched.setattr(CliNode, "replace", killed)
-        elif moment == "inside clone":
-            clone = CliNode.clone
-            patched.setattr(CliNode, "clone", lambda *args, **more: killed(clone(*args, **more)))
+        if moment == "inside restore":
+            patched.setattr(CliNode, "restore", killed)
+        elif moment == "keep_copy":
+            patched.setattr(openwrt_upgrade, moment, killed)
+        elif moment == "inside archive":
+            backup = CliNode.archive
+            patched.setattr(CliNode, "archive", lambda *args, **more: killed(backup(*args, **more)))
         else:
             patched.setattr(Upgrade, moment, killed)
         with pytest.raises(KeyboardInterrupt):
             router.run("openwrt_lxc", **upgrading)
     done = router.good("openwrt_lxc", **upgrading)
-    assert steps(done) == ["upgrade"]
+    assert steps(done) == (["clean_up"] if moment == "keep_copy" else ["clean_up", "upgrade"])
     configs = {vmid: router.config(vmid) for vmid in vmids(router)}
     assert sorted(config["hostname"] for config in configs.values()) == ["gw", "gw-rollback"]
+    assert archives(router) == []
     assert configs[done.vmid]["hostname"] == "gw"
     assert (done.vmid == old) is in_place
     assert "link_down" not in configs[done.vmid]["net0"]
