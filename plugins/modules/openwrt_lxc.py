@@ -64,8 +64,11 @@ options:
         with its configuration, and is started with its links down. When it has come up as declared it takes over; when
         it then does not prove itself, the old one runs again.
       - A router that is declared by O(hostname) alone gets the number of the new container, and the old one stays,
-        stopped. One that is declared by O(vmid) keeps its number, permissions and firewall rules, and a copy of the
-        old one stays, stopped. That is possible on the node only, and takes the router off the network for longer.
+        stopped, with the permissions and firewall rules of its number. One that is declared by O(vmid) keeps all that,
+        and a copy of the old one stays, stopped. That is possible on the node only, and takes the router off the
+        network for longer.
+      - Mount points with a volume of their own and raw C(lxc.*) lines cannot be taken along, nor, with O(vmid),
+        snapshots and unused volumes. Then nothing is done, and they are named.
     type: bool
     default: false
   rollback_keep:
