@@ -23,7 +23,7 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.tree impor
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
 
-MakeFiles: t.TypeAlias = "t.Callable[[Read, str], Files]"
+MakeFiles = t.Callable[[Read, str], Files]
 """The files for a root file system, out of what can be read in it and its version."""
 
 
