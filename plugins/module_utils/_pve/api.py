@@ -475,7 +475,9 @@ class ApiNode:
     def archive(self, vmid: int, *, timeout: int) -> str:
         raise _node_only("A container can be backed up to a file only")
 
-    def restore(self, vmid: int, archive: str, options: t.Mapping[str, str], *, timeout: int) -> None:
+    def restore(
+        self, vmid: int, archive: str, options: t.Mapping[str, str], *, over: bool = False, timeout: int
+    ) -> None:
         raise _node_only("A container can be restored from a file only")
 
     def discard_archive(self, vmid: int) -> None:

@@ -431,8 +431,11 @@ class CliNode:
             raise PveError(f"vzdump of {vmid} said nothing, and left no archive.")
         return str(found[0])
 
-    def restore(self, vmid: int, archive: str, options: t.Mapping[str, str], *, timeout: int) -> None:
-        self._write(["pct", "restore", str(vmid), archive, "--force", "1"], options, timeout=timeout)
+    def restore(
+        self, vmid: int, archive: str, options: t.Mapping[str, str], *, over: bool = False, timeout: int
+    ) -> None:
+        force = ["--force", "1"] if over else []
+        self._write(["pct", "restore", str(vmid), archive, *force], options, timeout=timeout)
 
     def discard_archive(self, vmid: int) -> None:
         shutil.rmtree(self._archives(vmid), ignore_errors=True)

@@ -195,9 +195,11 @@ class Node(t.Protocol):
         """Back a stopped container up to a file of this node that only root can read, and return its path; an earlier
         one of the same container goes. Only the cli backend can; the other raises Unsupported."""
 
-    def restore(self, vmid: int, archive: str, options: t.Mapping[str, str], *, timeout: int) -> None:
-        """Make a container from a backup, with these options in place of those that it holds, over a stopped one that
-        has the vmid, which keeps its permissions and firewall rules. Only the cli backend can."""
+    def restore(
+        self, vmid: int, archive: str, options: t.Mapping[str, str], *, over: bool = False, timeout: int
+    ) -> None:
+        """Make a container from a backup, with these options in place of those that it holds; ``over`` a stopped one
+        that has the vmid, which keeps its permissions and firewall rules. Only the cli backend can."""
 
     def discard_archive(self, vmid: int) -> None:
         """Remove the backup of a container, if there is one. Only the cli backend can."""

@@ -129,12 +129,17 @@ def recover(node: Node, wanted: Wanted, actual: Actual, *, sure: bool = False) -
     return warnings
 
 
-def free_orphans(node: Node, vmid: int, note: t.Mapping[str, t.Any]) -> list[str]:
-    """Remove the volumes of a guest without a config that were made since the note. Returns warnings."""
+def free_orphans(
+    node: Node, vmid: int, note: t.Mapping[str, t.Any], options: t.Mapping[str, str] | None = None
+) -> list[str]:
+    """Remove the volumes of a guest that were made since the note, and that its options, if it has any, do not name.
+
+    Returns warnings. What a storage calls the time of creation is that of the last write on some."""
+    used = {value.partition(",")[0] for value in (options or {}).values()}
     warnings = []
     for storage in note.get("storages", []):
         for volume in node.volumes(storage):
-            if volume.vmid != vmid:
+            if volume.vmid != vmid or volume.volid in used:
                 continue
             if volume.ctime is not None and volume.ctime >= note["since"]:
                 node.free(volume.volid)

@@ -217,7 +217,7 @@ class Upgrade:
                 self.node.join_pool(self.new, self.wanted.pool)
             self._await_reach(self.new, reached)
         except ProvisionError as error:
-            self._stop(self.new)
+            self.node.stop("lxc", self.new, timeout=self.wanted.policy.timeout)
             give_back(self.node, self.wanted, old, place)
             self.node.set_config("lxc", self.new, {"hostname": interim(name), "onboot": "0", "protection": "0"})
             raise self._went_back(error, self._discard()) from error
@@ -232,15 +232,15 @@ class Upgrade:
         """The new one is restored over the old; a copy of the old one stays behind."""
         timeout, place = self.wanted.policy.timeout, place_of(config.options)
         storage = str(storage_of(ROOTFS.parse(config.options["rootfs"])["volume"]))
-        self._stop(self.new)
         try:
+            self._stop(self.new)
             new_archive = self.node.archive(self.new, timeout=timeout)
             self._stop(old)
             old_archive = self.node.archive(old, timeout=timeout)
             free = {key: "0" if key == "protection" else text for key, text in place.items()}
             self.node.set_config("lxc", old, {key: text for key, text in free.items() if key in _PLACE})
             self._note(archive=old_archive, storage=storage)
-            self.node.restore(old, new_archive, {**free, "storage": storage}, timeout=timeout)
+            self.node.restore(old, new_archive, {**free, "storage": storage}, over=True, timeout=timeout)
             self.node.start("lxc", old, timeout=self.wanted.policy.start_timeout)
             self._await_reach(old, reached)
         except ProvisionError as error:
@@ -252,10 +252,10 @@ class Upgrade:
         if free != place:
             self.node.set_config("lxc", old, {"protection": place["protection"]})
         warnings = keep_copy(self.node, self.wanted, note) if self.keep else []
-        self._note(keep=False)
-        words = self._discard()
         if not warnings:
+            self._note(keep=False)
             drop_archives(self.node, old, self.new)
+        words = self._discard()
         self.run.result.warnings += [*warnings, *words]
 
     def _stop(self, vmid: int) -> None:
@@ -325,11 +325,12 @@ def put_back(node: Node, wanted: Wanted, note: t.Mapping[str, t.Any]) -> None:
     old, place = note["upgrade_of"], note["place"]
     release(node, old, note)
     if "archive" in note:
-        if node.config("lxc", old) is not None:
+        there = node.config("lxc", old) is not None  # a restore that fails removes what it was to go over
+        if there:
             node.stop("lxc", old, timeout=wanted.policy.timeout)
             node.set_config("lxc", old, {"protection": "0"})
         options = {**place, "storage": note["storage"]}
-        node.restore(old, note["archive"], options, timeout=wanted.policy.timeout)
+        node.restore(old, note["archive"], options, over=there, timeout=wanted.policy.timeout)
     give_back(node, wanted, old, place)
 
 
@@ -360,8 +361,8 @@ def release(node: Node, vmid: int, note: t.Mapping[str, t.Any]) -> None:
     lock = config.options.get("lock") if config else None
     if lock in cleanup.UNFINISHED:
         node.unlock("lxc", vmid)
-    if lock == "create":
-        cleanup.free_orphans(node, vmid, note)
+    if config and lock == "create":
+        cleanup.free_orphans(node, vmid, note, config.options)
 
 
 def drop_archives(node: Node, *vmids: int) -> None:

@@ -632,6 +632,11 @@ def test_a_router_declared_by_its_number_keeps_it(router: Bench, gateway: Params
     before = router.config(old)
     done = router.good("openwrt_lxc", **gateway, vmid=old, version="24", upgrade=True)
     assert (steps(done), done.vmid) == (["upgrade"], old)
+    restored = [argv for argv in router.writes() if argv[:2] == ["pct", "restore"]]
+    assert [argv[2] for argv in restored if "--force" in argv] == [str(old)], (
+        "only the router itself is put something over"
+    )
+    assert len(restored) == 2
     assert done.openwrt["version"].startswith("24.")
     assert {**router.config(old), "rootfs": ""} == {**before, "rootfs": ""}
     assert uci(router, old, "get", "system.ntp.enabled") == "0"
