@@ -89,7 +89,8 @@ STALE: t.Final = 86400
 
 PAUSE: t.Final = 0.5
 LINK = re.compile(r"^\d+: ([^\s:@]+).*link/ether (\S+)", re.MULTILINE)
-READY: t.Final = b"Please press Enter to activate this console"
+# What procd says when it comes to OpenWrt's user land, and what it then offers at each console that it knows.
+READY = re.compile(rb"procd: - init -|Please press Enter to activate this console")
 
 RC_LOCAL: t.Final = "etc/rc.local"
 OPKG: t.Final = ("opkg update", "opkg install")
@@ -449,11 +450,11 @@ class Console:
             self.open = False
 
     def listen(self) -> bool:
-        """Whether OpenWrt has asked for somebody at its console, as it does when its user land is there."""
+        """Whether OpenWrt has said that its user land is there."""
         with contextlib.suppress(OSError):
             while self.open and (said := self._socket.recv(65536, socket.MSG_DONTWAIT)):
                 self.heard += said
-        return READY in self.heard
+        return READY.search(self.heard) is not None
 
     @property
     def last_line(self) -> str:

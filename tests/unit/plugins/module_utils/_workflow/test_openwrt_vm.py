@@ -88,16 +88,23 @@ def vm(tmp_path: Path) -> t.Iterator[t.Callable[[], socket.socket]]:
         end.close()
 
 
-def test_a_console_that_asks_for_somebody_tells_that_openwrt_is_up(vm: t.Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("before", "rest", "last"),
+    [
+        (b"[    4.2] procd: - ubus -\r\n[    4.3] procd: - in", b"it -\r\n", "[    4.3] procd: - init -"),
+        (b"Please press En", b"ter to activate this console.\r\n", "Please press Enter to activate this console."),
+    ],
+)
+def test_a_console_tells_that_openwrt_is_up(vm: t.Any, tmp_path: Path, before: bytes, rest: bytes, last: str) -> None:
     console = Console(tmp_path / "serial0")
     said = vm()
     assert console.open
     assert not console.listen()
-    said.sendall(b"[    4.2] procd: - init -\r\nPlease press En")
+    said.sendall(b"init: - preinit -\r\n" + before)
     assert not console.listen()
-    said.sendall(b"ter to activate this console.\r\n")
+    said.sendall(rest)
     assert console.listen()
-    assert console.last_line == "Please press Enter to activate this console."
+    assert console.last_line == last
     console.close()
 
 
