@@ -43,7 +43,7 @@ demo: $(READY) $(COLLECTION)  ## provision examples/guests.yml on an embedded no
 	@python tools/demo.py
 
 test: $(READY) $(COLLECTION)  ## the whole test suite
-	python -m pytest -q -n $(JOBS) --dist loadfile --timeout 180 $(TESTS)
+	python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder --timeout 180 $(TESTS)
 
 JOBS ?= 2
 TESTS ?=

@@ -9,6 +9,7 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,6 +31,20 @@ os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / ".build"), str(ROOT / "ex
 for entry in (str(ROOT / "extensions"), str(ROOT / ".build")):
     if entry not in sys.path:
         sys.path.insert(0, entry)
+
+# What takes longest begins first, so that no worker is left with it at the end.
+LONGEST = ("tests/integration", "tests/unit/plugins/modules", "tests/conformance")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort by how long the tests of a folder take; within one folder nothing changes."""
+
+    def place(item: pytest.Item) -> int:
+        name = item.path.relative_to(ROOT).as_posix()
+        return next((at for at, folder in enumerate(LONGEST) if name.startswith(folder)), len(LONGEST))
+
+    items.sort(key=place)
+
 
 settings.register_profile(
     "provision", deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow], print_blob=True

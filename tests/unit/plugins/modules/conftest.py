@@ -11,6 +11,7 @@ import io
 import json
 import typing as t
 from dataclasses import dataclass, field
+from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -18,7 +19,13 @@ from ansible.module_utils import _internal
 from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
 
-from embedded_node import EmbeddedNode, commands
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed
+from ansible_collections.pve.provision.plugins.module_utils._workflow import openwrt, openwrt_guest
+from embedded_node import EmbeddedNode, commands, runtime
+from embedded_node.mirror import Mirror
+from embedded_node.state import State
+
+from .routers import INTERFACES, KEY, vmids
 
 Params = dict[str, t.Any]
 
@@ -130,3 +137,69 @@ def bench(request: pytest.FixtureRequest, embedded: EmbeddedNode, monkeypatch: p
     _rc, listed, _err = commands.run(["pvesm", "list", "local-lvm"], embedded.root, b"")
     for line in listed.splitlines()[1:]:
         commands.run(["pvesm", "free", line.split()[0]], embedded.root, b"")
+
+
+# -- routers --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def mirror(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Mirror]:
+    with Mirror(tmp_path_factory.mktemp("mirror"), sites=("openwrt",)) as site:
+        yield site
+
+
+@pytest.fixture
+def gateway(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> Params:
+    """A router between two networks. One that never gets a way out is not waited for as long as on a real network."""
+    monkeypatch.setattr(openwrt, "UPLINK", 2)
+    return {
+        "hostname": "gw",
+        "interfaces": INTERFACES,
+        "management": {"from": ["lan"], "ssh_keys": [KEY]},
+        "mirrors": [mirror.base("openwrt")],
+        "keys": [mirror.signer.usign_public],
+    }
+
+
+@pytest.fixture
+def router(bench: Bench) -> Bench:
+    if bench.backend == "api":
+        pytest.skip("inside the router only the node can look")
+    return bench
+
+
+@pytest.fixture
+def entered(bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bench:
+    """Routers can be entered: on the node by `pct exec`, over the API by SSH at an address that is plugged in."""
+
+    def plugged(vmid: int, address: str) -> bool:
+        state = State(bench.node.root)
+        if vmid not in state.running() or any("link_down=1" in value for value in bench.config(vmid).values()):
+            return False
+        links = runtime.links(runtime.guest(state, vmid))
+        return any(text.startswith(f"{address}/") for _name, _mac, texts in links for text in texts)
+
+    def ssh(address: str, key: str, known_hosts: Path) -> openwrt.Shell:
+        def shell(script: str, *, timeout: int) -> Completed:
+            for vmid in vmids(bench):
+                if plugged(vmid, address):
+                    argv = ["pct", "exec", str(vmid), "--", "sh", "-s"]
+                    return Completed(*commands.run(argv, bench.node.root, script.encode()))
+            return Completed(255, "", f"ssh: connect to host {address} port 22: No route to host")
+
+        return shell
+
+    if bench.backend == "api":
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        monkeypatch.setattr(openwrt_guest, "ssh", ssh)
+        bench.defaults["ssh_private_key"] = "/root/.ssh/id_ed25519"
+    return bench
+
+
+@pytest.fixture
+def old(entered: Bench, gateway: Params) -> int:
+    """A router of an older release, with an edit of its owner's."""
+    vmid = entered.good("openwrt_lxc", **gateway, version="23.05", verify="required").vmid
+    for words in (["set", "system.ntp.enabled=0"], ["commit", "system"]):
+        entered.pct("exec", str(vmid), "--", "uci", *words)
+    return t.cast("int", vmid)
