@@ -41,9 +41,10 @@ def ip(root: Path, *words: str) -> Links:
 def test_addresses_are_those_of_the_nodes_bridges(root: Path) -> None:
     links = {link["ifname"]: link for link in ip(root, "addr", "show")}
     assert links.keys() == {"eno1", "vmbr0", "vmbr1"}
-    (own,) = links["vmbr0"]["addr_info"]
-    assert (own["family"], own["local"], own["prefixlen"]) == ("inet", "10.10.10.2", 24)
-    assert links["vmbr1"]["addr_info"] == []
+    own, linked = links["vmbr0"]["addr_info"]
+    assert (own["family"], own["local"], own["prefixlen"], own["scope"]) == ("inet", "10.10.10.2", 24, "global")
+    assert (linked["local"].startswith("fe80::"), linked["scope"]) == (True, "link")
+    assert [address["scope"] for address in links["vmbr1"]["addr_info"]] == ["link"]
 
 
 def test_neighbours_are_the_running_guests_in_the_nodes_own_networks(root: Path) -> None:

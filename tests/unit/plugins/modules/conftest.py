@@ -151,7 +151,7 @@ def mirror(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Mirror]:
 @pytest.fixture
 def gateway(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> Params:
     """A router between two networks. One that never gets a way out is not waited for as long as on a real network."""
-    monkeypatch.setattr(openwrt, "UPLINK", 2)
+    monkeypatch.setattr(openwrt, "UPLINK", 1)
     return {
         "hostname": "gw",
         "interfaces": INTERFACES,

@@ -32,7 +32,11 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKq0ZNp8vXn5ZLQpTRLxLz0H9a4cJ4y1vK3m2
 def mirror(
     bench: Bench, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> t.Iterator[Mirror]:
-    """A mirror of its own, with OpenWrt and nothing else; nothing is cached, and ``nas`` is one more file storage."""
+    """A mirror of its own, with OpenWrt and nothing else; nothing is there of it yet, and ``nas`` is one more file
+    storage."""
+    for path in templates(bench):
+        if "openwrt" in path.name:
+            path.unlink()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
     shutil.rmtree(bench.node.root / "var/cache/pve-provision", ignore_errors=True)
     config = bench.node.root / "etc/pve/storage.cfg"
