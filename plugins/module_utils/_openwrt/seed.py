@@ -59,19 +59,22 @@ def seed(read: Read, description: Description, version: str) -> dict[str, tuple[
         files[KEYS] = (0o600, keys.encode())
     shadow = (read(SHADOW) or b"").decode() or _ROOT
     files[SHADOW] = (0o600, with_root_password(shadow, password_field(description.management)).encode())
+    return files | boot_files(read, description)
+
+
+def boot_files(read: Read, description: Description) -> dict[str, tuple[int, bytes]]:
+    """What makes a first boot show no failsafe mode, and start the declared services and none that shall not run."""
+    files = {}
     preinit = read(PREINIT_CONF)
     if preinit is not None:
         files[PREINIT_CONF] = (0o644, without_failsafe(preinit.decode()).encode())
-    return files | service_files(description)
-
-
-def service_files(description: Description) -> dict[str, tuple[int, bytes]]:
-    """What makes a first boot start the declared services, and no others that were declared not to."""
     lines = [
         f"[ ! -x /etc/init.d/{name} ] || /etc/init.d/{name} {'enable' if wanted else 'disable'}\n"
         for name, wanted in description.services.items()
     ]
-    return {SERVICES: (0o644, "".join([*lines, "true\n"]).encode())} if lines else {}
+    if lines:
+        files[SERVICES] = (0o644, "".join([*lines, "true\n"]).encode())
+    return files
 
 
 def _config(read: Read, description: Description, line: Line) -> Config:

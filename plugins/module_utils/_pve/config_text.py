@@ -73,11 +73,11 @@ def parse_guest_config(raw: bytes) -> GuestConfig:
     their name are PVE's own, and all others are snapshots. ``lxc.*`` lines are no options of ``pct`` and are kept
     ``raw``, but for the environment, which is ``env`` there.
     """
-    head = raw.decode(errors="replace").partition("\n[")[0]
+    text = raw.decode(errors="replace")
     live: dict[str, str] = {}
     pending: dict[str, str | None] = {}
     snapshots: list[str] = []
-    for name, options in _sections(raw.decode(errors="replace")).items():
+    for name, options in _sections(text).items():
         if not name:
             live = options
         elif name.lower() in {"pve:pending", "pending"}:
@@ -91,7 +91,7 @@ def parse_guest_config(raw: bytes) -> GuestConfig:
         pending=pending,
         digest=digest(raw),
         snapshots=tuple(snapshots),
-        raw=tuple(filter(_RAW.match, head.split("\n"))),
+        raw=tuple(filter(_RAW.match, text.partition("\n[")[0].split("\n"))),
     )
 
 

@@ -36,18 +36,14 @@ from ansible_collections.pve.provision.plugins.module_utils._model.property_stri
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import ROOTFS, storage_of
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.live import target
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import (
-    PREINIT_CONF,
-    Files,
-    without_failsafe,
-)
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import Files
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import (
     KEYS,
     READABLE,
     SHADOW,
     Read,
+    boot_files,
     root_password,
-    service_files,
     with_root_password,
 )
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci import parse_config, parse_export, render
@@ -56,6 +52,7 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.guest impo
 from ansible_collections.pve.provision.plugins.module_utils._workflow.health import ask_until, await_static
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt import Router, RouterError, Seen
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_seeding import (
+    MakeFiles,
     plant,
     seeded_template,
     withdraw,
@@ -153,7 +150,7 @@ class Upgrade:
         return config
 
     # -- the new one -----------------------------------------------------------------------------------------------
-    def _make(self, old: int, config: GuestConfig, files: t.Callable[[Read, str], Files], digest: str) -> None:
+    def _make(self, old: int, config: GuestConfig, files: MakeFiles, digest: str) -> None:
         place = place_of(config.options)
         name = interim(place["hostname"])
         options = {**new_options(config.options), "hostname": name}
@@ -500,10 +497,7 @@ def carried(
         files[KEYS] = (0o600, seen.files[KEYS])
     password = root_password(seen.files.get(SHADOW, b"").decode())
     files[SHADOW] = (0o600, with_root_password((read(SHADOW) or b"").decode(), password).encode())
-    preinit = read(PREINIT_CONF)
-    if preinit is not None:
-        files[PREINIT_CONF] = (0o644, without_failsafe(preinit.decode()).encode())
-    return files | service_files(description)
+    return files | boot_files(read, description)
 
 
 def _digest(backup: Files, seen: Seen, description: Description) -> str:
