@@ -82,6 +82,14 @@ options:
     description:
       - Anything more, by package, section and option, merged last. A section is called by its name or as C(@type[0]).
     type: dict
+  secret_names:
+    description:
+      - Names of further options, in O(interfaces) and O(uci), whose values nobody is to see.
+      - Hidden from logs, results and differences are the values of options that are called like a password, secret,
+        passphrase, token, community, PSK, PIN or key, if they have four characters or more. Public keys and
+        certificates are not.
+    type: list
+    elements: str
   packages:
     description:
       - Packages to install in the running router, by its own package manager.

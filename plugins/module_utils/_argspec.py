@@ -40,7 +40,7 @@ class ArgSpec:
         return ArgSpec(**merged)
 
     def create_module(self, module_class: t.Callable[..., _Module], *, supports_check_mode: bool = True) -> _Module:
-        """An AnsibleModule (or what a test gives in its place) with this spec."""
+        """An AnsibleModule, ``_face.Module`` but for a test, with this spec."""
         rules = {spec_field.name: getattr(self, spec_field.name) for spec_field in fields(self)}
         return module_class(argument_spec=rules.pop("options"), supports_check_mode=supports_check_mode, **rules)
 
@@ -172,6 +172,7 @@ ROUTER = ArgSpec(
             },
         },
         "uci": {"type": "dict"},
+        "secret_names": {"type": "list", "elements": "str", "no_log": False},
         "packages": {"type": "list", "elements": "str"},
         "services": {"type": "dict"},
         "timezone": {"type": "str"},

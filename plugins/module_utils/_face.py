@@ -12,13 +12,28 @@ from ansible.module_utils import basic
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, null_paths
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.live import SECRET
+from ansible_collections.pve.provision.plugins.module_utils._model.secrets import secret_values
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
 from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Companion, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._workflow.reconcile import reconcile
 
 # The parameters and where they say null to what is wanted, and what that kind of guest adds to the workflow.
 Read = t.Callable[[t.Mapping[str, t.Any], frozenset[Path]], tuple[Wanted, Companion]]
+
+
+class Module(basic.AnsibleModule):
+    """An AnsibleModule that hides the secrets in options that are free in form, which no spec can mark.
+
+    They are told by the names they stand under, before anything is checked or logged. ``secret_names`` of the
+    parameters are further such names; an option whose spec says ``no_log`` either way is left to that.
+    """
+
+    def _load_params(self) -> None:
+        super()._load_params()
+        more = self.params.get("secret_names")
+        names = {str(name) for name in more} if isinstance(more, list) else set()
+        free = {name: value for name, value in self.params.items() if "no_log" not in self.argument_spec.get(name, {})}
+        self.no_log_values.update(secret_values(free, names))
 
 
 def explicit_nulls() -> frozenset[Path]:
@@ -34,15 +49,6 @@ def make_match(params: t.Mapping[str, t.Any], read: Read, *, check_mode: bool) -
     answer = {key: value for key, value in dataclasses.asdict(result).items() if value not in (None, "")}
     warnings, more = answer.pop("warnings"), answer.pop("more")
     return {**more, **answer}, warnings
-
-
-def secret_values(value: t.Any, name: str = "") -> set[str]:
-    """The secrets among parameters that are free in form (interfaces, uci), told by the names they stand under."""
-    if isinstance(value, t.Mapping):
-        return {secret for key, inner in value.items() for secret in secret_values(inner, str(key))}
-    if isinstance(value, list):
-        return {secret for inner in value for secret in secret_values(inner, name)}
-    return {value} if isinstance(value, str) and len(value) > 3 and SECRET.search(name) else set()
 
 
 def failure(error: ProvisionError) -> dict[str, t.Any]:

@@ -311,11 +311,9 @@ findings:
     - {option: "networks[0].bridge", value: vmbr9, problem: does not exist on node pve1, remedy: "There are: vmbr0."}
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.pve.provision.plugins.module_utils._argspec import CONNECTION, CONTAINER, POLICY, ArgSpec
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
-from ansible_collections.pve.provision.plugins.module_utils._face import failure, make_match
+from ansible_collections.pve.provision.plugins.module_utils._face import Module, failure, make_match
 from ansible_collections.pve.provision.plugins.module_utils._model.lxc import OSTYPES
 from ansible_collections.pve.provision.plugins.module_utils._workflow.lxc import read_container
 
@@ -389,7 +387,7 @@ SPEC = ArgSpec(
 
 
 def main() -> None:
-    module = CONNECTION.merge(POLICY, CONTAINER, SPEC).create_module(AnsibleModule)
+    module = CONNECTION.merge(POLICY, CONTAINER, SPEC).create_module(Module)
     try:
         answer, warnings = make_match(module.params, read_container, check_mode=module.check_mode)
     except ProvisionError as error:

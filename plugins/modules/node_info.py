@@ -84,11 +84,9 @@ bridges:
 import dataclasses
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.pve.provision.plugins.module_utils._argspec import CONNECTION, ArgSpec
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
-from ansible_collections.pve.provision.plugins.module_utils._face import failure
+from ansible_collections.pve.provision.plugins.module_utils._face import Module, failure
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
 from ansible_collections.pve.provision.plugins.module_utils._workflow.preflight import Facts
 
@@ -109,7 +107,7 @@ def plain(value: t.Any) -> t.Any:
 
 
 def main() -> None:
-    module = CONNECTION.merge(SPEC).create_module(AnsibleModule)
+    module = CONNECTION.merge(SPEC).create_module(Module)
     try:
         facts = Facts(open_node(module.params))
         parts = {part: tell(facts, part) for part in module.params["gather"]}

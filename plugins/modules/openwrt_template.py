@@ -272,11 +272,9 @@ findings:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.pve.provision.plugins.module_utils._argspec import CONNECTION, ArgSpec
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
-from ansible_collections.pve.provision.plugins.module_utils._face import failure
+from ansible_collections.pve.provision.plugins.module_utils._face import Module, failure
 from ansible_collections.pve.provision.plugins.module_utils._images.progress import reporter
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_defaults import declared_defaults
@@ -350,7 +348,7 @@ def answer(result: Prediction) -> dict[str, t.Any]:
 
 
 def main() -> None:
-    module = CONNECTION.merge(SPEC).create_module(AnsibleModule)
+    module = CONNECTION.merge(SPEC).create_module(Module)
     try:
         wanted = wanted_template(module.params)
         node = open_node(module.params)

@@ -221,11 +221,9 @@ findings:
     - {option: interfaces.lan.bridge, value: vmbr9, problem: does not exist on node pve1, remedy: "There are: vmbr0."}
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.pve.provision.plugins.module_utils._argspec import CONNECTION, POLICY, ROUTER, VM, ArgSpec
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
-from ansible_collections.pve.provision.plugins.module_utils._face import failure, make_match, secret_values
+from ansible_collections.pve.provision.plugins.module_utils._face import Module, failure, make_match
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_vm import read_vm
 
 SPEC = ArgSpec(
@@ -254,8 +252,7 @@ SPEC = ArgSpec(
 
 
 def main() -> None:
-    module = CONNECTION.merge(POLICY, VM, ROUTER, SPEC).create_module(AnsibleModule)
-    module.no_log_values.update(secret_values([module.params[name] for name in ("interfaces", "uci")]))
+    module = CONNECTION.merge(POLICY, VM, ROUTER, SPEC).create_module(Module)
     try:
         answer, warnings = make_match(module.params, read_vm, check_mode=module.check_mode)
     except ProvisionError as error:

@@ -324,11 +324,9 @@ import dataclasses
 import time
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.pve.provision.plugins.module_utils._argspec import CONNECTION, ArgSpec
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
-from ansible_collections.pve.provision.plugins.module_utils._face import failure
+from ansible_collections.pve.provision.plugins.module_utils._face import Module, failure
 from ansible_collections.pve.provision.plugins.module_utils._images.http import Access
 from ansible_collections.pve.provision.plugins.module_utils._images.progress import reporter
 from ansible_collections.pve.provision.plugins.module_utils._images.releases import NAMES
@@ -395,7 +393,7 @@ def answer(result: Result, content: str) -> dict[str, t.Any]:
 
 
 def main() -> None:
-    module = CONNECTION.merge(SPEC).create_module(AnsibleModule)
+    module = CONNECTION.merge(SPEC).create_module(Module)
     params = module.params
     try:
         node = open_node(params)

@@ -43,7 +43,7 @@ DHCP_KEYS = ("start", "limit", "leasetime")
 MANAGEMENT_KEYS = ("from", "ssh_keys", "password_hash", "luci", "allow_empty_password")
 DESCRIPTION_KEYS = (
     *("interfaces", "management", "uci", "packages", "services"),
-    *("hostname", "timezone", "zonename", "allow_shared_segment"),
+    *("hostname", "timezone", "zonename", "allow_shared_segment", "secret_names"),
 )
 
 _NAME = re.compile(r"[A-Za-z0-9_]{1,15}")
@@ -125,6 +125,7 @@ class Description:
     hostname: str = ""
     timezone: str = ""
     zonename: str = ""
+    secret_names: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def interface(self, name: str) -> Interface | None:
@@ -265,6 +266,7 @@ def parse(
         hostname=found.pattern("hostname", given.get("hostname"), _HOSTNAME, "Use letters, digits and hyphens."),
         timezone=found.pattern("timezone", given.get("timezone"), re.compile(r"\S+"), "Write it like CET-1CEST."),
         zonename=found.pattern("zonename", given.get("zonename"), re.compile(r"\S+"), "Write it like Europe/Berlin."),
+        secret_names=found.words("secret_names", given.get("secret_names")),
         warnings=(*warnings, *_time_warnings(given)),
     )
     if found:

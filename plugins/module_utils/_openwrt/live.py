@@ -17,6 +17,7 @@ import re
 import typing as t
 from dataclasses import dataclass, replace
 
+from ansible_collections.pve.provision.plugins.module_utils._model.secrets import is_secret
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.router import (
     MANAGED,
@@ -49,8 +50,6 @@ EXPORT = ("uci", "export")
 OWNERS = {"dhcp": ("dnsmasq", "odhcpd"), "system": ("system", "sysntpd")}
 ORDER = ("system", "sysntpd", "network", "firewall", "dnsmasq", "odhcpd", "dropbear", "uhttpd")
 CUTTING = ("network", "firewall", "dropbear")
-# Names of options whose values nobody is to see; `PasswordAuth` and the like say only on or off.
-SECRET = re.compile(r"pass|secret|token|psk|private|(^|_)key$")
 
 _PORT = re.compile(r"eth\d+")
 _OUR_RULES = {
@@ -64,10 +63,12 @@ _OUR_RULES = {
 
 @dataclass(frozen=True)
 class Change:
-    """What brings a running router in line. ``made``: packages that have no file yet."""
+    """What brings a running router in line. ``made``: packages that have no file yet; ``secret_names``: options whose
+    values are hidden too."""
 
     ops: tuple[Op, ...] = ()
     made: tuple[str, ...] = ()
+    secret_names: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.ops)
@@ -85,7 +86,7 @@ class Change:
     @property
     def words(self) -> list[str]:
         """The changes as ``uci changes`` tells them, secrets hidden: for results and diffs."""
-        secret = {id(op) for op in self.ops if SECRET.search(op.option) and op.value}
+        secret = {id(op) for op in self.ops if is_secret(op.option, self.secret_names) and op.value}
         return changes(replace(op, value="(hidden)") if id(op) in secret else op for op in self.ops)
 
     @property
@@ -108,7 +109,8 @@ def drift(export: str, description: Description, version: str) -> Change:
     actual = parse_export(export)
     wanted = target(actual, description, version)
     ops = tuple(diff_config(actual, wanted))
-    return Change(ops, tuple(dict.fromkeys(op.package for op in ops if op.package not in actual)))
+    made = tuple(dict.fromkeys(op.package for op in ops if op.package not in actual))
+    return Change(ops, made, description.secret_names)
 
 
 def target(actual: Config, description: Description, version: str) -> Config:

@@ -39,6 +39,7 @@ if t.TYPE_CHECKING:
 
 DESCRIPTION_OPTIONS = (
     *("interfaces", "management", "uci", "packages", "services", "timezone", "zonename", "allow_shared_segment"),
+    "secret_names",
 )
 # Seconds between two looks at a router that waits for an address: at first, and at most.
 PAUSES: t.Final = (0.5, 4.0)

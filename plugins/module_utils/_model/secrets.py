@@ -1,0 +1,36 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: which values are secret, told by the name of the option that holds them."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+_SECRET = re.compile(
+    r"passw(or)?d|passphrase|(?<!by)(?<!by_)pass\d*$|psk|secret|token|communit|credential|(^|_)pin(_?code)?$|key\d?$"
+)
+# What is written like a secret and tells none.
+_PUBLIC = re.compile(r"pub(lic)?_?key\d?$|token_id$|auth$|(file|path)$")
+_PUBLIC_VALUE = re.compile(r"(ssh|ecdsa|sk)-\S+ [A-Za-z0-9+/]{16}|-----BEGIN (CERTIFICATE|([A-Z]+ )?PUBLIC KEY)-----")
+# A shorter value stands in too many other words to be hidden wherever it comes up.
+_SHORTEST: t.Final = 4
+
+
+def is_secret(name: str, more: t.Collection[str] = ()) -> bool:
+    """Whether the value of an option of this name is a secret; ``more`` are names that are so too."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[-.]", "_", name).lower()
+    return name in more or (_SECRET.search(words) is not None and _PUBLIC.search(words) is None)
+
+
+def secret_values(value: t.Any, more: t.Collection[str] = (), name: str = "") -> set[str]:
+    """The secrets in a structure, each also as it is spelt within the text of a structure."""
+    if isinstance(value, t.Mapping):
+        return {secret for key, inner in value.items() for secret in secret_values(inner, more, str(key))}
+    if isinstance(value, (list, tuple)):
+        return {secret for inner in value for secret in secret_values(inner, more, name)}
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)) or not is_secret(name, more):
+        return set()
+    text = str(value)
+    return set() if len(text) < _SHORTEST or _PUBLIC_VALUE.match(text) else {text, repr(text)[1:-1]}
