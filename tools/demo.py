@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -65,9 +66,13 @@ def play(
     print(f"\n==> {title}", flush=True)
     started, lines = time.monotonic(), []
     with subprocess.Popen(command, cwd=ROOT, env=os.environ | node.env, stdout=subprocess.PIPE, text=True) as process:
-        for line in process.stdout or ():
-            print(line, end="", flush=True)
-            lines.append(line)
+        try:
+            for line in process.stdout or ():
+                print(line, end="", flush=True)
+                lines.append(line)
+        except KeyboardInterrupt:
+            process.terminate()
+            raise
     if process.returncode:
         raise Failed(f"{title}: ansible-playbook ended with {process.returncode}")
     print(f"==> {title}: {time.monotonic() - started:.1f} s")
@@ -78,6 +83,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--guests", type=Path, default=ROOT / "examples" / "guests.yml", help="declared guests")
     guests = parser.parse_args().guests.resolve()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = tempfile.TemporaryDirectory(prefix="pve-provision-")
     with folder as work, EmbeddedNode() as node, Mirror(sites=("openwrt",)) as mirror:
         try:
@@ -89,6 +95,9 @@ def main() -> int:
         except Failed as failure:
             print(f"demo: {failure}", file=sys.stderr)
             return 1
+        except KeyboardInterrupt:
+            print("demo: interrupted", file=sys.stderr)
+            return 130
     print(f"{len(reported)} guests provisioned, and left alone by the second run. The embedded node is stopped.")
     return 0
 

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 import signal
 import sys
 import typing as t
@@ -32,6 +33,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--fault", action="append", default=[], metavar="NAME[:KEY=VALUE,...]", help=faults.__doc__)
     parser.add_argument("--settings", type=json.loads, default={}, help=argparse.SUPPRESS)
     parser.add_argument("--machine", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--temporary", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args(argv)
 
 
@@ -133,6 +135,8 @@ def main(argv: list[str] | None = None) -> int:
         os.close(keep)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(child, 0)
+        if args.temporary:  # also when nobody is left to do so
+            shutil.rmtree(root, ignore_errors=True)
     return 0
 
 

@@ -67,8 +67,9 @@ def serve(root: Path, alive: int, ready: t.Callable[[], None]) -> None:
             with link:
                 _take(root, listener, link, children)
     for child in children:
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
             os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ import hashlib
 import html
 import http.server
 import re
-import shutil
+import signal
 import tempfile
 import threading
 import time
@@ -103,8 +103,12 @@ class Mirror:
     requests: list[Answered] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
-        self._temporary = self.root is None
-        self._directory = Path(tempfile.mkdtemp(prefix="mirror-")) if self.root is None else self.root
+        self._temporary = None
+        root = self.root
+        if root is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="mirror-", ignore_cleanup_errors=True)
+            root = Path(self._temporary.name)
+        self._directory = root
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -136,9 +140,8 @@ class Mirror:
             self._server.shutdown()
             self._server.server_close()
             self._server = None
-        self.signer.close()
         if self._temporary:
-            shutil.rmtree(self._directory, ignore_errors=True)
+            self._temporary.cleanup()
 
     def __enter__(self) -> Mirror:
         return self.start()
@@ -372,17 +375,21 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 def main(argv: t.Sequence[str] | None = None) -> int:
-    """Run a mirror until interrupted."""
+    """Run a mirror until Ctrl-C or SIGTERM."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
     parser = argparse.ArgumentParser(prog="embedded_node.mirror", description=__doc__)
     parser.add_argument("--root", type=Path, help="where to make its files (default: a temporary directory)")
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: any free one)")
     parser.add_argument("--site", action="append", choices=mirror_sites.NAMES, help="only this site (may be repeated)")
     options = parser.parse_args(argv)
-    with Mirror(options.root, options.site or mirror_sites.NAMES, options.port) as mirror:
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        Mirror(options.root, options.site or mirror_sites.NAMES, options.port) as mirror,
+    ):
         print(mirror.url, flush=True)
         print(f"OpenWrt key: {mirror.signer.usign_public}", flush=True)
-        with contextlib.suppress(KeyboardInterrupt):
-            threading.Event().wait()
+        threading.Event().wait()
     return 0
 
 

@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
-import shutil
 import subprocess
 from pathlib import Path
+
+from embedded_node import mirror_openpgp
+from embedded_node.mirror_openpgp import OpenPgpKey
 
 _SEED = hashlib.sha256(b"pve.provision local mirror").digest()
 _PKCS8 = bytes.fromhex("302e020100300506032b657004220420")
@@ -24,10 +27,18 @@ def _run(argv: list[str], data: bytes = b"") -> bytes:
     return done.stdout
 
 
-class Signer:
-    """usign by ``openssl`` with a key that is the same for every mirror; GPG with a key made for this directory.
+def _write_private(path: Path, key: bytes) -> None:
+    path.touch(mode=0o600)
+    path.write_bytes(key)
 
-    Without ``gpg`` there are no GPG signatures: :attr:`gpg_fingerprint` is empty then.
+
+def _ed25519_public(key: Path) -> bytes:
+    return _run(["openssl", "pkey", "-in", str(key), "-pubout", "-outform", "DER"])[-32:]
+
+
+class Signer:
+    """Signs by ``openssl``: usign with a key that is the same for every mirror, OpenPGP and RSA with keys made for this
+    directory.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -37,11 +48,10 @@ class Signer:
         self._signed: dict[bytes, bytes] = {}
         if not self._usign_key.exists():
             der = base64.b64encode(_PKCS8 + _SEED).decode()
-            self._usign_key.write_text(f"-----BEGIN PRIVATE KEY-----\n{der}\n-----END PRIVATE KEY-----\n")
-            self._usign_key.chmod(0o600)
-        public = _run(["openssl", "pkey", "-in", str(self._usign_key), "-pubout", "-outform", "DER"])
+            pem = f"-----BEGIN PRIVATE KEY-----\n{der}\n-----END PRIVATE KEY-----\n"
+            _write_private(self._usign_key, pem.encode())
         self.usign_key_id = _KEY_ID.hex()
-        self.usign_public = base64.b64encode(b"Ed" + _KEY_ID + public[-32:]).decode()
+        self.usign_public = base64.b64encode(b"Ed" + _KEY_ID + _ed25519_public(self._usign_key)).decode()
 
     def usign(self, data: bytes) -> bytes:
         """A usign (signify) signature file over these bytes; the same ones are signed once."""
@@ -51,12 +61,13 @@ class Signer:
         return self._signed[digest]
 
     def _sign_usign(self, data: bytes) -> bytes:
+        encoded = base64.b64encode(b"Ed" + _KEY_ID + self._ed25519(self._usign_key, data)).decode()
+        return f"untrusted comment: signed by key {self.usign_key_id}\n{encoded}\n".encode()
+
+    def _ed25519(self, key: Path, data: bytes) -> bytes:
         document = self._directory / "document"
         document.write_bytes(data)
-        key = ["-inkey", str(self._usign_key)]
-        signature = _run(["openssl", "pkeyutl", "-sign", "-rawin", *key, "-in", str(document)])
-        encoded = base64.b64encode(b"Ed" + _KEY_ID + signature).decode()
-        return f"untrusted comment: signed by key {self.usign_key_id}\n{encoded}\n".encode()
+        return _run(["openssl", "pkeyutl", "-sign", "-rawin", "-inkey", str(key), "-in", str(document)])
 
     @property
     def usign_key_file(self) -> str:
@@ -78,52 +89,35 @@ class Signer:
         key = self._directory / "rsa.pem"
         if not key.exists():
             made = _run(["openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"])
-            key.write_bytes(made)
-            key.chmod(0o600)
+            _write_private(key, made)
         return key
 
-    # -- GPG -----------------------------------------------------------------------------------------------------------
-    @property
-    def _gpg(self) -> list[str]:
-        return ["gpg", "--homedir", str(self._directory / "gnupg"), "--batch", "--quiet", "--pinentry-mode", "loopback"]
+    # -- OpenPGP -------------------------------------------------------------------------------------------------------
+    @functools.cached_property
+    def _gpg(self) -> OpenPgpKey:
+        key = self._directory / "openpgp.pem"
+        if not key.exists():
+            _write_private(key, _run(["openssl", "genpkey", "-algorithm", "ED25519"]))
+        return OpenPgpKey(_ed25519_public(key), _USER, lambda data: self._ed25519(key, data))
 
     @property
     def gpg_key(self) -> Path:
         """The public key block."""
-        self._make_gpg_key()
-        return self._directory / "gpg.asc"
+        block = self._directory / "gpg.asc"
+        if not block.exists():
+            block.write_bytes(self._gpg.block())
+        return block
 
     @property
     def gpg_fingerprint(self) -> str:
-        """The key's fingerprint, or nothing where there is no gpg."""
-        if not self._make_gpg_key():
-            return ""
-        listed = _run([*self._gpg, "--with-colons", "--list-keys"]).decode()
-        return next(line.split(":")[9] for line in listed.splitlines() if line.startswith("fpr:"))
+        """The key's fingerprint."""
+        return self._gpg.fingerprint
 
-    def gpg_detached(self, data: bytes, *, armor: bool = True) -> bytes | None:
-        """A detached signature, or None where there is no gpg."""
-        return self._sign(["--detach-sign", *(["--armor"] if armor else [])], data)
+    def gpg_detached(self, data: bytes, *, armor: bool = True) -> bytes:
+        """A detached signature."""
+        signature = self._gpg.detached(data)
+        return mirror_openpgp.armor("SIGNATURE", signature) if armor else signature
 
     def gpg_clearsigned(self, data: bytes) -> bytes:
-        """The text in a clear-sign wrapper; the bare text where there is no gpg."""
-        return self._sign(["--clear-sign"], data) or data
-
-    def _sign(self, how: list[str], data: bytes) -> bytes | None:
-        return _run([*self._gpg, *how], data) if self._make_gpg_key() else None
-
-    def _make_gpg_key(self) -> bool:
-        if shutil.which("gpg") is None:
-            return False
-        home = self._directory / "gnupg"
-        if not home.exists():
-            home.mkdir(mode=0o700)
-            _run([*self._gpg, "--passphrase", "", "--quick-generate-key", _USER, "ed25519", "sign", "never"])
-            (self._directory / "gpg.asc").write_bytes(_run([*self._gpg, "--armor", "--export"]))
-        return True
-
-    def close(self) -> None:
-        """End the agent that gpg started."""
-        home = self._directory / "gnupg"
-        if home.exists() and shutil.which("gpgconf"):
-            subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "gpg-agent"], check=False, capture_output=True)
+        """The text in a clear-sign wrapper."""
+        return self._gpg.clearsigned(data)

@@ -10,6 +10,7 @@ import functools
 import hashlib
 import json
 import lzma
+import shutil
 import time
 import typing as t
 from pathlib import Path
@@ -179,8 +180,7 @@ def _ubuntu_release(site: Path, version: str, signer: Signer) -> None:
         _write(folder / f"{name}-root.tar.xz", lzma.compress(images.tar({**images.LINUX, "etc/serial": serial}, "")))
     text = _gnu(folder, "sha256")
     _write(folder / "SHA256SUMS", text)
-    if signature := signer.gpg_detached(text):
-        _write(folder / "SHA256SUMS.gpg", signature)
+    _write(folder / "SHA256SUMS.gpg", signer.gpg_detached(text))
     series_there = sorted(path.name for path in (site / "releases").iterdir() if path.name != "streams")
     products = [f"com.ubuntu.cloud:server:{s}:{arch}" for s in series_there for arch in ("amd64", "arm64")]
     stream = {"datatype": "image-downloads", "format": "products:1.0", "products": products}
@@ -247,8 +247,7 @@ def _alma_release(site: Path, version: str, signer: Signer) -> None:
     _write(folder / f"AlmaLinux-{major}-GenericCloud-latest.x86_64.qcow2", _qcow2(version))
     text = _gnu(folder, "sha256", " ")
     _write(folder / "CHECKSUM", text)
-    if signature := signer.gpg_detached(text):
-        _write(folder / "CHECKSUM.asc", signature)
+    _write(folder / "CHECKSUM.asc", signer.gpg_detached(text))
 
 
 def _alma(site: Path, signer: Signer) -> None:
@@ -330,8 +329,7 @@ def _beside(path: Path, signer: Signer) -> None:
     """Alpine's habit: a bare digest and a signature for each file."""
     for algorithm in ("sha256", "sha512"):
         _write(path.with_name(f"{path.name}.{algorithm}"), f"{_digest(path, algorithm)}  {path.name}\n".encode())
-    if signature := signer.gpg_detached(path.read_bytes()):
-        _write(path.with_name(f"{path.name}.asc"), signature)
+    _write(path.with_name(f"{path.name}.asc"), signer.gpg_detached(path.read_bytes()))
 
 
 def _alpine(site: Path, signer: Signer) -> None:
@@ -405,8 +403,7 @@ def _appliance_index(
     text = "Package: pve-web-news\nDescription: News\n <b>Welcome</b>\n\n" if folder == "images" else ""
     text += "".join(_appliance(site, folder, section, *row) for row in rows)
     _write(site / folder / f"{file}.gz", images.gz(text.encode()))
-    if signature := signer.gpg_detached(text.encode()):
-        _write(site / folder / f"{file}.asc", signature)
+    _write(site / folder / f"{file}.asc", signer.gpg_detached(text.encode()))
 
 
 def _pveam(site: Path, signer: Signer) -> None:
@@ -461,6 +458,7 @@ NAMES: tuple[str, ...] = tuple(_MAKERS)
 def make(site: str, folder: Path, signer: Signer) -> None:
     """Make a site's whole tree; the folder appears when it is complete."""
     scratch = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(scratch, ignore_errors=True)  # of one that was interrupted
     scratch.mkdir(parents=True)
     _MAKERS[site](scratch, signer)
     scratch.rename(folder)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -37,8 +36,11 @@ class EmbeddedNode:
         **settings: t.Any,
     ) -> None:
         self.name = node
-        self._temporary = root is None
-        self.root = Path(root or tempfile.mkdtemp(prefix="pve-node-")).resolve()
+        self._temporary = None
+        if root is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="pve-node-", ignore_cleanup_errors=True)
+            root = self._temporary.name
+        self.root = Path(root).resolve()
         self._settings = {"latency": latency, **settings}
         self._process: subprocess.Popen[str] | None = None
         self._released: list[threading.Event] = []
@@ -54,6 +56,7 @@ class EmbeddedNode:
     def __enter__(self) -> EmbeddedNode:
         command = [sys.executable, "-m", "embedded_node", "--root", str(self.root), "--node", self.name]
         command += ["--port", "0", "--machine", "--settings", json.dumps(self._settings)]
+        command += ["--temporary"] if self._temporary else []
         package = str(Path(__file__).parent.parent)
         path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
         self._process = subprocess.Popen(
@@ -79,7 +82,7 @@ class EmbeddedNode:
                 process.wait()
             t.cast(t.IO[str], process.stdout).close()
         if self._temporary:
-            shutil.rmtree(self.root, ignore_errors=True)
+            self._temporary.cleanup()
 
     # -- what was asked of it --------------------------------------------------------------------------------------
     def _lines(self, name: str) -> list[dict[str, t.Any]]:

@@ -10,6 +10,13 @@ class ModuleDocFragment:
     """How a module reaches its node."""
 
     DOCUMENTATION = r"""
+attributes:
+  action_group:
+    description:
+      - C(module_defaults) with C(group/pve.provision.node) sets options of all modules of this collection at once,
+        for a play or a block.
+    support: full
+    membership: [pve.provision.node]
 options:
   api_host:
     description:
