@@ -24,12 +24,13 @@ MODULE_UTILS = OURS + "module_utils."
 # Room -> the rooms it may import. The faces (modules, action, callback, filter ...) import all of them.
 ROOMS = {
     "_errors": set(),
+    "_io": {"_io"},
     "_argspec": {"_errors", "_model"},
     "_model": {"_model"},
-    "_pve": {"_model", "_errors", "_pve"},
-    "_images": {"_model", "_errors", "_images"},
-    "_openwrt": {"_model", "_errors", "_openwrt"},
-    "_workflow": {"_model", "_errors", "_pve", "_images", "_openwrt", "_workflow"},
+    "_pve": {"_model", "_errors", "_io", "_pve"},
+    "_images": {"_model", "_errors", "_io", "_images"},
+    "_openwrt": {"_model", "_errors", "_io", "_openwrt"},
+    "_workflow": {"_model", "_errors", "_io", "_pve", "_images", "_openwrt", "_workflow"},
     "_face": {"_argspec", "_model", "_errors", "_pve", "_images", "_openwrt", "_workflow"},
 }
 # Module (below the standard library) -> the only files that may import it.

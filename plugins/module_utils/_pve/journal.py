@@ -14,7 +14,8 @@ import time
 import typing as t
 from pathlib import Path
 
-from ansible_collections.pve.provision.plugins.module_utils._errors import Timeout
+from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError, Timeout
+from ansible_collections.pve.provision.plugins.module_utils._io.private import open_private
 
 Note = dict[str, t.Any]
 
@@ -68,12 +69,18 @@ class Journal(t.MutableMapping[int, Note]):
 @contextlib.contextmanager
 def held(path: Path, *, timeout: float, poll: float = 0.05) -> t.Iterator[None]:
     """Hold a lock file while the block runs; the kernel lets go of it when the process dies."""
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     deadline = time.monotonic() + timeout
-    with path.open("w", encoding="utf-8") as file:
+    try:
+        descriptor = open_private(path)
+    except OSError as error:
+        raise ProvisionError(
+            f"The lock {error.filename or path} cannot be used: {error.strerror}.",
+            remedy="Look who made it, and remove it when no other run is at work.",
+        ) from error
+    try:
         while True:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError as error:
                 if time.monotonic() > deadline:
@@ -82,3 +89,5 @@ def held(path: Path, *, timeout: float, poll: float = 0.05) -> t.Iterator[None]:
                     ) from error
                 time.sleep(poll)
         yield
+    finally:
+        os.close(descriptor)

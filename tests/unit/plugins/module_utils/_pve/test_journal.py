@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.pve.provision.plugins.module_utils._errors import Timeout
+from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError, Timeout
 from ansible_collections.pve.provision.plugins.module_utils._pve.journal import Journal, held
 
 
@@ -73,6 +73,14 @@ class TestHeld:
             held(tmp_path / "x.lock", timeout=0.1),
         ):
             pass
+
+    def test_a_link_in_its_place_is_not_followed(self, tmp_path: Path):
+        (tmp_path / "passwd").write_text("root:x:0:0")
+        (tmp_path / "locks").mkdir()
+        (tmp_path / "locks" / "x.lock").symlink_to(tmp_path / "passwd")
+        with pytest.raises(ProvisionError, match=r"x\.lock cannot be used: it is a symbolic link"):
+            held(tmp_path / "locks" / "x.lock", timeout=1).__enter__()
+        assert (tmp_path / "passwd").read_text() == "root:x:0:0"
 
     def test_a_failure_lets_go(self, tmp_path: Path):
         with pytest.raises(RuntimeError), held(tmp_path / "x.lock", timeout=1):
