@@ -23,10 +23,8 @@ STORAGE_CFG = "etc/pve/storage.cfg"
 USER_CFG = "etc/pve/user.cfg"
 GIB = 1 << 30
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": GIB, "T": 1 << 40}
-VOLUME = re.compile(
-    r"(?<![\w.-])([a-z][a-z0-9-]*):((?:vztmpl|iso|backup|snippets|import)/[^\s,\"']+"
-    r"|\d+/[^\s,\"']+\.(?:raw|qcow2|vmdk|subvol)|vm-[^\s,\"']+)"
-)
+VOLUME = re.compile(r"(?<![\w.-])([a-z][a-z0-9-]*):((?:vztmpl|iso|backup|snippets|import)/[^\s,\"']+"
+                    r"|\d+/[^\s,\"']+\.(?:raw|qcow2|vmdk|subvol)|vm-[^\s,\"']+)")
 
 
 @dataclass
@@ -107,10 +105,8 @@ def guest_file(kind: str, vmid: int) -> str:
 
 def plain_config(kind: str, vmid: int) -> str:
     if kind == "lxc":
-        return (
-            f"arch: amd64\nhostname: CT{vmid}\nmemory: 512\nostype: unmanaged\n"
-            f"rootfs: local-dir2:{vmid}/vm-{vmid}-disk-0.raw,size=1G\nswap: 512\nunprivileged: 1\n"
-        )
+        return (f"arch: amd64\nhostname: CT{vmid}\nmemory: 512\nostype: unmanaged\n"
+                f"rootfs: local-dir2:{vmid}/vm-{vmid}-disk-0.raw,size=1G\nswap: 512\nunprivileged: 1\n")
     return f"boot: order=scsi0\nmemory: 512\nname: vm{vmid}\nscsi0: local-dir2:{vmid}/vm-{vmid}-disk-0.raw,size=1G\n"
 
 

@@ -115,7 +115,9 @@ def mirror() -> t.Iterator[Mirror]:
 
 
 @pytest.fixture
-def place(site: Site, mirror: Mirror, documentation: dict[str, t.Any], monkeypatch: pytest.MonkeyPatch) -> Place:
+def place(
+    site: Site, mirror: Mirror, documentation: dict[str, t.Any], monkeypatch: pytest.MonkeyPatch
+) -> Place:
     monkeypatch.setenv("XDG_CACHE_HOME", str(site.work / "cache"))
     return Place(site, mirror, documentation)
 

@@ -181,7 +181,9 @@ def test_hosts_are_chosen_and_new_guests_join_the_inventory(site: Site) -> None:
         },
     ]
     report = site.work / "report.json"
-    played = site.play(plays, provision_guests=[WEB, DNS], provision_defaults=DEFAULTS, provision_report=str(report))
+    played = site.play(
+        plays, provision_guests=[WEB, DNS], provision_defaults=DEFAULTS, provision_report=str(report)
+    )
     assert played.rc == 0, played.output
     assert played.of("Names")[0]["msg"] == played.of("Types")[0]["msg"] == ["web1", "dns1"]
     assert played.of("Addresses")[0]["msg"] == ["192.168.20.10", "192.168.1.53"]

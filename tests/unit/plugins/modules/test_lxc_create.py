@@ -108,7 +108,7 @@ def test_an_unmanaged_container_says_what_has_no_effect_inside(bench: Bench) -> 
     assert bench.config(101)["arch"] == "amd64"
 
 
-@pytest.mark.parametrize("password", ["p a s s $HOME", 'it\'s "quoted"', "-leading-dash", "--rootfs x", "a,b=c;d\\"])
+@pytest.mark.parametrize("password", ["p a s s $HOME", "it's \"quoted\"", "-leading-dash", "--rootfs x", "a,b=c;d\\"])
 def test_any_password_works_and_is_seen_by_nobody(bench: Bench, password: str) -> None:
     made = bench.good("lxc_create", **WEB, password=password, ssh_public_keys=[KEY])
     assert password not in str({**made.values, "invocation": None})
