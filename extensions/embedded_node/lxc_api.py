@@ -147,7 +147,8 @@ def current(session: Session, params: Params) -> dict[str, t.Any]:
 @route("POST", f"{GUEST}/status/start")
 def start(session: Session, params: Params) -> str:
     """Start."""
-    return lxc_status.start(session, int(params["vmid"]), lxc_status.only_root(session, params, "skiplock"))
+    skiplock = lxc_status.only_root(session, params, "skiplock")
+    return lxc_status.start(session, int(params["vmid"]), skiplock, debug=bool(params.get("debug")))
 
 
 @route("POST", f"{GUEST}/status/stop")

@@ -18,14 +18,14 @@ from .validation import option_format
 Params = dict[str, t.Any]
 
 
-def start(session: Session, vmid: int, skiplock: bool = False) -> str:
-    """Start a container in a task."""
+def start(session: Session, vmid: int, skiplock: bool = False, *, debug: bool = False) -> str:
+    """Start a container in a task; with ``debug`` its log tells what the hooks wrote."""
     if lxc.is_running(session.state, vmid):
         raise ApiError(f"CT {vmid} already running")
-    return session.worker("vzstart", str(vmid), lambda: _start_locked(session, vmid, skiplock))
+    return session.worker("vzstart", str(vmid), lambda: _start_locked(session, vmid, skiplock, debug))
 
 
-def _start_locked(session: Session, vmid: int, skiplock: bool) -> None:
+def _start_locked(session: Session, vmid: int, skiplock: bool, debug: bool) -> None:
     with lxc.lock(session, vmid):
         conf = session.state.guest("lxc", vmid)
         if lxc.is_template(conf):
@@ -37,10 +37,10 @@ def _start_locked(session: Session, vmid: int, skiplock: bool) -> None:
             mount.options.get("quota") == "1" for mount in lxc.volumes(conf.options)
         ):
             raise ApiError("Quotas are not supported by unprivileged containers.")
-        boot(session, vmid)
+        boot(session, vmid, debug)
 
 
-def boot(session: Session, vmid: int) -> None:
+def boot(session: Session, vmid: int, debug: bool = False) -> None:
     """Make waiting changes real, mount the volumes, plug in the network, run."""
     state = session.state
     conf = state.guest("lxc", vmid)
@@ -50,7 +50,7 @@ def boot(session: Session, vmid: int) -> None:
     if conf.options.get("hookscript"):
         lxc_config.check_hookscript(session, conf.options["hookscript"])
     for mount in lxc.volumes(conf.options):
-        _check_source(session, vmid, mount)
+        _check_source(session, vmid, mount, debug)
     lxc.unmount(state, vmid)
     lxc.mount(session, vmid, conf.options)
     try:
@@ -66,7 +66,7 @@ def boot(session: Session, vmid: int) -> None:
     state.set_running(vmid, random.randrange(2000, 4_000_000))
 
 
-def _check_source(session: Session, vmid: int, mount: lxc.MountPoint) -> None:
+def _check_source(session: Session, vmid: int, mount: lxc.MountPoint, debug: bool) -> None:
     if mount.type == "volume":
         store, volume = storage.locate(session.state, mount.volume)
         store.check_enabled().activate().require(volume)
@@ -74,10 +74,18 @@ def _check_source(session: Session, vmid: int, mount: lxc.MountPoint) -> None:
     try:
         lxc.host_path(session.state, mount)
     except ApiError as error:
-        session.say("run_buffer: 571 Script exited with status 2")
-        session.say(f'lxc_init: 845 Failed to run lxc.hook.pre-start for container "{vmid}"')
-        session.say(f'__lxc_start: 2039 Failed to initialize container "{vmid}"')
-        raise ApiError(f"startup for container '{vmid}' failed") from error
+        hook = f"/usr/share/lxc/hooks/lxc-pve-prestart-hook {vmid} lxc pre-start"
+        _hook_died(session, vmid, hook, error.command_text, debug)
+
+
+def _hook_died(session: Session, vmid: int, hook: str, words: str, debug: bool) -> t.NoReturn:
+    """A hook of the start has failed: only a start with ``debug`` says why."""
+    if debug:
+        session.say(f"DEBUG    utils - ../src/lxc/utils.c:run_buffer:560 - Script exec {hook} produced output: {words}")
+    session.say("run_buffer: 571 Script exited with status 2")
+    session.say(f'lxc_init: 845 Failed to run lxc.hook.pre-start for container "{vmid}"')
+    session.say(f'__lxc_start: 2039 Failed to initialize container "{vmid}"')
+    raise ApiError(f"startup for container '{vmid}' failed")
 
 
 def _check_network(session: Session, options: t.Mapping[str, str]) -> None:

@@ -56,6 +56,12 @@ _CREATING: dict[Kind, frozenset[str]] = {
 }
 _CLONING: dict[Kind, str] = {"lxc": "vzclone", "qemu": "qmclone"}
 
+# PVE says the same of them all, with an empty body.
+_LOGIN = (
+    "Check api_user (with its realm, such as ansible@pve), api_token_id (the token's name alone, without user and '!') "
+    "and api_token_secret; the user may be disabled, and the user or the token expired."
+)
+
 # Pauses (s) between attempts when the API does not answer.
 _PAUSES = (0.25, 0.5, 1.0, 2.0)
 # The proxy in front of PVE got no answer from the node (595: no connection, so nothing was asked of it).
@@ -195,10 +201,15 @@ def _faults(step: str, method: str) -> t.Iterator[None]:
             harmless = method == "GET" or error.status_code == _NO_CONNECTION
             raise _NoAnswer(unreachable, harmless=harmless) from error
         if error.status_code == 401:
-            remedy = "Check api_user (with its realm), api_token_id and api_token_secret; a token may have expired."
-            raise PveError(f"{step}: {words}", remedy=remedy, reason="login") from error
+            raise PveError(f"{step}: {words}", remedy=_LOGIN, reason="login") from error
         raise wording.error_of(step, words, status=error.status_code) from error
     except requests.exceptions.SSLError as error:
+        if not _untrusted(error):
+            broken = Unreachable(
+                f"{step}: the TLS connection broke: {error}",
+                remedy="Check that api_port is that of pveproxy (8006), and what stands between here and the node.",
+            )
+            raise _NoAnswer(broken, harmless=method == "GET") from error
         raise Unreachable(
             f"{step}: the TLS certificate is not trusted: {error}",
             remedy="Set ca_path to the authority's certificate (/etc/pve/pve-root-ca.pem of the node), and api_host to "
@@ -212,10 +223,15 @@ def _faults(step: str, method: str) -> t.Iterator[None]:
         raise _NoAnswer(unreachable, harmless=method == "GET" or _never_sent(error)) from error
 
 
+def _untrusted(error: Exception) -> bool:
+    """Whether TLS failed because of the certificate, and not because the connection ended or speaks something else."""
+    return "CERTIFICATE_VERIFY_FAILED" in str(error) or "doesn't match" in str(error)
+
+
 def _errors_of(error: t.Any) -> dict[str, str]:
-    """PVE's map of what is wrong with which parameter."""
-    errors = error.errors
-    return {str(name): str(text).strip() for name, text in errors.items()} if isinstance(errors, dict) else {}
+    """PVE's map of what is wrong with which parameter; proxmoxer puts a body that is no JSON there, as bytes."""
+    errors = error.errors if isinstance(error.errors, dict) else {}
+    return {str(name): str(text).strip() for name, text in errors.items() if not isinstance(text, bytes)}
 
 
 # PVE tells the MTU of a bridge only where /etc/network/interfaces sets one.
@@ -265,6 +281,7 @@ class ApiNode:
     def _await(self, step: str, ask: t.Callable[[], t.Any], timeout: float) -> Outcome:
         deadline = time.monotonic() + timeout
         pause = 0.5
+        locked: PveError | None = None
         while True:
             try:
                 answer = ask()
@@ -272,9 +289,12 @@ class ApiNode:
                     return Outcome()
                 left = max(deadline - time.monotonic(), 0)
                 return wait(self, Upid.parse(answer), step=step, timeout=left, sleep=self._client.sleep)
+            except Timeout as late:
+                raise locked or late from late
             except PveError as error:
                 if error.details.get("reason") != "lock_timeout" or time.monotonic() + pause > deadline:
                     raise
+                locked = error
             self._client.sleep(pause * random.uniform(0.5, 1.5))
             pause = min(pause * 2, 10)
 
@@ -437,7 +457,10 @@ class ApiNode:
         return config_text.disk_size(config.live.get(disk, ""))
 
     def start(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
-        return self._switch(kind, vmid, "start", "running", timeout)
+        def start(options: t.Mapping[str, str]) -> Outcome:
+            return self._switch(kind, vmid, "start", "running", timeout, options)
+
+        return wording.start_container(start) if kind == "lxc" else start({})
 
     def stop(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
         return self._switch(kind, vmid, "stop", "stopped", timeout)

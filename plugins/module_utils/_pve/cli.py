@@ -12,6 +12,7 @@ Every path goes through ``root`` (environment variable ``PVE_ROOT``), which is `
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import ipaddress
 import json
 import os
@@ -134,20 +135,26 @@ class CliNode:
         deadline = time.monotonic() + timeout
         step = " ".join(argv[:3])
         delay = 0.5
+        locked: PveError | None = None
         while True:
-            done = self._run(argv, stdin=stdin, timeout=deadline - time.monotonic())
+            try:
+                done = self._run(argv, stdin=stdin, timeout=deadline - time.monotonic())
+            except Timeout as error:
+                raise locked or error from error
             stdout, stderr = (wording.scrub(text, secrets) for text in (done.stdout, done.stderr))
             if done.rc == 0:
                 return Completed(0, stdout, stderr)
+            failure = self._failure(step, done.rc, stdout, stderr)
             if not wording.is_lock_timeout(stderr) or time.monotonic() + delay > deadline:
-                raise self._failure(step, done.rc, stdout, stderr)
+                raise failure
+            locked = failure
             self._sleep(delay * random.uniform(0.5, 1.5))
             delay = min(delay * 2, 10)
 
     @staticmethod
     def _failure(step: str, rc: int, stdout: str, stderr: str) -> PveError:
         """The error of a failed command."""
-        log = wording.lines(stdout)[-_LOG_TAIL:]
+        log = wording.tail_of(wording.lines(stdout))
         words = wording.words_of(stderr) or f"ended with exit code {rc}"
         return wording.error_of(step, words, log_tail=log, rc=rc, log=log)
 
@@ -402,7 +409,11 @@ class CliNode:
     def start(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
         if self.status(kind, vmid) == "running":
             return Outcome()
-        return self._write([_COMMAND[kind], "start", str(vmid)], timeout=timeout)
+
+        def start(options: t.Mapping[str, str]) -> Outcome:
+            return self._write([_COMMAND[kind], "start", str(vmid)], options, timeout=timeout)
+
+        return wording.start_container(start) if kind == "lxc" else start({})
 
     def stop(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
         if self.status(kind, vmid) == "stopped":
@@ -528,17 +539,26 @@ class CliNode:
             raise Conflict(f"CT {vmid} is not running.", remedy="Start it first.", reason="not_running")
 
     def push(self, vmid: int, source: str, target: str, *, mode: str = "0644") -> None:
-        self._transfer(["pct", "push", str(vmid), source, target, "--perms", mode], vmid)
+        argv = ["pct", "push", str(vmid), source, target, "--perms", mode]
+        done = self._transfer(argv, vmid)
+        if wording.words_of(done.stderr):
+            inside = self.exec(vmid, ["sha256sum", target]).stdout.split()
+            if inside[:1] != [hashlib.sha256(Path(source).read_bytes()).hexdigest()]:
+                raise self._failure(" ".join(argv[:5]), done.rc, done.stdout, done.stderr)
 
     def pull(self, vmid: int, source: str, target: str) -> None:
-        self._transfer(["pct", "pull", str(vmid), source, target], vmid)
+        argv = ["pct", "pull", str(vmid), source, target]
+        partial = Path(f"{target}.part")
+        partial.unlink(missing_ok=True)
+        done = self._transfer([*argv[:-1], str(partial)], vmid)
+        if not partial.exists():
+            raise self._failure(" ".join(argv), done.rc, done.stdout, done.stderr)
+        partial.replace(target)
 
-    def _transfer(self, argv: t.Sequence[str], vmid: int) -> None:
-        """Push or pull. Both fail with exit code 0 and a word on standard error."""
+    def _transfer(self, argv: t.Sequence[str], vmid: int) -> Completed:
+        """Push or pull. Both fail with exit code 0, and what they say may have to do with something else."""
         self._must_run(vmid)
-        done = self._command(argv, timeout=self._timeout)
-        if wording.lines(done.stderr):
-            raise self._failure(" ".join(argv[:5]), done.rc, done.stdout, done.stderr)
+        return self._command(argv, timeout=self._timeout)
 
     def mount(self, vmid: int) -> str:
         self._write(["pct", "mount", str(vmid)])

@@ -14,7 +14,6 @@ from ansible_collections.pve.provision.plugins.module_utils._pve import wording
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Outcome
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
-_LOG_TAIL = 10
 # How long (s) the API may be silent while a task runs: a node's services restart in less.
 _SILENCE = 60.0
 
@@ -98,5 +97,5 @@ def _ending(tasks: Tasks, upid: Upid, step: str, exitstatus: str) -> Outcome:
     log = tuple(tasks.task_log(upid))
     if succeeded(exitstatus):
         return Outcome(log, wording.warnings_of("\n".join(log)) or (exitstatus,), upid.text)
-    tail = list(log[-_LOG_TAIL:])
+    tail = wording.tail_of(log)
     raise wording.error_of(step, exitstatus, otherwise=TaskFailed, log_tail=tail, upid=upid.text, log=tail)

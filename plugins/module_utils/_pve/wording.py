@@ -9,9 +9,10 @@ import re
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, NotFound, PveError
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed, Volume
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed, Outcome, Volume
 
 HIDDEN = "********"
+_LOG_TAIL = 10
 
 _LOCK_TIMEOUT = re.compile(r"can't lock file .* - got timeout|unable to acquire lock|got lock timeout", re.IGNORECASE)
 
@@ -69,16 +70,32 @@ _MEANINGS: tuple[tuple[str, type[PveError], dict[str, str], str], ...] = (
         "root@pam, or run this task on the node.",
     ),
     (
+        r"Permission check failed \((?P<path>/\S*), (?P<privilege>[\w.|]+)\)",
+        PveError,
+        {"reason": "permission"},
+        "Give the user or token that privilege (one of them, where | stands) on that path, by pveum acl modify.",
+    ),
+    (
         r"Permission check failed",
         PveError,
         {"reason": "permission"},
-        "Give the user or token the privilege that PVE names, on the path that it names.",
+        "PVE does not say which privilege is missing: see Permissions of this user or token on the node.",
+    ),
+    (
+        r"hostname lookup '(?P<node>[^']*)' failed",
+        PveError,
+        {"reason": "node"},
+        "The cluster has no node of that name: set node to the name that PVE shows, not to an address.",
     ),
 )
 
 _USAGE = re.compile(r"^(?:pct|qm|pvesm|pveam|pvesh) .*\[(?:FORMAT_)?OPTIONS\]\s*$")
-_NOISE = re.compile(r"^(?:Task finished with \d+ warning|trying to acquire lock| *OK$)")
+# Said by any command, whatever it does: about the cluster's users, and about the waiting for a lock.
+_NOISE = re.compile(r"^(?:Task finished with \d+ warning|trying to acquire lock| *OK$|user config - ignore )")
 _CAUSE_ELSEWHERE = re.compile(r"(?:failed|exit code \d+)$")
+# What a start hook wrote, in the log of a start with debug=1 and nowhere else.
+_HOOK_SAID = re.compile(r"Script exec .*? produced output: (?P<words>.*\S)")
+_HOOK_FAILED = re.compile(r"Script exited with status|Failed to run lxc\.hook")
 _WARNING = re.compile(r"^(?:WARN(?:ING)?S?:)\s*(.*)")
 
 
@@ -123,6 +140,33 @@ def error_of(
         if match := re.search(pattern, words):
             return kind(f"{step}: {quoted}", remedy=remedy, **{**facts, **match.groupdict(), **details})
     return otherwise(f"{step}: {quoted}", **details)
+
+
+def tail_of(log: t.Sequence[str]) -> list[str]:
+    """The end of a log, and what a start hook wrote before that."""
+    end = list(log[-_LOG_TAIL:])
+    return [line for line in log[:-_LOG_TAIL] if _HOOK_SAID.search(line)] + end
+
+
+def start_container(start: t.Callable[[dict[str, str]], Outcome]) -> Outcome:
+    """Start a container by a function that takes PVE's options of the start.
+
+    Where a hook refused (a bind mount's source is gone, trunks on a bridge that takes none), PVE keeps the hook's words
+    to itself; a second start with ``debug`` tells them.
+    """
+    try:
+        return start({})
+    except PveError as error:
+        if not _HOOK_FAILED.search(error.message):
+            raise
+        try:
+            return start({"debug": "1"})
+        except PveError as told:
+            words = dict.fromkeys(match["words"] for match in _HOOK_SAID.finditer(told.message))
+            if not words:
+                raise error from told
+            first = error.message.partition("\n")[0]
+            raise PveError(f"{first}: {'; '.join(words)}", remedy=error.remedy, **error.details) from told
 
 
 def filesystem_failed(text: str) -> bool:

@@ -265,3 +265,14 @@ def test_recreate_works_after_a_run_that_left_its_container(bench: Bench) -> Non
     bench.bad("lxc_create", **WEB, state="started", cleanup_on_failure=False)
     again = bench.good("lxc_create", **WEB, unprivileged=False, recreate=True, state="started")
     assert steps(again) == ["destroy", "create", "start"]
+
+
+def test_a_failed_start_names_its_cause(bench: Bench) -> None:
+    """A bind mount's directory that is gone: PVE itself says no more than that a script failed."""
+    source = bench.node.root / "srv/gone-by-then"
+    source.mkdir(parents=True)
+    bench.good("lxc_create", **WEB, mount_points=[{"bind": "/srv/gone-by-then", "mp": "/srv"}])
+    source.rmdir()
+    failed = bench.bad("lxc_create", **WEB, state="started")
+    assert "directory '/srv/gone-by-then' does not exist" in failed.msg
+    assert "container 101 (web1)" in failed.msg

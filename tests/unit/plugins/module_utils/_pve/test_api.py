@@ -58,8 +58,9 @@ class Script(requests.adapters.BaseAdapter):
         message: str | None = None,
         errors: dict[str, str] | None = None,
         fault: Exception | None = None,
+        body: bytes | None = None,
     ) -> Script:
-        self.expected.append((method, path, data, status, message, errors, fault))
+        self.expected.append((method, path, data, status, message, errors, fault, body))
         return self
 
     def close(self):
@@ -68,7 +69,7 @@ class Script(requests.adapters.BaseAdapter):
     def send(self, request: requests.PreparedRequest, **settings: t.Any) -> requests.Response:
         url = urlsplit(request.url)
         assert self.expected, f"unexpected request: {request.method} {url.path}"
-        method, path, data, status, message, errors, fault = self.expected.pop(0)
+        method, path, data, status, message, errors, fault, answered = self.expected.pop(0)
         self.settings.append(settings)
         self.headers.append(request.headers)
         body = request.body
@@ -91,7 +92,7 @@ class Script(requests.adapters.BaseAdapter):
             **({"message": f"{message}\n"} if message else {}),
             **({"errors": errors} if errors else {}),
         }
-        response.raw = io.BytesIO(json.dumps(answer).encode())
+        response.raw = io.BytesIO(json.dumps(answer).encode() if answered is None else answered)
         return response
 
 
@@ -488,6 +489,8 @@ class TestErrors:
             ),
             (500, "storage 'nope' does not exist", NotFound, "storage", "name"),
             (403, "Permission check failed (/vms/101, VM.Audit)", PveError, "permission", "privilege"),
+            (403, "Permission check failed", PveError, "permission", "Permissions"),
+            (500, "hostname lookup 'pve9' failed - failed to get address info for: pve9", PveError, "node", "set node"),
             (
                 403,
                 "Permission check failed (changing feature flags (except nesting) is only allowed for root@pam)",
@@ -573,10 +576,30 @@ class TestFaults:
         assert "api_host" in caught.value.remedy
 
     def test_a_certificate_that_is_not_trusted_is_told_at_once(self, node: ApiNode, script: Script):
-        script.expect("GET", "/cluster/nextid", fault=requests.exceptions.SSLError("self-signed"))
+        words = "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate (_ssl.c:1032)"
+        script.expect("GET", "/cluster/nextid", fault=requests.exceptions.SSLError(words))
         with pytest.raises(Unreachable, match="self-signed") as caught:
             node.next_vmid()
         assert "ca_path" in caught.value.remedy
+
+    @pytest.mark.parametrize(
+        "words",
+        ["[SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred in violation of protocol", "[SSL: WRONG_VERSION_NUMBER] x"],
+    )
+    def test_a_tls_connection_that_breaks_says_nothing_of_certificates(self, node: ApiNode, script: Script, words: str):
+        for _attempt in range(5):
+            script.expect("GET", "/cluster/nextid", fault=requests.exceptions.SSLError(words))
+        with pytest.raises(Unreachable, match="TLS connection broke") as caught:
+            node.next_vmid()
+        assert "certificate" not in str(caught.value)
+
+    def test_an_empty_answer_is_not_shown_as_bytes(self, node: ApiNode, script: Script):
+        script.expect("GET", "/cluster/nextid", status=401, body=b"")
+        with pytest.raises(PveError) as caught:
+            node.next_vmid()
+        assert "b'" not in str(caught.value)
+        for words in ("realm", "api_token_id", "disabled", "expired"):
+            assert words in caught.value.remedy
 
     def test_a_fault_while_a_task_runs_does_not_end_the_waiting(self, node: ApiNode, script: Script):
         script.expect("POST", "/nodes/pve1/lxc", UPID)

@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import hashlib
 import json
 import stat
 import typing as t
@@ -412,6 +413,25 @@ class TestFailing:
         with pytest.raises(PveError, match="mount: /nope missing"):
             node.start("lxc", 101, timeout=5)
 
+    def test_what_a_start_hook_wrote_is_asked_for(self, node: CliNode, script: Script):
+        failed = "run_buffer: 571 Script exited with status 2\nlxc_init: 845 Failed to run lxc.hook.pre-start\n"
+        said = "DEBUG    utils - ../src/lxc/utils.c:run_buffer:560 - Script exec /usr/share/lxc/"
+        said += "hooks/lxc-pve-prestart-hook 101 lxc pre-start produced output: directory '/mnt/x' does not exist\n\n"
+        rest = "".join(f"INFO  line {number}\n" for number in range(20))
+        words = "startup for container '101' failed\n"
+        script.expect("pct start 101", rc=255, out=failed, err=words)
+        script.expect("pct start 101 --debug 1", rc=255, out=said + rest + failed, err=words)
+        with pytest.raises(PveError) as caught:
+            node.start("lxc", 101, timeout=60)
+        text = "pct start 101: startup for container '101' failed: directory '/mnt/x' does not exist"
+        assert caught.value.message == text
+
+    def test_a_hook_that_refused_once_only(self, node: CliNode, script: Script):
+        failed = "run_buffer: 571 Script exited with status 2\n"
+        script.expect("pct start 101", rc=255, out=failed, err="startup for container '101' failed\n")
+        script.expect("pct start 101 --debug 1")
+        node.start("lxc", 101, timeout=60)
+
     def test_a_held_lock_is_tried_again(self, node: CliNode, script: Script):
         script.expect("pct set 101 --memory 1", rc=4, err=LOCKED)
         script.expect("pct set 101 --memory 1", rc=4, err=LOCKED)
@@ -424,6 +444,16 @@ class TestFailing:
         with pytest.raises(Conflict) as caught:
             node.set_config("lxc", 101, {"memory": "1"})
         assert caught.value.details["reason"] == "lock_timeout"
+
+    def test_the_lock_is_told_where_the_last_try_had_no_time_left(self, node: CliNode, script: Script):
+        def late() -> None:
+            raise Timeout("pct set 101 did not end within 0 s and was stopped.", remedy="Raise timeout.")
+
+        script.expect("pct set 101 --memory 1", rc=4, err=LOCKED)
+        script.expect("pct set 101 --memory 1", effect=late)
+        with pytest.raises(Conflict, match="got timeout") as caught:
+            node.set_config("lxc", 101, {"memory": "1"})
+        assert "Raise" not in caught.value.remedy
 
     @pytest.mark.parametrize(
         "words", ["CT is locked (backup)", "detected modified configuration - file changed by other user? Try again."]
@@ -460,16 +490,37 @@ class TestCommandsThatFailWithExitCodeZero:
         with pytest.raises(PveError, match="e2fsck"):
             node.resize("lxc", 101, "rootfs", "4G", timeout=5)
 
-    def test_push_and_pull(self, node: CliNode, root: Path, script: Script):
+    NOISE = "user config - ignore invalid acl token 'x@pve!y'\n"
+
+    def test_push_and_pull(self, node: CliNode, root: Path, script: Script, tmp_path: Path):
         run_container(root)
-        script.expect("pct push 101 /a /b --perms 0600")
-        script.expect("pct push 101 /a /no/b --perms 0644", err="failed to create file: /no/b\n")
-        script.expect("pct pull 101 /no /b", err="failed to open /no: No such file or directory\n")
-        node.push(101, "/a", "/b", mode="0600")
-        with pytest.raises(PveError, match="failed to create file"):
-            node.push(101, "/a", "/no/b")
+        source, target = tmp_path / "a", tmp_path / "b"
+        source.write_text("content")
+        script.expect(f"pct push 101 {source} /b --perms 0600", err=self.NOISE)
+        node.push(101, str(source), "/b", mode="0600")
+        script.expect(f"pct pull 101 /b {target}.part", err="anything\n", effect=lambda: write(tmp_path, "b.part", "x"))
+        node.pull(101, "/b", str(target))
+        assert target.read_text() == "x"
+        script.expect(f"pct pull 101 /no {target}.part", err="failed to open /no: No such file or directory\n")
         with pytest.raises(PveError, match="failed to open /no"):
-            node.pull(101, "/no", "/b")
+            node.pull(101, "/no", str(target))
+
+    @pytest.mark.parametrize(("inside", "arrived"), [("content", True), ("other", False), (None, False)])
+    def test_what_push_says_is_held_against_what_is_there(
+        self, node: CliNode, root: Path, script: Script, tmp_path: Path, inside: str | None, arrived: bool
+    ):
+        run_container(root)
+        source = tmp_path / "a"
+        source.write_text("content")
+        told = "" if inside is None else f"{hashlib.sha256(inside.encode()).hexdigest()}  /no/b\n"
+        script.expect(f"pct push 101 {source} /no/b --perms 0644", err=f"{self.NOISE}some words\n")
+        script.expect("pct exec 101 -- sha256sum /no/b", rc=0 if told else 1, out=told)
+        if arrived:
+            node.push(101, str(source), "/no/b")
+        else:
+            with pytest.raises(PveError, match="some words") as caught:
+                node.push(101, str(source), "/no/b")
+            assert "ignore" not in caught.value.message
 
     @pytest.mark.parametrize("ending", ["OK", "WARNINGS: 1", "download failed: 404"])
     def test_a_task_started_by_pvesh(self, node: CliNode, script: Script, ending: str):
