@@ -10,7 +10,7 @@ import shutil
 import time
 import typing as t
 
-from . import access, config_file, lxc, lxc_config, lxc_create, lxc_status, runtime, storage
+from . import access, config_file, ha, lxc, lxc_config, lxc_create, lxc_status, runtime, storage
 from .api import Params, route
 from .config_file import GuestFile, Section
 from .errors import ApiError, bad_params
@@ -141,27 +141,37 @@ def status_index(session: Session, params: Params) -> list[dict[str, str]]:
 def current(session: Session, params: Params) -> dict[str, t.Any]:
     """A container's status."""
     session.state.guest("lxc", params["vmid"])
-    return {**lxc.status(session.state, int(params["vmid"])), "ha": {"managed": 0}}
+    vmid = int(params["vmid"])
+    return {**lxc.status(session.state, vmid), "ha": {"managed": int(ha.managed(session.state, "lxc", vmid))}}
 
 
 @route("POST", f"{GUEST}/status/start")
 def start(session: Session, params: Params) -> str:
     """Start."""
-    skiplock = lxc_status.only_root(session, params, "skiplock")
-    return lxc_status.start(session, int(params["vmid"]), skiplock, debug=bool(params.get("debug")))
+    vmid, skiplock = int(params["vmid"]), lxc_status.only_root(session, params, "skiplock")
+    if ha.managed(session.state, "lxc", vmid):
+        return ha.request(session, "lxc", vmid, "start", lambda manager: lxc_status.start(manager, vmid))
+    return lxc_status.start(session, vmid, skiplock, debug=bool(params.get("debug")))
 
 
 @route("POST", f"{GUEST}/status/stop")
 def stop(session: Session, params: Params) -> str:
     """Kill."""
-    return lxc_status.stop(session, int(params["vmid"]), lxc_status.only_root(session, params, "skiplock"))
+    vmid, skiplock = int(params["vmid"]), lxc_status.only_root(session, params, "skiplock")
+    if ha.managed(session.state, "lxc", vmid):
+        return ha.request(session, "lxc", vmid, "stop", lambda manager: lxc_status.stop(manager, vmid))
+    return lxc_status.stop(session, vmid, skiplock)
 
 
 @route("POST", f"{GUEST}/status/shutdown")
 def shutdown(session: Session, params: Params) -> str:
     """Shut down."""
-    timeout = int(params.get("timeout", 60))
-    return lxc_status.shutdown(session, int(params["vmid"]), timeout, bool(params.get("forceStop")))
+    vmid, timeout = int(params["vmid"]), int(params.get("timeout", 60))
+    if ha.managed(session.state, "lxc", vmid):
+        return ha.request(
+            session, "lxc", vmid, "shutdown", lambda manager: lxc_status.shutdown(manager, vmid, timeout, True)
+        )
+    return lxc_status.shutdown(session, vmid, timeout, bool(params.get("forceStop")))
 
 
 @route("POST", f"{GUEST}/status/reboot")

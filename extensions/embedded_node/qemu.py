@@ -11,7 +11,7 @@ import re
 import time
 import typing as t
 
-from . import access, faults, propstring, validation
+from . import access, faults, ha, propstring, validation
 from . import qemu_boot as boot
 from . import qemu_cloudinit as cloudinit
 from . import qemu_config as config
@@ -107,7 +107,7 @@ def current_status(session: Session, params: Params) -> dict[str, t.Any]:
     """One VM's status."""
     row = status(session.state, params["vmid"], full=True)
     options = session.state.guest("qemu", params["vmid"]).options
-    row["ha"] = {"managed": 0}
+    row["ha"] = {"managed": int(ha.managed(session.state, "qemu", params["vmid"]))}
     if config.agent_enabled(options):
         row["agent"] = 1
     return row
@@ -340,6 +340,8 @@ def start(session: Session, params: Params) -> str:
     root_only(session, params, "stateuri", "skiplock", "migratedfrom", "migration_type", "migration_network",
               "targetstorage", "force-cpu", "with-conntrack-state", "nets-host-mtu")  # fmt: skip
     vmid = params["vmid"]
+    if ha.managed(session.state, "qemu", vmid):
+        return ha.request(session, "qemu", vmid, "start", lambda manager: run.start(manager, vmid, False))
     return session.worker("qmstart", str(vmid), lambda: run.start(session, vmid, bool(params.get("skiplock"))))
 
 
@@ -348,6 +350,8 @@ def stop(session: Session, params: Params) -> str:
     """Stop it at once."""
     root_only(session, params, "skiplock", "keepActive", "migratedfrom")
     vmid = params["vmid"]
+    if ha.managed(session.state, "qemu", vmid):
+        return ha.request(session, "qemu", vmid, "stop", lambda manager: run.stop(manager, vmid, None))
     work = functools.partial(run.stop, session, vmid, params.get("timeout"), skiplock=bool(params.get("skiplock")))
     return session.worker("qmstop", str(vmid), work)
 
@@ -357,6 +361,9 @@ def shutdown(session: Session, params: Params) -> str:
     """Press its power button."""
     root_only(session, params, "skiplock", "keepActive")
     vmid, force = params["vmid"], bool(params.get("forceStop"))
+    if ha.managed(session.state, "qemu", vmid):
+        act = functools.partial(run.stop, vmid=vmid, timeout=params.get("timeout"), shutdown=True, force=True)
+        return ha.request(session, "qemu", vmid, "shutdown", act)
     graceful = True
     if _asked_if_paused(session, vmid):
         if not force:

@@ -35,6 +35,7 @@ DEFAULTS: dict[str, t.Any] = {
     "runtime": "scripted",
     "lock_timeout": 10.0,
     "resources_lag": 0.0,
+    "ha_delay": 0.2,
     "cpus": 2,
     "memory": 24 * 1024**3,
     "capacity": {},

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import time
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import (
@@ -297,12 +296,21 @@ class _Run:
     def do_start(self, step: Step) -> Outcome:
         timeout = self.wanted.policy.start_timeout
         outcome = self.node.start(self.kind, self.vmid, timeout=timeout)
-        deadline = time.monotonic() + timeout
-        while self.node.status(self.kind, self.vmid) != "running":  # HA only takes note, and starts it later
-            if time.monotonic() > deadline:
-                raise PveError("PVE said nothing, and the guest is not running.", remedy="See its start task's log.")
-            time.sleep(0.5)
+        self.await_status("running", timeout)
         return outcome
+
+    def await_status(self, status: str, timeout: int) -> None:
+        """Wait for what PVE said it did: of a guest under HA it only takes note, and the HA manager does it later."""
+        if self.node.status(self.kind, self.vmid) == status:
+            return
+        found = health.ask_until(
+            lambda _last: self.node.status(self.kind, self.vmid), lambda found: found == status, timeout
+        )
+        if found != status:
+            raise Timeout(
+                f"PVE took note, and after {timeout} s the guest is still not {status}.",
+                remedy="If HA manages it, see what 'ha-manager status' says of it; else see the log of its last task.",
+            )
 
     def do_join_pool(self, step: Step) -> None:
         self.node.join_pool(self.vmid, step.details["pool"])
@@ -310,7 +318,9 @@ class _Run:
     def do_shutdown(self, step: Step) -> Outcome:
         policy = self.wanted.policy
         try:
-            return self.node.shutdown(self.kind, self.vmid, timeout=policy.shutdown_timeout, force=policy.force)
+            outcome = self.node.shutdown(self.kind, self.vmid, timeout=policy.shutdown_timeout, force=policy.force)
+            self.await_status("stopped", policy.shutdown_timeout)
+            return outcome
         except (PveError, Timeout) as error:
             if self.node.status(self.kind, self.vmid) != "running":
                 raise
@@ -340,7 +350,7 @@ class _Run:
             return result
         config = self.actual.config if not self.plan else self.config()
         config = t.cast("GuestConfig", config)
-        result.status = self.plan.after.get("status", self.actual.status)
+        result.status = self.node.status(self.kind, self.vmid) if self.plan else self.actual.status
         result.config = diff.typed(self.wanted.type.table, config.options)
         result.pending = dict(config.pending)
         if config.pending:

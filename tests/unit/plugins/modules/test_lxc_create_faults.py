@@ -179,9 +179,7 @@ def test_runs_of_one_declaration_at_once_make_one_container(bench: Bench) -> Non
     assert {each["vmid"] for each in answers} == {100}
 
 
-def test_an_edit_by_somebody_else_in_between_is_not_overwritten(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_edit_by_somebody_else_in_between_is_not_overwritten(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The edit comes after the config was read and before it is written: PVE's digest tells."""
     from ansible_collections.pve.provision.plugins.module_utils._workflow import reconcile
 
@@ -276,3 +274,38 @@ def test_a_failed_start_names_its_cause(bench: Bench) -> None:
     failed = bench.bad("lxc_create", **WEB, state="started")
     assert "directory '/srv/gone-by-then' does not exist" in failed.msg
     assert "container 101 (web1)" in failed.msg
+
+
+@pytest.fixture
+def under_ha(bench: Bench) -> t.Iterator[Bench]:
+    """Container 101 is the HA manager's business, as soon as it is there."""
+    path = bench.node.root / "etc/pve/ha/resources.cfg"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("ct: 101\n\tstate started\n", encoding="utf-8")
+    yield bench
+    path.unlink()
+
+
+def test_under_ha_the_state_is_waited_for(under_ha: Bench) -> None:
+    """PVE takes note of a start or a shutdown and is done; the HA manager acts some time later."""
+    assert under_ha.good("lxc_create", **WEB, state="started").status == "running"
+    restarted = under_ha.good("lxc_create", **WEB, state="restarted")
+    assert steps(restarted) == ["shutdown", "start"]
+    assert restarted.status == "running"
+    assert under_ha.pct("status", "101").strip() == "status: running"
+    stopped = under_ha.good("lxc_create", **WEB, state="stopped")
+    assert stopped.status == "stopped"
+    assert under_ha.pct("status", "101").strip() == "status: stopped"
+
+
+def test_a_state_that_does_not_come_is_a_failure(under_ha: Bench) -> None:
+    under_ha.good("lxc_create", **WEB, state="started")
+    settings = under_ha.node.root / "var/lib/embedded-node/settings.json"
+    before = settings.read_text(encoding="utf-8")
+    settings.write_text(json.dumps({**json.loads(before), "ha_delay": None}), encoding="utf-8")
+    try:
+        failed = under_ha.bad("lxc_create", **WEB, state="stopped", shutdown_timeout=1)
+    finally:
+        settings.write_text(before, encoding="utf-8")
+    assert "still not stopped" in failed.msg
+    assert "ha-manager" in failed.msg
