@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """``python -m conformance``: run a folder of transcripts against the embedded node, print how many came out alike.
 
-The floor file remembers the best shares so far, a group at a time; ``--update-floor`` raises it,
+The floor file remembers the best shares so far, a folder and a group at a time; ``--update-floor`` raises it,
 nothing lowers it.
 """
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 HERE = Path(__file__).resolve().parent
-TRANSCRIPTS = HERE.parents[1].parent / "shared/pve-transcripts"
+SHARED = HERE.parents[1].parent / "shared"
+FOLDERS = (SHARED / "pve-transcripts", SHARED / "pve-transcripts-9.1.9")
 FLOOR = HERE / "floor.json"
 Floor = dict[str, dict[str, float]]
 
@@ -84,46 +85,56 @@ def raised(now: Floor, floor: Floor) -> Floor:
                     for kind in ("rc", "full")} for group in groups}
 
 
-def read_floor() -> Floor:
-    """The floor kept in the repository."""
-    found: Floor = json.loads(FLOOR.read_text(encoding="utf-8")) if FLOOR.exists() else {}
+def read_floor() -> dict[str, Floor]:
+    """The floors kept in the repository, by the folder's name."""
+    found: dict[str, Floor] = json.loads(FLOOR.read_text(encoding="utf-8")) if FLOOR.exists() else {}
     return found
 
 
 def main(argv: list[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="conformance", description=__doc__.splitlines()[0])
-    parser.add_argument("--transcripts", type=Path, default=TRANSCRIPTS, help="folder of transcripts")
+    parser.add_argument("--transcripts", type=Path, action="append", help="folder of transcripts (repeatable)")
     parser.add_argument("--report", type=Path, help="write the verdicts there, as JSON")
     parser.add_argument("--only", default="", help="scenarios or commands that begin so")
     parser.add_argument("--quiet", action="store_true", help="do not list the misses")
     parser.add_argument("--update-floor", action="store_true", help="raise the floor to what was measured now")
     args = parser.parse_args(argv)
-    if not args.transcripts.is_dir():
-        print(f"no transcripts at {args.transcripts}: nothing to compare with")
-        return 0
     from .driver import EmbeddedDriver
 
-    verdicts = measure(args.transcripts, EmbeddedDriver(), args.only)
-    for verdict in verdicts if not args.quiet else ():
+    verdicts: list[Verdict] = []
+    failed = 0
+    for folder in args.transcripts or FOLDERS:
+        if not folder.is_dir():
+            print(f"no transcripts at {folder}: nothing to compare with")
+            continue
+        found = measure(folder, EmbeddedDriver(), args.only)
+        verdicts += found
+        print(f"{folder}:")
+        _show(found, args.quiet)
+        if args.update_floor:
+            failed |= _update_floor(folder.name, shares(found))
+    if args.report:
+        args.report.write_text(json.dumps([verdict.row() for verdict in verdicts], indent=1) + "\n", encoding="utf-8")
+    return failed
+
+
+def _show(verdicts: list[Verdict], quiet: bool) -> None:
+    for verdict in verdicts if not quiet else ():
         if not verdict.full_ok:
             mark = "env " if verdict.env_artifact else "miss" if verdict.rc_ok else "RC  "
             print(f"{mark} {verdict.scenario}: {verdict.why}")
     print(table(verdicts))
-    if args.report:
-        args.report.write_text(json.dumps([verdict.row() for verdict in verdicts], indent=1) + "\n", encoding="utf-8")
-    if args.update_floor:
-        return _update_floor(shares(verdicts))
-    return 0
 
 
-def _update_floor(now: Floor) -> int:
-    floor = read_floor()
-    lower = below_floor(now, floor)
+def _update_floor(name: str, now: Floor) -> int:
+    floors = read_floor()
+    lower = below_floor(now, floors.get(name, {}))
     if lower:
         print("\n".join(("the floor only rises:", *lower)), file=sys.stderr)
         return 1
-    FLOOR.write_text(json.dumps(raised(now, floor), indent=1) + "\n", encoding="utf-8")
+    floors[name] = raised(now, floors.get(name, {}))
+    FLOOR.write_text(json.dumps(floors, indent=1) + "\n", encoding="utf-8")
     return 0
 
 

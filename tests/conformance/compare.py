@@ -23,11 +23,14 @@ from .infer import infer
 from .layout import change_configs, lay_out, run_guests
 from .machine import on_root
 from .normalise import Normaliser
+from .sites import serve
 from .transcript import GUEST_FILE, Transcript
 from .world import NODE, USER_CFG, World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from .world import Start
 
 
 @dataclass
@@ -40,6 +43,7 @@ class Answer:
     status: int = 0
     reason: str = ""
     body: Any = None
+    task_end: str | None = None
     files: dict[str, str] = field(default_factory=dict)
 
 
@@ -69,8 +73,8 @@ class Driver(Protocol):
     def settle(self, root: Path) -> None:
         """Lets time pass, so that what is made from now on is newer than what was laid out."""
 
-    def furnish(self, root: Path) -> None:
-        """Gives the guests that were laid out what a guest's disk holds."""
+    def furnish(self, root: Path, start: Start) -> None:
+        """Gives the guests that were laid out what a guest's disk holds, and makes them behave as recorded."""
 
     def command(self, root: Path, argv: list[str], stdin: str | None) -> tuple[int, str, str]:
         """Runs one command line."""
@@ -83,15 +87,16 @@ class Driver(Protocol):
 
 
 def caller(transcript: Transcript) -> str:
-    """Who made a request: ``token``, ``wrong-token``, ``nobody``, ``ticket``, ``ticket-no-csrf`` or ``stranger``.
+    """Who made a request: a token by its name, ``token`` (root's), ``wrong-token``, ``bearer``, ``nobody``,
+    ``ticket``, ``ticket-no-csrf`` or ``stranger``.
 
-    A transcript tells only whether a token was used; of the others it tells how the server took them.
+    Of those without a token a transcript tells only how the server took them.
     """
     auth = (transcript.http or {}).get("auth")
-    if auth == "token":
-        return "token"
+    if auth is not None and (auth == "token" or "!" in auth):
+        return str(auth)
     if auth is not None:
-        return "wrong-token"
+        return "bearer" if transcript.reason == "No ticket" else "wrong-token"
     if transcript.reason == "No ticket" or (transcript.http or {})["path"].endswith("/access/ticket"):
         return "nobody"
     if "csrf" in transcript.reason:
@@ -122,61 +127,81 @@ def _run(transcript: Transcript, world: World, driver: Driver, root: Path) -> An
     start = infer(transcript, world)
     driver.prepare(root)
     lay_out(start, root)
-    renamed: dict[str, str] = {}
-    for maker in start.requests:
-        renamed.update(_before(maker, driver, root))
-    change_configs(start, root)
-    run_guests(start, root)
-    driver.furnish(root)
-    if start.commands:
-        driver.settle(root)
-    for argv in start.commands:
-        driver.command(root, on_root(tuple(argv), root), None)
-    for vmid in start.paused:
-        driver.command(root, ["qm", "suspend", str(vmid)], None)
-    answer = Answer()
-    with _held(start.locks, root):
-        if transcript.http is not None:
-            http = json.loads(_translated(json.dumps(transcript.http), renamed))
-            answer.status, answer.reason, answer.body = driver.request(root, http, caller(transcript))
-            back = {new: old for old, new in renamed.items()}
-            answer.body = json.loads(_translated(json.dumps(answer.body), back))
-            if isinstance(answer.body, dict) and str(answer.body.get("data")).startswith("UPID:"):
-                _finish(driver, root, answer.body["data"])
-        else:
-            argv = [_translated(word, renamed) for word in on_root(transcript.argv, root)]
-            run = driver.command if transcript.signal is None else partial(driver.interrupted, transcript.signal)
-            answer.rc, answer.stdout, answer.stderr = run(root, argv, transcript.stdin)
-            back = {new: old for old, new in renamed.items()}
-            answer.stdout, answer.stderr = _translated(answer.stdout, back), _translated(answer.stderr, back)
+    with serve(start.sites) as renamed:
+        for maker in start.requests:
+            renamed.update(_before(maker, renamed, driver, root))
+        change_configs(start, root)
+        run_guests(start, root)
+        driver.furnish(root, start)
+        if start.commands:
+            driver.settle(root)
+        for argv in start.commands:
+            _unused, stdout, _unused = driver.command(root, on_root(tuple(argv), root), None)
+            renamed.update(_pid(argv, stdout, transcript))
+        for vmid in start.paused:
+            driver.command(root, ["qm", "suspend", str(vmid)], None)
+        with _held(start.locks, root):
+            answer = _asked(transcript, renamed, driver, root)
     answer.files = _files(root)
     return answer
 
 
-def _before(maker: Transcript, driver: Driver, root: Path) -> dict[str, str]:
+def _asked(transcript: Transcript, renamed: dict[str, str], driver: Driver, root: Path) -> Answer:
+    """The run itself. ``renamed`` are the recorded names that are others here: tasks, addresses, process ids."""
+    answer = Answer()
+    back = {new: old for old, new in renamed.items()}
+    if transcript.http is not None:
+        http = json.loads(_translated(json.dumps(transcript.http), renamed))
+        answer.status, answer.reason, answer.body = driver.request(root, http, caller(transcript))
+        if isinstance(answer.body, dict) and str(answer.body.get("data")).startswith("UPID:"):
+            answer.task_end = _translated(_finish(driver, root, answer.body["data"]), back)
+        answer.reason = _translated(answer.reason, back)
+        answer.body = json.loads(_translated(json.dumps(answer.body), back))
+        return answer
+    argv = [_translated(word, renamed) for word in on_root(transcript.argv, root)]
+    run = driver.command if transcript.signal is None else partial(driver.interrupted, transcript.signal)
+    answer.rc, answer.stdout, answer.stderr = run(root, argv, transcript.stdin)
+    answer.stdout, answer.stderr = _translated(answer.stdout, back), _translated(answer.stderr, back)
+    return answer
+
+
+def _before(maker: Transcript, renamed: dict[str, str], driver: Driver, root: Path) -> dict[str, str]:
     """Runs what came before; answers the task that it started under its recorded name."""
     if maker.http is None:
         _unused, stdout, _unused = driver.command(root, on_root(maker.argv, root), maker.stdin)
         old, new = (re.search(r'^"(UPID:[^"]+)"$', text, re.M) for text in (maker.stdout, stdout))
         return {old[1]: new[1]} if old and new else {}
-    _unused, _unused, body = driver.request(root, maker.http, "token")
+    http = json.loads(_translated(json.dumps(maker.http), renamed))
+    _unused, _unused, body = driver.request(root, http, caller(maker))
     if isinstance(body, dict) and isinstance(body.get("data"), str):
         _finish(driver, root, body["data"])
         return {maker.body["data"]: body["data"]}
     return {}
 
 
-def _finish(driver: Driver, root: Path, upid: str, limit: float = 15.0) -> None:
-    """Waits for a task, seconds at most."""
+def _pid(argv: list[str], stdout: str, transcript: Transcript) -> dict[str, str]:
+    """The process that an agent was told to run, and that is asked about by its recorded id."""
+    started = re.search(r'"pid" *: *(\d+)', stdout)
+    if not started or "exec" not in argv or "exec-status" not in transcript.asked_text():
+        return {}
+    params = (transcript.http or {}).get("params") or {}
+    asked = str(params.get("pid") or transcript.argv[-1])
+    return {asked: started[1]}
+
+
+def _finish(driver: Driver, root: Path, upid: str, limit: float = 15.0) -> str:
+    """Waits for a task, seconds at most; answers how it ended."""
     if not upid.startswith("UPID:"):
-        return
+        return ""
     until = time.monotonic() + limit
     path = f"/api2/json/nodes/{NODE}/tasks/{upid}/status"
     while time.monotonic() < until:
         _unused, _unused, body = driver.request(root, {"method": "GET", "path": path, "params": None}, "token")
-        if not isinstance(body, dict) or (body.get("data") or {}).get("status") != "running":
-            return
+        data = body.get("data") if isinstance(body, dict) else None
+        if not data or data.get("status") != "running":
+            return str((data or {}).get("exitstatus"))
         time.sleep(0.02)
+    return "running"
 
 
 def _translated(text: str, names: dict[str, str]) -> str:
@@ -222,12 +247,15 @@ def judge(transcript: Transcript, answer: Answer, root: str = "") -> Verdict:
         misses = [_differ("status", transcript.status, answer.status),
                   _differ("reason", transcript.reason, answer.reason),
                   _differ("body", _body(wanted, transcript.body), _body(got, answer.body))]
+        if transcript.task_end is not None and rc_ok:
+            misses.append(_differ("task", *(_words(*end) for end in ((wanted, transcript.task_end),
+                                                                     (got, answer.task_end or "")))))
     else:
         rc_ok = (answer.rc == 0) == (transcript.rc == 0)
         misses = [_differ("exit code class", *(("zero", "not zero")[bool(rc)] for rc in (transcript.rc, answer.rc))),
                   _differ("stderr", wanted.text(transcript.stderr), got.text(answer.stderr)),
                   _differ("stdout", wanted.text(transcript.stdout), got.text(answer.stdout))]
-        misses += _file_misses(transcript, answer, wanted, got)
+    misses += _file_misses(transcript, answer, wanted, got)
     why = "; ".join(miss for miss in misses if miss)
     return _verdict(transcript, rc_ok, not why, why)
 
@@ -249,6 +277,11 @@ def _file_misses(transcript: Transcript, answer: Answer, wanted: Normaliser, got
     for name in sorted(new) if transcript.argv[1:2] in (("create",), ("clone",)) else ():
         if name.endswith(tuple(f"/{word}.conf" for word in transcript.argv)) and name not in transcript.files_before:
             yield f"{name}: should not be there"
+
+
+def _words(normaliser: Normaliser, text: str) -> str:
+    """A text whose line breaks were not recorded."""
+    return " ".join(normaliser.text(text).split())
 
 
 def _body(normaliser: Normaliser, body: Any) -> str:

@@ -7,16 +7,22 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import subprocess
 import sys
 import time
+from itertools import product
 from typing import TYPE_CHECKING, Any
+
+from .sites import CONTENT
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
     from embedded_node.state import State
+
+    from .world import Start
 
 # A command that the fault "kill" hits with a signal of our choice.
 VICTIM = """
@@ -35,16 +41,19 @@ sys.exit(commands.execute(session.standard(node), sys.argv[2:]))
 """
 TOKEN, STRANGER = "root@pam!oracle", "stranger@pve"
 LAG = 0.3
-SETTINGS = "var/lib/embedded-node/settings.json"
+BRIDGES = ("vmbr0", "vmbr1", "vmbr2")
+PRIVATE = "var/lib/embedded-node"
+SETTINGS = f"{PRIVATE}/settings.json"
 
 
 class EmbeddedDriver:
     """Every transcript has a state root of its own; nothing is kept between them."""
 
     def prepare(self, root: Path) -> None:
-        """An empty node with one bridge; a held lock is not waited for as long as a real node would."""
-        for name, text in (("mtu", "1500\n"), ("address", "bc:24:11:ff:ff:01\n"), ("bridge/bridge_id", "8000\n")):
-            path = root / "sys/class/net/vmbr0" / name
+        """An empty node with the recorded ones' bridges; a held lock is not waited for as long as on a real node."""
+        facts = (("mtu", "1500\n"), ("address", "bc:24:11:ff:ff:01\n"), ("bridge/bridge_id", "8000\n"))
+        for bridge, (name, text) in product(BRIDGES, facts):
+            path = root / "sys/class/net" / bridge / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
         settings = root / SETTINGS
@@ -56,14 +65,18 @@ class EmbeddedDriver:
         time.sleep(LAG)
         (root / SETTINGS).write_text(json.dumps({"lock_timeout": 0.2, "resources_lag": LAG}))
 
-    def furnish(self, root: Path) -> None:
-        """The folders that every system has, on the disks of all containers."""
-        from embedded_node import lxc
+    def furnish(self, root: Path, start: Start) -> None:
+        """The folders that every system has, on the disks of all containers; agents that answer, guests that do not."""
+        from embedded_node import faults, lxc
         from embedded_node.session import Session
         from embedded_node.state import State
         from embedded_node.storage import locate
 
         state = State(root)
+        for vmid in start.deaf:
+            faults.add(state, "shutdown_ignored", vmid=vmid)
+        if start.agents:
+            (root / PRIVATE / "agents.json").write_text(json.dumps(dict.fromkeys(map(str, start.agents), True)))
         for vmid, (kind, _unused) in state.guests().items():
             spec = state.guest(kind, vmid).options.get("rootfs") if kind == "lxc" else None
             if spec and not spec.startswith("/"):
@@ -93,21 +106,39 @@ class EmbeddedDriver:
 
         state = State(root)
         headers, cookies = self._credentials(state, access, auth)
-        answer = http_api.respond(state, http["method"], http["path"], http.get("params") or {}, headers, cookies)
+        params = http.get("params") or {}
+        if http["method"] == "POST" and http["path"].endswith("/upload"):
+            params = {**params, "tmpfilename": self._received(root)}
+        answer = http_api.respond(state, http["method"], http["path"], params, headers, cookies)
         return answer.status, answer.reason, "" if answer.body is None else answer.body
 
     @staticmethod
+    def _received(root: Path) -> str:
+        """The file part of an upload, as the HTTPS server leaves it."""
+        name = f"/var/tmp/pveupload-{secrets.token_hex(16)}"
+        path = root / name.lstrip("/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(CONTENT)
+        return name
+
+    @staticmethod
     def _credentials(state: State, access: ModuleType, auth: str) -> tuple[dict[str, str], dict[str, str]]:
-        """Headers and cookies of this kind of caller; users and secrets are made as they are needed."""
+        """Headers and cookies of this kind of caller; secrets, and users that no run recorded, are made when needed."""
+        token = auth if "!" in auth else TOKEN
         users = access.UserFile.load(state)
-        users.tokens.setdefault(TOKEN, ["0", "0", "", ""])
-        users.users.setdefault(STRANGER, ["1", "0", "", "", "", "", "", ""])
-        users.save(state)
-        access.set_secret(state, "token.cfg", TOKEN, "secret")
+        if token == TOKEN and TOKEN not in users.tokens:
+            users.tokens[TOKEN] = ["0", "0", "", ""]
+            users.save(state)
+        if auth == "stranger":
+            users.users.setdefault(STRANGER, ["1", "0", "", "", "", "", "", ""])
+            users.save(state)
+        access.set_secret(state, "token.cfg", token, "secret")
         access.set_secret(state, "shadow.cfg", "root@pam", "right")
-        if auth in ("token", "wrong-token"):
-            return {"Authorization": f"PVEAPIToken={TOKEN}={'secret' if auth == 'token' else 'guess'}"}, {}
+        if auth == "bearer":
+            return {"Authorization": f"Bearer {token}=secret"}, {}
         if auth == "nobody":
             return {}, {}
-        ticket, csrf = access.issue_ticket(state, STRANGER if auth == "stranger" else "root@pam")
-        return {} if auth == "ticket-no-csrf" else {"CSRFPreventionToken": csrf}, {"PVEAuthCookie": ticket}
+        if auth in ("ticket", "ticket-no-csrf", "stranger"):
+            ticket, csrf = access.issue_ticket(state, STRANGER if auth == "stranger" else "root@pam")
+            return {} if auth == "ticket-no-csrf" else {"CSRFPreventionToken": csrf}, {"PVEAuthCookie": ticket}
+        return {"Authorization": f"PVEAPIToken={token}={'guess' if auth == 'wrong-token' else 'secret'}"}, {}

@@ -139,7 +139,7 @@ def find_running(transcript: Transcript, start: Start) -> None:
     for vmid in guests:
         if transcript.argv and vmid != subject and transcript.argv[0] in ("pct", "qm"):
             continue
-        if _was_running(transcript, vmid, text):
+        if not transcript.tells_all and _was_running(transcript, vmid, text):
             start.running.add(vmid)
     if re.search(r"status: paused|\"(?:qmp)?status\": \"paused\"", text):
         start.paused.update(guests)

@@ -16,10 +16,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .guests import find_listed, find_running, is_missing, matching_config, render, row_facts, volume_owners
-from .machine import find_host_files, set_up
-from .transcript import GUEST_PATH, Transcript
+from .machine import find_host_files, find_sites, set_up
+from .transcript import GUEST_PATH, STORAGE_CFG, Transcript
 from .volumes import find_volumes, storage_cfg, user_cfg
-from .world import NODE, STORAGE_CFG, USER_CFG, Start, guest_file, plain_config
+from .world import NODE, USER_CFG, Start, guest_file, plain_config
 
 if TYPE_CHECKING:
     from .world import World
@@ -51,6 +51,7 @@ def infer(transcript: Transcript, world: World) -> Start:
     find_running(transcript, start)
     find_volumes(transcript, world, start)
     find_host_files(transcript, start)
+    find_sites(transcript, world, start)
     return start
 
 
@@ -135,4 +136,7 @@ def _merge(start: Start, other: Start) -> None:
     start.volumes.update(other.volumes)
     start.running.update(other.running)
     start.host_files.update(other.host_files)
+    start.texts.update(other.texts)
+    for address, paths in other.sites.items():
+        start.sites.setdefault(address, set()).update(paths)
     start.requests.extend(other.requests)

@@ -13,7 +13,8 @@ import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .world import NODE, STORAGE_CFG, options
+from .transcript import STORAGE_CFG
+from .world import NODE, options
 
 if TYPE_CHECKING:
     from .world import Start
@@ -63,6 +64,12 @@ def lay_out(start: Start, root: Path) -> None:
     for source, target in start.copies:
         data = (root / source.lstrip("/")).read_bytes()
         (root / target.lstrip("/")).write_bytes(data)
+    for name, text in start.texts.items():
+        path = root / name.lstrip("/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    for name in start.removed:
+        (root / name.lstrip("/")).unlink(missing_ok=True)
     run_guests(start, root)
 
 
@@ -132,7 +139,7 @@ def _write_volume(folder: Path, name: str, size: int, broken: bool, btrfs: bool)
             _write_template(path, broken)
         elif content == "snippets":
             path.write_text("#cloud-config\n")
-        elif content == "import" or base.endswith(".qcow2"):
+        elif base.endswith(".qcow2"):
             path.write_bytes(qcow2(size))
         else:
             _sparse(path, size)

@@ -9,20 +9,25 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
-from .volumes import source_size
+from .volumes import is_lost, source_size
+from .world import UNITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from .transcript import Transcript
-    from .world import Start
+    from .world import Start, World
 
 HOST_PATH = re.compile(r"(^|=)(/(?:root|srv|dev|tmp|var/lib)(?:/[^,\s]*)?)(?=,|$)")
+# A server that is named by its address. Names are not resolved on a machine without a network.
+SITE = re.compile(r"http://((?:\d+\.){3}\d+(?::\d+)?)(/[^\s\"'?]*)")
 
 
 def set_up(transcript: Transcript, start: Start) -> None:
     """What was done right before the run, apart from what the recorded configs already show."""
+    if "ignores SIGPWR" in transcript.note:
+        start.deaf.update(transcript.guests())
     for line in transcript.setup:
         if match := re.search(r"flock (/\S+)", line):
             start.locks.append(match[1])
@@ -31,6 +36,16 @@ def set_up(transcript: Transcript, start: Start) -> None:
         elif match := re.fullmatch(r"echo (\S+) > (\S+)", line):
             start.host_files[match[2]] = len(match[1]) + 1
             start.broken.add(match[2])
+        elif match := re.fullmatch(r"(?:truncate -s (\d+)([KMGT]?) (\S+)|qemu-img create -f \w+ (\S+) (\d+)([KMGT]?))",
+                                   line):
+            path, number, unit = (match[3], match[1], match[2]) if match[3] else (match[4], match[5], match[6])
+            start.host_files[path] = int(number) * UNITS[unit]
+        elif match := re.fullmatch(r"printf '(.*)' > (\S+)", line):
+            start.texts[match[2]] = match[1].replace("\\n", "\n")
+        elif match := re.fullmatch(r"rm (\S+)", line):
+            start.removed.append(match[1])
+        elif match := re.fullmatch(r"qm agent (\d+) ping", line):
+            start.agents.add(int(match[1]))
         elif line.startswith(("pct ", "qm ", "pvesm ")):
             words = shlex.split(line)
             recorded = any(name.endswith(f"/{words[2]}.conf") for name in start.files) if len(words) > 2 else False
@@ -67,6 +82,16 @@ def _stays(match: re.Match[str]) -> bool:
     return match.string[: match.end(1)].endswith("mp=") or match[2].startswith("/dev/")
 
 
+def find_sites(transcript: Transcript, world: World, start: Start) -> None:
+    """The HTTP servers that the run asked, and what they had."""
+    asked = f"{' '.join(transcript.argv)} {(transcript.http or {}).get('params')}"
+    said = world.outcome(transcript)
+    for address, path in SITE.findall(asked):
+        found = start.sites.setdefault(address, set())
+        if not re.search(r"\b404\b", said):
+            found.add(path)
+
+
 def find_host_files(transcript: Transcript, start: Start) -> None:
     """The machine's files that the command line names and found."""
     said = transcript.answer_text()
@@ -78,9 +103,9 @@ def find_host_files(transcript: Transcript, start: Start) -> None:
             made = any(transcript.argv[j].startswith("--path") for j in (i, i - 1))
             if re.search(rf"{re.escape(path)}\W*(?:does not exist|non-existent|for reading|No such)", said):
                 continue
-            if f"can't find file '{path}'" in said or f"open '{path}'" in said or target or made:
+            if is_lost(path, said) or f"open '{path}'" in said or target or made:
                 continue
-            start.host_files.setdefault(path, source_size(transcript) or 1 << 20)
+            start.host_files.setdefault(path, source_size(transcript, path) or 1 << 20)
     if transcript.http and "Device" not in said:
         for value in (transcript.http.get("params") or {}).values():
             if str(value).startswith("/dev/"):

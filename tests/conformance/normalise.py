@@ -43,6 +43,8 @@ TEXT: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\d+(\.\d+)? [KMGT]i?B/s"), "<RATE>"),
     (re.compile(r" in \d+(\.\d+)?(ms|s)\b"), " in <DURATION>"),
     (re.compile(r"archive file size: \S+"), "archive file size: <BYTES>"),
+    (re.compile(r"\.tmp_dwnl\.\d+"), ".tmp_dwnl.<PID>"),
+    (re.compile(r"^( *\d+K[ .]* \d+%) +[\d.]+[KMGT]?=[\d.]+s$", re.M), r"\1 <RATE>"),
     (re.compile(r"(?:[0-9A-F]{2}:){31}[0-9A-F]{2}"), "<FINGERPRINT>"),
     (re.compile(r"^(local\S*:(?:vztmpl|backup|import|snippets)/\S+\s+(?:\S+\s+\S+\s+)?)[\d.]+(?:[KMGT]?B)?", re.M),
      r"\1<BYTES>"),
@@ -56,6 +58,7 @@ MADE: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\bBC:24:11:[0-9A-F]{2}:[0-9A-F]{2}:[0-9A-F]{2}\b", re.I), "<MAC>"),
     (re.compile(r"\b[0-9a-f]{40}\b"), "<DIGEST>"),
     (re.compile(r"\$5\$[./0-9A-Za-z]+\$[./0-9A-Za-z]+"), "<CRYPT>"),
+    (re.compile(r"pveupload-[0-9a-f]{32}"), "pveupload-<HEX>"),
 )
 # Measurements in JSON answers and in the "key: value" lines of --verbose: the machine's, not the command's.
 MEASURED = frozenset({

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 GUEST_FILE = re.compile(r"^etc/pve/(?:nodes/[^/]+/)?(lxc|qemu-server)/(\d+)\.conf$")
+STORAGE_CFG = "etc/pve/storage.cfg"
 GUEST_PATH = re.compile(r"/nodes/[^/]+/(lxc|qemu)/(\d+)(?:/(.*))?$")
 
 
@@ -65,11 +66,22 @@ class Transcript:
         """The files as they were after the run, ``None`` for those that were gone."""
         return {**self.files_after, **dict.fromkeys(self.files_removed)}
 
+    @property
+    def task_end(self) -> str | None:
+        """How the task of a request ended, where that was noted."""
+        match = re.search(r"the task ended with: (.+)$", self.note) if self.http is not None else None
+        return match[1] if match else None
+
+    @property
+    def tells_all(self) -> bool:
+        """Whether ``setup`` tells everything that was done right before. Such runs carry the storages, too."""
+        return STORAGE_CFG in self.files_after
+
     def answer_text(self) -> str:
         """Everything the run said, as one text."""
         if self.http is None:
             return f"{self.stdout}\n{self.stderr}"
-        return f"{self.status} {self.reason}\n{json.dumps(self.body, ensure_ascii=False)}"
+        return f"{self.status} {self.reason}\n{json.dumps(self.body, ensure_ascii=False)}\n{self.task_end or ''}"
 
     def asked_text(self) -> str:
         """Everything the run was told: its arguments or its request, and the files it started from."""

@@ -9,8 +9,8 @@ import re
 from typing import TYPE_CHECKING
 
 from .normalise import json_of
-from .transcript import GUEST_FILE
-from .world import GIB, STORAGE_CFG, USER_CFG, VOLUME, listed_volumes, plain_config, size_of
+from .transcript import GUEST_FILE, STORAGE_CFG
+from .world import GIB, USER_CFG, VOLUME, listed_volumes, plain_config, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,19 +104,19 @@ def find_volumes(transcript: Transcript, world: World, start: Start) -> None:
             continue
         for spec in DISK_LINE.findall(text):
             volid = spec.split(",")[0]
-            if VOLUME.fullmatch(volid):
+            if VOLUME.fullmatch(volid) and not is_lost(volid, said):
                 size = size_of(spec) or _known_size(volid, world) or GIB
                 for part in _chain(volid):
                     start.volumes.setdefault(part, size)
     params = str((transcript.http or {}).get("params") or "")
     for match in VOLUME.finditer(" ".join((*transcript.argv, *transcript.setup, params))):
         volid = match[0]
-        if re.search(rf"{re.escape(volid.rsplit('/', 1)[-1])}' does not exist", said):
+        if is_lost(volid, said):
             continue
         if any(target.endswith("/" + volid.rsplit("/", 1)[-1]) for _unused, target in start.copies):
             continue
         spec = re.search(rf"{re.escape(volid)}\S*size=\S+", transcript.answer_text())
-        known = (size_of(spec[0]) if spec else None) or source_size(transcript) or _known_size(volid, world)
+        known = (size_of(spec[0]) if spec else None) or source_size(transcript, volid) or _known_size(volid, world)
         start.volumes.setdefault(volid, known or 1 << 20)
         if re.search(r"Unexpected EOF|unexpected end of file", said) and ":vztmpl/" in volid:
             start.broken.add(volid)
@@ -134,6 +134,13 @@ def find_volumes(transcript: Transcript, world: World, start: Start) -> None:
             start.sizes[volid] = world.file_sizes[volid]
         elif ":backup/" in volid:
             start.backups[volid] = _backed_up(transcript, world, volid)
+
+
+def is_lost(path: str, said: str) -> bool:
+    """Whether a run says of a volume, or of a file, that it is not there."""
+    name = re.escape(path.rsplit("/", 1)[-1])
+    return re.search(rf"{name}'?:? (?:does not exist|No such file)|failed to (?:stat|open) '[^']*{name}'"
+                     rf"|can't find file '[^']*{name}'", said) is not None
 
 
 def _left_over(transcript: Transcript, start: Start) -> Iterator[str]:
@@ -184,8 +191,14 @@ def _known_size(volid: str, world: World) -> int | None:
     return None
 
 
-def source_size(transcript: Transcript) -> int | None:
+def source_size(transcript: Transcript, source: str) -> int | None:
     """The virtual size of an image that was imported: that of the disk it became."""
+    params = (transcript.http or {}).get("params") or {}
+    asked = "\n".join((" ".join(transcript.argv), *(f"--{key} {value}" for key, value in params.items())))
+    importing = re.search(rf"--(\w+\d) \S*import-from={re.escape(source)}(?![^\s,])", asked)
+    for name, text in transcript.end_files().items() if importing else ():
+        line = re.search(rf"^{importing[1]}: (.*)$", text or "", re.M) if importing and GUEST_FILE.match(name) else None
+        if line and (size := size_of(line[1])):
+            return size
     match = re.search(r"^Formatting '[^']*disk[^']*', fmt=\S+ .*?\bsize=(\d+)", transcript.stdout, re.M)
-    importing = any("import" in word for word in transcript.argv)
-    return int(match[1]) if match and importing else None
+    return int(match[1]) if match and "import" in asked else None

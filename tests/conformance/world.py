@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from .transcript import Transcript
 
 NODE = "pve1"
-STORAGE_CFG = "etc/pve/storage.cfg"
 USER_CFG = "etc/pve/user.cfg"
 GIB = 1 << 30
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": GIB, "T": 1 << 40}
@@ -29,7 +28,11 @@ VOLUME = re.compile(r"(?<![\w.-])([a-z][a-z0-9-]*):((?:vztmpl|iso|backup|snippet
 
 @dataclass
 class Start:
-    """Everything to be laid out before a run. Paths in ``files`` and ``host_files`` are the recorded machine's."""
+    """Everything to be laid out before a run. Paths in ``files`` and ``host_files`` are the recorded machine's.
+
+    ``agents`` are the VMs whose agent answers, ``deaf`` the guests that ignore a shutdown, ``sites`` what HTTP servers
+    hand out: the paths of each ``address:port``.
+    """
 
     files: dict[str, str] = field(default_factory=dict)
     running: set[int] = field(default_factory=set)
@@ -45,6 +48,11 @@ class Start:
     backups: dict[str, str] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     weights: dict[str, int] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    removed: list[str] = field(default_factory=list)
+    agents: set[int] = field(default_factory=set)
+    deaf: set[int] = field(default_factory=set)
+    sites: dict[str, set[str]] = field(default_factory=dict)
 
 
 class World:
