@@ -11,10 +11,13 @@ the server. Proxies come from the environment (``http_proxy``, ``https_proxy``, 
 from __future__ import annotations
 
 import base64
+import contextlib
+import dataclasses
 import email.utils
 import functools
 import http.client
 import random
+import re
 import socket
 import ssl
 import time
@@ -26,6 +29,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError, Timeout, VerificationError
+from ansible_collections.pve.provision.plugins.module_utils._images.outside import Outside, Refused, server_of
 
 _WORTH_RETRYING: t.Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _T = t.TypeVar("_T")
@@ -67,10 +71,12 @@ class Access:
     """How servers are spoken to. ``ca_path``: file or directory of CA certificates to trust instead of the system's.
 
     ``headers``, and a user and password in the URL as basic authentication, go to that server alone: where it
-    redirects to, they are not sent.
+    redirects to, they are not sent. ``outside`` bounds what may be asked where it was not the user who named the
+    server; None is no bound.
     """
 
     ca_path: str | None = None
+    outside: Outside | None = None
     headers: t.Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
@@ -118,8 +124,11 @@ class Deadline:
 
 
 def shown(url: str) -> str:
-    """A URL fit for messages: no user, no password, no query (signed links carry their secret there)."""
-    parts = urllib.parse.urlsplit(url)
+    """A URL fit for messages and records: no user, no password, no query (signed links carry their secret there)."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+    except ValueError:
+        return "a URL that cannot be read"
     return urllib.parse.urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
@@ -178,19 +187,29 @@ class _Mirror:
     wrong_bytes: bool = False
 
 
+def _readable(url: str) -> bool:
+    """Whether a URL is one of HTTP, with a host, and with a port that is a number."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 def _checked(url: str) -> str:
-    parts = urllib.parse.urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ImageError(f"{shown(url)!r} is no http or https URL.")
+    if not _readable(url) or re.search(r"[\x00-\x20\x7f]", url):
+        raise ImageError(f"{shown(url)!r} is no http or https URL.", remedy="Percent-encode what is no part of a URL.")
     return url
 
 
 class _TwoTimeouts(http.client.HTTPConnection):
     """A connection that waits for data differently long than for the connection itself."""
 
-    def __init__(self, *args: t.Any, read_timeout: float, **kwargs: t.Any) -> None:
+    def __init__(self, *args: t.Any, read_timeout: float, outside: Outside | None, **kwargs: t.Any) -> None:
         super().__init__(*args, **kwargs)
         self._read_timeout = read_timeout
+        if outside is not None:
+            self._create_connection = outside.connect
 
     def connect(self) -> None:
         super().connect()
@@ -202,33 +221,50 @@ class _TwoTimeoutsTls(_TwoTimeouts, http.client.HTTPSConnection):
 
 
 class _Http(urllib.request.HTTPHandler):
-    def __init__(self, read_timeout: float) -> None:
+    def __init__(self, read_timeout: float, outside: Outside | None) -> None:
         super().__init__()
-        self._read_timeout = read_timeout
+        self._connection = functools.partial(_TwoTimeouts, read_timeout=read_timeout, outside=outside)
 
     def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(functools.partial(_TwoTimeouts, read_timeout=self._read_timeout), req)
+        return self.do_open(self._connection, req)
 
 
 class _Https(urllib.request.HTTPSHandler):
-    def __init__(self, read_timeout: float, context: ssl.SSLContext) -> None:
+    def __init__(self, read_timeout: float, outside: Outside | None, context: ssl.SSLContext) -> None:
         super().__init__(context=context)
-        self._read_timeout = read_timeout
+        self._connection = functools.partial(_TwoTimeoutsTls, read_timeout=read_timeout, outside=outside)
         self._trusted = context
 
     def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        connection = functools.partial(_TwoTimeoutsTls, read_timeout=self._read_timeout)
-        return self.do_open(connection, req, context=self._trusted)
+        return self.do_open(self._connection, req, context=self._trusted)
+
+
+class _Bounds(urllib.request.BaseHandler):
+    """Judges the server of each request, of those that a redirect or a proxy makes too, before it is asked."""
+
+    handler_order = 100  # before a proxy takes the place of the server
+
+    def __init__(self, outside: Outside) -> None:
+        self._outside = outside
+
+    def http_request(self, request: urllib.request.Request) -> urllib.request.Request:
+        with contextlib.suppress(socket.gaierror):  # a proxy may know the name
+            self._outside.addresses(server_of(request.full_url))
+        return request
+
+    https_request = http_request
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows, but never from https to http."""
+    """Follows, but never from https to http, and takes no login from a server."""
 
     def redirect_request(
         self, req: urllib.request.Request, fp: t.IO[bytes], code: int, msg: str, headers: t.Any, newurl: str
     ) -> urllib.request.Request | None:
         if req.type == "https" and urllib.parse.urlsplit(newurl).scheme != "https":
             raise Failed(f"redirects from https to {shown(newurl)}", retry=False)
+        if "@" in urllib.parse.urlsplit(newurl).netloc:
+            raise Failed(f"redirects with a login to {shown(newurl)}", retry=False)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -251,11 +287,13 @@ def open_url(
     """A response with a 2xx status, its body not yet read. Raises Failed; ``status`` tells 304 and 416 apart."""
     deadline.check("connecting")
     opener = urllib.request.OpenerDirector()
+    patience, outside = min(timeouts.read, deadline.left()), _with_proxies(access.outside)
     for handler in (
+        *([_Bounds(access.outside)] if access.outside else []),
         urllib.request.ProxyHandler(),
         urllib.request.UnknownHandler(),
-        _Http(min(timeouts.read, deadline.left())),
-        _Https(min(timeouts.read, deadline.left()), _context(access.ca_path)),
+        _Http(patience, outside),
+        _Https(patience, outside, _context(access.ca_path)),
         urllib.request.HTTPDefaultErrorHandler(),
         _Redirects(),
         urllib.request.HTTPErrorProcessor(),
@@ -277,11 +315,25 @@ def open_url(
         raise connection_failed(error) from error
 
 
+def _with_proxies(outside: Outside | None) -> Outside | None:
+    """The bounds of a connection: the environment's proxies are the user's word too."""
+    if outside is None:
+        return None
+    proxies = frozenset(map(server_of, urllib.request.getproxies().values()))
+    return dataclasses.replace(outside, listed=outside.listed | proxies)
+
+
 def connection_failed(error: OSError | http.client.HTTPException) -> Failed:
     """A fault of the connection as a failed attempt. A name that does not exist and a wrong certificate stay so."""
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    if isinstance(cause, Refused):
+        return Failed(f"is not asked: {cause}", retry=False)
+    if isinstance(cause, http.client.InvalidURL):  # its words quote the URL
+        return Failed("the URL cannot be asked for", retry=False)
+    if isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
+        return Failed("the server ended the connection within TLS; perhaps it speaks none, or a proxy cuts it off")
     nameless = isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_NONAME
-    lasting = nameless or isinstance(cause, (ssl.SSLCertVerificationError, http.client.InvalidURL))
+    lasting = nameless or isinstance(cause, ssl.SSLCertVerificationError)
     return Failed(f"{type(cause).__name__}: {cause}".removesuffix(": "), retry=not lasting)
 
 

@@ -101,7 +101,8 @@ def apk_feeds(text: str) -> list[Feed]:
         if len(words) == 1 and not words[0].startswith("#") and words[0].endswith(".adb"):
             url, _slash, index = words[0].rpartition("/")
             if "://" in url:
-                name = "/".join(url.partition("://")[2].split("/")[-2:])
+                place = url.partition("://")[2].rpartition("@")[2]  # without a login
+                name = "/".join(place.split("/")[-2:])
                 found.setdefault(words[0], Feed(name, url, index))
     return list(found.values())
 

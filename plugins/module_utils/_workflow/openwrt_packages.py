@@ -7,6 +7,9 @@ The router is asked first. When the network is in its way and there is a way to 
 router's feeds and the packages, and the router's own opkg or apk installs from them: its keys judge the indexes as
 ever, and the indexes the packages. opkg can tell what it would install only from packages that are there, so for it the
 node reads the indexes and brings all that may be needed; apk tells from the indexes alone, and is asked.
+
+Which servers the node then asks, the router says. So it asks none on the node itself or in a private network, but for
+those that the user listed as mirrors.
 """
 
 from __future__ import annotations
@@ -28,11 +31,13 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import Image
 from ansible_collections.pve.provision.plugins.module_utils._images import download
 from ansible_collections.pve.provision.plugins.module_utils._images.http import (
     CLOCK,
+    Access,
     Deadline,
     Retries,
     Timeouts,
     shown,
 )
+from ansible_collections.pve.provision.plugins.module_utils._images.outside import Outside
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import feeds
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.feeds import Entry, Feed
 
@@ -51,6 +56,8 @@ _ADB: t.Final = b"ADB"  # what apk's files begin with
 _PATIENCE: t.Final = 600
 _TIMEOUTS: t.Final = Timeouts(connect=10.0, read=30.0, total=300.0)
 _RETRIES: t.Final = Retries(attempts=2)
+# Feeds of one router; OpenWrt's own are seven.
+_FEEDS: t.Final = 64
 # Bytes of one index, packed and not, of a signature, and of all packages together: it has to fit into a router, too.
 _INDEX: t.Final = 32 << 20
 _SIGNATURE: t.Final = 64 << 10
@@ -327,6 +334,7 @@ class _Supplies:
 
     def __post_init__(self) -> None:
         self._deadline = Deadline.start("what the router needs", _TIMEOUTS, CLOCK)
+        self._access = Access(outside=Outside.but(self.mirrors))
         self._root = self.folder / "in"
         self._root.mkdir()
         self._packed: set[str] = set()
@@ -362,6 +370,8 @@ class _Supplies:
             except (ImageError, Timeout) as error:
                 return error.message
 
+        if len(found) > _FEEDS:
+            raise ImageError(f"the router names {len(found)} feeds, more than {_FEEDS} are not looked at")
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             outcomes = list(pool.map(get, enumerate(found)))
         self.left_out = {f.name: got for f, got in zip(found, outcomes, strict=True) if isinstance(got, str)}
@@ -374,7 +384,7 @@ class _Supplies:
         if not feeds.askable(feed.url):
             raise ImageError(f"{shown(feed.url)} is nothing that the node asks for.")
         urls = feeds.mirrored(f"{feed.url}/{feed.index}", self.mirrors)
-        got = download.fetch_text(urls, _INDEX, timeouts=self._timeouts, retries=_RETRIES)
+        got = download.fetch_text(urls, _INDEX, access=self._access, timeouts=self._timeouts, retries=_RETRIES)
         base = got.url.rpartition("/")[0]
         if feed.index.endswith(".adb"):
             _require(got.content.startswith(_ADB), got.url)
@@ -383,7 +393,9 @@ class _Supplies:
             _require(not text or text.startswith("Package:"), got.url)  # a feed may be empty
         if signature:
             beside = f"{base}/{signature}"
-            signed = download.fetch_text([beside], _SIGNATURE, timeouts=self._timeouts, retries=_RETRIES)
+            signed = download.fetch_text(
+                [beside], _SIGNATURE, access=self._access, timeouts=self._timeouts, retries=_RETRIES
+            )
             _require(signed.content.startswith(b"untrusted comment:"), beside)
             self.put(f"{place}/{signature}", signed.content)
         self.put(f"{place}/{feed.index}", got.content)
@@ -427,7 +439,7 @@ class _Supplies:
                 _require(digest is not None or file.read(len(_ADB)) == _ADB, target.name)
 
         target.parent.mkdir(parents=True, exist_ok=True)
-        request = download.Request(urls, target, digest=digest, size=size, check=check)
+        request = download.Request(urls, target, digest=digest, size=size, check=check, access=self._access)
         return download.fetch(request, timeouts=self._timeouts, retries=_RETRIES)
 
     def pack(self) -> tuple[Path, str]:

@@ -84,6 +84,12 @@ def test_the_feeds_of_apk(line: str, feed: Feed | None) -> None:
     assert apk_feeds(line + "\n") == ([feed] if feed else [])
 
 
+def test_the_name_of_a_feed_holds_no_login() -> None:
+    assert [feed.name for feed in apk_feeds("https://me:secret@feeds.example.org/packages.adb\n")] == [
+        "feeds.example.org"
+    ]
+
+
 def test_a_feed_that_is_named_twice_is_one() -> None:
     url = "https://192.0.2.1/packages.adb\n"
     assert len(apk_feeds(url + url + "https://192.0.2.2/packages.adb\n")) == 2
