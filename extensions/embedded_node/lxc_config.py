@@ -11,7 +11,7 @@ import typing as t
 from collections.abc import Mapping
 from pathlib import Path
 
-from . import access, lxc, storage, validation
+from . import access, kernel, lxc, storage, validation
 from .config_file import GuestFile, Section
 from .errors import INVALID, ApiError, bad_params, forbidden, no_such_file
 from .propstring import format_size, parse, split_list
@@ -61,6 +61,8 @@ def put(session: Session, params: dict[str, t.Any]) -> None:
         ]:
             del conf.options[key]
         session.state.write_guest(vmid, conf)
+        if running:
+            kernel.plug(session.state, vmid, conf.options)
         if running and mounted != before:
             lxc.unmount(session.state, vmid)
             lxc.mount(session, vmid, conf.options)

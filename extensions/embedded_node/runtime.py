@@ -21,7 +21,7 @@ import typing as t
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from . import lxc, validation
+from . import kernel, lxc, validation
 from .errors import ApiError
 from .propstring import parse
 from .rootfs import GuestFiles
@@ -64,8 +64,8 @@ class Guest:
 
     @property
     def hostname(self) -> str:
-        """The name that the kernel tells."""
-        return self.options.get("hostname", f"CT{self.vmid}")
+        """The name that the kernel tells: the one it was started with."""
+        return kernel.host_name(self.state, self.vmid) or self.options.get("hostname", f"CT{self.vmid}")
 
     @property
     def managed(self) -> bool:

@@ -21,7 +21,7 @@ import typing as t
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import config_file
+from . import config_file, kernel
 from .errors import ApiError, no_such_file
 
 FOLDERS = {"lxc": "lxc", "qemu": "qemu-server"}
@@ -216,8 +216,15 @@ class State:
                     f"0000000000000000: 00000002 00000000 00010000 0001 01 {pid} {COMMAND_SOCKET.format(vmid)}"
                 )
                 started[str(vmid)] = {"pid": pid, "started": time.time()}
+            self._show(vmid, pid)
             self.write("proc/net/unix", "".join(f"{line}\n" for line in lines))
             self.write(f"{PRIVATE}/running.json", json.dumps(started))
+
+    def _show(self, vmid: int, pid: int | None) -> None:
+        if pid is None:
+            kernel.vanish(self, vmid)
+        elif self.has_guest("lxc", vmid):
+            kernel.appear(self, vmid, pid, self.guest("lxc", vmid).options)
 
     # -- bridges ---------------------------------------------------------------------------------------------------
     def bridge_mtu(self, bridge: str) -> int:

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the pve.provision authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The commands of a node: ``pct``, ``pvesm``, ``pveam``, ``pvesh``, ``qm``, and the little that is asked of ``ip``."""
+"""The commands of a node: ``pct``, ``pvesm``, ``pveam``, ``pvesh``, ``qm``, and the little that is
+asked of ``ip`` and ``nsenter``."""
 
 from __future__ import annotations
 
@@ -27,6 +28,7 @@ PROGRAMS = {
     "pveversion": "commands.pveversion",
     "qm": "qm",
     "ip": "commands.ip",
+    "nsenter": "commands.nsenter",
 }
 #: What a command costs on a real node, seconds (latency "realistic"); Perl's start alone is half a second.
 COSTS = {
@@ -35,7 +37,7 @@ COSTS = {
     ("qm", "config"): 0.55,
     ("pveam", "list"): 0.69,
     ("pvesh", "get"): 0.7, ("pvesm", "status"): 0.42,
-    ("ip", "-j"): 0.002,
+    ("ip", "-j"): 0.002, ("nsenter", "-t"): 0.004,
 }  # fmt: skip
 USUAL_COST = 0.55
 

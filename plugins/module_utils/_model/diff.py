@@ -53,6 +53,7 @@ Settle: t.TypeAlias = "t.Callable[[str, str, SubValues | None, SubValues, bool],
 class Option:
     """One option of a guest type.
 
+    ``cold``: keys of a property string that a running guest takes only at its next start, whatever PVE says.
     ``hot``: a running guest takes a new value at once; ``hot_add``: only where there was none before; ``hot_delete``:
     a running guest takes the deletion at once. ``fixed``: why it cannot change on an existing guest, and the ways out.
     ``indexed``: PVE numbers it (``net0``), the user writes a list of entries with an ``id``.
@@ -65,6 +66,7 @@ class Option:
     param: str
     codec: Codec | Fields
     default: Canonical = None
+    cold: frozenset[str] = frozenset()
     hot: bool = False
     hot_add: bool = False
     hot_delete: bool = False
@@ -323,6 +325,8 @@ class _Comparison:
         elif not self.refuse(option, path, fields.typed(wanted)):
             before = None if current is None else fields.typed(current)
             self.change(option, key, rendered, before, fields.typed(settled.values))
+            if current and any(current.get(name) != settled.values.get(name) for name in option.cold):
+                self.restart.append(key)
 
 
 def compare(table: Table, actual: t.Mapping[str, str], declaration: Declaration, *, purge: bool = False) -> Change:

@@ -81,7 +81,7 @@ DEVICE = Fields(
 )
 
 OPTIONS: tuple[Option, ...] = (
-    Option("hostname", "hostname", HOSTNAME, hot=True, hot_delete=True, purge=False),
+    Option("hostname", "hostname", HOSTNAME, purge=False),
     Option("ostype", "ostype", choice(*OSTYPES), purge=False, required=True),
     Option("arch", "arch", choice(*ARCHES), default="amd64", fixed=REBUILD, purge=False),
     Option("unprivileged", "unprivileged", BOOLEAN, default=False, fixed=REBUILD, purge=False),
@@ -92,7 +92,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("swap", "swap", integer(0, None, "a number of MiB"), default=512, hot=True, hot_delete=True),
     Option("rootfs", "rootfs", ROOTFS, purge=False, required=True, settle=settle_volume),
     Option("mp", "mount_points", MOUNT_POINT, indexed=True, hot_add=True, settle=settle_volume),
-    Option("net", "networks", NET, indexed=True, hot=True, hot_delete=True, settle=settle_net),
+    Option("net", "networks", NET, indexed=True, hot=True, hot_delete=True, cold=frozenset({"mtu"}), settle=settle_net),
     Option("dev", "devices", DEVICE, indexed=True, hot_add=True),
     Option("nameserver", "nameserver", words(" ", text(r"[0-9A-Fa-f.:]+", "is not an IP address")), default=()),
     Option("searchdomain", "searchdomain", words(" ", HOSTNAME), default=()),

@@ -398,6 +398,10 @@ class ApiNode:
         tail = "interfaces" if kind == "lxc" else "agent/network-get-interfaces"
         return wording.interfaces_of(self._client("GET", self._path(kind, vmid, tail)))
 
+    def outdated(self, kind: Kind, vmid: int, config: GuestConfig) -> dict[str, str]:
+        """PVE tells nobody what the kernel of a node knows."""
+        return {}
+
     def neighbours(self) -> dict[str, list[str]]:
         """PVE tells nobody the neighbour table of a node."""
         return {}

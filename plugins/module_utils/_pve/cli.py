@@ -35,8 +35,15 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
     Unreachable,
     Unsupported,
 )
+from ansible_collections.pve.provision.plugins.module_utils._model.network import NET
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import parse_size
-from ansible_collections.pve.provision.plugins.module_utils._pve import config_text, directory, processes, wording
+from ansible_collections.pve.provision.plugins.module_utils._pve import (
+    config_text,
+    directory,
+    kernel,
+    processes,
+    wording,
+)
 from ansible_collections.pve.provision.plugins.module_utils._pve.journal import Journal, held
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import (
     Bridge,
@@ -348,9 +355,36 @@ class CliNode:
         return processes.is_creating(kind, vmid, self._root)
 
     def interfaces(self, kind: Kind, vmid: int) -> list[dict[str, t.Any]]:
+        """Of a container the kernel tells them, which costs next to nothing; else PVE is asked."""
+        process = kernel.first_process(self._root, vmid) if kind == "lxc" else None
+        if process is not None:
+            argv = ["nsenter", "-t", str(process), "-n", "ip", "-j", "addr", "show"]
+            return kernel.addresses_of(self._parsed(argv) or [])
         tail = "interfaces" if kind == "lxc" else "agent/network-get-interfaces"
         answer = self._json(["pvesh", "get", f"/nodes/{self.name}/{kind}/{vmid}/{tail}"])
         return wording.interfaces_of(answer)
+
+    def outdated(self, kind: Kind, vmid: int, config: GuestConfig) -> dict[str, str]:
+        process = kernel.first_process(self._root, vmid) if kind == "lxc" else None
+        if process is None:
+            return {}
+        found = {}
+        for key, text in config.live.items():
+            mtu = NET.parse(text).get("mtu") if re.fullmatch(r"net\d+", key) else None
+            if mtu and kernel.device_mtu(self._root, vmid, key[3:]) not in (None, mtu):
+                found[key] = text
+        # One that PVE does not manage gives itself its name.
+        name = config.live.get("hostname") if config.live.get("ostype") != "unmanaged" else None
+        if name and self._written_since_start(vmid) and kernel.host_name(self._root, process) not in (None, name):
+            found["hostname"] = name
+        return found
+
+    def _written_since_start(self, vmid: int) -> bool:
+        """Whether a container's config was written after its start, when its control group was made: else a name that
+        differs is its own doing. The cluster file system keeps whole seconds."""
+        started = kernel.time_of(self._root / "sys/fs/cgroup/lxc" / str(vmid))
+        written = kernel.time_of(self._root / self._config_path("lxc", vmid))
+        return started is not None and written is not None and written >= int(started)
 
     def neighbours(self) -> dict[str, list[str]]:
         heard: dict[str, list[str]] = {}

@@ -151,6 +151,10 @@ class Node(t.Protocol):
     def interfaces(self, kind: Kind, vmid: int) -> list[dict[str, t.Any]]:
         """A running guest's interfaces: name, hwaddr, inet and inet6 (each a list of address/prefix)."""
 
+    def outdated(self, kind: Kind, vmid: int, config: GuestConfig) -> dict[str, str]:
+        """What a running guest does not have of its live config, although PVE takes it for done: a container's host
+        name, and networks with another MTU. Only the node's kernel knows; over the API it is empty."""
+
     def neighbours(self) -> dict[str, list[str]]:
         """Who has shown himself to the node on its own networks: addresses by MAC address (upper case), without prefix,
         those confirmed just now first. None that is link-local. The others may be old leases. Over the API nobody

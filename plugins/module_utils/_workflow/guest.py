@@ -112,7 +112,8 @@ class Actual:
     """What the node has.
 
     ``taken``: the vmid belongs to something else (a VM, a guest of another node). ``leftover``: our own note about a
-    creation that was killed; there is then no usable guest.
+    creation that was killed; there is then no usable guest. ``outdated``: what the running guest does not have of its
+    config, although PVE takes it for done.
     """
 
     vmid: int | None
@@ -120,6 +121,7 @@ class Actual:
     status: str = "absent"
     taken: GuestRef | None = None
     leftover: dict[str, t.Any] | None = None
+    outdated: t.Mapping[str, str] = field(default_factory=dict)
 
     @property
     def running(self) -> bool:

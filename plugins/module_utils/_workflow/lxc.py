@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import typing as t
 
@@ -33,6 +34,15 @@ LXC = GuestType(
     privilege=lambda declaration: decide_privilege(declaration).reason,
 )
 
+# A container that PVE does not manage gives itself its host name.
+UNMANAGED = dataclasses.replace(
+    LXC,
+    table=tuple(
+        dataclasses.replace(option, hot=True, hot_delete=True) if option.key == "hostname" else option
+        for option in OPTIONS
+    ),
+)
+
 SSH_KEY = re.compile(r"(ssh-|ecdsa-|sk-)\S+ [A-Za-z0-9+/=]+( .*)?")
 # The user's option, PVE's: what counts only when a container is created, and what of that nobody may see.
 CREATE_ONLY = {"ignore_unpack_errors": "ignore-unpack-errors", "bwlimit": "bwlimit"}
@@ -45,7 +55,7 @@ def wanted_container(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = fro
     secrets = {"password": params.get("password"), "ssh-public-keys": "\n".join(keys) + "\n" if keys else None}
     clone = params.get("clone_from")
     return Wanted(
-        type=LXC,
+        type=UNMANAGED if params.get("ostype") == "unmanaged" else LXC,
         declaration=declaration,
         state=t.cast(State, params["state"]),
         vmid=params.get("vmid"),

@@ -130,7 +130,7 @@ def _power(wanted: Wanted, actual: Actual, change: diff.Change) -> list[Step]:
         return start if runs else []
     if runs is False:
         return _stop(wanted, actual)
-    waiting = bool(change.restart or (actual.config and actual.config.pending))
+    waiting = bool(change.restart or actual.outdated or (actual.config and actual.config.pending))
     if wanted.state == "restarted" or (waiting and wanted.policy.restart == "when_needed"):
         return _stop(wanted, actual) + start
     return []

@@ -41,7 +41,7 @@ def reconcile(node: Node, wanted: Wanted, *, check_mode: bool, companion: Compan
     key = wanted.name or str(wanted.vmid)
     with contextlib.nullcontext() if check_mode else node.guard(f"{wanted.type.kind}-{key}"):
         recovered = companion.recover(node, wanted, act=not check_mode)
-        actual = read(node, wanted, wait=not check_mode)
+        actual = _with_outdated(node, wanted, read(node, wanted, wait=not check_mode))
         facts = Facts(node)
         plan = make_plan(wanted, actual)
         making, privilege = creating(plan), ""
@@ -128,6 +128,12 @@ def _find(node: Node, wanted: Wanted) -> Actual:
         if config is None or config.options.get("lock") == "create":
             return Actual(note[0], config, leftover=note[1])
     return Actual(None)
+
+
+def _with_outdated(node: Node, wanted: Wanted, actual: Actual) -> Actual:
+    if actual.config is None or actual.vmid is None or not actual.running or wanted.state == "absent":
+        return actual
+    return dataclasses.replace(actual, outdated=node.outdated(wanted.type.kind, actual.vmid, actual.config))
 
 
 def _with_pool(facts: Facts, wanted: Wanted, actual: Actual, plan: Plan) -> Plan:
@@ -342,6 +348,17 @@ class _Run:
             raise Conflict(f"{self.wanted.label} vanished meanwhile.", remedy="Run again to create it anew.")
         return config
 
+    def outdated(self, config: GuestConfig) -> dict[str, str]:
+        """What the running guest does not have yet, although PVE does not say so."""
+        if self.result.status != "running":
+            return {}
+        if not self.plan:
+            return dict(self.actual.outdated)
+        told = self.node.outdated(self.kind, self.vmid, config)
+        restarted = self.made or any(step.action == "start" for step in self.plan.steps)
+        waiting = () if restarted else self.plan.change.restart
+        return {**{key: config.options[key] for key in waiting if key in config.options}, **told}
+
     def finish(self) -> Result:
         """The result, from what the node has now; an unchanged guest is not read twice."""
         result = self.result
@@ -352,9 +369,9 @@ class _Run:
         config = t.cast("GuestConfig", config)
         result.status = self.node.status(self.kind, self.vmid) if self.plan else self.actual.status
         result.config = diff.typed(self.wanted.type.table, config.options)
-        result.pending = dict(config.pending)
-        if config.pending:
-            waiting = ", ".join(sorted(config.pending))
+        result.pending = {**config.pending, **self.outdated(config)}
+        if result.pending:
+            waiting = ", ".join(sorted(result.pending))
             result.warnings.append(f"waits for a restart: {waiting} (restart=when_needed does it)")
         timeout = self.wanted.policy.ip_timeout if result.status == "running" else 0
         network = self.wanted.type.network

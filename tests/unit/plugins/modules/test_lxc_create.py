@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import typing as t
 
 import pytest
@@ -268,6 +269,55 @@ def test_a_locked_container_is_left_alone_and_the_lock_is_named(bench: Bench) ->
     bench.pct("set", "101", "--lock", "backup")
     assert not bench.good("lxc_create", **WEB).changed
     assert "is locked (backup)" in bench.bad("lxc_create", **{**WEB, "memory": 64}).msg
+
+
+def test_an_mtu_reaches_a_running_container_at_its_next_start_only(bench: Bench) -> None:
+    """To PVE the new MTU is live at once; the container goes on with the old one."""
+    small = {**WEB, "networks": [{**WEB["networks"][0], "mtu": 1400}], "state": "started"}
+    bench.good("lxc_create", **WEB, state="started")
+    told = bench.good("lxc_create", **small)
+    assert steps(told) == ["set"]
+    assert list(told.pending) == ["net0"]
+    assert any("waits for a restart: net0" in str(warning) for warning in told.warnings)
+    again = bench.good("lxc_create", **small)
+    assert not again.changed
+    assert list(again.pending) == (["net0"] if bench.backend == "cli" else [])  # the node's kernel alone knows
+    smaller = {**small, "networks": [{**small["networks"][0], "mtu": 1300}], "restart": "when_needed"}
+    foretold = bench.good("lxc_create", check=True, **smaller)
+    done = bench.good("lxc_create", **smaller)
+    assert steps(foretold) == steps(done) == ["set", "shutdown", "start"]
+    assert done.pending == {}
+    assert not bench.good("lxc_create", **smaller).changed
+
+
+@pytest.mark.parametrize("restart", ["never", "when_needed"])
+def test_a_host_name_that_a_running_container_does_not_have_yet(router: Bench, restart: str) -> None:
+    """Somebody renamed it: to PVE that is done, and inside the old name goes on until a restart."""
+    bench = router
+    bench.good("lxc_create", **WEB, state="started")
+    bench.pct("set", "101", "--hostname", "web2")
+    renamed = {**WEB, "hostname": "web2", "state": "started", "restart": restart}
+    answer = bench.good("lxc_create", **renamed)
+    if restart == "never":
+        assert not answer.changed
+        assert answer.pending == {"hostname": "web2"}
+    else:
+        assert steps(answer) == ["shutdown", "start"]
+        assert answer.pending == {}
+        assert bench.pct("exec", "101", "--", "hostname").strip() == "web2"
+        assert not bench.good("lxc_create", **renamed).changed
+
+
+def test_a_container_that_names_itself_is_not_restarted_for_ever(router: Bench) -> None:
+    bench = router
+    bench.good("lxc_create", **WEB, state="started")
+    (name,) = [path for path in (bench.node.root / "proc").glob("*/ns/uts") if path.read_text() == "web1"]
+    name.write_text("myself", encoding="utf-8")
+    config = bench.node.root / "etc/pve/lxc/101.conf"
+    os.utime(config, (0, 0))  # written long before the start
+    again = bench.good("lxc_create", **WEB, state="started", restart="when_needed")
+    assert not again.changed
+    assert again.pending == {}
 
 
 # -- power and removal ---------------------------------------------------------------------------------------------
