@@ -192,6 +192,10 @@ def prepare(root: Path, name: str, settings: t.Mapping[str, t.Any], password: st
     for empty in ("etc/pve/sdn/vnets.cfg", "proc/net/unix"):
         if not state.path(empty).exists():
             state.write(empty, "")
+    ppp = state.path("dev/ppp")  # kmod makes it before the module is loaded
+    if not ppp.is_symlink():
+        ppp.parent.mkdir(parents=True, exist_ok=True)
+        ppp.symlink_to("/dev/null")
     _users(state, password, token)
     state.publish()
     return state

@@ -223,16 +223,18 @@ def _checked(session: Session, vmid: int, conf: GuestFile, option: str, value: t
         if net.get("host-managed") == "1" and net.get("ip6") == "auto" and net.get("link_down") != "1":
             raise ApiError(f"{option}: SLAAC is not supported for host-managed network configuration.")
     elif re.fullmatch(r"dev\d+", option):
-        _check_device(option, parse(text, validation.option_format("lxc", option)).get("path"))
+        _check_device(session, option, parse(text, validation.option_format("lxc", option)).get("path"))
     return text
 
 
-def _check_device(option: str, path: str | None) -> None:
+def _check_device(session: Session, option: str, path: str | None) -> None:
+    """A device of the node, or of this machine."""
     if not path:
         raise ApiError(f"Path is not defined for passthrough device {option}")
-    if not Path(path).exists():
+    device = next((each for each in (session.state.path(path.lstrip("/")), Path(path)) if each.exists()), None)
+    if device is None:
         raise no_such_file(f"Device {path} does not exist")
-    mode = Path(path).stat().st_mode
+    mode = device.stat().st_mode
     if not stat.S_ISCHR(mode) and not stat.S_ISBLK(mode):
         raise ApiError(f"{path} is not a device")
 

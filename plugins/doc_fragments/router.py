@@ -15,6 +15,8 @@ options:
     description:
       - The OpenWrt release of a new router. V(24) is the newest of 24.x, V(24.10) the newest of that line, V(24.10.4)
         exactly that one, V(latest) the newest stable one, V(snapshot) the development version.
+      - The default stays with the 24.x series, where packages are installed by C(opkg) and configurations are written
+        as most guides show them. 25.12 and newer come with C(apk), and have to be asked for.
     type: str
     default: "24"
   mirrors:
@@ -50,7 +52,8 @@ options:
         declared.
       - C(ip6) is V(pd) (ask upstream for a prefix, or take part in it), V(auto), V(ula) or V(static). Without it
         there is no IPv6 and no router advertisement.
-      - C(role) is V(wan) for an interface called wan, V(lan) for one called lan, else V(isolated). A wan rejects what
+      - C(role) is V(wan) for the interface called wan, V(lan) for the one called lan, V(isolated) for every other, be
+        it called wan2 or lan_guest. A wan rejects what
         comes in, a lan accepts it and reaches wans, an isolated one reaches only what C(forward_to) lists.
       - Two interfaces on one bridge with one tag, and a DHCP server on a bridge that carries the node's own address,
         are refused unless O(allow_shared_segment=true).

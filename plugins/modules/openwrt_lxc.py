@@ -21,6 +21,9 @@ description:
     is made, and a running router is entered by SSH (O(ssh_private_key)). Without that RV(openwrt) says that its
     configuration is unknown.
   - The container is always privileged, with C(ostype=unmanaged). No option changes that.
+  - A new one gets one core, 256 MiB of memory, no swap, a root volume of 512 MiB and starts with its node, where the
+    options do not say otherwise. O(purge_options) leaves that in place.
+  - Where an interface speaks PPPoE, C(/dev/ppp) of the node is passed in. PVE takes devices from C(root@pam) alone.
 extends_documentation_fragment:
   - pve.provision.router
   - pve.provision.connection

@@ -22,6 +22,8 @@ description:
   - Over the API the prepared image is uploaded to a storage that takes imports, and removed from there afterwards.
   - Preparing an image needs C(e2fsprogs) on the machine this runs on. Every node has it.
   - An existing router is not upgraded to another O(version).
+  - A new one gets one core, 256 MiB of memory, a disk of 512 MiB, a serial console and starts with its node, where the
+    options do not say otherwise. O(purge_options) leaves that in place.
 extends_documentation_fragment:
   - pve.provision.router
   - pve.provision.connection

@@ -47,6 +47,25 @@ DESCRIPTION_KEYS = (
 )
 
 _NAME = re.compile(r"[A-Za-z0-9_]{1,15}")
+_DEVICE_LENGTH = 15  # characters that Linux has for the name of a network device
+# What netifd puts before an interface's name to call the device that its protocol makes.
+_PREFIXES = {
+    **{
+        proto: f"{proto}-" for proto in ("pppoe", "pppoa", "pptp", "l2tp", "6in4", "6to4", "6rd", "map", "ipip", "wwan")
+    },
+    "ds-lite": "ds-",
+    "gre": "gre4-",
+    "gretap": "gre4t-",
+    "grev6": "gre6-",
+    "grev6tap": "gre6t-",
+    "vti": "vti4-",
+    "vtiv6": "vti6-",
+    "3g": "3g-",
+    "ppp": "ppp-",
+    "wireguard": "",
+    "vxlan": "",
+    "xfrm": "",
+}
 _RESERVED = ("loopback", "globals")
 _MAC = re.compile(r"[0-9A-Fa-f][02468ACEace](:[0-9A-Fa-f]{2}){5}")
 _LEASETIME = re.compile(r"\d+[smhdw]?|infinite")
@@ -257,6 +276,7 @@ def parse(
     uci = given.get("uci", {})
     if not isinstance(uci, t.Mapping):
         found.note("uci", uci, "is no mapping", "Write {package: {section: {option: value}}}.")
+    _check_device_names(found, interfaces, uci)
     described = Description(
         interfaces=tuple(interfaces),
         management=management,
@@ -272,6 +292,32 @@ def parse(
     if found:
         raise InvalidInput(found)
     return described
+
+
+def _check_device_names(found: _Findings, interfaces: t.Sequence[Interface], uci: object) -> None:
+    """Linux cuts no name: an interface whose device would be called too long never comes up."""
+
+    def check(option: str, name: object, device: str) -> None:
+        if len(device) > _DEVICE_LENGTH:
+            room = _DEVICE_LENGTH - len(device) + len(str(name))
+            problem = f"makes a device called {device}, longer than the {_DEVICE_LENGTH} characters that Linux takes"
+            found.note(option, name, problem, f"Take up to {room} characters.")
+
+    for interface in interfaces:
+        prefix = _PREFIXES.get(interface.proto)
+        if prefix is not None:
+            check(f"interfaces.{interface.name}", interface.name, prefix + interface.name)
+    network = uci.get("network") if isinstance(uci, t.Mapping) else None
+    for ref, sections in network.items() if isinstance(network, t.Mapping) else ():
+        for section in sections if isinstance(sections, list) else [sections]:
+            said = section if isinstance(section, t.Mapping) else {}
+            where, name = f"uci.network.{ref}", str(ref)
+            if said.get(".type") == "device" or name.startswith("@device"):
+                check(f"{where}.name", said.get("name"), str(said.get("name", "")))
+            elif said.get("type") == "bridge":
+                check(where, name, f"br-{name}")
+            elif said.get("proto") in _PREFIXES:
+                check(where, name, _PREFIXES[str(said["proto"])] + name)
 
 
 def _services(found: _Findings, declared: object) -> dict[str, bool]:
@@ -311,7 +357,7 @@ def _interface(found: _Findings, name: str, device: str, declared: object, names
         found.note(f"{where}.bridge", given.get("bridge"), "says no bridge to plug into", "Give one, like vmbr0.")
     addresses = found.addresses(f"{where}.address", given.get("address"))
     proto = found.choice(f"{where}.proto", given.get("proto"), PROTOS, "static" if given.get("address") else "dhcp")
-    by_name: Role = next((role for role in ("wan", "lan") if name.startswith(role)), "isolated")
+    by_name: Role = next((role for role in ("wan", "lan") if name == role), "isolated")
     role = t.cast("Role", found.choice(f"{where}.role", given.get("role"), ROLES, by_name))
     six = any(address.version == 6 for address in addresses)
     interface = Interface(

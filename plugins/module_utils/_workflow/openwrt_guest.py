@@ -11,10 +11,10 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import InvalidInput, ProvisionError
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import Problem
+from ansible_collections.pve.provision.plugins.module_utils._model.diff import Problem, find_option
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import description as router_description
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description, Interface
-from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Companion, Plan, Run, Step
+from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Companion, Plan, Run, Step, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._workflow.health import (
     Address,
     ask_until,
@@ -43,6 +43,22 @@ DESCRIPTION_OPTIONS = (
 )
 # Seconds between two looks at a router that waits for an address: at first, and at most.
 PAUSES: t.Final = (0.5, 4.0)
+
+
+def with_own_defaults(wanted: Wanted, defaults: t.Mapping[str, t.Any]) -> Wanted:
+    """With the defaults of a new router. They count as declared where ``purge_options`` would take them away."""
+    declaration = wanted.declaration
+    if wanted.policy.purge_options and wanted.state != "absent":
+        kept = {
+            key: value
+            for key, value in defaults.items()
+            if (each := find_option(wanted.type.table, key)) and each.purge
+        }
+        values = {**kept, **declaration.values}
+        declaration = dataclasses.replace(
+            declaration, values=values, paths={**{key: key for key in kept}, **declaration.paths}
+        )
+    return dataclasses.replace(wanted, declaration=declaration, defaults=defaults)
 
 
 @dataclass
@@ -192,6 +208,8 @@ class OpenWrtGuest(Companion):
         else:
             absent = {name for name, state in seen.services.items() if state == "missing"}
             wished = [name for name, wanted in self.described.services.items() if wanted and name in absent]
+            dialling = [e.name for e in self.described.interfaces if e.proto == "pppoe" and e.name not in seen.up]
+            result.warnings += [f"{name} is not up: no provider has answered by PPPoE" for name in dialling]
             result.warnings += [f"service {name} is not there: its package is not installed" for name in wished]
             told = {"drift": "none", "version": seen.version, "interfaces_up": sorted(seen.up)}
         result.more = {"openwrt": told}

@@ -36,6 +36,7 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt im
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_guest import (
     DESCRIPTION_OPTIONS,
     OpenWrtGuest,
+    with_own_defaults,
 )
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_seeding import (
     plant,
@@ -66,6 +67,8 @@ DEFAULTS: t.Final[dict[str, t.Any]] = {
 }
 # For how many seconds a router that has its addresses may not answer by SSH.
 SSH_PATIENCE: t.Final = 15
+# What the PPP daemon opens; a container has it only when it is passed in.
+PPP: t.Final = "/dev/ppp"
 # The rule, as options a user might try to set otherwise.
 _RULE = (
     ("ostype", "unmanaged", "PVE knows no OpenWrt; a managed ostype would write Debian's or another's files into it."),
@@ -96,18 +99,27 @@ def read_router(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozense
         "unprivileged": None if params["state"] == "absent" else False,
         "features": {"nesting": True} if params["state"] != "absent" else None,
         "networks": networks,
+        "devices": _devices(params, description),
         "ostemplate": params.get("template"),
         "ip_timeout": 0,
     }
     wanted = wanted_container(container, nulls)
     wanted = dataclasses.replace(
-        wanted,
-        defaults=DEFAULTS,
+        with_own_defaults(wanted, DEFAULTS),
         whole=True,
         problems=(*problems, *wanted.problems),
         notes=description.warnings if description else (),
     )
     return wanted, OpenWrtContainer.of(params, declared, description)
+
+
+def _devices(params: t.Mapping[str, t.Any], description: Description | None) -> list[dict[str, t.Any]] | None:
+    """The declared devices, and the one that PPPoE needs."""
+    devices: list[dict[str, t.Any]] | None = params.get("devices")
+    dials = description is not None and any(each.proto == "pppoe" for each in description.interfaces)
+    if not dials or any(device.get("path") == PPP for device in devices or ()):
+        return devices
+    return [*(devices or ()), {"path": PPP}]
 
 
 def wanted_template(params: t.Mapping[str, t.Any]) -> WantedTemplate:

@@ -56,6 +56,7 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt im
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_guest import (
     DESCRIPTION_OPTIONS,
     OpenWrtGuest,
+    with_own_defaults,
 )
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_shells import by_agent
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_template import WantedDisk
@@ -137,10 +138,9 @@ def read_vm(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozenset())
         for n, each in enumerate(description.interfaces if description else ())
     }
     named = {key: paths.get(path, path) for key, path in wanted.declaration.paths.items()}
+    wanted = dataclasses.replace(wanted, declaration=dataclasses.replace(wanted.declaration, paths=named))
     wanted = dataclasses.replace(
-        wanted,
-        declaration=dataclasses.replace(wanted.declaration, paths=named),
-        defaults={**DEFAULTS, **({"agent": {"enabled": True}} if agent else {})},
+        with_own_defaults(wanted, {**DEFAULTS, **({"agent": {"enabled": True}} if agent else {})}),
         problems=(*problems, *(dataclasses.replace(p, option=_renamed(p.option, paths)) for p in wanted.problems)),
         notes=description.warnings if description else (),
     )

@@ -354,3 +354,44 @@ def test_a_running_router_is_not_made_to_serve_where_the_node_lives(router: Benc
     router.good("openwrt_lxc", **{**gateway, "interfaces": quiet})
     serving = {**quiet, "lan": {**quiet["lan"], "dhcp_server": {}}}
     assert "node" in router.bad("openwrt_lxc", **{**gateway, "interfaces": serving}).msg
+
+
+# -- what purge_options takes, and what PPPoE needs -----------------------------------------------------------------
+
+
+def test_purge_options_takes_nothing_that_the_module_chose_itself(bench: Bench, gateway: Params) -> None:
+    made = bench.good("openwrt_lxc", **gateway, purge_options=True)
+    assert not bench.good("openwrt_lxc", **gateway, purge_options=True).changed
+    config = bench.config(made.vmid)
+    assert {key: config[key] for key in ("cores", "memory", "swap", "onboot")} == {
+        "cores": "1",
+        "memory": "256",
+        "swap": "0",
+        "onboot": "1",
+    }
+    bench.pct("set", str(made.vmid), "--description", "by hand")
+    assert bench.good("openwrt_lxc", **gateway, purge_options=True).plan == [{"step": "set", "delete": ["description"]}]
+
+
+DIALLING = {
+    "wan": {"bridge": "vmbr0", "tag": 7, "proto": "pppoe", "username": "user#1@isp.example", "password": "p'a\"s;$ #x"},
+    "lan": INTERFACES["lan"],
+}
+
+
+def test_pppoe_brings_the_device_that_it_needs(bench: Bench, gateway: Params) -> None:
+    params = {**gateway, "interfaces": DIALLING}
+    made = bench.good("openwrt_lxc", **params)
+    assert bench.config(made.vmid)["dev0"] == "/dev/ppp"
+    again = bench.good("openwrt_lxc", **params)
+    assert not again.changed
+    if bench.backend == "cli":
+        told = [str(warning) for warning in again.warnings]
+        assert any("wan is not up: no provider has answered by PPPoE" in warning for warning in told)
+
+
+def test_pppoe_takes_the_declared_device(bench: Bench, gateway: Params) -> None:
+    devices = [{"path": "/dev/ppp", "mode": "0600"}]
+    made = bench.good("openwrt_lxc", **{**gateway, "interfaces": DIALLING, "devices": devices})
+    config = bench.config(made.vmid)
+    assert [config.get(f"dev{n}") for n in range(2)] == ["/dev/ppp,mode=0600", None]

@@ -41,9 +41,12 @@ def problems(declared: dict[str, t.Any], **node: t.Any) -> dict[str, str]:
     ("name", "declared", "role", "proto"),
     [
         ("wan", {}, "wan", "dhcp"),
-        ("wan2", {}, "wan", "dhcp"),
+        ("wan2", {}, "isolated", "dhcp"),
+        ("wan2", {"role": "wan"}, "wan", "dhcp"),
+        ("wan_mgmt", {}, "isolated", "dhcp"),
         ("lan", {"address": "10.0.0.1/24"}, "lan", "static"),
-        ("lan_office", {}, "lan", "dhcp"),
+        ("lan_guest", {}, "isolated", "dhcp"),
+        ("lan_office", {"role": "lan"}, "lan", "dhcp"),
         ("iot", {"address": "10.0.0.1/24"}, "isolated", "static"),
         ("uplink", {"role": "wan"}, "wan", "dhcp"),
         ("wan", {"role": "isolated", "proto": "none"}, "isolated", "none"),
@@ -77,7 +80,7 @@ def test_a_lan_reaches_every_wan_and_others_reach_what_they_say() -> None:
             "interfaces": {
                 "wan": {"bridge": "vmbr0"},
                 "lan": {**net, "tag": 1},
-                "lan2": {**net, "tag": 2, "forward_to": []},
+                "lan2": {**net, "tag": 2, "role": "lan", "forward_to": []},
                 "iot": {**net, "tag": 3},
                 "guest": {**net, "tag": 4, "forward_to": ["wan", "iot"]},
             }
@@ -116,7 +119,7 @@ def test_router_advertisements_need_both_ip6_and_a_dhcp_server(options: t.Any, i
 
 
 def test_management_comes_from_every_lan_unless_it_says_otherwise() -> None:
-    interfaces = {"wan": {"bridge": "vmbr0"}, "lan": LAN, "lan2": {"bridge": "vmbr2", "proto": "none"}}
+    interfaces = {"wan": {"bridge": "vmbr0"}, "lan": LAN, "lan2": {"bridge": "vmbr2", "proto": "none", "role": "lan"}}
     assert parse({"interfaces": interfaces}).management.sources == ("lan", "lan2")
     assert parse({"interfaces": interfaces, "management": {"from": "wan"}}).management.sources == ("wan",)
 
@@ -313,3 +316,32 @@ def test_any_declaration_is_taken_or_refused_with_reasons(declared: t.Any, inter
         parse({**declared, "interfaces": interfaces})
     except InvalidInput as error:
         assert error.findings
+
+
+# --- names that are too long for Linux -----------------------------------------------------------------------------
+
+PPPOE = {"bridge": "vmbr0", "proto": "pppoe", "username": "me", "password": "hunter2"}
+
+
+@pytest.mark.parametrize(
+    ("declared", "told"),
+    [
+        ({"interfaces": {"wan_fibre": PPPOE}}, {}),
+        ({"interfaces": {"wan_fibre1": PPPOE}}, {"interfaces.wan_fibre1": "pppoe-wan_fibre1"}),
+        ({"uci": {"network": {"wan_fibre1": {".type": "interface", "proto": "pppoe"}}}}, "pppoe-wan_fibre1"),
+        ({"uci": {"network": {"a_long_network": {".type": "interface", "type": "bridge"}}}}, "br-a_long_network"),
+        ({"uci": {"network": {"wg_of_the_office": {".type": "interface", "proto": "wireguard"}}}}, "wg_of_the_office"),
+        ({"uci": {"network": {"x": {".type": "device", "name": "br-of_the_guests"}}}}, "br-of_the_guests"),
+        ({"uci": {"network": {"@device": [{"name": "br-of_the_guests"}]}}}, "br-of_the_guests"),
+        ({"uci": {"network": {"a_very_long_but_good_name": {".type": "interface", "proto": "static"}}}}, {}),
+        ({"uci": {"network": {"wg0": None, "x": ["odd", 1]}}}, {}),
+    ],
+)
+def test_a_device_has_15_characters_for_its_name(declared: t.Any, told: t.Any) -> None:
+    whole = {"interfaces": {"lan": LAN}, **declared}
+    if not told:
+        parse(whole)
+        return
+    (problem,) = problems(whole).values()
+    device = told if isinstance(told, str) else next(iter(told.values()))
+    assert problem == f"makes a device called {device}, longer than the 15 characters that Linux takes"
