@@ -71,7 +71,11 @@ options:
         and a copy of the old one stays, stopped. That is possible on the node only, and takes the router off the
         network for longer.
       - Mount points with a volume of their own and raw C(lxc.*) lines cannot be taken along, nor, with O(vmid),
-        snapshots and unused volumes. Then nothing is done, and they are named.
+        snapshots and unused volumes. Then nothing is done, and they are named. Accounts that somebody made in the
+        router, and files that neither a package nor C(/etc/sysupgrade.conf) knows, are left behind and named in a
+        warning.
+      - When a run is killed after the new container has taken the router's place, the next run goes on with that one
+        if it is well, and otherwise says so. It never puts the old one back over it.
     type: bool
     default: false
   rollback_keep:

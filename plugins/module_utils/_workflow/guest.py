@@ -147,6 +147,7 @@ class Plan:
     change: Change = field(default_factory=Change)
     before: dict[str, t.Any] = field(default_factory=dict)
     after: dict[str, t.Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.steps)

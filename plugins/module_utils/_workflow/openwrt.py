@@ -140,14 +140,18 @@ class Router:
             raise RouterError(f"the router answered with exit code {done.rc}: {said}")
         return done.stdout
 
+    def ask(self, asked: t.Mapping[str, str]) -> dict[str, str]:
+        """What each command tells, by one script; those that fail tell nothing."""
+        script = "".join(f"echo '{_MARK}{name}'\n{{\n{it}\n}} 2> /dev/null\necho\n" for name, it in asked.items())
+        return _parts(self.run(script + "true\n"))
+
     def look(self) -> Seen:
         """All that is to be known, by one script."""
         interfaces = {each.name: shlex.join(status_argv(each.name)) for each in self._interfaces()}
         services = "\n".join(_SERVICE.format(name) for name in self.description.services) or "true"
         asked = {**_PROBE, "services": services}
         asked |= {f"status {name}": command for name, command in interfaces.items()}
-        script = "".join(f"echo '{_MARK}{name}'\n{{\n{it}\n}} 2> /dev/null\necho\n" for name, it in asked.items())
-        parts = _parts(self.run(script + "true\n"))
+        parts = self.ask(asked)
         if "release" not in parts or "config" not in parts.get("export", ""):
             raise RouterError("the guest does not answer like an OpenWrt", remedy="Look at its console.")
         statuses = {name: parse_status(parts.get(f"status {name}", "")) for name in interfaces}

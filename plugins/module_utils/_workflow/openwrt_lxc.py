@@ -10,8 +10,9 @@ into such a container, so all that it is to be is written into its files between
 from __future__ import annotations
 
 import dataclasses
+import functools
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import InvalidInput, Timeout
@@ -33,6 +34,11 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.guest impo
 from ansible_collections.pve.provision.plugins.module_utils._workflow.health import await_static, told_interfaces
 from ansible_collections.pve.provision.plugins.module_utils._workflow.lxc import wanted_container
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt import Router, Seen, Shell
+from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_carry import (
+    NOT_KEPT,
+    left_behind,
+    not_kept,
+)
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_guest import (
     DESCRIPTION_OPTIONS,
     OpenWrtGuest,
@@ -46,10 +52,11 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_se
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_shells import by_exec
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_template import WantedTemplate
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_upgrade import (
+    ReleaseError,
+    Resume,
     Upgrade,
+    attempt,
     interim,
-    left_behind,
-    resume,
 )
 from ansible_collections.pve.provision.plugins.module_utils._workflow.preflight import creating
 from ansible_collections.pve.provision.plugins.module_utils._workflow.template_source import UserKey
@@ -150,6 +157,8 @@ class OpenWrtContainer(OpenWrtGuest):
     to_fetch: str = ""
     seeded: str = ""
     target: str = ""
+    resumed: list[str] = field(default_factory=list)
+    made_templates: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -172,7 +181,13 @@ class OpenWrtContainer(OpenWrtGuest):
         )
 
     def recover(self, node: Node, wanted: Wanted, *, act: bool) -> list[Step]:
-        return resume(node, wanted, act=act)
+        """Nothing is done for a declaration that will be refused."""
+        if wanted.problems:
+            return []
+        upgrade = Resume(node, wanted, lambda vmid: self.router(node, vmid), self.up_timeout)
+        steps = upgrade.carry_out(act=act)
+        self.resumed = upgrade.warnings
+        return steps
 
     # -- the plan --------------------------------------------------------------------------------------------------
     def prepare(self, node: Node, wanted: Wanted) -> Wanted:
@@ -281,7 +296,8 @@ class OpenWrtContainer(OpenWrtGuest):
         change = dataclasses.replace(plan.change, problems=(*plan.change.problems, *problems))
         before = {**plan.before, "version": self.seen.version}
         after = {**plan.after, "version": expected.version}
-        return Plan((*plan.steps, *fetch, upgrade), change, before, after)
+        warnings = not_kept(self.router(node, t.cast("int", actual.vmid)).ask(NOT_KEPT))
+        return Plan((*plan.steps, *fetch, upgrade), change, before, after, (*plan.warnings, *warnings))
 
     def _extend_stopped(self, node: Node, plan: Plan) -> Plan:
         """What is in a stopped router cannot be seen; when it starts, it is looked at and brought in line."""
@@ -308,6 +324,7 @@ class OpenWrtContainer(OpenWrtGuest):
     # -- the steps -------------------------------------------------------------------------------------------------
     def do_template(self, step: Step, run: Run) -> None:
         made = openwrt_template.ensure(run.node, t.cast("WantedTemplate", self.template))
+        self.made_templates = tuple(sorted({*made.volids} - {*made.kept}))
         run.result.warnings += made.warnings
 
     def do_seed(self, step: Step, run: Run) -> None:
@@ -334,7 +351,7 @@ class OpenWrtContainer(OpenWrtGuest):
                 self.unseen = str(error)
 
     def do_upgrade(self, step: Step, run: Run) -> None:
-        Upgrade(
+        upgrade = Upgrade(
             run,
             t.cast("WantedTemplate", self.template),
             self.target,
@@ -343,7 +360,14 @@ class OpenWrtContainer(OpenWrtGuest):
             patience=self.up_timeout,
             keep=self.rollback_keep,
             in_place=self.by_vmid,
-        ).carry_out()
+            to=step.details["to"],
+        )
+        try:
+            upgrade.carry_out()
+        except ReleaseError:
+            for volid in self.made_templates:  # nobody else shall get the release that does not serve
+                run.result.warnings += attempt(functools.partial(run.node.free, volid))
+            raise
         self.seen = self.drift = None
 
     def tidy(self, run: Run) -> None:
@@ -358,6 +382,7 @@ class OpenWrtContainer(OpenWrtGuest):
 
     def finish(self, run: Run) -> None:
         super().finish(run)
+        run.result.warnings += self.resumed
         if run.result.more and self.described.packages and not self.can_enter(run.node):
             run.result.warnings.append(f"packages are not installed: {self.closed}")
 

@@ -11,46 +11,42 @@ old one serves again when the new one does not prove itself.
 
 The note in the journal, kept under the new container's number, tells a later run how far this one came: ``archive`` is
 there from the moment when the old one may be gone, ``done`` from the moment when the new one has proved itself.
+A new container that has the router's place may have served since its run was killed. So a later run goes on with it, or
+says what stands against that; it never puts the old one back over it.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import io
-import re
-import tarfile
 import time
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import (
     Conflict,
-    ImageError,
+    Finding,
+    InvalidInput,
     ProvisionError,
     Timeout,
 )
-from ansible_collections.pve.provision.plugins.module_utils._model.lxc import OPTIONS
-from ansible_collections.pve.provision.plugins.module_utils._model.network import NET
-from ansible_collections.pve.provision.plugins.module_utils._model.property_string import render_gib
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import ROOTFS, storage_of
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.live import target
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import Files
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import (
-    KEYS,
-    READABLE,
-    SHADOW,
-    Read,
-    boot_files,
-    root_password,
-    with_root_password,
-)
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci import parse_config, parse_export, render
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import Read
 from ansible_collections.pve.provision.plugins.module_utils._workflow import cleanup, openwrt_template
 from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Actual, Run, Step, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._workflow.health import ask_until, await_static
-from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt import Router, RouterError, Seen
+from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt import Router, RouterError
+from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_carry import (
+    ADDED,
+    BACKUP,
+    SWITCHES,
+    added_packages,
+    carried,
+    digest_of,
+    new_options,
+    place_of,
+    read_backup,
+)
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_seeding import (
     MakeFiles,
     plant,
@@ -63,34 +59,12 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.preflight 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestConfig, Node
 
-# Accounts belong to the release; of the old ones only root's password is carried over.
-_ACCOUNTS = frozenset({"etc/passwd", "etc/group", SHADOW})
-_LARGEST = 16 * 1024**2  # bytes of one file of a backup
-# The configuration that OpenWrt itself would carry over, in hexadecimal: what comes out of the guest is text, and it
-# has no base64.
-_BACKUP = """\
-umask 077
-file=/tmp/pve-provision-backup.tgz
-sysupgrade -b "$file" > /dev/null && hexdump -v -e '1/1 "%02x"' "$file"
-rc=$?
-rm -f "$file"
-exit "$rc"
-"""
-# What somebody installed after the image was made: opkg notes when, apk what was asked for.
-_ADDED = r"""
-if [ -d /etc/apk ]; then cat /etc/apk/world
-else awk '/^Package: /{p=$2} /^Status: /{s=$3} /^Installed-Time: /{print $2, s, p}' /usr/lib/opkg/status
-fi
-"""
-# What the new container gets only when it takes over.
-_PLACE = frozenset({"onboot", "protection"})
-
-
 @dataclass
 class Upgrade:
     """One upgrade of a running router. ``make_router`` gives the router of a vmid; times in seconds.
 
-    ``template`` is the release, ``volid`` its template on the node. ``in_place``: the router keeps its number.
+    ``template`` is the release, ``to`` its version, ``volid`` its template on the node. ``in_place``: the router keeps
+    its number.
     """
 
     run: Run
@@ -101,6 +75,7 @@ class Upgrade:
     patience: int
     keep: bool
     in_place: bool
+    to: str
     new: int = 0
     created: bool = False
 
@@ -126,22 +101,30 @@ class Upgrade:
         router = self.make_router(old)
         seen, config = router.look(), self._config(old)
         reached = router.reached(seen)
-        added = added_packages(router.run(_ADDED))
-        backup = read_backup(router.run(_BACKUP))
-        wished = dict.fromkeys([*self.description.packages, *added])
+        added = added_packages(router.run(ADDED))
+        backup = read_backup(router.run(BACKUP))
+        if backup.links:
+            links = ", ".join(backup.links)
+            self.run.result.warnings.append(f"the upgrade does not take along the symbolic links {links}")
+        note: dict[str, t.Any] = {
+            "upgrade_of": old,
+            "from": seen.version,
+            "place": place_of(config.options),
+            "keep": self.keep,
+            "packages": sorted({*self.description.packages, *added}),
+        }
 
         def files(read: Read, version: str) -> Files:
-            return carried(read, version, backup, seen, self.description)
+            return carried(read, version, backup.files, seen, self.description)
 
         try:
-            self._make(old, config, files, _digest(backup, seen, self.description))
-            self._prove()
-        except ProvisionError:
-            self._discard()
-            raise
+            self._make(config, note, files, digest_of(backup.files, seen, self.description))
+            self._prove(seen.version)
+        except ProvisionError as error:
+            raise _with_words(error, self._discard()) from error
         swap = self._take_place if self.in_place else self._take_over
         swap(old, config, reached)
-        self._install(wished)
+        self.run.result.warnings += install(self.make_router(self.run.vmid), note["packages"], self.patience)
 
     def _config(self, vmid: int) -> GuestConfig:
         config = self.node.config("lxc", vmid)
@@ -150,11 +133,9 @@ class Upgrade:
         return config
 
     # -- the new one -----------------------------------------------------------------------------------------------
-    def _make(self, old: int, config: GuestConfig, files: MakeFiles, digest: str) -> None:
-        place = place_of(config.options)
-        name = interim(place["hostname"])
+    def _make(self, config: GuestConfig, note: dict[str, t.Any], files: MakeFiles, digest: str) -> None:
+        name = interim(note["place"]["hostname"])
         options = {**new_options(config.options), "hostname": name}
-        note: dict[str, t.Any] = {"name": name, "upgrade_of": old, "place": place}
         template, volid = self.template, self.volid
         if self.outside:
             template = seeded_template(self.node, template, Defaults(digest, files))
@@ -166,7 +147,7 @@ class Upgrade:
             self.node.create("lxc", vmid, create, timeout=self.wanted.policy.timeout)
 
         try:
-            cleanup.claim(self.node, self.wanted, options, make, **note)
+            cleanup.claim(self.node, self.wanted, options, make, name=name, **note)
             self.created = True
         finally:
             if self.outside:
@@ -174,11 +155,21 @@ class Upgrade:
         if not self.outside:
             plant(self.node, self.new, files)
 
-    def _prove(self) -> None:
-        """Start the new one with its links down and see that it is as declared; what differs is set.
+    def _prove(self, version: str) -> None:
+        """Start the new one with its links down and see that it is as declared; what differs is set."""
+        try:
+            self.node.start("lxc", self.new, timeout=self.wanted.policy.start_timeout)
+            self._await_boot()
+        except ProvisionError as error:
+            ended = self.node.status("lxc", self.new) != "running"
+            reason = "it ended again after its start" if ended else error.message
+            raise ReleaseError(
+                f"{self.to} did not come up, the old router runs on: {reason}",
+                remedy=f"Declare version={version} to stay with what runs.",
+            ) from error
 
-        From outside only its addresses can be seen, which it has when it has come up as configured."""
-        self.node.start("lxc", self.new, timeout=self.wanted.policy.start_timeout)
+    def _await_boot(self) -> None:
+        """From outside only its addresses can be seen, which it has when it has come up as configured."""
         if self.outside:
             await_static(self.node, self.new, self.description.static, self.patience)
             return
@@ -190,7 +181,7 @@ class Upgrade:
             router.apply(drift, seen, patience=self.patience, guarded=False)
             left = router.drift(router.look()).change
             if left:
-                raise RouterError(f"The new release does not take {'; '.join(left.words[:5])}.")
+                raise RouterError(f"it does not take {'; '.join(left.words[:5])}")
 
     def _discard(self) -> list[str]:
         """Remove the new container, which nobody uses. Returns what could not be removed, in words."""
@@ -214,16 +205,21 @@ class Upgrade:
                 self.node.join_pool(self.new, self.wanted.pool)
             self._await_reach(self.new, reached)
         except ProvisionError as error:
-            self.node.stop("lxc", self.new, timeout=self.wanted.policy.timeout)
-            give_back(self.node, self.wanted, old, place)
-            self.node.set_config("lxc", self.new, {"hostname": interim(name), "onboot": "0", "protection": "0"})
-            raise self._went_back(error, self._discard()) from error
-        self.node.journal.pop(self.new, None)
+            words = self._step_aside(config)
+            words += attempt(lambda: give_back(self.node, self.wanted, old, place))
+            free = {"hostname": interim(name), "onboot": "0", "protection": "0"}
+            words += attempt(lambda: self.node.set_config("lxc", self.new, free))
+            raise self._went_back(error, old, [*words, *self._discard()]) from error
         self.run.result.vmid = self.new
-        if not self.keep:
-            if config.options.get("protection") == "1":
-                self.node.set_config("lxc", old, {"protection": "0"})
-            self.node.destroy("lxc", old, purge=False, timeout=self.wanted.policy.timeout)
+        finish_by_name(self.node, self.wanted, self.new, self._note())
+
+    def _step_aside(self, config: GuestConfig) -> list[str]:
+        """Take the new one off the network: stopped, or else unplugged, for the old one has the same addresses."""
+        words = attempt(lambda: self.node.stop("lxc", self.new, timeout=self.wanted.policy.timeout))
+        if words:
+            unplugged = {key: text for key, text in new_options(config.options).items() if is_net(key)}
+            words += attempt(lambda: self.node.set_config("lxc", self.new, unplugged))
+        return words
 
     def _take_place(self, old: int, config: GuestConfig, reached: bool) -> None:
         """The new one is restored over the old; a copy of the old one stays behind."""
@@ -235,25 +231,22 @@ class Upgrade:
             self._stop(old)
             old_archive = self.node.archive(old, timeout=timeout)
             free = {key: "0" if key == "protection" else text for key, text in place.items()}
-            self.node.set_config("lxc", old, {key: text for key, text in free.items() if key in _PLACE})
+            self.node.set_config("lxc", old, {key: text for key, text in free.items() if key in SWITCHES})
             self._note(archive=old_archive, storage=storage)
             self.node.restore(old, new_archive, {**free, "storage": storage}, over=True, timeout=timeout)
             self.node.start("lxc", old, timeout=self.wanted.policy.start_timeout)
             self._await_reach(old, reached)
         except ProvisionError as error:
-            put_back(self.node, self.wanted, self._note())
-            words = self._discard()
-            drop_archives(self.node, old, self.new)
-            raise self._went_back(error, words) from error
-        note = self._note(done=True, keep=self.keep)
-        if free != place:
-            self.node.set_config("lxc", old, {"protection": place["protection"]})
-        warnings = keep_copy(self.node, self.wanted, note) if self.keep else []
-        if not warnings:
-            self._note(keep=False)
-            drop_archives(self.node, old, self.new)
-        words = self._discard()
-        self.run.result.warnings += [*warnings, *words]
+            words = attempt(lambda: put_back(self.node, self.wanted, self._note()))
+            note = self._note()
+            words += self._discard()
+            if self.node.status("lxc", old) == "running":
+                drop_archives(self.node, old, self.new)
+            elif "archive" in note:
+                words.append(f"the old router is in the backup {note['archive']}")
+            raise self._went_back(error, old, words) from error
+        self.run.result.warnings += finish_in_place(self.node, self.wanted, self.new, self._note(done=True))
+        self.run.result.warnings += self._discard()
 
     def _stop(self, vmid: int) -> None:
         """Shut a container down. Where HA looks after it, PVE takes note of that only, and does it later."""
@@ -273,26 +266,43 @@ class Upgrade:
                 raise RouterError("it cannot be reached by the interfaces it is managed from")
             router.sleep(0.5)
 
-    @staticmethod
-    def _went_back(error: ProvisionError, words: t.Iterable[str]) -> ProvisionError:
-        error.message = f"the new router did not prove itself, so the old one runs again: {error.message}"
-        error.remedy = ". ".join(part.rstrip(".") for part in (error.remedy, *words) if part)
-        return error
+    def _went_back(self, error: ProvisionError, old: int, words: t.Sequence[str]) -> ProvisionError:
+        config = self.node.config("lxc", old)
+        serves = config is not None and self.node.status("lxc", old) == "running"
+        how = "so the old one runs again" if serves else f"and the old one, container {old}, does not run"
+        error.message = f"the new router did not prove itself, {how}: {error.message}"
+        return _with_words(error, words)
 
-    # -- afterwards ------------------------------------------------------------------------------------------------
-    def _install(self, wished: t.Iterable[str]) -> None:
-        """Install what the old one had and the new one has not, and configure what that brought."""
-        router = self.make_router(self.run.vmid)
+
+class ReleaseError(RouterError):
+    """A new release that does not come up, or does not take the router's configuration."""
+
+
+def attempt(act: t.Callable[[], object]) -> list[str]:
+    """Do something that is to be tried whatever has failed before. Why it failed, in words."""
+    try:
+        act()
+    except ProvisionError as error:
+        return [str(error)]
+    return []
+
+
+def _with_words(error: ProvisionError, words: t.Iterable[str]) -> ProvisionError:
+    error.remedy = ". ".join(part.rstrip(".") for part in (error.remedy, *words) if part)
+    return error
+
+
+def install(router: Router, wished: t.Iterable[str], patience: int) -> list[str]:
+    """Install what the old router had and the new one has not, and configure what that brought. Returns warnings."""
+    seen, warnings = router.look(), []
+    missing = [name for name in wished if name not in seen.packages]
+    if missing:
+        done = router.install(missing)
+        warnings += [done.note] if done.note else []
+        warnings += [f"not installed: {', '.join(missing)} ({done.trouble})"] if done.trouble else []
         seen = router.look()
-        missing = [name for name in wished if name not in seen.packages]
-        if missing:
-            done = router.install(missing)
-            if done.note:
-                self.run.result.warnings.append(done.note)
-            if done.trouble:
-                self.run.result.warnings.append(f"not installed: {', '.join(missing)} ({done.trouble})")
-            seen = router.look()
-        router.apply(router.drift(seen), seen, patience=self.patience)
+    router.apply(router.drift(seen), seen, patience=patience)
+    return warnings
 
 
 def interim(name: str) -> str:
@@ -303,12 +313,6 @@ def interim(name: str) -> str:
 def kept_name(name: str) -> str:
     """What is left of the old router is called."""
     return f"{name}-rollback"
-
-
-def place_of(options: t.Mapping[str, str]) -> dict[str, str]:
-    """The options by which a router is who it is: its name, its place on the network and at the node's start."""
-    place = {key: text for key, text in options.items() if is_net(key) or key in {"hostname", *_PLACE}}
-    return {"onboot": "0", **place}
 
 
 def give_back(node: Node, wanted: Wanted, old: int, place: t.Mapping[str, str]) -> None:
@@ -368,22 +372,151 @@ def drop_archives(node: Node, *vmids: int) -> None:
         node.discard_archive(vmid)
 
 
-def resume(node: Node, wanted: Wanted, *, act: bool) -> list[Step]:
-    """After an upgrade of this router that was killed: remove its new container, and let the old one serve again.
+def finish_by_name(node: Node, wanted: Wanted, new: int, note: t.Mapping[str, t.Any]) -> None:
+    """The new container is the router from now on. The old one goes, unless it is to be kept."""
+    old = note["upgrade_of"]
+    node.journal.pop(new, None)
+    config = node.config("lxc", old)
+    if note["keep"] or config is None or config.options.get("hostname") != kept_name(note["place"]["hostname"]):
+        return
+    if config.options.get("protection") == "1":
+        node.set_config("lxc", old, {"protection": "0"})
+    node.destroy("lxc", old, purge=False, timeout=wanted.policy.timeout)
 
-    One that is under way is waited for. Returns the steps; without ``act`` they are only told."""
-    steps = []
-    for vmid, note in list(node.journal.items()):
-        if not _is_of(note, wanted):
-            continue
-        if act:
-            with guard(node, note["upgrade_of"]):
-                note = node.journal.get(vmid, {})
-                if not _is_of(note, wanted):
-                    continue  # it was under way, and has ended
-                _resume(node, wanted, vmid, note)
-        steps.append(Step("clean_up", {"vmid": vmid}))
-    return steps
+
+def finish_in_place(node: Node, wanted: Wanted, new: int, note: dict[str, t.Any]) -> list[str]:
+    """The router has been replaced: it gets back what was taken from it for that, and a copy of the old one is kept.
+
+    Returns why there is no copy, in words; the backup of the old one then stays."""
+    old, config = note["upgrade_of"], node.config("lxc", note["upgrade_of"])
+    place = {key: text for key, text in note["place"].items() if key in SWITCHES}
+    if config is not None and any(config.options.get(key, "0") != text for key, text in place.items()):
+        node.set_config("lxc", old, place)
+    words = keep_copy(node, wanted, note) if note["keep"] else []
+    if not words:
+        node.journal[new] = {**note, "keep": False}
+        drop_archives(node, old, new)
+    return words
+
+
+@dataclass
+class Resume:
+    """What is done after an upgrade of a router that was killed. ``make_router`` gives the router of a vmid.
+
+    ``patience`` in seconds. ``warnings`` are what there is to tell afterwards."""
+
+    node: Node
+    wanted: Wanted
+    make_router: t.Callable[[int], Router]
+    patience: int
+    warnings: list[str] = field(default_factory=list)
+
+    def carry_out(self, *, act: bool) -> list[Step]:
+        """One that is under way is waited for. Returns the steps; without ``act`` they are only told."""
+        steps = []
+        for vmid, note in list(self.node.journal.items()):
+            if not self._concerns(vmid, note):
+                continue
+            if act:
+                with guard(self.node, note["upgrade_of"]):
+                    note = self.node.journal.get(vmid, {})
+                    if not self._concerns(vmid, note):
+                        continue  # it was under way, and has ended
+                    self._resume(vmid, note)
+            steps.append(Step("clean_up", {"vmid": vmid}))
+        return steps
+
+    def _concerns(self, vmid: int, note: t.Mapping[str, t.Any]) -> bool:
+        """Whether the note is of an upgrade of the wanted router, about which this run may decide."""
+        wanted, place = self.wanted, note.get("place", {})
+        if wanted.vmid is None and place.get("hostname") != wanted.name:
+            return False
+        if "upgrade_of" not in note or wanted.vmid not in (None, vmid, note["upgrade_of"]):
+            return False
+        successor = self._successor(vmid, note)
+        if wanted.state == "absent":  # what will be refused, and what is removed as any router is, is none of ours
+            unnamed = wanted.vmid is None or wanted.name not in (None, place["hostname"])
+            return not (unnamed or place.get("protection") == "1" or successor == vmid)
+        if successor is None or note.get("done") or wanted.state in ("started", "restarted"):
+            return True
+        return self.node.status("lxc", successor) == "running"  # to see how it is, it has to run
+
+    def _successor(self, vmid: int, note: t.Mapping[str, t.Any]) -> int | None:
+        """The container that has the router's place; None while that is the old one, or half a container."""
+        old, name = note["upgrade_of"], note["place"]["hostname"]
+        number = old if "archive" in note else vmid
+        if number == vmid and _name_of(self.node, old) == name:
+            return None
+        config = self.node.config("lxc", number)
+        whole = config is not None and config.options.get("lock") not in cleanup.UNFINISHED
+        return number if whole and _name_of(self.node, number) == name else None
+
+    def _resume(self, vmid: int, note: dict[str, t.Any]) -> None:
+        node, wanted, old = self.node, self.wanted, note["upgrade_of"]
+        for half in [number for number, other in node.journal.items() if other.get("copy_of") == old]:
+            cleanup.recover(node, wanted, Actual(half, leftover=node.journal[half]))
+        if wanted.state == "absent":
+            release(node, old, note)
+            self._remove(vmid, note)
+        elif note.get("done"):
+            self._finish_in_place(vmid, note)
+        elif (successor := self._successor(vmid, note)) is not None:
+            self._go_on(vmid, note, successor)
+        else:
+            self._go_back(vmid, note)
+
+    def _go_on(self, vmid: int, note: dict[str, t.Any], successor: int) -> None:
+        """Take a new router that is well for the one that stays. It may have served for months."""
+        node, router = self.node, self.make_router(successor)
+        try:
+            if node.status("lxc", successor) != "running":
+                node.start("lxc", successor, timeout=self.wanted.policy.start_timeout)
+            router.await_up(self.patience)
+            version = router.look().version
+        except ProvisionError as error:
+            raise InvalidInput([self._unwell(note, successor, error)]) from error
+        if successor == vmid:
+            finish_by_name(node, self.wanted, vmid, note)
+        elif version == note["from"]:  # it was to be replaced, and has not been
+            node.set_config("lxc", successor, {key: note["place"][key] for key in SWITCHES if key in note["place"]})
+            self._remove(vmid, note)
+            return
+        else:
+            self._finish_in_place(vmid, {**note, "done": True})
+        self.warnings += install(router, note["packages"], self.patience)
+
+    @staticmethod
+    def _unwell(note: t.Mapping[str, t.Any], successor: int, error: ProvisionError) -> Finding:
+        name, old = note["place"]["hostname"], note["upgrade_of"]
+        problem = f"was being upgraded by a run that did not end, and container {successor} is not well: {error}"
+        back = f"stop and rename container {successor}, and give container {old} the name {name}"
+        if successor == old:
+            back = f"'pct restore {old} {note['archive']} --force' brings the old one back"
+        return Finding("hostname", name, problem, f"Mend it and run again; or go back: {back}.")
+
+    def _finish_in_place(self, vmid: int, note: dict[str, t.Any]) -> None:
+        self.warnings += finish_in_place(self.node, self.wanted, vmid, note)
+        self._remove(vmid, note, archives=False)
+
+    def _go_back(self, vmid: int, note: dict[str, t.Any]) -> None:
+        """Let the old one serve, and remove the new one, which never did."""
+        node, wanted, name = self.node, self.wanted, note["place"]["hostname"]
+        if _is_still(node, note):
+            put_back(node, wanted, note)
+        if _name_of(node, vmid) == name:  # going back had begun
+            node.stop("lxc", vmid, timeout=wanted.policy.timeout)
+            node.set_config("lxc", vmid, {"hostname": interim(name), "onboot": "0", "protection": "0"})
+        self._remove(vmid, note)
+
+    def _remove(self, vmid: int, note: dict[str, t.Any], *, archives: bool = True) -> None:
+        cleanup.recover(self.node, self.wanted, Actual(vmid, leftover=note))
+        if archives and self.node.transport == "cli":
+            drop_archives(self.node, note["upgrade_of"], vmid)
+
+
+def _name_of(node: Node, vmid: int) -> str | None:
+    config = node.config("lxc", vmid)
+    return config.options.get("hostname") if config else None
 
 
 def guard(node: Node, old: int) -> t.ContextManager[None]:
@@ -391,126 +524,11 @@ def guard(node: Node, old: int) -> t.ContextManager[None]:
     return node.guard(f"lxc-upgrade-{old}")
 
 
-def _is_of(note: t.Mapping[str, t.Any], wanted: Wanted) -> bool:
-    if "upgrade_of" not in note:
-        return False
-    if wanted.vmid is not None:
-        return bool(note["upgrade_of"] == wanted.vmid)
-    return bool(note["place"]["hostname"] == wanted.name)
-
-
-def _resume(node: Node, wanted: Wanted, vmid: int, note: dict[str, t.Any]) -> None:
-    old, place = note["upgrade_of"], note["place"]
-    name, done, serve = place["hostname"], note.get("done"), wanted.state != "absent"
-    left: list[str] = []
-    config = node.config("lxc", vmid)
-    if config is not None and config.options.get("hostname") == name:  # it had begun to take over
-        node.stop("lxc", vmid, timeout=wanted.policy.timeout)
-        node.set_config("lxc", vmid, {"hostname": interim(name), "onboot": "0", "protection": "0"})
-    for half in [number for number, other in node.journal.items() if other.get("copy_of") == old]:
-        cleanup.recover(node, wanted, Actual(half, leftover=node.journal[half]))
-    if not serve:
-        release(node, old, note)
-    elif done:
-        node.set_config("lxc", old, {key: text for key, text in place.items() if key in _PLACE})
-        left = keep_copy(node, wanted, note) if note["keep"] else []
-    elif _is_still(node.config("lxc", old), note):
-        put_back(node, wanted, note)
-    cleanup.recover(node, wanted, Actual(vmid, leftover=note))
-    if node.transport == "cli" and not left:
-        drop_archives(node, old, vmid)
-
-
-def _is_still(config: GuestConfig | None, note: t.Mapping[str, t.Any]) -> bool:
+def _is_still(node: Node, note: t.Mapping[str, t.Any]) -> bool:
     """Whether what has the old router's number is that router, or what is left of it: the number may be another's."""
-    if config is None or config.options.get("lock") == "create":
+    config, name = node.config("lxc", note["upgrade_of"]), note["place"]["hostname"]
+    if config is None:
+        return "archive" in note and node.locate(note["upgrade_of"]) is None
+    if config.options.get("lock") == "create":
         return "archive" in note
-    name = note["place"]["hostname"]
     return config.options.get("hostname") in (name, kept_name(name))
-
-
-def new_options(options: t.Mapping[str, str]) -> dict[str, str]:
-    """The options of the container that is to replace one: the same, with a new root volume and its links down."""
-    known = {option.key for option in OPTIONS}
-    kept = {
-        key: value
-        for key, value in options.items()
-        if key.rstrip("0123456789") in known and key not in {"rootfs", *_PLACE}
-    }
-    for key in kept:
-        if is_net(key):
-            kept[key] = NET.render({**NET.parse(kept[key]), "link_down": True})
-    rootfs = ROOTFS.parse(options["rootfs"])
-    volume = f"{storage_of(rootfs['volume'])}:{render_gib(rootfs.pop('size', None) or 512 * 1024**2)}"
-    return {"unprivileged": "0", **kept, "rootfs": ROOTFS.render({**rootfs, "volume": volume})}
-
-
-def left_behind(config: GuestConfig, *, in_place: bool) -> list[str]:
-    """What a router has that its upgrade cannot take along: mount points with a volume of their own, lines of LXC's;
-    and in place, where the old container is no more, snapshots and volumes that it does not use."""
-    points = {key: value for key, value in config.options.items() if re.fullmatch(r"mp\d+", key)}
-    found = sorted(key for key, value in points.items() if not value.startswith("/"))
-    found += [line.partition(":")[0] for line in config.raw]
-    if in_place:
-        found += sorted(key for key in config.options if re.fullmatch(r"unused\d+", key))
-        found += [f"snapshot {name}" for name in config.snapshots]
-    return found
-
-
-# -- what is carried over ------------------------------------------------------------------------------------------
-
-
-def read_backup(told: str) -> dict[str, tuple[int, bytes]]:
-    """The files of a ``sysupgrade -b`` archive, given in hexadecimal: path without leading slash -> (mode, content).
-
-    Accounts are left out."""
-    files = {}
-    try:
-        archive = bytes.fromhex(told)
-        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
-            for member in tar:
-                path = member.name.removeprefix("./").lstrip("/")
-                stream = tar.extractfile(member) if member.isreg() and member.size <= _LARGEST else None
-                if stream is not None and ".." not in path.split("/") and path not in _ACCOUNTS:
-                    files[path] = (member.mode & 0o777, stream.read())
-    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
-        raise ImageError(f"the router's backup cannot be read: {error}") from error
-    return files
-
-
-def carried(
-    read: Read, version: str, backup: Files, seen: Seen, description: Description
-) -> dict[str, tuple[int, bytes]]:
-    """What the first boot of the new release finds: the backup, with the configuration in line with the declaration
-    as this release writes it, the keys, root's password, and no failsafe mode."""
-    running = parse_export(seen.export)
-    for name in running:
-        if f"etc/config/{name}" in backup:
-            running[name] = parse_config(backup[f"etc/config/{name}"][1].decode(), name)
-    config = {
-        f"etc/config/{name}": (0o644 if name in READABLE else 0o600, render(package).encode())
-        for name, package in target(running, description, version).items()
-        if package != running.get(name) or f"etc/config/{name}" not in backup
-    }
-    files = {**backup, **config}
-    if KEYS in seen.files:
-        files[KEYS] = (0o600, seen.files[KEYS])
-    password = root_password(seen.files.get(SHADOW, b"").decode())
-    files[SHADOW] = (0o600, with_root_password((read(SHADOW) or b"").decode(), password).encode())
-    return files | boot_files(read, description)
-
-
-def _digest(backup: Files, seen: Seen, description: Description) -> str:
-    """Stands for what is carried over."""
-    parts = [sorted(backup.items()), seen.export, sorted(seen.files.items()), dataclasses.asdict(description)]
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
-
-
-def added_packages(told: str) -> list[str]:
-    """The packages that were not in the image: later than the first by opkg's times, or all that apk was asked for."""
-    rows = [line.split() for line in told.splitlines() if line.strip()]
-    timed = [(int(row[0]), row[1], row[2]) for row in rows if len(row) == 3 and row[0].isdigit()]
-    if not timed:
-        return [re.split(r"[=<>~]", row[0])[0] for row in rows if len(row) == 1]
-    first = min(when for when, _wish, _name in timed)
-    return sorted(name for when, wish, name in timed if when > first and wish == "user")

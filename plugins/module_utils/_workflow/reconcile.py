@@ -61,7 +61,7 @@ def reconcile(node: Node, wanted: Wanted, *, check_mode: bool, companion: Compan
             status=actual.status,
             plan=[step.view() for step in (*recovered, *plan.steps)],
             diff={"before": plan.before, "after": plan.after},
-            warnings=[*wanted.notes, *report.warnings] if plan else [],
+            warnings=[*wanted.notes, *report.warnings, *plan.warnings] if plan else [],
             privilege=privilege,
             ostemplate=wanted.source if making else None,
         )

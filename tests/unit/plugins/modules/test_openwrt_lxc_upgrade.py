@@ -271,7 +271,8 @@ def test_an_upgrade_that_was_killed_is_done_by_the_next_run(
         with pytest.raises(KeyboardInterrupt):
             router.run("openwrt_lxc", **upgrading)
     done = router.good("openwrt_lxc", **upgrading)
-    assert steps(done) == (["clean_up"] if moment == "keep_copy" else ["clean_up", "upgrade"])
+    took_over = moment in ("_await_reach", "keep_copy")
+    assert steps(done) == (["clean_up"] if took_over else ["clean_up", "upgrade"])
     configs = {vmid: router.config(vmid) for vmid in vmids(router)}
     assert sorted(config["hostname"] for config in configs.values()) == ["gw", "gw-rollback"]
     assert archives(router) == []
@@ -279,3 +280,128 @@ def test_an_upgrade_that_was_killed_is_done_by_the_next_run(
     assert (done.vmid == old) is in_place
     assert "link_down" not in configs[done.vmid]["net0"]
     assert uci(router, done.vmid, "get", "system.ntp.enabled") == "0"
+
+
+# -- a new router that took the place of the old ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def successor(router: Bench, upgrading: Params, old: int, monkeypatch: pytest.MonkeyPatch) -> int:
+    """The new container that serves in the router's place, with its owner's work on it; its run was killed there."""
+    with monkeypatch.context() as patched:
+        patched.setattr(Upgrade, "_await_reach", killed)
+        with pytest.raises(KeyboardInterrupt):
+            router.run("openwrt_lxc", **upgrading)
+    (new,) = [vmid for vmid in vmids(router) if router.pct("status", str(vmid)).strip() == "status: running"]
+    router.pct("exec", str(new), "--", "sh", "-c", "echo months-of-work > /etc/precious")
+    return new
+
+
+def precious(bench: Bench, vmid: int) -> str:
+    return bench.pct("exec", str(vmid), "--", "cat", "/etc/precious").strip()
+
+
+def test_what_has_served_since_is_never_undone(router: Bench, upgrading: Params, successor: int) -> None:
+    done = router.good("openwrt_lxc", **{**upgrading, "upgrade": False})
+    assert (done.vmid, steps(done), precious(router, successor)) == (successor, ["clean_up"], "months-of-work")
+    assert sorted(router.config(vmid)["hostname"] for vmid in vmids(router)) == ["gw", "gw-rollback"]
+    assert not router.good("openwrt_lxc", **{**upgrading, "upgrade": False}).changed
+
+
+def test_a_successor_that_is_not_well_is_a_finding(
+    router: Bench, upgrading: Params, successor: int, old: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(self: Router, timeout: int) -> None:
+        raise Timeout("lan did not come up")
+
+    before = vmids(router)
+    with monkeypatch.context() as patched:
+        patched.setattr(Router, "await_up", never)
+        refused = router.bad("openwrt_lxc", **upgrading)
+    assert refused.findings[0]["option"] == "hostname"
+    assert f"container {successor} is not well: lan did not come up" in refused.msg
+    assert (vmids(router), precious(router, successor)) == (before, "months-of-work")
+
+
+def test_a_successor_that_is_stopped_is_left_alone_until_it_is_to_run(
+    router: Bench, upgrading: Params, successor: int
+) -> None:
+    router.pct("stop", str(successor))
+    quiet = {**upgrading, "upgrade": False}
+    assert not router.good("openwrt_lxc", **{**quiet, "state": "stopped"}).changed
+    done = router.good("openwrt_lxc", **quiet)
+    assert (done.vmid, precious(router, successor)) == (successor, "months-of-work")
+
+
+def test_absent_of_the_old_number_leaves_the_successor(
+    router: Bench, upgrading: Params, successor: int, old: int
+) -> None:
+    if successor == old:
+        pytest.skip("the router kept its number")
+    router.bad("openwrt_lxc", vmid=old, hostname="gw", state="absent", force=True)
+    assert precious(router, successor) == "months-of-work"
+
+
+def test_absent_that_is_refused_removes_no_backup(
+    router: Bench, gateway: Params, old: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(CliNode, "restore", killed)  # from here on the backup may be all there is of the old router
+        with pytest.raises(KeyboardInterrupt):
+            router.run("openwrt_lxc", **gateway, vmid=old, version="24", upgrade=True)
+    before = (archives(router), vmids(router))
+    router.bad("openwrt_lxc", vmid=old, hostname="another", state="absent", force=True)
+    assert (archives(router), vmids(router)) == before
+
+
+def test_the_old_router_runs_again_though_the_new_one_cannot_be_stopped(
+    router: Bench, gateway: Params, old: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(self: Router, timeout: int) -> None:
+        raise Timeout("lan did not come up")
+
+    def stuck(self: CliNode, kind: str, vmid: int, *, timeout: int) -> None:
+        raise PveError("can't lock file - got timeout")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Router, "await_up", never)
+        patched.setattr(CliNode, "stop", stuck)
+        failed = router.bad("openwrt_lxc", **gateway, version="24", upgrade=True)
+    assert "the old one runs again" in failed.msg
+    assert "got timeout" in failed.msg
+    assert router.pct("status", str(old)).strip() == "status: running"
+    assert router.config(old)["hostname"] == "gw"
+    (new,) = [vmid for vmid in vmids(router) if vmid != old]
+    assert "link_down=1" in router.config(new)["net0"], "two routers must not have one address"
+    assert steps(router.good("openwrt_lxc", **gateway, version="23.05")) == ["clean_up"]
+    assert vmids(router) == [old]
+
+
+def test_a_release_that_does_not_come_up_is_said_so_and_not_kept(
+    router: Bench, gateway: Params, old: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ends(self: Router, timeout: int) -> None:
+        (new,) = [vmid for vmid in vmids(router) if vmid != old]
+        router.pct("stop", str(new))
+        raise PveError(f"CT {new} is not running", remedy="Start it first.")
+
+    for path in router.node.root.glob("var/lib/vz/template/cache/*openwrt-24*"):
+        path.unlink()
+    with monkeypatch.context() as patched:
+        patched.setattr(Router, "await_shell", ends)
+        failed = router.bad("openwrt_lxc", **gateway, version="24", upgrade=True)
+    assert "did not come up, the old router runs on: it ended again after its start" in failed.msg
+    assert "Start it first" not in failed.msg
+    assert not set(router.node.root.glob("var/lib/vz/template/cache/openwrt-24*.gz"))
+    assert vmids(router) == [old]
+    assert router.pct("status", str(old)).strip() == "status: running"
+
+
+def test_what_no_upgrade_takes_along_is_named(router: Bench, gateway: Params, old: int) -> None:
+    alice = "echo 'alice:x:1000:1000::/home/alice:/bin/ash' >> /etc/passwd; mkdir -p /root; echo x > /root/notes.txt"
+    router.pct("exec", str(old), "--", "sh", "-c", alice)
+    predicted = router.good("openwrt_lxc", check=True, **gateway, version="24", upgrade=True)
+    told = " ".join(map(str, predicted.warnings))
+    assert "accounts alice" in told
+    assert "/root/notes.txt" in told
+    assert "/etc/config" not in told
