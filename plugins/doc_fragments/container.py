@@ -38,7 +38,7 @@ options:
     type: float
   cpuunits:
     description:
-      - CPU weight against other guests, V(0) to V(500000).
+      - CPU weight against other guests, V(1) to V(10000). Proxmox VE takes more and stores V(10000).
     type: int
   memory:
     description:
@@ -53,6 +53,9 @@ options:
       - The root volume. It grows in place and never shrinks.
     type: dict
     suboptions:
+      volume:
+        description: The volume that the container has. It tells which it is, and never changes it.
+        type: str
       storage:
         description:
           - Storage of a new volume. By default the active storage for containers with the most free space.
@@ -62,16 +65,19 @@ options:
         description:
           - Size. A bare number counts GiB; V(8G), V(8GiB) and V(8192M) are the same as V(8). The default for a new root
             volume is 4 GiB.
+          - Proxmox VE allocates whole MiB, so V(1.1G) means V(1126M).
         type: str
       mountoptions:
-        description: Extra mount options, such as V(noatime).
+        description: Extra mount options, V(discard), V(lazytime), V(noatime), V(nodev), V(noexec) and V(nosuid).
         type: list
         elements: str
       acl:
         description: Whether ACL support is switched on or off explicitly.
         type: bool
       quota:
-        description: Whether user quotas work inside the container.
+        description:
+          - Whether user quotas work inside the container, which has to be privileged for it. Makes a new container
+            privileged.
         type: bool
       replicate:
         description: Whether the volume takes part in storage replication.
@@ -89,10 +95,21 @@ options:
     elements: dict
     suboptions:
       id:
-        description: Number of the mount point, as in C(mp0). By default its place in the list, from V(0).
+        description:
+          - Number of the mount point, as in C(mp0).
+          - Without it a mount point is known by its O(mount_points[].mp), so that the order of the list does not
+            matter. One at a path that the container does not have yet is new. To move a mount point to another path,
+            state its number.
         type: int
+      state:
+        description:
+          - V(absent) removes this one mount point, named by its O(mount_points[].id) or O(mount_points[].mp). Its
+            volume stays, as an unused one.
+        type: str
+        choices: [present, absent]
+        default: present
       storage:
-        description: Storage of a new volume. Needs O(mount_points[].size).
+        description: Storage of a new volume. A new mount point needs O(mount_points[].size) with it.
         type: str
       volume:
         description: Volume that exists, such as V(local-lvm:vm-101-disk-1).
@@ -113,14 +130,16 @@ options:
         description: Whether a new mount point keeps the attributes of the directory it covers.
         type: bool
       mountoptions:
-        description: Extra mount options, such as V(noatime).
+        description: Extra mount options, V(discard), V(lazytime), V(noatime), V(nodev), V(noexec) and V(nosuid).
         type: list
         elements: str
       acl:
         description: Whether ACL support is switched on or off explicitly.
         type: bool
       quota:
-        description: Whether user quotas work inside the container.
+        description:
+          - Whether user quotas work inside the container, which has to be privileged for it. Makes a new container
+            privileged.
         type: bool
       replicate:
         description: Whether the volume takes part in storage replication.
@@ -138,15 +157,22 @@ options:
     elements: dict
     suboptions:
       id:
-        description: Number of the device, as in C(dev0). By default its place in the list, from V(0).
+        description:
+          - Number of the device, as in C(dev0). Without it a device is known by its O(devices[].path).
         type: int
+      state:
+        description: V(absent) removes this one device, named by its O(devices[].id) or O(devices[].path).
+        type: str
+        choices: [present, absent]
+        default: present
       path:
-        description: Path of the device on the node, such as V(/dev/net/tun).
+        description: Path of the device on the node, such as V(/dev/net/tun). A new device needs it.
         type: str
-        required: true
       mode:
-        description: Access mode in the container, octal and quoted, such as V("0660").
-        type: str
+        description:
+          - Access mode in the container, octal and quoted, such as V("0660"). A number is refused, since YAML reads
+            V(0660) as 432.
+        type: raw
       uid:
         description: Owner in the container.
         type: int

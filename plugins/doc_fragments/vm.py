@@ -41,7 +41,7 @@ options:
     type: float
   cpuunits:
     description:
-      - CPU weight against other guests, V(1) to V(262144).
+      - CPU weight against other guests, V(1) to V(10000). Proxmox VE takes more and stores V(10000).
     type: int
   memory:
     description:

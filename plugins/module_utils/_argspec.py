@@ -96,6 +96,12 @@ _GUEST: dict[str, dict[str, t.Any]] = {
     "hookscript": {"type": "str"},
 }
 
+# What every entry of a numbered list has.
+ENTRY: dict[str, dict[str, t.Any]] = {
+    "id": {"type": "int"},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+}
+
 _VOLUME: dict[str, dict[str, t.Any]] = {
     "storage": {"type": "str"},
     "size": {"type": "str"},
@@ -117,12 +123,12 @@ CONTAINER = ArgSpec(
         "cpuunits": {"type": "int"},
         "memory": {"type": "int"},
         "swap": {"type": "int"},
-        "rootfs": {"type": "dict", "options": _VOLUME},
+        "rootfs": {"type": "dict", "options": {"volume": {"type": "str"}, **_VOLUME}},
         "mount_points": {
             "type": "list",
             "elements": "dict",
             "options": {
-                "id": {"type": "int"},
+                **ENTRY,
                 "volume": {"type": "str"},
                 "bind": {"type": "str"},
                 "mp": {"type": "str"},
@@ -136,9 +142,9 @@ CONTAINER = ArgSpec(
             "type": "list",
             "elements": "dict",
             "options": {
-                "id": {"type": "int"},
-                "path": {"type": "str", "required": True},
-                "mode": {"type": "str"},
+                **ENTRY,
+                "path": {"type": "str"},
+                "mode": {"type": "raw"},
                 "uid": {"type": "int"},
                 "gid": {"type": "int"},
                 "deny_write": {"type": "bool"},

@@ -73,8 +73,17 @@ options:
     elements: dict
     suboptions:
       id:
-        description: Number of the device, as in C(net0). By default its place in the list, from V(0).
+        description:
+          - Number of the device, as in C(net0).
+          - Without it a device is known by its O(networks[].name) or O(networks[].hwaddr), and one that has neither by
+            what else is declared of it; the order of the list does not matter then. A new device gets the number of its
+            place in the list, or the next free one.
         type: int
+      state:
+        description: V(absent) removes this one device, named by its O(networks[].id), name or MAC address.
+        type: str
+        choices: [present, absent]
+        default: present
       name:
         description: Name of the interface in the container. By default C(eth) and the number.
         type: str
@@ -97,9 +106,11 @@ options:
         description: VLAN tag, V(1) to V(4094).
         type: int
       trunks:
-        description: VLAN tags that pass through to the container.
+        description:
+          - VLAN tags that pass through to the container, each a tag or a range such as V("2-4094"). The bridge must be
+            VLAN-aware.
         type: list
-        elements: int
+        elements: str
       mtu:
         description: MTU, V(64) to V(65535), not above that of the bridge.
         type: int
@@ -118,6 +129,10 @@ options:
       host_managed:
         description: Whether the node configures the address from outside.
         type: bool
+      type:
+        description: Kind of the device; Proxmox VE has this one.
+        type: str
+        choices: [veth]
   nameserver:
     description: DNS servers, by address.
     type: list
@@ -227,6 +242,12 @@ EXAMPLES = r"""
       - {storage: local-lvm, size: 4G, mp: /srv/data, backup: true}
     restart: when_needed
 
+- name: The same server, without its second network device, whatever else it has
+  pve.provision.lxc_create:
+    hostname: web1
+    networks:
+      - {id: 1, state: absent}
+
 - name: A container with its number, over the API
   pve.provision.lxc_create:
     api_host: pve.example.org
@@ -311,7 +332,13 @@ findings:
     - {option: "networks[0].bridge", value: vmbr9, problem: does not exist on node pve1, remedy: "There are: vmbr0."}
 """
 
-from ansible_collections.pve.provision.plugins.module_utils._argspec import CONNECTION, CONTAINER, POLICY, ArgSpec
+from ansible_collections.pve.provision.plugins.module_utils._argspec import (
+    CONNECTION,
+    CONTAINER,
+    ENTRY,
+    POLICY,
+    ArgSpec,
+)
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
 from ansible_collections.pve.provision.plugins.module_utils._face import Module, failure, make_match
 from ansible_collections.pve.provision.plugins.module_utils._model.lxc import OSTYPES
@@ -331,7 +358,7 @@ SPEC = ArgSpec(
             "type": "list",
             "elements": "dict",
             "options": {
-                "id": {"type": "int"},
+                **ENTRY,
                 "name": {"type": "str"},
                 "bridge": {"type": "str"},
                 "ip": {"type": "str"},
@@ -339,13 +366,14 @@ SPEC = ArgSpec(
                 "ip6": {"type": "str"},
                 "gateway6": {"type": "str"},
                 "tag": {"type": "int"},
-                "trunks": {"type": "list", "elements": "int"},
+                "trunks": {"type": "list", "elements": "str"},
                 "mtu": {"type": "int"},
                 "hwaddr": {"type": "str"},
                 "firewall": {"type": "bool"},
                 "rate": {"type": "float"},
                 "link_down": {"type": "bool"},
                 "host_managed": {"type": "bool"},
+                "type": {"type": "str", "choices": ["veth"]},
             },
         },
         "nameserver": {"type": "list", "elements": "str"},

@@ -10,14 +10,20 @@ alone, unless ``purge`` is asked for; an explicit null deletes.
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import itertools
 import re
 import typing as t
 from dataclasses import dataclass, field
 
+from ansible_collections.pve.provision.plugins.module_utils._model.entries import Doubt, Matching, Rules
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import (
+    BadEntries,
     Canonical,
     Codec,
     Fields,
+    Unread,
     plain,
     render_size,
 )
@@ -55,8 +61,9 @@ class Option:
 
     ``cold``: keys of a property string that a running guest takes only at its next start, whatever PVE says.
     ``hot``: a running guest takes a new value at once; ``hot_add``: only where there was none before; ``hot_delete``:
-    a running guest takes the deletion at once. ``fixed``: why it cannot change on an existing guest, and the ways out.
-    ``indexed``: PVE numbers it (``net0``), the user writes a list of entries with an ``id``.
+    a running guest takes the deletion at once. ``fixed``: it cannot change on an existing guest.
+    ``indexed``: PVE numbers it (``net0``), the user writes a list of entries with an ``id``. An entry without one is
+    known by the keys in ``identity``, and else by its place; ``told_by`` tells apart what has no identity.
     ``purge``: ``purge_options`` may delete it. ``required``: PVE refuses to delete it, so that its default takes its
     place.
     ``secret``: plans and diffs do not show its value.
@@ -70,8 +77,10 @@ class Option:
     hot: bool = False
     hot_add: bool = False
     hot_delete: bool = False
-    fixed: str = ""
+    fixed: bool = False
     indexed: bool = False
+    identity: tuple[str, ...] = ()
+    told_by: str = ""
     purge: bool = True
     required: bool = False
     settle: Settle | None = None
@@ -80,8 +89,17 @@ class Option:
 
 Table = t.Sequence[Option]
 HIDDEN = "********"
-# The ways out of what cannot change in place.
-REBUILD = "Create a new guest beside it, or set recreate=true to destroy and create this one again."
+# The way out of what cannot change in place.
+REBUILD = "Create a new guest beside it."
+
+
+@dataclass(frozen=True)
+class Removal:
+    """An entry of a list that is to go (``state: absent``), known by what it says of itself instead of by number."""
+
+    option: str
+    identity: SubValues
+    path: str
 
 
 @dataclass(frozen=True)
@@ -89,23 +107,29 @@ class Declaration:
     """What the user asked for, by PVE's keys. None asks for a deletion; in property strings also for single keys.
 
     ``cleared``: indexed options of which every entry is to go. ``paths``: the user's name of each key, for messages.
+    ``assumed``: keys of list entries without an ``id``, numbered by their place until :func:`place` knows better.
+    ``removals``: the list entries that are to go.
     """
 
     values: dict[str, Canonical] = field(default_factory=dict)
     cleared: frozenset[str] = frozenset()
     paths: dict[str, str] = field(default_factory=dict)
+    assumed: frozenset[str] = frozenset()
+    removals: tuple[Removal, ...] = ()
 
 
 @dataclass(frozen=True)
 class Change:
     """The difference between a guest and its declaration.
 
-    ``set`` and ``delete`` go into one call; ``resize`` maps disks to sizes in bytes; ``restart`` names the options a
-    running guest takes only at its next start; ``before`` and ``after`` hold only what changes.
+    ``set`` and ``delete`` go into one call, after the waiting changes named by ``revert`` have been taken back;
+    ``resize`` maps disks to sizes in bytes; ``restart`` names the options a running guest takes only at its next start;
+    ``before`` and ``after`` hold only what changes.
     """
 
     set: dict[str, str] = field(default_factory=dict)
     delete: tuple[str, ...] = ()
+    revert: tuple[str, ...] = ()
     resize: dict[str, int] = field(default_factory=dict)
     restart: tuple[str, ...] = ()
     before: dict[str, Canonical] = field(default_factory=dict)
@@ -113,7 +137,7 @@ class Change:
     problems: tuple[Problem, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.set or self.delete or self.resize)
+        return bool(self.set or self.delete or self.revert or self.resize)
 
 
 def find_option(table: Table, key: str) -> Option | None:
@@ -158,12 +182,17 @@ class _Reader:
         self.nulls = nulls
         self.problems: list[Problem] = []
 
-    def value(self, codec: Codec, raw: t.Any, path: Path) -> Canonical:
+    def value(self, codec: Codec, raw: t.Any, path: Path, secret: bool = False) -> Canonical:
         try:
             return codec.accept(raw)
+        except BadEntries as error:
+            self.problems += [
+                Problem(spell((*path, place)), HIDDEN if secret else value, problem)
+                for place, value, problem in error.entries
+            ]
         except ValueError as error:
-            self.problems.append(Problem(spell(path), raw, str(error)))
-            return None
+            self.problems.append(Problem(spell(path), HIDDEN if secret else raw, str(error)))
+        return None
 
     def entry(self, fields: Fields, raw: t.Mapping[str, t.Any], path: Path) -> SubValues:
         result: SubValues = {}
@@ -177,14 +206,62 @@ class _Reader:
                 result[key] = read
         return result
 
-    def index(self, raw: t.Mapping[str, t.Any], position: int, path: Path, taken: set[int]) -> int:
-        number = position if raw.get("id") is None else int(raw["id"])
-        if number in taken:
-            self.problems.append(
-                Problem(spell((*path, "id")), number, "is used twice", "Give each entry an id of its own.")
-            )
-        taken.add(number)
+
+class _ListReader:
+    """Reads the entries of an indexed option, and numbers them: by their ``id``, or for now by their place."""
+
+    def __init__(self, reader: _Reader, option: Option) -> None:
+        self.reader = reader
+        self.option = option
+        self.values: dict[str, Canonical] = {}
+        self.paths: dict[str, str] = {}
+        self.assumed: set[str] = set()
+        self.removals: list[Removal] = []
+
+    def read(self, entries: t.Sequence[t.Mapping[str, t.Any]]) -> None:
+        numbered = {self.number(each["id"], place) for place, each in enumerate(entries) if each.get("id") is not None}
+        free = (number for number in itertools.count() if number not in numbered)
+        taken: set[int] = set()
+        for place, raw in enumerate(entries):
+            here: Path = (self.option.param, place)
+            value = self.reader.entry(t.cast("Fields", self.option.codec), raw, here)
+            absent = raw.get("state") == "absent"
+            if raw.get("id") is not None:
+                number = int(raw["id"])
+                if number in taken:
+                    self.problem(place, number, "is used twice", "Give each entry an id of its own.")
+                taken.add(number)
+                self.note(number, None if absent else value, here)
+            elif absent:
+                self.remove(value, here)
+            else:
+                number = next(free)
+                self.assumed.add(f"{self.option.key}{number}")
+                self.note(number, value, here)
+
+    def number(self, given: t.Any, place: int) -> int:
+        number = int(given)
+        if number < 0:
+            self.problem(place, number, "is not the number of a device", "Count from 0.")
         return number
+
+    def problem(self, place: int, value: object, problem: str, remedy: str) -> None:
+        self.reader.problems.append(Problem(spell((self.option.param, place, "id")), value, problem, remedy))
+
+    def note(self, number: int, value: Canonical, path: Path) -> None:
+        key = f"{self.option.key}{number}"
+        self.values[key], self.paths[key] = value, spell(path)
+
+    def remove(self, value: SubValues, path: Path) -> None:
+        fields = t.cast("Fields", self.option.codec)
+        known = {key: value[key] for key in self.option.identity if value.get(key) is not None}
+        if known:
+            self.removals.append(Removal(self.option.key, known, spell(path)))
+            return
+        names = ", ".join(["id", *(fields.keys[key].param or key for key in self.option.identity)])
+        self.reader.problems.append(
+            Problem(spell(path), None, "does not say which entry is to go", f"Name it by one of: {names}.")
+        )
 
 
 def declare(
@@ -195,6 +272,8 @@ def declare(
     values: dict[str, Canonical] = {}
     paths: dict[str, str] = {}
     cleared: set[str] = set()
+    assumed: set[str] = set()
+    removals: list[Removal] = []
     for option in table:
         given = params.get(option.param)
         path: Path = (option.param,)
@@ -206,20 +285,98 @@ def declare(
                 reader.problems.append(Problem(spell(path), None, "cannot be deleted", remedy))
             elif path in nulls:
                 values[option.key], paths[option.key] = None, option.param
-            continue
-        if option.indexed:
-            taken: set[int] = set()
-            for position, raw in enumerate(given):
-                here = (option.param, position)
-                key = f"{option.key}{reader.index(raw, position, here, taken)}"
-                values[key], paths[key] = reader.entry(t.cast("Fields", option.codec), raw, here), spell(here)
+        elif option.indexed:
+            entries = _ListReader(reader, option)
+            entries.read(given)
+            values |= entries.values
+            paths |= entries.paths
+            assumed |= entries.assumed
+            removals += entries.removals
         elif isinstance(option.codec, Fields):
             values[option.key], paths[option.key] = reader.entry(option.codec, given, path), option.param
         else:
-            read = reader.value(option.codec, given, path)
+            read = reader.value(option.codec, given, path, option.secret)
             if read is not None:
                 values[option.key], paths[option.key] = read, option.param
-    return Declaration(values, frozenset(cleared), paths), reader.problems
+    return Declaration(values, frozenset(cleared), paths, frozenset(assumed), tuple(removals)), reader.problems
+
+
+# -- which entry of a list is which --------------------------------------------------------------------------------
+
+
+def place(
+    table: Table, actual: t.Mapping[str, str], declaration: Declaration, *, purge: bool = False
+) -> tuple[Declaration, list[Problem]]:
+    """The declaration with the numbers that its list entries have in the guest, and what is in doubt about them."""
+    values, paths = dict(declaration.values), dict(declaration.paths)
+    problems: list[Problem] = []
+    for option in table:
+        if not option.indexed:
+            continue
+        fields = t.cast("Fields", option.codec)
+        current = {_number(option, key): _read(fields, actual[key]) for key in actual if _owns(option, key)}
+        theirs = [key for key in declaration.values if _owns(option, key)]
+        unnumbered = [key for key in theirs if key in declaration.assumed]
+        matched = Matching(
+            Rules(option.identity, option.told_by, functools.partial(_as_declared, fields, purge)),
+            {_number(option, key): declaration.values[key] or {} for key in unnumbered},
+            current,
+            frozenset(_number(option, key) for key in theirs if key not in declaration.assumed),
+        ).run()
+        new = {f"{option.key}{matched.found[_number(option, key)]}": key for key in unnumbered}
+        for key in unnumbered:
+            del values[key], paths[key]
+        values |= {key: declaration.values[old] for key, old in new.items()}
+        paths |= {key: declaration.paths[old] for key, old in new.items()}
+        for number, doubt in matched.doubts.items():
+            key = f"{option.key}{number}"
+            problems.append(_doubtful(option, declaration.paths[key], declaration.values[key], doubt, current))
+        for removal in (each for each in declaration.removals if each.option == option.key):
+            for number in current:
+                if any(current[number].get(name) != value for name, value in removal.identity.items()):
+                    continue
+                key = f"{option.key}{number}"
+                if values.get(key) is not None:
+                    problem = f"is to go, and is declared by {paths[key]}"
+                    problems.append(Problem(removal.path, key, problem, "Leave one of them out."))
+                values[key], paths[key] = None, removal.path
+    return dataclasses.replace(declaration, values=values, paths=paths, assumed=frozenset(), removals=()), problems
+
+
+def _owns(option: Option, key: str) -> bool:
+    return option.indexed and key.startswith(option.key) and key[len(option.key) :].isdigit()
+
+
+def _number(option: Option, key: str) -> int:
+    return int(key[len(option.key) :])
+
+
+def _read(fields: Fields, text: str) -> SubValues:
+    """A property string that PVE holds; of one that we cannot read nothing is known."""
+    try:
+        return fields.parse(text)
+    except ValueError:
+        return {}
+
+
+def _as_declared(
+    fields: Fields, purge: bool, current: t.Mapping[str, Canonical], wanted: t.Mapping[str, Canonical]
+) -> bool:
+    """Whether an entry has all that is declared, so that nothing would change."""
+    kept = {name: current[name] for name, entry in fields.keys.items() if entry.keep and name in current}
+    settled = merge("", "", dict(current), {**kept, **wanted}, purge)
+    return fields.normal(settled.values) == fields.normal(current)
+
+
+def _doubtful(option: Option, path: str, value: SubValues, doubt: Doubt, current: t.Mapping[int, SubValues]) -> Problem:
+    listed = " or ".join(f"{option.key}{number}" for number in doubt.candidates)
+    if not doubt.named:
+        return Problem(f"{path}.id", None, f"is missing: the entry may mean {listed}", "State the id of the one meant.")
+    fields = t.cast("Fields", option.codec)
+    has = current[doubt.candidates[0]].get(doubt.named)
+    problem = f"is new here, and {listed}, which is called {has}, has the same {option.told_by}"
+    remedy = f"State id: {doubt.candidates[0]} to rename that one, or another id for a new one."
+    return Problem(f"{path}.{fields.keys[doubt.named].param or doubt.named}", value[doubt.named], problem, remedy)
 
 
 # -- against PVE ---------------------------------------------------------------------------------------------------
@@ -236,24 +393,38 @@ def _parse(option: Option, text: str) -> Canonical:
     try:
         return option.codec.parse(text)
     except ValueError:
-        return {} if isinstance(option.codec, Fields) else text
+        return Unread(text)
 
 
 def _view(option: Option, value: Canonical) -> Canonical:
     """A value as a diff shows it."""
     if option.secret and value:
         return HIDDEN
-    return option.codec.typed(value) if isinstance(option.codec, Fields) else plain(value)
+    return option.codec.typed(value) if isinstance(option.codec, Fields) and isinstance(value, dict) else plain(value)
+
+
+@dataclass(frozen=True)
+class Held:
+    """What PVE holds of a guest, as text: ``options`` is what its next start uses, ``live`` what it runs with, and
+    ``pending`` are the options that differ (None: a deletion that waits). ``label`` is how messages call it."""
+
+    options: t.Mapping[str, str]
+    live: t.Mapping[str, str] = field(default_factory=dict)
+    pending: t.Mapping[str, str | None] = field(default_factory=dict)
+    label: str = "an existing guest"
 
 
 class _Comparison:
     """Gathers a Change option by option."""
 
-    def __init__(self, actual: t.Mapping[str, str], purge: bool) -> None:
-        self.actual = actual
+    def __init__(self, held: Held, purge: bool, rebuild: str) -> None:
+        self.held = held
+        self.actual = held.options
         self.purge = purge
+        self.rebuild = rebuild
         self.set: dict[str, str] = {}
         self.delete: list[str] = []
+        self.revert: list[str] = []
         self.resize: dict[str, int] = {}
         self.restart: list[str] = []
         self.before: dict[str, Canonical] = {}
@@ -268,8 +439,20 @@ class _Comparison:
 
     def refuse(self, option: Option, path: str, value: object) -> bool:
         if option.fixed:
-            self.problems.append(Problem(path, value, "cannot change on an existing guest", option.fixed))
-        return bool(option.fixed)
+            self.problems.append(Problem(path, value, f"cannot change on {self.held.label}", self.rebuild))
+        return option.fixed
+
+    def runs_with(self, option: Option, key: str, wanted: Canonical) -> bool:
+        """Whether the guest runs with what is wanted, so that only a waiting change has to be taken back.
+
+        Nothing else would do: PVE drops the deletion of what is not there, and the waiting value stays.
+        """
+        if key not in self.held.pending:
+            return False
+        text = self.held.live.get(key)
+        nothing: Canonical = {} if isinstance(option.codec, Fields) else option.default
+        live = nothing if text is None else _parse(option, text)
+        return bool(_normal(option, live) == _normal(option, wanted))
 
     def remove(self, option: Option, key: str, path: str) -> None:
         text = self.actual.get(key)
@@ -278,14 +461,21 @@ class _Comparison:
         if option.required:
             self.scalar(option, key, option.default, path)
             return
-        self.delete.append(key)
         self.note(key, _view(option, _parse(option, text)), None)
+        if key in self.held.pending:
+            self.revert.append(key)
+            if key not in self.held.live:
+                return
+        self.delete.append(key)
         if not option.hot_delete:
             self.restart.append(key)
 
-    def change(self, option: Option, key: str, rendered: str, before: Canonical, after: Canonical) -> None:
+    def change(self, option: Option, key: str, current: Canonical, wanted: Canonical, rendered: str) -> None:
+        self.note(key, _view(option, current), _view(option, wanted))
+        if self.runs_with(option, key, wanted):
+            self.revert.append(key)
+            return
         self.set[key] = rendered
-        self.note(key, before, after)
         if not (option.hot or (option.hot_add and key not in self.actual)):
             self.restart.append(key)
 
@@ -299,12 +489,16 @@ class _Comparison:
         if not rendered:
             self.remove(option, key, path)
         elif not self.refuse(option, path, plain(wanted)):
-            self.change(option, key, rendered, _view(option, current), _view(option, wanted))
+            self.change(option, key, current, wanted, rendered)
 
     def fields(self, option: Option, key: str, wanted: SubValues, path: str) -> None:
         fields = t.cast("Fields", option.codec)
         text = self.actual.get(key)
         current = None if text is None else _parse(option, text)
+        if isinstance(current, Unread):
+            problem = f"cannot be compared with what {self.held.label} has, which cannot be read: {key}: {current}"
+            self.problems.append(Problem(path, None, problem, f"Set {key} by hand, or leave it out."))
+            return
         kept = {
             name: current[name] for name, entry in fields.keys.items() if entry.keep and current and name in current
         }
@@ -323,15 +517,23 @@ class _Comparison:
         if not rendered:
             self.remove(option, key, path)
         elif not self.refuse(option, path, fields.typed(wanted)):
-            before = None if current is None else fields.typed(current)
-            self.change(option, key, rendered, before, fields.typed(settled.values))
+            self.change(option, key, current, settled.values, rendered)
             if current and any(current.get(name) != settled.values.get(name) for name in option.cold):
                 self.restart.append(key)
 
 
-def compare(table: Table, actual: t.Mapping[str, str], declaration: Declaration, *, purge: bool = False) -> Change:
+def compare(
+    table: Table,
+    actual: t.Mapping[str, str] | Held,
+    declaration: Declaration,
+    *,
+    purge: bool = False,
+    rebuild: str = REBUILD,
+) -> Change:
     """The fewest changes that make ``actual`` (PVE's options as text) fit the declaration."""
-    work = _Comparison(actual, purge)
+    held = actual if isinstance(actual, Held) else Held(actual)
+    work = _Comparison(held, purge, rebuild)
+    declaration, work.problems = place(table, held.options, declaration, purge=purge)
     for key, wanted in declaration.values.items():
         option = t.cast("Option", find_option(table, key))
         path = declaration.paths.get(key, key)
@@ -341,15 +543,17 @@ def compare(table: Table, actual: t.Mapping[str, str], declaration: Declaration,
             work.fields(option, key, wanted, path)
         else:
             work.scalar(option, key, wanted, path)
-    for key in actual:
+    for key in held.options:
         leftover = find_option(table, key)
         if leftover is None or key in declaration.values:
             continue
-        if leftover.key in declaration.cleared or (purge and leftover.purge and not _is_default(leftover, actual[key])):
+        default = _is_default(leftover, held.options[key])
+        if leftover.key in declaration.cleared or (purge and leftover.purge and not default):
             work.remove(leftover, key, leftover.param)
     return Change(
         set=work.set,
         delete=tuple(work.delete),
+        revert=tuple(work.revert),
         resize=work.resize,
         restart=tuple(work.restart),
         before=work.before,
@@ -358,10 +562,14 @@ def compare(table: Table, actual: t.Mapping[str, str], declaration: Declaration,
     )
 
 
+def _normal(option: Option, value: Canonical) -> Canonical:
+    """What counts of a value when two are compared."""
+    return option.codec.normal(value) if isinstance(option.codec, Fields) and isinstance(value, dict) else value
+
+
 def _is_default(option: Option, text: str) -> bool:
-    if isinstance(option.codec, Fields):
-        return not option.codec.normal(_parse(option, text))
-    return bool(_parse(option, text) == option.default)
+    value = _normal(option, _parse(option, text))
+    return not value if isinstance(value, dict) else bool(value == option.default)
 
 
 def render(table: Table, declaration: Declaration) -> dict[str, str]:

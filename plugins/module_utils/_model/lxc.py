@@ -14,7 +14,6 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import (
-    REBUILD,
     Declaration,
     Option,
     Path,
@@ -69,31 +68,67 @@ STARTUP = Fields(
     default_key="order",
     bare=False,
 )
+
+
+def _mode(value: t.Any) -> str:
+    """An octal mode. YAML has made another number of one without quotes before anybody here sees it."""
+    if not isinstance(value, str):
+        raise ValueError('is a number, and not the mode that was written: quote it, as in mode: "0660"')
+    if not re.fullmatch(r"0?[0-7]{3}", value):
+        raise ValueError("is not an octal mode like 0660")
+    return value.zfill(4)
+
+
+MODE = Codec(parse=lambda value: value.zfill(4), accept=_mode, render=str)
 DEVICE = Fields(
     {
         "path": Field(text(r"/.+", "is not an absolute path, such as /dev/net/tun")),
         "deny-write": Field(BOOLEAN, param="deny_write", default=False),
         "gid": Field(integer(0)),
-        "mode": Field(text(r"0?[0-7]{3}", "is not an octal mode like 0660", fold=lambda value: value.zfill(4))),
+        "mode": Field(MODE),
         "uid": Field(integer(0)),
     },
     default_key="path",
 )
 
+# PVE takes more, and keeps 10000 of it.
+CPUUNITS = Codec(
+    parse=lambda value: min(max(int(value), 1), 10000), accept=integer(1, 10000, "a CPU weight").accept, render=str
+)
+
 OPTIONS: tuple[Option, ...] = (
     Option("hostname", "hostname", HOSTNAME, purge=False),
     Option("ostype", "ostype", choice(*OSTYPES), purge=False, required=True),
-    Option("arch", "arch", choice(*ARCHES), default="amd64", fixed=REBUILD, purge=False),
-    Option("unprivileged", "unprivileged", BOOLEAN, default=False, fixed=REBUILD, purge=False),
+    Option("arch", "arch", choice(*ARCHES), default="amd64", fixed=True, purge=False),
+    Option("unprivileged", "unprivileged", BOOLEAN, default=False, fixed=True, purge=False),
     Option("cores", "cores", integer(1, 8192, "a number of cores"), hot=True, hot_delete=True),
     Option("cpulimit", "cpulimit", number(0, 8192), default=0.0, hot=True, hot_delete=True),
-    Option("cpuunits", "cpuunits", integer(1, 10000), hot=True, hot_delete=True),
+    Option("cpuunits", "cpuunits", CPUUNITS, hot=True, hot_delete=True),
     Option("memory", "memory", integer(16, None, "a number of MiB"), default=512, hot=True, required=True),
     Option("swap", "swap", integer(0, None, "a number of MiB"), default=512, hot=True, hot_delete=True),
     Option("rootfs", "rootfs", ROOTFS, purge=False, required=True, settle=settle_volume),
-    Option("mp", "mount_points", MOUNT_POINT, indexed=True, hot_add=True, settle=settle_volume),
-    Option("net", "networks", NET, indexed=True, hot=True, hot_delete=True, cold=frozenset({"mtu"}), settle=settle_net),
-    Option("dev", "devices", DEVICE, indexed=True, hot_add=True),
+    Option(
+        "mp",
+        "mount_points",
+        MOUNT_POINT,
+        indexed=True,
+        identity=("mp",),
+        hot_add=True,
+        settle=settle_volume,
+    ),
+    Option(
+        "net",
+        "networks",
+        NET,
+        indexed=True,
+        identity=("name", "hwaddr"),
+        told_by="bridge",
+        hot=True,
+        hot_delete=True,
+        cold=frozenset({"mtu"}),
+        settle=settle_net,
+    ),
+    Option("dev", "devices", DEVICE, indexed=True, identity=("path",), hot_add=True),
     Option("nameserver", "nameserver", words(" ", text(r"[0-9A-Fa-f.:]+", "is not an IP address")), default=()),
     Option("searchdomain", "searchdomain", words(" ", HOSTNAME), default=()),
     Option("features", "features", FEATURES),

@@ -19,7 +19,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.property_stri
     integer,
     number,
     text,
-    words,
+    vlans,
 )
 
 IP_WORDS: dict[int, tuple[str, ...]] = {4: ("dhcp", "manual"), 6: ("auto", "dhcp", "manual")}
@@ -97,7 +97,7 @@ NET = Fields(
         "mtu": Field(integer(64, 65535, "an MTU")),
         "rate": Field(number(0, 10000)),
         "tag": Field(TAG),
-        "trunks": Field(words(";", TAG, ordered=False), default=()),
+        "trunks": Field(vlans(ranges=False), default=()),
         "type": Field(choice("veth"), default="veth", keep=True),
     }
 )

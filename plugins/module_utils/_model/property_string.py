@@ -10,11 +10,25 @@ a round trip.
 
 from __future__ import annotations
 
+import math
 import re
 import typing as t
 from dataclasses import dataclass, field
 
 Canonical = t.Any
+
+
+class Unread(str):
+    """A value of PVE's that we cannot read: unlike anything declared, and written back as it was."""
+
+
+class BadEntries(ValueError):
+    """What is wrong with entries of a list: their places, the entries, and the words of :class:`Codec`."""
+
+    def __init__(self, entries: t.Sequence[tuple[int, object, str]]) -> None:
+        super().__init__("; ".join(f"{value!r} {problem}" for _place, value, problem in entries))
+        self.entries = tuple(entries)
+
 
 TRUE_WORDS = frozenset({"1", "on", "yes", "true"})
 FALSE_WORDS = frozenset({"0", "off", "no", "false"})
@@ -155,14 +169,99 @@ def words(separator: str, item: Codec, *, ordered: bool = True, splitter: str = 
 
     def accept(value: t.Any) -> tuple[Canonical, ...]:
         parts = re.split(splitter, value) if isinstance(value, str) else value
-        return finish(item.accept(part) for part in parts if part != "")
+        return finish(accept_each(item, [part for part in parts if part != ""]))
 
     return Codec(parse=parse, accept=accept, render=lambda value: separator.join(item.render(part) for part in value))
 
 
+def accept_each(item: Codec, values: t.Iterable[t.Any]) -> list[Canonical]:
+    """The entries of a list as the user wrote them; BadEntries names all that are wrong."""
+    accepted: list[Canonical] = []
+    wrong: list[tuple[int, object, str]] = []
+    for place, value in enumerate(values):
+        try:
+            accepted.append(item.accept(value))
+        except ValueError as error:
+            wrong.append((place, value, str(error)))
+    if wrong:
+        raise BadEntries(wrong)
+    return accepted
+
+
+_VLAN_RANGE = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
+
+
+def vlans(*, ranges: bool) -> Codec:
+    """A set of VLAN tags. Its canonical form is the fewest tags and ranges that hold it: ``(7, "10-20")``.
+
+    ``ranges``: whether PVE takes ranges here; otherwise each tag is written by itself.
+    """
+
+    def parse(text: str) -> tuple[int | str, ...]:
+        return _fewest(_vlan_range(part) for part in re.split(r"[;,\s]+", text) if part)
+
+    def accept(value: t.Any) -> tuple[int | str, ...]:
+        parts = [part for each in ([value] if isinstance(value, (str, int)) else value) for part in _parts(each)]
+        return _fewest(accept_each(Codec(parse=str, accept=_accept_vlans, render=str), parts))
+
+    def render(value: Canonical) -> str:
+        if ranges:
+            return ";".join(map(str, value))
+        return ";".join(
+            str(tag) for part in value for low, high in [_vlan_range(str(part))] for tag in range(low, high + 1)
+        )
+
+    return Codec(parse=parse, accept=accept, render=render)
+
+
+def _parts(value: t.Any) -> list[t.Any]:
+    return [part for part in re.split(r"[;,\s]+", value) if part] if isinstance(value, str) else [value]
+
+
+def _vlan_range(text: str) -> tuple[int, int]:
+    match = _VLAN_RANGE.fullmatch(text)
+    if not match or (match[2] and int(match[2]) < int(match[1])):
+        raise ValueError("is neither a VLAN tag nor a range such as 10-20")
+    return int(match[1]), int(match[2] or match[1])
+
+
+def _accept_vlans(value: t.Any) -> tuple[int, int]:
+    low, high = _vlan_range(str(value))
+    if low < 1 or high > 4094:
+        raise ValueError("is out of range; a VLAN tag is 1 to 4094")
+    return low, high
+
+
+def _fewest(ranges: t.Iterable[tuple[int, int]]) -> tuple[int | str, ...]:
+    merged: list[tuple[int, int]] = []
+    for low, high in sorted(ranges):
+        if merged and low <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
+        else:
+            merged.append((low, high))
+    return tuple(low if low == high else f"{low}-{high}" for low, high in merged)
+
+
 TEXT = text()
 BOOLEAN = Codec(parse=parse_boolean, accept=parse_boolean, render=lambda value: "1" if value else "0")
-SIZE = Codec(parse=lambda value: parse_size(value, 1), accept=parse_size, render=render_size)
+
+
+def _size(step: int, rounded: t.Callable[[float], int]) -> Codec:
+    def accept(value: t.Any) -> int:
+        size = parse_size(value)
+        if 0 < size < step:
+            raise ValueError(f"is too small; the least is {render_size(step)}")
+        return rounded(size / step) * step
+
+    return Codec(parse=lambda value: parse_size(value, 1), accept=accept, render=render_size)
+
+
+# PVE allocates whole MiB of what is asked for a container (pve-container, LXC.pm: int(GiB * 1024)), and the next whole
+# KiB for a VM (qemu-server by convert_size).
+CONTAINER_SIZE = _size(MIB, math.floor)
+DISK_SIZE = _size(KIB, math.ceil)
+# A storage may round up what it is asked for: LVM's extents have 4 MiB as a rule.
+EXTENT = 4 * MIB
 
 
 @dataclass(frozen=True)
@@ -196,20 +295,28 @@ class Fields:
         object.__setattr__(self, "_params", names)
 
     def parse(self, value: str) -> dict[str, Canonical]:
-        """Canonical values by PVE's keys; unknown keys stay as text."""
-        return {
-            key: self.keys[key].codec.parse(raw) if key in self.keys else raw
-            for key, raw in split(value, self.default_key).items()
-        }
+        """Canonical values by PVE's keys; unknown keys stay as text, and so do values that we cannot read."""
+        return {key: self._read(key, raw) for key, raw in split(value, self.default_key).items()}
+
+    def _read(self, key: str, raw: str) -> Canonical:
+        if key not in self.keys:
+            return raw
+        try:
+            return self.keys[key].codec.parse(raw)
+        except ValueError:
+            return Unread(raw)
 
     def render(self, values: t.Mapping[str, Canonical]) -> str:
         """The property string of canonical values: known keys in the table's order, then the rest."""
         known = [key for key in self.keys if values.get(key) is not None]
         rest = [key for key in values if key not in self.keys and values[key] is not None]
-        rendered = {key: self.keys[key].codec.render(values[key]) for key in known}
+        rendered = {key: self._write(key, values[key]) for key in known}
         rendered.update({key: str(values[key]) for key in rest})
         told = {key: value for key, value in rendered.items() if value != ""}
         return join(told, self.default_key if self.bare else "")
+
+    def _write(self, key: str, value: Canonical) -> str:
+        return str(value) if isinstance(value, Unread) else self.keys[key].codec.render(value)
 
     def normal(self, values: t.Mapping[str, Canonical]) -> dict[str, Canonical]:
         """What counts when two values are compared: keys that say what PVE assumes anyway are left out."""
@@ -223,11 +330,14 @@ class Fields:
         """PVE's key for the user's name of it."""
         return self._params.get(param)
 
+    def _is_size(self, key: str) -> bool:
+        return key in self.keys and self.keys[key].codec in (CONTAINER_SIZE, DISK_SIZE)
+
     def typed(self, values: t.Mapping[str, Canonical]) -> dict[str, Canonical]:
         """Canonical values by the user's names, for results; sizes as PVE spells them."""
         return {
             (self.keys[key].param or key) if key in self.keys else key: (
-                render_size(value) if key in self.keys and self.keys[key].codec is SIZE else plain(value)
+                render_size(value) if isinstance(value, int) and self._is_size(key) else plain(value)
             )
             for key, value in values.items()
         }
@@ -235,4 +345,6 @@ class Fields:
 
 def plain(value: Canonical) -> Canonical:
     """A canonical value as JSON has it: tuples become lists."""
+    if isinstance(value, Unread):
+        return str(value)
     return list(value) if isinstance(value, tuple) else value

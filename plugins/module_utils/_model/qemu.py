@@ -24,6 +24,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.diff import (
     merge,
 )
 from ansible_collections.pve.provision.plugins.module_utils._model.lxc import (
+    CPUUNITS,
     DESCRIPTION,
     HOSTNAME,
     STARTUP,
@@ -39,7 +40,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.network impor
 )
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import (
     BOOLEAN,
-    SIZE,
+    DISK_SIZE,
     TEXT,
     Canonical,
     Codec,
@@ -49,6 +50,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.property_stri
     integer,
     number,
     text,
+    vlans,
     words,
 )
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import settle_volume
@@ -66,8 +68,6 @@ MACHINE = Codec(
     render=lambda value: "pc" if value == "i440fx" else str(value),
 )
 _VOLUME = re.compile(r"(scsi|virtio|sata|ide|efidisk|tpmstate|unused)\d+")
-
-_REBUILD = "Create a new VM beside it, or set recreate=true to destroy and create this one again."
 
 
 class NetFields(Fields):
@@ -100,7 +100,7 @@ NET = NetFields(
         "queues": Field(integer(0, 64)),
         "rate": Field(number(0, 10000)),
         "tag": Field(TAG),
-        "trunks": Field(words(";", TAG, ordered=False), default=()),
+        "trunks": Field(vlans(ranges=True), default=()),
     },
     default_key="model",
 )
@@ -121,7 +121,7 @@ DISK = Fields(
         "replicate": Field(BOOLEAN, default=True),
         "ro": Field(BOOLEAN, default=False),
         "serial": Field(),
-        "size": Field(SIZE, keep=True),
+        "size": Field(DISK_SIZE, keep=True),
         "ssd": Field(BOOLEAN, default=False),
     },
     default_key="volume",
@@ -135,7 +135,7 @@ EFIDISK = Fields(
         "format": Field(choice("raw", "qcow2", "vmdk")),
         "ms-cert": Field(),
         "pre-enrolled-keys": Field(BOOLEAN, param="pre_enrolled_keys", default=False),
-        "size": Field(SIZE, keep=True),
+        "size": Field(DISK_SIZE, keep=True),
     },
     default_key="volume",
 )
@@ -167,12 +167,12 @@ OPTIONS: tuple[Option, ...] = (
     Option("name", "name", HOSTNAME, hot=True, hot_delete=True, purge=False),
     Option("ostype", "ostype", TEXT, default="other", purge=False),
     Option("machine", "machine", MACHINE, default="i440fx"),
-    Option("bios", "bios", choice("seabios", "ovmf"), default="seabios", fixed=_REBUILD, purge=False),
+    Option("bios", "bios", choice("seabios", "ovmf"), default="seabios", fixed=True, purge=False),
     Option("cores", "cores", integer(1, 8192, "a number of cores"), default=1),
     Option("sockets", "sockets", integer(1, 64), default=1),
     Option("cpu", "cpu", TEXT, purge=False),
     Option("cpulimit", "cpulimit", number(0, 128), default=0.0, hot=True, hot_delete=True),
-    Option("cpuunits", "cpuunits", integer(1, 262144), hot=True, hot_delete=True),
+    Option("cpuunits", "cpuunits", CPUUNITS, hot=True, hot_delete=True),
     Option("numa", "numa", BOOLEAN, default=False),
     Option("memory", "memory", integer(16, None, "a number of MiB"), default=512),
     Option("balloon", "balloon", integer(0), hot=True),
@@ -183,7 +183,17 @@ OPTIONS: tuple[Option, ...] = (
     Option("scsihw", "scsihw", TEXT, default="lsi", purge=False),
     Option("efidisk", "efidisks", EFIDISK, indexed=True, purge=False, settle=settle_efidisk),
     *(Option(bus, bus, DISK, indexed=True, hot_add=True, purge=False, settle=settle_volume) for bus in BUSES),
-    Option("net", "networks", NET, indexed=True, hot=True, hot_delete=True, settle=settle_net),
+    Option(
+        "net",
+        "networks",
+        NET,
+        indexed=True,
+        identity=("hwaddr",),
+        told_by="bridge",
+        hot=True,
+        hot_delete=True,
+        settle=settle_net,
+    ),
     Option("serial", "serials", Fields({"kind": Field()}, "kind"), indexed=True),
     Option("vga", "vga", TEXT),
     Option("agent", "agent", AGENT, hot=True, hot_delete=True),

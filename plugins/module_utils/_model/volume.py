@@ -5,30 +5,54 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Problem, Settled, SubValues, merge
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import (
     BOOLEAN,
-    SIZE,
+    CONTAINER_SIZE,
+    EXTENT,
+    Codec,
     Field,
     Fields,
+    choice,
     render_gib,
     render_size,
-    text,
     words,
 )
 
 DEFAULT_SIZE = 4 * 1024**3  # pve-container's own default for a rootfs, in bytes
 
+
+def directory(what: str) -> Codec:
+    """An absolute path that PVE takes; a slash at its end, or two in a row, say nothing."""
+
+    def tidy(value: str) -> str:
+        return re.sub("/+", "/", value).rstrip("/") or value
+
+    def accept(value: t.Any) -> str:
+        given = tidy(str(value))
+        if not re.fullmatch(r"/[^\0,\n]*[^\0,\n/]", given):
+            raise ValueError(f"is not an absolute path of {what}, such as /srv/data")
+        if {".", ".."} & set(given.split("/")):
+            raise ValueError("has a part '.' or '..', which PVE refuses; write the path out")
+        return given
+
+    return Codec(parse=tidy, accept=accept, render=str)
+
+
+# PVE knows these alone (pve-container, LXC/Config.pm).
+MOUNT_OPTIONS = choice("discard", "lazytime", "noatime", "nodev", "noexec", "nosuid")
+
 _COMMON = {
     "acl": Field(BOOLEAN),
-    "mountoptions": Field(words(";", text(), ordered=False)),
+    "mountoptions": Field(words(";", MOUNT_OPTIONS, ordered=False)),
     "quota": Field(BOOLEAN, default=False),
     "replicate": Field(BOOLEAN, default=True),
     "ro": Field(BOOLEAN, default=False),
     "shared": Field(BOOLEAN, default=False),
-    "size": Field(SIZE),
+    "size": Field(CONTAINER_SIZE),
 }
 # `storage` is no key of PVE's; it says where a new volume goes and never reaches a config.
 ROOTFS = Fields({"volume": Field(), "storage": Field(), **_COMMON}, default_key="volume")
@@ -36,7 +60,7 @@ MOUNT_POINT = Fields(
     {
         "volume": Field(),
         "storage": Field(),
-        "mp": Field(text(r"/.*[^/]", "is not an absolute path of the guest, such as /srv/data")),
+        "mp": Field(directory("the guest")),
         "backup": Field(BOOLEAN, default=False),
         "keepattrs": Field(BOOLEAN, default=False),
         **_COMMON,
@@ -59,16 +83,19 @@ def settle_volume(key: str, path: str, current: SubValues | None, wanted: SubVal
     settings = {name: value for name, value in wanted.items() if name not in _ORIGIN and value is not None}
     if current is None:
         return Settled({"volume": _new_volume(wanted), **_origin_options(wanted), **settings})
-    if not _same_volume(wanted.get("volume"), current["volume"]):
+    if not _same_volume(wanted.get("volume"), current.get("volume")):
+        if key == "rootfs":
+            problem = f"is not the one it has: {current.get('volume')}"
+            return Settled(current, problems=(Problem(f"{path}.volume", wanted["volume"], problem, "Leave it out."),))
         return merge(key, path, {}, {"volume": wanted["volume"], **settings}, purge)
     problems = []
-    home = storage_of(current["volume"])
+    home = storage_of(current.get("volume") or "")
     if wanted.get("storage") not in (None, home):
         remedy = "Move it with 'pct move-volume' or 'qm disk move', or declare the storage it is on."
         problem = f"is not where it is: {current['volume']}"
         problems.append(Problem(f"{path}.storage", wanted["storage"], problem, remedy))
     have, want = current.get("size"), wanted.get("size")
-    if have and want and want < have:
+    if have and want and have - want >= EXTENT:
         remedy = f"Declare {render_size(have)} or more."
         problems.append(
             Problem(f"{path}.size", render_size(want), f"is smaller than the {render_size(have)} it has", remedy)
@@ -83,7 +110,8 @@ def _new_volume(wanted: SubValues) -> str:
     if wanted.get("volume"):
         return str(wanted["volume"])
     # An imported image brings its own size (qemu-server, API2/Qemu.pm: "use STORAGE_ID:0 with import-from").
-    size = "0" if wanted.get("import-from") else render_gib(wanted.get("size") or DEFAULT_SIZE)
+    given = DEFAULT_SIZE if wanted.get("size") is None else wanted["size"]
+    size = "0" if wanted.get("import-from") else render_gib(given)
     return f"{wanted.get('storage')}:{size}"
 
 
@@ -91,10 +119,12 @@ def _origin_options(wanted: SubValues) -> SubValues:
     return {name: wanted[name] for name in ("import-from", "format") if wanted.get(name)}
 
 
-def _same_volume(wanted: str | None, current: str) -> bool:
+def _same_volume(wanted: str | None, current: str | None) -> bool:
     """Whether the declared volume is the one there; ``STORAGE:cloudinit`` asks for a drive that PVE then names."""
     if wanted is None or wanted == current:
         return True
+    if current is None:
+        return False
     asks_for_drive = wanted.endswith(":cloudinit") and "cloudinit" in current
     return asks_for_drive and storage_of(wanted) == storage_of(current)
 

@@ -434,10 +434,18 @@ class ApiNode:
         return self._act(step, "POST", path, {"newid": vmid, **options}, timeout=timeout)
 
     def set_config(
-        self, kind: Kind, vmid: int, options: t.Mapping[str, str], delete: t.Sequence[str] = (), digest: str = ""
+        self,
+        kind: Kind,
+        vmid: int,
+        options: t.Mapping[str, str],
+        delete: t.Sequence[str] = (),
+        digest: str = "",
+        *,
+        revert: t.Sequence[str] = (),
     ) -> Outcome:
         """A VM's config is set by a task, since a change may import or move a disk."""
-        values = {**_encoded(options), "delete": ",".join(delete) or None, "digest": digest or None}
+        lists = {"delete": ",".join(delete) or None, "revert": ",".join(revert) or None}
+        values = {**_encoded(options), **lists, "digest": digest or None}
         method = "PUT" if kind == "lxc" else "POST"
         return self._act(f"set {kind} {vmid}", method, self._path(kind, vmid, "config"), values)
 

@@ -416,11 +416,20 @@ class CliNode:
         return self._write([_COMMAND[kind], "clone", str(source), str(vmid)], options, timeout=timeout)
 
     def set_config(
-        self, kind: Kind, vmid: int, options: t.Mapping[str, str], delete: t.Sequence[str] = (), digest: str = ""
+        self,
+        kind: Kind,
+        vmid: int,
+        options: t.Mapping[str, str],
+        delete: t.Sequence[str] = (),
+        digest: str = "",
+        *,
+        revert: t.Sequence[str] = (),
     ) -> Outcome:
         line = dict(options)
         if delete:
             line["delete"] = ",".join(delete)
+        if revert:
+            line["revert"] = ",".join(revert)
         if digest:
             line["digest"] = digest
         return self._write([_COMMAND[kind], "set", str(vmid)], line)

@@ -175,9 +175,17 @@ class Node(t.Protocol):
         """Clone a guest."""
 
     def set_config(
-        self, kind: Kind, vmid: int, options: t.Mapping[str, str], delete: t.Sequence[str] = (), digest: str = ""
+        self,
+        kind: Kind,
+        vmid: int,
+        options: t.Mapping[str, str],
+        delete: t.Sequence[str] = (),
+        digest: str = "",
+        *,
+        revert: t.Sequence[str] = (),
     ) -> Outcome:
-        """Change and delete options in one call; a digest that no longer fits raises Conflict."""
+        """Change and delete options, and take waiting changes back, in one call (PVE refuses to delete and revert the
+        same option in one); a digest that no longer fits raises Conflict."""
 
     def resize(self, kind: Kind, vmid: int, disk: str, size: str, *, timeout: int) -> Outcome:
         """Grow a disk to ``size`` (``8G``, ``1536M``). Verifies the effect: PVE may fail with exit code 0."""

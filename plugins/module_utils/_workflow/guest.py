@@ -8,7 +8,13 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import Change, Declaration, Problem, Table
+from ansible_collections.pve.provision.plugins.module_utils._model.diff import (
+    REBUILD,
+    Change,
+    Declaration,
+    Problem,
+    Table,
+)
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Fields
 
 if t.TYPE_CHECKING:
@@ -69,10 +75,17 @@ class Policy:
     ip_timeout: int = 0
 
 
+def rebuild(params: t.Mapping[str, t.Any]) -> str:
+    """What to do about what cannot change in place: as the module at hand offers it."""
+    anew = "or set recreate=true to destroy and create this one again." if "recreate" in params else ""
+    return f"{REBUILD.rstrip('.')}, {anew}" if anew else REBUILD
+
+
 @dataclass(frozen=True)
 class Wanted:
     """One declared guest.
 
+    ``rebuild`` is what the user can do about what cannot change in place.
     ``source`` is the template's volid or name; ``source_made``: the run itself puts it there before the creation.
     ``whole``: a guest that was made and never started may lack something, and is made anew.
     ``defaults`` hold for a new guest where the declaration says nothing, by PVE's keys. ``create`` are PVE's options
@@ -89,6 +102,7 @@ class Wanted:
     defaults: t.Mapping[str, t.Any] = field(default_factory=dict)
     clone: CloneSource | None = None
     pool: str | None = None
+    rebuild: str = REBUILD
     create: t.Mapping[str, str] = field(default_factory=dict)
     secrets: t.Mapping[str, str] = field(default_factory=dict)
     policy: Policy = field(default_factory=Policy)

@@ -20,6 +20,7 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.guest impo
     Policy,
     State,
     Wanted,
+    rebuild,
 )
 
 LXC = GuestType(
@@ -62,6 +63,7 @@ def wanted_container(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = fro
         source=params.get("ostemplate"),
         clone=CloneSource(**clone) if clone else None,
         pool=params.get("pool"),
+        rebuild=rebuild(params),
         create={key: _text(params[name]) for name, key in CREATE_ONLY.items() if params.get(name) is not None},
         secrets={key: value for key, value in secrets.items() if value},
         policy=Policy(**{name: params[name] for name in Policy.__dataclass_fields__ if params.get(name) is not None}),

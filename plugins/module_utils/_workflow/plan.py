@@ -16,6 +16,9 @@ from ansible_collections.pve.provision.plugins.module_utils._model.property_stri
 from ansible_collections.pve.provision.plugins.module_utils._model.template_name import parse_template
 from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Actual, Plan, Step, Wanted
 
+if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestConfig
+
 RUNNING_AFTER = {"present": None, "started": True, "stopped": False, "restarted": True}
 
 
@@ -25,13 +28,17 @@ def make_plan(wanted: Wanted, actual: Actual) -> Plan:
         return _absent(wanted, actual)
     if actual.config is None:
         return _create(wanted, actual)
-    change = diff.compare(
-        wanted.type.table, actual.config.options, wanted.declaration, purge=wanted.policy.purge_options
-    )
+    change = difference(wanted, actual.vmid, actual.config, purge=wanted.policy.purge_options)
     change = dataclasses.replace(change, problems=(*change.problems, *_other_template(wanted, actual)))
     if change.problems and wanted.policy.recreate:
         return _recreate(wanted, actual)
     return _update(wanted, actual, change)
+
+
+def difference(wanted: Wanted, vmid: int | None, config: GuestConfig, *, purge: bool) -> diff.Change:
+    """What has to change in a guest that is there."""
+    held = diff.Held(config.options, config.live, config.pending, f"{wanted.type.noun} {vmid}")
+    return diff.compare(wanted.type.table, held, wanted.declaration, purge=purge, rebuild=wanted.rebuild)
 
 
 def _other_template(wanted: Wanted, actual: Actual) -> t.Iterator[diff.Problem]:
@@ -40,7 +47,7 @@ def _other_template(wanted: Wanted, actual: Actual) -> t.Iterator[diff.Problem]:
     has = actual.config.options.get("ostype") if actual.config else None
     if template and has not in (None, "unmanaged", template) and wanted.declaration.values.get("ostype") is None:
         problem = f"is not what {wanted.type.noun} {actual.vmid} was made from: it is {has}"
-        yield diff.Problem("ostemplate", wanted.source, problem, diff.REBUILD)
+        yield diff.Problem("ostemplate", wanted.source, problem, wanted.rebuild)
 
 
 def _absent(wanted: Wanted, actual: Actual) -> Plan:
@@ -116,9 +123,9 @@ def _update(wanted: Wanted, actual: Actual, change: diff.Change) -> Plan:
 def _changing(wanted: Wanted, change: diff.Change) -> list[Step]:
     """A disk grows first: an option of its that waits for a restart must not bring the old size back."""
     steps = [Step("resize", {"disk": disk, "size": render_size(size)}) for disk, size in change.resize.items()]
-    if change.set or change.delete:
-        details: dict[str, t.Any] = {"options": _shown(wanted, change.set)} if change.set else {}
-        steps.append(Step("set", {**details, **({"delete": list(change.delete)} if change.delete else {})}))
+    parts = {"options": _shown(wanted, change.set), "delete": list(change.delete), "revert": list(change.revert)}
+    if details := {name: part for name, part in parts.items() if part}:
+        steps.append(Step("set", details))
     return steps
 
 
@@ -130,7 +137,8 @@ def _power(wanted: Wanted, actual: Actual, change: diff.Change) -> list[Step]:
         return start if runs else []
     if runs is False:
         return _stop(wanted, actual)
-    waiting = bool(change.restart or actual.outdated or (actual.config and actual.config.pending))
+    pending = actual.config.pending if actual.config else {}
+    waiting = bool(change.restart or actual.outdated or any(key not in change.revert for key in pending))
     if wanted.state == "restarted" or (waiting and wanted.policy.restart == "when_needed"):
         return _stop(wanted, actual) + start
     return []

@@ -19,7 +19,13 @@ from ansible_collections.pve.provision.plugins.module_utils._model.qemu import (
     declare_vm,
     is_volume,
 )
-from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import GuestType, Policy, State, Wanted
+from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import (
+    GuestType,
+    Policy,
+    State,
+    Wanted,
+    rebuild,
+)
 from ansible_collections.pve.provision.plugins.module_utils._workflow.preflight import Facts
 from ansible_collections.pve.provision.plugins.module_utils._workflow.storage import usable
 
@@ -43,6 +49,7 @@ def wanted_vm(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozenset(
         state=t.cast(State, params["state"]),
         vmid=params.get("vmid"),
         pool=params.get("pool"),
+        rebuild=rebuild(params),
         policy=Policy(**{name: params[name] for name in Policy.__dataclass_fields__ if params.get(name) is not None}),
         problems=tuple(problems),
     )

@@ -28,7 +28,7 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.guest impo
     Step,
     Wanted,
 )
-from ansible_collections.pve.provision.plugins.module_utils._workflow.plan import create_options, make_plan
+from ansible_collections.pve.provision.plugins.module_utils._workflow.plan import create_options, difference, make_plan
 from ansible_collections.pve.provision.plugins.module_utils._workflow.preflight import Facts, creating, preflight
 
 if t.TYPE_CHECKING:
@@ -158,7 +158,10 @@ def _predict(node: Node, wanted: Wanted, actual: Actual, plan: Plan, result: Res
         result.vmid = node.next_vmid(skip=node.journal)
     if creating(plan):
         options = diff.render(wanted.type.table, wanted.declaration)
-    options = {key: value for key, value in {**options, **plan.change.set}.items() if key not in plan.change.delete}
+    change = plan.change
+    live = {} if actual.config is None else {key: actual.config.live.get(key) for key in change.revert}
+    after = {**options, **live, **change.set, **dict.fromkeys(change.delete)}
+    options = {key: value for key, value in after.items() if value is not None}
     result.config = diff.typed(wanted.type.table, options)
     result.addresses = health.declared_addresses(options, wanted.type.network)
     return result
@@ -267,11 +270,27 @@ class _Run:
         """One call that holds only what differs, and PVE's digest, so nobody's concurrent edit is lost."""
         before = self.config() if self.made else self.known()
         change = self.difference(before) if self.made else self.plan.change
-        if not (change.set or change.delete):
-            return None
-        outcome = self.node.set_config(self.kind, self.vmid, change.set, change.delete, before.digest)
+        outcome = None
+        if change.revert:  # PVE refuses to take back and delete the same option in one call
+            outcome = self.node.set_config(self.kind, self.vmid, {}, digest=before.digest, revert=change.revert)
+            before = self.config()
+        if change.set or change.delete:
+            try:
+                outcome = self.node.set_config(self.kind, self.vmid, change.set, change.delete, before.digest)
+            except PveError:
+                self.take_back(before, change)
+                raise
         self.check_effect(before)
         return outcome
+
+    def take_back(self, before: GuestConfig, change: diff.Change) -> None:
+        """A change that a running guest refuses stays pending, and its next start would apply it."""
+        now = self.node.config(self.kind, self.vmid)
+        pending = now.pending.items() - before.pending.items() if now else set()
+        stuck = sorted(key for key, _value in pending if key in change.set or key in change.delete)
+        if stuck:
+            with contextlib.suppress(ProvisionError):
+                self.node.set_config(self.kind, self.vmid, {}, revert=stuck)
 
     def known(self) -> GuestConfig:
         """The config that the plan was made from; after a resize of ours the same with its new digest."""
@@ -285,7 +304,7 @@ class _Run:
 
     def difference(self, config: GuestConfig) -> diff.Change:
         purge = self.wanted.policy.purge_options and not self.made
-        return diff.compare(self.wanted.type.table, config.options, self.wanted.declaration, purge=purge)
+        return difference(self.wanted, self.vmid, config, purge=purge)
 
     def check_effect(self, before: GuestConfig) -> None:
         """PVE may accept an option and do nothing: that is a failure; what it spells otherwise is told."""

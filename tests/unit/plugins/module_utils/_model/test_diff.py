@@ -147,6 +147,177 @@ def test_what_cannot_change_in_place_is_told_with_the_way_out(
     assert change.problems[0].remedy
 
 
+SERVER = {
+    "hostname": "web1",
+    "mp0": "local-lvm:vm-101-disk-1,mp=/srv/a,size=8G",
+    "mp1": "local-lvm:vm-101-disk-2,mp=/srv/b,size=4G",
+    "net0": "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:00:01,tag=10,type=veth",
+    "net1": "name=eth1,bridge=vmbr1,hwaddr=BC:24:11:00:00:02,ip=10.1.0.5/24,type=veth",
+    "dev0": "/dev/net/tun",
+    "dev1": "/dev/fuse,mode=0660",
+    "rootfs": "local-lvm:vm-101-disk-0,size=8G",
+}
+DATA_A = {"mp": "/srv/a", "storage": "local-lvm", "size": "8G"}
+DATA_B = {"mp": "/srv/b", "storage": "local-lvm", "size": "4G"}
+WAN = {"bridge": "vmbr0", "tag": 10}
+LAN = {"bridge": "vmbr1", "ip": "10.1.0.5/24"}
+
+
+def serve(purge: bool = False, **params: t.Any) -> diff.Change:
+    declaration, problems = declare_lxc(params, diff.null_paths(params))
+    assert problems == []
+    return diff.compare(OPTIONS, SERVER, declaration, purge=purge)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"mount_points": [DATA_B]},
+        {"mount_points": [DATA_B, DATA_A]},
+        {"mount_points": [{**DATA_B, "mp": "/srv/b/"}]},
+        {"networks": [LAN]},
+        {"networks": [LAN, WAN]},
+        {"networks": [{"name": "eth1", "ip": "10.1.0.5/24"}]},
+        {"networks": [{"hwaddr": "bc:24:11:00:00:02"}]},
+        {"devices": [{"path": "/dev/fuse", "mode": "0660"}]},
+        {"mount_points": [{"mp": "/srv/c", "state": "absent"}], "devices": [{"path": "/dev/kvm", "state": "absent"}]},
+    ],
+)
+def test_entries_are_known_by_what_they_are_whatever_their_place(params: dict[str, t.Any]) -> None:
+    assert serve(**params) == diff.Change()
+
+
+@pytest.mark.parametrize(
+    ("params", "options"),
+    [
+        ({"mount_points": [{"mp": "/srv/b", "ro": True}]}, {"mp1": "local-lvm:vm-101-disk-2,mp=/srv/b,ro=1,size=4G"}),
+        ({"mount_points": [{**DATA_B, "mp": "/srv/c"}]}, {"mp2": "local-lvm:4,mp=/srv/c"}),
+        ({"devices": [{"path": "/dev/kvm"}]}, {"dev2": "/dev/kvm"}),
+        ({"networks": [WAN, {"bridge": "vmbr2"}, LAN]}, {"net2": "name=eth2,bridge=vmbr2"}),
+        (
+            {"networks": [{"name": "eth1", "tag": 30}]},
+            {"net1": "name=eth1,bridge=vmbr1,hwaddr=BC:24:11:00:00:02,ip=10.1.0.5/24,tag=30,type=veth"},
+        ),
+        (
+            {"networks": [{"id": 0, "name": "up0"}]},
+            {"net0": "name=up0,bridge=vmbr0,hwaddr=BC:24:11:00:00:01,tag=10,type=veth"},
+        ),
+    ],
+)
+def test_a_change_reaches_the_entry_that_is_meant(params: dict[str, t.Any], options: dict[str, str]) -> None:
+    assert serve(**params).set == options
+
+
+@pytest.mark.parametrize(
+    ("params", "deleted"),
+    [
+        ({"networks": [{"id": 1, "state": "absent"}]}, ("net1",)),
+        ({"networks": [{"name": "eth1", "state": "absent"}, WAN]}, ("net1",)),
+        ({"networks": [{"id": 1, "state": "absent"}, {"id": 7, "state": "absent"}]}, ("net1",)),
+        ({"mount_points": [{"mp": "/srv/a", "state": "absent"}]}, ("mp0",)),
+        ({"devices": [{"path": "/dev/fuse", "state": "absent"}]}, ("dev1",)),
+    ],
+)
+def test_one_entry_can_be_removed_by_itself(params: dict[str, t.Any], deleted: tuple[str, ...]) -> None:
+    change = serve(**params)
+    assert (change.set, change.delete, change.problems) == ({}, deleted, ())
+
+
+@pytest.mark.parametrize(
+    ("params", "option", "problem"),
+    [
+        ({"networks": [{"bridge": "vmbr1", "tag": 5}]}, "networks[0].id", "the entry may mean net0 or net1"),
+        ({"networks": [{"name": "up0", "bridge": "vmbr0"}]}, "networks[0].name", "net0, which is called eth0"),
+    ],
+)
+def test_an_entry_in_doubt_is_asked_about(params: dict[str, t.Any], option: str, problem: str) -> None:
+    (found,) = serve(**params).problems
+    assert (found.option, problem in found.problem, bool(found.remedy)) == (option, True, True)
+
+
+def test_what_is_to_go_and_to_stay_is_refused() -> None:
+    (found,) = serve(networks=[{"id": 1, "tag": 5}, {"name": "eth1", "state": "absent"}]).problems
+    assert (found.option, found.problem) == ("networks[1]", "is to go, and is declared by networks[0]")
+
+
+def test_an_entry_that_is_to_go_says_which_it_is() -> None:
+    _declaration, (problem,) = declare_lxc({"networks": [{"bridge": "vmbr0", "state": "absent"}]})
+    assert problem.option == "networks[0]"
+    assert problem.remedy == "Name it by one of: id, name, hwaddr."
+
+
+def held(pending: dict[str, str | None], **live: str) -> diff.Held:
+    options = {key: value for key, value in {**live, **pending}.items() if value is not None}
+    return diff.Held(options, live, pending)
+
+
+@pytest.mark.parametrize(
+    ("live", "pending", "params", "expected"),
+    [
+        ({}, {"tty": "4"}, {"tty": None}, {"revert": ("tty",)}),
+        ({}, {"tty": "4"}, {"tty": 2}, {"revert": ("tty",)}),
+        ({"tty": "3"}, {"tty": "4"}, {"tty": 3}, {"revert": ("tty",)}),
+        ({"tty": "3"}, {"tty": "4"}, {"tty": None}, {"revert": ("tty",), "delete": ("tty",)}),
+        ({"tty": "3"}, {"tty": "4"}, {"tty": 5}, {"set": {"tty": "5"}}),
+        ({"tty": "3"}, {"tty": "4"}, {"tty": 4}, {}),
+        ({"tty": "3"}, {"tty": None}, {"tty": 3}, {"revert": ("tty",)}),
+        ({"tty": "3"}, {"tty": None}, {"tty": None}, {}),
+        ({}, {"features": "nesting=1"}, {"features": {"nesting": False}}, {"revert": ("features",)}),
+        (
+            {"features": "nesting=1"},
+            {"features": "keyctl=1,nesting=1"},
+            {"features": {"keyctl": False}},
+            {"revert": ("features",)},
+        ),
+        ({}, {"dev0": "/dev/kvm"}, {"devices": [{"id": 0, "state": "absent"}]}, {"revert": ("dev0",)}),
+        ({}, {"nameserver": "1.1.1.1"}, {"nameserver": []}, {"revert": ("nameserver",)}),
+    ],
+)
+def test_a_waiting_change_is_taken_back_where_the_guest_runs_with_what_is_wanted(
+    live: dict[str, str], pending: dict[str, str | None], params: dict[str, t.Any], expected: dict[str, t.Any]
+) -> None:
+    declaration, problems = declare_lxc(params, diff.null_paths(params))
+    assert problems == []
+    change = diff.compare(OPTIONS, held(pending, **live), declaration)
+    written = {"set": change.set, "delete": change.delete, "revert": change.revert}
+    assert {name: value for name, value in written.items() if value} == expected
+    assert change.restart == tuple(key for key in ("tty",) if key in change.set or key in change.delete)
+
+
+def test_a_purge_takes_back_what_only_waits() -> None:
+    change = diff.compare(OPTIONS, held({"timezone": "host", "memory": "1024"}), diff.Declaration(), purge=True)
+    assert (change.revert, change.set, change.delete) == (("timezone", "memory"), {}, ())
+
+
+@pytest.mark.parametrize(
+    ("actual", "params", "options"),
+    [
+        (
+            {"net0": "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:00:01,trunks=all;5,type=veth"},
+            {"networks": [{"id": 0, "tag": 5}]},
+            {"net0": "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:00:01,tag=5,trunks=all;5,type=veth"},
+        ),
+        (
+            {"net0": "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:00:01,mtu=jumbo"},
+            {"networks": [{"id": 0, "mtu": 1400}]},
+            {"net0": "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:00:01,mtu=1400"},
+        ),
+    ],
+)
+def test_a_value_that_cannot_be_read_is_written_back_as_it_was(
+    actual: dict[str, str], params: dict[str, t.Any], options: dict[str, str]
+) -> None:
+    declaration, _problems = declare_lxc(params)
+    assert diff.compare(OPTIONS, actual, declaration).set == options
+
+
+def test_nothing_is_written_over_an_option_that_cannot_be_read() -> None:
+    declaration, _problems = declare_lxc({"networks": [{"id": 0, "tag": 5}]})
+    change = diff.compare(OPTIONS, {"net0": "something new"}, declaration)
+    assert not change
+    assert "cannot be read: net0: something new" in change.problems[0].problem
+
+
 @pytest.mark.parametrize(
     ("params", "restart"),
     [
@@ -154,7 +325,7 @@ def test_what_cannot_change_in_place_is_told_with_the_way_out(
         ({"features": {"keyctl": True}}, ("features",)),
         ({"networks": [{"bridge": "vmbr1"}]}, ()),
         ({"mount_points": [{"id": 1, "storage": "local-lvm", "size": 1, "mp": "/x"}]}, ()),
-        ({"mount_points": [{"mp": "/elsewhere"}]}, ("mp0",)),
+        ({"mount_points": [{"id": 0, "mp": "/elsewhere"}]}, ("mp0",)),
         ({"nameserver": ["1.1.1.1"]}, ("nameserver",)),
         ({"features": None}, ("features",)),
     ],

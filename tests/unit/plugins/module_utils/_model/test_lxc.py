@@ -58,7 +58,7 @@ def problems_of(**params: t.Any) -> dict[str, str]:
             "is also used by networks[0]",
         ),
         ({"rootfs": {"size": "1X"}}, "rootfs.size", "is not a size"),
-        ({"tags": ["bad!tag"]}, "tags", "is not a tag"),
+        ({"tags": ["good", "bad!tag"]}, "tags[1]", "is not a tag"),
         ({"features": {"mount": ["nfs"]}, "unprivileged": True}, "features.mount", "does not work in an unprivileged"),
         ({"features": {"keyctl": True}, "unprivileged": False}, "features.keyctl", "is for unprivileged containers"),
         ({"mount_points": [{"mp": "srv", "storage": "x"}]}, "mount_points[0].mp", "is not an absolute path"),

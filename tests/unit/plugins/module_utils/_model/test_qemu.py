@@ -68,9 +68,7 @@ def test_what_is_as_declared_changes_nothing(params: dict[str, t.Any]) -> None:
         ({"agent": {"enabled": False}}, {"agent": "0"}, ()),
     ],
 )
-def test_only_what_differs_is_set(
-    params: dict[str, t.Any], options: dict[str, str], restart: tuple[str, ...]
-) -> None:
+def test_only_what_differs_is_set(params: dict[str, t.Any], options: dict[str, str], restart: tuple[str, ...]) -> None:
     change = compare(**params)
     assert change.set == options
     assert change.restart == restart

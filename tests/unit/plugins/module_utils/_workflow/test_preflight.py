@@ -93,7 +93,7 @@ AGAINST: list[tuple[Actual, Params, str, str]] = [
     (NEW, {"mount_points": [{"bind": "/none", "mp": "/a"}]}, "mount_points[0].bind", "does not exist on node pve1"),
     (NEW, {"devices": [{"path": "/dev/none"}]}, "devices[0].path", "does not exist on node pve1"),
     (NEW, {"pool": "work"}, "pool", "does not exist"),
-    (NEW, {"tags": ["b!"], "pool": "work"}, "tags", "is not a tag"),
+    (NEW, {"tags": ["b!"], "pool": "work"}, "tags[0]", "is not a tag"),
     (Actual(101, taken=GuestRef(101, "qemu", "pve1", "vm", "running")), {}, "vmid", "is taken by a VM on node pve1"),
     (Actual(101, taken=GuestRef(101, "lxc", "pve2", "ct", "running")), {}, "vmid", "a container on node pve2"),
     (there(lock="backup"), {"memory": 2048}, "vmid", "is locked (backup)"),
