@@ -18,18 +18,23 @@ export ANSIBLE_NOCOWS := 1
 export ANSIBLE_LOCALHOST_WARNING := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help venv tree demo test lint ruff mypy yamllint ansible-lint sanity docs-lint changelog-lint \
-	conformance molecule node bench clean
+.PHONY: help venv tree demo test test-core lint ruff mypy yamllint ansible-lint sanity docs-lint changelog-lint \
+	reuse package conformance molecule node bench clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 venv: $(READY)  ## make .venv with everything the other targets need
 
-$(READY): requirements/dev.txt meta/requirements.txt
+# $(call make-venv,FOLDER,WHAT TO INSTALL): pip tells what it does, for it takes minutes.
+define make-venv
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.x")'
-	$(PYTHON) -m venv --clear $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
+	$(PYTHON) -m venv --clear $(1)
+	$(1)/bin/python -m pip install --disable-pip-version-check $(2)
+endef
+
+$(READY): requirements/dev.txt requirements/test.txt meta/requirements.txt
+	$(call make-venv,$(VENV),-r requirements/dev.txt)
 	@touch $@
 
 # The collection under the path that its name asks for, for everything that imports or runs it.
@@ -43,12 +48,22 @@ demo: $(READY) $(COLLECTION)  ## provision examples/guests.yml on an embedded no
 	@python tools/demo.py
 
 test: $(READY) $(COLLECTION)  ## the whole test suite
-	python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder --timeout 180 $(TESTS)
+	python -m $(PYTEST) $(TESTS)
 
 JOBS ?= 2
 TESTS ?=
+PYTEST := pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder --timeout 600
 
-lint: ruff mypy yamllint ansible-lint docs-lint changelog-lint sanity  ## every check that reads and does not run
+CORE ?= 2.18
+CORE_VENV = $(CURDIR)/.cache/core-$(CORE)-$(notdir $(PYTHON))
+test-core: $(CORE_VENV)/.ready $(COLLECTION)  ## unit and integration tests with CORE=2.21 PYTHON=python3.13
+	PATH=$(CORE_VENV)/bin:$$PATH $(CORE_VENV)/bin/python -m $(PYTEST) $(or $(TESTS),tests/unit tests/integration)
+
+$(CORE_VENV)/.ready: requirements/test.txt meta/requirements.txt
+	$(call make-venv,$(CORE_VENV),$(if $(PRE),--pre) -r requirements/test.txt 'ansible-core==$(CORE).*')
+	@touch $@
+
+lint: ruff mypy yamllint ansible-lint docs-lint changelog-lint reuse package sanity  ## every check but the tests
 
 ruff: $(READY)  ## style and common mistakes
 	ruff check --quiet .
@@ -69,6 +84,17 @@ docs-lint: $(READY) $(COLLECTION)  ## module documentation and its references
 
 changelog-lint: $(READY)  ## changelog fragments
 	antsibull-changelog lint
+
+PACKAGE_VENV := $(CURDIR)/.cache/package/venv
+reuse: $(PACKAGE_VENV)/.ready  ## copyright and licence of every file
+	@$(PACKAGE_VENV)/bin/reuse lint --quiet || $(PACKAGE_VENV)/bin/reuse lint
+
+package: $(PACKAGE_VENV)/.ready  ## build the tarball, and have galaxy-importer and ansible-builder read it
+	@PATH=$(PACKAGE_VENV)/bin:$$PATH python tools/package.py
+
+$(PACKAGE_VENV)/.ready: requirements/package.txt
+	$(call make-venv,$(PACKAGE_VENV),-r requirements/package.txt)
+	@touch $@
 
 sanity: $(READY)  ## ansible-test sanity, no ignore lines
 	python tools/sanity.py

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import ast
 import configparser
+import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,7 +26,6 @@ COPY = HOME / "ansible_collections" / "pve" / "provision"
 
 # ansible-test downloads a script that bootstraps pip, from a host that is not reachable from everywhere. It has no
 # option for that, but takes what lies in its cache: pip as Python itself carries it, updated from the index in use.
-PIP_SCRIPT = "get_pip_24_2.py"  # the name that ansible-core 2.19 looks for
 PIP_STAND_IN = """\
 import runpy
 import subprocess
@@ -76,7 +77,11 @@ def configure_pip() -> None:
 
 
 def offer_pip() -> None:
-    script = HOME / ".ansible" / "test" / "cache" / PIP_SCRIPT
+    """Put the stand-in where this version of ansible-test looks for the script: its name holds that of pip."""
+    spec = importlib.util.find_spec("ansible_test")
+    (package,) = spec.submodule_search_locations if spec and spec.submodule_search_locations else ()
+    (version,) = re.findall(r"\bpip='([\d.]+)'", Path(package, "_internal/python_requirements.py").read_text())
+    script = HOME / ".ansible" / "test" / "cache" / f"get_pip_{version.replace('.', '_')}.py"
     script.parent.mkdir(parents=True, exist_ok=True)
     script.write_text(PIP_STAND_IN)
 

@@ -9,15 +9,16 @@ import contextlib
 import importlib
 import io
 import json
+import subprocess
+import sys
 import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
 from unittest import mock
 
 import pytest
-from ansible.module_utils import _internal
+from ansible.module_utils import _internal, basic
 from ansible.module_utils.common import warnings
-from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed
 from ansible_collections.pve.provision.plugins.module_utils._workflow import openwrt, openwrt_guest
@@ -47,15 +48,24 @@ class Answer:
 def call(module: str, params: Params, *, check: bool = False) -> Answer:
     """Run a module in this process."""
     name = f"ansible_collections.pve.provision.plugins.modules.{module}"
-    args = {**params, "_ansible_check_mode": check, "_ansible_diff": True}
+    args = json.dumps({"ANSIBLE_MODULE_ARGS": {**params, "_ansible_check_mode": check, "_ansible_diff": True}})
     out = io.StringIO()
     warnings._global_warnings.clear()  # a module warns once in its life, which here is that of all tests
     # A test of a filter or action in the same process makes it a controller, where modules print their warnings.
-    on_the_node = mock.patch.object(_internal, "is_controller", False)
-    with on_the_node, patch_module_args(args), contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
+    # ansible-core 2.18 knows neither of that nor of profiles.
+    on_the_node = mock.patch.object(_internal, "is_controller", False, create=True)
+    given = mock.patch.multiple(basic, create=True, _ANSIBLE_ARGS=args.encode(), _ANSIBLE_PROFILE="legacy")
+    with on_the_node, given, contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
         importlib.import_module(name).main()
     values = json.loads(out.getvalue())
     return Answer(bool(values.get("failed")), values)
+
+
+def spawn(module: str, params: Params) -> subprocess.Popen[str]:
+    """Run a module in a process of its own, as Ansible does."""
+    name = f"ansible_collections.pve.provision.plugins.modules.{module}"
+    argv = [sys.executable, "-m", name, json.dumps({"ANSIBLE_MODULE_ARGS": params})]
+    return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
 @dataclass

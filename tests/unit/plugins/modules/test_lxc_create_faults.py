@@ -10,29 +10,14 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 import typing as t
 from pathlib import Path
 
 import pytest
 
-from .conftest import Bench, Params
+from .conftest import Bench, Params, spawn
 from .test_lxc_create import WEB, steps
-
-RUNNER = """
-import json, sys
-from ansible.module_utils.testing import patch_module_args
-from ansible_collections.pve.provision.plugins.modules import lxc_create
-with patch_module_args(json.loads(sys.argv[1])):
-    lxc_create.main()
-"""
-
-
-def spawn(params: Params) -> subprocess.Popen[str]:
-    """Run the module in a process of its own, as Ansible does."""
-    argv = [sys.executable, "-c", RUNNER, json.dumps(params)]
-    return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
 def answer(process: subprocess.Popen[str]) -> Params:
@@ -114,7 +99,7 @@ def moments(root: Path) -> dict[str, t.Callable[[], bool]]:
 def test_a_killed_run_is_made_good_by_the_next(bench: Bench, moment: str, whole_group: bool) -> None:
     if bench.backend == "api":
         pytest.skip("over the API the task goes on in PVE, whoever asked for it")
-    process = spawn({**WEB, "state": "started"})
+    process = spawn("lxc_create", {**WEB, "state": "started"})
     until(moments(bench.node.root)[moment], process)
     with contextlib.suppress(ProcessLookupError):  # it may have ended by itself just now
         os.killpg(process.pid, signal.SIGKILL) if whole_group else process.kill()
@@ -164,7 +149,7 @@ def _template(bench: Bench) -> str:
 
 def test_runs_at_once_get_vmids_of_their_own(bench: Bench) -> None:
     declaration = {key: value for key, value in WEB.items() if key not in {"vmid", "networks"}}
-    runs = [spawn({**bench.connection, **declaration, "hostname": f"web{number}"}) for number in range(4)]
+    runs = [spawn("lxc_create", {**bench.connection, **declaration, "hostname": f"web{number}"}) for number in range(4)]
     answers = [answer(process) for process in runs]
     assert not any(each.get("failed") for each in answers), answers
     assert len({each["vmid"] for each in answers}) == 4
@@ -174,7 +159,7 @@ def test_runs_of_one_declaration_at_once_make_one_container(bench: Bench) -> Non
     if bench.backend == "api":
         pytest.skip("over the API there is nothing to hold on the node")
     declaration = {key: value for key, value in WEB.items() if key != "vmid"}
-    answers = [answer(process) for process in [spawn(declaration) for _run in range(3)]]
+    answers = [answer(process) for process in [spawn("lxc_create", declaration) for _run in range(3)]]
     assert sorted(each.get("changed") for each in answers) == [False, False, True], answers
     assert {each["vmid"] for each in answers} == {100}
 

@@ -9,8 +9,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import threading
 import time
 import typing as t
@@ -25,7 +23,7 @@ from embedded_node import commands, mirror_images, openwrt_guest, qemu_boot, run
 from embedded_node.mirror import Mirror
 from embedded_node.state import State
 
-from .conftest import Answer, Bench
+from .conftest import Answer, Bench, spawn
 from .test_lxc_create import steps
 
 Params = dict[str, t.Any]
@@ -34,13 +32,6 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExampleExampleExampleExampleExampleE
 WAN: Params = {"bridge": "vmbr0", "tag": 10, "proto": "dhcp"}
 LAN: Params = {"bridge": "vmbr1", "tag": 20, "proto": "static", "address": "192.168.20.1/24", "dhcp_server": {}}
 MADE = ["image", "create", "start", "await_up"]
-RUNNER = """
-import json, sys
-from ansible.module_utils.testing import patch_module_args
-from ansible_collections.pve.provision.plugins.modules import openwrt_vm
-with patch_module_args(json.loads(sys.argv[1])):
-    openwrt_vm.main()
-"""
 
 
 @pytest.fixture(scope="module")
@@ -502,13 +493,12 @@ def test_the_run_after_a_killed_one_makes_the_router_whole(bench: Bench, gateway
     if bench.backend == "api":
         pytest.skip("PVE's task goes on and ends without us")
     bench.node.fault("slow", at="alloc", seconds=3)
-    argv = [sys.executable, "-c", RUNNER, json.dumps(gateway)]
-    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    process = spawn("openwrt_vm", gateway)
     deadline = time.monotonic() + 30
     while not vms(bench) and time.monotonic() < deadline:
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    process.communicate()
     bench.node.clear_faults()
     assert copies(bench, tmp_path) != []
     made = bench.good("openwrt_vm", **gateway)
