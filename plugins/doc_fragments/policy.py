@@ -52,8 +52,9 @@ options:
     default: 60
   ip_timeout:
     description:
-      - How long to wait for the addresses that a running guest gets by DHCP, in seconds. With V(0) only the static
-        addresses are reported.
+      - How long to wait after a change until a running guest has its addresses, those that it gets by DHCP and those
+        that are declared, in seconds. An unchanged guest is asked once. With V(0) nobody is asked, and only the
+        declared addresses are reported, as not verified.
     type: int
     default: 0
 """

@@ -28,6 +28,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.template_name
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import DEFAULT_SIZE
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Storage
 from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Wanted
+from ansible_collections.pve.provision.plugins.module_utils._workflow.health import DECLARED
 from ansible_collections.pve.provision.plugins.module_utils._workflow.lxc import wanted_container
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_lxc import read_router
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_vm import read_vm
@@ -195,34 +196,70 @@ def guest_results(results: list[Guest], guests: dict[str, Guest]) -> list[Guest]
     return [_row(guests[result["provision_name"]], result) for result in results]
 
 
+OK, FAILED, UNVERIFIED = "ok", "FAILED", "declared, not verified"
+
+
 def _row(guest: Guest, result: Guest) -> Guest:
     addresses = result.get("addresses") or []
     checks = _checks(guest, result, addresses)
+    main = _main_address(guest, addresses)
+    notes = _notes(result)
     return {
         "vmid": result.get("vmid"),
         "name": guest["name"],
         "type": guest["type"],
         "node": result.get("node"),
         "status": result.get("status"),
-        "address": _main_address(guest, addresses),
+        "address": main.get("address", ""),
+        "address_source": main.get("source", ""),
         "addresses": addresses,
         "changed": result.get("changed", False),
-        "checks": ", ".join(f"{name} {'ok' if good else 'FAILED'}" for name, good in checks.items()),
-        "failed_checks": [name for name, good in checks.items() if not good],
+        "checks": ", ".join([*(f"{name} {found}" for name, found in checks.items()), *notes]),
+        "failed_checks": [name for name, found in checks.items() if found == FAILED],
+        "unverified_checks": [name for name, found in checks.items() if found == UNVERIFIED],
+        "notes": notes,
     }
 
 
-def _checks(guest: Guest, result: Guest, addresses: list[Guest]) -> dict[str, bool]:
-    """What is proved about a guest: it is in its state, and has the addresses it should have."""
+def _checks(guest: Guest, result: Guest, addresses: list[Guest]) -> dict[str, str]:
+    """What is known about a guest: whether it is in its state, and has the addresses it should have. That an address is
+    declared is no evidence that it is there."""
     expected = {"started": "running", "restarted": "running", "stopped": "stopped", "absent": "absent"}
     state = guest.get("state") or TYPES[guest["type"]].options.options["state"]["default"]
-    checks = {"state": state == "present" or result.get("status") == expected[state]}
-    if result.get("status") == "running":
-        have = {entry["address"] for entry in addresses}
-        for wish in _wished_addresses(guest):
-            good = bool(have) if wish == "dhcp" else str(ipaddress.ip_interface(wish).ip) in have
-            checks["address"] = checks.get("address", True) and good
+    checks = {"state": OK if state == "present" or result.get("status") == expected[state] else FAILED}
+    wishes = _wished_addresses(guest)
+    if result.get("status") == "running" and wishes:
+        found = [_address_check(wish, addresses) for wish in wishes]
+        checks["address"] = next(each for each in (FAILED, UNVERIFIED, OK) if each in found)
     return checks
+
+
+def _address_check(wish: str, addresses: list[Guest]) -> str:
+    host = None if wish == "dhcp" else str(ipaddress.ip_interface(wish).ip)
+    sources = [entry.get("source") for entry in addresses if host in (None, entry["address"])]
+    if not sources:
+        return FAILED
+    return UNVERIFIED if all(source == DECLARED for source in sources) else OK
+
+
+def _notes(result: Guest) -> list[str]:
+    """What else is to be known of a guest that is as declared as far as anybody could see."""
+    pending, drift = sorted(result.get("pending") or ()), (result.get("openwrt") or {}).get("drift")
+    waiting = [f"waits for a restart ({', '.join(pending)})"] if pending else []
+    inside = {"unknown": ["configuration not seen"], "present": ["configuration differs"]}
+    return waiting + inside.get(drift or "", [])
+
+
+def verdict(results: list[Guest]) -> str:
+    """The role's last word about guests of which no check has failed."""
+    told = []
+    for row in results:
+        unverified = [f"{name} {UNVERIFIED}" for name in row["unverified_checks"]]
+        if unverified or row["notes"]:
+            told.append(f"{row['name']}: {', '.join([*unverified, *row['notes']])}")
+    if not told:
+        return f"{len(results)} guests are as declared."
+    return "\n".join([f"{len(results) - len(told)} of {len(results)} guests are as declared. The others:", *told])
 
 
 def _wished_addresses(guest: Guest) -> list[str]:
@@ -234,11 +271,11 @@ def _wished_addresses(guest: Guest) -> list[str]:
     return [wish for wish in wishes if wish == "dhcp" or ("/" in wish and ":" not in wish)]
 
 
-def _main_address(guest: Guest, addresses: list[Guest]) -> str:
+def _main_address(guest: Guest, addresses: list[Guest]) -> Guest:
     """The address to reach a guest by: where it is managed from first, and IPv4 before IPv6."""
     sources = (guest.get("management") or {}).get("from") or []
     ordered = sorted(addresses, key=lambda entry: (entry["interface"] not in sources, entry["family"]))
-    return ordered[0]["address"] if ordered else ""
+    return ordered[0] if ordered else {}
 
 
 class FilterModule:
@@ -253,4 +290,5 @@ class FilterModule:
             "missing_templates": missing_templates,
             "capacity": capacity,
             "guest_results": guest_results,
+            "verdict": verdict,
         }

@@ -295,13 +295,14 @@ config:
   sample: {hostname: web1, memory: 1024, networks: [{id: 0, name: eth0, bridge: vmbr0, ip: 192.168.20.10/24}]}
 addresses:
   description:
-    - The container's addresses. C(source) is V(config) for a declared one and V(guest) for one that the running
-      container tells.
+    - The container's addresses. C(source) tells who says so, V(guest) (its own network, asked with O(ip_timeout) above
+      0), V(neighbour) (the node's own neighbour table), or V(declared), which nobody has verified. Over the API an
+      unchanged container whose addresses are all declared is not asked.
   returned: success
   type: list
   elements: dict
   sample:
-    - {interface: eth0, address: 192.168.20.10, prefix: 24, family: ipv4, hwaddr: BC:24:11:00:00:01, source: config}
+    - {interface: eth0, address: 192.168.20.10, prefix: 24, family: ipv4, hwaddr: BC:24:11:00:00:01, source: guest}
 plan:
   description: The steps of this run, in order; empty when all was as declared.
   returned: always

@@ -203,8 +203,9 @@ addresses:
     - {interface: lan, address: 192.168.20.1, prefix: 24, family: ipv4, hwaddr: "BC:24:11:00:00:01", source: ubus}
 openwrt:
   description:
-    - What the running router says of itself. C(drift) is V(none) when its configuration is as declared, V(unknown)
-      when nobody could look inside, as over the API without O(ssh_private_key), with the C(reason).
+    - What the running router says of itself. C(drift) is V(none) when its configuration is as declared, V(present) when
+      something still differs, which C(differs) names, and V(unknown) when nobody could look inside, as over the API
+      without O(ssh_private_key), with the C(reason).
   returned: when the router runs
   type: dict
   sample: {drift: none, version: 24.10.4, interfaces_up: [lan, wan]}

@@ -197,9 +197,9 @@ addresses:
     - {interface: lan, address: 192.168.20.1, prefix: 24, family: ipv4, hwaddr: "BC:24:11:00:00:01", source: declared}
 openwrt:
   description:
-    - What is known of the running router. C(drift) is V(none) when its configuration is as declared, V(unknown) when it
-      could not be seen, with the C(reason). C(verified_by) is what showed after a start that it is up, V(console),
-      V(agent), V(ssh) or V(address).
+    - What is known of the running router. C(drift) is V(none) when its configuration is as declared, V(present) when
+      something still differs, which C(differs) names, and V(unknown) when it could not be seen, with the C(reason).
+      C(verified_by) is what showed after a start that it is up, V(console), V(agent), V(ssh) or V(address).
   returned: success, and the router runs
   type: dict
   sample: {drift: none, version: 24.10.4, interfaces_up: [lan, wan]}

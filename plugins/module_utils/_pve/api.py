@@ -37,6 +37,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.property_stri
 from ansible_collections.pve.provision.plugins.module_utils._pve import config_text, wording
 from ansible_collections.pve.provision.plugins.module_utils._pve.multipart import Multipart
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import (
+    Access,
     Bridge,
     Completed,
     GuestConfig,
@@ -243,9 +244,12 @@ class ApiNode:
 
     transport: Transport = "api"
 
-    def __init__(self, name: str, client: Client, *, root_login: bool = False, timeout: int = 60) -> None:
+    def __init__(
+        self, name: str, client: Client, *, login: str = "", root_login: bool = False, timeout: int = 60
+    ) -> None:
         self.name = name
         self.root_login = root_login
+        self._login = login
         # A task outlives whoever started it and ends well or cleans up, so nothing has to be kept between runs.
         self.journal: t.MutableMapping[int, dict[str, t.Any]] = {}
         self._client = client
@@ -260,7 +264,9 @@ class ApiNode:
             raise fault.error from fault.__cause__
         root_login = params.get("api_user") == "root@pam" and not params.get("api_token_id")
         name = params.get("node") or _choose(client, params.get("vmid"))
-        return cls(name, client, root_login=root_login, timeout=int(params.get("timeout") or 600))
+        token = f"!{params['api_token_id']}" if params.get("api_token_id") else ""
+        login = f"{params['api_user']}{token}"
+        return cls(name, client, login=login, root_login=root_login, timeout=int(params.get("timeout") or 600))
 
     # -- requests --------------------------------------------------------------------------------------------------
     def _path(self, kind: Kind, vmid: int, *rest: str) -> str:
@@ -381,6 +387,13 @@ class ApiNode:
             return {}
         guests = self._client("GET", "/cluster/resources", {"type": "vm"}) or []
         return {name: frozenset(int(guest["vmid"]) for guest in guests if guest.get("pool") == name) for name in names}
+
+    def access(self) -> Access | None:
+        if self.root_login:
+            return None
+        told = self._client("GET", "/access/permissions") or {}
+        paths = {path: {name: bool(int(value)) for name, value in held.items()} for path, held in told.items()}
+        return Access(self._login, paths)
 
     def has_path(self, path: str) -> bool | None:
         return None

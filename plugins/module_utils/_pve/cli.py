@@ -46,6 +46,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve import (
 )
 from ansible_collections.pve.provision.plugins.module_utils._pve.journal import Journal, held
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import (
+    Access,
     Bridge,
     Completed,
     GuestConfig,
@@ -346,6 +347,9 @@ class CliNode:
 
     def pools(self) -> dict[str, frozenset[int]]:
         return config_text.parse_pools(self._text("etc/pve/user.cfg"))
+
+    def access(self) -> Access | None:
+        return None
 
     def has_path(self, path: str) -> bool | None:
         inside = path if self._root in Path(path).parents else path.lstrip("/")

@@ -92,6 +92,14 @@ class Bridge:
 
 
 @dataclass(frozen=True)
+class Access:
+    """What a login may do. ``paths``: the privileges on each path that PVE lists, and whether they are handed down."""
+
+    login: str
+    paths: t.Mapping[str, t.Mapping[str, bool]]
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What PVE said while it did something that worked."""
 
@@ -141,6 +149,9 @@ class Node(t.Protocol):
 
     def pools(self) -> dict[str, frozenset[int]]:
         """The cluster's resource pools and the vmids in each."""
+
+    def access(self) -> Access | None:
+        """What this login may do; None where it may do everything."""
 
     def has_path(self, path: str) -> bool | None:
         """Whether a file or directory is on the node; None where that cannot be known (over the API)."""

@@ -18,6 +18,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.diff import (
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Fields
 
 if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestConfig, GuestRef, Kind, Node
     from ansible_collections.pve.provision.plugins.module_utils._workflow.preflight import Facts
 
@@ -127,7 +128,7 @@ class Actual:
 
     ``taken``: the vmid belongs to something else (a VM, a guest of another node). ``leftover``: our own note about a
     creation that was killed; there is then no usable guest. ``outdated``: what the running guest does not have of its
-    config, although PVE takes it for done.
+    config, although PVE takes it for done. ``forbidden``: this login may not look, so nothing is known.
     """
 
     vmid: int | None
@@ -136,6 +137,7 @@ class Actual:
     taken: GuestRef | None = None
     leftover: dict[str, t.Any] | None = None
     outdated: t.Mapping[str, str] = field(default_factory=dict)
+    forbidden: PveError | None = None
 
     @property
     def running(self) -> bool:
@@ -215,6 +217,10 @@ class Companion:
     def extend(self, node: Node, wanted: Wanted, actual: Actual, plan: Plan) -> Plan:
         """The plan with the companion's own steps. May read the guest; writes nothing."""
         return plan
+
+    def uploads(self, node: Node, plan: Plan) -> t.Sequence[str]:
+        """The storages that the plan puts files on, and removes them from again."""
+        return ()
 
     def tidy(self, run: Run) -> None:
         """Remove what only this run needed, however it ended. Raises nothing."""

@@ -16,6 +16,9 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.preflight 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Kind, Node
 
+# The source of an address that nobody has seen: it rests on the declaration alone.
+DECLARED: t.Final = "declared"
+
 Address = dict[str, t.Any]
 Answer = t.TypeVar("Answer")
 
@@ -27,7 +30,7 @@ def declared_addresses(options: t.Mapping[str, str], network: Fields) -> list[Ad
         if is_net(key):
             net = network.parse(text)
             found += [
-                make_address(net.get("name", key), str(net[name]), "config", net.get("hwaddr"))
+                make_address(net.get("name", key), str(net[name]), DECLARED, net.get("hwaddr"))
                 for name in ("ip", "ip6")
                 if "/" in str(net.get(name, ""))
             ]
@@ -56,22 +59,37 @@ def dynamic_interfaces(options: t.Mapping[str, str], network: Fields) -> set[str
 
 def await_addresses(
     node: Node, vmid: int, options: t.Mapping[str, str], network: Fields, timeout: int, *, wait: bool
-) -> tuple[list[Address], bool]:
-    """Ask a running guest until each DHCP interface has an address, for ``timeout`` seconds at most; without
+) -> tuple[list[Address], list[str]]:
+    """Ask a running container until it has each address that it is to have, for ``timeout`` seconds at most; without
     ``wait`` it is asked once, and with a timeout of 0 not at all.
 
-    Returns the addresses (of the guest where it answers, else of the config), and whether all have come.
+    Returns the addresses, each with who says so, and the interfaces that lack one. Without ``wait`` declared addresses
+    alone are no reason for a request over the API: that would be one for each unchanged guest.
     """
-    missing = dynamic_interfaces(options, network)
+    dynamic = dynamic_interfaces(options, network)
     static = declared_addresses(options, network)
-    if not missing or timeout <= 0:
-        return static, not missing
+    if timeout <= 0 or not (dynamic or static) or (node.transport == "api" and not (dynamic or wait)):
+        return static, []
 
-    def complete(seen: list[Address]) -> bool:
-        return missing <= {entry["interface"] for entry in seen if entry["family"] == "ipv4"}
+    def lacking(told: list[dict[str, t.Any]]) -> list[str]:
+        seen = _seen(told)
+        with_ipv4 = {entry["interface"] for entry in seen if entry["family"] == "ipv4"}
+        have = {entry["address"] for entry in seen}
+        return sorted({*(dynamic - with_ipv4), *(e["interface"] for e in static if e["address"] not in have)})
 
-    seen = ask_until(lambda last: guest_addresses(node, vmid), complete, timeout if wait else 0)
-    return _united(seen, static), complete(seen) or not wait
+    told = ask_until(
+        lambda last: told_interfaces(node, "lxc", vmid), lambda told: not lacking(told), timeout if wait else 0
+    )
+    if told:
+        return _seen(told), lacking(told)
+    met = met_addresses(node, "lxc", vmid, network)
+    return [_met(entry, met) for entry in static], sorted(dynamic)
+
+
+def _met(entry: Address, met: t.Mapping[str, list[str]]) -> Address:
+    """A declared address, with the node's own word for it where the node has met the guest there."""
+    found = any(entry["address"] in addresses for addresses in met.values())
+    return {**entry, "source": "neighbour"} if found else entry
 
 
 def ask_until(
@@ -110,10 +128,15 @@ def await_static(node: Node, vmid: int, static: t.Mapping[str, t.Iterable[str]],
 
 
 def guest_addresses(node: Node, vmid: int) -> list[Address]:
-    """What the running guest says, loopback and link-local addresses left out; nothing when it does not answer yet."""
+    """What the running container says; nothing when it does not answer yet."""
+    return _seen(told_interfaces(node, "lxc", vmid))
+
+
+def _seen(told: t.Iterable[dict[str, t.Any]]) -> list[Address]:
+    """The addresses of the interfaces that a guest tells, loopback and link-local ones left out."""
     return [
         make_address(interface["name"], text, "guest", interface.get("hwaddr"))
-        for interface in told_interfaces(node, "lxc", vmid)
+        for interface in told
         for text in lasting(interface)
     ]
 
@@ -146,8 +169,3 @@ def met_addresses(node: Node, kind: Kind, vmid: int, network: Fields) -> dict[st
     nets = {key: network.parse(text) for key, text in (config.live if config else {}).items() if is_net(key)}
     found = {key: met.get(str(net.get("hwaddr")).upper(), []) for key, net in nets.items()}
     return {key: addresses for key, addresses in found.items() if addresses}
-
-
-def _united(seen: list[Address], static: list[Address]) -> list[Address]:
-    have = {entry["address"] for entry in seen}
-    return seen + [entry for entry in static if entry["address"] not in have]

@@ -16,6 +16,7 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt import desc
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description, Interface
 from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Companion, Plan, Run, Step, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._workflow.health import (
+    DECLARED,
     Address,
     ask_until,
     lasting,
@@ -211,7 +212,9 @@ class OpenWrtGuest(Companion):
             dialling = [e.name for e in self.described.interfaces if e.proto == "pppoe" and e.name not in seen.up]
             result.warnings += [f"{name} is not up: no provider has answered by PPPoE" for name in dialling]
             result.warnings += [f"service {name} is not there: its package is not installed" for name in wished]
-            told = {"drift": "none", "version": seen.version, "interfaces_up": sorted(seen.up)}
+            left = self.router(run.node, run.vmid).drift(seen)
+            told = {"drift": "present", "differs": left.view()} if left else {"drift": "none"}
+            told |= {"version": seen.version, "interfaces_up": sorted(seen.up)}
         result.more = {"openwrt": told}
 
     def _ask(self, run: Run, last: bool) -> tuple[list[Address], list[str], Seen | None]:
@@ -230,7 +233,7 @@ class OpenWrtGuest(Companion):
                 break
             if not any(each.proto == "dhcp" or each.addresses for each in _lacking(interfaces, found)):
                 break
-        _add(interfaces, found, [_made(e, str(text), "declared") for e in interfaces for text in e.addresses])
+        _add(interfaces, found, [_made(e, str(text), DECLARED) for e in interfaces for text in e.addresses])
         order = [each.name for each in interfaces]
         return sorted(found, key=lambda entry: order.index(entry["interface"])), waiting, seen
 

@@ -189,6 +189,10 @@ class OpenWrtContainer(OpenWrtGuest):
         self.resumed = upgrade.warnings
         return steps
 
+    def uploads(self, node: Node, plan: Plan) -> t.Sequence[str]:
+        makes = any(step.action == "template" for step in plan.steps)
+        return self.template.storages if makes and self.template and node.transport == "api" else ()
+
     # -- the plan --------------------------------------------------------------------------------------------------
     def prepare(self, node: Node, wanted: Wanted) -> Wanted:
         """The template that a new router is made from: the one that is there, or the one that the run makes."""

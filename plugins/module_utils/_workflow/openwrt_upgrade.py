@@ -59,6 +59,7 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.preflight 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestConfig, Node
 
+
 @dataclass
 class Upgrade:
     """One upgrade of a running router. ``make_router`` gives the router of a vmid; times in seconds.

@@ -272,6 +272,9 @@ class OpenWrtVm(OpenWrtGuest):
         self.seen = self.look(node, vmid)
         return self.with_drift(plan, self.router(node, vmid).drift(self.seen)) if self.seen else plan
 
+    def uploads(self, node: Node, plan: Plan) -> t.Sequence[str]:
+        return [self.import_storage] if self.import_storage and creating(plan) else []
+
     # -- the way in ------------------------------------------------------------------------------------------------
     def way_in(self, node: Node, vmid: int) -> Shell | None:
         """SSH where a key for it is declared, else the guest agent where PVE may ask one."""

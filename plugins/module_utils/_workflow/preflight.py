@@ -19,12 +19,14 @@ from ansible_collections.pve.provision.plugins.module_utils._model import networ
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import SubValues
 from ansible_collections.pve.provision.plugins.module_utils._model.lxc import FEATURES
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import DEFAULT_SIZE, MOUNT_POINT, storage_of
+from ansible_collections.pve.provision.plugins.module_utils._workflow import permissions
 from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Actual, Plan, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._workflow.storage import check_storage
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Fields
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import (
+        Access,
         Bridge,
         GuestRef,
         Kind,
@@ -53,6 +55,10 @@ class Facts:
     @functools.cached_property
     def pools(self) -> dict[str, frozenset[int]]:
         return self.node.pools()
+
+    @functools.cached_property
+    def access(self) -> Access | None:
+        return self.node.access()
 
     @functools.cached_property
     def guests(self) -> list[GuestRef]:
@@ -94,13 +100,15 @@ class Report:
         self.findings.append(Finding(option, value, problem, remedy))
 
 
-def preflight(facts: Facts, wanted: Wanted, actual: Actual, plan: Plan) -> Report:
-    """Everything that stands against carrying out the plan."""
+def preflight(facts: Facts, wanted: Wanted, actual: Actual, plan: Plan, uploads: t.Iterable[str] = ()) -> Report:
+    """Everything that stands against carrying out the plan, which puts files of ours on the storages ``uploads``."""
     report = Report()
     for problem in (*wanted.problems, *plan.change.problems):
         report.add(problem.option, problem.value, problem.problem, problem.remedy)
     if wanted.state == "absent":
         _check_absent(report, wanted, actual)
+        if (plan or actual.forbidden) and not report.findings:
+            _check_permissions(report, facts, wanted, actual, plan, {}, ())
         return report
     _check_guest(report, wanted, actual, plan)
     if plan:
@@ -113,6 +121,7 @@ def preflight(facts: Facts, wanted: Wanted, actual: Actual, plan: Plan) -> Repor
         _check_environment(report, facts.node, touched)
         _check_paths(report, facts.node, wanted, touched)
         _check_pool(report, facts, wanted)
+        _check_permissions(report, facts, wanted, actual, plan, touched, uploads)
     return report
 
 
@@ -294,6 +303,25 @@ def _check_token(
     for option, value, which in _root_only(wanted, actual, touched, plan.change.delete):
         problem = f"{which} is reserved by PVE to root@pam itself; an API token may not set it".strip()
         report.add(option, value, problem, OTHER_WAYS)
+
+
+def _check_permissions(
+    report: Report,
+    facts: Facts,
+    wanted: Wanted,
+    actual: Actual,
+    plan: Plan,
+    touched: t.Mapping[str, t.Any],
+    uploads: t.Iterable[str],
+) -> None:
+    """PVE would refuse one privilege at a time, and only when its step is reached."""
+    if facts.access is None:
+        return
+    bridges = facts.bridges if any(map(is_net, touched)) else {}
+    required = permissions.needs(wanted, actual, plan, touched, bridges, uploads)
+    lacking = permissions.missing(required, facts.access)
+    if lacking:
+        report.findings.append(permissions.finding(lacking, facts.access))
 
 
 def _check_paths(report: Report, node: Node, wanted: Wanted, touched: t.Mapping[str, t.Any]) -> None:

@@ -41,7 +41,7 @@ def reconcile(node: Node, wanted: Wanted, *, check_mode: bool, companion: Compan
     key = wanted.name or str(wanted.vmid)
     with contextlib.nullcontext() if check_mode else node.guard(f"{wanted.type.kind}-{key}"):
         recovered = companion.recover(node, wanted, act=not check_mode)
-        actual = _with_outdated(node, wanted, read(node, wanted, wait=not check_mode))
+        actual = _with_outdated(node, wanted, _read_if_allowed(node, wanted, wait=not check_mode))
         facts = Facts(node)
         plan = make_plan(wanted, actual)
         making, privilege = creating(plan), ""
@@ -51,9 +51,11 @@ def reconcile(node: Node, wanted: Wanted, *, check_mode: bool, companion: Compan
             wanted = wanted.type.complete(facts, wanted)
             plan = make_plan(wanted, actual)
         plan = _with_pool(facts, wanted, actual, companion.extend(node, wanted, actual, plan))
-        report = preflight(facts, wanted, actual, plan)
+        report = preflight(facts, wanted, actual, plan, companion.uploads(node, plan))
         if report.findings:
             raise InvalidInput(report.findings)
+        if actual.forbidden:
+            raise actual.forbidden
         result = Result(
             changed=bool(recovered or plan),
             vmid=actual.vmid,
@@ -128,6 +130,16 @@ def _find(node: Node, wanted: Wanted) -> Actual:
         if config is None or config.options.get("lock") == "create":
             return Actual(note[0], config, leftover=note[1])
     return Actual(None)
+
+
+def _read_if_allowed(node: Node, wanted: Wanted, *, wait: bool) -> Actual:
+    """What the node has. Where this login may not even look, all that it lacks for a new guest is found and told."""
+    try:
+        return read(node, wanted, wait=wait)
+    except PveError as error:
+        if error.details.get("reason") != "permission":
+            raise
+        return Actual(wanted.vmid, forbidden=error)
 
 
 def _with_outdated(node: Node, wanted: Wanted, actual: Actual) -> Actual:
@@ -394,10 +406,10 @@ class _Run:
             result.warnings.append(f"waits for a restart: {waiting} (restart=when_needed does it)")
         timeout = self.wanted.policy.ip_timeout if result.status == "running" else 0
         network = self.wanted.type.network
-        result.addresses, complete = health.await_addresses(
+        result.addresses, lacking = health.await_addresses(
             self.node, self.vmid, config.options, network, timeout, wait=bool(self.plan)
         )
-        if timeout and self.plan and not complete:
-            result.warnings.append(f"no address by DHCP after {timeout} s")
+        if lacking and self.plan:
+            result.warnings.append(f"no address, or not the declared one, on {', '.join(lacking)} after {timeout} s")
         self.companion.finish(self)
         return result

@@ -17,6 +17,7 @@ from ansible_collections.pve.provision.plugins.filter.guests import (
     missing_templates,
     new_guests,
     storage_findings,
+    verdict,
     with_defaults,
 )
 
@@ -216,3 +217,42 @@ def test_a_result_says_what_is_not_as_declared(guest: Guest, result: Guest, fail
     assert (row["failed_checks"], row["address"]) == (failed, address)
     assert (row["vmid"], row["name"], row["type"], row["node"], row["changed"]) == (101, "web1", "lxc", "pve1", True)
     assert all(f"{name} FAILED" in row["checks"] for name in failed)
+
+
+DECLARED = {**V4, "source": "declared"}
+SEEN = {**V4, "source": "guest"}
+RUNNING: Guest = {"status": "running", "vmid": 101, "node": "pve1"}
+
+
+@pytest.mark.parametrize(
+    ("result", "checks", "said"),
+    [
+        ({"addresses": [SEEN]}, "state ok, address ok", ""),
+        ({"addresses": [DECLARED]}, "state ok, address declared, not verified", "address declared, not verified"),
+        ({"addresses": [DECLARED, {**SEEN, "address": "10.0.0.6"}]}, "state ok, address declared, not verified",
+         "address declared, not verified"),
+        ({"addresses": [SEEN], "pending": {"net0": "x", "hostname": "y"}},
+         "state ok, address ok, waits for a restart (hostname, net0)", "waits for a restart (hostname, net0)"),
+        ({"addresses": [SEEN], "openwrt": {"drift": "unknown"}}, "state ok, address ok, configuration not seen",
+         "configuration not seen"),
+        ({"addresses": [SEEN], "openwrt": {"drift": "present"}}, "state ok, address ok, configuration differs",
+         "configuration differs"),
+        ({"addresses": [SEEN], "openwrt": {"drift": "none"}, "pending": {}}, "state ok, address ok", ""),
+    ],
+)  # fmt: skip
+def test_what_nobody_has_seen_is_told_as_that(result: Guest, checks: str, said: str) -> None:
+    guest = lxc(state="started", networks=[NET])
+    (row,) = guest_results([{"provision_name": "web1", **RUNNING, **result}], {"web1": guest})
+    assert row["checks"] == checks
+    assert row["failed_checks"] == []
+    sure = {**row, "name": "web2", "unverified_checks": [], "notes": []}
+    if said:
+        assert verdict([row, sure]) == f"1 of 2 guests are as declared. The others:\nweb1: {said}"
+    else:
+        assert verdict([row, sure]) == "2 guests are as declared."
+
+
+def test_the_main_address_tells_its_source() -> None:
+    guest = lxc(state="started", networks=[NET])
+    (row,) = guest_results([{"provision_name": "web1", **RUNNING, "addresses": [SEEN]}], {"web1": guest})
+    assert (row["address"], row["address_source"]) == ("10.0.0.5", "guest")

@@ -52,6 +52,19 @@ def test_a_new_container_is_created_as_declared_and_then_left_alone(bench: Bench
     assert again.config == made.config
 
 
+@pytest.mark.parametrize("ip", ["192.168.20.10/24", "dhcp"])
+def test_the_addresses_of_a_running_container_cost_no_command_of_pve(router: Bench, ip: str) -> None:
+    bench, net = router, {"bridge": "vmbr0", "ip": ip}
+    declared = {**WEB, "networks": [net], "state": "started", "ip_timeout": 30}
+    made = bench.good("lxc_create", **declared)
+    bench.node.forget()
+    again = bench.good("lxc_create", **declared)
+    assert not again.changed
+    assert [entry["source"] for entry in again.addresses] == ["guest"]
+    assert again.addresses == made.addresses
+    assert {argv[0] for argv in bench.node.commands()} == {"nsenter"}
+
+
 def test_an_unchanged_run_starts_no_command_and_makes_two_requests_at_most(bench: Bench) -> None:
     bench.good("lxc_create", **WEB, state="started")
     bench.node.forget()

@@ -26,7 +26,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
 )
 from ansible_collections.pve.provision.plugins.module_utils._pve import api
 from ansible_collections.pve.provision.plugins.module_utils._pve.api import ApiNode
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import Bridge, GuestRef
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import Access, Bridge, GuestRef
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
 
 Connect = t.Callable[..., ApiNode]
@@ -649,3 +649,8 @@ def test_a_command_of_the_agent_that_goes_on_is_told(connect: Connect, script: S
     script.expect("GET", "/nodes/pve1/qemu/200/agent/exec-status?pid=44", {"exited": 0})
     with pytest.raises(Timeout, match="sh in VM 200 was not done after -1 s"):
         connect(node="pve1").agent_exec(200, ["sh", "-s"], timeout=-1)
+
+
+def test_what_a_login_may_do(connect: Connect, script: Script):
+    script.expect("GET", "/access/permissions", {"/vms": {"VM.Audit": 1, "VM.Clone": 0}})
+    assert connect(node="pve1").access() == Access("ansible@pve!t", {"/vms": {"VM.Audit": True, "VM.Clone": False}})

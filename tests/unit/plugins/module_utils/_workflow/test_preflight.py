@@ -53,6 +53,9 @@ class FakeNode:
         self.asked.append("bridges")
         return [Bridge("vmbr0", mtu=1500)]
 
+    def access(self) -> None:
+        return None
+
     def guests(self, kind: str | None = None) -> list[GuestRef]:
         self.asked.append("guests")
         return [GuestRef(109, "lxc", "pve1", "db1", "running")]

@@ -1,0 +1,185 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: the privileges that a plan needs over the API, and which of them the login lacks. Pure.
+
+PVE refuses one privilege at a time, sometimes without its name, and only when the step is reached. Sources of the
+tables: pve-container (API2/LXC.pm, check_ct_modify_config_perm), qemu-server (API2/Qemu.pm), pve-storage
+(API2/Storage/Content.pm, Status.pm) and pve-access-control (RPCEnvironment.pm).
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
+from ansible_collections.pve.provision.plugins.module_utils._model.volume import storage_of
+
+if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Access, Bridge, Kind
+    from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Actual, Plan, Wanted
+
+# Which privilege on a guest changes an option of it; what is not listed needs REST.
+_OPTIONS: dict[Kind, tuple[tuple[str, str], ...]] = {
+    "lxc": (
+        (r"cores|cpulimit|cpuunits", "VM.Config.CPU"),
+        (r"memory|swap", "VM.Config.Memory"),
+        (r"rootfs|mp\d+|unused\d+", "VM.Config.Disk"),
+        (r"net\d+|nameserver|searchdomain|hostname", "VM.Config.Network"),
+        (r"features", "VM.Allocate"),
+    ),
+    "qemu": (
+        (r"cores|cpu|cpulimit|cpuunits|numa\d*|smp|sockets|vcpus|affinity", "VM.Config.CPU"),
+        (r"memory|balloon|shares|hugepages", "VM.Config.Memory"),
+        (r"acpi|hotplug|kvm|machine|scsihw|smbios1|tablet|vga|watchdog|audio0|rng0|serial\d+", "VM.Config.HWType"),
+        (r"(ide|sata|scsi|virtio|efidisk|tpmstate|unused)\d+|boot|bootdisk|vmstatestorage", "VM.Config.Disk"),
+        (r"net\d+", "VM.Config.Network"),
+        (r"ci\w+|nameserver|searchdomain|sshkeys|ipconfig\d+", "VM.Config.Cloudinit"),
+    ),
+}
+_REST = "VM.Config.Options"
+# What each step of a plan needs on the guest itself.
+_STEPS = {
+    "start": "VM.PowerMgmt",
+    "shutdown": "VM.PowerMgmt",
+    "destroy": "VM.Allocate",
+    "create": "VM.Allocate",
+    "clone": "VM.Allocate",
+    "join_pool": "VM.Allocate",
+    "resize": "VM.Config.Disk",
+}
+# The roles that the remedy makes, by the first word of the path.
+ROLES: t.Final = {
+    "": "ProvisionCluster",
+    "vms": "ProvisionGuests",
+    "pool": "ProvisionGuests",
+    "storage": "ProvisionStorages",
+    "sdn": "ProvisionNetworks",
+}
+
+
+@dataclass(frozen=True, order=True)
+class Need:
+    """A privilege (any one of them) on a path (any one of them), and what needs it."""
+
+    paths: tuple[str, ...]
+    privileges: tuple[str, ...]
+    reason: str
+
+
+def privilege_of(kind: Kind, key: str) -> str:
+    """The privilege that changes an option, by PVE's key."""
+    return next((name for pattern, name in _OPTIONS[kind] if re.fullmatch(pattern, key)), _REST)
+
+
+def needs(
+    wanted: Wanted,
+    actual: Actual,
+    plan: Plan,
+    touched: t.Mapping[str, t.Any],
+    bridges: t.Mapping[str, Bridge],
+    uploads: t.Iterable[str] = (),
+) -> list[Need]:
+    """What the plan needs. ``touched`` are the declared values that it writes, ``uploads`` the storages that it puts
+    files of ours on."""
+    kind, vmid = wanted.type.kind, actual.vmid or wanted.vmid
+    steps = {step.action for step in plan.steps} or ({"destroy"} if wanted.state == "absent" else set())
+    making = bool(steps & {"create", "clone"})
+    guest = f"/vms/{vmid}" if vmid else "/vms"
+    here = (guest, f"/pool/{wanted.pool}") if making and wanted.pool else (guest,)
+    found = [Need(here, ("VM.Audit",), "reading the guest")]
+    found += [Need(here, (_STEPS[action],), action) for action in sorted(steps & set(_STEPS))]
+    path = wanted.declaration.paths
+    for key in {**touched, **dict.fromkeys(plan.change.delete)}:
+        if key != "unprivileged":
+            found.append(Need(here, (privilege_of(kind, key),), path.get(key, key)))
+    if making and kind == "lxc" and "clone" not in steps and touched.get("unprivileged") is False:
+        found.append(Need(("/",), ("Sys.Modify",), "a privileged container"))
+    found += _on_storages(wanted, actual, touched, making)
+    found += _on_networks(wanted, touched, bridges)
+    found += [Need((f"/storage/{name}",), ("Datastore.AllocateTemplate",), "an upload") for name in uploads]
+    found += [Need((f"/storage/{name}",), ("Datastore.Allocate",), "removing the upload") for name in uploads]
+    if wanted.clone and "clone" in steps:
+        found.append(Need((f"/vms/{wanted.clone.vmid}",), ("VM.Clone",), "clone_from"))
+    if "join_pool" in steps:
+        found.append(Need((f"/pool/{wanted.pool}",), ("Pool.Allocate",), "pool"))
+    return found
+
+
+def _on_storages(wanted: Wanted, actual: Actual, touched: t.Mapping[str, t.Any], making: bool) -> list[Need]:
+    """New volumes take room; a template is read."""
+    found = []
+    current = actual.config.options if actual.config and not making else {}
+    for key, value in touched.items():
+        if wanted.type.is_volume(key) and key not in current and not value.get("volume") and value.get("storage"):
+            reason = wanted.declaration.paths.get(key, key)
+            found.append(Need((f"/storage/{value['storage']}",), ("Datastore.AllocateSpace",), reason))
+    if making and wanted.clone and wanted.clone.storage:
+        found.append(Need((f"/storage/{wanted.clone.storage}",), ("Datastore.AllocateSpace",), "clone_from.storage"))
+    if making and wanted.source and not wanted.clone:
+        places = (f"/storage/{storage_of(wanted.source)}",) if ":" in wanted.source else ("/storage", "/storage/*")
+        any_of = ("Datastore.Audit", "Datastore.AllocateSpace", "Datastore.Allocate")
+        found.append(Need(places, any_of, "ostemplate"))
+    return found
+
+
+def _on_networks(wanted: Wanted, touched: t.Mapping[str, t.Any], bridges: t.Mapping[str, Bridge]) -> list[Need]:
+    """Each network device needs the use of its bridge, or of the VLAN there. A vnet's zone is not told over the API."""
+    found = []
+    for key, net in touched.items():
+        name = net.get("bridge") if re.fullmatch(r"net\d+", key) else None
+        if not name or (name in bridges and bridges[name].kind == "vnet"):
+            continue
+        path = f"/sdn/zones/localnetwork/{name}"
+        vlans = [net["tag"]] if net.get("tag") else []
+        reason = wanted.declaration.paths.get(key, key)
+        found += [Need((place,), ("SDN.Use",), reason) for place in [f"{path}/{tag}" for tag in vlans] or [path]]
+    return found
+
+
+def missing(required: t.Iterable[Need], access: Access) -> list[Need]:
+    """What the login lacks, each once."""
+    return sorted(
+        {need for need in required if not any(set(need.privileges) & held(access, path) for path in need.paths)}
+    )
+
+
+def held(access: Access, path: str) -> set[str]:
+    """The privileges on a path: those that PVE lists, else those that the nearest path above hands down. ``/*`` at its
+    end stands for any path below."""
+    if path.endswith("/*"):
+        return {name for below, names in access.paths.items() if below.startswith(path[:-1]) for name in names}
+    if path in access.paths:
+        return set(access.paths[path])
+    while path != "/":
+        path = path.rpartition("/")[0] or "/"
+        if path in access.paths:
+            return {name for name, inherited in access.paths[path].items() if inherited}
+    return set()
+
+
+def finding(lacking: t.Sequence[Need], access: Access) -> Finding:
+    """All that is missing, and the commands that grant it.
+
+    A grant on a path takes the place of what the paths above hand down, so the roles hold that as well.
+    """
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for need in lacking:
+        reasons.setdefault((need.privileges[0], need.paths[0]), []).append(need.reason)
+    told = [f"{privilege} on {path} ({', '.join(dict.fromkeys(why))})" for (privilege, path), why in reasons.items()]
+    roles: dict[str, set[str]] = {}
+    granted: dict[str, str] = {}
+    for privilege, path in reasons:
+        granted[path] = role = ROLES[path.split("/")[1]]
+        roles.setdefault(role, set()).update({privilege}, held(access, path))
+    user, _mark, token = access.login.partition("!")
+    who = f"--users {user}" + (f" --tokens '{access.login}'" if token else "")
+    lines = [f'pveum role add {role} --privs "{" ".join(sorted(names))}"' for role, names in roles.items()]
+    lines += [f"pveum acl modify {path} {who} --roles {role}" for path, role in granted.items()]
+    remedy = (
+        f"As root on a node: {'; '.join(lines)} (for a role that is there: pveum role modify ROLE --append --privs)"
+    )
+    option = "api_token_id" if token else "api_user"
+    return Finding(option, access.login, f"lacks privileges: {', '.join(told)}", remedy)
