@@ -21,6 +21,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, InvalidInput
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci import deleted_by_position
 
 Role = t.Literal["wan", "lan", "isolated"]
 Address: t.TypeAlias = "ipaddress.IPv4Interface | ipaddress.IPv6Interface"
@@ -277,6 +278,7 @@ def parse(
     if not isinstance(uci, t.Mapping):
         found.note("uci", uci, "is no mapping", "Write {package: {section: {option: value}}}.")
     _check_device_names(found, interfaces, uci)
+    _check_deletions(found, uci)
     described = Description(
         interfaces=tuple(interfaces),
         management=management,
@@ -292,6 +294,14 @@ def parse(
     if found:
         raise InvalidInput(found)
     return described
+
+
+def _check_deletions(found: _Findings, uci: object) -> None:
+    for package, sections in uci.items() if isinstance(uci, t.Mapping) else ():
+        for ref, options in sections.items() if isinstance(sections, t.Mapping) else ():
+            problem = deleted_by_position(str(ref), options, f"uci.{package}.{ref}")
+            if problem:
+                found.append(problem)
 
 
 def _check_device_names(found: _Findings, interfaces: t.Sequence[Interface], uci: object) -> None:

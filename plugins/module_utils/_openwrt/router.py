@@ -15,12 +15,13 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.pve.provision.plugins.module_utils._errors import Unsupported
+from ansible_collections.pve.provision.plugins.module_utils._errors import InvalidInput, Unsupported
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import (
     Description,
     Interface,
     forwardings,
 )
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.ours import SINGLE, merge_declared
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci import Config, Package, Section, Value, overlay
 
 Options = dict[str, Value]
@@ -158,18 +159,33 @@ def desired(description: Description, line: Line) -> Config:
 def complete(description: Description, line: Line, shipped: Config | None = None) -> Config:
     """Every file of a first boot: the release's beginnings, what was declared, and the user's own ``uci`` last.
 
-    ``shipped`` packages stand in for the release's beginnings. Of ``uci`` only what concerns the packages so far is
-    merged. Raises :class:`InvalidInput` with everything that is wrong in it.
+    ``shipped`` packages stand in for the release's beginnings. Raises :class:`InvalidInput` with everything that is
+    wrong in ``uci``.
     """
-    result = factory(line) | copy.deepcopy(shipped or {})
-    for name, package in desired(description, line).items():
+    beginnings = factory(line) | (shipped or {})
+    result = copy.deepcopy(beginnings)
+    wanted = desired(description, line)
+    for name, package in wanted.items():
         for section in package.sections:
             known = counterpart(result[name], section)
             if known is None:
                 result[name].sections.append(section)
             else:
                 adopt(known, section)
-    return overlay(result, {name: each for name, each in description.uci.items() if name in result})
+    uci = {name: each for name, each in description.uci.items() if name in result or _is_whole(name, each, description)}
+    return merge_declared(result, beginnings, wanted, uci, beginnings)
+
+
+def _is_whole(name: str, declared: object, description: Description) -> bool:
+    """Whether a package that has no file yet can begin with what is declared. One that is going to be installed brings
+    a configuration of its own, unless it finds one; and what names sections that are not there waits for them."""
+    if description.packages:
+        return False
+    try:
+        overlay({}, {name: declared})
+    except InvalidInput:
+        return False
+    return True
 
 
 # The options that a description decides on, by section type: where it says nothing of one, that is meant too. Of any
@@ -197,8 +213,7 @@ def adopt(known: Section, section: Section) -> None:
     known.options |= section.options
 
 
-# Of these there is one in a package; these go by their option ``name``. Whether the section has a name is no matter.
-SINGLE = ("system", "dnsmasq", "defaults")
+# These go by their option ``name``. Whether the section has a name is no matter.
 BY_OPTION = ("zone", "rule", "redirect", "device")
 
 

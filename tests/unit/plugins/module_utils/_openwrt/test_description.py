@@ -345,3 +345,9 @@ def test_a_device_has_15_characters_for_its_name(declared: t.Any, told: t.Any) -
     (problem,) = problems(whole).values()
     device = told if isinstance(told, str) else next(iter(told.values()))
     assert problem == f"makes a device called {device}, longer than the 15 characters that Linux takes"
+
+
+def test_a_section_that_only_its_position_tells_is_not_deleted() -> None:
+    assert problems({"interfaces": {"lan": LAN}, "uci": {"dhcp": {"@host[1]": None, "@host[name=tv]": None}}}) == {
+        "uci.dhcp.@host[1]": "deletes whatever section is there by then, one a run"
+    }

@@ -139,23 +139,22 @@ def test_a_factory_default_router_is_brought_in_line() -> None:
     config = parse_export((GOLDEN / "recorded" / "export.txt").read_text())
     found = change(config, description)
     assert [word for word in found.words if "network." in word] == [
-        "-network.wan6",
-        "-network.wan",
-        "-network.cfg030f15",
+        "-network.cfg030f15.ports",
         "-network.lan.ipaddr",
         "-network.lan.netmask",
         "-network.lan.ip6assign",
         "network.lan.device='eth0'",
         "network.lan.proto='dhcp'",
     ]
-    assert {"-dhcp.wan", "dhcp.lan.ignore='1'", "dhcp.lan.ra='disabled'", "dropbear.main.PasswordAuth='off'"} <= {
-        *found.words
-    }
+    assert {"dhcp.lan.ignore='1'", "dhcp.lan.ra='disabled'", "dropbear.main.PasswordAuth='off'"} <= {*found.words}
     result = mended(config, found)
-    assert [zone.get("name") for zone in result["firewall"].of_type("zone")] == ["lan"]
-    assert result["firewall"].of_type("rule") == [] and result["rpcd"] == config["rpcd"]
-    assert found.packages == ("dhcp", "dropbear", "firewall", "network", "uhttpd")
-    assert found.services == ("network", "firewall", "dnsmasq", "odhcpd", "dropbear", "uhttpd")
+    assert not change(result, description)
+    # Nobody declares a wan, and no run of ours made it.
+    assert [zone.get("name") for zone in result["firewall"].of_type("zone")] == ["lan", "wan"]
+    assert result["firewall"].of_type("rule") == config["firewall"].of_type("rule")
+    assert result["rpcd"] == config["rpcd"]
+    assert found.packages == ("dhcp", "dropbear", "network", "uhttpd", "pve_provision")
+    assert found.services == ("network", "dnsmasq", "odhcpd", "dropbear", "uhttpd")
 
 
 # --- the least change ----------------------------------------------------------------------------------------------
@@ -229,13 +228,20 @@ def test_what_the_user_added_stays() -> None:
     added = {
         "network": {
             "wg0": {".type": "interface", "proto": "wireguard", "private_key": "x"},
+            "modem": {".type": "interface", "device": "eth0", "proto": "static", "ipaddr": "192.168.100.2"},
+            "vlan": {".type": "interface", "device": "eth0.7", "proto": "none"},
             "lan": {"delegate": "0"},
             "@route": [{"interface": "lan", "target": "10.9.0.0/16"}],
         },
-        "dhcp": {"tv": {".type": "host", "mac": "BC:24:11:00:00:01"}, "@dnsmasq[0]": {"cachesize": "9"}},
+        "dhcp": {
+            "tv": {".type": "host", "mac": "BC:24:11:00:00:01"},
+            "guest": {".type": "dhcp", "interface": "guest"},
+            "@dnsmasq[0]": {"cachesize": "9"},
+        },
+        "dropbear": {"open": {".type": "dropbear", "Port": "2222"}},
         "firewall": {
             "@zone": [{"name": "vpn", "network": ["wg0"], "input": "ACCEPT"}],
-            "@forwarding": [{"src": "vpn", "dest": "lan"}],
+            "@forwarding": [{"src": "vpn", "dest": "lan"}, {"src": "wan", "dest": "lan"}],
             "@rule": [{"name": "Mine", "src": "wan", "dest_port": "51820", "target": "ACCEPT"}],
         },
         "wireless": {"radio0": {".type": "wifi-device"}},
@@ -250,24 +256,18 @@ def test_what_the_user_broke_is_mended() -> None:
         {
             "network": {
                 "lan": {"ipaddr": "192.168.1.1"},
-                "wan6": {".type": "interface", "device": "eth0", "proto": "dhcpv6"},
             },
             "firewall": {
                 "@zone[0]": {"input": "ACCEPT"},
-                "@forwarding": [{"src": "wan", "dest": "lan"}],
                 "@rule[0]": {"enabled": "0"},
             },
-            "dropbear": {"open": {".type": "dropbear", "Port": "2222"}},
             "dhcp": {"lan": {"ra": "server"}},
         },
     )
     assert change(broken, description).words == [
         "dhcp.lan.ra='disabled'",
-        "-dropbear.open",
-        "-firewall.cfg0cad58",
         "firewall.cfg02dc81.input='REJECT'",
         "-firewall.cfg0592bd.enabled",
-        "-network.wan6",
         "network.lan.ipaddr='192.168.20.1'",
     ]
 
@@ -290,9 +290,12 @@ def test_what_uci_declares_itself_stays_though_it_looks_stale() -> None:
 
 
 def test_what_uci_deletes_stays_deleted() -> None:
-    """Addressed by number, among others of its type that stay."""
+    """Addressed by what it is, among others of its type that stay."""
     before = declared("two-uplinks")
-    before["uci"] = {"firewall": {"@forwarding[0]": None, "@rule[2]": None}, "network": {"wan2": {"metric": None}}}
+    before["uci"] = {
+        "firewall": {"@forwarding[src=lan]": None, "@rule[name=Allow-IGMP]": None},
+        "network": {"wan2": {"metric": None}},
+    }
     description = parse(before)
     config = booted(description)
     assert len(config["firewall"].of_type("forwarding")) == 3
@@ -303,7 +306,7 @@ def test_a_package_that_is_not_there_yet_is_made_unless_it_is_the_web_servers() 
     description = parse({**declared("wan-lan"), "uci": {"sqm": {"wan": {".type": "queue", "enabled": True}}}})
     config = {name: package for name, package in booted(description).items() if name not in ("uhttpd", "sqm")}
     found = change(config, description)
-    assert (found.packages, found.made, found.services) == (("sqm",), ("sqm",), ("sqm",))
+    assert (found.packages, found.made, found.services) == (("sqm", "pve_provision"), ("sqm",), ("sqm",))
 
 
 def test_secrets_are_in_the_batch_and_in_nothing_that_is_told() -> None:
@@ -394,3 +397,99 @@ def test_busybox_ip_says_the_addresses_of_each_device() -> None:
     )
     assert parse_addr(four) == {"eth1": ["192.168.1.159/24"]}
     assert parse_addr(six) == {"br-lan": ["fd28:e6d9:a21f:1::1/64"]}
+
+
+# --- what we made, and nobody declares any more ---------------------------------------------------------------------
+
+
+def steps(*uci: t.Any) -> list[Config]:
+    """A router that was declared with one ``uci`` after the other; each is in line after one change."""
+    config = booted(parse({**declared("wan-lan"), "uci": uci[0]}))
+    seen = [config]
+    for each in uci[1:]:
+        description = parse({**declared("wan-lan"), "uci": each})
+        config = mended(config, change(config, description))
+        assert not change(config, description)
+        seen.append(config)
+    return seen
+
+
+FORWARD = {"name": "web", "src": "wan", "src_dport": "443", "dest": "lan", "dest_ip": "192.168.20.5", "target": "DNAT"}
+
+
+@pytest.mark.parametrize(
+    ("package", "ref", "entry"),
+    [
+        ("firewall", "@redirect", [FORWARD]),
+        ("firewall", "@redirect", [FORWARD, FORWARD]),
+        ("firewall", "@redirect", [{**FORWARD, "name": "a name with (odd) signs = ]"}]),
+        ("firewall", "@rule", [{"src": "wan", "proto": "tcp", "dest_port": "99", "target": "ACCEPT"}]),
+        ("dhcp", "@host", [{"mac": "00:11:22:33:44:55", "ip": "192.168.20.5"}]),
+        ("dhcp", "printer", {".type": "host", "mac": "00:11:22:33:44:55"}),
+        ("network", "modem", {".type": "interface", "device": "eth0", "proto": "none"}),
+        ("my-package", "main", {".type": "main", "on": "1"}),
+    ],
+)
+def test_what_uci_once_declared_goes_when_it_does_no_more(package: str, ref: str, entry: t.Any) -> None:
+    never, with_it, without = steps({}, {package: {ref: entry}}, {})
+    assert with_it[package] != never.get(package)
+    assert without.get(package, Package(package)).sections == never.get(package, Package(package)).sections
+
+
+def test_what_the_first_boot_brought_goes_too_and_that_is_told() -> None:
+    description = parse({**declared("wan-lan"), "uci": {"firewall": {"@redirect": [FORWARD]}}})
+    found = change(booted(description), parse(declared("wan-lan")))
+    assert len(found.words) == 1 and found.words[0].startswith("-firewall.cfg")
+
+
+def test_what_somebody_made_by_hand_stays_though_it_is_called_the_same() -> None:
+    by_hand = overlay(booted(parse(declared("wan-lan"))), {"firewall": {"@redirect": [FORWARD]}})
+    both = parse(
+        {**declared("wan-lan"), "uci": {"firewall": {"@redirect": [FORWARD, {**FORWARD, "dest_ip": "192.168.20.6"}]}}}
+    )
+    config = mended(by_hand, change(by_hand, both))
+    assert len(config["firewall"].of_type("redirect")) == 2
+    plain = parse(declared("wan-lan"))
+    config = mended(config, change(config, plain))
+    assert [each.get("dest_ip") for each in config["firewall"].of_type("redirect")] == ["192.168.20.5"]
+
+
+def test_an_option_goes_back_to_what_the_release_begins_with() -> None:
+    first, second, third = steps(
+        {},
+        {"dhcp": {"@dnsmasq[0]": {"cachesize": 9, "server": ["9.9.9.9"]}}, "network": {"lan": {"delegate": "0"}}},
+        {},
+    )
+    assert second["dhcp"].of_type("dnsmasq")[0].get("cachesize") == "9"
+    assert third["dhcp"].of_type("dnsmasq")[0].options == first["dhcp"].of_type("dnsmasq")[0].options
+    assert third["network"].sections == first["network"].sections
+
+
+def test_an_option_that_somebody_set_to_the_declared_value_is_not_ours() -> None:
+    plain, same = parse(declared("wan-lan")), parse({**declared("wan-lan"), "uci": {"network": {"lan": {"mtu": 1400}}}})
+    by_hand = overlay(booted(plain), {"network": {"lan": {"mtu": "1400"}}})
+    config = mended(by_hand, change(by_hand, same))
+    assert not change(config, plain)
+
+
+def test_a_router_without_a_note_loses_nothing() -> None:
+    """Made before there were notes, or by others."""
+    old = booted(parse({**declared("wan-lan-iot"), "uci": {"firewall": {"@redirect": [FORWARD]}}}))
+    del old["pve_provision"]
+    description = parse(declared("wan-lan"))
+    config = mended(old, change(old, description))
+    assert config["network"].find("iot") and len(config["firewall"].of_type("redirect")) == 1
+    assert config["pve_provision"].sections
+
+
+def test_a_lease_whose_address_changes_is_the_same_lease() -> None:
+    lease = {"mac": "00:11:22:33:44:55", "ip": "192.168.20.5"}
+    _first, second = steps({"dhcp": {"@host": [lease]}}, {"dhcp": {"@host": [{**lease, "ip": "192.168.20.50"}]}})
+    assert [each.options for each in second["dhcp"].of_type("host")] == [{**lease, "ip": "192.168.20.50"}]
+
+
+def test_a_rule_without_a_name_changes_in_its_place() -> None:
+    rule = {"src": "wan", "proto": "tcp", "dest_port": "99", "target": "ACCEPT"}
+    first, second = steps({"firewall": {"@rule": [rule]}}, {"firewall": {"@rule": [{**rule, "dest_port": "98"}]}})
+    ports = [[each.get("dest_port") for each in config["firewall"].of_type("rule")] for config in (first, second)]
+    assert ports[0][-1] == "99" and ports[1] == [*ports[0][:-1], "98"]

@@ -68,6 +68,7 @@ def test_a_seed_is_these_files_and_no_others() -> None:
         "etc/config/dropbear": "0o600",
         "etc/config/firewall": "0o600",
         "etc/config/network": "0o600",
+        "etc/config/pve_provision": "0o600",
         "etc/config/system": "0o600",
         "etc/config/uhttpd": "0o600",
         "etc/dropbear/authorized_keys": "0o600",
@@ -118,7 +119,18 @@ def test_a_rootfs_without_a_web_server_gets_one_only_with_luci() -> None:
     assert "option home '/www'" in text(seed(bare, described(management={"luci": True}), "24.10"), "etc/config/uhttpd")
 
 
-def test_uci_for_a_package_that_is_shipped_is_merged_and_for_one_that_is_not_waits() -> None:
+@pytest.mark.parametrize(("packages", "there"), [([], True), (["sqm-scripts"], False)])
+def test_uci_of_a_package_without_a_file_is_written_unless_its_own_is_going_to_be_installed(
+    packages: list[str], there: bool
+) -> None:
+    wireless = {"radio0": {".type": "wifi-device", "type": "mac80211"}}
+    files = seed(reader(), described(uci={"wireless": wireless}, packages=packages), "24.10")
+    assert ("etc/config/wireless" in files) == there
+    if there:
+        assert "config wifi-device 'radio0'" in text(files, "etc/config/wireless")
+
+
+def test_uci_for_a_package_that_is_shipped_is_merged_and_what_names_a_section_of_one_that_is_not_waits() -> None:
     description = described(uci={"rpcd": {"@login[0]": {"timeout": 5}}, "sqm": {"@queue[0]": {"enabled": True}}})
     files = seed(reader(), description, "24.10")
     assert "option timeout '5'" in text(files, "etc/config/rpcd") and "username 'root'" in text(

@@ -208,7 +208,7 @@ def test_changes_are_told_as_uci_tells_them() -> None:
     assert config["network"].ref(device) == "@device[0]"
     assert changed(
         config["network"],
-        {"@device[0]": None, "lan": {"device": "eth0", "proto": "dhcp", "ipaddr": None, "netmask": None}},
+        {"@device[name=br-lan]": None, "lan": {"device": "eth0", "proto": "dhcp", "ipaddr": None, "netmask": None}},
     ) == [
         "-network.cfg030f15",
         "-network.lan.ipaddr",
@@ -322,6 +322,50 @@ def test_added_sections_are_added_once() -> None:
     once = overlay({"firewall": firewall()}, declared)
     assert len(once["firewall"].sections) == len(firewall().sections) + 2
     assert overlay(once, declared) == once
+
+
+HOSTS = "".join(
+    f"config host\n\toption name 'h{n}'\n\toption mac '00:11:22:33:44:0{n}'\n\toption ip '10.0.0.{n}'\n"
+    for n in range(3)
+)
+
+
+def hosts(edit: dict[str, t.Any]) -> list[str]:
+    """The names and addresses of the leases after a declaration."""
+    merged = overlay({"dhcp": parse_config(HOSTS, "dhcp")}, {"dhcp": edit})
+    return [f"{each.name or each.get('name')} {each.get('ip')}" for each in merged["dhcp"].of_type("host")]
+
+
+@pytest.mark.parametrize(
+    ("edit", "after"),
+    [
+        ({"@host[1]": {"ip": "10.0.0.9"}}, ["h0 10.0.0.0", "h1 10.0.0.9", "h2 10.0.0.2"]),
+        ({"@host[1]": {"name": "h2", "ip": "10.0.0.9"}}, ["h0 10.0.0.0", "h1 10.0.0.1", "h2 10.0.0.9"]),
+        ({"@host[9]": {"name": "h2", "ip": "10.0.0.9"}}, ["h0 10.0.0.0", "h1 10.0.0.1", "h2 10.0.0.9"]),
+        ({"@host[1]": {"name": "new"}}, ["h0 10.0.0.0", "new 10.0.0.1", "h2 10.0.0.2"]),
+        ({"@host[name=h1]": {"ip": "10.0.0.9"}}, ["h0 10.0.0.0", "h1 10.0.0.9", "h2 10.0.0.2"]),
+        ({"@host[name=h1]": None}, ["h0 10.0.0.0", "h2 10.0.0.2"]),
+        ({"@host[name=gone]": None}, ["h0 10.0.0.0", "h1 10.0.0.1", "h2 10.0.0.2"]),
+        ({"@host": [{"mac": "00:11:22:33:44:01", "ip": "10.0.0.9"}]}, ["h0 10.0.0.0", "h1 10.0.0.9", "h2 10.0.0.2"]),
+        ({"@host": [{"name": "h1", "ip": "10.0.0.9"}]}, ["h0 10.0.0.0", "h1 10.0.0.9", "h2 10.0.0.2"]),
+        (
+            {"@host": [{"name": "h1", "ip": "10.0.0.8"}, {"name": "h1", "ip": "10.0.0.9"}]},
+            ["h0 10.0.0.0", "h1 10.0.0.8", "h2 10.0.0.2", "h1 10.0.0.9"],
+        ),
+        (
+            {"@host": [{".name": "tv", "ip": "10.0.0.9"}]},
+            ["h0 10.0.0.0", "h1 10.0.0.1", "h2 10.0.0.2", "tv 10.0.0.9"],
+        ),
+    ],
+)
+def test_a_section_is_told_by_what_it_is(edit: dict[str, t.Any], after: list[str]) -> None:
+    assert hosts(edit) == after
+
+
+@pytest.mark.parametrize("ref", ["@host[1]", "@host[-1]", "cfg02f37d"])
+def test_a_position_is_not_enough_to_delete_a_section(ref: str) -> None:
+    with pytest.raises(InvalidInput, match=r"deletes whatever section is there by then.*\[name=\.\.\.\]\": null"):
+        hosts({ref: None})
 
 
 def test_everything_wrong_in_a_declaration_is_told_at_once() -> None:
