@@ -16,6 +16,7 @@ name                      what happens
 ``api_drop``              the ``nth`` HTTP request from now is dropped without an answer
 ``http_error``            requests whose path holds ``path`` are answered with ``status`` (``times``, default for ever)
 ``shutdown_ignored``      the container ``vmid`` does not react to a shutdown
+``filesystem_stays``      the file system of the container ``vmid`` does not grow with its volume
 ========================  ==============================================================================================
 """
 
@@ -34,7 +35,7 @@ FILE = f"{PRIVATE}/faults.json"
 FULL = f"{PRIVATE}/full.json"
 NAMES = frozenset({
     "fail_create", "fail_start", "storage_full", "lock_held", "kill", "interrupt", "api_drop", "http_error",
-    "shutdown_ignored", "slow",
+    "shutdown_ignored", "slow", "filesystem_stays",
 })  # fmt: skip
 LASTING = frozenset({"http_error", "shutdown_ignored"})
 Fault = dict[str, t.Any]

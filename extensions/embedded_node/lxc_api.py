@@ -10,7 +10,7 @@ import shutil
 import time
 import typing as t
 
-from . import access, config_file, ha, lxc, lxc_config, lxc_create, lxc_status, runtime, storage
+from . import access, config_file, faults, ha, lxc, lxc_config, lxc_create, lxc_status, runtime, storage
 from .api import Params, route
 from .config_file import GuestFile, Section
 from .errors import ApiError, bad_params
@@ -275,6 +275,10 @@ def resize(session: Session, params: Params) -> str:
             session.state.write_guest(vmid, conf)
             if store.parse(volume).format == "raw":
                 session.say("Image resized.")
+                if faults.take(session.state, "filesystem_stays", vmid=vmid):
+                    why = f"command 'resize2fs {store.path(volume)}' failed: exit code 1"
+                    session.warn(f"Failed to update the container's filesystem: {why}\n")
+                    return
                 _grow_text(session, str(store.path(volume)), before, wanted, lxc.is_running(session.state, vmid))
 
     return session.worker("resize", str(vmid), work)

@@ -252,6 +252,7 @@ class ApiNode:
         self._login = login
         # A task outlives whoever started it and ends well or cleans up, so nothing has to be kept between runs.
         self.journal: t.MutableMapping[int, dict[str, t.Any]] = {}
+        self.ungrown: t.MutableMapping[int, dict[str, t.Any]] = {}
         self._client = client
         self._timeout = timeout
 
@@ -472,8 +473,13 @@ class ApiNode:
         log = self.task_log(Upid.parse(outcome.upid)) if outcome.upid else []
         said = "\n".join(log[-10:])
         if self._size(kind, vmid, disk) != wanted or wording.filesystem_failed(said):
-            raise wording.error_of(step, said or "PVE said nothing, and the disk did not grow", upid=outcome.upid)
+            error = wording.error_of(step, said or "PVE said nothing, and the disk did not grow", upid=outcome.upid)
+            error.remedy = error.remedy or wording.ungrown_remedy(said, self.transport)
+            raise error
         return Outcome(tuple(log), outcome.warnings, outcome.upid)
+
+    def grow_filesystem(self, vmid: int, disk: str, *, timeout: int) -> Outcome:
+        raise _node_only("A file system can be grown only")
 
     def _size(self, kind: Kind, vmid: int, disk: str) -> int | None:
         config = self.config(kind, vmid)

@@ -70,6 +70,11 @@ _SECRETS = ("password", "cipassword")
 # Options whose value is the name of a file with the text.
 _FILES = ("ssh-public-keys", "sshkeys")
 
+# e2fsck found nothing, or mended what it found.
+_CHECKED = frozenset({0, 1, 2})
+# Grows a mounted file system, which resize2fs has to see mounted; nobody else sees this mount.
+_GROW = 'mount --make-rprivate / && mount "$1" /tmp && resize2fs "$1"'
+
 _LOG_TAIL = 10
 _UPID = re.compile(r"UPID:[^\s\"']+")
 # What the kernel says of a neighbour that has not answered.
@@ -85,6 +90,7 @@ class CliNode:
     def __init__(self, name: str, *, root: Path = Path("/"), runner: Runner = run, timeout: int = 60) -> None:
         self.name = name
         self.journal: t.MutableMapping[int, dict[str, t.Any]] = Journal(root / "var/lib/pve-provision/journal")
+        self.ungrown: t.MutableMapping[int, dict[str, t.Any]] = Journal(root / "var/lib/pve-provision/ungrown")
         self._root = root
         self._run = runner
         self._timeout = timeout
@@ -448,10 +454,29 @@ class CliNode:
         after = self._known(kind, vmid).live.get(disk, "")
         said = "\n".join(wording.lines(f"{done.stdout}\n{done.stderr}")[-_LOG_TAIL:])
         if config_text.disk_size(after) != wanted or wording.filesystem_failed(said):
-            raise wording.error_of(
-                step, wording.words_of(said) or "said nothing, and the disk did not grow", rc=done.rc
-            )
+            words = wording.words_of(said) or "said nothing, and the disk did not grow"
+            error = wording.error_of(step, words, rc=done.rc)
+            error.remedy = error.remedy or wording.ungrown_remedy(said, self.transport)
+            raise error
         return self._outcome(done)
+
+    def grow_filesystem(self, vmid: int, disk: str, *, timeout: int) -> Outcome:
+        """As PVE does it: of a running container in a mount namespace of our own, where resize2fs can see it mounted;
+        of a stopped one after a check. That may wait for as long as a killed one's mount counts (MMP)."""
+        volid = self._known("lxc", vmid).live.get(disk, "").partition(",")[0]
+        path = self.volume_path(volid)
+        if self.status("lxc", vmid) == "stopped":
+            checked = self._run(["e2fsck", "-f", "-y", path], timeout=timeout)
+            if checked.rc not in _CHECKED:
+                raise self._failure(f"e2fsck {path}", checked.rc, checked.stdout, checked.stderr)
+            return self._outcome(self._command(["resize2fs", path], timeout=timeout))
+        if not path.startswith("/dev/"):
+            found = self._command(
+                ["losetup", "--noheadings", "--output", "NAME", "--associated", path], timeout=timeout
+            )
+            path = found.stdout.split()[0] if found.stdout.split() else path
+            self._command(["losetup", "--set-capacity", path], timeout=timeout)
+        return self._outcome(self._command(["unshare", "-m", "--", "sh", "-c", _GROW, "sh", path], timeout=timeout))
 
     def start(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
         if self.status(kind, vmid) == "running":

@@ -124,6 +124,7 @@ class Node(t.Protocol):
     transport: Transport
     root_login: bool  # whether PVE lets us do what it reserves to root@pam itself (an API token never may)
     journal: t.MutableMapping[int, dict[str, t.Any]]  # notes about guests being made, kept on the node by vmid
+    ungrown: t.MutableMapping[int, dict[str, t.Any]]  # volumes by vmid whose file systems are to grow to a size
 
     # -- reading ---------------------------------------------------------------------------------------------------
     def guests(self, kind: Kind | None = None) -> list[GuestRef]:
@@ -200,6 +201,10 @@ class Node(t.Protocol):
 
     def resize(self, kind: Kind, vmid: int, disk: str, size: str, *, timeout: int) -> Outcome:
         """Grow a disk to ``size`` (``8G``, ``1536M``). Verifies the effect: PVE may fail with exit code 0."""
+
+    def grow_filesystem(self, vmid: int, disk: str, *, timeout: int) -> Outcome:
+        """Make the file system of a container's volume as large as the volume, where PVE's resize could not. Only the
+        cli backend can."""
 
     def start(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome: ...
 

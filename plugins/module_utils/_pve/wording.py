@@ -9,7 +9,7 @@ import re
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, NotFound, PveError
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed, Outcome, Volume
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed, Outcome, Transport, Volume
 
 HIDDEN = "********"
 _LOG_TAIL = 10
@@ -172,6 +172,18 @@ def start_container(start: t.Callable[[dict[str, str]], Outcome]) -> Outcome:
 def filesystem_failed(text: str) -> bool:
     """Whether a resize grew the disk but not its file system, which PVE only mentions."""
     return "Failed to update the container's filesystem" in text
+
+
+def ungrown_remedy(text: str, transport: Transport) -> str:
+    """What to do about a volume that PVE has made larger and whose file system it has not."""
+    if not filesystem_failed(text):
+        return ""
+    if transport == "cli":
+        return "The volume has its new size, its file system not yet: the next run grows that."
+    return (
+        "The volume has its new size, its file system not yet, and over the API nobody can mend that: stop the "
+        "container, and run e2fsck -f and resize2fs on the volume (pvesm path VOLID) on the node."
+    )
 
 
 def _address(entry: t.Mapping[str, t.Any]) -> str:

@@ -97,7 +97,7 @@ def needs(
             found.append(Need(here, (privilege_of(kind, key),), path.get(key, key)))
     if making and kind == "lxc" and "clone" not in steps and touched.get("unprivileged") is False:
         found.append(Need(("/",), ("Sys.Modify",), "a privileged container"))
-    found += _on_storages(wanted, actual, touched, making)
+    found += _on_storages(wanted, actual, plan, touched, making)
     found += _on_networks(wanted, touched, bridges)
     found += [Need((f"/storage/{name}",), ("Datastore.AllocateTemplate",), "an upload") for name in uploads]
     found += [Need((f"/storage/{name}",), ("Datastore.Allocate",), "removing the upload") for name in uploads]
@@ -108,10 +108,15 @@ def needs(
     return found
 
 
-def _on_storages(wanted: Wanted, actual: Actual, touched: t.Mapping[str, t.Any], making: bool) -> list[Need]:
-    """New volumes take room; a template is read."""
+def _on_storages(
+    wanted: Wanted, actual: Actual, plan: Plan, touched: t.Mapping[str, t.Any], making: bool
+) -> list[Need]:
+    """New and larger volumes take room; a template is read."""
     found = []
     current = actual.config.options if actual.config and not making else {}
+    for key in plan.change.resize:
+        home = f"/storage/{storage_of(current.get(key, ''))}"
+        found.append(Need((home,), ("Datastore.AllocateSpace",), wanted.declaration.paths.get(key, key)))
     for key, value in touched.items():
         if wanted.type.is_volume(key) and key not in current and not value.get("volume") and value.get("storage"):
             reason = wanted.declaration.paths.get(key, key)

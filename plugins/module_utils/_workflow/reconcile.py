@@ -18,6 +18,8 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
     Timeout,
 )
 from ansible_collections.pve.provision.plugins.module_utils._model import diff
+from ansible_collections.pve.provision.plugins.module_utils._model.property_string import parse_size
+from ansible_collections.pve.provision.plugins.module_utils._pve.config_text import disk_size
 from ansible_collections.pve.provision.plugins.module_utils._workflow import cleanup, health
 from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import (
     Actual,
@@ -50,7 +52,8 @@ def reconcile(node: Node, wanted: Wanted, *, check_mode: bool, companion: Compan
             wanted = companion.prepare(node, wanted)
             wanted = wanted.type.complete(facts, wanted)
             plan = make_plan(wanted, actual)
-        plan = _with_pool(facts, wanted, actual, companion.extend(node, wanted, actual, plan))
+        plan = companion.extend(node, wanted, actual, _with_growth(node, actual, plan))
+        plan = _with_pool(facts, wanted, actual, plan)
         report = preflight(facts, wanted, actual, plan, companion.uploads(node, plan))
         if report.findings:
             raise InvalidInput(report.findings)
@@ -146,6 +149,19 @@ def _with_outdated(node: Node, wanted: Wanted, actual: Actual) -> Actual:
     if actual.config is None or actual.vmid is None or not actual.running or wanted.state == "absent":
         return actual
     return dataclasses.replace(actual, outdated=node.outdated(wanted.type.kind, actual.vmid, actual.config))
+
+
+def _with_growth(node: Node, actual: Actual, plan: Plan) -> Plan:
+    """The plan, and first what an earlier run's resize left undone: the file systems of volumes that have grown."""
+    if actual.vmid is None or actual.config is None or creating(plan) or any(s.action == "destroy" for s in plan.steps):
+        return plan
+    live = actual.config.live
+    steps = [
+        Step("grow_filesystem", {"disk": disk, "size": size})
+        for disk, size in node.ungrown.get(actual.vmid, {}).items()
+        if disk_size(live.get(disk, "")) == parse_size(size, unit=1) and disk not in plan.change.resize
+    ]
+    return dataclasses.replace(plan, steps=(*steps, *plan.steps)) if steps else plan
 
 
 def _with_pool(facts: Facts, wanted: Wanted, actual: Actual, plan: Plan) -> Plan:
@@ -327,8 +343,26 @@ class _Run:
             self.result.warnings.append(f"{key}: asked for {value}, PVE made it {now.options.get(key)}")
 
     def do_resize(self, step: Step) -> Outcome:
+        """Noted before: PVE writes the new size first, and grows the file system of a container's volume then."""
         disk, size = step.details["disk"], step.details["size"]
-        return self.node.resize(self.kind, self.vmid, disk, size, timeout=self.wanted.policy.timeout)
+        if self.kind == "lxc":
+            self.node.ungrown[self.vmid] = {**self.node.ungrown.get(self.vmid, {}), disk: size}
+        outcome = self.node.resize(self.kind, self.vmid, disk, size, timeout=self.wanted.policy.timeout)
+        self.has_grown(disk)
+        return outcome
+
+    def do_grow_filesystem(self, step: Step) -> Outcome:
+        disk = step.details["disk"]
+        outcome = self.node.grow_filesystem(self.vmid, disk, timeout=self.wanted.policy.timeout)
+        self.has_grown(disk)
+        return outcome
+
+    def has_grown(self, disk: str) -> None:
+        left = {name: size for name, size in self.node.ungrown.get(self.vmid, {}).items() if name != disk}
+        if left:
+            self.node.ungrown[self.vmid] = left
+        else:
+            self.node.ungrown.pop(self.vmid, None)
 
     def do_start(self, step: Step) -> Outcome:
         timeout = self.wanted.policy.start_timeout
@@ -370,6 +404,7 @@ class _Run:
         if self.node.config(self.kind, self.vmid) is not None:
             raise PveError("PVE said nothing, and the guest is still there.")
         self.node.journal.pop(self.vmid, None)
+        self.node.ungrown.pop(self.vmid, None)
         return outcome
 
     # -- afterwards ------------------------------------------------------------------------------------------------

@@ -16,6 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli import CliNode
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import Outcome
+
 from .conftest import Bench, Params, spawn
 from .test_lxc_create import WEB, steps
 
@@ -294,3 +298,33 @@ def test_a_state_that_does_not_come_is_a_failure(under_ha: Bench) -> None:
         settings.write_text(before, encoding="utf-8")
     assert "still not stopped" in failed.msg
     assert "ha-manager" in failed.msg
+
+
+def test_a_file_system_that_did_not_grow_is_not_forgotten(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PVE has written the new size by then and ends well, so nothing but a note of ours knows."""
+    larger = {**WEB, "rootfs": {"size": "9G"}}
+    bench.good("lxc_create", **WEB)
+    bench.node.fault("filesystem_stays", vmid=101)
+    failed = bench.bad("lxc_create", **larger)
+    assert "Failed to update the container's filesystem" in failed.msg
+    assert "size=9G" in bench.config(101)["rootfs"]
+    if bench.backend == "api":
+        assert "resize2fs" in failed.msg
+        return
+    grown: list[str] = []
+
+    def broken(self: CliNode, vmid: int, disk: str, *, timeout: int) -> Outcome:
+        raise PveError("resize2fs: no")
+
+    def works(self: CliNode, vmid: int, disk: str, *, timeout: int) -> Outcome:
+        grown.append(disk)
+        return Outcome()
+
+    monkeypatch.setattr(CliNode, "grow_filesystem", broken)
+    assert "grow_filesystem failed" in bench.bad("lxc_create", **larger).msg
+    monkeypatch.setattr(CliNode, "grow_filesystem", works)
+    assert steps(bench.good("lxc_create", check=True, **larger)) == ["grow_filesystem"]
+    assert grown == []
+    assert steps(bench.good("lxc_create", **larger)) == ["grow_filesystem"]
+    assert grown == ["rootfs"]
+    assert not bench.good("lxc_create", **larger).changed

@@ -487,8 +487,32 @@ class TestCommandsThatFailWithExitCodeZero:
     def test_a_resize_whose_file_system_did_not_grow(self, node: CliNode, root: Path, script: Script):
         words = "Failed to update the container's filesystem: command 'e2fsck -f -y /x' failed: exit code 8"
         script.expect("pct resize 101 rootfs 4G", out=f"{words}\n", effect=self.grow(root, "4G"))
-        with pytest.raises(PveError, match="e2fsck"):
+        with pytest.raises(PveError, match="e2fsck") as caught:
             node.resize("lxc", 101, "rootfs", "4G", timeout=5)
+        assert "next run" in caught.value.remedy
+
+    def test_the_file_system_of_a_stopped_container_is_checked_and_grown(
+        self, node: CliNode, root: Path, script: Script
+    ):
+        store = "dir: local\n\tpath /srv/local\n\tcontent rootdir\n"
+        write(root, "etc/pve/storage.cfg", store)
+        path = node.volume_path("local:101/vm-101-disk-0.raw")
+        script.expect(f"e2fsck -f -y {path}", rc=1, out="mended\n")
+        script.expect(f"resize2fs {path}", out="Resizing the filesystem\n")
+        node.grow_filesystem(101, "rootfs", timeout=60)
+        script.expect(f"e2fsck -f -y {path}", rc=8, err="MMP: device currently active\n")
+        with pytest.raises(PveError, match="currently active"):
+            node.grow_filesystem(101, "rootfs", timeout=60)
+
+    def test_that_of_a_running_one_is_grown_where_it_is_mounted(self, node: CliNode, root: Path, script: Script):
+        write(root, "etc/pve/storage.cfg", "dir: local\n\tpath /srv/local\n\tcontent rootdir\n")
+        run_container(root)
+        path = node.volume_path("local:101/vm-101-disk-0.raw")
+        script.expect(f"losetup --noheadings --output NAME --associated {path}", out="/dev/loop3\n")
+        script.expect("losetup --set-capacity /dev/loop3")
+        inside = 'mount --make-rprivate / && mount "$1" /tmp && resize2fs "$1"'
+        script.expect(["unshare", "-m", "--", "sh", "-c", inside, "sh", "/dev/loop3"])
+        node.grow_filesystem(101, "rootfs", timeout=60)
 
     NOISE = "user config - ignore invalid acl token 'x@pve!y'\n"
 

@@ -54,7 +54,7 @@ def needed(options: dict[str, str] | None, **params: t.Any) -> set[str]:
         (HAS, {"nameserver": ["1.1.1.1"]}, {"VM.Config.Network /vms/101"}),
         (HAS, {"tags": ["a"], "onboot": True}, {"VM.Config.Options /vms/101"}),
         (HAS, {"features": {"nesting": True}}, {"VM.Allocate /vms/101"}),
-        (HAS, {"rootfs": {"size": "8G"}}, {"VM.Config.Disk /vms/101"}),
+        (HAS, {"rootfs": {"size": "8G"}}, {"VM.Config.Disk /vms/101", "Datastore.AllocateSpace /storage/thin"}),
         (
             HAS,
             {"mount_points": [{"storage": "thin", "size": 1, "mp": "/srv"}]},
