@@ -138,24 +138,20 @@ class Outlook:
     have in the guest."""
 
     def __init__(self, wanted: Wanted, actual: Actual, plan: Plan) -> None:
-        clone = wanted.clone.options if wanted.clone else {}
-        self.vmid = actual.vmid
-        self.plan = plan
-        self.before: dict[str, str] = {**(clone if actual.config is None else actual.config.options)}
-        purge = wanted.policy.purge_options
-        declaration, _doubts = diff.place(wanted.type.table, self.before, wanted.declaration, purge=purge)
-        self.wanted = dataclasses.replace(wanted, declaration=declaration)
-        change = plan.change
+        table, change = wanted.type.table, plan.change
+        has: t.Mapping[str, str] = {} if actual.config is None else actual.config.options
+        if creating(plan):
+            has = wanted.clone.options if wanted.clone else {}
+        declaration, _doubts = diff.place(table, has, wanted.declaration, purge=wanted.policy.purge_options)
+        made = diff.render(table, declaration) if creating(plan) and not wanted.clone else {}
         live = {} if actual.config is None else {key: actual.config.live.get(key) for key in change.revert}
-        made = diff.render(wanted.type.table, declaration) if creating(plan) and not wanted.clone else {}
-        base = {} if creating(plan) and not wanted.clone else self.before
-        after = {**base, **live, **made, **change.set, **dict.fromkeys(change.delete)}
+        after = {**has, **live, **made, **change.set, **dict.fromkeys(change.delete)}
+        self.vmid = actual.vmid
+        self.wanted = dataclasses.replace(wanted, declaration=declaration)
+        self.before = dict(has)
         self.after = {key: value for key, value in after.items() if value is not None}
-        if creating(plan) and not wanted.clone:
-            self.before = {}
-        changed = {key for key, value in self.after.items() if self.before.get(key) != value}
-        network = wanted.type.network
-        self.networks = {key: network.read(self.after[key]) for key in sorted(changed) if is_net(key)}
+        changed = sorted(key for key, value in self.after.items() if has.get(key) != value)
+        self.networks = {key: wanted.type.network.read(self.after[key]) for key in changed if is_net(key)}
 
     @property
     def subject(self) -> str:
