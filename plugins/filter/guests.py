@@ -22,6 +22,7 @@ from ansible_collections.pve.provision.plugins.module_utils._argspec import (
     VM,
     ArgSpec,
 )
+from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, null_paths
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import parse_size
 from ansible_collections.pve.provision.plugins.module_utils._model.template_name import newest_match
@@ -57,7 +58,7 @@ class GuestType:
         if others:
             return found + [str(error) for error in others]
         problems = self.read(checked.validated_parameters, null_paths(guest)).problems
-        return found + [f"{p.option}: {p.value!r} {p.problem}. {p.remedy}".strip() for p in problems]
+        return found + [str(Finding(p.option, p.value, p.problem, p.remedy)) for p in problems]
 
 
 _ALWAYS = ArgSpec(options={"timeout": CONNECTION.options["timeout"]})

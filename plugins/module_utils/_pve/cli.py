@@ -44,6 +44,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve import (
     processes,
     wording,
 )
+from ansible_collections.pve.provision.plugins.module_utils._pve.agent import Agent
 from ansible_collections.pve.provision.plugins.module_utils._pve.journal import Journal, held
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import (
     Access,
@@ -366,11 +367,13 @@ class CliNode:
         return processes.is_creating(kind, vmid, self._root)
 
     def interfaces(self, kind: Kind, vmid: int) -> list[dict[str, t.Any]]:
-        """Of a container the kernel tells them, which costs next to nothing; else PVE is asked."""
+        """A container's are told by the kernel, a VM's by its agent, which costs next to nothing; else PVE is asked."""
         process = kernel.first_process(self._root, vmid) if kind == "lxc" else None
         if process is not None:
             argv = ["nsenter", "-t", str(process), "-n", "ip", "-j", "addr", "show"]
             return kernel.addresses_of(self._parsed(argv) or [])
+        if kind == "qemu" and (agent := self._agent(vmid)):
+            return wording.interfaces_of(agent.interfaces())
         tail = "interfaces" if kind == "lxc" else "agent/network-get-interfaces"
         answer = self._json(["pvesh", "get", f"/nodes/{self.name}/{kind}/{vmid}/{tail}"])
         return wording.interfaces_of(answer)
@@ -590,13 +593,25 @@ class CliNode:
         return Outcome()
 
     # -- inside VMs ------------------------------------------------------------------------------------------------
+    def _agent(self, vmid: int) -> Agent | None:
+        """The agent's socket, which QEMU makes where the VM has one."""
+        path = self._root / "run/qemu-server" / f"{vmid}.qga"
+        return Agent(path) if path.is_socket() else None
+
     def agent_exec(self, vmid: int, argv: t.Sequence[str], *, stdin: str = "", timeout: int = 60) -> Completed:
-        line = ["qm", "guest", "exec", str(vmid), "--timeout", str(timeout), "--pass-stdin", "1", "--", *argv]
-        said = self._command(line, stdin=stdin, timeout=timeout + 30).stdout
-        done = wording.completed_of(json.loads(said))
+        agent = self._agent(vmid)
+        if agent is not None:
+            done = agent.run(argv, stdin=stdin, timeout=timeout)
+        else:
+            done = self._exec_by_qm(vmid, argv, stdin=stdin, timeout=timeout)
         if done is None:
             raise Timeout(f"{argv[0]} in VM {vmid} was not done after {timeout} s.")
         return done
+
+    def _exec_by_qm(self, vmid: int, argv: t.Sequence[str], *, stdin: str, timeout: int) -> Completed | None:
+        line = ["qm", "guest", "exec", str(vmid), "--timeout", str(timeout), "--pass-stdin", "1", "--", *argv]
+        said = self._command(line, stdin=stdin, timeout=timeout + 30).stdout
+        return wording.completed_of(json.loads(said))
 
     # -- inside containers -----------------------------------------------------------------------------------------
     def exec(self, vmid: int, argv: t.Sequence[str], *, stdin: str = "", timeout: int = 60) -> Completed:

@@ -1,0 +1,113 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: speak to the guest agent of a VM by its socket, as PVE itself does, without its start-up.
+
+The protocol is a line of JSON each way. Whoever connects may find the rest of somebody else's talk, so each connection
+begins with a mark and a number that the agent sends back.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import itertools
+import json
+import os
+import random
+import socket
+import time
+import typing as t
+from pathlib import Path
+
+from ansible_collections.pve.provision.plugins.module_utils._errors import PveError, Timeout
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed
+
+_MARK = b"\xff"
+# For how many seconds an agent that runs may take to answer that it does.
+_ANSWERS_WITHIN = 3.0
+_PAUSES = (0.02, 0.5)
+
+
+class Agent:
+    """One VM's agent."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def interfaces(self, *, timeout: float = 10) -> t.Any:
+        """The guest's interfaces, as PVE tells them."""
+        with self._connected(timeout) as ask:
+            return ask("guest-network-get-interfaces")
+
+    def run(self, argv: t.Sequence[str], *, stdin: str, timeout: float) -> Completed | None:
+        """Run a command in the guest; None when it goes on after ``timeout`` (s)."""
+        deadline = time.monotonic() + timeout
+        arguments = {"path": argv[0], "arg": list(argv[1:]), "capture-output": True}
+        given = {"input-data": base64.b64encode(stdin.encode()).decode()} if stdin else {}
+        with self._connected(timeout + 30) as ask:
+            pid = ask("guest-exec", **arguments, **given)["pid"]
+            pause, longest = _PAUSES
+            while not (done := ask("guest-exec-status", pid=pid)).get("exited"):
+                if time.monotonic() > deadline:
+                    return None
+                time.sleep(pause)
+                pause = min(pause * 1.5, longest)
+        out, err = (base64.b64decode(done.get(name, "")).decode(errors="replace") for name in ("out-data", "err-data"))
+        return Completed(int(done.get("exitcode", 128 + int(done.get("signal") or 0))), out, err)
+
+    @contextlib.contextmanager
+    def _connected(self, timeout: float) -> t.Iterator[t.Callable[..., t.Any]]:
+        with contextlib.ExitStack() as stack:
+            try:
+                yield self._connect(stack, timeout)
+            except TimeoutError as error:
+                raise Timeout(f"The guest agent behind {self._path} gave no answer in time.") from error
+            except OSError as error:
+                raise PveError(f"The guest agent behind {self._path}: {error}") from error
+
+    def _connect(self, stack: contextlib.ExitStack, timeout: float) -> t.Callable[..., t.Any]:
+        link = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+        # A socket's path may hold no more than 107 bytes: it is named by its folder's descriptor.
+        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        stack.callback(os.close, folder)
+        link.settimeout(_ANSWERS_WITHIN)
+        link.connect(f"/proc/self/fd/{folder}/{self._path.name}")
+        answers = stack.enter_context(link.makefile("rb"))
+
+        def send(command: str, arguments: t.Mapping[str, t.Any]) -> None:
+            link.sendall(json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n")
+
+        def ask(command: str, **arguments: t.Any) -> t.Any:
+            send(command, arguments)
+            return _answer(answers.readline(), command)
+
+        number = random.randrange(1 << 31)
+        link.sendall(_MARK)
+        send("guest-sync-delimited", {"id": number})
+        try:
+            self._await_mark(answers, number)
+        except TimeoutError as error:
+            raise PveError("QEMU guest agent is not running", remedy="Start it in the guest.") from error
+        link.settimeout(timeout)
+        return ask
+
+    @staticmethod
+    def _await_mark(answers: t.BinaryIO, number: int) -> None:
+        """Read over what was meant for somebody else."""
+        for _line in itertools.count():
+            line = answers.readline()
+            if not line:
+                raise PveError("The guest agent hung up.")
+            with contextlib.suppress(ValueError):
+                if json.loads(line.rpartition(_MARK)[2]).get("return") == number:
+                    return
+
+
+def _answer(line: bytes, command: str) -> t.Any:
+    if not line:
+        raise PveError(f"The guest agent hung up at {command}.")
+    told = json.loads(line)
+    if "error" in told:
+        raise PveError(f"Agent error: {told['error'].get('desc', told['error'])}")
+    return told["return"]
