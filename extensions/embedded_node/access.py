@@ -288,3 +288,13 @@ def require_pool(session: Session, pool: str) -> None:
     """Die when there is no such pool."""
     if pool not in UserFile.load(session.state).pools:
         raise ApiError(f"Permission check failed (pool '{pool}' does not exist)", 403, exit_code=2)
+
+
+def add_to_pool(session: Session, pool: str, vmid: int) -> None:
+    """Put a guest into a pool."""
+    with session.locked(USER_LOCK):
+        conf = UserFile.load(session.state)
+        row = [*conf.pools[pool], "", "", ""][:4]
+        row[1] = ",".join(sorted({*filter(None, row[1].split(",")), str(vmid)}, key=int))
+        conf.pools[pool] = row
+        conf.save(session.state)

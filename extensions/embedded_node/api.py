@@ -21,7 +21,7 @@ Params = dict[str, t.Any]
 Handler = Callable[[Session, Params], t.Any]
 
 HANDLERS: dict[tuple[str, str], Handler] = {}
-AREAS = ("access_api", "cluster_api", "storage_api", "lxc_api", "backup", "qemu")
+AREAS = ("access_api", "cluster_api", "storage_api", "lxc_api", "backup", "qemu", "qemu_agent")
 VERBS = {"GET": "get", "POST": "create", "PUT": "set", "DELETE": "delete"}
 
 

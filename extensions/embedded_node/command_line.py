@@ -184,6 +184,8 @@ def run(session: Session, command: Command, name: str, words: Sequence[str]) -> 
         params = parse(session, command, words)
         result = call(session, command, params)
     except ApiError as error:
+        if max(error.command_text) > "\xff":  # what does not fit into Latin-1, Perl prints with a word of its own
+            session.err.write("Wide character in die at /usr/share/perl5/PVE/RESTHandler.pm line 1024.\n")
         session.err.write(error.command_text)
         if error.status == 400:
             session.err.write(command.usage(name) + "\n")

@@ -4,7 +4,8 @@
 """Guest config files in PVE's own format: options, a pending section, a section for each snapshot.
 
 The description is kept at the top as ``#`` lines, percent-encoded; keys are written by name. Containers call the
-pending section ``pve:pending`` and may hold raw ``lxc.`` lines, VMs call it ``PENDING``.
+pending section ``pve:pending`` and may hold raw ``lxc.`` lines, VMs call it ``PENDING`` and have sections of a special
+use, such as ``special:cloudinit``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from .propstring import decode_text, encode_text
 SECTION = re.compile(r"\[([^\]]+)\]\s*")
 RAW_LXC = re.compile(r"(lxc\.[^:=\s]+)\s*[:=]\s*(.*?)\s*")
 OPTION = re.compile(r"([A-Za-z][\w-]*):\s*(.+?)\s*")
+SPECIAL = "special:"
 PENDING_NAMES = {"lxc": "pve:pending", "qemu": "PENDING"}
 ENVIRONMENT = "lxc.environment.runtime"
 
@@ -37,6 +39,7 @@ class GuestFile:
     kind: str = "lxc"
     current: Section = field(default_factory=Section)
     waiting: Section = field(default_factory=Section)
+    special: dict[str, Section] = field(default_factory=dict)
     snapshots: dict[str, Section] = field(default_factory=dict)
     digest: str = ""
 
@@ -58,7 +61,11 @@ def parse(text: str, kind: str = "lxc") -> GuestFile:
     for line in text.splitlines():
         if found := SECTION.fullmatch(line):
             name = found[1]
-            section = conf.waiting if name == PENDING_NAMES[kind] else conf.snapshots.setdefault(name, Section())
+            if name == PENDING_NAMES[kind]:
+                section = conf.waiting
+            else:
+                sections = conf.special if name.startswith(SPECIAL) else conf.snapshots
+                section = sections.setdefault(name.removeprefix(SPECIAL), Section())
         elif line.startswith("#"):
             section.options["description"] = section.options.get("description", "") + decode_text(line[1:]) + "\n"
         elif found := RAW_LXC.fullmatch(line):
@@ -86,6 +93,8 @@ def render(conf: GuestFile) -> str:
     text = _render_section(conf.current)
     if conf.pending:
         text += f"\n[{PENDING_NAMES[conf.kind]}]\n" + _render_section(conf.waiting)
+    for name in sorted(conf.special):
+        text += f"\n[{SPECIAL}{name}]\n" + _render_section(conf.special[name])
     for name in sorted(conf.snapshots):
         text += f"\n[{name}]\n" + _render_section(conf.snapshots[name])
     return text

@@ -435,7 +435,7 @@ def _clone(session: Session, vmid: int, newid: int, plan: ClonePlan, params: Par
             options[mount.key] = copy.render()
         state.write_guest(newid, GuestFile("lxc", Section(options)))
         if params.get("pool"):
-            lxc_create.add_to_pool(session, params["pool"], newid)
+            access.add_to_pool(session, params["pool"], newid)
     except ApiError as error:
         lxc.destroy_disks(session, made)
         state.remove_guest("lxc", newid)

@@ -162,7 +162,7 @@ class Job:
                 message = "interrupted by signal" if isinstance(error, Interrupted) else failure_text(error)
                 raise ApiError(f"{self.complaint} {message}") from error
             if self.pool:
-                add_to_pool(self.session, self.pool, self.vmid)
+                access.add_to_pool(self.session, self.pool, self.vmid)
         if self.start:
             lxc_status.start(self.session, self.vmid)
 
@@ -286,16 +286,6 @@ def read_backup_config(path: Path) -> GuestFile:
     except archive.DAMAGE as error:
         raise ApiError(f"unable to read '{path}': {error}") from error
     raise ApiError(f"unable to find configuration in '{path}'")
-
-
-def add_to_pool(session: Session, pool: str, vmid: int) -> None:
-    """Put a guest into a pool."""
-    with session.locked(access.USER_LOCK):
-        conf = access.UserFile.load(session.state)
-        row = [*conf.pools[pool], "", "", ""][:4]
-        row[1] = ",".join(sorted({*filter(None, row[1].split(",")), str(vmid)}, key=int))
-        conf.pools[pool] = row
-        conf.save(session.state)
 
 
 def _human(size: float) -> str:

@@ -5,24 +5,26 @@
 
 from __future__ import annotations
 
-import base64
 import functools
 import re
 import time
 import typing as t
 
 from . import access, faults, ha, propstring, validation
-from . import qemu_boot as boot
 from . import qemu_cloudinit as cloudinit
 from . import qemu_config as config
 from . import qemu_formats as formats
 from . import qemu_guest as guests
+from . import qemu_pending as pending
+from . import qemu_process as process
+from . import qemu_restore as restore
 from . import qemu_run as run
 from . import qemu_snapshots as snapshots
 from . import qemu_update as update
 from .api import route
 from .errors import ApiError, bad_params
 from .qemu_disks import Disks
+from .qemu_permissions import Rights
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,7 +59,7 @@ def status(state: State, vmid: int, full: bool = False) -> dict[str, t.Any]:
     """What PVE tells about a VM; ``full`` asks the running VM itself."""
     conf = state.guest("qemu", vmid)
     options = conf.options
-    pid = run.pid(state, vmid)
+    pid = process.pid(state, vmid)
     cpus = int(options.get("sockets", "1")) * int(options.get("cores", "1"))
     row: dict[str, t.Any] = {
         "vmid": vmid, "status": "stopped" if pid is None else "running", "name": options.get("name", f"VM {vmid}"),
@@ -68,15 +70,15 @@ def status(state: State, vmid: int, full: bool = False) -> dict[str, t.Any]:
     if options.get("balloon", "0") != "0":
         row.update(balloon_min=int(options["balloon"]) << 20, shares=int(options.get("shares", "1000")))
     row.update({key: options[key] for key in ("lock", "tags") if key in options})
-    if run.is_template(conf):
+    if process.is_template(conf):
         row["template"] = 1
     if any(re.fullmatch(r"serial\d", name) for name in options):
         row["serial"] = 1
     if pid is not None:
-        row.update(pid=pid, uptime=int(time.time() - run.started(state, vmid)), mem=34 << 20, memhost=34 << 20)
+        row.update(pid=pid, uptime=int(time.time() - process.started(state, vmid)), mem=34 << 20, memhost=34 << 20)
         row.update(dict.fromkeys(PRESSURES, 0))
     if full:
-        row["qmpstatus"] = "paused" if pid is not None and run.is_paused(state, vmid) else row["status"]
+        row["qmpstatus"] = "paused" if pid is not None and process.is_paused(state, vmid) else row["status"]
         cards = [name for name in sorted(options) if re.fullmatch(r"net\d+", name)] if pid is not None else []
         if cards:
             row["nics"] = {f"tap{vmid}i{name[3:]}": {"netin": 0, "netout": 0} for name in cards}
@@ -157,7 +159,7 @@ def get_config(session: Session, params: Params) -> dict[str, t.Any]:
 
 
 @route("GET", f"{VM}/pending")
-def pending(session: Session, params: Params) -> list[dict[str, t.Any]]:
+def get_pending(session: Session, params: Params) -> list[dict[str, t.Any]]:
     """Every option with what waits for it."""
     conf = session.state.guest("qemu", params["vmid"])
     return pending_rows(conf)
@@ -185,7 +187,7 @@ def set_config(session: Session, params: Params) -> None:
     """Change options, done when it answers."""
     change = update.Change.of(session, params)
     change.check()
-    with run.lock(session, change.vmid):
+    with process.lock(session, change.vmid):
         change.apply()
 
 
@@ -196,7 +198,7 @@ def set_config_async(session: Session, params: Params) -> str:
     change.check()
 
     def work() -> None:
-        with run.lock(session, change.vmid):
+        with process.lock(session, change.vmid):
             change.apply()
 
     return session.worker("qmconfig", str(change.vmid), work)
@@ -211,47 +213,58 @@ def unlink(session: Session, params: Params) -> None:
 
 @route("POST", ROOT)
 def create(session: Session, params: Params) -> str:
-    """Make a VM."""
+    """Make a VM, or bring one back from a backup."""
     state, vmid = session.state, params["vmid"]
     options = {name: str(value) for name, value in params.items() if name not in CREATE_ONLY}
     update.check_keys(options)
-    if "pool" in params:
-        access.require_pool(session, params["pool"])
-    if not access.may(session, f"/vms/{vmid}", ["VM.Allocate"]):
-        access.need(session, f"/pool/{params['pool']}" if "pool" in params else f"/vms/{vmid}", "VM.Allocate")
+    update.clamp(options)
+    rights = Rights(session, vmid, params.get("pool"))
+    _check_may_create(session, params, rights)
     if "archive" in params:
-        raise ApiError("the embedded node does not restore VMs")
+        return restore.restore(session, params, options, rights)
     update.resolve_cdrom(options)
     disks = Disks(session, vmid)
-    _check_new(session, disks, options, params.get("storage"))
+    _check_new(disks, options, rights, params.get("storage"))
     prefix = f"unable to create VM {vmid} - "
-    try:
-        state.assert_unused(vmid)
-    except ApiError as error:
-        raise ApiError(prefix + error.message) from error
-    state.write(f"etc/pve/{state.config_name('qemu', vmid)}", "lock: create\n")
-    state.publish()
+    process.claim(state, vmid, prefix)
 
     def work() -> None:
         try:
-            with run.lock(session, vmid):
+            with process.lock(session, vmid):
                 faults.step(state, "lock")
                 _create(session, disks, options, params.get("storage"))
         except ApiError as error:
             state.remove_guest("qemu", vmid)
             raise ApiError(prefix + error.message, exit_code=error.exit_code) from error
         if "pool" in params:
-            _join_pool(state, params["pool"], vmid)
+            access.add_to_pool(session, params["pool"], vmid)
         if params.get("start"):
             session.say("Execute autostart")
-            nested_start(session, vmid)
+            run.nested_start(session, vmid)
 
     return session.worker("qmcreate", str(vmid), work)
 
 
-def _check_new(session: Session, disks: Disks, options: config.Options, default: str | None) -> None:
-    update.check_permissions(session, options)
-    disks.check(options, default)
+def _check_may_create(session: Session, params: Params, rights: Rights) -> None:
+    """Whether the caller may make this VM, or write over it by a restore."""
+    vmid = params["vmid"]
+    if "pool" in params:
+        access.require_pool(session, params["pool"])
+    if "storage" in params:
+        access.need(session, f"/storage/{params['storage']}", "Datastore.AllocateSpace")
+    if params.get("ha-managed"):
+        access.need(session, "/", "Sys.Console")
+    again = "archive" in params and params.get("force") and session.state.has_guest("qemu", vmid)
+    if not rights.has("VM.Allocate") and not (again and access.may(session, f"/vms/{vmid}", ["VM.Backup"])):
+        raise ApiError("Permission check failed", 403)
+
+
+def _check_new(disks: Disks, options: config.Options, rights: Rights, default: str | None) -> None:
+    disks.check_access(options, rights, default)
+    rights.options(options)
+    rights.devices(options)
+    rights.bridges(options)
+    disks.complete(options)
     for name in options:
         if re.fullmatch(r"net\d+", name):
             options[name] = config.with_mac(options[name])
@@ -265,36 +278,20 @@ def _create(session: Session, disks: Disks, options: config.Options, default: st
         options.update(disks.create(options, options, default))
         faults.step(state, "alloc")
         options.setdefault("boot", config.print_boot(config.boot_devices(options)))
+        update.check_clipboard(options)
         options.setdefault("smbios1", f"uuid={config.new_uuid()}")
         if options.get("vmgenid", "1") == "1":
             options["vmgenid"] = config.new_uuid()
-        machine = update.pinned_machine(options.get("machine"), options.get("ostype"))
+        machine = update.pin_machine(session, options.get("machine"), options.get("ostype"))
         if machine:
             options["machine"] = machine
         conf = state.guest("qemu", vmid)
         conf.current.options = options
-        run.write(state, vmid, conf)
+        process.write(state, vmid, conf)
         faults.step(state, "config")
     except ApiError:
         disks.take_back()
         raise
-
-
-def _join_pool(state: State, pool: str, vmid: int) -> None:
-    conf = access.UserFile.load(state)
-    row = conf.pools[pool]
-    while len(row) < 2:
-        row.append("")
-    row[1] = ",".join(sorted({*filter(None, row[1].split(",")), str(vmid)}))
-    conf.save(state)
-
-
-def nested_start(session: Session, vmid: int) -> None:
-    """Start a VM at the end of another task; a failure is only told."""
-    try:
-        run.start(session, vmid)
-    except ApiError as error:
-        session.complain(error.command_text)
 
 
 @route("DELETE", VM)
@@ -306,17 +303,17 @@ def destroy(session: Session, params: Params) -> str:
     def check() -> GuestFile:
         conf = state.guest("qemu", vmid)
         check_protection(conf, f"can't remove VM {vmid}")
-        if run.pid(state, vmid) is not None:
+        if process.pid(state, vmid) is not None:
             raise ApiError(f"VM {vmid} is running - destroy failed", exit_code=25)
         return conf
 
     check()
 
     def work() -> None:
-        with run.lock(session, vmid):
+        with process.lock(session, vmid):
             conf = check()
             if not params.get("skiplock"):
-                run.check_lock(conf, but=("suspended",))
+                process.check_lock(conf, but=("suspended",))
             guests.destroy_disks(session, vmid, conf, bool(params.get("destroy-unreferenced-disks")))
             if params.get("purge"):
                 session.say(f"purging VM {vmid} from related configurations..")
@@ -378,11 +375,11 @@ def shutdown(session: Session, params: Params) -> str:
 def _asked_if_paused(session: Session, vmid: int) -> bool:
     """Whether a VM is paused. PVE asks the VM itself, and says so when nobody answers."""
     try:
-        run.require_running(session.state, vmid)
+        process.require_running(session.state, vmid)
     except ApiError as error:
         session.warn(f"{error.message}\n")
         return False
-    return run.is_paused(session.state, vmid)
+    return process.is_paused(session.state, vmid)
 
 
 @route("POST", f"{VM}/status/reboot")
@@ -391,7 +388,7 @@ def reboot(session: Session, params: Params) -> str:
     vmid = params["vmid"]
     if _asked_if_paused(session, vmid):
         raise ApiError("VM is paused - cannot shutdown")
-    run.require_running(session.state, vmid)
+    process.require_running(session.state, vmid)
     return session.worker("qmreboot", str(vmid), lambda: run.reboot(session, vmid, params.get("timeout")))
 
 
@@ -400,12 +397,12 @@ def reset(session: Session, params: Params) -> str:
     """Press its reset button."""
     root_only(session, params, "skiplock")
     vmid = params["vmid"]
-    run.require_running(session.state, vmid)
+    process.require_running(session.state, vmid)
 
     def work() -> None:
-        with run.lock(session, vmid):
+        with process.lock(session, vmid):
             if not params.get("skiplock"):
-                run.check_lock(session.state.guest("qemu", vmid))
+                process.check_lock(session.state.guest("qemu", vmid))
 
     return session.worker("qmreset", str(vmid), work)
 
@@ -415,7 +412,7 @@ def suspend(session: Session, params: Params) -> str:
     """Halt it, in memory or to disk."""
     root_only(session, params, "skiplock")
     vmid, to_disk = params["vmid"], bool(params.get("todisk"))
-    run.require_running(session.state, vmid)
+    process.require_running(session.state, vmid)
     skiplock, storage = bool(params.get("skiplock")), params.get("statestorage")
     work = functools.partial(run.suspend, session, vmid, skiplock, to_disk, storage)
     return session.worker("qmsuspend" if to_disk else "qmpause", str(vmid), work)
@@ -429,7 +426,7 @@ def resume(session: Session, params: Params) -> str:
     known = session.state.has_guest("qemu", vmid)
     suspended = known and session.state.guest("qemu", vmid).options.get("lock") == "suspended"
     if not suspended:
-        run.require_running(session.state, vmid)
+        process.require_running(session.state, vmid)
     skiplock = bool(params.get("skiplock"))
     work = functools.partial(run.start if suspended else run.resume, session, vmid, skiplock)
     return session.worker("qmresume", str(vmid), work)
@@ -439,16 +436,16 @@ def resume(session: Session, params: Params) -> str:
 def send_key(session: Session, params: Params) -> None:
     """Type a key; nobody looks at the screen."""
     root_only(session, params, "skiplock")
-    with run.lock(session, params["vmid"]):
+    with process.lock(session, params["vmid"]):
         session.state.guest("qemu", params["vmid"])
-        run.require_running(session.state, params["vmid"])
+        process.require_running(session.state, params["vmid"])
 
 
 @route("POST", f"{VM}/monitor")
 def monitor(session: Session, params: Params) -> str:
     """Ask the monitor of a running VM."""
     session.state.guest("qemu", params["vmid"])
-    run.require_running(session.state, params["vmid"])
+    process.require_running(session.state, params["vmid"])
     return run.monitor_answer(session.state, params["vmid"], params["command"].strip())
 
 
@@ -553,13 +550,13 @@ def snapshot_config(session: Session, params: Params) -> dict[str, t.Any]:
 @route("PUT", f"{VM}/snapshot/{{snapname}}/config")
 def describe_snapshot(session: Session, params: Params) -> None:
     """Give a snapshot another description."""
-    with run.lock(session, params["vmid"]):
+    with process.lock(session, params["vmid"]):
         conf = session.state.guest("qemu", params["vmid"])
-        run.check_lock(conf)
+        process.check_lock(conf)
         section = snapshots.require(conf, params["snapname"])
         if "description" in params:
             section.options["description"] = params["description"]
-        run.write(session.state, params["vmid"], conf)
+        process.write(session.state, params["vmid"], conf)
 
 
 @route("DELETE", f"{VM}/snapshot/{{snapname}}")
@@ -577,7 +574,7 @@ def rollback(session: Session, params: Params) -> str:
 
     def work() -> None:
         snapshots.rollback(session, vmid, params["snapname"])
-        if params.get("start") and run.pid(session.state, vmid) is None:
+        if params.get("start") and process.pid(session.state, vmid) is None:
             run.start(session, vmid)
 
     return session.worker("qmrollback", str(vmid), work)
@@ -588,18 +585,27 @@ def rollback(session: Session, params: Params) -> str:
 
 @route("GET", f"{VM}/cloudinit")
 def cloudinit_pending(session: Session, params: Params) -> list[dict[str, t.Any]]:
-    """The cloud-init options; the drive is always made anew, so none waits."""
-    options = typed(session.state.guest("qemu", params["vmid"]).options)
-    return [{"key": name, "value": options[name]} for name in config.CLOUDINIT_OPTIONS if name in options]
+    """The cloud-init options, with what the drive was made from where that is something else."""
+    conf = session.state.guest("qemu", params["vmid"])
+    options = typed(conf.options)
+    noted = typed(conf.special["cloudinit"].options) if "cloudinit" in conf.special else {}
+    added = propstring.split_list(str(noted.pop("added", "")))
+    rows: list[dict[str, t.Any]] = [{"key": name, "pending": options.get(name)} for name in added]
+    for name in config.CLOUDINIT_OPTIONS:
+        if options.get(name) and name not in added:
+            old = {"value": noted[name], "pending": options[name]} if noted.get(name) else {"value": options[name]}
+            rows.append({"key": name, **old})
+    return rows + [{"key": name, "delete": 1} for name in noted if not options.get(name)]
 
 
 @route("PUT", f"{VM}/cloudinit")
 def cloudinit_update(session: Session, params: Params) -> None:
     """Make the cloud-init drive anew."""
-    with run.lock(session, params["vmid"]):
+    with process.lock(session, params["vmid"]):
         conf = session.state.guest("qemu", params["vmid"])
-        run.check_lock(conf)
-        cloudinit.generate(session, conf.options, params["vmid"])
+        process.check_lock(conf)
+        if config.cloudinit_drive(conf.options):
+            pending.renew_cloudinit(session, params["vmid"], conf)
 
 
 @route("GET", f"{VM}/cloudinit/dump")
@@ -608,82 +614,3 @@ def cloudinit_dump(session: Session, params: Params) -> str:
     conf = session.state.guest("qemu", params["vmid"])
     mask = not access.may(session, f"/vms/{params['vmid']}", ["VM.Config.Cloudinit"])
     return cloudinit.dump(session, conf.options, params["vmid"], params["type"], mask)
-
-
-# -- the guest's agent -------------------------------------------------------------------------------------------------
-
-
-@route("GET", f"{VM}/agent")
-def agent_index(session: Session, params: Params) -> list[dict[str, str]]:
-    """What an agent can be asked."""
-    return [{"name": name} for name in validation.children(f"{VM}/agent")]
-
-
-@route("POST", f"{VM}/agent")
-def agent_command(session: Session, params: Params) -> dict[str, t.Any]:
-    """Ask an agent by the name of the command."""
-    return ask_agent(session, params["vmid"], params["command"])
-
-
-def ask_agent(session: Session, vmid: int, command: str) -> dict[str, t.Any]:
-    """An agent's answer to a command without parameters."""
-    run.require_agent(session, vmid)
-    return {"result": guests.agent_answer(session, vmid, command)}
-
-
-def _register_agent_commands() -> None:
-    """One path for each command without parameters."""
-    for template, methods in validation.paths().items():
-        name = template.removeprefix(f"{VM}/agent/")
-        if name == template or name in ("exec", "exec-status", "file-read", "file-write", "set-user-password"):
-            continue
-        for method in methods:
-            handler = functools.partial(_agent_path, name)
-            route(method, template)(handler)
-
-
-def _agent_path(command: str, session: Session, params: Params) -> dict[str, t.Any]:
-    return ask_agent(session, params["vmid"], command)
-
-
-_register_agent_commands()
-
-
-@route("POST", f"{VM}/agent/exec")
-def agent_exec(session: Session, params: Params) -> dict[str, t.Any]:
-    """Run a command in the guest; answers its pid."""
-    run.require_agent(session, params["vmid"])
-    words = params.get("command") or []
-    given = params.get("input-data")
-    return guests.agent_exec(session, params["vmid"], [words] if isinstance(words, str) else list(words), given)
-
-
-@route("GET", f"{VM}/agent/exec-status")
-def agent_exec_status(session: Session, params: Params) -> dict[str, t.Any]:
-    """How a command in the guest ended."""
-    run.require_agent(session, params["vmid"])
-    return guests.agent_exec_status(session, params["vmid"], int(params["pid"]))
-
-
-@route("GET", f"{VM}/agent/file-read")
-def agent_file_read(session: Session, params: Params) -> dict[str, t.Any]:
-    """A file of the guest."""
-    run.require_agent(session, params["vmid"])
-    return {"content": boot.files(session.state, params["vmid"]).read(params["file"])}
-
-
-@route("POST", f"{VM}/agent/file-write")
-def agent_file_write(session: Session, params: Params) -> None:
-    """Write a file of the guest."""
-    run.require_agent(session, params["vmid"])
-    content = params["content"]
-    if params.get("encode", 1) in (0, "0"):
-        content = base64.b64decode(content).decode("utf-8", "surrogateescape")
-    boot.files(session.state, params["vmid"]).write(params["file"], content)
-
-
-@route("POST", f"{VM}/agent/set-user-password")
-def agent_password(session: Session, params: Params) -> dict[str, t.Any]:
-    """Give a user of the guest a password."""
-    run.require_agent(session, params["vmid"])
-    return {"result": {}}

@@ -42,6 +42,17 @@ FAST_PLUG = frozenset({
     "description", "hookscript", "lock", "migrate_downtime", "migrate_speed", "name", "onboot", "protection", "shares",
     "startup", "tags", "vmstatestorage", *CLOUDINIT_OPTIONS, *(f"ipconfig{index}" for index in range(MAX_NETS)),
 })  # fmt: skip
+# Limits that are given in bytes, and limits that are nothing without another one.
+BYTE_LIMITS = frozenset(("bps", "bps_rd", "bps_wr"))
+NEEDED_LIMITS = tuple(
+    pair
+    for way in ("", "_rd", "_wr")
+    for pair in (
+        (f"mbps{way}_max", f"mbps{way}"),
+        (f"bps{way}_max_length", f"mbps{way}_max"),
+        (f"iops{way}_max_length", f"iops{way}_max"),
+    )
+)
 # Keys of a disk that a running VM cannot take over, and of a network card that need it to be plugged anew.
 FIXED_DISK_KEYS = ("aio", "discard", "iothread", "queues", "product", "cache", "ssd", "vendor", "ro")
 FIXED_NET_KEYS = ("model", "macaddr", "queues", "mtu")
@@ -57,8 +68,24 @@ def is_drive(name: str) -> bool:
 
 
 def parse_drive(name: str, text: str) -> Drive:
-    """A drive's keys; ``file`` is the volume."""
-    return propstring.parse(text, validation.option_format("qemu", name))
+    """A drive's keys; ``file`` is the volume. PVE takes a limit in bytes for a limit of nothing."""
+    drive = propstring.parse(text, validation.option_format("qemu", name))
+    for key in BYTE_LIMITS & set(drive):
+        del drive[key]
+        drive[f"m{key}"] = "0.000"
+    return drive
+
+
+def drive_problem(name: str, drive: Mapping[str, str]) -> str | None:
+    """Why a drive's keys cannot be together: what PVE tells of it, which may be nothing. None when they can."""
+    for key, other in NEEDED_LIMITS:
+        if float(drive.get(key, "0")) and not float(drive.get(other, "0")):
+            return f"{key} requires {other}\n"
+    if any(f"{kind}_{way}" in drive and kind in drive for kind in ("mbps", "iops") for way in ("rd", "wr")):
+        return ""
+    if drive.get("media") == "cdrom" and (name.startswith("virtio") or {"snapshot", "format"} & set(drive)):
+        return ""
+    return None
 
 
 def print_drive(name: str, drive: Mapping[str, str]) -> str:
@@ -182,6 +209,11 @@ def hotplug(options: Mapping[str, str]) -> frozenset[str]:
 def memory(options: Mapping[str, str]) -> int:
     """The VM's memory, MiB."""
     return int(options.get("memory", "512").removeprefix("current=").split(",")[0])
+
+
+def max_cpus(options: Mapping[str, str]) -> int:
+    """The CPUs that the VM has room for."""
+    return int(options.get("sockets", "1")) * int(options.get("cores", "1"))
 
 
 def is_known(name: str) -> bool:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import re
 import typing as t
 from pathlib import Path
@@ -20,6 +21,7 @@ from .propstring import format_size
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from .qemu_permissions import Rights
     from .session import Session
     from .state import State
 
@@ -27,6 +29,8 @@ CLOUDINIT_SIZE = 4 << 20
 TPM_SIZE = 4 << 20
 # What the firmware's variable stores take, by their name.
 EFI_STORES = {"4m": ("OVMF_VARS_4M", 540672), "2m": ("OVMF_VARS", 131072)}
+# Since this release it is told where copies go and what becomes of their sources.
+TELLS_MORE = (9, 1, 9)
 FIRMWARE = "/usr/share/pve-edk2-firmware/"
 
 
@@ -51,7 +55,7 @@ class Disks:
         path = storage.path(volume)
         if form == "qcow2" and path.is_file():
             image.write_qcow2(path, size)
-        if storage.type != "btrfs":  # there a file is made without a tool that would say so
+        if not storage.keeps_subvolumes(form):  # there a file is made without a tool that would say so
             self.session.write(said)
         volid = storage.volid(volume)
         self.made.append(volid)
@@ -90,18 +94,26 @@ class Disks:
         return storage.parse(volume).vmid == self.vmid
 
     # -- checks before anything is written -------------------------------------------------------------------------
-    def check(self, options: dict[str, str], default: str | None = None) -> None:
-        """Check and complete the drives among new options, as PVE does before it begins."""
+    def complete(self, options: dict[str, str]) -> None:
+        """Check the drives among new options for what they say, and complete them."""
         for name in sorted(filter(config.is_drive, options)):
             drive = config.parse_drive(name, options[name])
+            if (problem := config.drive_problem(name, drive)) is not None:
+                self.session.complain(problem)
+                raise bad_params(**{name: "unable to parse drive options"})
             self._check_import(name, drive)
             if drive["file"] in ("none", "cdrom"):
                 drive.setdefault("media", "cdrom")
             self._check_plain_path(name, drive)
             self._check_volume_type(name, drive)
             options[name] = config.print_drive(name, drive)
+
+    def check_access(self, options: dict[str, str], rights: Rights, default: str | None = None) -> None:
+        """Check that storages and volumes of the drives among new options may be used for them."""
         for name in sorted(filter(config.is_drive, options)):
-            self._check_access(name, config.parse_drive(name, options[name]), default)
+            self._check_access(name, config.parse_drive(name, options[name]), rights, default)
+        if "vmstatestorage" in options:
+            access.need(self.session, f"/storage/{options['vmstatestorage']}", "Datastore.AllocateSpace")
 
     @staticmethod
     def _check_import(name: str, drive: config.Drive) -> None:
@@ -137,38 +149,41 @@ class Disks:
         if storage.parse(volume).content == "iso" and drive.get("media") != "cdrom":
             raise bad_params(**{name: "explicit 'media=cdrom' is required for iso images"})
 
-    def _check_access(self, name: str, drive: config.Drive, default: str | None) -> None:
-        file = drive["file"]
-        new = config.NEW_DISK.fullmatch(file)
-        found = storages.split_volid(file)
-        if file in ("none", "cdrom", "cloudinit") or (found and found[1] == "cloudinit"):
-            return
-        if new and not config.is_cdrom(drive):
+    def _check_access(self, name: str, drive: config.Drive, rights: Rights, default: str | None) -> None:
+        file, cdrom = drive["file"], config.is_cdrom(drive)
+        new, found = config.NEW_DISK.fullmatch(file), storages.split_volid(file)
+        if cdrom and file == "cdrom":
+            access.need(self.session, "/", "Sys.Console")
+        elif new and not cdrom:
             store = new[1] or default
             if not store:
                 raise ApiError("no storage ID specified (and no default storage)")
             access.need(self.session, f"/storage/{store}", "Datastore.AllocateSpace")
             if "images" not in storages.get(self.state, store).contents:
                 raise bad_params(storage=f"storage '{store}' does not support vm images")
-        elif found:
-            storage, volume = storages.locate(self.state, file)
-            if storage.parse(volume).content not in ("images", "iso"):
+        elif file not in ("none", "cdrom", "cloudinit") and not (found and found[1] == "cloudinit"):
+            rights.volume(file)
+            if found and self._content(file) not in ("images", "iso"):
                 raise bad_params(**{name: "content type needs to be 'images' or 'iso'"})
-        else:
-            self._check_path_allowed()
-        source = drive.get("import-from", "")
-        if source and not storages.split_volid(source):
-            self._check_path_allowed()
+        if "import-from" in drive:
+            self._check_source(name, drive["import-from"], rights)
+
+    def _check_source(self, name: str, source: str, rights: Rights) -> None:
+        owner = None
         if storages.split_volid(source):
-            storage, volume = storages.locate(self.state, source)
-            kind = storage.parse(volume).content
+            kind = self._content(source)
             if kind not in ("images", "import"):
                 raise bad_params(**{name: f"{source} has wrong type '{kind}' - needs to be 'images' or 'import'"})
+            storage, volume = storages.locate(self.state, source)
+            owner = storage.parse(volume).vmid
+        if owner:
+            access.need(self.session, f"/vms/{owner}", "VM.Clone")
+        else:
+            rights.volume(source)
 
-    def _check_path_allowed(self) -> None:
-        if not self.session.is_root:
-            where = "at /usr/share/perl5/PVE/Storage.pm line 646."
-            raise ApiError(f"Only root can pass arbitrary filesystem paths. {where}")
+    def _content(self, volid: str) -> str:
+        storage, volume = storages.locate(self.state, volid)
+        return storage.parse(volume).content
 
     # -- making drives ---------------------------------------------------------------------------------------------
     def create(self, options: dict[str, str], wanted: dict[str, str], default: str | None = None) -> dict[str, str]:
@@ -208,7 +223,7 @@ class Disks:
         if taken:
             raise ApiError(f"{name} - cloud-init drive is already attached at '{taken}'")
         storage, _unused = storages.locate(self.state, drive["file"])
-        form = drive.pop("format", "") or ("raw" if storage.kind.block else self._supported(storage, "qcow2"))
+        form = drive.pop("format", "") or ("raw" if storage.kind.block else "qcow2")
         suffix = "" if storage.kind.block else f".{form}"
         drive["file"] = self.allocate(storage, form, CLOUDINIT_SIZE, f"vm-{self.vmid}-cloudinit{suffix}")
         drive["media"] = "cdrom"
@@ -216,7 +231,7 @@ class Disks:
 
     def _blank(self, name: str, drive: config.Drive, options: dict[str, str], default: str | None) -> str:
         storage, gib = self._target(drive, default)
-        size = int(gib * (1 << 20)) << 10
+        size = math.ceil(gib * (1 << 20)) << 10
         return self._finish(name, drive, self.allocate(storage, drive.pop("format", "") or "raw", size), size)
 
     def _efidisk(self, name: str, drive: config.Drive, options: dict[str, str], default: str | None) -> str:
@@ -255,6 +270,7 @@ class Disks:
         storage, _unused = self._target(drive, default)
         source = drive.pop("import-from")
         if storages.split_volid(source):
+            self._check_there(source)
             try:
                 volid = self._import_volume(source, storage, drive.get("format"))
             except ApiError as error:
@@ -265,12 +281,23 @@ class Disks:
         drive.pop("format", None)
         return self._finish(name, drive, volid, self.size(volid))
 
+    def _check_there(self, source: str) -> None:
+        """Die when a volume to import from is not there. What somebody uploaded is looked at first."""
+        path = self.path(source)
+        if path.is_file():
+            return
+        lost = f"failed to stat '{path}'"
+        if self._content(source) == "import":
+            raise ApiError(lost)
+        self.session.warn(lost)
+        raise ApiError(f"cannot import from '{source}' - could not get size of {source}")
+
     def _import_volume(self, source: str, storage: storages.Storage, form: str | None) -> str:
         size = self.size(source)
         if config.is_cloudinit({"file": source}):
             raise ApiError("cannot import from cloudinit disk")
         self.session.say(f"create full clone of drive ({source})")
-        target = self.allocate(storage, self._supported(storage, form or self.format(source)), size)
+        target = self._target_volume(storage, self._supported(storage, form or self.format(source)), size)
         self._copy(self.path(source), self.format(source), target, size)
         return target
 
@@ -352,15 +379,26 @@ class Disks:
         volid = drive["file"]
         if config.is_cloudinit(drive):
             suffix = "" if storage.kind.block else f".{form}"
-            return self.allocate(storage, form, CLOUDINIT_SIZE, f"vm-{self.vmid}-cloudinit{suffix}")
-        size = self.size(volid)
-        copy = self.allocate(storage, form, size)
+            return self._target_volume(storage, form, CLOUDINIT_SIZE, f"vm-{self.vmid}-cloudinit{suffix}")
+        size = EFI_STORES[drive.get("efitype", "2m")][1] if name == "efidisk0" else self.size(volid)
+        copy = self._target_volume(storage, form, size)
         if mirror:
             image.convert(self.path(volid), self.format(volid), self.path(copy), form)
             self._say_mirrored(name, size)
         else:
             self._copy(self.path(volid), self.format(volid), copy, size)
         return copy
+
+    def _target_volume(self, storage: storages.Storage, form: str, size: int, name: str | None = None) -> str:
+        """A new volume for a copy."""
+        volid = self.allocate(storage, form, size, name)
+        self.tell(f"allocated target volume '{volid}'")
+        return volid
+
+    def tell(self, line: str) -> None:
+        """What older releases did not say."""
+        if self.state.release >= TELLS_MORE:
+            self.session.say(line)
 
     def _say_mirrored(self, name: str, size: int) -> None:
         job, shown = f"mirror-{name}", shown_size(size)
@@ -392,16 +430,17 @@ class Disks:
         source = storage.path(volume)
         clone = storage.clone(volume, self.vmid, snapshot)
         path = storage.path(clone)
-        image.convert(source, parsed.format, path, parsed.format)
-        folder = volume.partition("/")[0]
-        shown = f"clone {volume}: images, {path.name}, {self.vmid} to {path.name} (base=../{folder}/{parsed.name})"
-        if parsed.format == "qcow2":
-            self.session.say(shown)
-            size = image.sniffed_size(path)
+        form = storage.parse(clone).format
+        image.convert(source, parsed.format, path, form)
+        if form == "qcow2":
+            folder = volume.partition("/")[0]
+            base = f"../{folder}/{parsed.name}"
+            self.session.say(f"clone {volume}: images, {path.name}, {self.vmid} to {path.name} (base={base})")
+            reserved = "metadata" if parsed.format == "qcow2" else "off"
             self.session.say(
-                f"Formatting '{path}', fmt=qcow2 cluster_size=131072 extended_l2=on preallocation=metadata"
-                f" compression_type=zlib size={size} backing_file=../{folder}/{parsed.name} backing_fmt=qcow2"
-                " lazy_refcounts=off refcount_bits=16"
+                f"Formatting '{path}', fmt=qcow2 cluster_size=131072 extended_l2=on preallocation={reserved}"
+                f" compression_type=zlib size={image.sniffed_size(path)} backing_file={base}"
+                f" backing_fmt={parsed.format} lazy_refcounts=off refcount_bits=16"
             )
         self.made.append(storage.volid(clone))
         return storage.volid(clone)

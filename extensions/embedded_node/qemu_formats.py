@@ -64,8 +64,8 @@ MODELS = {
     for ending in ("", *endings.split())
 }
 CPU_FLAGS = (
-    "nested-virt", "md-clear", "pcid", "spec-ctrl", "ssbd", "ibpb", "virt-ssbd", "amd-ssbd", "amd-no-ssb", "pdpe1gb",
-    "hv-tlbflush", "hv-evmcs", "aes",
+    "aes", "amd-no-ssb", "amd-ssbd", "hv-evmcs", "hv-tlbflush", "ibpb", "md-clear", "nested-virt", "pcid",
+    "pdpe1gb", "spec-ctrl", "ssbd", "virt-ssbd",
 )  # fmt: skip
 
 

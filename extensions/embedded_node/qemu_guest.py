@@ -5,20 +5,21 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import re
 import shutil
 import typing as t
 
-from . import access, faults, propstring, runtime
-from . import qemu_boot as boot
+from . import access, faults, propstring
 from . import qemu_config as config
-from . import qemu_run as run
+from . import qemu_pending as pending
+from . import qemu_process as process
 from . import qemu_snapshots as snapshots
+from . import qemu_update as update
 from . import storage as storages
 from .errors import ApiError, bad_params
 from .qemu_disks import Disks, source_file
+from .qemu_permissions import Rights
 from .state import PRIVATE
 
 if t.TYPE_CHECKING:
@@ -29,8 +30,6 @@ if t.TYPE_CHECKING:
     from .session import Session
     from .state import State
 
-LOOPBACK = ("lo", "00:00:00:00:00:00", ("127.0.0.1/8", "::1/128"))
-
 
 # -- disks -------------------------------------------------------------------------------------------------------------
 
@@ -38,12 +37,12 @@ LOOPBACK = ("lo", "00:00:00:00:00:00", ("127.0.0.1/8", "::1/128"))
 def resize(session: Session, params: Params) -> None:
     """Grow a disk; a smaller size dies before anything is done."""
     state, vmid, name = session.state, params["vmid"], params["disk"]
-    with run.lock(session, vmid):
+    with process.lock(session, vmid):
         conf = state.guest("qemu", vmid)
         if params.get("digest") and params["digest"] != conf.digest:
             raise ApiError("checksum mismatch (file change by other user?)")
         if not params.get("skiplock"):
-            run.check_lock(conf)
+            process.check_lock(conf)
         if name not in conf.options:
             raise ApiError(f"disk '{name}' does not exist")
         drive = config.parse_drive(name, conf.options[name])
@@ -61,17 +60,31 @@ def resize(session: Session, params: Params) -> None:
         store = drive["file"].partition(":")[0]
         if faults.is_full(state, store):
             raise ApiError(f"not enough space on storage '{store}'")
+        _check_writable(session, drive["file"], size)
         disks.resize(name, drive, size)
-        if run.pid(state, vmid) is None:
+        if process.pid(state, vmid) is None:
             session.say("Image resized.")
         conf.options[name] = config.print_drive(name, drive)
-        run.write(state, vmid, conf)
+        process.write(state, vmid, conf)
+
+
+def _check_writable(session: Session, volid: str, size: int) -> None:
+    """A base volume cannot be written: qemu-img says so."""
+    storage, volume = storages.locate(session.state, volid)
+    parsed = storage.parse(volume)
+    if parsed.is_base:
+        path = storage.path(volume)
+        why = "Read-only file system" if storage.keeps_subvolumes(parsed.format) else "Operation not permitted"
+        session.say(f"qemu-img: Could not open '{path}': Could not open '{path}': {why}")
+        reserve = f"'--preallocation={'metadata' if parsed.format == 'qcow2' else 'off'}'"
+        command = f"/usr/bin/qemu-img resize {reserve} -f {parsed.format} {path} {size}"
+        raise ApiError(f"command '{command}' failed: exit code 1")
 
 
 def _movable(session: Session, params: Params) -> tuple[GuestFile, config.Drive]:
     state, name = session.state, params["disk"]
     conf = state.guest("qemu", params["vmid"])
-    run.check_lock(conf)
+    process.check_lock(conf)
     if params.get("digest") and params["digest"] != conf.digest:
         raise ApiError("detected modified configuration - file changed by other user? Try again.")
     if name not in conf.options:
@@ -104,11 +117,15 @@ def _in_snapshot(conf: GuestFile, volid: str) -> bool:
 def move(session: Session, params: Params) -> None:
     """Copy a disk to another storage and use the copy."""
     vmid, name = params["vmid"], params["disk"]
-    with run.lock(session, vmid):
+    with process.lock(session, vmid):
         conf, drive = check_move(session, params)
-        running = run.pid(session.state, vmid) is not None
+        running = process.pid(session.state, vmid) is not None
         old = drive["file"]
         disks = Disks(session, vmid)
+        where = f"from current storage '{old.partition(':')[0]}' to target storage '{params['storage']}'"
+        disks.tell(f"copying volume '{old}' {where}")
+        if _in_snapshot(conf, old):
+            session.warn("moving disk with snapshots, snapshots will not be moved!")
         try:
             new = disks.clone(name, drive, True, params["storage"], params.get("format"), mirror=running)
             disks.switch_over()
@@ -117,9 +134,13 @@ def move(session: Session, params: Params) -> None:
             raise ApiError(f"storage migration failed: {error.message}") from error
         conf.options[name] = config.print_drive(name, new) if config.is_drive(name) else new["file"]
         if not params.get("delete"):
-            config.add_unused(conf.options, old)
-        run.write(session.state, vmid, conf)
+            key = config.add_unused(conf.options, old)
+            disks.tell(f"adding source volume '{old}' as '{key}' to config")
+        if process.is_template(conf) and config.is_drive(name):
+            _make_base(session, conf, name)
+        process.write(session.state, vmid, conf)
         if params.get("delete"):
+            disks.tell(f"removing source volume '{old}' after successful copy")
             disks.free(old)
 
 
@@ -133,9 +154,9 @@ def check_reassign(session: Session, params: Params) -> tuple[GuestFile, GuestFi
     if target not in known:
         raise ApiError(f"could not find target VM {target}")
     source, other = state.guest("qemu", vmid), state.guest("qemu", target)
-    run.check_lock(source)
-    run.check_lock(other)
-    if run.is_template(source) or run.is_template(other):
+    process.check_lock(source)
+    process.check_lock(other)
+    if process.is_template(source) or process.is_template(other):
         raise ApiError("Can't move disks from or to template VMs")
     if name not in source.options:
         raise ApiError(f"Disk '{name}' for VM '{vmid}' does not exist")
@@ -146,8 +167,11 @@ def check_reassign(session: Session, params: Params) -> tuple[GuestFile, GuestFi
         raise ApiError("CD drive contents can't be moved to another VM")
     if _in_snapshot(source, drive["file"]):
         raise ApiError("Can't move disk used by a snapshot to another VM")
-    if run.pid(state, vmid) is not None and not name.startswith("unused"):
-        raise ApiError(f"Cannot move disk of running VM {vmid} to another VM")
+    storage, volume = storages.locate(state, drive["file"])
+    if not storage.has_feature("rename", volume):
+        raise ApiError("Storage does not support moving of this disk to another VM")
+    if process.pid(state, vmid) is not None and not name.startswith("unused"):
+        raise ApiError("Cannot move disk to another VM while the source VM is running - detach first")
     return source, other, drive
 
 
@@ -155,22 +179,36 @@ def reassign(session: Session, params: Params) -> None:
     """Give a disk to another VM: its volume gets the other's name."""
     vmid, target = params["vmid"], params["target-vmid"]
     name, new_name = params["disk"], params.get("target-disk") or params["disk"]
-    with run.lock(session, vmid), run.lock(session, target):
-        source, other, drive = check_reassign(session, params)
-        storage, volume = storages.locate(session.state, drive["file"])
-        path = storage.require(volume)
-        form = storage.parse(volume).format
-        renamed, _unused = storage.allocate(target, form, None, 0)
-        os.replace(path, storage.path(renamed))
+    with process.lock(session, vmid), process.lock(session, target):
+        source, _other, drive = check_reassign(session, params)
+        session.say(f"reassign disk '{name}' from VM '{vmid}' as '{new_name}' to VM '{target}'")
+        renamed = _renamed(session, drive["file"], target)
         source.options.pop(name)
-        order = [item for item in config.boot_order(source.options) if item != name]
-        if order != config.boot_order(source.options):
-            source.options["boot"] = config.print_boot(order)
+        order = config.boot_order(source.options)
+        if name in order:
+            session.say(f"removing disk '{name}' from boot order config")
+            source.options["boot"] = config.print_boot(item for item in order if item != name)
         session.say(f"removing disk '{name}' from VM '{vmid}' config")
-        run.write(session.state, vmid, source)
-        drive["file"] = storage.volid(renamed)
-        other.options[new_name] = config.print_drive(new_name, drive) if config.is_drive(new_name) else drive["file"]
-        run.write(session.state, target, other)
+        process.write(session.state, vmid, source)
+        drive["file"] = renamed
+        text = config.print_drive(new_name, drive) if config.is_drive(new_name) else renamed
+        if config.is_drive(new_name):
+            update.Change.of(session, {"vmid": target, new_name: text}).apply()
+        else:
+            conf = session.state.guest("qemu", target)
+            conf.options[new_name] = text
+            process.write(session.state, target, conf)
+
+
+def _renamed(session: Session, volid: str, vmid: int) -> str:
+    """Give a volume to another VM; answers its new name."""
+    storage, volume = storages.locate(session.state, volid)
+    path, form = storage.require(volume), storage.parse(volume).format
+    renamed, _unused = storage.allocate(vmid, form, None, 0)
+    os.replace(path, storage.path(renamed))
+    if storage.keeps_subvolumes(form):
+        path.parent.rmdir()
+    return storage.volid(renamed)
 
 
 def import_disk(session: Session, vmid: int, source: str, store: str, form: str | None, target: str | None) -> None:
@@ -178,7 +216,7 @@ def import_disk(session: Session, vmid: int, source: str, store: str, form: str 
     state = session.state
     if target and not config.is_drive(target):
         target = None
-    run.check_lock(state.guest("qemu", vmid))
+    process.check_lock(state.guest("qemu", vmid))
     path = source_file(state, source)
     storage = storages.get(state, store).check_enabled()
     if "images" not in storage.contents:
@@ -190,21 +228,21 @@ def import_disk(session: Session, vmid: int, source: str, store: str, form: str 
     except ApiError:
         disks.take_back()
         raise
-    with run.lock(session, vmid):
+    with process.lock(session, vmid):
         conf = state.guest("qemu", vmid)
-        run.check_lock(conf)
+        process.check_lock(conf)
         if target is None:
             target = config.add_unused(conf.options, volid) or "unused0"
-            run.write(state, vmid, conf)
+            process.write(state, vmid, conf)
         elif target in conf.options:
             disks.take_back()
             raise ApiError(f"cowardly refusing to overwrite existing entry: {target}")
         else:
             conf.pending[target] = volid
-            if run.pid(state, vmid) is None:
-                run.apply_pending(session, vmid, conf)
+            if process.pid(state, vmid) is None:
+                pending.apply_pending(session, vmid, conf)
             else:
-                run.plug_pending(session, vmid, conf, {target})
+                pending.plug_pending(session, vmid, conf, {target})
     conf = state.guest("qemu", vmid)
     shown = conf.options.get(target, conf.pending.get(target, volid))
     session.say(f"{target}: successfully imported disk '{shown}'")
@@ -222,7 +260,7 @@ def destroy_disks(session: Session, vmid: int, conf: GuestFile, unreferenced: bo
                 disks.owns(drive["file"])
         if "vmstate" in options:
             volids.append(options["vmstate"])
-    if run.is_template(conf):
+    if process.is_template(conf):
         for volid in volids:
             storage, volume = storages.locate(session.state, volid)
             if storage.parse(volume).is_base and storage.clones_of(volume):
@@ -242,9 +280,9 @@ def destroy_disks(session: Session, vmid: int, conf: GuestFile, unreferenced: bo
 
 def rescan(session: Session, vmid: int, dry_run: bool) -> None:
     """Bring the sizes in a config to what the volumes are, and note volumes that no option names."""
-    with run.lock(session, vmid):
+    with process.lock(session, vmid):
         conf = session.state.guest("qemu", vmid)
-        run.check_lock(conf)
+        process.check_lock(conf)
         disks = Disks(session, vmid)
         before = dict(conf.options)
         named = {drive["file"] for _unused, drive in config.drives(conf.options, unused=True)}
@@ -263,7 +301,7 @@ def rescan(session: Session, vmid: int, dry_run: bool) -> None:
                         key = config.add_unused(conf.options, item.volid)
                         session.say(f"VM {vmid} add unreferenced volume '{item.volid}' as '{key}' to config")
         if conf.options != before and not dry_run:
-            run.write(session.state, vmid, conf)
+            process.write(session.state, vmid, conf)
 
 
 def _free_or_warn(session: Session, disks: Disks, volid: str) -> None:
@@ -286,7 +324,7 @@ def has_feature(state: State, feature: str, options: Mapping[str, str], snapshot
 def check_clone(session: Session, params: Params) -> tuple[config.Options, bool]:
     """The config that is copied and whether its disks are copied in full, when it may be."""
     state, vmid, newid = session.state, params["vmid"], params["newid"]
-    run.require_guest(state, vmid)
+    process.require_guest(state, vmid)
     if params.get("pool"):
         access.require_pool(session, params["pool"])
     target = params.get("target")
@@ -297,17 +335,33 @@ def check_clone(session: Session, params: Params) -> tuple[config.Options, bool]
         if "images" not in storage.contents:
             raise bad_params(storage=f"storage '{params['storage']}' does not support vm images")
     conf = state.guest("qemu", vmid)
-    run.check_lock(conf)
+    process.check_lock(conf)
     snapname = params.get("snapname")
     options = snapshots.require(conf, snapname).options if snapname else conf.options
-    full = bool(params.get("full", not run.is_template(conf)))
+    full = bool(params.get("full", not process.is_template(conf)))
     for name in ("storage", "format"):
         if params.get(name) and not full:
             raise ApiError(f"parameter '{name}' not allowed for linked clones")
+    _check_clone_rights(session, vmid, options, params.get("storage"))
     if state.has_guest("qemu", newid):
         raise ApiError(f"unable to create VM {newid}: config file already exists", exit_code=2)
-    _check_clonable(session, options, full, snapname, run.pid(state, vmid) is not None)
+    _check_clonable(session, options, full, snapname, process.pid(state, vmid) is not None)
     return options, full
+
+
+def _check_clone_rights(session: Session, vmid: int, options: config.Options, storage: str | None) -> None:
+    """Die when the caller may not have what the copy would hold."""
+    for _unused, drive in config.drives(options):
+        if drive["file"] == "cdrom":
+            access.need(session, "/", "Sys.Console")
+        elif not config.is_cdrom(drive):
+            place = storage or drive["file"].partition(":")[0]
+            access.need(session, f"/storage/{place}", "Datastore.AllocateSpace")
+    if "vmstatestorage" in options:
+        access.need(session, f"/storage/{options['vmstatestorage']}", "Datastore.AllocateSpace")
+    rights = Rights(session, vmid)
+    rights.mappings(options)
+    rights.bridges(options)
 
 
 def _check_clonable(
@@ -329,7 +383,7 @@ def _check_clonable(
 def clone(session: Session, params: Params) -> None:
     """Make the copy. A failure leaves nothing of it."""
     state, vmid, newid = session.state, params["vmid"], params["newid"]
-    with run.lock(session, vmid), run.lock(session, newid):
+    with process.lock(session, vmid), process.lock(session, newid):
         options, full = check_clone(session, params)
         session.say(f"creating a clone of VM {vmid} with ID {newid}")
         new = {key: value for key, value in options.items()
@@ -341,7 +395,7 @@ def clone(session: Session, params: Params) -> None:
         state.write(f"etc/pve/{state.config_name('qemu', newid)}", "lock: clone\n")
         state.publish()
         disks = Disks(session, newid)
-        mirror = run.pid(state, vmid) is not None and not params.get("snapname")
+        mirror = process.pid(state, vmid) is not None and not params.get("snapname")
         try:
             for name, drive in sorted(config.drives(options)):
                 if config.is_cdrom(drive, exclude_cloudinit=True):
@@ -351,7 +405,7 @@ def clone(session: Session, params: Params) -> None:
                                    params.get("snapname"), mirror)  # fmt: skip
                 new[name] = config.print_drive(name, copy)
             if disks.jobs:
-                agent = config.agent_enabled(options) and run.agent_runs(session, vmid, options, say=True)
+                agent = config.agent_enabled(options) and process.agent_runs(session, vmid, options, say=True)
                 disks.let_go(agent)
         except ApiError as error:
             disks.take_back()
@@ -359,7 +413,9 @@ def clone(session: Session, params: Params) -> None:
             raise ApiError(f"clone failed: {error.message}") from error
         conf = state.guest("qemu", newid)
         conf.current.options = new
-        run.write(state, newid, conf)
+        process.write(state, newid, conf)
+        if params.get("pool"):
+            access.add_to_pool(session, params["pool"], newid)
 
 
 def _renew(options: config.Options, params: Params, vmid: int) -> None:
@@ -379,12 +435,12 @@ def _renew(options: config.Options, params: Params, vmid: int) -> None:
 def check_template(session: Session, params: Params) -> GuestFile:
     """The VM that becomes a template, when it may."""
     conf = session.state.guest("qemu", params["vmid"])
-    run.check_lock(conf)
-    if any(not name.startswith("special:") for name in conf.snapshots):
+    process.check_lock(conf)
+    if conf.snapshots:
         raise ApiError("unable to create template, because VM contains snapshots")
-    if run.is_template(conf) and not params.get("disk"):
+    if process.is_template(conf) and not params.get("disk"):
         raise ApiError("you can't convert a template to a template")
-    if run.pid(session.state, params["vmid"]) is not None:
+    if process.pid(session.state, params["vmid"]) is not None:
         raise ApiError("you can't convert a VM to template if VM is running", exit_code=25)
     return conf
 
@@ -392,80 +448,20 @@ def check_template(session: Session, params: Params) -> GuestFile:
 def template(session: Session, params: Params) -> None:
     """Mark the VM and turn its disks into base volumes."""
     state, vmid = session.state, params["vmid"]
-    with run.lock(session, vmid):
+    with process.lock(session, vmid):
         conf = check_template(session, params)
         conf.options["template"] = "1"
         for name, drive in list(config.drives(conf.options)):
-            if not config.holds_data(drive) or params.get("disk", name) != name:
-                continue
-            storage, volume = storages.locate(state, drive["file"])
-            storage.require(volume)
-            if storage.has_feature("template", volume):
-                drive["file"] = storage.volid(storage.make_base(volume))
-                conf.options[name] = config.print_drive(name, drive)
-        run.write(state, vmid, conf)
+            if config.holds_data(drive) and params.get("disk", name) == name:
+                _make_base(session, conf, name)
+        process.write(state, vmid, conf)
 
 
-# -- the guest ---------------------------------------------------------------------------------------------------------
-
-
-def agent_answer(session: Session, vmid: int, command: str) -> t.Any:
-    """What the agent answers to a command without parameters."""
-    inside = boot.guest(session.state, vmid)
-    system = propstring.parse(",".join(inside.files.read("/etc/os-release").replace('"', "").splitlines()), {})
-    answers: dict[str, t.Any] = {
-        "ping": {},
-        "network-get-interfaces": [_interface(*link) for link in (LOOPBACK, *runtime.links(inside))],
-        "get-host-name": {"host-name": inside.hostname},
-        "get-osinfo": {"id": system.get("ID", "linux"), "name": system.get("NAME", "Linux"),
-                       "version-id": system.get("VERSION_ID", ""), "kernel-release": "6.6.0", "machine": "x86_64"},
-        "get-users": [],
-        "get-timezone": {"offset": 0, "zone": "UTC"},
-        "get-fsinfo": [{"name": "sda1", "mountpoint": "/", "type": "ext4", "disk": []}],
-        "info": {"version": "9.2.0", "supported_commands": []},
-        "fsfreeze-status": "thawed",
-    }  # fmt: skip
-    if command == "shutdown":
-        run.forget(session.state, vmid)
-        return {}
-    return answers.get(command, {})
-
-
-def _interface(name: str, mac: str, addresses: tuple[str, ...]) -> dict[str, t.Any]:
-    parts = [address.partition("/") for address in addresses]
-    return {"name": name, "hardware-address": mac, "ip-addresses": [
-        {"ip-address": ip, "ip-address-type": "ipv6" if ":" in ip else "ipv4", "prefix": int(length)}
-        for ip, _unused, length in parts]}  # fmt: skip
-
-
-def agent_exec(session: Session, vmid: int, argv: list[str], given: str | None) -> dict[str, t.Any]:
-    """Run a command in the guest; its end is kept until it is asked for."""
-    if not argv:
-        raise ApiError("command or input-data (or both) required")
-    inside = boot.guest(session.state, vmid)
-    if runtime.Scripted.find(inside, argv[0]) is None:
-        quoted = f"\u201c{argv[0]}\u201d"
-        raise ApiError(f"Agent error: Failed to execute child process {quoted} (No such file or directory)")
-    done = inside.run(argv, (given or "").encode())
-    jobs = inside.recall("agent-jobs", {})
-    pid = 1000 + len(jobs)
-    jobs[str(pid)] = {"exited": 1, "exitcode": done.rc, **_output("out-data", done.stdout),
-                      **_output("err-data", done.stderr)}  # fmt: skip
-    inside.remember("agent-jobs", jobs)
-    return {"pid": pid}
-
-
-def _output(name: str, data: bytes) -> dict[str, str]:
-    return {name: base64.b64encode(data).decode()} if data else {}
-
-
-def agent_exec_status(session: Session, vmid: int, pid: int) -> dict[str, t.Any]:
-    """How a command in the guest ended, its output decoded as PVE does."""
-    job = boot.guest(session.state, vmid).recall("agent-jobs", {}).get(str(pid))
-    if job is None:
-        raise ApiError(f"Agent error: PID {pid} does not exist")
-    answer = dict(job)
-    for name in ("out-data", "err-data"):
-        if name in answer:
-            answer[name] = base64.b64decode(answer[name]).decode("utf-8", "replace")
-    return answer
+def _make_base(session: Session, conf: GuestFile, name: str) -> None:
+    """Turn a drive into a base volume."""
+    drive = config.parse_drive(name, conf.options[name])
+    storage, volume = storages.locate(session.state, drive["file"])
+    storage.require(volume)
+    if storage.has_feature("template", volume):
+        drive["file"] = storage.volid(storage.make_base(volume))
+        conf.options[name] = config.print_drive(name, drive)

@@ -12,6 +12,7 @@ import time
 import typing as t
 
 from . import qemu_config as config
+from . import qemu_process as process
 from . import qemu_run as run
 from . import storage as storages
 from .config_file import Section
@@ -66,12 +67,12 @@ def _has_feature(state: State, feature: str, volid: str) -> bool:
 def create(session: Session, vmid: int, name: str, memory: bool, description: str | None) -> None:
     """Take a snapshot, with the memory of a running VM when asked for."""
     state = session.state
-    running = run.pid(state, vmid) is not None
-    with run.lock(session, vmid):
+    running = process.pid(state, vmid) is not None
+    with process.lock(session, vmid):
         conf = state.guest("qemu", vmid)
-        if run.is_template(conf):
+        if process.is_template(conf):
             raise ApiError("you can't take a snapshot if it's a template")
-        run.check_lock(conf)
+        process.check_lock(conf)
         if name in conf.snapshots:
             raise ApiError(f"snapshot name '{name}' already used")
         if not all(_has_feature(state, "snapshot", volid) for _unused, volid in _disks(conf.options)):
@@ -85,7 +86,7 @@ def create(session: Session, vmid: int, name: str, memory: bool, description: st
             session.say(f"saving VM state and RAM using storage '{snapshot.options['vmstate'].partition(':')[0]}'")
             session.say("completed saving the VM state in 0s, saved 3.75 MiB")
         elif running and config.agent_enabled(conf.options):
-            run.agent_runs(session, vmid, conf.options, say=True)
+            process.agent_runs(session, vmid, conf.options, say=True)
         for drive, volid in _disks(conf.options):
             session.say(f"snapshotting 'drive-{drive}' ({volid})")
             if running and volid.endswith(".qcow2"):
@@ -93,15 +94,15 @@ def create(session: Session, vmid: int, name: str, memory: bool, description: st
             _copy_image(Disks(session, vmid).path(volid), _image_copy(state, vmid, name, drive))
         conf.snapshots[name] = snapshot
         conf.options["parent"] = name
-        run.write(state, vmid, conf)
+        process.write(state, vmid, conf)
 
 
 def delete(session: Session, vmid: int, name: str, force: bool) -> None:
     """Forget a snapshot; those that stood on it stand on its parent."""
-    with run.lock(session, vmid):
+    with process.lock(session, vmid):
         conf = session.state.guest("qemu", vmid)
         if not force:
-            run.check_lock(conf)
+            process.check_lock(conf)
         snapshot = require(conf, name)
         parent = snapshot.options.get("parent")
         if "vmstate" in snapshot.options:
@@ -112,20 +113,20 @@ def delete(session: Session, vmid: int, name: str, force: bool) -> None:
             if options.get("parent") == name:
                 options.pop("parent")
                 options.update({"parent": parent} if parent else {})
-        run.write(session.state, vmid, conf)
+        process.write(session.state, vmid, conf)
 
 
 def rollback(session: Session, vmid: int, name: str) -> None:
     """Take a VM back to a snapshot: config, disks, and what it did when the snapshot has its memory."""
     state = session.state
-    with run.lock(session, vmid):
+    with process.lock(session, vmid):
         conf = state.guest("qemu", vmid)
-        if run.is_template(conf):
+        if process.is_template(conf):
             raise ApiError("you can't rollback if vm is a template")
         snapshot = require(conf, name)
-        run.check_lock(conf)
-        if run.pid(state, vmid) is not None:
-            run.forget(state, vmid)
+        process.check_lock(conf)
+        if process.pid(state, vmid) is not None:
+            process.forget(state, vmid)
         kept = {key: value for key, value in conf.options.items() if re.match(r"unused\d+$|description$", key)}
         before = dict(_disks(conf.options))
         conf.waiting.options.clear()
@@ -143,9 +144,9 @@ def rollback(session: Session, vmid: int, name: str) -> None:
             copy = _image_copy(state, vmid, name, drive)
             if copy.exists():
                 _copy_image(copy, Disks(session, vmid).path(volid))
-        run.write(state, vmid, conf)
+        process.write(state, vmid, conf)
         if "vmstate" in snapshot.options:
-            state.write(f"run/qemu-server/{vmid}.pid", f"{run.PID_BASE + vmid}\n")
+            state.write(f"run/qemu-server/{vmid}.pid", f"{process.PID_BASE + vmid}\n")
 
 
 def listed(state: State, vmid: int) -> list[dict[str, t.Any]]:
@@ -153,14 +154,12 @@ def listed(state: State, vmid: int) -> list[dict[str, t.Any]]:
     conf = state.guest("qemu", vmid)
     rows: list[dict[str, t.Any]] = []
     for name, section in conf.snapshots.items():
-        if name.startswith("special:"):
-            continue
         options = section.options
         row = {"name": name, "snaptime": int(options.get("snaptime", 0)), "vmstate": int("vmstate" in options),
                "description": options.get("description", "")}  # fmt: skip
         row.update({key: options[key] for key in ("parent", "snapstate") if key in options})
         rows.append(row)
-    current = {"name": "current", "digest": conf.digest, "running": int(run.pid(state, vmid) is not None),
+    current = {"name": "current", "digest": conf.digest, "running": int(process.pid(state, vmid) is not None),
                "description": "You are here!"}  # fmt: skip
     if "parent" in conf.options:
         current["parent"] = conf.options["parent"]

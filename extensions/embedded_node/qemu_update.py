@@ -11,38 +11,27 @@ import typing as t
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from . import access, propstring, validation
+from . import propstring, validation
 from . import qemu_capabilities as capabilities
+from . import qemu_checks as checks
 from . import qemu_config as config
-from . import qemu_run as run
+from . import qemu_pending as pending
+from . import qemu_process as process
 from . import storage as storages
 from .errors import INVALID, ApiError, bad_params
 from .qemu_disks import Disks
+from .qemu_permissions import Rights
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from .api import Params
     from .config_file import GuestFile
     from .session import Session
 
 NOT_LOGGED = ("node", "vmid", "digest", "background_delay", "skip_cloud_init", "import-working-storage")
+MAX_CPU_UNITS = 10000
 NOT_OPTIONS = (*NOT_LOGGED, "skiplock", "delete", "revert", "force")
-# Which privilege changes an option. What is not listed here is for root alone.
-PRIVILEGES: dict[str, str] = {
-    **dict.fromkeys(("cores", "cpu", "cpulimit", "cpuunits", "numa", "smp", "sockets", "vcpus"), "VM.Config.CPU"),
-    **dict.fromkeys(("memory", "balloon", "shares", "allow-ksm"), "VM.Config.Memory"),
-    **dict.fromkeys(("acpi", "hotplug", "kvm", "machine", "scsihw", "smbios1", "tablet", "vga", "watchdog", "audio0",
-                     "rng0"), "VM.Config.HWType"),
-    **dict.fromkeys(("agent", "autostart", "bios", "description", "keyboard", "localtime", "migrate_downtime",
-                     "migrate_speed", "name", "onboot", "ostype", "protection", "reboot", "startdate", "startup", "tdf",
-                     "template"), "VM.Config.Options"),
-    "freeze": "VM.PowerMgmt",
-    **dict.fromkeys(("boot", "bootdisk", "vmstatestorage"), "VM.Config.Disk"),
-    **dict.fromkeys(config.CLOUDINIT_OPTIONS, "VM.Config.Cloudinit"),
-}  # fmt: skip
-INDEXED = {"numa": "VM.Config.CPU", "net": "VM.Config.Network", "ipconfig": "VM.Config.Cloudinit"}
-FREE = re.compile(r"(?:unused|serial|usb|hostpci|virtiofs)\d+|cdrom|tags")
 SSH_KEY = re.compile(r"(?:ssh-|ecdsa-|sk-)\S+ \S+")
 
 
@@ -63,50 +52,28 @@ def check_keys(options: config.Options) -> None:
             raise ApiError("SSH public key validation error")
 
 
-def check_permissions(session: Session, options: config.Options, vmid: int | None = None) -> None:
-    """Die when the caller may not set one of the options. A token of root is not root."""
-    if session.is_root:
-        return
-    path = f"/vms/{vmid}" if vmid else "/vms"
-    for name in sorted(options):
-        base = name.rstrip("0123456789")
-        if config.is_drive(name) or FREE.fullmatch(name):
-            continue
-        privilege = PRIVILEGES.get(name) or INDEXED.get(base)
-        if privilege is None:
-            raise ApiError(f"only root can set '{name}' config")
-        access.need(session, path, privilege)
-    for name in sorted(options):
-        _check_real_device(session, name, options[name])
-
-
-def _check_real_device(session: Session, name: str, value: str) -> None:
-    if re.fullmatch(r"serial\d+", name) and value != "socket":
-        raise ApiError(f"only root can set '{name}' config for real devices")
-    if re.fullmatch(r"usb\d+", name) and (host := _key(name, value, "host")) and host.lower() != "spice":
-        raise ApiError(f"only root can set '{name}' config for real devices")
-    if re.fullmatch(r"hostpci\d+", name) and _key(name, value, "host"):
-        raise ApiError(f"only root can set '{name}' config for non-mapped devices")
-    if re.fullmatch(r"(?:usb|hostpci)\d+", name):
-        mapping = _key(name, value, "mapping")
-        if not mapping and not _key(name, value, "host"):
-            raise ApiError("either 'host' or 'mapping' must be set.")
-        if mapping:
-            access.need(session, f"/mapping/{'pci' if 'pci' in name else 'usb'}/{mapping}", "Mapping.Use")
-
-
-def _key(name: str, value: str, key: str) -> str:
-    form = validation.option_format("qemu", name) or {"host": {"default_key": 1}}
-    return propstring.parse(value, form).get(key, "")
-
-
-def pinned_machine(machine: str | None, ostype: str | None) -> str | None:
+def pin_machine(session: Session, machine: str | None, ostype: str | None) -> str | None:
     """Windows gets the version of its machine written down, because it takes another one for a new computer."""
-    if not (ostype or "").startswith("w") or (machine and re.search(r"\d+\.\d+", machine)):
-        return None
-    kind = "q35" if machine and "q35" in machine else "i440fx"
-    rest = machine.partition(",")[1:] if machine else ("", "")
-    return f"pc-{kind}-{capabilities.NEWEST}{''.join(rest)}"
+    kind, comma, rest = (machine or "").partition(",")
+    if (ostype or "").startswith("w") and kind in ("", "pc", "q35"):
+        kind = f"pc-{'q35' if kind == 'q35' else 'i440fx'}-{capabilities.NEWEST}"
+        session.say(f"pinning machine type to '{kind}' for Windows guest OS")
+        machine = f"{kind}{comma}{rest}"
+    checks.machine_property(machine or "")
+    return machine
+
+
+def check_clipboard(options: Mapping[str, str]) -> None:
+    """Die when the display cannot share a clipboard."""
+    vga = propstring.parse(options.get("vga", ""), validation.option_format("qemu", "vga"))
+    if vga.get("clipboard") == "vnc" and not re.match("std|cirrus|vmware|virtio|qxl", vga.get("type", "std")):
+        raise ApiError(f"vga type {vga['type']} is not compatible with VNC clipboard")
+
+
+def clamp(options: config.Options) -> None:
+    """CPU weights as the kernel's control groups take them."""
+    if "cpuunits" in options:
+        options["cpuunits"] = str(max(1, min(int(options["cpuunits"]), MAX_CPU_UNITS)))
 
 
 def crypted(password: str) -> str:
@@ -133,6 +100,7 @@ class Change:
     digest: str | None = None
     force: bool = False
     skiplock: bool = False
+    order: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, session: Session, params: Params) -> Change:
@@ -156,12 +124,32 @@ class Change:
         if not (self.options or self.deletes or self.reverts):
             raise ApiError("no options specified")
         resolve_cdrom(self.options)
+        clamp(self.options)
         self._check_lists()
-        disks = Disks(self.session, self.vmid)
+        disks, rights = Disks(self.session, self.vmid), Rights(self.session, self.vmid)
         self._complete(disks)
-        check_permissions(self.session, dict.fromkeys(self.deletes, "socket"), self.vmid)
-        check_permissions(self.session, self.options, self.vmid)
-        self._loaded()
+        rights.options(self.deletes)
+        rights.options(self.options)
+        disks.check_access(self.options, rights)
+        rights.bridges(self.options)
+        self._check_values(rights, self._loaded())
+
+    def _check_values(self, rights: Rights, conf: GuestFile) -> None:
+        """Rights that depend on what is there, and on what comes instead."""
+        if self.session.is_root:
+            return
+        before = {**conf.pending, **conf.options}
+        old = {name: before[name] for name in (*self.deletes, *self.options) if name in before}
+        rights.devices({name: old[name] for name in self.deletes if name in old}, "delete")
+        for options in (old, self.options):
+            rights.devices(options, "modify")
+            rights.bridges(options)
+            for name in sorted(filter(config.is_drive, options)):
+                rights.drive(name, options[name])
+        if any(name.startswith("unused") for name in self.deletes):
+            rights.need("VM.Config.Disk")
+        if "tags" in (*self.options, *self.deletes):
+            rights.tags(before.get("tags", ""), self.options.get("tags", ""))
 
     def _check_lists(self) -> None:
         for name in self.reverts:
@@ -179,7 +167,7 @@ class Change:
                 raise bad_params(delete=f"unknown option '{name}'")
 
     def _complete(self, disks: Disks) -> None:
-        disks.check(self.options)
+        disks.complete(self.options)
         for name in self.options:
             if re.fullmatch(r"net\d+", name):
                 self.options[name] = config.with_mac(self.options[name])
@@ -204,7 +192,7 @@ class Change:
         if self.digest and self.digest != conf.digest:
             raise ApiError("checksum mismatch (file change by other user?)")
         if not self.skiplock:
-            run.check_lock(conf)
+            process.check_lock(conf)
         self._check_balloon(conf)
         return conf
 
@@ -222,6 +210,7 @@ class Change:
         self._resolve_reverts(conf)
         self._say_what()
         changed: set[str] = set()
+        self.order = config.boot_order(conf.options)
         self._apply_deletes(conf, changed)
         for name in sorted(self.options):
             changed.add(name)
@@ -229,13 +218,13 @@ class Change:
                 self._set(conf, name, self.options[name], changed)
                 self._keep(conf, name)
         config.clean_pending(conf)
-        run.write(self.session.state, self.vmid, conf)
+        process.write(self.session.state, self.vmid, conf)
         if not conf.pending:
             return
-        if run.pid(self.session.state, self.vmid) is None:
-            run.apply_pending(self.session, self.vmid, conf)
+        if process.pid(self.session.state, self.vmid) is None:
+            pending.apply_pending(self.session, self.vmid, conf)
             return
-        problems = run.plug_pending(self.session, self.vmid, conf, changed)
+        problems = pending.plug_pending(self.session, self.vmid, conf, changed)
         if problems:
             raise ApiError(INVALID, 400, problems)
 
@@ -262,7 +251,6 @@ class Change:
             config.set_pending_deletes(conf, deletes)
 
     def _apply_deletes(self, conf: GuestFile, changed: set[str]) -> None:
-        order = config.boot_order(conf.options)
         disks = Disks(self.session, self.vmid)
         for name in self.deletes:
             value = conf.options.get(name, conf.pending.get(name))
@@ -271,9 +259,9 @@ class Change:
                 continue
             changed.add(name)
             waiting = conf.pending.pop(name, None)
-            if name in order and "boot" not in self.deletes:
-                order.remove(name)
-                conf.pending["boot"] = config.print_boot(order)
+            if name in self.order:
+                self.order.remove(name)
+                conf.pending["boot"] = config.print_boot(self.order)
                 changed.add("boot")
             self._delete(conf, disks, name, value, waiting is not None)
 
@@ -309,8 +297,12 @@ class Change:
             conf.pending[name] = self._checked_boot(conf, value)
         else:
             conf.pending[name] = value
-            if name == "ostype" and "machine" not in {*self.options, *self.deletes, *conf.pending}:
-                machine = pinned_machine(conf.options.get("machine"), value)
+            if name == "vga":
+                check_clipboard(self.options)
+            elif name == "machine":
+                checks.machine_property(value)
+            elif name == "ostype" and "machine" not in {*self.options, *self.deletes, *conf.pending}:
+                machine = pin_machine(self.session, conf.options.get("machine"), value)
                 if machine:
                     conf.pending["machine"] = machine
 
@@ -321,10 +313,10 @@ class Change:
         if name == "tpmstate0" and name in conf.options:
             self._check_tpm(conf.options[name], value)
         conf.pending.update(disks.create({**conf.options, **conf.pending}, {name: value}))
-        order = config.boot_order({**conf.options, **conf.pending})
-        wanted = config.parse_drive(name, value)
-        if order and config.is_cdrom(wanted, exclude_cloudinit=True) and name not in order:
-            conf.pending["boot"] = config.print_boot([*order, name])
+        cdrom = config.is_cdrom(config.parse_drive(name, value), exclude_cloudinit=True)
+        if cdrom and self.order and name not in self.order:
+            self.order.append(name)
+            conf.pending["boot"] = config.print_boot(self.order)
             changed.add("boot")
 
     @staticmethod

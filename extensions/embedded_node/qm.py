@@ -12,7 +12,9 @@ import typing as t
 from urllib.parse import quote
 
 from . import api, qemu, validation
+from . import qemu_agent as agent
 from . import qemu_guest as guests
+from . import qemu_process as process
 from . import qemu_run as run
 from .command_line import FLAG, STRING, VMID, Command, Params, Table, api_command, upid_exit
 from .commands.pct import show_config, show_pending, show_snapshots
@@ -87,22 +89,22 @@ def _status(session: Session, params: Params) -> None:
 
 def _unlock(session: Session, params: Params) -> None:
     vmid = int(params["vmid"])
-    with run.lock(session, vmid):
+    with process.lock(session, vmid):
         conf = session.state.guest("qemu", vmid)
         conf.options.pop("lock", None)
         conf.pending.pop("lock", None)
-        run.write(session.state, vmid, conf)
+        process.write(session.state, vmid, conf)
 
 
 def _wait(session: Session, params: Params) -> None:
     state, vmid = session.state, int(params["vmid"])
-    run.require_guest(state, vmid)
-    pid = run.pid(state, vmid)
+    process.require_guest(state, vmid)
+    pid = process.pid(state, vmid)
     if pid is None:
         return
     session.say(f"waiting until VM {vmid} stops (PID {pid})")
     until = time.monotonic() + int(params["timeout"]) if params.get("timeout") else None
-    while run.pid(state, vmid) is not None:
+    while process.pid(state, vmid) is not None:
         if until is not None and time.monotonic() >= until:
             raise ApiError("wait failed - got timeout")
         time.sleep(0.1)
@@ -141,7 +143,7 @@ def _monitor(session: Session, params: Params) -> None:
 
 
 def _ask_monitor(session: Session, vmid: int, line: str) -> None:
-    if run.pid(session.state, vmid) is None:
+    if process.pid(session.state, vmid) is None:
         session.say(f"ERROR: VM {vmid} not running")
     else:
         session.say(run.monitor_answer(session.state, vmid, line))
@@ -155,11 +157,10 @@ def _exec(session: Session, params: Params) -> t.Any:
     given = session.stdin.read(INPUT_LIMIT + 1) if params.get("pass-stdin") else None
     if given is not None and len(given) > INPUT_LIMIT:
         raise ApiError("'input-data' (STDIN) is limited to 1 MiB, aborting")
-    run.require_agent(session, vmid)
     text = given.decode(errors="surrogateescape") if given is not None else None
-    answer = guests.agent_exec(session, vmid, list(params.get("extra-args") or []), text)
+    answer = agent.execute(session, vmid, list(params.get("extra-args") or []), text)
     if params.get("synchronous", 1):
-        answer = guests.agent_exec_status(session, vmid, answer["pid"])
+        answer = agent.execution_status(session, vmid, answer["pid"])
     return {"result": answer}
 
 
@@ -172,7 +173,7 @@ def _terminal(session: Session, params: Params) -> None:
         raise ApiError(f"wrong serial type on interface '{name}'")
     if not name and not any(options.get(f"serial{index}") == "socket" for index in range(4)):
         raise ApiError("unable to find a serial interface")
-    run.require_running(session.state, vmid)
+    process.require_running(session.state, vmid)
     raise ApiError("the embedded node's VMs have no serial terminal")
 
 

@@ -49,6 +49,11 @@ class Session:
         """Whether this is root@pam itself: a password login or a command, never a token."""
         return self.user == "root@pam"
 
+    @property
+    def in_task(self) -> bool:
+        """Whether what is said goes to a task's log."""
+        return self._log is not None
+
     # -- output ----------------------------------------------------------------------------------------------------
     def write(self, text: str) -> None:
         """Text for stdout; inside a task also for its log."""

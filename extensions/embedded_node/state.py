@@ -31,6 +31,7 @@ COMMAND_SOCKET = "@/var/lib/lxc/{0}/command"
 PRIVATE = "var/lib/embedded-node"
 
 DEFAULTS: dict[str, t.Any] = {
+    "release": "9.1.9",
     "latency": "none",
     "runtime": "scripted",
     "lock_timeout": 10.0,
@@ -59,6 +60,11 @@ class State:
     def settings(self) -> dict[str, t.Any]:
         """What the node was started with, see DEFAULTS: seconds for times, bytes for sizes."""
         return {**DEFAULTS, **self.read_json(f"{PRIVATE}/settings.json", {})}
+
+    @property
+    def release(self) -> tuple[int, ...]:
+        """The version of PVE that the node behaves as."""
+        return tuple(map(int, self.settings()["release"].split(".")))
 
     # -- files -----------------------------------------------------------------------------------------------------
     def path(self, name: str) -> Path:

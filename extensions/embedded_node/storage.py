@@ -54,6 +54,7 @@ class Kind:
     default_content: str
     formats: tuple[str, ...]
     block: bool = False
+    also: tuple[str, ...] = ()  # formats that it takes when asked for one, but never chooses
 
 
 COMMON = frozenset({"nodes", "content", "disable", "bwlimit", "shared"})
@@ -65,7 +66,7 @@ EVERY_FILE = frozenset({"images", "rootdir", "vztmpl", "iso", "backup", "snippet
 DISKS = frozenset({"images", "rootdir"})
 KINDS: dict[str, Kind] = {
     "dir": Kind(("path",), FILES, EVERY_FILE, "images", ("raw", "qcow2", "vmdk", "subvol")),
-    "btrfs": Kind(("path",), FILES | {"nocow"}, EVERY_FILE, "images", ("raw", "subvol")),
+    "btrfs": Kind(("path",), FILES | {"nocow"}, EVERY_FILE, "images", ("raw", "subvol"), also=("qcow2", "vmdk")),
     "nfs": Kind(("export", "server"), FILES | {"path", "options"}, EVERY_FILE, "images", ("raw", "qcow2", "vmdk")),
     "cifs": Kind(
         ("server", "share"),
@@ -141,6 +142,10 @@ class Storage:
         path = Path(self.options.get("path", f"/mnt/pve/{self.name}"))
         return path if path.is_relative_to(self.state.root) else self.state.path(str(path))
 
+    def keeps_subvolumes(self, form: str) -> bool:
+        """Whether volumes of this format are subvolumes, as btrfs has them."""
+        return self.type == "btrfs" and form in ("raw", "subvol")
+
     def check_enabled(self) -> Storage:
         """Die when it is disabled or not for this node."""
         if "disable" in self.options:
@@ -210,7 +215,7 @@ class Storage:
         if self.kind.block:
             return self.base / parsed.name
         folder = self.base / "images" / str(parsed.vmid)
-        if self.type == "btrfs":
+        if self.keeps_subvolumes(parsed.format):
             stem = parsed.name.rpartition(".")[0]
             return folder / stem if parsed.format == "subvol" else folder / stem / "disk.raw"
         return folder / parsed.name
@@ -253,7 +258,7 @@ class Storage:
 
     def allocate(self, vmid: int, form: str, name: str | None, size: int) -> tuple[str, str]:
         """Make a volume; answers its name and what the tool that made it printed."""
-        if form not in self.kind.formats:
+        if form not in self.kind.formats + self.kind.also:
             raise ApiError(f"unsupported format '{form}'")
         volume_name = name or self.free_name(vmid, form)
         if self.kind.block:
@@ -332,7 +337,7 @@ class Storage:
             return f"disk image '{path}' does not exist\n" if not self.kind.block else ""
         path.unlink()
         for folder in (path.parent, path.parent.parent):
-            if folder.name.isdigit() or self.type == "btrfs":
+            if folder.name.isdigit() or self.keeps_subvolumes(parsed.format):
                 with contextlib.suppress(OSError):
                     folder.rmdir()
         return (
@@ -363,7 +368,7 @@ class Storage:
 
     def _image(self, folder: Path, path: Path) -> Item | None:
         name = path.name
-        if self.type == "btrfs":
+        if self.type == "btrfs" and path.is_dir():
             name = f"{name}.subvol" if name.startswith(("subvol", "basevol")) else f"{name}.raw"
         volume = name if self.kind.block else f"{folder.name}/{name}"
         bases = self.state.read_json(f"{PRIVATE}/bases.json", {})
@@ -450,7 +455,7 @@ class Storage:
         target = renamed if self.kind.block else f"{parsed.vmid}/{renamed}"
         tree = self.tree(volume)
         path, new_path = self.path(volume), self.path(target)
-        if self.type == "btrfs" and parsed.format == "raw":
+        if self.keeps_subvolumes("raw") and parsed.format == "raw":
             path, new_path = path.parent, new_path.parent
         path.rename(new_path)
         self._set_quota(target, self._quota(volume))
@@ -461,8 +466,9 @@ class Storage:
     def clone(self, volume: str, vmid: int, snapshot: str | None = None) -> str:
         """A linked clone of a base volume or snapshot."""
         parsed = self.parse(volume)
-        name = self.free_name(vmid, parsed.format)
-        target, _said = self.allocate(vmid, parsed.format, name, self.size(volume))
+        same = self.kind.block or self.keeps_subvolumes(parsed.format)
+        form = parsed.format if same else "qcow2"  # only that format can stand on another file
+        target, _said = self.allocate(vmid, form, self.free_name(vmid, form), self.size(volume))
         shutil.rmtree(self.tree(target), ignore_errors=True)
         copy_tree(self.snapshot_tree(volume, snapshot), self.tree(target))
         if snapshot or self.type in ("btrfs", "lvmthin"):  # these do not tell what a clone stands on
@@ -528,11 +534,11 @@ FEATURES: dict[str, dict[str, dict[str, tuple[str, ...]]]] = {
         "rename": {"raw": ("current",), "qcow2": ("current",), "vmdk": ("current",)},
     },
     "btrfs": {
-        "snapshot": {"raw": ("current", "snap"), "subvol": ("current", "snap")},
-        "copy": {"raw": ("base", "current", "snap"), "subvol": ("base", "current", "snap")},
-        "template": {"raw": ("current",), "subvol": ("current",)},
-        "clone": {"raw": ("base", "snap"), "subvol": ("base", "snap")},
-        "rename": {"raw": ("current",), "subvol": ("current",)},
+        "snapshot": dict.fromkeys(("raw", "subvol", "qcow2"), ("current", "snap")),
+        "copy": dict.fromkeys(("raw", "subvol", "qcow2"), ("base", "current", "snap")),
+        "template": dict.fromkeys(("raw", "subvol", "qcow2"), ("current",)),
+        "clone": {"raw": ("base", "current", "snap"), "subvol": ("base",), "qcow2": ("base",)},
+        "rename": dict.fromkeys(("raw", "subvol", "qcow2"), ("current",)),
     },
     "lvm": {"copy": {"raw": ("base", "current")}, "rename": {"raw": ("current",)}, "template": {"raw": ("current",)}},
     "lvmthin": {

@@ -42,8 +42,7 @@ class Finding:
     remedy: str = ""
 
     def __str__(self) -> str:
-        told = self.problem if self.value is None else f"{self.value!r} {self.problem}"
-        return f"{self.option}: {told}{'. ' + self.remedy if self.remedy else ''}"
+        return f"{self.option}: {self.value!r} {self.problem}{'. ' + self.remedy if self.remedy else ''}"
 
 
 class InvalidInput(ProvisionError):

@@ -67,8 +67,8 @@ class Verdict:
 class Driver(Protocol):
     """The embedded node as the runner sees it."""
 
-    def prepare(self, root: Path) -> None:
-        """Makes an empty state root."""
+    def prepare(self, root: Path, release: str) -> None:
+        """Makes an empty state root of a node with this version of PVE."""
 
     def settle(self, root: Path) -> None:
         """Lets time pass, so that what is made from now on is newer than what was laid out."""
@@ -125,7 +125,7 @@ def _where(error: BaseException) -> str:
 
 def _run(transcript: Transcript, world: World, driver: Driver, root: Path) -> Answer:
     start = infer(transcript, world)
-    driver.prepare(root)
+    driver.prepare(root, transcript.release)
     lay_out(start, root)
     with serve(start.sites) as renamed:
         for maker in start.requests:

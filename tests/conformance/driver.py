@@ -42,6 +42,8 @@ sys.exit(commands.execute(session.standard(node), sys.argv[2:]))
 TOKEN, STRANGER = "root@pam!oracle", "stranger@pve"
 LAG = 0.3
 BRIDGES = ("vmbr0", "vmbr1", "vmbr2")
+# What the VM whose agent answers has on its disk.
+GUEST_FILES = {"/etc/hostname": "guest1\n", "/tmp/x": "hello"}
 PRIVATE = "var/lib/embedded-node"
 SETTINGS = f"{PRIVATE}/settings.json"
 
@@ -49,7 +51,7 @@ SETTINGS = f"{PRIVATE}/settings.json"
 class EmbeddedDriver:
     """Every transcript has a state root of its own; nothing is kept between them."""
 
-    def prepare(self, root: Path) -> None:
+    def prepare(self, root: Path, release: str) -> None:
         """An empty node with the recorded ones' bridges; a held lock is not waited for as long as on a real node."""
         facts = (("mtu", "1500\n"), ("address", "bc:24:11:ff:ff:01\n"), ("bridge/bridge_id", "8000\n"))
         for bridge, (name, text) in product(BRIDGES, facts):
@@ -58,16 +60,17 @@ class EmbeddedDriver:
             path.write_text(text)
         settings = root / SETTINGS
         settings.parent.mkdir(parents=True, exist_ok=True)
-        settings.write_text(json.dumps({"lock_timeout": 0.2}))
+        settings.write_text(json.dumps({"lock_timeout": 0.2, "release": release}))
 
     def settle(self, root: Path) -> None:
         """The node's statistics take as long to see a new guest as the other guests are old by then."""
         time.sleep(LAG)
-        (root / SETTINGS).write_text(json.dumps({"lock_timeout": 0.2, "resources_lag": LAG}))
+        settings = json.loads((root / SETTINGS).read_text())
+        (root / SETTINGS).write_text(json.dumps({**settings, "resources_lag": LAG}))
 
     def furnish(self, root: Path, start: Start) -> None:
         """The folders that every system has, on the disks of all containers; agents that answer, guests that do not."""
-        from embedded_node import faults, lxc
+        from embedded_node import faults, lxc, qemu_boot
         from embedded_node.session import Session
         from embedded_node.state import State
         from embedded_node.storage import locate
@@ -77,6 +80,8 @@ class EmbeddedDriver:
             faults.add(state, "shutdown_ignored", vmid=vmid)
         if start.agents:
             (root / PRIVATE / "agents.json").write_text(json.dumps(dict.fromkeys(map(str, start.agents), True)))
+            for vmid, (name, text) in product(start.agents, GUEST_FILES.items()):
+                qemu_boot.files(state, vmid).write(name, text)
         for vmid, (kind, _unused) in state.guests().items():
             spec = state.guest(kind, vmid).options.get("rootfs") if kind == "lxc" else None
             if spec and not spec.startswith("/"):

@@ -41,7 +41,7 @@ class Node:
     def __init__(self, rc: int = 0, stdout: str = "", stderr: str = "", config: str | None = None) -> None:
         self.answer, self.config = (rc, stdout, stderr), config
 
-    def prepare(self, root: Path) -> None:
+    def prepare(self, root: Path, release: str) -> None:
         self.root = root
 
     def settle(self, root: Path) -> None:

@@ -41,6 +41,13 @@ class Transcript:
     body: Any = None
     env_artifact: str | None = None
     note: str = ""
+    oracle: str = ""
+
+    @property
+    def release(self) -> str:
+        """The version of PVE that was recorded."""
+        match = re.match(r"PVE ([\d.]+)", self.oracle)
+        return match[1] if match else "9.1.9"
 
     @property
     def command(self) -> str:
@@ -98,7 +105,7 @@ class Transcript:
 
 def parse(data: dict[str, Any]) -> Transcript:
     """A transcript from its JSON form; fields that we do not know are ignored."""
-    texts = {"stdout", "stderr", "reason", "note"}
+    texts = {"stdout", "stderr", "reason", "note", "oracle"}
     values: dict[str, Any] = {"scenario": data["scenario"]}
     for name in ("rc", "status", "signal", "http", "stdin", "body", "env_artifact", *texts):
         values[name] = data.get(name) or ("" if name in texts else data.get(name))

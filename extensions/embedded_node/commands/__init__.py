@@ -27,6 +27,7 @@ PROGRAMS = {
     "vzdump": "backup",
     "pveversion": "commands.pveversion",
     "qm": "qm",
+    "qmrestore": "commands.qmrestore",
     "ip": "commands.ip",
     "nsenter": "commands.nsenter",
 }

@@ -58,12 +58,11 @@ def show_pending(session: Session, rows: t.Any) -> None:
             for name in ("value", "pending")
             if name in row
         }
-        if row.get("delete"):
+        if row.get("delete") and "value" in text:
             session.out.write(f"del {key}: {text['value']}\n")
-            continue
-        if "value" in text:
+        elif "value" in text:
             session.out.write(f"cur {key}: {text['value']}\n")
-        if "pending" in text:
+        if "pending" in text and not row.get("delete"):
             session.out.write(f"new {key}: {text['pending']}\n")
 
 

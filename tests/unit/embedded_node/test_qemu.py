@@ -458,7 +458,7 @@ def test_the_agent_over_the_api_runs_commands_and_keeps_files(qm: Qm, tmp_path: 
     qm.ok("create", "100", "--agent", "1", "--scsi0", f"disks:0,import-from={source}")
     qm.ok("start", "100")
     assert api(qm, "POST", "/100/agent/file-write", file="/etc/note", content="text\n") == (200, None)
-    assert api(qm, "GET", "/100/agent/file-read", file="/etc/note")[1] == {"content": "text\n"}
+    assert api(qm, "GET", "/100/agent/file-read", file="/etc/note")[1] == {"content": "text\n", "bytes-read": 5}
     pid = api(qm, "POST", "/100/agent/exec", command=["cat", "/etc/note"])[1]["pid"]
     assert api(qm, "GET", "/100/agent/exec-status", pid=pid)[1] == {"exited": 1, "exitcode": 0, "out-data": "text\n"}
     assert api(qm, "GET", "/100/agent/exec-status", pid=7)[0] == 500
