@@ -76,7 +76,7 @@ class EmbeddedNode:
         if process is not None:
             t.cast(t.IO[str], process.stdin).close()
             try:
-                process.wait(timeout=10)
+                process.wait(timeout=60)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

@@ -105,7 +105,7 @@ class Site:
         results.unlink(missing_ok=True)
         command = ["ansible-playbook", "-i", str(inventory), str(playbook), "-e", f"@{extra}", *options]
         done = subprocess.run(
-            command, env=self.environ, cwd=self.work, capture_output=True, text=True, timeout=300, check=False
+            command, env=self.environ, cwd=self.work, capture_output=True, text=True, timeout=900, check=False
         )
         lines = results.read_text().splitlines() if results.exists() else []
         return Played(done.returncode, done.stdout + done.stderr, [json.loads(line) for line in lines])

@@ -22,7 +22,7 @@ def demo(*arguments: str) -> subprocess.CompletedProcess[str]:
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
     command = [sys.executable, str(ROOT / "tools" / "demo.py"), *arguments]
-    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=240, check=False)
+    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=900, check=False)
 
 
 def test_example_guests_are_provisioned_once() -> None:

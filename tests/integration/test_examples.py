@@ -44,7 +44,7 @@ def documentation() -> dict[str, t.Any]:
     """What ansible-doc shows of each module: doc with options, and examples."""
     environ = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".build")}
     command = [str(Path(sys.executable).parent / "ansible-doc"), "--json", *(f"{OURS}{module}" for module in MODULES)]
-    shown = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=True)
+    shown = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=300, check=True)
     return {name.removeprefix(OURS): entry for name, entry in json.loads(shown.stdout).items()}
 
 
@@ -151,6 +151,7 @@ def test_what_the_readme_declares_works(site: Site, mirror: Mirror) -> None:
     blocks = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
     variables = {key: value for block in blocks if isinstance(block, dict) for key, value in block.items()}
     assert set(variables["provision_connection"]) <= set(CONNECTION.options)
+    assert set(variables["module_defaults"]["group/pve.provision.node"]) <= set(CONNECTION.options)
     more = [guest for block in blocks if isinstance(block, list) for guest in block]
     guests = [*variables["provision_guests"], *more]
     sources = {"provision_mirrors": [mirror.base("openwrt")], "provision_keys": [mirror.signer.usign_public]}

@@ -22,7 +22,7 @@ def test_the_scenario_passes(tmp_path: Path) -> None:
     }
     command = [str(Path(sys.executable).parent / "molecule"), "test"]
     done = subprocess.run(
-        command, cwd=ROOT / "extensions", env=environ, capture_output=True, text=True, timeout=240, check=False
+        command, cwd=ROOT / "extensions", env=environ, capture_output=True, text=True, timeout=900, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "successful=6" in done.stdout + done.stderr

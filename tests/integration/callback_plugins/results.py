@@ -20,6 +20,9 @@ author: the pve.provision authors (@pve-provision)
 """
 
 
+NAMES = ("host", "task", "result")
+
+
 class CallbackModule(CallbackBase):
     """One line for each result: host, task, item, outcome, and the result itself."""
 
@@ -28,11 +31,13 @@ class CallbackModule(CallbackBase):
     CALLBACK_NAME = "results"
 
     def _write(self, outcome: str, result: t.Any) -> None:
+        # ansible-core 2.18 has these names with an underscore only.
+        host, task, values = (getattr(result, name if hasattr(result, name) else f"_{name}") for name in NAMES)
         entry = {
-            "host": result.host.get_name(),
-            "task": result.task.get_name().split(" : ")[-1],
+            "host": host.get_name(),
+            "task": task.get_name().split(" : ")[-1],
             "outcome": outcome,
-            "result": result.result,
+            "result": values,
         }
         with open(os.environ["RESULTS"], "a", encoding="utf-8") as out:
             out.write(json.dumps(entry, default=str) + "\n")

@@ -50,7 +50,7 @@ def site(mirror: Mirror) -> t.Iterator[Mirror]:
 
 def ask(mirror: Mirror, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
     """One request; a body that ends early is returned as far as it came."""
-    connection = http.client.HTTPConnection(urllib.parse.urlsplit(mirror.url).netloc, timeout=5)
+    connection = http.client.HTTPConnection(urllib.parse.urlsplit(mirror.url).netloc, timeout=60)
     connection.request(method, f"/{path}", headers={name.replace("_", "-"): value for name, value in headers.items()})
     response = connection.getresponse()
     try:

@@ -414,7 +414,7 @@ def test_a_text_tool_shows_the_guests_paths(router: Box) -> None:
 
 
 # -- jobs, and changes that take themselves back -----------------------------------------------------------------------
-def wait_for(true: t.Callable[[], bool], seconds: float = 15) -> bool:
+def wait_for(true: t.Callable[[], bool], seconds: float = 120) -> bool:
     until = time.monotonic() + seconds
     while not true() and time.monotonic() < until:
         time.sleep(0.1)
@@ -422,7 +422,7 @@ def wait_for(true: t.Callable[[], bool], seconds: float = 15) -> bool:
 
 
 def test_a_background_job_outlives_its_command_and_ends_with_the_guest(router: Box) -> None:
-    router.sh("x=late; ( sleep 1; echo $x > /tmp/job ) > /dev/null 2>&1 & echo started")
+    router.sh("x=late; ( sleep 5; echo $x > /tmp/job ) > /dev/null 2>&1 & echo started")
     assert not (router.root / "tmp/job").exists()
     assert wait_for(lambda: (router.root / "tmp/job").exists() and router.read("tmp/job") == "late\n")
     router.sh("( sleep 2; touch /tmp/never ) & echo $!")
@@ -440,7 +440,7 @@ def address(router: Box) -> str:
 
 
 def test_a_confirmed_change_stands(router: Box) -> None:
-    rc, _other, err = router.run("sh", "-s", stdin=commit_confirm.apply_script(change("10.0.0.1"), 30))
+    rc, _other, err = router.run("sh", "-s", stdin=commit_confirm.apply_script(change("10.0.0.1"), 600))
     assert (rc, err) == (0, "")
     assert address(router) == "10.0.0.1"
     assert router.run("sh", "-s", stdin=commit_confirm.confirm_script())[0] == 0
@@ -457,7 +457,7 @@ def test_an_unconfirmed_change_takes_itself_back(router: Box) -> None:
 
 
 def test_a_reboot_takes_an_unconfirmed_change_back(router: Box) -> None:
-    assert router.run("sh", "-s", stdin=commit_confirm.apply_script(change("10.0.0.1"), 60))[0] == 0
+    assert router.run("sh", "-s", stdin=commit_confirm.apply_script(change("10.0.0.1"), 600))[0] == 0
     router.stop()
     router.start()
     assert address(router) == "192.168.20.1"
@@ -465,6 +465,6 @@ def test_a_reboot_takes_an_unconfirmed_change_back(router: Box) -> None:
 
 def test_a_batch_that_uci_refuses_changes_nothing(router: Box) -> None:
     bad = live.Change((Op("set", "network", "nosuch", "nosuch", "ipaddr", "10.0.0.1"),))
-    rc, _other, err = router.run("sh", "-s", stdin=commit_confirm.apply_script(bad, 30))
+    rc, _other, err = router.run("sh", "-s", stdin=commit_confirm.apply_script(bad, 600))
     assert (rc, err) == (commit_confirm.EXIT_BATCH, "uci: Invalid argument\n")
     assert router.read("etc/config/network") == SEED

@@ -52,7 +52,7 @@ class Api:
 
     def task(self, node: EmbeddedNode, upid: str) -> dict[str, t.Any]:
         """Wait for a task."""
-        for _try in range(200):
+        for _try in range(6000):
             status, row = self("GET", f"/nodes/{node.name}/tasks/{urllib.parse.quote(upid)}/status")
             assert status == 200
             if row["status"] == "stopped":
@@ -103,15 +103,15 @@ def test_sigkill_leaves_the_lock_and_an_orphan(node: EmbeddedNode) -> None:
 @pytest.mark.parametrize(("number", "left"), [(signal.SIGTERM, False), (signal.SIGKILL, True)])
 def test_signals_reach_what_runs_for_the_command(node: EmbeddedNode, number: signal.Signals, left: bool) -> None:
     """SIGTERM cleans up; SIGKILL of the command itself stops the work where it is."""
-    node.fault("slow", at="extract", seconds=30)
+    node.fault("slow", at="extract", seconds=600)
     command = ["pct", "create", "203", TEMPLATE, "--rootfs", "local-lvm:1"]
     process = subprocess.Popen(command, env={**os.environ, **node.env}, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     shown = node.root / "var/lib/lxc/203/rootfs/etc/passwd"
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while not shown.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(number)
-    _out, said = process.communicate(timeout=10)
+    _out, said = process.communicate(timeout=120)
     time.sleep(0.1)
     assert left or said.endswith(b"failed: received interrupt\n")
     assert node.state.has_guest("lxc", 203) == left

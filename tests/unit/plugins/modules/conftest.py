@@ -11,6 +11,7 @@ import io
 import json
 import subprocess
 import sys
+import time
 import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,13 @@ from ansible.module_utils import _internal, basic
 from ansible.module_utils.common import warnings
 
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed
-from ansible_collections.pve.provision.plugins.module_utils._workflow import openwrt, openwrt_guest
+from ansible_collections.pve.provision.plugins.module_utils._workflow import (
+    health,
+    openwrt,
+    openwrt_guest,
+    openwrt_upgrade,
+    openwrt_vm,
+)
 from embedded_node import EmbeddedNode, commands, runtime
 from embedded_node.mirror import Mirror
 from embedded_node.state import State
@@ -169,6 +176,29 @@ def gateway(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> Params:
         "mirrors": [mirror.base("openwrt")],
         "keys": [mirror.signer.usign_public],
     }
+
+
+class Clock:
+    """Time that runs ahead instead of pausing: what is waited for in vain is given up at once, not after a minute."""
+
+    def __init__(self) -> None:
+        self.paused = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.paused
+
+    def sleep(self, seconds: float) -> None:
+        self.paused += max(seconds, 1)
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """For tests in which something never comes. What comes late may be given up too, so not for others."""
+    clock = Clock()
+    for module in (health, openwrt, openwrt_upgrade, openwrt_vm):
+        monkeypatch.setattr(module, "time", clock)
+    return clock
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow import (
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt import Router
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_lxc import OpenWrtContainer
 
-from .conftest import Answer, Bench
+from .conftest import Answer, Bench, Clock
 from .routers import INTERFACES, KEY, Params, killed, segments, uci, vmids
 from .test_lxc_create import steps
 
@@ -53,10 +53,10 @@ def test_it_never_shows_itself_as_an_unconfigured_router(entered: Bench, gateway
 
 def test_a_single_interface_serves_nothing(router: Bench, gateway: Params) -> None:
     declaration = {**gateway, "interfaces": {"lan": {"bridge": "vmbr0", "proto": "dhcp"}}}
-    made = router.good("openwrt_lxc", **declaration, ip_timeout=20)
+    made = router.good("openwrt_lxc", **declaration, ip_timeout=300)
     assert not [event for event in segments(router, made.vmid) if event["event"] in {"dhcp_server", "ra"}]
     assert made.addresses[0]["interface"] == "lan"
-    assert not router.good("openwrt_lxc", **declaration, ip_timeout=20).changed
+    assert not router.good("openwrt_lxc", **declaration, ip_timeout=300).changed
 
 
 @pytest.mark.parametrize(
@@ -210,13 +210,13 @@ def test_over_the_api_an_upgrade_needs_a_look_inside(bench: Bench, gateway: Para
 
 
 def test_a_router_that_cannot_be_reached_by_ssh_is_made_all_the_same(
-    bench: Bench, gateway: Params, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, gateway: Params, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if bench.backend == "cli":
         pytest.skip("on the node nobody needs SSH")
     nobody = Completed(255, "", "No route to host")
     monkeypatch.setattr(openwrt_guest, "ssh", lambda *_way: lambda script, timeout: nobody)
-    made = bench.good("openwrt_lxc", **gateway, ssh_private_key="/root/.ssh/id_ed25519", start_timeout=2)
+    made = bench.good("openwrt_lxc", **gateway, ssh_private_key="/root/.ssh/id_ed25519")
     assert made.status == "running"
     assert made.openwrt["drift"] == "unknown"
     assert "No route to host" in made.openwrt["reason"]
@@ -247,7 +247,7 @@ def mac_of(net: str) -> str:
 
 
 def test_a_router_that_tells_its_addresses_is_asked_once_and_nobody_else(router: Bench, gateway: Params) -> None:
-    declaration = {**gateway, "interfaces": LEASED, "ip_timeout": 20}
+    declaration = {**gateway, "interfaces": LEASED, "ip_timeout": 300}
     made = router.good("openwrt_lxc", **declaration)
     assert sources(made) == [("wan", "ubus"), ("lan", "ubus")]
     router.node.forget()
@@ -258,7 +258,7 @@ def test_a_router_that_tells_its_addresses_is_asked_once_and_nobody_else(router:
 def test_over_the_api_pve_is_asked_until_the_lease_is_there(bench: Bench, gateway: Params) -> None:
     if bench.backend == "cli":
         pytest.skip("on the node the router itself is asked")
-    made = bench.good("openwrt_lxc", **{**gateway, "interfaces": LEASED, "ip_timeout": 20, "require_ip": True})
+    made = bench.good("openwrt_lxc", **{**gateway, "interfaces": LEASED, "ip_timeout": 300, "require_ip": True})
     assert sources(made) == [("wan", "guest"), ("lan", "guest")]
     assert made.openwrt == {"drift": "unknown", "reason": OpenWrtContainer.closed}
 
@@ -273,23 +273,28 @@ def test_over_the_api_pve_is_asked_until_the_lease_is_there(bench: Bench, gatewa
     ids=lambda value: "-".join(value) if isinstance(value[0], str) else "",
 )
 def test_where_one_does_not_answer_the_next_is_asked(
-    router: Bench, gateway: Params, monkeypatch: pytest.MonkeyPatch, silent: list[str], found: list[tuple[str, str]]
+    router: Bench,
+    gateway: Params,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    silent: list[str],
+    found: list[tuple[str, str]],
 ) -> None:
     def refuse(self: t.Any, *_args: t.Any) -> t.NoReturn:
         raise PveError("lxc-attach: no answer")
 
     for name in silent:
         monkeypatch.setattr(Router if name == "look" else CliNode, name, refuse)
-    made = router.good("openwrt_lxc", **{**gateway, "interfaces": LEASED, "ip_timeout": 2})
+    made = router.good("openwrt_lxc", **{**gateway, "interfaces": LEASED, "ip_timeout": 60})
     assert sources(made) == found
     assert made.openwrt == {"drift": "unknown", "reason": "lxc-attach: no answer"}
-    assert ("no address on wan after 2 s" in str(made.values.get("warnings"))) == ("neighbours" in silent)
+    assert ("no address on wan after 60 s" in str(made.values.get("warnings"))) == ("neighbours" in silent)
 
 
 def test_what_a_router_waits_for_is_not_taken_from_an_old_lease(
     router: Bench, gateway: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    declaration = {**gateway, "interfaces": LEASED, "ip_timeout": 20}
+    declaration = {**gateway, "interfaces": LEASED, "ip_timeout": 300}
     made = router.good("openwrt_lxc", **declaration)
     met(monkeypatch, router, made.vmid)
     router.node.forget()
@@ -299,15 +304,15 @@ def test_what_a_router_waits_for_is_not_taken_from_an_old_lease(
 
 
 def test_when_the_wait_is_over_the_node_is_asked_whom_it_has_met(
-    router: Bench, gateway: Params, monkeypatch: pytest.MonkeyPatch
+    router: Bench, gateway: Params, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The WAN's network has no DHCP server."""
-    made = router.good("openwrt_lxc", **gateway, ip_timeout=1)
-    assert "no address on wan after 1 s" in str(made.warnings)
+    made = router.good("openwrt_lxc", **gateway, ip_timeout=60)
+    assert "no address on wan after 60 s" in str(made.warnings)
     assert "no address on wan after 0 s" in router.bad("openwrt_lxc", **gateway, require_ip=True).msg
     met(monkeypatch, router, made.vmid)
     router.node.forget()
-    again = router.good("openwrt_lxc", **gateway, ip_timeout=1, require_ip=True)
+    again = router.good("openwrt_lxc", **gateway, ip_timeout=60, require_ip=True)
     assert sources(again) == [("wan", "neighbour"), ("lan", "ubus")]
     assert again.addresses[0] == {
         "interface": "wan", "address": "10.10.10.9", "prefix": None, "family": "ipv4",
@@ -317,13 +322,13 @@ def test_when_the_wait_is_over_the_node_is_asked_whom_it_has_met(
 
 
 def test_a_change_that_cuts_off_the_management_is_taken_back(
-    router: Bench, gateway: Params, monkeypatch: pytest.MonkeyPatch
+    router: Bench, gateway: Params, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The router answers at its old address; after the change nothing answers any more."""
     vmid = router.good("openwrt_lxc", **gateway).vmid
     monkeypatch.setattr(openwrt, "answers", lambda address: address == "192.168.20.1")
     moved = {**INTERFACES, "lan": {**INTERFACES["lan"], "address": "192.168.99.1/24"}}
-    failed = router.bad("openwrt_lxc", **{**gateway, "interfaces": moved}, confirm_timeout=9, start_timeout=3)
+    failed = router.bad("openwrt_lxc", **{**gateway, "interfaces": moved}, confirm_timeout=600)
     assert "cannot be reached any more" in failed.msg
     assert "was taken back" in failed.msg
     assert uci(router, vmid, "get", "network.lan.ipaddr") == "192.168.20.1"

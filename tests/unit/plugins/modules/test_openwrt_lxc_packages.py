@@ -20,9 +20,10 @@ from .routers import INTERFACES, Params, uci
 from .test_lxc_create import steps
 
 
-def test_packages_are_installed_once(entered: Bench, gateway: Params) -> None:
+def test_packages_are_installed_once(entered: Bench, gateway: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openwrt, "UPLINK", 120)
     interfaces = {**INTERFACES, "wan": {"bridge": "vmbr0", "proto": "dhcp"}}
-    declaration = {**gateway, "interfaces": interfaces, "packages": ["tcpdump"], "ip_timeout": 20}
+    declaration = {**gateway, "interfaces": interfaces, "packages": ["tcpdump"], "ip_timeout": 300}
     made = entered.good("openwrt_lxc", **declaration)
     assert steps(made)[-1] == "packages"
     assert not made.values.get("warnings"), made.warnings

@@ -36,7 +36,7 @@ CONTENT = random.Random(1).randbytes(3_000_000)
 OTHER = random.Random(2).randbytes(3_000_000)
 SHA256 = ("sha256", hashlib.sha256(CONTENT).hexdigest())
 QUICK = Retries(attempts=3, first=0.01, longest=0.05)
-SHORT = Timeouts(connect=2, read=0.3, total=20)
+PATIENT = Timeouts(connect=60, read=60, total=600)  # so that only what is meant to takes too long
 
 
 @pytest.fixture
@@ -59,7 +59,8 @@ def target(tmp_path: Path) -> Path:
 
 def get(target: Path, *urls: str, digest: tuple[str, str] | None = SHA256, **more: t.Any) -> download.Fetched:
     options = {name: more.pop(name) for name in ("progress", "clock") if name in more}
-    return fetch(Request(urls, target, digest, **more), timeouts=SHORT, retries=QUICK, **options)
+    timeouts = more.pop("timeouts", PATIENT)
+    return fetch(Request(urls, target, digest, **more), timeouts=timeouts, retries=QUICK, **options)
 
 
 def only(target: Path) -> None:
@@ -168,7 +169,8 @@ def test_a_server_that_always_cuts_at_the_same_byte_is_given_up(server: FaultySe
 
 
 def test_a_stall_is_cut_short_and_resumed(server: FaultyServer, target: Path) -> None:
-    got = get(target, server.put("/image", CONTENT, stalls=[5.0]))
+    timeouts = Timeouts(connect=60, read=5, total=600)
+    got = get(target, server.put("/image", CONTENT, stalls=[300.0]), timeouts=timeouts)
     assert target.read_bytes() == CONTENT and got.attempts == 2 and got.resumed
 
 
@@ -446,7 +448,7 @@ def test_a_connection_that_never_answers_is_given_up(target: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/image"
         with pytest.raises(ImageError, match=r"imeout"):
-            get(target, url)
+            get(target, url, timeouts=Timeouts(connect=60, read=0.3, total=600))
     nothing(target)
 
 

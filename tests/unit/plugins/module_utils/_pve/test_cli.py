@@ -8,6 +8,7 @@ import json
 import stat
 import typing as t
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,6 +22,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
     Unreachable,
     Unsupported,
 )
+from ansible_collections.pve.provision.plugins.module_utils._pve import cli
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli import CliNode
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Bridge, Completed, GuestRef, Outcome
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
@@ -438,9 +440,11 @@ class TestFailing:
         script.expect("pct set 101 --memory 1")
         node.set_config("lxc", 101, {"memory": "1"})
 
-    def test_but_not_for_ever(self, root: Path, script: Script):
-        node = CliNode("pve1", root=root, runner=script, timeout=0.3)
-        script.expect("pct set 101 --memory 1", rc=4, err=LOCKED)
+    def test_but_not_for_ever(self, root: Path, script: Script, monkeypatch: pytest.MonkeyPatch):
+        times = [0.0]
+        monkeypatch.setattr(cli, "time", SimpleNamespace(monotonic=lambda: times[-1], sleep=times.append))
+        node = CliNode("pve1", root=root, runner=script, timeout=60)
+        script.expect("pct set 101 --memory 1", rc=4, err=LOCKED, effect=lambda: times.append(60))
         with pytest.raises(Conflict) as caught:
             node.set_config("lxc", 101, {"memory": "1"})
         assert caught.value.details["reason"] == "lock_timeout"

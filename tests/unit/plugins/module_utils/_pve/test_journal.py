@@ -53,15 +53,15 @@ class TestHeld:
         entered = threading.Event()
 
         def first():
-            with held(tmp_path / "x.lock", timeout=5):
+            with held(tmp_path / "x.lock", timeout=60):
                 entered.set()
                 time.sleep(0.2)
                 order.append("first")
 
         thread = threading.Thread(target=first)
         thread.start()
-        entered.wait(5)
-        with held(tmp_path / "x.lock", timeout=5):
+        entered.wait(60)
+        with held(tmp_path / "x.lock", timeout=60):
             order.append("second")
         thread.join()
         assert order == ["first", "second"]

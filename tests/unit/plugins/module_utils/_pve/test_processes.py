@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+import typing as t
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Timeout, Unreachable
+from ansible_collections.pve.provision.plugins.module_utils._pve import processes
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Kind
 from ansible_collections.pve.provision.plugins.module_utils._pve.processes import is_creating, run
 
@@ -38,37 +40,54 @@ def test_more_output_than_a_pipe_holds():
     )
 
 
-def test_a_command_that_takes_too_long_is_asked_to_end(tmp_path: Path):
+def until(come: t.Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not come():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def timed_from(monkeypatch: pytest.MonkeyPatch, moment: t.Callable[[], bool]) -> None:
+    """Let the time that a command may take begin at that moment of it, so that a busy machine changes nothing."""
+
+    class Popen(subprocess.Popen[bytes]):
+        def communicate(self, *args: t.Any, **options: t.Any) -> t.Any:
+            until(moment)
+            return super().communicate(*args, **options)
+
+    monkeypatch.setattr(processes.subprocess, "Popen", Popen)
+
+
+def test_a_command_that_takes_too_long_is_asked_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     note = tmp_path / "cleaned"
-    script = f"trap 'echo done > {note}; exit 1' TERM; sleep 60 & wait"
-    started = time.monotonic()
+    ready = tmp_path / "ready"
+    script = f"trap 'echo done > {note}; exit 1' TERM; echo 1 > {ready}; sleep 600 & wait"
+    timed_from(monkeypatch, lambda: ready.exists())
     with pytest.raises(Timeout, match=r"within 0 s"):
-        run(["sh", "-c", script], timeout=0.3)
+        run(["sh", "-c", script], timeout=0.3, grace=60)
     assert note.read_text() == "done\n"
-    assert time.monotonic() - started < 5
 
 
-def test_one_that_will_not_end_is_killed_with_its_children(tmp_path: Path):
+def gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_one_that_will_not_end_is_killed_with_its_children(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     pids = tmp_path / "pids"
-    script = f"trap '' TERM; sh -c \"trap '' TERM; echo \\$\\$ >> {pids}; sleep 60\" & echo $$ >> {pids}; sleep 60"
+    script = f"trap '' TERM; sh -c \"trap '' TERM; echo \\$\\$ >> {pids}; sleep 600\" & echo $$ >> {pids}; sleep 600"
+    timed_from(monkeypatch, lambda: pids.exists() and len(pids.read_text().split()) == 2)
     with pytest.raises(Timeout):
         run(["sh", "-c", script], timeout=0.5, grace=0.3)
-    for pid in map(int, pids.read_text().split()):
-        for _attempt in range(50):
-            try:
-                os.kill(pid, 0)
-            except ProcessLookupError:
-                break
-            time.sleep(0.05)
-        else:
-            pytest.fail(f"{pid} still runs")
+    until(lambda: all(gone(int(pid)) for pid in pids.read_text().split()))
 
 
 def test_a_daemon_left_behind_does_not_hold_us():
-    started = time.monotonic()
-    done = run(["sh", "-c", "sleep 30 & echo $!"])
-    os.kill(int(done.stdout), signal.SIGKILL)
-    assert time.monotonic() - started < 10
+    done = run(["sh", "-c", "sleep 600 & echo $!"])
+    os.kill(int(done.stdout), signal.SIGKILL)  # it still ran
 
 
 class TestIsCreating:

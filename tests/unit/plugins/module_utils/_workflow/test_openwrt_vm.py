@@ -141,7 +141,7 @@ def test_a_script_goes_in_on_standard_input(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "ssh").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     hosts = tmp_path / "known_hosts/pve1-100"
-    done = ssh("192.168.20.1", "/root/.ssh/id", hosts)("echo secret\n", timeout=10)
+    done = ssh("192.168.20.1", "/root/.ssh/id", hosts)("echo secret\n", timeout=60)
     argv, script = done.stdout.splitlines()
     assert (done.rc, script, done.stderr) == (3, "echo secret", "trouble\n")
     assert argv.startswith("-i /root/.ssh/id -o BatchMode=yes ")
@@ -152,7 +152,7 @@ def test_a_script_goes_in_on_standard_input(tmp_path: Path, monkeypatch: pytest.
 
 def test_without_the_program_or_in_time_it_fails_as_ssh_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert ssh("192.168.20.1", "key", tmp_path / "k/h")("true\n", timeout=5).rc == 255
+    assert ssh("192.168.20.1", "key", tmp_path / "k/h")("true\n", timeout=60).rc == 255
     (tmp_path / "ssh").write_text("#!/bin/sh\nexec /bin/sleep 30\n", encoding="utf-8")
     (tmp_path / "ssh").chmod(0o755)
     late = ssh("192.168.20.1", "key", tmp_path / "k/h")("true\n", timeout=1)
