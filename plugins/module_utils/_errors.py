@@ -46,15 +46,15 @@ class Finding:
 
 
 class InvalidInput(ProvisionError):
-    """The declaration cannot be carried out; nothing has been written."""
+    """The declaration cannot be carried out; nothing has been written. ``about``: the guest that it declares."""
 
     kind = "invalid_input"
 
-    def __init__(self, findings: t.Sequence[Finding]) -> None:
+    def __init__(self, findings: t.Sequence[Finding], *, about: str = "") -> None:
         self.findings = tuple(findings)
         text = "; ".join(str(finding) for finding in self.findings)
         super().__init__(
-            text,
+            f"{about}: {text}" if about else text,
             findings=[
                 {"option": f.option, "value": f.value, "problem": f.problem, "remedy": f.remedy} for f in self.findings
             ],

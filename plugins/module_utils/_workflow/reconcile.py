@@ -56,7 +56,7 @@ def reconcile(node: Node, wanted: Wanted, *, check_mode: bool, companion: Compan
         plan = _with_pool(facts, wanted, actual, plan)
         report = preflight(facts, wanted, actual, plan, companion.uploads(node, plan))
         if report.findings:
-            raise InvalidInput(report.findings)
+            raise InvalidInput(report.findings, about=wanted.label)
         if actual.forbidden:
             raise actual.forbidden
         result = Result(

@@ -86,7 +86,7 @@ def test_nothing_is_found_where_nothing_is_wrong(guests: list[Guest]) -> None:
         ([lxc(memroy=1)], ["web1: memroy: is not an option"]),
         ([lxc(api_host="pve")], ["web1: api_host: is not an option"]),
         ([lxc(networks=[{"brdige": "vmbr0"}])], ["web1: networks.brdige: is not an option"]),
-        ([lxc(memroy=1, tags=["b!"])], ["web1: memroy: is not an option", "web1: tags: "]),
+        ([lxc(memroy=1, tags=["b!"])], ["web1: memroy: is not an option", "web1: tags[0]: "]),
         ([lxc(memory="lots")], ["'lots'"]),
         ([lxc(state="up")], ["web1: value of state must be one of"]),
         ([lxc(networks="vmbr0")], ["web1: "]),

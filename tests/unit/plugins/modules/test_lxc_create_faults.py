@@ -328,3 +328,8 @@ def test_a_file_system_that_did_not_grow_is_not_forgotten(bench: Bench, monkeypa
     assert steps(bench.good("lxc_create", **larger)) == ["grow_filesystem"]
     assert grown == ["rootfs"]
     assert not bench.good("lxc_create", **larger).changed
+
+
+def test_a_refusal_names_the_guest(bench: Bench) -> None:
+    refused = bench.bad("lxc_create", check=True, **{**WEB, "tags": ["-bad"]})
+    assert refused.msg.startswith("container 101 (web1): tags[0]: '-bad'")
