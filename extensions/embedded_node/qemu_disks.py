@@ -111,7 +111,9 @@ class Disks:
     def check_access(self, options: dict[str, str], rights: Rights, default: str | None = None) -> None:
         """Check that storages and volumes of the drives among new options may be used for them."""
         for name in sorted(filter(config.is_drive, options)):
-            self._check_access(name, config.parse_drive(name, options[name]), rights, default)
+            drive = config.parse_drive(name, options[name])
+            if config.drive_problem(name, drive) is None:  # what cannot be read is refused elsewhere
+                self._check_access(name, drive, rights, default)
         if "vmstatestorage" in options:
             access.need(self.session, f"/storage/{options['vmstatestorage']}", "Datastore.AllocateSpace")
 

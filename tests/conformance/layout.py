@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .transcript import STORAGE_CFG
-from .world import NODE, options
+from .world import GIB, NODE, options, size_of
 
 if TYPE_CHECKING:
     from .world import Start
@@ -113,6 +113,30 @@ def _resize(held: dict[str, str], size: str | None) -> None:
 
 
 def _write_backup(path: Path, config: str) -> None:
+    """A backup of a guest."""
+    if "vzdump-qemu-" in path.name:
+        _write_machine(path, config)
+    else:
+        _write_container(path, config)
+
+
+def _write_machine(path: Path, config: str) -> None:
+    """A backup of a VM: its config, and empty disks of the sizes that it tells."""
+    from embedded_node import vma
+
+    disks: dict[str, tuple[int, list[tuple[int, bytes]]]] = {}
+    main = config.split("\n[", 1)[0].rstrip("\n") + "\n"
+    for name, text in options(config).items():
+        if re.match(r"(?:scsi|virtio|sata|ide|efidisk|tpmstate)\d", name) and "media=cdrom" not in text:
+            storage, form = text.partition(":")[0], "qcow2" if ".qcow2" in text else "raw"
+            main += f"#qmdump#map:{name}:drive-{name}:{storage}:{form}:\n"
+            disks[f"drive-{name}"] = (size_of(text) or GIB, [])
+    raw = io.BytesIO()
+    vma.write(raw, {"qemu-server.conf": main.encode()}, disks)
+    path.write_bytes(_packed(path, raw.getvalue()))
+
+
+def _write_container(path: Path, config: str) -> None:
     """A backup of a container: its config, and the files of a small system."""
     files = {"etc/vzdump/pct.conf": config, "bin/sh": "#!/bin/sh\n", "etc/hostname": "backup\n"}
     _pack(path, files, (".", "etc", "etc/vzdump", "bin"))
@@ -214,7 +238,12 @@ def _pack(path: Path, files: dict[str, str], folders: tuple[str, ...], broken: b
             info = tarfile.TarInfo(f"./{name}")
             info.size, info.mode = len(text), 0o755
             tar.addfile(info, io.BytesIO(text.encode("latin-1")))
+    data = _packed(path, raw.getvalue())
+    path.write_bytes(data[: len(data) // 2] if broken else data)
+
+
+def _packed(path: Path, data: bytes) -> bytes:
+    """The data compressed as the name says."""
     packers = {".zst": ["zstd", "-q", "-c"], ".xz": ["xz", "-c"], ".gz": ["gzip", "-c"], ".bz2": ["bzip2", "-c"]}
     packer = packers.get(path.suffix)
-    data = subprocess.run(packer, input=raw.getvalue(), stdout=subprocess.PIPE, check=True).stdout if packer else b""
-    path.write_bytes(data[: len(data) // 2] if broken else data)
+    return subprocess.run(packer, input=data, stdout=subprocess.PIPE, check=True).stdout if packer else data

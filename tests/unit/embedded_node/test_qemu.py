@@ -7,62 +7,21 @@ from __future__ import annotations
 
 import re
 import typing as t
-from pathlib import Path
 
 import pytest
 
-from embedded_node import commands, faults, mirror_images, qemu_boot, qemu_image
+from embedded_node import faults, mirror_images, qemu_boot, qemu_image
 from embedded_node.http_api import respond
-from embedded_node.state import State
+
+from .qemu_support import bootable
 
 if t.TYPE_CHECKING:
+    from pathlib import Path
+
     from .conftest import Machine
+    from .qemu_support import Qm
 
 LOGIN = "root@pam"
-
-
-class Qm:
-    """``qm`` on a state root; words are given as they are, so that blanks may be in them."""
-
-    def __init__(self, machine: Machine) -> None:
-        self.root, self.state = machine.root, State(machine.root)
-
-    def run(self, *words: str, stdin: bytes = b"") -> tuple[int, str, str]:
-        return commands.run(["qm", *words], self.root, stdin)
-
-    def ok(self, *words: str) -> str:
-        code, out, err = self.run(*words)
-        assert (code, err) == (0, ""), (words, err)
-        return out.replace(str(self.root), "")
-
-    def fails(self, *words: str) -> str:
-        code, _unused, err = self.run(*words)
-        assert code != 0, words
-        return err
-
-    def conf(self, vmid: int = 100) -> dict[str, str]:
-        return self.state.guest("qemu", vmid).options
-
-    def pending(self, vmid: int = 100) -> dict[str, str]:
-        return self.state.guest("qemu", vmid).pending
-
-    def disk(self, name: str, vmid: int = 100) -> Path:
-        return self.root / "var/lib/disks/images" / str(vmid) / name
-
-
-@pytest.fixture
-def qm(machine: Machine) -> Qm:
-    """A node without VMs."""
-    return Qm(machine)
-
-
-def bootable(path: Path, size: int = 1 << 20) -> Path:
-    """A raw image with a boot sector and one marked place."""
-    data = bytearray(size)
-    data[510:512] = b"\x55\xaa"
-    data[700_000:700_006] = b"marked"
-    path.write_bytes(data)
-    return path
 
 
 # -- create ------------------------------------------------------------------------------------------------------------

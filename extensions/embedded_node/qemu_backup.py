@@ -1,0 +1,109 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The VM's part of a backup: its config and its disks as a VMA archive."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import typing as t
+import uuid
+
+import zstandard
+
+from . import config_file, vma
+from . import qemu_agent as agent
+from . import qemu_config as config
+from . import qemu_image as image
+from . import qemu_process as process
+from . import storage as storages
+from .qemu_disks import Disks, shown_size
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from .config_file import GuestFile
+    from .session import Session
+
+CONFIG = "qemu-server.conf"
+LEFT_OUT = ("lock", "parent")
+
+
+def included(session: Session, options: Mapping[str, str]) -> dict[str, config.Drive]:
+    """The drives that a backup holds; tells about each drive."""
+    found: dict[str, config.Drive] = {}
+    for name, drive in config.drives(options):
+        if not config.holds_data(drive):
+            continue
+        if drive.get("backup") == "0":
+            session.say(f"INFO: exclude disk '{name}' '{drive['file']}' (backup=no)")
+            continue
+        session.say(f"INFO: include disk '{name}' '{drive['file']}' {drive.get('size', '')}".rstrip())
+        found[name] = drive
+    return found
+
+
+def write(session: Session, vmid: int, conf: GuestFile, target: Path, drives: Mapping[str, config.Drive]) -> None:
+    """Write the archive of a VM, packed as its name says."""
+    running = process.pid(session.state, vmid) is not None
+    if drives and not running:
+        session.say("INFO: starting kvm to execute backup task")
+    if running and "agent" in conf.options:
+        _freeze(session, vmid, "freeze")
+    if drives:
+        session.say(f"INFO: started backup task '{uuid.uuid4()}'")
+    if running and "agent" in conf.options:
+        _freeze(session, vmid, "thaw")
+    disks = Disks(session, vmid)
+    packed = io.BytesIO()
+    sources = {f"drive-{name}": _source(disks, drive["file"]) for name, drive in drives.items()}
+    vma.write(packed, {CONFIG: archived_config(session, conf, drives).encode()}, sources)
+    pack: dict[str, t.Callable[[bytes], bytes]] = {".gz": gzip.compress, ".zst": zstandard.ZstdCompressor().compress}
+    target.write_bytes(pack.get(target.suffix, bytes)(packed.getvalue()))
+    _tell_progress(session, sum(size for size, _pieces in sources.values()), len(packed.getvalue()))
+    if drives and not running:
+        session.say("INFO: stopping kvm after backup task")
+
+
+def _freeze(session: Session, vmid: int, verb: str) -> None:
+    """The guest's file systems stand still while the backup begins."""
+    options = session.state.guest("qemu", vmid).options
+    if process.agent_runs(session, vmid, options):
+        session.say(f"INFO: issuing guest-agent 'fs-{verb}' command")
+        agent.ask(session, vmid, f"fsfreeze-{verb}")
+    elif verb == "freeze":
+        session.say("INFO: skipping guest-agent 'fs-freeze', agent configured but not running?")
+
+
+def _source(disks: Disks, volid: str) -> tuple[int, Iterator[tuple[int, bytes]]]:
+    """A disk's size and the pieces of it that hold something."""
+    path = disks.path(volid)
+    return image.sniffed_size(path), image.read(path, "qcow2" if image.is_qcow2(path) else "raw")
+
+
+def archived_config(session: Session, conf: GuestFile, drives: Mapping[str, config.Drive]) -> str:
+    """The config as the archive keeps it, with where each disk of the archive belongs."""
+    options = {key: value for key, value in conf.options.items() if key not in LEFT_OUT}
+    for name in sorted(name for name in options if name.startswith("unused")):
+        session.say(f"INFO: skip unused drive '{options.pop(name)}' (not included into backup)")
+    text = config_file.render(config_file.GuestFile("qemu", config_file.Section(options)))
+    for name, drive in drives.items():
+        storage, volume = storages.locate(session.state, drive["file"])
+        text += f"#qmdump#map:{name}:drive-{name}:{storage.name}:{storage.parse(volume).format}:\n"
+    for what, there in (("special config section", conf.special), ("snapshots", conf.snapshots),
+                        ("pending configuration changes", conf.pending)):  # fmt: skip
+        if there:
+            session.say(f"INFO: {what} found (not included into backup)")
+    return text
+
+
+def _tell_progress(session: Session, total: int, written: int) -> None:
+    if not total:
+        return
+    shown, zero = shown_size(total), max(total - written, 0)
+    session.say(f"INFO: 100% ({shown} of {shown}) in 1s, read: {shown}/s, write: {shown_size(written)}/s")
+    if zero:
+        session.say(f"INFO: backup is sparse: {shown_size(zero)} ({100 * zero // total}%) total zero data")
+    session.say(f"INFO: transferred {shown} in 1 seconds ({shown}/s)")
