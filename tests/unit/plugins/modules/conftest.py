@@ -188,7 +188,7 @@ class Clock:
         return time.monotonic() + self.paused
 
     def sleep(self, seconds: float) -> None:
-        self.paused += max(seconds, 1)
+        self.paused += max(seconds, 15)
         time.sleep(0.05)
 
 

@@ -244,7 +244,7 @@ def test_the_agent_is_installed_by_the_router_itself_and_tells_its_addresses(
     bench: Bench, gateway: Params, clock: Clock
 ) -> None:
     interfaces = {"wan": {"bridge": "vmbr0", "proto": "dhcp"}, "lan": LAN}
-    router = {**gateway, "interfaces": interfaces, "agent": True}
+    router = {**gateway, "interfaces": interfaces, "agent": True, "start_timeout": 60}
     made = bench.good("openwrt_vm", **router)
     assert config(bench, made.vmid)["agent"] == "1"
     installer = inside(bench, made.vmid, "cat /etc/rc.local")
@@ -275,7 +275,7 @@ def test_cards_in_another_order_are_not_accepted(
 
 
 def test_an_agent_that_never_answers_is_no_failure(bench: Bench, gateway: Params, clock: Clock) -> None:
-    made = bench.good("openwrt_vm", **{**gateway, "agent": True})
+    made = bench.good("openwrt_vm", **{**gateway, "agent": True, "start_timeout": 60})
     assert "nothing told whether the router is up" in str(made.warnings)
     assert made.openwrt["drift"] == "unknown"
 
@@ -405,7 +405,7 @@ def test_drift_is_seen_by_ssh_and_mended(bench: Bench, entered: Params) -> None:
 
 
 def test_drift_is_seen_by_the_agent_and_mended(bench: Bench, gateway: Params, clock: Clock) -> None:
-    router = {**gateway, "agent": True}
+    router = {**gateway, "agent": True, "start_timeout": 60}
     made = bench.good("openwrt_vm", **router)
     assert (made.openwrt["drift"], "not running" in made.openwrt["reason"]) == ("unknown", True)
     status = "Package: qemu-ga\\nVersion: 9\\nStatus: install ok installed\\n\\n"
