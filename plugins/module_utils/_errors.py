@@ -42,7 +42,8 @@ class Finding:
     remedy: str = ""
 
     def __str__(self) -> str:
-        return f"{self.option}: {self.value!r} {self.problem}{'. ' + self.remedy if self.remedy else ''}"
+        told = self.problem if self.value is None else f"{self.value!r} {self.problem}"
+        return f"{self.option}: {told}{'. ' + self.remedy if self.remedy else ''}"
 
 
 class InvalidInput(ProvisionError):

@@ -289,10 +289,17 @@ status:
   type: str
   sample: running
 config:
-  description: The container's options as it has them now, by the names and types of this module.
+  description:
+    - The container's options as it has them now, by the names and types of this module. Declared again they change
+      nothing. O(env) is not among them, since it may hold secrets.
   returned: success, and the container exists
   type: dict
   sample: {hostname: web1, memory: 1024, networks: [{id: 0, name: eth0, bridge: vmbr0, ip: 192.168.20.10/24}]}
+other_options:
+  description: What Proxmox VE holds of it that is no option of this module, in its own words.
+  returned: success
+  type: dict
+  sample: {unused0: "local-lvm:vm-101-disk-1"}
 addresses:
   description:
     - The container's addresses. C(source) tells who says so, V(guest) (its own network, asked with O(ip_timeout) above

@@ -91,6 +91,12 @@ options:
     description:
       - Only V(false) is possible. The option is here to say so.
     type: bool
+notes:
+  - The container has the feature C(nesting), and needs it. OpenWrt runs dnsmasq, ntpd and other services in jails,
+    which change their root by C(pivot_root), and LXC's AppArmor profile allows that to a privileged container with
+    nesting alone. Without it no DHCP and no DNS would be served.
+  - Proxmox VE takes a feature of a privileged container from C(root@pam) itself only, never from an API token. With a
+    token use M(pve.provision.openwrt_vm), or log in with the password, or run on the node.
 seealso:
   - module: pve.provision.openwrt_template
   - module: pve.provision.openwrt_vm
@@ -189,6 +195,11 @@ config:
   returned: success, and the container exists
   type: dict
   sample: {hostname: gw, memory: 256, ostype: unmanaged, unprivileged: false}
+other_options:
+  description: What Proxmox VE holds of it that is no option of this module, in its own words.
+  returned: success
+  type: dict
+  sample: {unused0: "local-lvm:vm-101-disk-1"}
 addresses:
   description:
     - The router's addresses by interface. C(source) tells who says so, in order of trust V(ubus) (netifd in the

@@ -183,6 +183,11 @@ config:
   returned: success, and the VM exists
   type: dict
   sample: {name: gw, memory: 256, bios: seabios, networks: [{id: 0, model: virtio, bridge: vmbr0, tag: 10}]}
+other_options:
+  description: What Proxmox VE holds of it that is no option of this module, in its own words.
+  returned: success
+  type: dict
+  sample: {unused0: "local-lvm:vm-101-disk-1"}
 addresses:
   description:
     - The router's addresses by interface. C(source) tells who says so, in order of trust V(ubus) (netifd in the

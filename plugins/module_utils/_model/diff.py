@@ -314,7 +314,7 @@ def place(
         if not option.indexed:
             continue
         fields = t.cast("Fields", option.codec)
-        current = {_number(option, key): _read(fields, actual[key]) for key in actual if _owns(option, key)}
+        current = {_number(option, key): fields.read(actual[key]) for key in actual if _owns(option, key)}
         theirs = [key for key in declaration.values if _owns(option, key)]
         unnumbered = [key for key in theirs if key in declaration.assumed]
         matched = Matching(
@@ -349,14 +349,6 @@ def _owns(option: Option, key: str) -> bool:
 
 def _number(option: Option, key: str) -> int:
     return int(key[len(option.key) :])
-
-
-def _read(fields: Fields, text: str) -> SubValues:
-    """A property string that PVE holds; of one that we cannot read nothing is known."""
-    try:
-        return fields.parse(text)
-    except ValueError:
-        return {}
 
 
 def _as_declared(
@@ -588,15 +580,22 @@ def render(table: Table, declaration: Declaration) -> dict[str, str]:
     return result
 
 
+def unmanaged(table: Table, actual: t.Mapping[str, str]) -> dict[str, str]:
+    """What PVE holds of a guest that is no option here, in PVE's own words."""
+    return {key: value for key, value in sorted(actual.items()) if find_option(table, key) is None}
+
+
 def typed(table: Table, actual: t.Mapping[str, str]) -> dict[str, t.Any]:
-    """PVE's options by the user's names and types, as a result shows them; unknown options stay as they are."""
+    """PVE's options by the user's names and types, as a result shows them, so that it can be declared again: without
+    what is no option here, and without what is secret."""
     result: dict[str, t.Any] = {}
     for key in sorted(actual, key=lambda name: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", name)]):
         option = find_option(table, key)
-        if option is None:
-            result[key] = actual[key]
+        if option is None or option.secret:
             continue
         value = _view(option, _parse(option, actual[key]))
+        if isinstance(option.codec, Fields) and not isinstance(value, dict):
+            continue
         if option.indexed:
             result.setdefault(option.param, []).append({"id": int(key[len(option.key) :]), **value})
         else:

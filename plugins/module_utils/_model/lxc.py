@@ -9,6 +9,7 @@ and vmconfig_hotplug_pending). Defaults are those of the PVE 9 schema.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import typing as t
 from dataclasses import dataclass
@@ -23,8 +24,9 @@ from ansible_collections.pve.provision.plugins.module_utils._model.diff import (
 from ansible_collections.pve.provision.plugins.module_utils._model.network import (
     NET,
     check_networks,
-    declared_networks,
+    networks_of,
     settle_net,
+    used_twice,
 )
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import (
     BOOLEAN,
@@ -53,6 +55,28 @@ HOSTNAME = text(
 TAG_WORD = text(r"[A-Za-z0-9_][A-Za-z0-9_\-+.]*", "is not a tag; use letters, digits, _ - + .", fold=str.lower)
 DESCRIPTION = Codec(parse=lambda value: value.rstrip("\n"), accept=lambda value: str(value).rstrip("\n"), render=str)
 
+
+def _nameserver(value: t.Any) -> str:
+    """An IP address; only a link-local one names the interface that it is behind (pve-container, LXC/Config.pm)."""
+    address, percent, interface = str(value).partition("%")
+    try:
+        read = ipaddress.ip_address(address)
+    except ValueError:
+        read = None
+    link_local = read is not None and read.version == 6 and read.is_link_local
+    if read is None or (percent and not (link_local and re.fullmatch(r"[a-zA-Z]\w{1,20}([:.]\d+)?", interface))):
+        raise ValueError("is not an IP address, such as 192.168.1.1, fd00::1 or fe80::1%eth0")
+    return f"{read}{percent}{interface}"
+
+
+def _known_nameserver(value: str) -> str:
+    try:
+        return _nameserver(value)
+    except ValueError:
+        return value
+
+
+NAMESERVER = Codec(parse=_known_nameserver, accept=_nameserver, render=str)
 FEATURES = Fields(
     {
         "nesting": Field(BOOLEAN, default=False),
@@ -129,7 +153,7 @@ OPTIONS: tuple[Option, ...] = (
         settle=settle_net,
     ),
     Option("dev", "devices", DEVICE, indexed=True, identity=("path",), hot_add=True),
-    Option("nameserver", "nameserver", words(" ", text(r"[0-9A-Fa-f.:]+", "is not an IP address")), default=()),
+    Option("nameserver", "nameserver", words(" ", NAMESERVER), default=()),
     Option("searchdomain", "searchdomain", words(" ", HOSTNAME), default=()),
     Option("features", "features", FEATURES),
     Option("onboot", "onboot", BOOLEAN, default=False, hot=True, hot_delete=True),
@@ -147,10 +171,14 @@ OPTIONS: tuple[Option, ...] = (
     Option("env", "env", words("\0", text(r"\w+=.*", "is not NAME=value"), splitter="\0"), default=(), secret=True),
 )
 
-# What an unprivileged container cannot have, in the order it is told: the kernel mounts no such file systems there.
-PRIVILEGED_NEEDS: tuple[tuple[str, t.Callable[[t.Mapping[str, t.Any]], bool]], ...] = (
-    ("features.mount", lambda values: bool((values.get("features") or {}).get("mount"))),
-)
+
+def privileged_needs(values: t.Mapping[str, t.Any], paths: t.Mapping[str, str]) -> t.Iterator[tuple[str, object]]:
+    """What only a privileged container can have: the kernel mounts no such file systems in another one."""
+    if mounts := (values.get("features") or {}).get("mount"):
+        yield f"{paths.get('features', 'features')}.mount", list(mounts)
+    for key, value in values.items():
+        if re.fullmatch(r"rootfs|mp\d+", key) and value and value.get("quota"):
+            yield f"{paths.get(key, key)}.quota", True
 
 
 @dataclass(frozen=True)
@@ -166,9 +194,8 @@ def decide_privilege(declaration: Declaration) -> Privilege:
     asked = declaration.values.get("unprivileged")
     if asked is not None:
         return Privilege(bool(asked), "declared")
-    for option, needed in PRIVILEGED_NEEDS:
-        if needed(declaration.values):
-            return Privilege(False, f"{option} works in privileged containers only")
+    for option, _value in privileged_needs(declaration.values, declaration.paths):
+        return Privilege(False, f"{option} works in privileged containers only")
     return Privilege(True, "nothing declared needs a privileged container")
 
 
@@ -178,10 +205,18 @@ def declare_lxc(
     """Read the parameters of a container: the declaration, and all that is wrong with it by itself."""
     normal = {**params, "mount_points": _mount_points(params.get("mount_points"))}
     declaration, problems = declare(OPTIONS, normal, nulls)
-    problems += check_networks(declared_networks(declaration.values), declaration.paths)
-    problems += _check_mount_points(declaration)
-    problems += _check_privilege(declaration)
+    problems += _check_sources(declaration)
     return declaration, problems + check_vmid(params.get("vmid"))
+
+
+def check_container(values: t.Mapping[str, t.Any], paths: t.Mapping[str, str]) -> list[Problem]:
+    """What is wrong with all options of a container together, declared or not."""
+    return [
+        *check_networks(networks_of(values), paths),
+        *_check_mount_points(values, paths),
+        *_check_devices(values, paths),
+        *_check_privilege(values, paths),
+    ]
 
 
 def check_vmid(vmid: int | None) -> list[Problem]:
@@ -198,31 +233,43 @@ def _mount_points(given: t.Sequence[t.Mapping[str, t.Any]] | None) -> list[dict[
     return [{**entry, "volume": entry.get("bind") or entry.get("volume")} for entry in given]
 
 
-def _check_mount_points(declaration: Declaration) -> list[Problem]:
-    problems = []
-    targets: dict[str, str] = {}
-    for key, value in declaration.values.items():
-        if not re.fullmatch(r"mp\d+", key) or not value:
-            continue
-        path, target = declaration.paths[key], value.get("mp")
-        if target and target in targets:
-            problems.append(Problem(f"{path}.mp", target, f"is also used by {targets[target]}"))
-        targets[target or ""] = path
-        if value.get("volume") and value.get("storage"):
-            remedy = "State one of storage, volume and bind."
-            problems.append(Problem(path, value["volume"], f"has a storage too ({value['storage']})", remedy))
-    return problems
+def _check_sources(declaration: Declaration) -> list[Problem]:
+    remedy = "State one of storage, volume and bind."
+    return [
+        Problem(declaration.paths[key], value["volume"], f"has a storage too ({value['storage']})", remedy)
+        for key, value in declaration.values.items()
+        if re.fullmatch(r"mp\d+", key) and value and value.get("volume") and value.get("storage")
+    ]
 
 
-def _check_privilege(declaration: Declaration) -> list[Problem]:
-    values = declaration.values
-    if values.get("unprivileged") is True:
-        return [
-            Problem(option, True, "does not work in an unprivileged container", "Drop it, or set unprivileged=false.")
-            for option, needed in PRIVILEGED_NEEDS
-            if needed(values)
-        ]
-    if values.get("unprivileged") is False and (values.get("features") or {}).get("keyctl"):
+def _check_mount_points(values: t.Mapping[str, t.Any], paths: t.Mapping[str, str]) -> t.Iterator[Problem]:
+    """PVE takes two mount points at one path, and one volume twice."""
+    mounts = {key: value for key, value in values.items() if re.fullmatch(r"mp\d+", key) and value}
+    yield from used_twice(mounts, paths, "mp", "Give each a path of its own; state the id of one that is to move.")
+    volumes = {
+        key: {"volume": value.get("volume")}
+        for key, value in values.items()
+        if (key == "rootfs" or key in mounts) and value and not _fresh(value.get("volume") or "")
+    }
+    yield from used_twice(volumes, paths, "volume", "To mount it elsewhere, state the id of the one that it is.")
+
+
+def _fresh(volume: str) -> bool:
+    """Whether it names no volume: a directory of the node, or a new volume (``STORAGE:SIZE``)."""
+    return volume.startswith("/") or re.fullmatch(r"[^:]+:[0-9.]+", volume) is not None
+
+
+def _check_devices(values: t.Mapping[str, t.Any], paths: t.Mapping[str, str]) -> t.Iterator[Problem]:
+    for key, value in values.items():
+        if re.fullmatch(r"dev\d+", key) and value is not None and not value.get("path"):
+            yield Problem(f"{paths.get(key, key)}.path", None, "is missing", "Name the device, such as /dev/net/tun.")
+
+
+def _check_privilege(values: t.Mapping[str, t.Any], paths: t.Mapping[str, str]) -> t.Iterator[Problem]:
+    if values.get("unprivileged"):
+        for option, value in privileged_needs(values, paths):
+            remedy = "Leave it out, or make a privileged container (unprivileged=false)."
+            yield Problem(option, value, "does not work in an unprivileged container", remedy)
+    elif (values.get("features") or {}).get("keyctl"):
         remedy = "Drop it; a privileged container may use keyctl anyway."
-        return [Problem("features.keyctl", True, "is for unprivileged containers only", remedy)]
-    return []
+        yield Problem("features.keyctl", True, "is for unprivileged containers only", remedy)

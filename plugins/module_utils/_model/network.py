@@ -110,27 +110,41 @@ def settle_net(key: str, path: str, current: SubValues | None, wanted: SubValues
 
 
 def check_networks(networks: t.Mapping[str, SubValues], paths: t.Mapping[str, str]) -> list[Problem]:
-    """What is wrong with the declared networks of one guest, all of it: gateways, names and MACs used twice."""
+    """What is wrong with the networks of one guest, all of it: gateways, names, addresses and MACs used twice."""
     problems = [*used_twice(networks, paths, "name"), *used_twice(networks, paths, "hwaddr")]
+    problems += _same_addresses(networks, paths)
     for key, net in networks.items():
         for address, gateway in (("ip", "gw"), ("ip6", "gw6")):
-            problems += _check_gateway(paths[key], net.get(address), net.get(gateway), NET.keys[gateway].param)
+            path, param = paths.get(key, key), NET.keys[gateway].param
+            problems += _check_gateway(path, net.get(address), net.get(gateway), param)
     return problems
 
 
-def used_twice(networks: t.Mapping[str, SubValues], paths: t.Mapping[str, str], what: str) -> t.Iterator[Problem]:
-    """Values that each device needs for itself, and that two have."""
+def used_twice(
+    entries: t.Mapping[str, SubValues], paths: t.Mapping[str, str], what: str, remedy: str = "Give each its own."
+) -> t.Iterator[Problem]:
+    """Values that each entry needs for itself, and that two have. The one that is declared is told of."""
     seen: dict[str, str] = {}
-    for key, net in networks.items():
-        value = net.get(what)
+    for key in sorted(entries, key=lambda each: each in paths):
+        value, path = entries[key].get(what), paths.get(key, key)
         if value and value in seen:
-            yield Problem(f"{paths[key]}.{what}", value, f"is also used by {seen[value]}", "Give each its own.")
+            yield Problem(f"{path}.{what}", value, f"is also used by {seen[value]}", remedy)
         elif value:
-            seen[value] = paths[key]
+            seen[value] = path
 
 
-def declared_networks(values: t.Mapping[str, t.Any]) -> dict[str, SubValues]:
-    """The declared network devices by PVE's key."""
+def _same_addresses(networks: t.Mapping[str, SubValues], paths: t.Mapping[str, str]) -> t.Iterator[Problem]:
+    for family in ("ip", "ip6"):
+        hosts = {
+            key: {family: str(net[family]).partition("/")[0]}
+            for key, net in networks.items()
+            if "/" in str(net.get(family))
+        }
+        yield from used_twice(hosts, paths, family, "Give each device an address of its own.")
+
+
+def networks_of(values: t.Mapping[str, t.Any]) -> dict[str, SubValues]:
+    """The network devices among a guest's options, by PVE's key."""
     return {key: value for key, value in values.items() if re.fullmatch(r"net\d+", key) and value is not None}
 
 
@@ -139,8 +153,10 @@ def _check_gateway(path: str, address: str | None, gateway: str | None, param: s
         return []
     if "/" not in address:
         return [Problem(f"{path}.{param}", gateway, f"makes no sense with {address}", "Leave the gateway out.")]
-    interface = ipaddress.ip_interface(address)
-    target = ipaddress.ip_address(gateway)
+    try:
+        interface, target = ipaddress.ip_interface(address), ipaddress.ip_address(gateway)
+    except ValueError:  # somebody else's, and PVE took it
+        return []
     if target == interface.ip:
         return [Problem(f"{path}.{param}", gateway, "is the guest's own address")]
     outside = target not in interface.network and not (target.version == 6 and target.is_link_local)

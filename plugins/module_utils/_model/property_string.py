@@ -298,6 +298,13 @@ class Fields:
         """Canonical values by PVE's keys; unknown keys stay as text, and so do values that we cannot read."""
         return {key: self._read(key, raw) for key, raw in split(value, self.default_key).items()}
 
+    def read(self, value: str) -> dict[str, Canonical]:
+        """As ``parse``; of a text that is no property string nothing is known."""
+        try:
+            return self.parse(value)
+        except ValueError:
+            return {}
+
     def _read(self, key: str, raw: str) -> Canonical:
         if key not in self.keys:
             return raw
@@ -334,12 +341,13 @@ class Fields:
         return key in self.keys and self.keys[key].codec in (CONTAINER_SIZE, DISK_SIZE)
 
     def typed(self, values: t.Mapping[str, Canonical]) -> dict[str, Canonical]:
-        """Canonical values by the user's names, for results; sizes as PVE spells them."""
+        """Canonical values by the user's names, for results; sizes as PVE spells them. Keys that are none here go."""
         return {
-            (self.keys[key].param or key) if key in self.keys else key: (
+            self.keys[key].param or key: (
                 render_size(value) if isinstance(value, int) and self._is_size(key) else plain(value)
             )
             for key, value in values.items()
+            if key in self.keys
         }
 
 

@@ -35,7 +35,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.network impor
     BRIDGE,
     HWADDR,
     TAG,
-    declared_networks,
+    networks_of,
     used_twice,
 )
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import (
@@ -217,6 +217,14 @@ def declare_vm(
 ) -> tuple[Declaration, list[Problem]]:
     """Read the parameters of a VM: the declaration, and all that is wrong with it by itself."""
     declaration, problems = declare(OPTIONS, params, nulls)
-    networks = declared_networks(declaration.values)
-    problems += [*used_twice(networks, declaration.paths, "hwaddr"), *check_vmid(params.get("vmid"))]
-    return declaration, problems
+    return declaration, problems + check_vmid(params.get("vmid"))
+
+
+def check_vm(values: t.Mapping[str, t.Any], paths: t.Mapping[str, str]) -> list[Problem]:
+    """What is wrong with all options of a VM together, declared or not."""
+    problems = [*used_twice(networks_of(values), paths, "hwaddr")]
+    memory, balloon = values.get("memory", 512), values.get("balloon", 0)
+    if isinstance(memory, int) and isinstance(balloon, int) and balloon > memory:
+        remedy = "Lower it, or raise memory; the VM could not start."
+        problems.append(Problem(paths.get("balloon", "balloon"), balloon, f"is above the memory, {memory}", remedy))
+    return problems

@@ -377,7 +377,9 @@ class ApiNode:
                 kind=entry.get("type", "bridge"),
                 mtu=_whole(entry.get("mtu")) or _DEFAULT_MTU,
                 addresses=tuple(entry[key] for key in ("cidr", "cidr6") if entry.get(key)),
-                vlan_aware=bool(int(entry.get("bridge_vlan_aware") or 0)) or entry.get("type") == "OVSBridge",
+                vlan_aware=None
+                if entry.get("type") == "vnet"
+                else bool(int(entry.get("bridge_vlan_aware") or 0)) or entry.get("type") == "OVSBridge",
             )
             for entry in self._client("GET", f"/nodes/{self.name}/network", {"type": "any_bridge"}) or []
         ]

@@ -321,6 +321,7 @@ class CliNode:
             aware = (
                 self._text(net / name / "bridge/vlan_filtering").strip() == "1"
                 or interface.options.get("bridge-vlan-aware") == "yes"
+                or vnets.get(name) is True
             )
             found[name] = Bridge(
                 name=name,
@@ -331,15 +332,15 @@ class CliNode:
             )
         return list(found.values())
 
-    def _vnets(self) -> frozenset[str]:
-        """The SDN networks whose zone reaches this node."""
+    def _vnets(self) -> dict[str, bool]:
+        """The SDN networks whose zone reaches this node, and whether they let a guest's tags pass."""
         zones = {zone.name: zone for zone in config_text.parse_section_config(self._text("etc/pve/sdn/zones.cfg"))}
         vnets = config_text.parse_section_config(self._text("etc/pve/sdn/vnets.cfg"))
-        return frozenset(
-            vnet.name
+        return {
+            vnet.name: vnet.options.get("vlanaware") == "1"
             for vnet in vnets
             if (zone := zones.get(vnet.options.get("zone", ""))) is None or zone.on_node(self.name)
-        )
+        }
 
     def _live_addresses(self) -> dict[str, list[str]]:
         """Addresses as the kernel has them, without the link-local ones, which every bridge that is up has."""

@@ -82,13 +82,14 @@ class Volume:
 
 @dataclass(frozen=True)
 class Bridge:
-    """Something a guest's network device can be plugged into. ``kind``: bridge, OVSBridge or vnet."""
+    """Something a guest's network device can be plugged into. ``kind``: bridge, OVSBridge or vnet. ``vlan_aware`` None:
+    PVE does not tell."""
 
     name: str
     kind: str = "bridge"
     mtu: int | None = None
     addresses: tuple[str, ...] = ()
-    vlan_aware: bool = False
+    vlan_aware: bool | None = False
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,8 @@ class GuestType:
 
     ``name_key`` is where its name is, ``content`` what a storage must take for its volumes, ``network`` how its
     ``netN`` are written, ``is_volume`` tells the options that are volumes. ``complete`` decides, for a new guest, what
-    the declaration leaves open; ``privilege`` tells why it is privileged or not, where there is a choice.
+    the declaration leaves open; ``privilege`` tells why it is privileged or not, where there is a choice. ``check``
+    tells what is wrong with all options of a guest together, by the user's names for PVE's keys.
     """
 
     kind: Kind
@@ -42,6 +43,7 @@ class GuestType:
     network: Fields
     is_volume: t.Callable[[str], bool]
     complete: t.Callable[[Facts, Wanted], Wanted]
+    check: t.Callable[[t.Mapping[str, t.Any], t.Mapping[str, str]], list[Problem]]
     privilege: t.Callable[[Declaration], str] = lambda _declaration: ""
 
 
@@ -180,6 +182,7 @@ class Result:
     plan: list[dict[str, t.Any]]
     diff: dict[str, t.Any]
     config: dict[str, t.Any] = field(default_factory=dict)
+    other_options: dict[str, str] = field(default_factory=dict)
     addresses: list[dict[str, t.Any]] = field(default_factory=list)
     pending: dict[str, t.Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)

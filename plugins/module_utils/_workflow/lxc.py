@@ -10,7 +10,12 @@ import re
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, Problem
-from ansible_collections.pve.provision.plugins.module_utils._model.lxc import OPTIONS, decide_privilege, declare_lxc
+from ansible_collections.pve.provision.plugins.module_utils._model.lxc import (
+    OPTIONS,
+    check_container,
+    decide_privilege,
+    declare_lxc,
+)
 from ansible_collections.pve.provision.plugins.module_utils._model.network import NET
 from ansible_collections.pve.provision.plugins.module_utils._workflow import create
 from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import (
@@ -32,6 +37,7 @@ LXC = GuestType(
     network=NET,
     is_volume=lambda key: re.fullmatch(r"rootfs|(mp|unused)\d+", key) is not None,
     complete=create.complete,
+    check=check_container,
     privilege=lambda declaration: decide_privilege(declaration).reason,
 )
 
@@ -44,7 +50,8 @@ UNMANAGED = dataclasses.replace(
     ),
 )
 
-SSH_KEY = re.compile(r"(ssh-|ecdsa-|sk-)\S+ [A-Za-z0-9+/=]+( .*)?")
+# A line of authorized_keys: options (whose quoted values may hold spaces), kind of key, key, comment.
+SSH_KEY = re.compile(r'(?:(?:[^\s"#]|"(?:[^"\\]|\\.)*")+[ \t]+)?(ssh-|ecdsa-|sk-)\S+[ \t]+[A-Za-z0-9+/]+=*([ \t].*)?')
 # The user's option, PVE's: what counts only when a container is created, and what of that nobody may see.
 CREATE_ONLY = {"ignore_unpack_errors": "ignore-unpack-errors", "bwlimit": "bwlimit"}
 
@@ -52,8 +59,8 @@ CREATE_ONLY = {"ignore_unpack_errors": "ignore-unpack-errors", "bwlimit": "bwlim
 def wanted_container(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozenset()) -> Wanted:
     """Read a container's parameters. What is wrong with them by themselves is among ``problems``."""
     declaration, problems = declare_lxc(params, nulls)
-    keys = [key.strip() for key in params.get("ssh_public_keys") or [] if key.strip()]
-    secrets = {"password": params.get("password"), "ssh-public-keys": "\n".join(keys) + "\n" if keys else None}
+    keys = _key_lines(params.get("ssh_public_keys") or [])
+    secrets = {"password": params.get("password"), "ssh-public-keys": "\n".join(keys.values()) + "\n" if keys else None}
     clone = params.get("clone_from")
     return Wanted(
         type=UNMANAGED if params.get("ostype") == "unmanaged" else LXC,
@@ -80,10 +87,20 @@ def _text(value: object) -> str:
     return str(int(value)) if isinstance(value, bool) else str(value)
 
 
-def _check(params: t.Mapping[str, t.Any], keys: t.Sequence[str]) -> t.Iterator[Problem]:
-    for position, key in enumerate(keys):
+def _key_lines(entries: t.Sequence[str]) -> dict[tuple[int, int], str]:
+    """The keys by entry and line: an entry may be a whole file of them, with comments and empty lines."""
+    return {
+        (position, number): line.strip()
+        for position, entry in enumerate(entries)
+        for number, line in enumerate(entry.splitlines())
+        if line.strip() and not line.lstrip().startswith("#")
+    }
+
+
+def _check(params: t.Mapping[str, t.Any], keys: t.Mapping[tuple[int, int], str]) -> t.Iterator[Problem]:
+    for (position, _number), key in keys.items():
         if not SSH_KEY.fullmatch(key):
-            remedy = "Give the line of an OpenSSH public key file."
+            remedy = "Give the line of an OpenSSH public key file, or one as in authorized_keys."
             yield Problem(f"ssh_public_keys[{position}]", key, "is not an SSH public key", remedy)
     password = params.get("password")
     if password is not None and len(password) < 5:

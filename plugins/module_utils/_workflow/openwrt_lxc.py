@@ -104,6 +104,7 @@ def read_router(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozense
         "timezone": None,
         "ostype": None if params["state"] == "absent" else "unmanaged",
         "unprivileged": None if params["state"] == "absent" else False,
+        # procd's jails use pivot_root, which LXC's AppArmor profile gives to a privileged container by nesting alone.
         "features": {"nesting": True} if params["state"] != "absent" else None,
         "networks": networks,
         "devices": _devices(params, description),

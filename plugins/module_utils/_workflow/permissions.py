@@ -92,7 +92,7 @@ def needs(
     found = [Need(here, ("VM.Audit",), "reading the guest")]
     found += [Need(here, (_STEPS[action],), action) for action in sorted(steps & set(_STEPS))]
     path = wanted.declaration.paths
-    for key in {**touched, **dict.fromkeys(plan.change.delete)}:
+    for key in {**touched, **dict.fromkeys((*plan.change.delete, *plan.change.revert))}:
         if key != "unprivileged":
             found.append(Need(here, (privilege_of(kind, key),), path.get(key, key)))
     if making and kind == "lxc" and "clone" not in steps and touched.get("unprivileged") is False:

@@ -10,18 +10,25 @@ it is about, so an unchanged guest costs nothing.
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import difflib
 import functools
-import ipaddress
+import re
 import typing as t
+from pathlib import Path
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
-from ansible_collections.pve.provision.plugins.module_utils._model import network, qemu
+from ansible_collections.pve.provision.plugins.module_utils._model import diff, network, qemu
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import SubValues
 from ansible_collections.pve.provision.plugins.module_utils._model.lxc import FEATURES
-from ansible_collections.pve.provision.plugins.module_utils._model.volume import DEFAULT_SIZE, MOUNT_POINT, storage_of
 from ansible_collections.pve.provision.plugins.module_utils._workflow import permissions
+from ansible_collections.pve.provision.plugins.module_utils._workflow.check_networks import (
+    check_bridges,
+    check_neighbours,
+)
 from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Actual, Plan, Wanted
-from ansible_collections.pve.provision.plugins.module_utils._workflow.storage import check_storage
+from ansible_collections.pve.provision.plugins.module_utils._workflow.storage import check_volumes
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Fields
@@ -35,6 +42,7 @@ if t.TYPE_CHECKING:
         Volume,
     )
 
+ZONE_TAB: t.Final = Path("/usr/share/zoneinfo/zone.tab")
 OTHER_WAYS = "Log in with root's password, or run on the node itself over SSH."
 
 
@@ -70,15 +78,32 @@ class Facts:
         return [volume for storage in holding for volume in self.node.volumes(storage.name, "vztmpl")]
 
     @functools.cached_property
-    def neighbours(self) -> dict[int, dict[str, SubValues]]:
-        """The networks of every guest of this node by vmid."""
-        found = {}
+    def neighbours(self) -> list[Neighbour]:
+        """Every guest of this node with its networks."""
+        found = []
         for guest in self.guests:
             config = self.node.config(guest.kind, guest.vmid)
             options = {} if config is None else config.options
             written = NETWORKS[guest.kind]
-            found[guest.vmid] = {key: written.parse(text) for key, text in options.items() if is_net(key)}
+            networks = {key: written.read(text) for key, text in options.items() if is_net(key)}
+            found.append(Neighbour(guest, networks))
         return found
+
+    @functools.cached_property
+    def time_zones(self) -> frozenset[str]:
+        """The time zones that PVE takes: those of zone.tab, as this machine has it; none where it has no such file."""
+        try:
+            table = ZONE_TAB.read_text(encoding="utf-8")
+        except OSError:
+            return frozenset()
+        return frozenset(line.split("\t")[2] for line in table.splitlines() if line and not line.startswith("#"))
+
+    def find_volume(self, volid: str) -> Volume | None:
+        """A volume of a storage of this node, or None when it is not there."""
+        storage = volid.partition(":")[0]
+        if not any(each.name == storage and each.active for each in self.storages):
+            return None
+        return next((volume for volume in self.node.volumes(storage) if volume.volid == volid), None)
 
 
 # How each kind of guest writes its networks.
@@ -87,6 +112,14 @@ NETWORKS: dict[Kind, Fields] = {"lxc": network.NET, "qemu": qemu.NET}
 
 def is_net(key: str) -> bool:
     return key.startswith("net") and key[3:].isdigit()
+
+
+@dataclasses.dataclass(frozen=True)
+class Neighbour:
+    """Another guest of the node, with its networks by PVE's keys."""
+
+    guest: GuestRef
+    networks: dict[str, SubValues]
 
 
 class Report:
@@ -98,6 +131,44 @@ class Report:
 
     def add(self, option: str, value: object, problem: str, remedy: str = "") -> None:
         self.findings.append(Finding(option, value, problem, remedy))
+
+
+class Outlook:
+    """A guest as it is and as the plan makes it, by PVE's keys; the entries of its lists have the numbers that they
+    have in the guest."""
+
+    def __init__(self, wanted: Wanted, actual: Actual, plan: Plan) -> None:
+        table, change = wanted.type.table, plan.change
+        has: t.Mapping[str, str] = {} if actual.config is None else actual.config.options
+        if creating(plan):
+            has = wanted.clone.options if wanted.clone else {}
+        declaration, _doubts = diff.place(table, has, wanted.declaration, purge=wanted.policy.purge_options)
+        made = diff.render(table, declaration) if creating(plan) and not wanted.clone else {}
+        live = {} if actual.config is None else {key: actual.config.live.get(key) for key in change.revert}
+        after = {**has, **live, **made, **change.set, **dict.fromkeys(change.delete)}
+        self.vmid = actual.vmid
+        self.wanted = dataclasses.replace(wanted, declaration=declaration)
+        self.before = dict(has)
+        self.after = {key: value for key, value in after.items() if value is not None}
+        changed = sorted(key for key, value in self.after.items() if has.get(key) != value)
+        self.networks = {key: wanted.type.network.read(self.after[key]) for key in changed if is_net(key)}
+
+    @property
+    def subject(self) -> str:
+        return f"The {self.wanted.type.noun}"
+
+    def path(self, key: str) -> str:
+        """The user's name of an option; PVE's own, where it is not declared."""
+        return self.wanted.declaration.paths.get(key, key)
+
+    def values(self, options: t.Mapping[str, str]) -> dict[str, t.Any]:
+        """Options as values; what cannot be read is left out."""
+        found = {}
+        for key, text in options.items():
+            if option := diff.find_option(self.wanted.type.table, key):
+                with contextlib.suppress(ValueError):
+                    found[key] = option.codec.parse(text)
+        return found
 
 
 def preflight(facts: Facts, wanted: Wanted, actual: Actual, plan: Plan, uploads: t.Iterable[str] = ()) -> Report:
@@ -112,17 +183,31 @@ def preflight(facts: Facts, wanted: Wanted, actual: Actual, plan: Plan, uploads:
         return report
     _check_guest(report, wanted, actual, plan)
     if plan:
-        touched = _touched(wanted, actual, plan)
-        networks = {key: value for key, value in touched.items() if is_net(key)}
-        _check_bridges(report, facts, wanted, networks)
-        _check_neighbours(report, facts, wanted, actual, networks)
-        _check_volumes(report, facts, wanted, actual, touched)
+        outlook = Outlook(wanted, actual, plan)
+        wanted = outlook.wanted
+        touched = {**_touched(wanted, actual, plan), **outlook.networks}
+        _check_whole(report, outlook)
+        check_bridges(report, facts, outlook)
+        check_neighbours(report, facts, outlook)
+        check_volumes(report, facts, outlook, touched)
         _check_token(report, facts.node, wanted, actual, plan, touched)
         _check_environment(report, facts.node, touched)
-        _check_paths(report, facts.node, wanted, touched)
+        _check_devices(report, facts.node, wanted, touched)
+        _check_hookscript(report, facts, touched)
+        _check_time_zone(report, facts, touched)
         _check_pool(report, facts, wanted)
         _check_permissions(report, facts, wanted, actual, plan, touched, uploads)
     return report
+
+
+def _check_whole(report: Report, outlook: Outlook) -> None:
+    """What is wrong with the guest as it will be, declared or not, and was not wrong before."""
+    check, paths = outlook.wanted.type.check, outlook.wanted.declaration.paths
+    known = check(outlook.values(outlook.before), paths)
+    told = {finding.option for finding in report.findings}
+    for problem in check(outlook.values(outlook.after), paths):
+        if problem not in known and problem.option not in told:
+            report.add(problem.option, problem.value, problem.problem, problem.remedy)
 
 
 def creating(plan: Plan) -> bool:
@@ -190,86 +275,6 @@ def _check_protection(report: Report, wanted: Wanted, plan: Plan) -> None:
         report.add(path, None, f"{refused}, so are its volumes", "Set protection=false first, in a task of its own.")
 
 
-def _check_bridges(report: Report, facts: Facts, wanted: Wanted, networks: t.Mapping[str, SubValues]) -> None:
-    for key, net in networks.items():
-        path, name = wanted.declaration.paths[key], net.get("bridge")
-        if not name:
-            continue
-        bridge = facts.bridges.get(name)
-        if bridge is None:
-            listed = ", ".join(sorted(facts.bridges)) or "none"
-            report.add(f"{path}.bridge", name, f"does not exist on node {facts.node.name}", f"There are: {listed}.")
-        elif bridge.mtu and (net.get("mtu") or 0) > bridge.mtu:
-            remedy = f"The {wanted.type.noun} could not start. Lower it, or raise the bridge's."
-            report.add(f"{path}.mtu", net["mtu"], f"is above the {bridge.mtu} of {name}", remedy)
-
-
-def _check_neighbours(
-    report: Report, facts: Facts, wanted: Wanted, actual: Actual, networks: t.Mapping[str, SubValues]
-) -> None:
-    """MACs and static addresses that another guest of this node already has."""
-    mine = [(wanted.declaration.paths[key], net) for key, net in networks.items()]
-    if not any(net.get("hwaddr") or "/" in f"{net.get('ip')}{net.get('ip6')}" for _path, net in mine):
-        return
-    for vmid, theirs in facts.neighbours.items():
-        if vmid == actual.vmid:
-            continue
-        for path, net in mine:
-            for other in theirs.values():
-                _check_pair(report, path, net, other, vmid)
-
-
-def _check_pair(report: Report, path: str, net: SubValues, other: SubValues, vmid: int) -> None:
-    if net.get("hwaddr") and net["hwaddr"] == other.get("hwaddr"):
-        report.add(f"{path}.hwaddr", net["hwaddr"], f"is the MAC address of guest {vmid}", "Leave it out to get one.")
-    same_segment = net.get("bridge") == other.get("bridge") and net.get("tag") == other.get("tag")
-    for key in ("ip", "ip6"):
-        address, taken = _host(net.get(key)), _host(other.get(key))
-        if same_segment and address is not None and address == taken:
-            report.add(f"{path}.{key}", net[key], f"is the address of guest {vmid} on the same bridge", "Use another.")
-
-
-def _host(text: str | None) -> object:
-    return ipaddress.ip_interface(text).ip if text and "/" in text else None
-
-
-def _check_volumes(
-    report: Report, facts: Facts, wanted: Wanted, actual: Actual, touched: t.Mapping[str, t.Any]
-) -> None:
-    """Each storage must be there, take volumes of such guests, and have room for all that goes on it."""
-    needs: dict[str, tuple[int, str]] = {}
-    current = actual.config.options if actual.config else wanted.clone.options if wanted.clone else {}
-    for key, value in touched.items():
-        if not wanted.type.is_volume(key):
-            continue
-        path = wanted.declaration.paths.get(key, key)
-        volume = value.get("volume")
-        if key not in current and not volume and not value.get("storage"):
-            remedy = "State storage and size for a new volume, bind for a directory of the node, or volume for a volid."
-            report.add(path, None, "says not what to mount", remedy)
-        elif key not in current and key.startswith("mp") and not value.get("mp"):
-            report.add(f"{path}.mp", None, "is missing", "Say where it appears in the guest, such as /srv/data.")
-        home, more = _more_room(value, current.get(key))
-        if home:
-            size, first = needs.get(home, (0, f"{path}.storage"))
-            needs[home] = (size + more, first)
-    for home, (size, path) in needs.items():
-        findings, warnings = check_storage(facts.storages, home, wanted.type.content, size, path)
-        report.findings += findings
-        report.warnings += warnings
-
-
-def _more_room(value: SubValues, now: str | None) -> tuple[str | None, int]:
-    """Which storage a volume takes more room on, and how much: all of a new one, the growth of one that is there."""
-    volume = value.get("volume")
-    if now is None:
-        home = value.get("storage") or (storage_of(volume) if volume else None)
-        return home, 0 if volume else value.get("size") or DEFAULT_SIZE
-    there = MOUNT_POINT.parse(now)
-    grown = (value.get("size") or 0) - (there.get("size") or 0)
-    return (storage_of(there["volume"]), grown) if grown > 0 else (None, 0)
-
-
 def _root_only(
     wanted: Wanted, actual: Actual, touched: t.Mapping[str, t.Any], deleted: t.Collection[str]
 ) -> t.Iterator[tuple[str, object, str]]:
@@ -324,22 +329,38 @@ def _check_permissions(
         report.findings.append(permissions.finding(lacking, facts.access))
 
 
-def _check_paths(report: Report, node: Node, wanted: Wanted, touched: t.Mapping[str, t.Any]) -> None:
+def _check_devices(report: Report, node: Node, wanted: Wanted, touched: t.Mapping[str, t.Any]) -> None:
     for key, value in touched.items():
-        source = str(value.get("volume") or "") if key.startswith("mp") else ""
-        if source.startswith("/") and node.has_path(source) is False:
-            path = f"{wanted.declaration.paths[key]}.bind"
-            report.add(path, source, f"does not exist on node {node.name}", "Make the directory first.")
-        if key.startswith("dev") and node.has_path(value.get("path") or "/") is False:
+        if key.startswith("dev") and value.get("path") and node.has_path(value["path"]) is False:
             path = f"{wanted.declaration.paths[key]}.path"
             report.add(path, value["path"], f"does not exist on node {node.name}", "Load its kernel module there.")
+
+
+def _check_hookscript(report: Report, facts: Facts, touched: t.Mapping[str, t.Any]) -> None:
+    volid = touched.get("hookscript")
+    if not volid:
+        return
+    remedy = "Put it, executable, into the snippets of a storage, and give its volid, such as local:snippets/hook.sh."
+    if not re.fullmatch(r"[^:/]+:snippets/[^/]+", volid):
+        report.add("hookscript", volid, "is not the volid of a snippet", remedy)
+    elif facts.find_volume(volid) is None:
+        report.add("hookscript", volid, f"does not exist on node {facts.node.name}", remedy)
+
+
+def _check_time_zone(report: Report, facts: Facts, touched: t.Mapping[str, t.Any]) -> None:
+    zone = touched.get("timezone")
+    if not zone or zone in ("host", "UTC") or not facts.time_zones or zone in facts.time_zones:
+        return
+    near = difflib.get_close_matches(zone, sorted(facts.time_zones), 1)
+    remedy = f"Did you mean {near[0]}?" if near else "Use a name of zone.tab such as Europe/Berlin, UTC, or host."
+    report.add("timezone", zone, "is not a time zone that Proxmox VE knows", remedy)
 
 
 def _check_environment(report: Report, node: Node, touched: t.Mapping[str, t.Any]) -> None:
     """PVE keeps the variables apart by NUL, which no command line can carry."""
     if node.transport == "cli" and len(touched.get("env") or ()) > 1:
         remedy = "Set one variable, or run over the API (api_host)."
-        report.add("env", list(touched["env"]), "cannot be given to pct: it takes one variable", remedy)
+        report.add("env", diff.HIDDEN, "cannot be given to pct: it takes one variable", remedy)
 
 
 def _check_pool(report: Report, facts: Facts, wanted: Wanted) -> None:

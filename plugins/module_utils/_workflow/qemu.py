@@ -16,6 +16,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.qemu import (
     BUSES,
     NET,
     OPTIONS,
+    check_vm,
     declare_vm,
     is_volume,
 )
@@ -98,6 +99,7 @@ QEMU = GuestType(
     network=NET,
     is_volume=is_volume,
     complete=complete,
+    check=check_vm,
 )
 
 

@@ -435,6 +435,7 @@ class _Run:
         config = t.cast("GuestConfig", config)
         result.status = self.node.status(self.kind, self.vmid) if self.plan else self.actual.status
         result.config = diff.typed(self.wanted.type.table, config.options)
+        result.other_options = diff.unmanaged(self.wanted.type.table, config.options)
         result.pending = {**config.pending, **self.outdated(config)}
         if result.pending:
             waiting = ", ".join(sorted(result.pending))

@@ -122,7 +122,7 @@ def test_an_unmanaged_container_says_what_has_no_effect_inside(bench: Bench) -> 
     assert bench.config(101)["arch"] == "amd64"
 
 
-@pytest.mark.parametrize("password", ["p a s s $HOME", "it's \"quoted\"", "-leading-dash", "--rootfs x", "a,b=c;d\\"])
+@pytest.mark.parametrize("password", ["p a s s $HOME", 'it\'s "quoted"', "-leading-dash", "--rootfs x", "a,b=c;d\\"])
 def test_any_password_works_and_is_seen_by_nobody(bench: Bench, password: str) -> None:
     made = bench.good("lxc_create", **WEB, password=password, ssh_public_keys=[KEY])
     assert password not in str({**made.values, "invocation": None})
@@ -388,7 +388,7 @@ def test_absent_removes_the_right_container_only(bench: Bench) -> None:
         ({"password": "abc"}, "password", "is too short"),
         ({"ssh_public_keys": ["nonsense"]}, "ssh_public_keys[0]", "is not an SSH public key"),
         ({"mount_points": [{"bind": "/no/such/dir", "mp": "/x"}]}, "mount_points[0].bind", "does not exist on node"),
-        ({"mount_points": [{"mp": "/x"}]}, "mount_points[0]", "says not what to mount"),
+        ({"mount_points": [{"mp": "/x"}]}, "mount_points[0]", "does not say what to mount"),
         ({"pool": "nowhere"}, "pool", "does not exist"),
     ],
 )
@@ -435,13 +435,18 @@ def test_a_vmid_of_a_vm_is_taken(bench: Bench) -> None:
 
 
 def test_addresses_of_neighbours_are_not_taken_again(bench: Bench) -> None:
-    mac = bench.good("lxc_create", **WEB).config["networks"][0]["hwaddr"]
-    refused = bench.bad(
-        "lxc_create",
-        **{**WEB, "vmid": 102, "hostname": "web2", "networks": [{**WEB["networks"][0], "hwaddr": mac}]},
-    )
+    """A stopped guest may take turns with the new one, and a template never runs."""
+    mac = bench.good("lxc_create", **WEB, state="started").config["networks"][0]["hwaddr"]
+    twin = {**WEB, "vmid": 102, "hostname": "web2", "networks": [{**WEB["networks"][0], "hwaddr": mac}]}
+    refused = bench.bad("lxc_create", **twin)
     assert {finding["option"] for finding in refused.findings} == {"networks[0].ip", "networks[0].hwaddr"}
     assert not bench.exists(102)
+    bench.pct("stop", "101")
+    told = [str(warning) for warning in bench.good("lxc_create", check=True, **twin).warnings]
+    assert len([warning for warning in told if "guest 101 (web1), which is stopped" in warning]) == 2
+    bench.pct("template", "101")
+    answer = bench.good("lxc_create", check=True, **twin)
+    assert not any("guest 101" in str(warning) for warning in answer.values.get("warnings", []))
 
 
 def test_two_containers_of_one_name_need_a_vmid(bench: Bench) -> None:

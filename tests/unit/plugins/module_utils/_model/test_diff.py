@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
 
 import pytest
@@ -393,3 +394,115 @@ def test_what_was_created_from_a_declaration_is_as_declared(params: dict[str, t.
     declaration, _problems = declare_lxc(params, diff.null_paths(params))
     created = diff.render(OPTIONS, declaration)
     assert not diff.compare(OPTIONS, created, declaration)
+
+
+# Whatever PVE holds: the config that a result shows, declared, changes nothing.
+KEPT: dict[str, st.SearchStrategy[str]] = {
+    "hostname": st.sampled_from(["web1", "web1.example.org"]),
+    "ostype": st.sampled_from(["debian", "unmanaged"]),
+    "arch": st.just("amd64"),
+    "unprivileged": st.sampled_from(["0", "1"]),
+    "cores": st.integers(1, 8).map(str),
+    "cpulimit": st.sampled_from(["0", "1.5", "2"]),
+    "cpuunits": st.sampled_from(["0", "100", "50000"]),
+    "memory": st.integers(16, 4096).map(str),
+    "swap": st.sampled_from(["0", "512"]),
+    "rootfs": st.sampled_from(
+        [
+            "local-lvm:vm-101-disk-0,size=8G",
+            "x:subvol-101-disk-0,acl=1,mountoptions=noatime;discard,quota=1,size=1153434K",
+        ]
+    ),
+    "mp0": st.sampled_from(
+        ["x:vm-101-disk-1,mp=/srv/data,backup=1,size=8G", "/srv,mp=/mnt/srv,ro=1", "/a,mp=/a,new=1"]
+    ),
+    "mp7": st.sampled_from(["x:vm-101-disk-2,mp=/srv/b/,replicate=0,shared=1,keepattrs=1,size=102707K"]),
+    "net0": st.sampled_from(
+        [
+            "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:00:01,ip=dhcp,type=veth",
+            "name=eth0,bridge=vmbr0,firewall=1,gw=10.0.0.1,host-managed=1,hwaddr=BC:24:11:00:00:01,ip=10.0.0.5/24"
+            ",link_down=1,mtu=1400,rate=1.5,tag=5,trunks=3;2;7,type=veth",
+            "name=eth0,gw6=fe80::1,hwaddr=BC:24:11:00:00:01,ip=manual,ip6=FD00::5/64,new=1",
+        ]
+    ),
+    "net3": st.just("name=up,bridge=vmbr1,hwaddr=BC:24:11:00:00:02,ip6=auto"),
+    "dev0": st.sampled_from(["/dev/kvm", "path=/dev/net/tun,mode=660,uid=5", "/dev/fuse,deny-write=1,gid=7"]),
+    "nameserver": st.sampled_from(["1.1.1.1", "1.1.1.1 fe80::1%eth0", "FD00::1,9.9.9.9"]),
+    "searchdomain": st.sampled_from(["example.org", "a.example b.example"]),
+    "features": st.sampled_from(["nesting=1", "fuse=1,keyctl=1,mount=nfs;cifs", "force_rw_sys=1,mknod=1"]),
+    "onboot": st.sampled_from(["0", "1"]),
+    "startup": st.sampled_from(["order=3", "3", "order=3,up=10,down=20"]),
+    "protection": st.sampled_from(["0", "1"]),
+    "tags": st.sampled_from(["a", "b;a"]),
+    "description": st.sampled_from(["one", "two\nlines\n"]),
+    "timezone": st.sampled_from(["host", "Europe/Berlin"]),
+    "hookscript": st.just("local:snippets/a.sh"),
+    "console": st.sampled_from(["0", "1"]),
+    "cmode": st.sampled_from(["tty", "shell"]),
+    "tty": st.integers(0, 6).map(str),
+    "debug": st.sampled_from(["0", "1"]),
+    "entrypoint": st.just("/sbin/init --now"),
+    "env": st.just("A=1"),
+    "lock": st.just("backup"),
+    "unused0": st.just("x:vm-101-disk-9"),
+}
+
+
+@given(st.fixed_dictionaries({}, optional=KEPT))
+def test_what_a_result_shows_can_be_declared_and_changes_nothing(actual: dict[str, str]) -> None:
+    shown = json.loads(json.dumps(diff.typed(OPTIONS, actual)))
+    declaration, problems = declare_lxc(shown, diff.null_paths(shown))
+    assert problems == []
+    assert diff.compare(OPTIONS, actual, declaration) == diff.Change()
+    assert diff.unmanaged(OPTIONS, actual).keys() == actual.keys() & {"lock", "unused0"}
+    assert "env" not in shown
+
+
+def test_every_option_is_among_those_of_the_property_above() -> None:
+    assert {option.key for option in OPTIONS} <= {key.rstrip("0123456789") for key in KEPT}
+
+
+# Any two declarations with lists: what a guest is brought to is as declared, and nobody else's entry has changed.
+mounts = st.lists(
+    st.fixed_dictionaries(
+        {"mp": st.sampled_from(["/a", "/b", "/c"]), "storage": st.just("x"), "size": st.just("1G")},
+        optional={"ro": st.booleans(), "backup": st.booleans()},
+    ),
+    max_size=3,
+    unique_by=lambda entry: entry["mp"],
+)
+cards = st.lists(
+    st.fixed_dictionaries(
+        {"name": st.sampled_from(["eth0", "eth1", "lan", "wan"]), "bridge": st.sampled_from(["vmbr0", "vmbr1"])},
+        optional={"tag": st.sampled_from([None, 5, 6]), "mtu": st.sampled_from([1400, 1500])},
+    ),
+    max_size=3,
+    unique_by=lambda entry: entry["name"],
+)
+
+
+@given(mounts, mounts, cards, cards)
+def test_a_volume_stays_at_its_path_whatever_the_order(
+    first: list[t.Any], second: list[t.Any], one: list[t.Any], two: list[t.Any]
+) -> None:
+    actual: dict[str, str] = {}
+    for number, params in enumerate(
+        ({"mount_points": first, "networks": one}, {"mount_points": second, "networks": two})
+    ):
+        before = homes(actual)
+        declaration, problems = declare_lxc(params, diff.null_paths(params))
+        assert problems == []
+        change = diff.compare(OPTIONS, actual, declaration)
+        if change.problems:
+            return
+        made = {key: text.replace("x:1,", f"x:vm-101-disk-{number}{key},") for key, text in change.set.items()}
+        actual = {**actual, **made}
+        assert not diff.compare(OPTIONS, actual, declaration)
+        assert before.items() <= homes(actual).items()
+        assert {entry["mp"] for entry in params["mount_points"]} <= homes(actual).keys()
+
+
+def homes(actual: dict[str, str]) -> dict[str, str]:
+    """The volume at each path."""
+    mounted = diff.typed(OPTIONS, actual).get("mount_points", [])
+    return {entry["mp"]: entry["volume"] for entry in mounted}

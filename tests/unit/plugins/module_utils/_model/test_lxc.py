@@ -10,12 +10,19 @@ import typing as t
 import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import null_paths
-from ansible_collections.pve.provision.plugins.module_utils._model.lxc import decide_privilege, declare_lxc
+from ansible_collections.pve.provision.plugins.module_utils._model.lxc import (
+    check_container,
+    decide_privilege,
+    declare_lxc,
+)
 
 
 def problems_of(**params: t.Any) -> dict[str, str]:
-    _declaration, problems = declare_lxc(params, null_paths(params))
-    return {problem.option: problem.problem for problem in problems}
+    declaration, problems = declare_lxc(params, null_paths(params))
+    if "unprivileged" not in declaration.values:
+        declaration.values["unprivileged"] = decide_privilege(declaration).unprivileged
+    problems += check_container(declaration.values, declaration.paths)
+    return {problem.option: problem.problem for problem in reversed(problems)}
 
 
 @pytest.mark.parametrize(
@@ -61,13 +68,49 @@ def problems_of(**params: t.Any) -> dict[str, str]:
         ({"tags": ["good", "bad!tag"]}, "tags[1]", "is not a tag"),
         ({"features": {"mount": ["nfs"]}, "unprivileged": True}, "features.mount", "does not work in an unprivileged"),
         ({"features": {"keyctl": True}, "unprivileged": False}, "features.keyctl", "is for unprivileged containers"),
+        ({"features": {"keyctl": True, "mount": ["nfs"]}}, "features.keyctl", "is for unprivileged containers"),
+        ({"rootfs": {"quota": True}, "unprivileged": True}, "rootfs.quota", "does not work in an unprivileged"),
+        (
+            {"mount_points": [{"mp": "/a", "bind": "/a", "quota": True}], "unprivileged": True},
+            "mount_points[0].quota",
+            "does not work in an unprivileged",
+        ),
+        (
+            {"mount_points": [{"mp": "/a", "bind": "/a"}, {"mp": "/a/", "bind": "/b"}]},
+            "mount_points[1].mp",
+            "is also used by mount_points[0]",
+        ),
+        (
+            {"mount_points": [{"mp": "/a", "volume": "x:1/d"}, {"mp": "/b", "volume": "x:1/d"}]},
+            "mount_points[1].volume",
+            "is also used by mount_points[0]",
+        ),
+        (
+            {"networks": [{"ip": "10.0.0.5/24"}, {"ip": "10.0.0.5/16"}]},
+            "networks[1].ip",
+            "is also used by networks[0]",
+        ),
+        ({"mount_points": [{"mp": "/a/../b", "bind": "/a"}]}, "mount_points[0].mp", "has a part '.' or '..'"),
+        ({"mount_points": [{"mp": "/", "bind": "/a"}]}, "mount_points[0].mp", "is not an absolute path"),
+        ({"rootfs": {"mountoptions": ["noatime", "fast"]}}, "rootfs.mountoptions[1]", "is none of discard"),
+        ({"devices": [{"path": "/dev/kvm", "mode": 432}]}, "devices[0].mode", "is a number, and not the mode"),
+        ({"devices": [{"path": "/dev/kvm", "mode": "888"}]}, "devices[0].mode", "is not an octal mode"),
+        ({"devices": [{"mode": "0660"}]}, "devices[0].path", "is missing"),
+        ({"networks": [{"trunks": ["2-4095"]}]}, "networks[0].trunks[0]", "is out of range"),
+        ({"networks": [{"trunks": ["5", "9-3"]}]}, "networks[0].trunks[1]", "is neither a VLAN tag nor a range"),
+        ({"networks": [{"id": -1}]}, "networks[0].id", "is not the number of a device"),
+        ({"cpuunits": 50000}, "cpuunits", "is out of range"),
+        ({"nameserver": ["1.1.1.1", "1.1.1"]}, "nameserver[1]", "is not an IP address"),
+        ({"nameserver": ["10.0.0.1%eth0"]}, "nameserver[0]", "is not an IP address"),
+        ({"nameserver": ["fd00::1%eth0"]}, "nameserver[0]", "is not an IP address"),
+        ({"env": ["A=1", "secret"]}, "env[1]", "is not NAME=value"),
         ({"mount_points": [{"mp": "srv", "storage": "x"}]}, "mount_points[0].mp", "is not an absolute path"),
         ({"devices": [{"path": "dev"}]}, "devices[0].path", "is not an absolute path"),
     ],
 )
 def test_bad_input_is_told_by_option(params: dict[str, t.Any], option: str, problem: str) -> None:
     found = problems_of(**params)
-    assert list(found) == [option]
+    assert set(found) == {option}
     assert found[option].startswith(problem)
 
 
@@ -89,6 +132,9 @@ def test_gateways_that_work_although_they_are_outside(net: dict[str, str]) -> No
         ({}, True),
         ({"features": {"nesting": True}}, True),
         ({"features": {"mount": ["nfs"]}}, False),
+        ({"rootfs": {"quota": True}}, False),
+        ({"mount_points": [{"mp": "/a", "quota": True}]}, False),
+        ({"mount_points": [{"mp": "/a", "quota": False}]}, True),
         ({"unprivileged": False}, False),
     ],
 )

@@ -298,7 +298,8 @@ class TestReading:
                 {"iface": "lan1", "type": "vnet"},
             ],
         )
-        assert node.bridges() == [Bridge("vmbr0", "bridge", 9000, ("10.0.0.2/24",), True), Bridge("lan1", "vnet", 1500)]
+        vmbr0 = Bridge("vmbr0", "bridge", 9000, ("10.0.0.2/24",), True)
+        assert node.bridges() == [vmbr0, Bridge("lan1", "vnet", 1500, vlan_aware=None)]
 
     def test_pools_and_their_members(self, node: ApiNode, script: Script):
         script.expect("GET", "/pools", [{"poolid": "web"}, {"poolid": "empty"}])
