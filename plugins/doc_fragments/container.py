@@ -218,9 +218,8 @@ options:
     description: Whether the container has a C(/dev/console).
     type: bool
   cmode:
-    description: What the console attaches to.
+    description: What the console attaches to, V(tty), V(console) or V(shell).
     type: str
-    choices: [tty, console, shell]
   tty:
     description: Number of terminals, V(0) to V(6).
     type: int

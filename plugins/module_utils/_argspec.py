@@ -152,7 +152,7 @@ CONTAINER = ArgSpec(
         },
         **_GUEST,
         "console": {"type": "bool"},
-        "cmode": {"type": "str", "choices": ["tty", "console", "shell"]},
+        "cmode": {"type": "str"},
         "tty": {"type": "int"},
         "debug": {"type": "bool"},
     },

@@ -399,7 +399,7 @@ SPEC = ArgSpec(
         },
         "timezone": {"type": "str"},
         "entrypoint": {"type": "str"},
-        "env": {"type": "list", "elements": "str"},
+        "env": {"type": "list", "elements": "str", "no_log": True},
         "password": {"type": "str", "no_log": True},
         "ssh_public_keys": {"type": "list", "elements": "str", "no_log": False},
         "ignore_unpack_errors": {"type": "bool"},

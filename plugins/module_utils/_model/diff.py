@@ -63,7 +63,8 @@ class Option:
     ``hot``: a running guest takes a new value at once; ``hot_add``: only where there was none before; ``hot_delete``:
     a running guest takes the deletion at once. ``fixed``: it cannot change on an existing guest.
     ``indexed``: PVE numbers it (``net0``), the user writes a list of entries with an ``id``. An entry without one is
-    known by the keys in ``identity``, and else by its place; ``told_by`` tells apart what has no identity.
+    known by the keys in ``identity``, and else by its place; ``told_by`` tells apart what has no identity. ``last`` is
+    the highest number that PVE takes.
     ``purge``: ``purge_options`` may delete it. ``required``: PVE refuses to delete it, so that its default takes its
     place.
     ``secret``: plans and diffs do not show its value.
@@ -79,6 +80,7 @@ class Option:
     hot_delete: bool = False
     fixed: bool = False
     indexed: bool = False
+    last: int = 31
     identity: tuple[str, ...] = ()
     told_by: str = ""
     purge: bool = True
@@ -196,11 +198,12 @@ class _Reader:
 
     def entry(self, fields: Fields, raw: t.Mapping[str, t.Any], path: Path) -> SubValues:
         result: SubValues = {}
-        for param, given in raw.items():
+        for param, value in raw.items():
             key = fields.key(param)
-            if key is None or (given is None and (*path, param) not in self.nulls):
-                continue
             here = (*path, param)
+            given = None if here in self.nulls else value  # ansible-core 2.20 makes "" of null where text is asked for
+            if key is None or (given is None and here not in self.nulls):
+                continue
             read = None if given is None else self.value(fields.keys[key].codec, given, here)
             if read is not None or given is None:
                 result[key] = read
@@ -219,7 +222,7 @@ class _ListReader:
         self.removals: list[Removal] = []
 
     def read(self, entries: t.Sequence[t.Mapping[str, t.Any]]) -> None:
-        numbered = {self.number(each["id"], place) for place, each in enumerate(entries) if each.get("id") is not None}
+        numbered = {int(each["id"]) for each in entries if each.get("id") is not None}
         free = (number for number in itertools.count() if number not in numbered)
         taken: set[int] = set()
         for place, raw in enumerate(entries):
@@ -231,19 +234,16 @@ class _ListReader:
                 if number in taken:
                     self.problem(place, number, "is used twice", "Give each entry an id of its own.")
                 taken.add(number)
-                self.note(number, None if absent else value, here)
+                if 0 <= number <= self.option.last:
+                    self.note(number, None if absent else value, here)
+                else:
+                    self.problem(place, number, "is out of range", f"PVE counts from 0 to {self.option.last}.")
             elif absent:
                 self.remove(value, here)
             else:
                 number = next(free)
                 self.assumed.add(f"{self.option.key}{number}")
                 self.note(number, value, here)
-
-    def number(self, given: t.Any, place: int) -> int:
-        number = int(given)
-        if number < 0:
-            self.problem(place, number, "is not the number of a device", "Count from 0.")
-        return number
 
     def problem(self, place: int, value: object, problem: str, remedy: str) -> None:
         self.reader.problems.append(Problem(spell((self.option.param, place, "id")), value, problem, remedy))
@@ -275,8 +275,8 @@ def declare(
     assumed: set[str] = set()
     removals: list[Removal] = []
     for option in table:
-        given = params.get(option.param)
         path: Path = (option.param,)
+        given = None if path in nulls else params.get(option.param)
         if given is None:
             if path in nulls and option.indexed:
                 cleared.add(option.key)

@@ -59,7 +59,9 @@ NET_MODELS = (
     "virtio", "e1000", "e1000e", "e1000-82540em", "e1000-82544gc", "e1000-82545em", "i82551", "i82557b", "i82559er",
     "ne2k_isa", "ne2k_pci", "pcnet", "rtl8139", "vmxnet3",
 )  # fmt: skip
+# The buses of disks, and how many PVE counts on each.
 BUSES = ("scsi", "virtio", "sata", "ide")
+_LAST = {"scsi": 30, "virtio": 15, "sata": 5, "ide": 3}
 
 # PVE's word for its default machine is ``pc``, people's is ``i440fx``.
 MACHINE = Codec(
@@ -181,8 +183,11 @@ OPTIONS: tuple[Option, ...] = (
     Option("tablet", "tablet", BOOLEAN, default=True),
     Option("localtime", "localtime", BOOLEAN),
     Option("scsihw", "scsihw", TEXT, default="lsi", purge=False),
-    Option("efidisk", "efidisks", EFIDISK, indexed=True, purge=False, settle=settle_efidisk),
-    *(Option(bus, bus, DISK, indexed=True, hot_add=True, purge=False, settle=settle_volume) for bus in BUSES),
+    Option("efidisk", "efidisks", EFIDISK, indexed=True, last=0, purge=False, settle=settle_efidisk),
+    *(
+        Option(bus, bus, DISK, indexed=True, last=_LAST[bus], hot_add=True, purge=False, settle=settle_volume)
+        for bus in BUSES
+    ),
     Option(
         "net",
         "networks",
@@ -194,7 +199,7 @@ OPTIONS: tuple[Option, ...] = (
         hot_delete=True,
         settle=settle_net,
     ),
-    Option("serial", "serials", Fields({"kind": Field()}, "kind"), indexed=True),
+    Option("serial", "serials", Fields({"kind": Field()}, "kind"), indexed=True, last=3),
     Option("vga", "vga", TEXT),
     Option("agent", "agent", AGENT, hot=True, hot_delete=True),
     Option("boot", "boot", BOOT, purge=False),

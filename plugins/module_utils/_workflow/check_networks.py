@@ -73,6 +73,8 @@ def check_neighbours(report: Report, facts: Facts, outlook: Outlook) -> None:
 
 def _new_addresses(outlook: Outlook, key: str, net: SubValues) -> SubValues:
     """A device as the plan makes it, without the addresses that it has had on the same segment."""
+    if outlook.new:
+        return net
     network = outlook.wanted.type.network
     had = network.read(outlook.before.get(key, ""))
     moved = any(net.get(name) != had.get(name) for name in ("bridge", "tag"))

@@ -140,17 +140,18 @@ class Outlook:
     def __init__(self, wanted: Wanted, actual: Actual, plan: Plan) -> None:
         table, change = wanted.type.table, plan.change
         has: t.Mapping[str, str] = {} if actual.config is None else actual.config.options
-        if creating(plan):
+        self.new = creating(plan)
+        if self.new:
             has = wanted.clone.options if wanted.clone else {}
         declaration, _doubts = diff.place(table, has, wanted.declaration, purge=wanted.policy.purge_options)
-        made = diff.render(table, declaration) if creating(plan) and not wanted.clone else {}
+        made = diff.render(table, declaration) if self.new and not wanted.clone else {}
         live = {} if actual.config is None else {key: actual.config.live.get(key) for key in change.revert}
         after = {**has, **live, **made, **change.set, **dict.fromkeys(change.delete)}
         self.vmid = actual.vmid
         self.wanted = dataclasses.replace(wanted, declaration=declaration)
         self.before = dict(has)
         self.after = {key: value for key, value in after.items() if value is not None}
-        changed = sorted(key for key, value in self.after.items() if has.get(key) != value)
+        changed = sorted(key for key, value in self.after.items() if self.new or has.get(key) != value)
         self.networks = {key: wanted.type.network.read(self.after[key]) for key in changed if is_net(key)}
 
     @property

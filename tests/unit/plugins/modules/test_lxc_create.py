@@ -10,6 +10,11 @@ import typing as t
 
 import pytest
 
+from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
+from ansible_collections.pve.provision.plugins.module_utils._pve.api import ApiNode
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli import CliNode
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import Outcome
+
 from .conftest import Bench
 
 Params = dict[str, t.Any]
@@ -517,3 +522,109 @@ def test_a_clone_grows_at_once(bench: Bench) -> None:
     made = bench.good("lxc_create", **declaration)
     assert made.config["rootfs"]["size"] == "9G"
     assert not bench.good("lxc_create", **declaration).changed
+
+
+# -- lists and what waits ------------------------------------------------------------------------------------------
+
+DATA = [{"storage": "local-lvm", "size": "1G", "mp": f"/srv/{name}"} for name in "ab"]
+CARDS = [{"bridge": "vmbr0", "tag": 20, "ip": "192.168.20.10/24"}, {"bridge": "vmbr1", "tag": 30, "ip": "dhcp"}]
+
+
+def test_taking_the_first_entries_away_leaves_all_volumes_and_ports_where_they_are(bench: Bench) -> None:
+    bench.good("lxc_create", **{**WEB, "mount_points": DATA, "networks": CARDS}, state="started")
+    before = bench.config(101)
+    for lists in (
+        {"mount_points": DATA[1:], "networks": CARDS[1:]},
+        {"mount_points": DATA[::-1], "networks": CARDS[::-1]},
+    ):
+        assert not bench.good("lxc_create", **{**WEB, **lists}).changed
+    assert bench.config(101) == before
+    added = {**DATA[0], "mp": "/srv/new"}
+    bench.good("lxc_create", **{**WEB, "networks": CARDS, "mount_points": [added, *DATA]})
+    mounts = {key: value for key, value in bench.config(101).items() if key.startswith("mp")}
+    assert {key: mounts[key] for key in ("mp0", "mp1")} == {key: before[key] for key in ("mp0", "mp1")}
+    assert ",mp=/srv/new," in mounts["mp2"]
+
+
+def test_one_network_device_and_one_mount_point_go_by_themselves(bench: Bench) -> None:
+    bench.good("lxc_create", **{**WEB, "mount_points": DATA, "networks": CARDS})
+    gone = {"networks": [{"id": 1, "state": "absent"}], "mount_points": [{"mp": "/srv/a", "state": "absent"}]}
+    answer = bench.good("lxc_create", hostname="web1", **gone)
+    assert answer.plan == [{"step": "set", "delete": ["net1", "mp0"]}]
+    assert {"mp1", "net0"} <= bench.config(101).keys()
+    assert not bench.config(101).keys() & {"mp0", "net1"}
+    assert answer.other_options.keys() == {"unused0"}
+    assert not bench.good("lxc_create", hostname="web1", **gone).changed
+
+
+def test_what_only_waits_is_taken_back(bench: Bench) -> None:
+    bench.good("lxc_create", **WEB, state="started")
+    assert bench.good("lxc_create", **WEB, tty=4, timezone="Europe/Berlin").pending.keys() == {"tty", "timezone"}
+    foretold = bench.good("lxc_create", check=True, **WEB, tty=None, timezone=None)
+    done = bench.good("lxc_create", **WEB, tty=None, timezone=None)
+    assert foretold.plan == done.plan == [{"step": "set", "revert": ["timezone", "tty"]}]
+    assert "tty" not in foretold.config
+    assert done.pending == {}
+    assert "[pve:pending]" not in (bench.node.root / "etc/pve/lxc/101.conf").read_text()
+    assert not bench.good("lxc_create", **WEB, tty=None, restart="when_needed").changed
+
+
+def test_what_has_a_value_and_another_that_waits_is_deleted_for_good(bench: Bench) -> None:
+    bench.good("lxc_create", **WEB, tty=3, state="started")
+    bench.good("lxc_create", **WEB, tty=4)
+    done = bench.good("lxc_create", **WEB, tty=None, restart="when_needed")
+    assert steps(done) == ["set", "shutdown", "start"]
+    assert "tty" not in bench.config(101)
+    assert not bench.good("lxc_create", **WEB, tty=None).changed
+
+
+def test_what_a_running_container_refuses_does_not_wait_for_its_next_start(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.good("lxc_create", **WEB, state="started", cmode="shell")
+    backend = CliNode if bench.backend == "cli" else ApiNode
+    real = backend.set_config
+
+    def refuses(self: t.Any, kind: t.Any, vmid: int, options: Params, *more: t.Any, **named: t.Any) -> Outcome:
+        outcome = real(self, kind, vmid, options, *more, **named)
+        if "tty" in options:
+            raise PveError("unable to hotplug tty: no")
+        return outcome
+
+    monkeypatch.setattr(backend, "set_config", refuses)
+    refused = bench.bad("lxc_create", **WEB, tty=4, cmode=None)
+    assert "unable to hotplug tty" in refused.msg
+    assert "[pve:pending]" not in (bench.node.root / "etc/pve/lxc/101.conf").read_text()
+
+
+@pytest.mark.parametrize("size", ["1.1G", "1.5G", "1000M", "0.3", "1153434K"])
+def test_a_size_is_the_same_the_second_time(bench: Bench, size: str) -> None:
+    declared = {**WEB, "rootfs": {"storage": "local-lvm", "size": size}}
+    bench.good("lxc_create", **declared)
+    assert not bench.good("lxc_create", **declared).changed
+
+
+def test_the_config_that_is_returned_can_be_declared(bench: Bench) -> None:
+    full = {
+        **WEB,
+        "mount_points": DATA,
+        "networks": CARDS,
+        "features": {"nesting": True},
+        "startup": {"order": 2},
+        "nameserver": ["1.1.1.1", "fe80::1%eth0"],
+        "description": "two\nlines",
+        "timezone": "Europe/Berlin",
+        "cpulimit": 1.5,
+    }
+    made = bench.good("lxc_create", **full)
+    again = bench.good("lxc_create", **made.config)
+    assert not again.changed
+    assert again.config == made.config
+
+
+def test_a_clone_of_a_running_container_does_not_get_its_address(bench: Bench) -> None:
+    bench.good("lxc_create", **WEB, state="started")
+    refused = bench.bad("lxc_create", hostname="twin", clone_from={"vmid": 101})
+    assert refused.findings[0]["option"] == "net0.ip"
+    moved = [{"bridge": "vmbr0", "tag": 20, "ip": "192.168.20.11/24"}]
+    bench.good("lxc_create", check=True, hostname="twin", clone_from={"vmid": 101}, networks=moved)

@@ -105,6 +105,14 @@ def test_null_deletes_an_option_and_a_key_of_a_property_string() -> None:
     assert compare(nameserver=None) == diff.Change()
 
 
+def test_null_that_became_text_on_its_way_is_still_null() -> None:
+    declaration, problems = declare_lxc(
+        {"cores": "", "networks": [{"tag": ""}]}, frozenset({("cores",), ("networks", 0, "tag")})
+    )
+    assert problems == []
+    assert (declaration.values["cores"], declaration.values["net0"]) == (None, {"tag": None})
+
+
 def test_what_pve_deletes_not_gets_its_default() -> None:
     for change in (compare(memory=None), compare(purge=True, cores=2)):
         assert change.set == {"memory": "512"}
@@ -131,8 +139,26 @@ def test_a_larger_volume_grows_and_its_options_change_beside() -> None:
 
 
 @pytest.mark.parametrize(
+    ("has", "declared", "resize"),
+    [
+        ("1126M", "1.1G", None),
+        ("1128M", "1.1G", None),  # what LVM makes of it
+        ("1153434K", "1.1G", None),
+        ("100M", "100.3M", None),
+        ("1126M", "1.2G", 1228 * 1024**2),
+    ],
+)
+def test_a_size_that_was_rounded_is_no_difference(has: str, declared: str, resize: int | None) -> None:
+    declaration, problems = declare_lxc({"rootfs": {"size": declared}})
+    change = diff.compare(OPTIONS, {"rootfs": f"x:vm-101-disk-0,size={has}"}, declaration)
+    assert (problems, change.problems, change.set) == ([], (), {})
+    assert change.resize == ({} if resize is None else {"rootfs": resize})
+
+
+@pytest.mark.parametrize(
     ("params", "option", "problem"),
     [
+        ({"rootfs": {"volume": "x:other"}}, "rootfs.volume", "is not the one it has: local-lvm:vm-101-disk-0"),
         ({"rootfs": {"size": "4G"}}, "rootfs.size", "is smaller than the 8G it has"),
         ({"rootfs": {"storage": "other"}}, "rootfs.storage", "is not where it is: local-lvm:vm-101-disk-0"),
         ({"unprivileged": False}, "unprivileged", "cannot change on an existing guest"),

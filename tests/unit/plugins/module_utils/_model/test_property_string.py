@@ -84,6 +84,53 @@ def test_mount_points_as_pve_writes_them_survive_a_round_trip(text: str) -> None
     assert MOUNT_POINT.render(MOUNT_POINT.parse(text)) == text
 
 
+@pytest.mark.parametrize(
+    ("written", "canonical", "listed"),
+    [
+        ("10;20", (10, 20), "10;20"),
+        ("20;10;10", (10, 20), "10;20"),
+        ("2-4;7", ("2-4", 7), "2;3;4;7"),
+        ("2-4;3-6;7", ("2-7",), "2;3;4;5;6;7"),
+        ("", (), ""),
+    ],
+)
+def test_vlans_are_the_fewest_tags_and_ranges(written: str, canonical: tuple[object, ...], listed: str) -> None:
+    ranges, single = ps.vlans(ranges=True), ps.vlans(ranges=False)
+    assert ranges.parse(written) == ranges.accept(written) == ranges.accept(written.split(";")) == canonical
+    assert ranges.parse(ranges.render(canonical)) == canonical
+    assert single.render(canonical) == listed
+    assert single.parse(listed) == canonical
+
+
+@given(st.sets(st.integers(1, 4094), max_size=40))
+def test_any_set_of_vlans_survives_a_round_trip(tags: set[int]) -> None:
+    for codec in (ps.vlans(ranges=True), ps.vlans(ranges=False)):
+        canonical = codec.accept(sorted(tags))
+        assert codec.parse(codec.render(canonical)) == canonical
+        assert codec.accept([str(part) for part in canonical]) == canonical
+
+
+@pytest.mark.parametrize(
+    ("written", "container", "disk"),
+    [
+        ("8G", "8G", "8G"),
+        ("1.1G", "1126M", "1153434K"),
+        ("100.3M", "100M", "102708K"),
+        ("1000M", "1000M", "1000M"),
+        ("0.5", "512M", "512M"),
+        ("1.5M", "1M", "1536K"),
+    ],
+)
+def test_a_size_is_what_pve_makes_of_it(written: str, container: str, disk: str) -> None:
+    assert ps.render_size(ps.CONTAINER_SIZE.accept(written)) == container
+    assert ps.render_size(ps.DISK_SIZE.accept(written)) == disk
+
+
+def test_a_size_below_the_least_is_refused() -> None:
+    with pytest.raises(ValueError, match="is too small; the least is 1M"):
+        ps.CONTAINER_SIZE.accept("100K")
+
+
 def test_unknown_keys_survive() -> None:
     assert NET.render(NET.parse("name=eth0,new-thing=7")) == "name=eth0,new-thing=7"
 

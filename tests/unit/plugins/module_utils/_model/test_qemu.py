@@ -10,8 +10,15 @@ import typing as t
 import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._model import diff
-from ansible_collections.pve.provision.plugins.module_utils._model.qemu import DISK, NET, OPTIONS, declare_vm
+from ansible_collections.pve.provision.plugins.module_utils._model.qemu import (
+    DISK,
+    NET,
+    OPTIONS,
+    check_vm,
+    declare_vm,
+)
 
+MAC = "BC:24:11:00:00:AB"
 ACTUAL = {
     "agent": "enabled=1",
     "boot": "order=scsi0;net0",
@@ -64,7 +71,6 @@ def test_what_is_as_declared_changes_nothing(params: dict[str, t.Any]) -> None:
             {"scsi1": "nas:0,import-from=/tmp/x.raw,discard=on"},
             (),
         ),
-        ({"efidisks": [{"id": 1, "storage": "nas", "efitype": "4m"}]}, {"efidisk1": "nas:1,efitype=4m"}, ("efidisk1",)),
         ({"agent": {"enabled": False}}, {"agent": "0"}, ()),
     ],
 )
@@ -77,6 +83,41 @@ def test_only_what_differs_is_set(params: dict[str, t.Any], options: dict[str, s
 def test_a_larger_disk_grows_and_a_smaller_one_is_refused() -> None:
     assert compare(scsi=[{"size": "1G"}]).resize == {"scsi0": 1024**3}
     assert compare(scsi=[{"size": "256M"}]).problems[0].problem == "is smaller than the 512M it has"
+
+
+@pytest.mark.parametrize(
+    ("params", "option", "problem"),
+    [
+        ({"efidisks": [{"id": 1, "storage": "x"}]}, "efidisks[0].id", "is out of range"),
+        ({"networks": [{"id": 32}]}, "networks[0].id", "is out of range"),
+        ({"cpuunits": 50000}, "cpuunits", "is out of range"),
+        ({"networks": [{"trunks": ["2-9999"]}]}, "networks[0].trunks[0]", "is out of range"),
+        ({"networks": [{"hwaddr": MAC}, {"hwaddr": MAC.lower()}]}, "networks[1].hwaddr", "is also used by networks[0]"),
+        ({"memory": 256, "balloon": 512}, "balloon", "is above the memory, 256"),
+    ],
+)
+def test_bad_input_is_told_by_option(params: dict[str, t.Any], option: str, problem: str) -> None:
+    declaration, problems = declare_vm(params)
+    problems += check_vm(declaration.values, declaration.paths)
+    assert [(found.option, found.problem.startswith(problem)) for found in problems] == [(option, True)]
+
+
+@pytest.mark.parametrize(
+    ("text", "declared", "change"),
+    [
+        ("trunks=80-90", {"tag": 20}, {}),
+        ("trunks=80-90;95", {"trunks": ["80-85", "86-90", 95]}, {}),
+        ("trunks=2-9999", {"tag": 20}, {}),
+        ("trunks=80-90", {"tag": 30}, {"net0": f"virtio={MAC},bridge=vmbr0,tag=30,trunks=80-90"}),
+        ("trunks=all", {"tag": 30}, {"net0": f"virtio={MAC},bridge=vmbr0,tag=30,trunks=all"}),
+        ("trunks=80-90", {"trunks": ["80-91"]}, {"net0": f"virtio={MAC},bridge=vmbr0,tag=20,trunks=80-91"}),
+        ("new=1", {"tag": 30}, {"net0": f"virtio={MAC},bridge=vmbr0,tag=30,new=1"}),
+    ],
+)
+def test_a_strangers_vlans_and_mac_address_stay(text: str, declared: dict[str, t.Any], change: dict[str, str]) -> None:
+    declaration, problems = declare_vm({"networks": [declared]})
+    assert problems == []
+    assert diff.compare(OPTIONS, {"net0": f"virtio={MAC},bridge=vmbr0,tag=20,{text}"}, declaration).set == change
 
 
 def test_the_bios_cannot_change() -> None:
