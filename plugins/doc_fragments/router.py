@@ -43,8 +43,9 @@ options:
     default: false
   interfaces:
     description:
-      - The router's interfaces by name, in the order of their network devices. Each is a firewall zone of its own
-        name.
+      - The router's interfaces by name. Each is a firewall zone of its own name, on a port of its own. A new router
+        gets its ports in the declared order; later an interface keeps its port, whatever the order, and a new one
+        gets the next free number. The port of one that is no longer declared is removed; in a VM it is unplugged.
       - C(bridge) is the bridge or vnet of the node, with C(tag) (VLAN), C(mtu) and C(hwaddr) if wanted.
       - C(proto) is V(dhcp), V(static) (default where there is an C(address)), V(pppoe), V(dhcpv6) or V(none).
         C(address) is one address with prefix or a list of them, with C(gateway) and C(dns) if wanted.
@@ -128,7 +129,9 @@ options:
   confirm_timeout:
     description:
       - A change of network, firewall or SSH takes itself back when it has not been confirmed after this time, in
-        seconds.
+        seconds. It is confirmed when the router has come up as declared, has an address on an interface that
+        O(management.from) names, and is reached there, if it was reached before.
+      - A run that finds a change which another one has not confirmed waits until that stands or is taken back.
     type: int
     default: 60
   ip_timeout:

@@ -12,6 +12,9 @@ and their services reloaded by a process that outlives ours, while the guard cou
 :func:`confirm_script` comes within the time, the guard puts the files back and reloads again. A guest that reboots
 meanwhile puts them back as it comes up, before its network does. Whoever moves the ``armed`` file away first has
 decided: a confirmation never meets a revert half way.
+
+Of two runs at once one has the lock until its guard is armed, and the other is refused from then on: neither touches
+what the other keeps. A lock of a process that is no more counts for nothing, nor does one from before a reboot.
 """
 
 from __future__ import annotations
@@ -34,6 +37,7 @@ EXIT_PENDING = 76
 SHELL: t.Final = ("sh", "-s")
 _END = "PVE_PROVISION_END"
 _RELOAD_SECONDS = 60  # how long the script waits for the services; they go on without it
+_LOCK_SECONDS = 30  # how long it waits for another run, which has its guard armed by then
 _SETTLE = 2  # seconds: netifd takes a reload at once and acts on it after
 
 _HEAD = """\
@@ -42,7 +46,10 @@ umask 077
 dir={root}/etc/pve-provision
 config={root}/etc/config
 hook={root}/etc/uci-defaults/00-pve-provision-revert
-fail() {{ rc=$1; shift; echo "pve-provision: $*" >&2; exit "$rc"; }}
+lock={root}/tmp/pve-provision.lock
+held=
+leave() {{ [ -z "$held" ] || rm -f "$lock"; exit "$1"; }}
+fail() {{ rc=$1; shift; echo "pve-provision: $*" >&2; leave "$rc"; }}
 """
 
 # What is set and not committed lies in /tmp/.uci, and any commit of the package would take it along.
@@ -50,14 +57,21 @@ _APPLY = """\
 for package in {packages}; do
     [ ! -s "{root}/tmp/.uci/$package" ] || fail {pending} "$package has changes that are not committed"
 done
-if ! mkdir "$dir" 2>/dev/null; then
-    for file in "$dir"/armed.* "$dir"/reverting; do
-        [ ! -e "$file" ] || fail {busy} "another change waits for its confirmation"
-    done
-    rm -rf "$dir"
-    mkdir "$dir" || fail {write} "cannot make $dir"
-fi
-mkdir "$dir/old" "$dir/delta" || fail {write} "cannot write to $dir"
+waited=0
+mkdir -p "${{lock%/*}}"
+until ln -s "$$" "$lock" 2> /dev/null; do
+    owner=$(readlink "$lock")
+    [ -z "$owner" ] || [ -d "/proc/$owner" ] || rm -f "$lock"
+    [ "$waited" -lt {lock_wait} ] || fail {busy} "another run is changing this router"
+    [ ! -e "$lock" ] && [ ! -L "$lock" ] || sleep 1
+    waited=$((waited + 1))
+done
+held=1
+for file in "$dir"/armed.* "$dir"/reverting; do
+    [ ! -e "$file" ] || fail {busy} "another change waits for its confirmation"
+done
+rm -rf "$dir"
+mkdir "$dir" "$dir/old" "$dir/delta" || fail {write} "cannot write to $dir"
 cat > "$dir/lib" <<'{end}'
 {lib}{end}
 cat > "$dir/batch" <<'{end}'
@@ -75,7 +89,7 @@ if [ -s "$dir/errors" ]; then
     cat "$dir/errors" >&2
     put_back
     rm -rf "$dir"
-    exit {batch_failed}
+    leave {batch_failed}
 fi
 """
 
@@ -104,13 +118,16 @@ commit() {{
     done
     [ ! -s "$dir/errors" ]
 }}
+discard() {{
+    rm -f "$hook"
+    mv "$dir" "$dir.$$" && rm -rf "$dir.$$"
+}}
 revert() {{
     mv "$dir/armed.$1" "$dir/reverting" 2> /dev/null || return 1
     put_back
     logger -t pve-provision "change taken back: {packages}" 2> /dev/null
     reload
-    rm -f "$hook"
-    rm -rf "$dir"
+    discard
 }}
 """
 
@@ -126,7 +143,7 @@ true
 if ! commit; then
     cat "$dir/errors" >&2
     revert "$token"
-    exit {write}
+    leave {write}
 fi
 (
     trap '' HUP
@@ -143,6 +160,7 @@ while [ ! -e "$dir/reloaded" ] && [ "$waited" -lt {patience} ]; do
     sleep 1
     waited=$((waited + 1))
 done
+leave 0
 """
 
 _PLAIN = """\
@@ -150,17 +168,18 @@ if ! commit; then
     cat "$dir/errors" >&2
     put_back
     rm -rf "$dir"
-    exit {write}
+    leave {write}
 fi
 reload
 rm -rf "$dir"
+leave 0
 """
 
 _CONFIRM = """\
 for file in "$dir"/armed.*; do
     if mv "$file" "$dir/confirmed" 2> /dev/null; then
         rm -f "$hook"
-        rm -rf "$dir"
+        mv "$dir" "$dir.$$" && rm -rf "$dir.$$"
         exit 0
     fi
 done
@@ -174,6 +193,38 @@ for file in "$dir"/armed.*; do
 done
 fail {nothing} "nothing waits for a confirmation"
 """
+
+
+# A change that waits for its confirmation or is being taken back, and the files as they will be when that has happened.
+WAITING: t.Final = """\
+for file in /etc/pve-provision/armed.* /etc/pve-provision/reverting; do
+    [ ! -e "$file" ] || echo waits
+done"""
+KEPT: t.Final = """\
+for file in /etc/pve-provision/old/*; do
+    [ ! -e "$file" ] || {{ echo '{mark}old '"${{file##*/}}"; cat "$file"; }}
+done
+for file in /etc/pve-provision/new.*; do
+    [ ! -e "$file" ] || echo '{mark}old '"${{file##*/new.}}"
+done"""
+_OVER = """\
+waited=0
+while [ "$waited" -lt {timeout} ]; do
+    waits=
+    for file in "$dir"/armed.* "$dir"/reverting; do
+        [ ! -e "$file" ] || waits=1
+    done
+    [ -n "$waits" ] || exit 0
+    sleep 1
+    waited=$((waited + 1))
+done
+fail {busy} "another change waits for its confirmation"
+"""
+
+
+def over_script(timeout: int, root: str = "") -> str:
+    """Waits until no change waits for its confirmation, for ``timeout`` seconds at most; else :data:`EXIT_BUSY`."""
+    return _HEAD.format(root=root) + _OVER.format(timeout=timeout, busy=EXIT_BUSY)
 
 
 def apply_script(change: Change, confirm_timeout: int | None, root: str = "") -> str:
@@ -193,6 +244,7 @@ def apply_script(change: Change, confirm_timeout: int | None, root: str = "") ->
         "settle": _SETTLE if "network" in change.services else 0,
         "timeout": confirm_timeout,
         "patience": _RELOAD_SECONDS,
+        "lock_wait": _LOCK_SECONDS,
         "busy": EXIT_BUSY,
         "pending": EXIT_PENDING,
         "write": EXIT_WRITE,

@@ -18,7 +18,7 @@ import ipaddress
 import itertools
 import re
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, InvalidInput
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci import deleted_by_position
@@ -90,9 +90,10 @@ class DhcpServer:
 
 @dataclass(frozen=True)
 class Interface:
-    """One interface, on its own port ``device`` (``eth0`` for the first declared)."""
+    """One interface, on its own port: ``netN`` of the guest, which is called ``device`` inside."""
 
     name: str
+    number: int
     device: str
     bridge: str
     proto: str
@@ -158,8 +159,60 @@ class Description:
         return {each.device: [str(address.ip) for address in each.addresses] for each in self.interfaces}
 
 
+@dataclass(frozen=True)
+class Port:
+    """A network device of a guest: ``netN``, what it is called inside, its MAC address and where it is plugged."""
+
+    number: int
+    device: str
+    hwaddr: str
+    segment: str
+
+
+def place(
+    description: Description, ports: t.Sequence[Port], told: t.Mapping[str, str], *, append: bool = False
+) -> Description:
+    """The description with each interface on the port that it has in an existing router, whatever the order now.
+
+    Which one that is, is told by the router itself (``told``: devices by interface), else by the declared MAC address,
+    else by where a port is plugged. What is still open takes the ports that are left, where the router has told nothing
+    at all; else it is new and gets the next free number, with ``append`` one after all others.
+    """
+    free = list(ports)
+    placed: dict[str, Port] = {}
+
+    def match(fits: t.Callable[[Interface, Port], bool]) -> None:
+        for interface in description.interfaces:
+            port = next((each for each in free if interface.name not in placed and fits(interface, each)), None)
+            if port is not None:
+                placed[interface.name] = port
+                free.remove(port)
+
+    match(lambda interface, port: told.get(interface.name) == port.device)
+    match(lambda interface, port: bool(port.hwaddr) and interface.hwaddr == port.hwaddr.upper())
+    match(lambda interface, port: interface.segment == port.segment)
+    if not told:
+        match(lambda _interface, _port: True)
+    numbers, names = {port.number for port in ports}, {port.device for port in ports}
+    for interface in description.interfaces:
+        if interface.name not in placed:
+            first = max(numbers, default=-1) + 1 if append else 0
+            number = next(n for n in itertools.count(first) if n not in numbers)
+            device = next(
+                f"eth{n}" for n in (len(names) if append else number, *itertools.count()) if f"eth{n}" not in names
+            )
+            placed[interface.name] = Port(number, device, "", interface.segment)
+            numbers.add(number)
+            names.add(device)
+    found = [
+        replace(each, number=placed[each.name].number, device=placed[each.name].device)
+        for each in description.interfaces
+    ]
+    return replace(description, interfaces=tuple(found))
+
+
 def devices(description: Description, kind: t.Literal["lxc", "qemu"]) -> list[dict[str, t.Any]]:
-    """The ``netN`` devices in the declared order: ``eth0`` and so on of a container, virtio NICs of a VM."""
+    """The ``netN`` devices of a new guest: ``eth0`` and so on of a container, virtio NICs of a VM."""
     return [_device(interface, kind) for interface in description.interfaces]
 
 
@@ -357,10 +410,10 @@ def _interfaces(found: _Findings, declared: object) -> list[Interface]:
     for name in names:
         if not _NAME.fullmatch(name) or name in _RESERVED:
             found.note(f"interfaces.{name}", name, "is no name for an interface", "Take up to 15 of A-Z a-z 0-9 _.")
-    return [_interface(found, name, f"eth{n}", declared[name], names) for n, name in enumerate(names)]
+    return [_interface(found, name, n, declared[name], names) for n, name in enumerate(names)]
 
 
-def _interface(found: _Findings, name: str, device: str, declared: object, names: t.Sequence[str]) -> Interface:
+def _interface(found: _Findings, name: str, number: int, declared: object, names: t.Sequence[str]) -> Interface:
     where = f"interfaces.{name}"
     given = found.mapping(where, declared, INTERFACE_KEYS)
     if not given.get("bridge"):
@@ -372,7 +425,8 @@ def _interface(found: _Findings, name: str, device: str, declared: object, names
     six = any(address.version == 6 for address in addresses)
     interface = Interface(
         name=name,
-        device=device,
+        number=number,
+        device=f"eth{number}",
         bridge=str(given.get("bridge", "")),
         proto=proto,
         role=role,

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 from ansible_collections.pve.provision.plugins.module_utils._model.secrets import is_secret
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.ours import NOTE, merge_declared
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.ours import NOTE, merge_declared, read_note
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.router import (
     adopt,
     counterpart,
@@ -96,6 +96,38 @@ def drift(export: str, description: Description, version: str) -> Change:
     ops = tuple(diff_config(actual, wanted))
     made = tuple(dict.fromkeys(op.package for op in ops if op.package not in actual))
     return Change(ops, made, description.secret_names)
+
+
+def devices_of(network: Package) -> dict[str, str]:
+    """The device of each interface of a running router; of a bridge over one port alone, that port."""
+    bridges = {
+        section.get("name"): section.items("ports")
+        for section in network.of_type("device")
+        if section.get("type") == "bridge"
+    }
+    found = {section.name: section.get("device") for section in network.of_type("interface") if section.name}
+    return {
+        name: bridges[device][0] if len(bridges.get(device, ())) == 1 else device
+        for name, device in found.items()
+        if device and not device.startswith("@")
+    }
+
+
+def abandoned(export: str, description: Description) -> set[str]:
+    """The devices of interfaces that we once made and nobody declares any more, as far as nothing else uses them."""
+    actual = parse_export(export)
+    network = actual.get("network", Package("network"))
+    uci = description.uci.get("network")
+    kept = {each.name for each in description.interfaces} | {
+        str(ref) for ref in (uci if isinstance(uci, t.Mapping) else ())
+    }
+    gone = {name for name in read_note(actual).sections.get("network", ()) if name.removesuffix("6") not in kept} - kept
+    used = {each.device for each in description.interfaces}
+    for section in network.sections:
+        if section.name not in gone:
+            words = [*section.items("device"), *section.items("ports"), *section.items("ifname")]
+            used |= {word.partition(".")[0].partition(":")[0] for word in words}
+    return {device for name, device in devices_of(network).items() if name in gone} - used
 
 
 def target(actual: Config, description: Description, version: str) -> Config:

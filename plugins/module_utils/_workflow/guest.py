@@ -213,6 +213,11 @@ class Companion:
         took, or takes: without ``act`` nothing is written."""
         return []
 
+    def settle(self, node: Node, wanted: Wanted, actual: Actual, *, act: bool) -> Wanted:
+        """What is wanted of an existing guest, by the numbers that its parts have there. Without ``act`` nothing is
+        waited for."""
+        return wanted
+
     def prepare(self, node: Node, wanted: Wanted) -> Wanted:
         """What a new guest is made from, where that is for the companion to say. Writes nothing."""
         return wanted

@@ -13,7 +13,7 @@ import shlex
 import socket
 import time
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError, Timeout
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import commit_confirm, live, seed
@@ -25,6 +25,12 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt.addresses i
 )
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description, Interface
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import parse_release
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci import (
+    Package,
+    parse_config,
+    parse_export,
+    render_export,
+)
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_packages import (
     HandIn,
     Installation,
@@ -44,6 +50,8 @@ _PROBE = {
     seed.SHADOW: "cat /etc/shadow",
     "packages": "if [ -d /etc/apk ]; then apk info; else opkg list-installed; fi",
     "addr": "; ".join(map(shlex.join, ADDR_ARGV)),
+    "waiting": commit_confirm.WAITING,
+    "kept": commit_confirm.KEPT.format(mark=_MARK),
 }
 _SERVICE = """\
 if [ ! -x /etc/init.d/{0} ]; then echo {0} missing
@@ -55,6 +63,14 @@ _DOORS = (22, 80, 443)
 # What an interface speaks that gets its way out from somebody else, and how long (s) that may take at most.
 LEASED = ("dhcp", "pppoe")
 UPLINK = 10
+# Seconds that the guard of another run may take at least, and what it needs to put things back.
+GUARD = 60
+_REMEDIES = {
+    commit_confirm.EXIT_BUSY: "Wait for the other run, and run again.",
+    commit_confirm.EXIT_PENDING: "Look at 'uci changes' in the router, and commit or revert what is there.",
+    commit_confirm.EXIT_WRITE: "Look for free space in the router.",
+    commit_confirm.EXIT_BATCH: "Mend what uci does not take.",
+}
 
 
 class Shell(t.Protocol):
@@ -72,7 +88,8 @@ class RouterError(ProvisionError):
 @dataclass(frozen=True)
 class Seen:
     """What a running router told in one go. ``files`` hold secrets; ``services`` are the declared ones: ``enabled``,
-    ``disabled`` or ``missing``."""
+    ``disabled`` or ``missing``. ``kept``: the packages of a change that waits for its confirmation, as they are when it
+    takes itself back."""
 
     version: str
     export: str
@@ -82,6 +99,16 @@ class Seen:
     addr: dict[str, list[str]]
     up: frozenset[str]
     services: dict[str, str]
+    waiting: bool = False
+    kept: dict[str, str] = field(default_factory=dict, repr=False)
+
+    def taken_back(self) -> Seen:
+        """The router when the change that waits has taken itself back."""
+        config = parse_export(self.export)
+        for name, text in self.kept.items():
+            config.pop(name, None)
+            config |= {name: parse_config(text, name)} if text.strip() else {}
+        return replace(self, export=render_export(config), waiting=False, kept={})
 
 
 @dataclass(frozen=True)
@@ -164,6 +191,8 @@ class Router:
             addr=parse_addr(parts["addr"]),
             up=frozenset(name for name, status in statuses.items() if status and status.up),
             services=dict(line.split() for line in parts["services"].splitlines() if line),
+            waiting="waits" in parts["waiting"],
+            kept={name.removeprefix("old "): text for name, text in parts.items() if name.startswith("old ")},
         )
 
     def _interfaces(self) -> tuple[Interface, ...]:
@@ -220,6 +249,13 @@ class Router:
         """Wait until netifd answers, whatever the links do."""
         self._await("", timeout)
 
+    def await_decision(self) -> None:
+        """Wait until the change of an earlier run is confirmed, or has taken itself back."""
+        timeout = max(self.confirm_timeout, GUARD) + GUARD
+        done = self.tell(commit_confirm.over_script(timeout), timeout=timeout + 60)
+        if done.rc != 0:
+            raise _refused(done)
+
     # -- changing --------------------------------------------------------------------------------------------------
     def apply(self, drift: Drift, seen: Seen, *, patience: int, guarded: bool = True) -> None:
         """Write accounts, then the configuration, then switch services; a change that could cut us off stands only
@@ -238,41 +274,57 @@ class Router:
         guarded = guarded and drift.change.touches_network
         reached = guarded and self.reached(seen)
         script = commit_confirm.apply_script(drift.change, self.confirm_timeout if guarded else None)
-        self.run(script, timeout=120)
+        done = self.tell(script, timeout=150)
+        if done.rc != 0:
+            raise _refused(done)
         if guarded:
             # The guard must not come before we have made up our mind.
-            self._confirm(reached, min(patience, max(self.confirm_timeout * 2 // 3, 5)))
+            self._confirm(seen, reached, min(patience, max(self.confirm_timeout * 2 // 3, 5)))
 
-    def _confirm(self, reached: bool, patience: int) -> None:
+    def _confirm(self, before: Seen, reached: bool, patience: int) -> None:
         """Let the change stand when the router is well and can be reached; else take it back at once."""
-        reason = self._unwell(reached, patience)
+        reason = self._unwell(before, reached, patience)
         if not reason:
-            self.run(commit_confirm.confirm_script())
-            return
+            done = self.tell(commit_confirm.confirm_script(), timeout=60)
+            if done.rc == 0:
+                return
+            reason = "it was confirmed too late"
         taken = self.tell(commit_confirm.revert_script(), timeout=60).rc in (0, commit_confirm.EXIT_NOTHING)
         how = "was taken back" if taken else f"takes itself back within {self.confirm_timeout} s"
         raise RouterError(
             f"After the change {reason}, so it {how}.", remedy="Mend the declaration, or raise confirm_timeout."
         )
 
-    def _unwell(self, reached: bool, patience: int) -> str:
+    def _unwell(self, before: Seen, reached: bool, patience: int) -> str:
         """What speaks against letting a change stand; empty when nothing does.
 
-        A router that could not be reached from here before the change either is believed what it says itself.
+        A router that could not be reached from here before the change either is believed what it says itself, as long
+        as it has an address where it is managed from.
         """
         deadline = time.monotonic() + patience
         try:
             self.await_up(patience)
-            left = self.drift(self.look()).change
+            seen = self.look()
+            left = self.drift(seen).change
             if left:
                 return f"it still differs ({'; '.join(left.words[:5])})"
-            while reached and not self.reached(self.look()):
+            while (lost := self._lost(before, seen)) or (reached and not self.reached(seen)):
                 if time.monotonic() > deadline:
-                    return "it cannot be reached any more by the interfaces it is managed from"
+                    return lost or "it cannot be reached any more by the interfaces it is managed from"
                 self.sleep(0.5)
+                seen = self.look()
         except ProvisionError as error:
             return str(error).rstrip(".")
         return ""
+
+    def _lost(self, before: Seen, now: Seen) -> str:
+        """Whether nobody can manage the router any more, for want of an address, who could before."""
+        sources = self.description.management.sources
+        servers = parse_export(before.export).get("dropbear", Package("dropbear")).of_type("dropbear")
+        could = any(before.statuses.get(name) for server in servers for name in server.items("Interface"))
+        if not could or not sources or any(now.statuses.get(name) for name in sources):
+            return ""
+        return f"none of the interfaces that it is managed from ({', '.join(sources)}) has an address"
 
     def reached(self, seen: Seen) -> bool:
         """Whether anything answers at an address of the interfaces it is managed from."""
@@ -284,6 +336,12 @@ class Router:
         leased = any(each.proto in LEASED for each in self._interfaces())
         uplink = UPLINK if leased else 0
         return Packages(self.tell, self.sleep, self.hand_in, self.mirrors, uplink).install(names)
+
+
+def _refused(done: Completed) -> RouterError:
+    """The error of a change that was not carried out."""
+    said = done.stderr.strip().removeprefix("pve-provision: ") or f"exit code {done.rc}"
+    return RouterError(f"the router did not take the change: {said}.", remedy=_REMEDIES.get(done.rc, ""))
 
 
 def _parts(output: str) -> dict[str, str]:

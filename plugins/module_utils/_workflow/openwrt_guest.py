@@ -13,8 +13,17 @@ from dataclasses import dataclass
 from ansible_collections.pve.provision.plugins.module_utils._errors import InvalidInput, ProvisionError
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Problem, find_option
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import description as router_description
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description, Interface
-from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Companion, Plan, Run, Step, Wanted
+from ansible_collections.pve.provision.plugins.module_utils._openwrt import live
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description, Interface, Port
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci import parse_export
+from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import (
+    Actual,
+    Companion,
+    Plan,
+    Run,
+    Step,
+    Wanted,
+)
 from ansible_collections.pve.provision.plugins.module_utils._workflow.health import (
     DECLARED,
     Address,
@@ -31,17 +40,20 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt im
     Shell,
 )
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_shells import ssh
+from ansible_collections.pve.provision.plugins.module_utils._workflow.preflight import is_net
 from ansible_collections.pve.provision.plugins.module_utils._workflow.template import cache_directory
 
 if t.TYPE_CHECKING:
     from pathlib import Path
 
-    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
+    from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Fields
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Kind, Node
 
 DESCRIPTION_OPTIONS = (
     *("interfaces", "management", "uci", "packages", "services", "timezone", "zonename", "allow_shared_segment"),
     "secret_names",
 )
+WAITED: t.Final = "a change of another run was not confirmed yet: it is waited for until that stands or is taken back"
 # Seconds between two looks at a router that waits for an address: at first, and at most.
 PAUSES: t.Final = (0.5, 4.0)
 
@@ -60,6 +72,41 @@ def with_own_defaults(wanted: Wanted, defaults: t.Mapping[str, t.Any]) -> Wanted
             declaration, values=values, paths={**{key: key for key in kept}, **declaration.paths}
         )
     return dataclasses.replace(wanted, declaration=declaration, defaults=defaults)
+
+
+def ports_of(options: t.Mapping[str, str], network: Fields, kind: Kind) -> list[Port]:
+    """The network devices of a guest. A VM calls them ``eth0`` and so on in the order of their numbers."""
+    nets = sorted((int(key[3:]), network.parse(text)) for key, text in options.items() if is_net(key))
+    return [
+        Port(
+            number,
+            str(net.get("name", f"eth{number}")) if kind == "lxc" else f"eth{rank}",
+            str(net.get("hwaddr", "")),
+            str(net.get("bridge", "")) + (f".{net['tag']}" if net.get("tag") else ""),
+        )
+        for rank, (number, net) in enumerate(nets)
+    ]
+
+
+def with_ports(
+    wanted: Wanted, first: t.Sequence[Interface], placed: t.Sequence[Interface], gone: t.Sequence[Port]
+) -> Wanted:
+    """The networks that were declared in the order of ``first``, by the numbers of the ports they are placed on. A
+    port that is ``gone`` is taken away; of a VM it stays unplugged, so that those behind it keep their names."""
+    declaration = wanted.declaration
+    values = {key: value for key, value in declaration.values.items() if not is_net(key)}
+    paths = {key: path for key, path in declaration.paths.items() if not is_net(key)}
+    for old, new in zip(first, placed, strict=True):
+        value = declaration.values[f"net{old.number}"]
+        name = {"name": new.device} if wanted.type.kind == "lxc" else {}
+        values[f"net{new.number}"], paths[f"net{new.number}"] = {**value, **name}, f"interfaces.{new.name}"
+    for port in gone:
+        taken = None if wanted.type.kind == "lxc" else {"link_down": True}
+        values[f"net{port.number}"], paths[f"net{port.number}"] = taken, "interfaces"
+    assumed = frozenset(key for key in declaration.assumed if not is_net(key))
+    return dataclasses.replace(
+        wanted, declaration=dataclasses.replace(declaration, values=values, paths=paths, assumed=assumed)
+    )
 
 
 @dataclass
@@ -130,6 +177,42 @@ class OpenWrtGuest(Companion):
         """The router's interfaces as PVE tells them without a look inside; none when it cannot."""
         raise NotImplementedError
 
+    # -- which port is which -------------------------------------------------------------------------------------------
+    def settle(self, node: Node, wanted: Wanted, actual: Actual, *, act: bool) -> Wanted:
+        """Each interface keeps its port, whatever the declared order; the port of one that is gone is taken away."""
+        if self.description is None or actual.config is None or actual.vmid is None or wanted.state == "absent":
+            return wanted
+        if wanted.problems:
+            return wanted
+        kind = wanted.type.kind
+        ports = ports_of(actual.config.options, wanted.type.network, kind)
+        told: dict[str, str] = {}
+        left: set[str] = set()
+        if actual.running:
+            self.seen = self.see(node, actual.vmid)
+        if self.seen is not None and self.seen.waiting:
+            wanted = dataclasses.replace(wanted, notes=(*wanted.notes, WAITED))
+            self.seen = self._decided(node, actual.vmid, self.seen, act=act)
+        if self.seen is not None:
+            told = live.devices_of(parse_export(self.seen.export)["network"])
+        first = self.description.interfaces
+        self.description = router_description.place(self.description, ports, told, append=kind == "qemu")
+        if self.seen is not None:
+            left = live.abandoned(self.seen.export, self.description)
+        gone = [port for port in ports if port.device in left]
+        return with_ports(wanted, first, self.description.interfaces, gone)
+
+    def _decided(self, node: Node, vmid: int, seen: Seen, *, act: bool) -> Seen | None:
+        """The router when the change that an earlier run left unconfirmed stands or is gone."""
+        if not act:
+            return seen.taken_back()
+        self.router(node, vmid).await_decision()
+        return self.see(node, vmid)
+
+    def see(self, node: Node, vmid: int) -> Seen | None:
+        """The running router as the plan is to find it; None where nobody can look."""
+        return self.look(node, vmid)
+
     @property
     def described(self) -> Description:
         return t.cast("Description", self.description)
@@ -197,8 +280,10 @@ class OpenWrtGuest(Companion):
             lambda last: self._ask(run, last), lambda told: not told[1], self.ip_timeout, PAUSES
         )
         cards = {net["id"]: net.get("hwaddr") for net in result.config.get("networks", [])}
-        macs = {each.name: cards.get(n) for n, each in enumerate(self.described.interfaces)}
+        macs = {each.name: cards.get(each.number) for each in self.described.interfaces}
         result.addresses = [{**entry, "hwaddr": macs[entry["interface"]]} for entry in result.addresses]
+        if WAITED in run.wanted.notes and WAITED not in result.warnings:
+            result.warnings.append(WAITED)
         if waiting and (self.ip_timeout or self.require_ip):
             words = f"no address on {', '.join(waiting)} after {self.ip_timeout} s"
             if self.require_ip:
@@ -246,7 +331,7 @@ class OpenWrtGuest(Companion):
         told = {each["name"]: lasting(each) for each in self.told_outside(run, seen)}
         yield [_made(e, text, self.outsider) for e in interfaces for text in told.get(e.device, [])], bool(told)
         nets = met_addresses(run.node, run.wanted.type.kind, run.vmid, run.wanted.type.network)
-        met = {each.name: _met(each, nets.get(f"net{n}", [])) for n, each in enumerate(interfaces)}
+        met = {each.name: _met(each, nets.get(f"net{each.number}", [])) for each in interfaces}
         yield [_made(e, text, "neighbour") for e in interfaces for text in met[e.name]], True
 
 

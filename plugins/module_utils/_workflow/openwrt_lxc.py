@@ -264,10 +264,13 @@ class OpenWrtContainer(OpenWrtGuest):
 
     def _extend_running(self, node: Node, actual: Actual, plan: Plan) -> Plan:
         vmid = t.cast("int", actual.vmid)
-        self.seen = self.router(node, vmid).look() if node.transport == "cli" else self.look(node, vmid)
         if self.seen is None:
             return self._with_unknown(plan)
         return self.with_drift(self._extend_upgrade(node, actual, plan), self.router(node, vmid).drift(self.seen))
+
+    def see(self, node: Node, vmid: int) -> Seen | None:
+        """On the node a running router answers, or something is wrong with it."""
+        return self.router(node, vmid).look() if node.transport == "cli" else self.look(node, vmid)
 
     def _with_unknown(self, plan: Plan) -> Plan:
         """Nobody can say whether a router is older that cannot be seen."""

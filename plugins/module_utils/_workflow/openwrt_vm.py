@@ -269,7 +269,6 @@ class OpenWrtVm(OpenWrtGuest):
     def _extend_running(self, node: Node, actual: Actual, plan: Plan) -> Plan:
         """The router's own configuration is looked at where there is a way into it."""
         vmid = t.cast("int", actual.vmid)
-        self.seen = self.look(node, vmid)
         return self.with_drift(plan, self.router(node, vmid).drift(self.seen)) if self.seen else plan
 
     def uploads(self, node: Node, plan: Plan) -> t.Sequence[str]:
@@ -380,8 +379,7 @@ class OpenWrtVm(OpenWrtGuest):
         """Hold the guest's MAC addresses against PVE's; whether it told any."""
         config = run.node.config("qemu", run.vmid)
         nets = {key: NET.parse(text) for key, text in (config.options if config else {}).items() if is_net(key)}
-        interfaces = enumerate(self.described.interfaces)
-        ours = {each.device: str(nets.get(f"net{n}", {}).get("hwaddr")) for n, each in interfaces}
+        ours = {each.device: str(nets.get(f"net{each.number}", {}).get("hwaddr")) for each in self.described.interfaces}
         for device, mac in cards.items():
             if mac and device in ours and mac.upper() != ours[device]:
                 words = f"{device} of the router has the MAC address {mac}, PVE gave that interface {ours[device]}."

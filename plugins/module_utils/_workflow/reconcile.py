@@ -44,6 +44,7 @@ def reconcile(node: Node, wanted: Wanted, *, check_mode: bool, companion: Compan
     with contextlib.nullcontext() if check_mode else node.guard(f"{wanted.type.kind}-{key}"):
         recovered = companion.recover(node, wanted, act=not check_mode)
         actual = _with_outdated(node, wanted, _read_if_allowed(node, wanted, wait=not check_mode))
+        wanted = companion.settle(node, wanted, actual, act=not check_mode)
         facts = Facts(node)
         plan = make_plan(wanted, actual)
         making, privilege = creating(plan), ""

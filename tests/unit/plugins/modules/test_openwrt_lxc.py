@@ -400,3 +400,77 @@ def test_pppoe_takes_the_declared_device(bench: Bench, gateway: Params) -> None:
     made = bench.good("openwrt_lxc", **{**gateway, "interfaces": DIALLING, "devices": devices})
     config = bench.config(made.vmid)
     assert [config.get(f"dev{n}") for n in range(2)] == ["/dev/ppp,mode=0600", None]
+
+
+# -- which port is which --------------------------------------------------------------------------------------------
+
+IOT = {"bridge": "vmbr1", "tag": 30, "proto": "static", "address": "192.168.30.1/24"}
+
+
+def test_interfaces_keep_their_ports_in_another_order_and_a_removed_one_is_unplugged(
+    entered: Bench, gateway: Params
+) -> None:
+    wan, lan = INTERFACES["wan"], INTERFACES["lan"]
+    params = {**gateway, "interfaces": {"wan": wan, "iot": IOT, "lan": lan}}
+    vmid = entered.good("openwrt_lxc", **params).vmid
+    before = entered.config(vmid)
+    assert not entered.good("openwrt_lxc", **{**params, "interfaces": {"lan": lan, "iot": IOT, "wan": wan}}).changed
+    fewer = {**params, "interfaces": {"lan": lan, "wan": wan}}
+    told = entered.good("openwrt_lxc", check=True, **fewer)
+    done = entered.good("openwrt_lxc", **fewer)
+    assert told.plan == done.plan
+    assert done.plan[0] == {"step": "set", "delete": ["net1"]}
+    assert "-network.iot" in done.plan[1]["uci"] and "-dhcp.iot" in done.plan[1]["uci"]
+    after = entered.config(vmid)
+    assert (after["net0"], after.get("net1"), after["net2"]) == (before["net0"], None, before["net2"])
+    assert not entered.good("openwrt_lxc", **fewer).changed
+
+
+def test_a_port_that_somebody_plugged_in_stays(router: Bench, gateway: Params) -> None:
+    vmid = router.good("openwrt_lxc", **gateway).vmid
+    router.pct("set", str(vmid), "--net2", "name=eth2,bridge=vmbr1,tag=77")
+    assert not router.good("openwrt_lxc", **gateway).changed
+
+
+# -- changes that wait for their confirmation -----------------------------------------------------------------------
+
+MOVED = {**INTERFACES, "lan": {**INTERFACES["lan"], "address": "192.168.21.1/24"}}
+
+
+def test_the_change_of_a_killed_run_is_waited_for_and_told(
+    router: Bench, gateway: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vmid = router.good("openwrt_lxc", **gateway).vmid
+    moved = {**gateway, "interfaces": MOVED, "confirm_timeout": 20}
+    with monkeypatch.context() as patch:
+        patch.setattr(Router, "_confirm", killed)
+        with pytest.raises(KeyboardInterrupt):
+            router.run("openwrt_lxc", **moved)
+    assert uci(router, vmid, "get", "network.lan.ipaddr") == "192.168.21.1"
+    told = router.good("openwrt_lxc", check=True, **moved)
+    done = router.good("openwrt_lxc", **moved)
+    assert told.plan == done.plan == [{"step": "configure", "uci": ["network.lan.ipaddr='192.168.21.1'"]}]
+    for answer in (told, done):
+        assert any("waited for until" in str(warning) for warning in answer.warnings)
+    assert not router.good("openwrt_lxc", **moved).changed
+    assert uci(router, vmid, "get", "network.lan.ipaddr") == "192.168.21.1"
+
+
+def test_a_router_that_is_managed_from_where_no_address_comes_goes_back(router: Bench, gateway: Params) -> None:
+    vmid = router.good("openwrt_lxc", **gateway).vmid
+    lan = {"bridge": "vmbr1", "tag": 20, "proto": "dhcp"}
+    params = {**gateway, "interfaces": {**INTERFACES, "lan": lan}, "start_timeout": 3}
+    answer = router.bad("openwrt_lxc", **params)
+    assert "none of the interfaces that it is managed from (lan) has an address, so it was taken back" in answer.msg
+    assert uci(router, vmid, "get", "network.lan.proto") == "static"
+    assert not router.good("openwrt_lxc", **gateway).changed
+
+
+def test_a_change_beside_another_run_is_refused(router: Bench, gateway: Params) -> None:
+    vmid = router.good("openwrt_lxc", **gateway).vmid
+    router.pct(
+        "exec", str(vmid), "--", "sh", "-c", "echo x > /tmp/.uci/network || mkdir /tmp/.uci; echo x > /tmp/.uci/network"
+    )
+    answer = router.bad("openwrt_lxc", **{**gateway, "interfaces": MOVED})
+    assert "the router did not take the change: network has changes that are not committed" in answer.msg
+    assert "uci changes" in answer.msg

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 import typing as t
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -278,3 +279,51 @@ def test_a_file_as_rendered_is_left_as_it_was_by_change_and_revert(guest: Guest)
     assert guest.apply(WRONG, 60).returncode == 0
     assert guest.run(revert_script(str(guest.root))).returncode == 0
     assert (guest.config / "network").read_text() == render(package)
+
+
+# --- two runs at once ----------------------------------------------------------------------------------------------
+
+
+def test_of_two_changes_at_once_one_is_refused_and_the_others_way_back_stays(guest: Guest) -> None:
+    before = guest.address
+    first, second = (apply_script(guest.change(WRONG), 60, str(guest.root)) for _each in range(2))
+    with ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(guest.run, [first, second]))
+    assert sorted(each.returncode for each in done) == [0, commit_confirm.EXIT_BUSY]
+    assert guest.address == "10.9.9.9"
+    assert guest.run(revert_script(str(guest.root))).returncode == 0
+    assert guest.address == before and guest.clean
+
+
+def test_who_has_the_lock_and_lives_is_waited_for(guest: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commit_confirm, "_LOCK_SECONDS", 0)
+    lock = guest.root / "tmp/pve-provision.lock"
+    lock.parent.mkdir(exist_ok=True)
+    lock.symlink_to(str(os.getpid()))
+    kept = guest.root / "etc/pve-provision/old"
+    kept.mkdir(parents=True)
+    done = guest.apply(WRONG, 60)
+    assert (done.returncode, done.stderr) == (
+        commit_confirm.EXIT_BUSY,
+        "pve-provision: another run is changing this router\n",
+    )
+    assert kept.is_dir() and lock.is_symlink()
+
+
+def test_a_lock_of_a_process_that_is_no_more_counts_for_nothing(guest: Guest) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    lock = guest.root / "tmp/pve-provision.lock"
+    lock.parent.mkdir(exist_ok=True)
+    lock.symlink_to(str(gone.pid))
+    assert guest.apply(WRONG, None).returncode == 0
+    assert guest.address == "10.9.9.9" and not lock.is_symlink()
+
+
+def test_whoever_comes_while_a_change_waits_can_wait_for_its_end(guest: Guest) -> None:
+    over = commit_confirm.over_script(0, str(guest.root)), commit_confirm.over_script(60, str(guest.root))
+    assert guest.run(over[1]).returncode == 0
+    assert guest.apply(WRONG, 60).returncode == 0
+    assert guest.run(over[0]).returncode == commit_confirm.EXIT_BUSY
+    assert guest.run(confirm_script(str(guest.root))).returncode == 0
+    assert guest.run(over[1]).returncode == 0
