@@ -79,8 +79,7 @@ def parse_volume(key: str, text: str | None) -> MountPoint:
         name for name in ("volume", "mp") if name in form and not form[name].get("optional") and name not in values
     ]
     if missing:
-        lines = "".join(f"{name}: {validation.MISSING}\n" for name in missing)
-        raise ApiError(f"format error\n{lines}".rstrip("\n"))
+        raise ApiError("format error", errors=dict.fromkeys(missing, validation.MISSING))
     return MountPoint(key, values)
 
 

@@ -353,6 +353,8 @@ def _rsync_text(tree: t.Any) -> str:
 def clone(session: Session, params: Params) -> str:
     """Copy a container: linked from a template or snapshot where the storage can, else in full."""
     state, vmid, newid = session.state, int(params["vmid"]), int(params["newid"])
+    if params.get("target", state.name) not in (*state.nodes(), "localhost"):
+        raise ApiError(f"no such cluster node '{params['target']}'")
     if params.get("pool"):
         access.require_pool(session, params["pool"])
     if params.get("storage"):

@@ -164,8 +164,7 @@ def update(
             raise ApiError("unable to delete read-only option: 'unprivileged'")
         if re.fullmatch(r"(unused|mp)\d+", option):
             lxc.check_protection(conf, f"can't remove CT {vmid} drive '{option}'")
-        conf.pending.pop(option, None)
-        _pending_deletes(conf, add=option)
+        _pending_deletes(conf, add=option)  # a value that waits goes on waiting: only revert takes it away
     for option in sorted(params):
         modified.add(option)
         conf.pending[option] = _checked(session, vmid, conf, option, params[option])
@@ -264,7 +263,7 @@ def _apply(session: Session, vmid: int, conf: GuestFile, running: bool, only: se
             continue
         if running and option not in AT_ONCE and not HOT_DELETE.fullmatch(option):
             continue
-        _delete(session, vmid, conf, option)
+        _delete(session, vmid, conf, option, running)
         conf.options.pop(option, None)
         _pending_deletes(conf, remove=option)
     for option in sorted(key for key in conf.pending if key != "delete"):
@@ -284,12 +283,14 @@ def _apply(session: Session, vmid: int, conf: GuestFile, running: bool, only: se
     return errors
 
 
-def _delete(session: Session, vmid: int, conf: GuestFile, option: str) -> None:
+def _delete(session: Session, vmid: int, conf: GuestFile, option: str, running: bool) -> None:
     if option not in conf.options:
         return
-    if re.fullmatch(r"mp\d+", option):
+    if running and lxc.NET_KEY.fullmatch(option):
+        session.say(f"delete ips from {option}")
+    elif re.fullmatch(r"mp\d+", option):
         mount = lxc.parse_volume(option, conf.options[option])
-        if mount.type == "volume" and not lxc.in_use(conf, mount.volume, skip=option):
+        if mount.type == "volume":  # even when a snapshot, or another mount point, still uses it
             lxc.add_unused(conf, mount.volume)
     elif lxc.UNUSED_KEY.fullmatch(option) and not lxc.in_use(conf, conf.options[option]):
         lxc.delete_volume(session, vmid, conf.options[option])
@@ -338,7 +339,7 @@ def typed(options: Mapping[str, str]) -> dict[str, t.Any]:
     result: dict[str, t.Any] = {}
     for key, value in options.items():
         kind = (validation.property_schema(known, key) or {}).get("type")
-        whole = kind in ("integer", "boolean") and re.fullmatch(r"-?\d+", value)
+        whole = (kind in ("integer", "boolean") or key == "snaptime") and re.fullmatch(r"-?\d+", value)
         result[key] = int(value) if whole else value
     return result
 

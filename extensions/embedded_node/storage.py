@@ -302,7 +302,7 @@ class Storage:
                 out.truncate(size)
 
     def _said(self, path: Path, form: str, size: int) -> str:
-        if form == "subvol" or self.type == "zfspool":
+        if form == "subvol" or self.type in ("zfspool", "btrfs"):
             return ""
         if self.kind.block:
             return f'  Logical volume "{path.name}" created.\n'

@@ -14,6 +14,7 @@ import time
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+from .layout import system_files
 from .sites import CONTENT
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class EmbeddedDriver:
     def furnish(self, root: Path, start: Start) -> None:
         """The folders that every system has, on the disks of all containers; agents that answer, guests that do not."""
         from embedded_node import faults, lxc, qemu_boot
+        from embedded_node.errors import ApiError
         from embedded_node.session import Session
         from embedded_node.state import State
         from embedded_node.storage import locate
@@ -83,11 +85,20 @@ class EmbeddedDriver:
             for vmid, (name, text) in product(start.agents, GUEST_FILES.items()):
                 qemu_boot.files(state, vmid).write(name, text)
         for vmid, (kind, _unused) in state.guests().items():
-            spec = state.guest(kind, vmid).options.get("rootfs") if kind == "lxc" else None
+            options = state.guest(kind, vmid).options if kind == "lxc" else {}
+            spec = options.get("rootfs")
             if spec and not spec.startswith("/"):
                 storage, volume = locate(state, lxc.parse_volume("rootfs", spec).volume)
+                try:
+                    tree = storage.tree(volume)
+                except ApiError:  # a disk that cannot be is one of the things that runs are about
+                    continue
                 for folder in ("bin", "etc", "root", "tmp", "var"):
-                    (storage.tree(volume) / folder).mkdir(parents=True, exist_ok=True)
+                    (tree / folder).mkdir(parents=True, exist_ok=True)
+                release = start.releases.get(options.get("ostype", ""))
+                for name, text in system_files(options["ostype"], release).items() if release else ():
+                    (tree / name).parent.mkdir(parents=True, exist_ok=True)
+                    (tree / name).write_text(text, encoding="latin-1")
                 if vmid in state.running():
                     lxc.mount(Session(state), vmid, state.guest("lxc", vmid).options)
 

@@ -35,7 +35,7 @@ VERBS = {"POST": "create", "PUT": "set", "DELETE": "delete"}
 
 def infer(transcript: Transcript, world: World) -> Start:
     """The start of one transcript."""
-    start = Start(files=transcript.start_files())
+    start = Start(files=transcript.start_files(), releases=world.releases)
     start.files.setdefault(STORAGE_CFG, storage_cfg(transcript, world))
     start.files.setdefault(USER_CFG, user_cfg(transcript, world))
     set_up(transcript, start)
@@ -59,7 +59,7 @@ def _asked_task(transcript: Transcript, world: World, start: Start) -> bool:
     """A task that is asked about has to be there: whoever started it runs first."""
     path = transcript.http["path"] if transcript.http else " ".join(transcript.argv)
     match = re.search(r"/tasks/(UPID:[^/ ]+)", path)
-    maker = world.makers.get(match[1]) or _stand_in(match[1], transcript) if match else None
+    maker = world.maker(match[1]) or _stand_in(match[1], transcript) if match else None
     if maker is None:
         return False
     _merge(start, infer(maker, world))

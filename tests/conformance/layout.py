@@ -209,18 +209,26 @@ def qcow2(size: int) -> bytes:
     return header + b"\0" * (196616 - len(header))
 
 
+def system_files(distribution: str, release: str) -> dict[str, str]:
+    """The files that tell a distribution and its init. The small ones have none of them."""
+    if distribution == "busybox":
+        return {}
+    major = release.split(".")[0]
+    files = {
+        "etc/os-release": f"ID={distribution}\nVERSION_ID=\"{major}\"\n", "etc/debian_version": f"{major}.1\n",
+        "etc/ssh/sshd_config": "PermitRootLogin prohibit-password\n", "bin/sh": ELF, "lib/systemd/systemd": ELF,
+    }  # fmt: skip
+    if (distribution, major) == ("debian", "13"):
+        files["usr/lib/systemd/libsystemd-core-257.so"] = ""
+    return files
+
+
 def _write_template(path: Path, broken: bool, weight: int = 0) -> None:
     """A small root file system and ``weight`` bytes more, packed as the name says, which tells the distribution too."""
     distribution = re.match(r"([a-z]+)-(\d+[.\d]*)", path.name)
     files = {"bin/sh": "#!/bin/sh\n", "etc/passwd": "root:x:0:0:root:/root:/bin/sh\n", "etc/hostname": "template\n"}
-    if distribution and distribution[1] != "busybox":
-        major = distribution[2].split(".")[0]
-        files["etc/os-release"] = f"ID={distribution[1]}\nVERSION_ID=\"{major}\"\n"
-        files["etc/debian_version"] = f"{major}.1\n"
-        files["etc/ssh/sshd_config"] = "PermitRootLogin prohibit-password\n"
-        files["bin/sh"] = files["lib/systemd/systemd"] = ELF
-        if (distribution[1], major) == ("debian", "13"):
-            files["usr/lib/systemd/libsystemd-core-257.so"] = ""
+    if distribution:
+        files.update(system_files(distribution[1], distribution[2]))
     if weight:
         files["usr/lib/large"] = "\0" * weight
     folders = (".", "bin", "dev", "etc", "lib", "proc", "root", "sbin", "sys", "tmp", "var")

@@ -66,11 +66,18 @@ class Transcript:
         """The files as they were before the run; what the run made is not among them."""
         if self.rc < 0:  # killed: what it left was not compared, and is not the start
             return dict(self.files_before)
+        if self.status >= 400:  # refused: what changed meanwhile is an earlier task's, not its doing
+            return dict(self.files_after)
         kept = {name: text for name, text in self.files_after.items() if name not in self.files_changed}
         return {**kept, **self.files_before}
 
     def end_files(self) -> dict[str, str | None]:
-        """The files as they were after the run, ``None`` for those that were gone."""
+        """The files as they were after the run, ``None`` for those that were gone.
+
+        Nobody waited for the work that a POST started without telling its UPID.
+        """
+        if self.http is not None and self.http["method"] == "POST" and self.body == {"data": None}:
+            return {}
         return {**self.files_after, **dict.fromkeys(self.files_removed)}
 
     @property

@@ -31,7 +31,7 @@ class Start:
     """Everything to be laid out before a run. Paths in ``files`` and ``host_files`` are the recorded machine's.
 
     ``agents`` are the VMs whose agent answers, ``deaf`` the guests that ignore a shutdown, ``sites`` what HTTP servers
-    hand out: the paths of each ``address:port``.
+    hand out: the paths of each ``address:port``, ``releases`` the version of each distribution that guests have.
     """
 
     files: dict[str, str] = field(default_factory=dict)
@@ -53,6 +53,7 @@ class Start:
     agents: set[int] = field(default_factory=set)
     deaf: set[int] = field(default_factory=set)
     sites: dict[str, set[str]] = field(default_factory=dict)
+    releases: dict[str, str] = field(default_factory=dict)
 
 
 class World:
@@ -63,6 +64,10 @@ class World:
         self.pool = recorded_files(self.transcripts)
         self.makers: dict[str, Transcript] = {}
         self.file_sizes: dict[str, int] = {}
+        self.releases = dict(sorted(
+            (match[1], match[2]) for transcript in self.transcripts
+            for match in re.finditer(r"vztmpl/([a-z]+)-(\d+[.\d]*)", transcript.asked_text())
+        ))
         for transcript in self.transcripts:
             for volid, size in listed_volumes(transcript):
                 if volid not in self.file_sizes or not transcript.stdout.startswith("NAME"):  # that listing rounds
@@ -77,6 +82,15 @@ class World:
             data = transcript.body.get("data") if isinstance(transcript.body, dict) else None
             if isinstance(data, str) and data.startswith("UPID:"):
                 self.makers[data] = transcript
+
+    def maker(self, upid: str) -> Transcript | None:
+        """The run that started a task: this one, or else the last one of its kind for the same guest and user."""
+        if upid in self.makers:
+            return self.makers[upid]
+        kind = upid.split(":")[5:8]
+        alike = [maker for known, maker in self.makers.items() if known.split(":")[5:8] == kind and kind[1:2] != [""]]
+        told = [maker for maker in alike if maker.task_end is not None]
+        return told[-1] if told else None
 
     def creator(self, kind: str, vmid: int) -> Transcript | None:
         """The request of this folder that made a guest over the API."""
