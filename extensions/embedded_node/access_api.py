@@ -16,6 +16,7 @@ from .errors import ApiError, bad_params
 from .propstring import split_list
 from .session import Session
 
+TOP_PATHS = ("/", "/access", "/access/groups", "/nodes", "/pool", "/sdn", "/storage", "/vms")
 USER_FIELDS = ("enable", "expire", "firstname", "lastname", "email", "comment", "keys")
 
 
@@ -50,14 +51,27 @@ def password(session: Session, params: Params) -> None:
 def permissions(session: Session, params: Params) -> dict[str, dict[str, int]]:
     """What the caller (or ``userid``) may do, by path."""
     who = str(params.get("userid") or session.user)
+    if session.user not in (who, who.partition("!")[0]):
+        access.need(session, "/access", "Sys.Audit")
     conf = UserFile.load(session.state)
-    paths = (
-        [str(params["path"])]
-        if params.get("path")
-        else sorted({"/", "/access", "/nodes", "/pool", "/sdn", "/storage", "/vms", *(rule[1] for rule in conf.acl)})
-    )
-    held = {path: conf.privileges(who, path) for path in paths}
-    return {path: dict.fromkeys(sorted(names), 1) for path, names in held.items() if names}
+    if params.get("path"):
+        held = {str(params["path"]): conf.privileges(who, str(params["path"]))}
+    else:
+        paths = [*TOP_PATHS, *(rule[1] for rule in conf.acl), *_pooled(conf)]
+        held = {path: names for path in dict.fromkeys(paths) if (names := conf.privileges(who, path))}
+    return {path: {name: int(names[name]) for name in sorted(names)} for path, names in held.items()}
+
+
+def _pooled(conf: UserFile) -> list[str]:
+    """The guests and storages that are in a pool."""
+    columns = (("/vms", 1), ("/storage", 2))
+    return [
+        f"{top}/{item}"
+        for row in conf.pools.values()
+        for top, column in columns
+        for item in (row[column] if len(row) > column else "").split(",")
+        if item
+    ]
 
 
 # -- users and tokens --------------------------------------------------------------------------------------------------
@@ -75,9 +89,18 @@ def _user(name: str, row: list[str]) -> dict[str, t.Any]:
 
 @route("GET", "/access/users")
 def users(session: Session, params: Params) -> list[dict[str, t.Any]]:
-    """The users."""
+    """The users that the caller may see: all, those of its groups, itself."""
     conf = UserFile.load(session.state)
-    return [{**_user(name, row), "realm-type": name.rpartition("@")[2]} for name, row in sorted(conf.users.items())]
+    privileges = ("User.Modify", "Sys.Audit")
+    seen = {session.user}
+    for name, row in conf.groups.items():
+        if access.may(session, f"/access/groups/{name}", privileges, any_of=True):
+            seen |= {*row[0].split(",")}
+    every = access.may(session, "/access/groups", privileges, any_of=True)
+    found = [_user(name, row) for name, row in sorted(conf.users.items()) if every or name in seen]
+    if "enabled" in params:
+        found = [entry for entry in found if bool(entry["enable"]) == bool(params["enabled"])]
+    return [{**entry, "realm-type": entry["userid"].rpartition("@")[2]} for entry in found]
 
 
 @route("POST", "/access/users")
@@ -369,9 +392,11 @@ def _members(session: Session, row: list[str]) -> list[dict[str, t.Any]]:
 
 @route("GET", "/pools")
 def pools(session: Session, params: Params) -> list[dict[str, t.Any]]:
-    """The pools, or one with its members."""
+    """The pools that the caller may see, or one with its members."""
     conf = UserFile.load(session.state)
     wanted = params.get("poolid")
+    if wanted:
+        access.need(session, f"/pool/{wanted}", "Pool.Audit")
     if wanted and wanted not in conf.pools:
         raise ApiError(f"pool '{wanted}' does not exist")
     rows: list[dict[str, t.Any]] = []

@@ -92,15 +92,19 @@ def resources(session: Session, params: Params) -> list[dict[str, t.Any]]:
         except (FileNotFoundError, ApiError):  # destroyed meanwhile
             continue
         for pool, columns in pools.items():
-            if len(columns) > 1 and str(vmid) in columns[1].split(","):
+            if len(columns) > 1 and str(vmid) in columns[1].split(",") and _may_see_pool(session, pool):
                 row["pool"] = pool
         rows.append(row)
-    node_row = node_status_row(session)
+    rows += [{"id": f"/pool/{pool}", "pool": pool, "type": "pool"} for pool in pools if _may_see_pool(session, pool)]
+    node_row = _seen_node(session)
     node_row.pop("ssl_fingerprint", None)
     rows.append({**node_row, "cgroup-mode": 2})
-    zone = {"id": f"network/{state.name}/zone/localnetwork", "network": "localnetwork", "network-type": "zone"}
-    rows.append({**zone, "node": state.name, "status": "ok", "type": "network"})
+    if access.may(session, "/sdn/zones/localnetwork", ["SDN.Audit"]):
+        zone = {"id": f"network/{state.name}/zone/localnetwork", "network": "localnetwork", "network-type": "zone"}
+        rows.append({**zone, "node": state.name, "status": "ok", "type": "network"})
     for store in storage_api.visible(session):
+        if not store.enabled or not access.may(session, f"/storage/{store.name}", ["Datastore.Audit"]):
+            continue
         status = storage_api.status_of(session, store)
         rows.append(
             {"id": f"storage/{state.name}/{store.name}", "type": "storage", "storage": store.name, "node": state.name,
@@ -109,6 +113,10 @@ def resources(session: Session, params: Params) -> list[dict[str, t.Any]]:
         )  # fmt: skip
     wanted = {"vm": ("lxc", "qemu")}.get(str(params.get("type")), (params.get("type"),))
     return [row for row in rows if not params.get("type") or row["type"] in wanted]
+
+
+def _may_see_pool(session: Session, pool: str) -> bool:
+    return access.may(session, f"/pool/{pool}", ["Pool.Audit"])
 
 
 def _guest_resource(session: Session, kind: str, vmid: int, running: t.Any) -> dict[str, t.Any]:
@@ -174,10 +182,18 @@ def fingerprint(state: State) -> str:
     return ":".join(digest[index : index + 2] for index in range(0, 64, 2))
 
 
+def _seen_node(session: Session) -> dict[str, t.Any]:
+    """The node as far as the caller may see it: without audit rights no measurements."""
+    row = node_status_row(session)
+    if access.may(session, f"/nodes/{session.state.name}", ["Sys.Audit"]):
+        return row
+    return {key: row[key] for key in ("id", "node", "type", "status", "level", "ssl_fingerprint")}
+
+
 @route("GET", "/nodes")
 def nodes(session: Session, params: Params) -> list[dict[str, t.Any]]:
     """The nodes."""
-    return [node_status_row(session)]
+    return [_seen_node(session)]
 
 
 @route("GET", "/nodes/{node}")
@@ -381,21 +397,43 @@ def state_of_process(pid: int) -> bool:
         return False
 
 
+class Lines(list[dict[str, t.Any]]):
+    """A part of a longer list; over HTTPS the answer tells the ``total``."""
+
+    total: int | None = None
+
+
 @route("GET", "/nodes/{node}/tasks")
 def tasks(session: Session, params: Params) -> list[dict[str, t.Any]]:
-    """The tasks, newest first."""
+    """The tasks that the caller may see, newest first."""
     source = str(params.get("source", "archive"))
-    rows: list[dict[str, t.Any]] = []
+    rows = [task_row(upid) for upid in reversed(active(session.state))] if source in ("active", "all") else []
     if source in ("archive", "all"):
-        for upid, (ended, status) in finished(session.state).items():
-            rows.append({**task_row(upid), "endtime": ended, "status": status})
-    if source in ("active", "all"):
-        rows += [task_row(upid) for upid in active(session.state)]
+        done = reversed(finished(session.state).items())
+        rows += [{**task_row(upid), "endtime": ended, "status": status} for upid, (ended, status) in done]
     auditor = access.may(session, f"/nodes/{session.state.name}", ["Sys.Audit"])
-    rows = [row for row in rows if auditor or row["user"] == session.user.partition("!")[0]]
-    rows = [row for row in rows if _task_matches(row, params)]
+    rows = [row for row in rows if (auditor or _is_own(session, row)) and _task_matches(row, params)]
     start, limit = int(params.get("start", 0)), int(params.get("limit", 50))
-    return rows[::-1][start : start + limit]
+    answer = Lines(rows[start : start + limit])
+    answer.total = len(rows) or None
+    return answer
+
+
+def _is_own(session: Session, row: t.Mapping[str, t.Any]) -> bool:
+    """Whether a task is the caller's: a user owns those of its tokens, a token its own alone."""
+    return session.user in (row["user"], f"{row['user']}!{row['tokenid']}") if "tokenid" in row else (
+        session.user == row["user"]
+    )
+
+
+def _find_task(session: Session, params: Params, privilege: str, missing: bool = False) -> dict[str, t.Any]:
+    """What a UPID tells; dies when there is no such task, or when it is somebody else's."""
+    row = task_row(str(params["upid"]))
+    if not missing and not session.state.path(log_name(row["upid"])).exists():
+        raise bad_params(upid="no such task")
+    if not _is_own(session, row):
+        access.need(session, f"/nodes/{session.state.name}", privilege)
+    return row
 
 
 @route("GET", "/nodes/{node}/tasks/{upid}")
@@ -407,11 +445,8 @@ def task_directory(session: Session, params: Params) -> list[dict[str, str]]:
 @route("GET", "/nodes/{node}/tasks/{upid}/status")
 def task_status(session: Session, params: Params) -> dict[str, t.Any]:
     """Whether a task runs, and how it ended."""
-    upid = str(params["upid"])
-    row = task_row(upid)
-    log = session.state.path(log_name(upid))
-    if not log.exists():
-        raise ApiError("no such task")
+    row = _find_task(session, params, "Sys.Audit")
+    upid = row["upid"]
     gone = not state_of_process(row["pid"])
     ended = finished(session.state).get(upid)  # after the process: it writes how it ended before it goes
     if ended is None and gone:
@@ -436,23 +471,14 @@ def _task_matches(row: t.Mapping[str, t.Any], params: Params) -> bool:
     )
 
 
-class Lines(list[dict[str, t.Any]]):
-    """A part of a longer list; over HTTPS the answer tells the ``total``."""
-
-    total = 0
-
-
 @route("GET", "/nodes/{node}/tasks/{upid}/log")
 def task_log(session: Session, params: Params) -> list[dict[str, t.Any]]:
-    """A task's log, by line."""
-    upid = str(params["upid"])
-    parse_upid(upid)
-    log = session.state.path(log_name(upid))
-    if not log.exists():
-        raise ApiError(f"unable to open file - No such file or directory: {log}")
-    lines = session.state.read(log_name(upid)).splitlines()
-    start, limit = int(params.get("start", 0)), int(params.get("limit", 50)) or len(lines)
-    shown = [{"n": number, "t": line} for number, line in enumerate(lines, 1)][start : start + limit]
+    """A task's log, by line. That there is none is said in its stead."""
+    name = log_name(_find_task(session, params, "Sys.Audit", missing=True)["upid"])
+    there = session.state.path(name).exists()
+    lines = session.state.read(name).splitlines() if there else ["unable to open file - No such file or directory"]
+    start, limit = (int(params.get("start", 0)), int(params.get("limit", 50))) if there else (0, 1)
+    shown = [{"n": number, "t": line} for number, line in enumerate(lines, 1)][start : start + (limit or len(lines))]
     answer = Lines(shown or [{"n": 1, "t": "no content"}])
     answer.total = len(lines)
     return answer
@@ -461,7 +487,7 @@ def task_log(session: Session, params: Params) -> list[dict[str, t.Any]]:
 @route("DELETE", "/nodes/{node}/tasks/{upid}")
 def stop_task(session: Session, params: Params) -> None:
     """Stop a task."""
-    task = parse_upid(str(params["upid"]))
+    task = parse_upid(str(_find_task(session, params, "Sys.Modify")["upid"]))
     if str(params["upid"]) in active(session.state) and task.pid != os.getpid():
         os.kill(task.pid, signal.SIGTERM)
 

@@ -36,7 +36,8 @@ class ApiError(Exception):
     def command_text(self) -> str:
         """What a command writes to stderr, without the usage line."""
         text = self.message if self.status == 500 else f"{self.status} {self.message}"
-        lines = [text, *(f"{name}: {self.errors[name]}" for name in sorted(self.errors))]
+        names = sorted(self.errors) if self.status == 400 else list(self.errors)
+        lines = [text, *(f"{name}: {self.errors[name]}" for name in names)]
         return "".join(f"{line}\n" for line in lines)
 
 
@@ -55,8 +56,8 @@ def bad_params(**errors: str) -> ApiError:
 
 
 def forbidden(what: str, exit_code: int = 255) -> ApiError:
-    """A 403 as every permission check words it."""
-    return ApiError(f"Permission check failed ({what})", 403, exit_code=exit_code)
+    """A 403 as every permission check words it; it may name nothing."""
+    return ApiError(f"Permission check failed{f' ({what})' if what else ''}", 403, exit_code=exit_code)
 
 
 def no_such_file(message: str) -> ApiError:

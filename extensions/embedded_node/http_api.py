@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -48,19 +49,25 @@ def authenticate(state: State, method: str, headers: Mapping[str, str], cookies:
     given = headers.get("Authorization", "")
     if given.startswith("PVEAPIToken="):
         name, _sep, secret = given.removeprefix("PVEAPIToken=").partition("=")
-        known = name in access.UserFile.load(state).tokens
-        if not known or not access.check_secret(state, "token.cfg", name, secret):
+        if not access.check_token(state, name, secret):
             raise ApiError("Authentication failed!", 401)
         return name
     ticket = cookies.get("PVEAuthCookie")
     if not ticket:
-        raise ApiError("Authentication failed!" if given else "No ticket", 401)
+        raise ApiError("No ticket", 401)
     user = access.check_ticket(state, unquote(ticket))
-    if user is None:
-        raise ApiError("permission denied - invalid PVE ticket", 401)
+    if user is None or not access.UserFile.load(state).enabled(user):
+        raise ApiError("Authentication failed!", 401)
     if method not in ("GET", "HEAD") and not access.check_csrf(state, user, headers.get("CSRFPreventionToken", "")):
         raise ApiError("Permission denied - invalid csrf token", 401)
     return user
+
+
+def check_upload(session: Session, method: str, path: str) -> None:
+    """Die with a 403 when the caller may not upload: that is looked at before the file is taken, outside of the API."""
+    found = re.fullmatch(r"/nodes/[^/]+/storage/([^/]+)/upload", api_path(path))
+    if found and method == "POST":
+        access.need(session, f"/storage/{found[1]}", "Datastore.AllocateTemplate")
 
 
 def refusal(error: ApiError) -> Answer:
@@ -90,8 +97,9 @@ def respond(
     api.load_areas()
     try:
         user = "" if needs_no_login(method, path) else authenticate(state, method, headers or {}, cookies or {})
+        check_upload(Session(state, user=user), method, path)
     except ApiError as error:
-        return Answer(401, error.message, "")
+        return Answer(error.status, error.message, "")
     try:
         return success(call(Session(state, user=user), method, api_path(path), params))
     except ApiError as error:

@@ -245,7 +245,7 @@ def resize(session: Session, params: Params) -> str:
     def check() -> tuple[GuestFile, lxc.MountPoint, int]:
         conf = session.state.guest("lxc", vmid)
         lxc.check_lock(conf)
-        lxc_config.check_permissions(session, vmid, conf, {"disk": disk}, [], conf.options.get("unprivileged") == "1")
+        lxc_config.Permissions(session, vmid, conf, conf.options.get("unprivileged") == "1").check({"disk": disk})
         lxc.check_digest(params.get("digest"), conf)
         mount = lxc.parse_volume(disk, conf.options.get(disk))
         store, volume = storage.locate(session.state, mount.volume)

@@ -9,9 +9,10 @@ import re
 import stat
 import typing as t
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from . import access, kernel, lxc, storage, validation
+from . import access, kernel, lxc, lxc_network, storage, validation, volume_access
 from .config_file import GuestFile, Section
 from .errors import INVALID, ApiError, bad_params, forbidden, no_such_file
 from .propstring import format_size, parse, split_list
@@ -47,9 +48,9 @@ def put(session: Session, params: dict[str, t.Any]) -> None:
         lxc.check_lock(conf)
         lxc.check_digest(digest, conf)
         unprivileged = conf.options.get("unprivileged") == "1"
-        check_permissions(session, vmid, conf, {}, [*delete, *revert], unprivileged)
+        Permissions(session, vmid, conf, unprivileged).check({}, [*delete, *revert])
         _check_names(params, delete, revert)
-        check_permissions(session, vmid, conf, params, [], unprivileged)
+        Permissions(session, vmid, conf, unprivileged).check(params)
         running = lxc.is_running(session.state, vmid)
         before = {mount.key: mount.volume for mount in lxc.volumes(conf.options)}
         errors = update(session, vmid, conf, running, params, delete, revert)
@@ -87,53 +88,69 @@ def _check_names(params: Mapping[str, t.Any], delete: list[str], revert: list[st
 # -- permissions -------------------------------------------------------------------------------------------------------
 
 
-def check_permissions(
-    session: Session,
-    vmid: int,
-    old: GuestFile | None,
-    new: Mapping[str, t.Any],
-    delete: list[str],
-    unprivileged: bool,
-) -> None:
-    """Die with a 403 for what this caller may not set or delete. A token of root@pam is not root@pam."""
-    if session.is_root:
-        return
-    for option in [*new, *delete]:
-        _check_option(session, vmid, old, option, new.get(option), unprivileged)
+@dataclass(frozen=True)
+class Permissions:
+    """What a caller may set or delete. A token of root@pam is not root@pam.
 
+    ``old`` is the config that is changed, none for a container that is made, maybe in a ``pool``.
+    """
 
-def _check_option(
-    session: Session, vmid: int, old: GuestFile | None, option: str, value: t.Any, unprivileged: bool
-) -> None:
-    if re.fullmatch(r"dev\d+", option):
-        raise forbidden("configuring device passthrough is only allowed for root@pam")
-    if option == "hookscript":
-        raise forbidden("changing the hookscript is only allowed for root@pam")
-    if option == "features":
-        _check_features(session, vmid, old, value, unprivileged)
-        return
-    privilege = next((name for pattern, name in PRIVILEGES if pattern.fullmatch(option)), "VM.Config.Options")
-    access.need(session, f"/vms/{vmid}", privilege)
-    if lxc.VOLUME_KEY.fullmatch(option) and value is not None:
-        mount = lxc.parse_volume(option, str(value)) if not re.fullmatch(r"\d+(\.\d+)?", str(value)) else None
-        if mount and mount.type != "volume":
+    session: Session
+    vmid: int
+    old: GuestFile | None
+    unprivileged: bool
+    pool: str | None = None
+
+    def check(self, new: Mapping[str, t.Any], delete: t.Sequence[str] = ()) -> None:
+        """Die with a 403 for the first option that the caller may not set or delete."""
+        if self.session.is_root:
+            return
+        for option in sorted(new):
+            self._check_option(option, str(new[option]))
+        for option in delete:
+            self._check_option(option, None)
+
+    def _check_option(self, option: str, value: str | None) -> None:
+        if re.fullmatch(r"dev\d+", option):
+            raise forbidden("configuring device passthrough is only allowed for root@pam")
+        if option == "hookscript":
+            raise forbidden("changing the hookscript is only allowed for root@pam")
+        if option == "features":
+            self._check_features(value)
+            return
+        pool = None if option == "tags" else self.pool
+        privilege = next((name for pattern, name in PRIVILEGES if pattern.fullmatch(option)), "VM.Config.Options")
+        access.need_on_guest(self.session, self.vmid, pool, privilege)
+        if lxc.VOLUME_KEY.fullmatch(option) and value is not None:
+            self._check_volume(option, value)
+        elif lxc.NET_KEY.fullmatch(option):
+            before = self.old.options.get(option) if self.old else None
+            for text in filter(None, (before, value)):
+                access.need_bridge(self.session, parse(text, validation.option_format("lxc", option)))
+
+    def _check_volume(self, option: str, value: str) -> None:
+        if re.fullmatch(r"\d+(\.\d+)?", value):  # on the default storage, which is looked at later
+            return
+        mount = lxc.parse_volume(option, value)
+        if mount.type != "volume":
             raise forbidden(f"mount point type {mount.type} is only allowed for root@pam")
-        fresh = storage.NEW_DISK.fullmatch(mount.volume) if mount else None
+        fresh = storage.NEW_DISK.fullmatch(mount.volume)
         if fresh:
-            access.need(session, f"/storage/{fresh[1]}", "Datastore.AllocateSpace")
+            access.need(self.session, f"/storage/{fresh[1]}", "Datastore.AllocateSpace")
+        else:
+            volume_access.check(self.session, mount.volume, self.vmid, "rootdir")
 
-
-def _check_features(session: Session, vmid: int, old: GuestFile | None, value: t.Any, unprivileged: bool) -> None:
-    if not unprivileged:
-        raise forbidden("changing feature flags for privileged container is only allowed for root@pam")
-    form = validation.option_format("lxc", "features")
-    before = parse(old.options.get("features", ""), form) if old else {}
-    after = parse(str(value), form) if value is not None else {}
-    changed = {key for key in {*before, *after} if before.get(key, "") != after.get(key, "")}
-    if changed - {"nesting"}:
-        raise forbidden("changing feature flags (except nesting) is only allowed for root@pam")
-    if changed:
-        access.need(session, f"/vms/{vmid}", "VM.Allocate")
+    def _check_features(self, value: str | None) -> None:
+        if not self.unprivileged:
+            raise forbidden("changing feature flags for privileged container is only allowed for root@pam")
+        form = validation.option_format("lxc", "features")
+        before = parse(self.old.options.get("features", ""), form) if self.old else {}
+        after = parse(value, form) if value is not None else {}
+        changed = {key for key in {*before, *after} if before.get(key, "") != after.get(key, "")}
+        if changed - {"nesting"}:
+            raise forbidden("changing feature flags (except nesting) is only allowed for root@pam")
+        if changed:
+            access.need_on_guest(self.session, self.vmid, self.pool, "VM.Allocate")
 
 
 # -- the change itself -------------------------------------------------------------------------------------------------
@@ -300,7 +317,10 @@ def _final(session: Session, vmid: int, conf: GuestFile, option: str, running: b
     """A waiting value as the live config holds it; new volumes are made here, and a hot-plugged one has to be there."""
     value = conf.pending[option]
     if lxc.NET_KEY.fullmatch(option):
-        return lxc.render_net(value)
+        value = lxc.render_net(value)
+        if running:
+            lxc_network.replug(session, vmid, conf, option, value)
+        return value
     if not re.fullmatch(r"mp\d+", option):
         return value  # a rootfs is not looked at: it is stored as it came
     old = conf.options.get(option)

@@ -12,9 +12,9 @@ import tarfile
 import typing as t
 from pathlib import Path
 
-from . import access, archive, config_file, faults, lxc, lxc_config, lxc_setup, lxc_status, storage
+from . import access, archive, config_file, faults, lxc, lxc_config, lxc_setup, lxc_status, storage, volume_access
 from .config_file import GuestFile, Section
-from .errors import ApiError, Interrupted, bad_params, failure_text
+from .errors import ApiError, Interrupted, bad_params, failure_text, forbidden
 from .rootfs import GuestFiles
 from .session import Session
 
@@ -43,12 +43,12 @@ def create(session: Session, params: Params) -> str:
     job.take(params)
     if job.pool:
         access.require_pool(session, job.pool)
-    _check_allocate(session, vmid, job.pool)
+    _check_allocate(session, vmid, job.pool, overwrite)
     default_store = str(params.pop("storage", "local"))
     job.archive = str(params.pop("ostemplate"))
     unprivileged_now = bool(unprivileged) if unprivileged is not None else True
-    lxc_config.check_permissions(session, vmid, None, params, [], unprivileged_now)
-    _check_archive_access(session, vmid, job.archive, "backup" if restore else "vztmpl")
+    lxc_config.Permissions(session, vmid, None, unprivileged_now, job.pool).check(params)
+    volume_access.check(session, job.archive, vmid, "backup" if restore else "vztmpl")
     job.split(params, default_store)
     lxc_config.update(session, vmid, job.conf, False, job.plain)
     if unprivileged:
@@ -64,24 +64,13 @@ def create(session: Session, params: Params) -> str:
     return session.worker("vzrestore" if restore else "vzcreate", str(vmid), job.run)
 
 
-def _check_allocate(session: Session, vmid: int, pool: str | None) -> None:
-    if access.may(session, f"/vms/{vmid}", ["VM.Allocate"]):
-        return
-    if not pool or not access.may(session, f"/pool/{pool}", ["VM.Allocate"]):
-        access.need(session, f"/vms/{vmid}", "VM.Allocate")
-
-
-def _check_archive_access(session: Session, vmid: int, volid: str, content: str) -> None:
-    if not storage.split_volid(volid):
-        if not session.is_root:
-            raise ApiError("Only root can pass arbitrary filesystem paths.")
-        return
-    store, volume = storage.locate(session.state, volid)
-    parsed = store.parse(volume)
-    if parsed.content != content:
-        raise ApiError(f"unable to use volume {volid} - content type needs to be '{content}'")
-    if not access.may(session, f"/storage/{store.name}", ["Datastore.Allocate"]):
-        access.need(session, f"/storage/{store.name}", "Datastore.AllocateSpace", "Datastore.Audit", any_of=True)
+def _check_allocate(session: Session, vmid: int, pool: str | None, overwrite: bool) -> None:
+    """Die unless the caller may make this guest, or go back to a backup of it."""
+    ways = [(f"/vms/{vmid}", "VM.Allocate")]
+    ways += [(f"/pool/{pool}", "VM.Allocate")] if pool else []
+    ways += [(f"/vms/{vmid}", "VM.Backup")] if overwrite else []
+    if not any(access.may(session, path, [privilege]) for path, privilege in ways):
+        raise forbidden("")
 
 
 class Job:

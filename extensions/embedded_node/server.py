@@ -93,6 +93,10 @@ class EmbeddedApi(FakePve):  # type: ignore[misc]
         found = validation.find(path)
         if found and request.method in validation.paths()[found[0]] and (request.method, found[0]) not in api.HANDLERS:
             return await handler(request)
+        try:
+            http_api.check_upload(Session(self.state, user=request[USER] or ""), request.method, path)
+        except ApiError as error:
+            return web.Response(status=error.status, reason=error.message)
         values = await (
             _upload(request, self.state) if request.content_type == "multipart/form-data" else _parameters(request)
         )

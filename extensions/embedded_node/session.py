@@ -116,12 +116,12 @@ class Session:
                     work()
                     status = f"WARNINGS: {self._warnings}" if self._warnings else "OK"
                 except (ApiError, OSError) as error:
-                    status = failure_text(error)
+                    status = failure_text(error).replace("\n", " ")
                 except Interrupted:
                     status = "interrupted by signal"
                 self._write_end(status)
         finally:
-            self.state.append(f"{TASKS}/index", f"{upid} {int(time.time()):08X} {status.splitlines()[0]}")
+            self.state.append(f"{TASKS}/index", f"{upid} {int(time.time()):08X} {status}")
             self._deactivate(upid)
         self.task_failed = status != "OK" and not status.startswith("WARNINGS")
         if self.cli and status.startswith("WARNINGS"):

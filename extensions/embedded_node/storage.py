@@ -158,6 +158,8 @@ class Storage:
         """Make its folders, as PVE does when it first uses a storage."""
         if self.type in ("nfs", "cifs") and not self.base.is_dir():
             raise ApiError(f"storage '{self.name}' is not online", exit_code=errno.ENOENT)
+        if not self.kind.block and "none" in self.options.get("content", "").split(","):
+            raise ApiError("unknown vtype 'none'")
         if not self.kind.block and self.options.get("create-base-path", self.options.get("mkdir", "1")) == "0":
             if not self.base.is_dir():
                 why = f"directory '{self.base}' does not exist or is unreachable"
@@ -232,6 +234,18 @@ class Storage:
         return f"{self.name}:{volume}"
 
     # -- volumes ---------------------------------------------------------------------------------------------------
+    def attributes(self, volume: str, whole: bool = False) -> dict[str, t.Any]:
+        """What is noted of a backup: its notes (their first line, unless ``whole``) and that it is protected."""
+        path = self.path(volume)
+        notes = path.with_name(f"{path.name}.notes")
+        found: dict[str, t.Any] = {}
+        if notes.exists():
+            text = notes.read_text(encoding="utf-8", errors="replace")
+            found["notes"] = text if whole else text.partition("\n")[0]
+        if path.with_name(f"{path.name}.protected").exists():
+            found["protected"] = 1
+        return found
+
     def exists(self, volume: str) -> bool:
         """Whether the volume is there."""
         return self.path(volume).exists()
@@ -319,11 +333,14 @@ class Storage:
         parsed = self.parse(volume)
         path = self.path(volume)
         if parsed.content != "images":
+            if path.with_name(f"{path.name}.protected").exists():
+                raise ApiError(f"cannot remove protected volume '{volume}' on '{self.name}'")
             if not path.exists():
-                raise ApiError(f"unlink '{path}' failed - No such file or directory", exit_code=errno.ENOENT)
+                return f"disk image '{path}' does not exist\n"
             path.unlink()
-            with contextlib.suppress(FileNotFoundError):
-                path.with_name(f"{path.name}.notes").unlink()
+            if parsed.content == "backup":
+                for beside in (f"{path.name}.notes", re.sub(ARCHIVE, ".log", path.name)):
+                    path.with_name(beside).unlink(missing_ok=True)
             return ""
         if parsed.is_base and self.clones_of(volume):
             raise ApiError(f"base volume '{volume}' is still in use by linked clones")

@@ -5,13 +5,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
+import tarfile
 import typing as t
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
+from urllib.parse import quote
 
-from . import access, appliance, faults, lxc_create, storage, transfer, validation
+from . import access, appliance, faults, lxc_create, storage, transfer, validation, volume_access
 from .api import Params, route
 from .config_file import render
 from .errors import ApiError, bad_params
@@ -19,6 +25,7 @@ from .propstring import split_list
 from .session import Session
 from .storage import Storage
 
+Check = Callable[[Path], None]
 NODE = "/nodes/{node}/storage"
 ONE = f"{NODE}/{{storage}}"
 CONFIG_LOCK = "/var/lock/pve-manager/pve-storage-cfg"
@@ -40,6 +47,8 @@ def visible(session: Session) -> list[Storage]:
 def _entry(store: Storage, digest: str) -> dict[str, t.Any]:
     entry: dict[str, t.Any] = {"storage": store.name, "type": store.type, "digest": digest, **store.options}
     entry["content"] = ",".join(store.contents) or "none"
+    if "content-dirs" in entry:
+        entry["content-dirs"] = dict(item.split("=", 1) for item in store.options["content-dirs"].split(","))
     for key in ("disable", "shared"):
         if key in entry:
             entry[key] = int(entry[key])
@@ -90,6 +99,8 @@ def create(session: Session, params: Params) -> dict[str, t.Any]:
         if name in storages:
             raise ApiError(f"create storage failed: storage ID '{name}' already defined")
         try:
+            if store.type == "btrfs" and not _is_btrfs(session, store, storages.values()):
+                raise ApiError(f"'{store.base}' is not a btrfs file system", exit_code=2)
             if store.enabled:
                 store.activate()
         except ApiError as error:
@@ -97,6 +108,14 @@ def create(session: Session, params: Params) -> dict[str, t.Any]:
         storages[name] = store
         storage.save(session.state, storages)
     return {"storage": name, "type": kind}
+
+
+def _is_btrfs(session: Session, store: Storage, others: t.Iterable[Storage]) -> bool:
+    """Whether a folder is on btrfs: where a storage of that type is already, or the node has such a mount."""
+    mounts = re.findall(r"^\S+ (\S+) btrfs ", session.state.read("proc/mounts"), re.MULTILINE)
+    places = [session.state.path(mount.lstrip("/")) for mount in mounts]
+    places += [other.base for other in others if other.type == "btrfs"]
+    return any(store.base.is_relative_to(place) for place in places)
 
 
 def _check_content(session: Session, store: Storage) -> None:
@@ -164,8 +183,12 @@ def delete(session: Session, params: Params) -> None:
 
 
 def status_of(session: Session, store: Storage) -> dict[str, t.Any]:
-    """A storage's capacity and state."""
-    capacity = store.status() if store.enabled else storage.Capacity()
+    """A storage's capacity and state. Why one cannot be used is a warning."""
+    try:
+        capacity = store.activate().status() if store.enabled else storage.Capacity()
+    except ApiError as error:
+        session.warn(error.message)
+        capacity = storage.Capacity()
     return {
         "type": store.type,
         "content": ",".join(store.contents),
@@ -180,18 +203,22 @@ def status_of(session: Session, store: Storage) -> dict[str, t.Any]:
 
 @route("GET", NODE)
 def node_index(session: Session, params: Params) -> list[dict[str, t.Any]]:
-    """The storages with their state."""
-    wanted = params.get("storage")
-    if wanted and wanted not in storage.load(session.state):
+    """The storages with their state. All are looked at, whichever were asked for."""
+    wanted, target = params.get("storage"), params.get("target")
+    contents = set(split_list(str(params.get("content", ""))))
+    every = storage.load(session.state).values()
+    looked = {store.name: status_of(session, store) for store in every if not contents or contents & {*store.contents}}
+    if wanted and wanted not in looked:
         raise bad_params(storage="No such storage.")
     rows: list[dict[str, t.Any]] = []
-    contents = set(split_list(str(params.get("content", ""))))
     for store in visible(session):
-        if wanted not in (None, store.name) or (contents and not contents & set(store.contents)):
+        if store.name not in looked or wanted not in (None, store.name):
             continue
         if (params.get("enabled") or contents) and not store.enabled:
             continue
-        entry = {"storage": store.name, **status_of(session, store)}
+        if target not in (None, session.state.name, "localhost") and not store.shared:
+            continue
+        entry = {"storage": store.name, **looked[store.name]}
         if entry["total"]:
             entry["used_fraction"] = entry["used"] / entry["total"]
         rows.append(entry)
@@ -207,7 +234,10 @@ def directory(session: Session, params: Params) -> list[dict[str, str]]:
 @route("GET", f"{ONE}/status")
 def node_status(session: Session, params: Params) -> dict[str, t.Any]:
     """One storage's state."""
-    return status_of(session, storage.get(session.state, params["storage"]))
+    found = storage.load(session.state).get(str(params["storage"]))
+    if found is None:
+        raise bad_params(storage="No such storage.")
+    return status_of(session, found)
 
 
 # -- content -----------------------------------------------------------------------------------------------------------
@@ -239,6 +269,8 @@ def content(session: Session, params: Params) -> list[dict[str, t.Any]]:
     for item in items(session, store, vmid):
         if params.get("content") and item.content != params["content"]:
             continue
+        if not volume_access.may(session, item.volid, None):
+            continue
         row: dict[str, t.Any] = {
             "volid": item.volid, "content": item.content, "format": item.format, "size": item.size,
             "ctime": int(item.ctime),
@@ -247,8 +279,9 @@ def content(session: Session, params: Params) -> list[dict[str, t.Any]]:
             row["vmid"] = item.vmid
         if item.content == "backup":
             found = re.match(r"vzdump-(\w+)-\d+-(\d+)_(\d+)_(\d+)-(\d+)_(\d+)_(\d+)", item.name)
+            row["subtype"] = found[1] if found else "unknown"
+            row |= store.attributes(f"backup/{item.name}")
             if found:
-                row["subtype"] = found[1]
                 row["ctime"] = int(datetime.strptime("-".join(found.groups()[1:]), "%Y-%m-%d-%H-%M-%S").timestamp())
         rows.append(row)
     return sorted(rows, key=lambda row: str(row["volid"]))
@@ -291,21 +324,44 @@ def resolve_volume(session: Session, params: Params) -> tuple[Storage, str]:
 def volume_info(session: Session, params: Params) -> dict[str, t.Any]:
     """One volume."""
     store, volume = resolve_volume(session, params)
+    volume_access.check(session, store.volid(volume), None)
     path = store.check_enabled().require(volume)
-    form = store.parse(volume).format
-    size = store.size(volume)
-    return {"path": str(path), "size": size, "used": path.stat().st_blocks * 512, "format": form}
+    parsed = store.parse(volume)
+    row = {"path": str(path), "size": store.size(volume), "used": path.stat().st_blocks * 512, "format": parsed.format}
+    return row | (store.attributes(volume, whole=True) if parsed.content == "backup" else {})
+
+
+@route("PUT", f"{ONE}/content/{{volume}}")
+def set_attributes(session: Session, params: Params) -> None:
+    """Change a backup's notes, or protect it."""
+    store, volume = resolve_volume(session, params)
+    volume_access.check(session, store.volid(volume), None)
+    path = store.check_enabled().activate().path(volume)
+    for name in ("notes", "protected"):
+        if name not in params:
+            continue
+        if store.parse(volume).content != "backup":
+            raise ApiError(f"attribute '{name}' is not supported for storage type '{store.type}'")
+        beside = path.with_name(f"{path.name}.{name}")
+        if params[name]:
+            beside.write_text(str(params[name]) if name == "notes" else "", encoding="utf-8")
+        else:
+            beside.unlink(missing_ok=True)
 
 
 @route("DELETE", f"{ONE}/content/{{volume}}")
 def free(session: Session, params: Params) -> str:
     """Free a volume in a task."""
     store, volume = resolve_volume(session, params)
-    store.check_enabled()
     parsed = store.parse(volume)
+    if parsed.content == "backup" and parsed.vmid:
+        access.need(session, f"/storage/{store.name}", "Datastore.AllocateSpace")
+        access.need(session, f"/vms/{parsed.vmid}", "VM.Backup")
+    else:
+        access.need(session, f"/storage/{store.name}", "Datastore.Allocate")
 
     def work() -> None:
-        session.complain(store.remove(volume))
+        session.complain(store.check_enabled().activate().remove(volume))
         session.say(f"Removed volume '{store.volid(volume)}'")
 
     return session.worker("imgdel", f"{parsed.vmid}@{store.name}" if parsed.vmid else store.name, work)
@@ -337,45 +393,106 @@ def prune_marks(store: Storage, rule: str, vmid: t.Any = None) -> list[dict[str,
 # -- uploads and downloads ---------------------------------------------------------------------------------------------
 
 
+def _target(store: Storage, kind: str, given: str) -> tuple[Path, Check]:
+    """Where a file of that name goes, and what has to hold of it; dies when the name does not fit its content."""
+    name = re.sub(r"[^\w.+-]", "_", given.rpartition("/")[2].rpartition("\\")[2])
+    if not storage.NAME_PATTERNS[kind].fullmatch(name):
+        wrong = "invalid filename or wrong extension" if kind == "import" else "wrong file extension"
+        raise bad_params(filename=wrong)
+    form = name.rsplit(".", 1)[-1]
+    checks: dict[str, Check] = {"qcow2": _check_qcow2, "vmdk": _check_vmdk, "ova": _check_ova}
+    return store.path(f"{kind}/{name}"), checks.get(form, _accept) if kind == "import" else _accept
+
+
+def _accept(path: Path) -> None:
+    """Any file will do."""
+
+
+def _check_qcow2(path: Path) -> None:
+    if path.read_bytes()[:4] != storage.QCOW2:
+        raise ApiError(f"qemu-img: Could not open '{path}': Image is not in qcow2 format")
+
+
+def _check_vmdk(path: Path) -> None:
+    if path.read_bytes()[:4] not in (b"KDMV", b"COWD", b"# Di"):
+        raise ApiError(f"qemu-img: Could not open '{path}': invalid VMDK image descriptor")
+
+
+def _check_ova(path: Path) -> None:
+    try:
+        with tarfile.open(path) as tar:
+            names = tar.getnames()
+    except tarfile.TarError as error:
+        raise ApiError(f"command 'tar -t -f {path}' failed: exit code 2") from error
+    if not any(name.endswith(".ovf") for name in names):
+        raise ApiError("ova archive has no .ovf file inside")
+
+
 @route("POST", f"{ONE}/download-url")
 def download_url(session: Session, params: Params) -> str:
     """Fetch a file into a storage in a task, and check its hash."""
-    store = storage.get(session.state, params["storage"]).check_enabled().activate()
+    store = storage.get(session.state, params["storage"]).check_enabled()
+    if store.kind.block:
+        raise ApiError(f"can't upload to storage type '{store.type}', not a file based storage!")
     if params["content"] not in store.contents:
         raise ApiError(f"storage '{store.name}' is not configured for content-type '{params['content']}'")
-    target = store.path(f"{params['content']}/{params['filename']}")
-
-    def work() -> None:
-        transfer.download(session, str(params["url"]), target, params.get("checksum-algorithm"), params.get("checksum"))
-
-    return session.worker("download", str(params["filename"]), work)
+    target, check = _target(store.activate(), str(params["content"]), str(params["filename"]))
+    algorithm, checksum = params.get("checksum-algorithm"), params.get("checksum")
+    return session.worker(
+        "download",
+        quote(target.name, safe="+-._~"),
+        lambda: transfer.download(session, str(params["url"]), target, algorithm, checksum, check),
+    )
 
 
 @route("POST", f"{ONE}/upload")
 def upload(session: Session, params: Params) -> str:
     """Take a file that the HTTPS server has received, in a task."""
     store = storage.get(session.state, params["storage"]).check_enabled()
-    kind, name = str(params["content"]), str(params["filename"])
+    if store.kind.block:
+        raise ApiError(f"can't upload to storage type '{store.type}'")
+    kind = str(params["content"])
+    received = session.state.path(str(params["tmpfilename"]).lstrip("/"))
+    target, check = _target(store, kind, str(params["filename"]))
     if kind not in store.contents:
         raise ApiError(f"storage '{store.name}' does not support '{kind}' content")
-    pattern = storage.NAME_PATTERNS[kind]
-    if not pattern.fullmatch(name):
-        raise bad_params(filename=f"wrong file extension for content '{kind}'")
-    received = session.state.path(str(params["tmpfilename"]).lstrip("/"))
-    target = store.activate().path(f"{kind}/{name}")
+    store.activate()
 
     def work() -> None:
-        session.say(f"starting file import from: {received}\ntarget node: {session.state.name}\ntarget file: {target}")
+        session.say(f"starting file import from: {received}")
         try:
-            algorithm = params.get("checksum-algorithm")
-            if algorithm and hashlib.new(algorithm, received.read_bytes()).hexdigest() != params.get("checksum"):
-                raise ApiError(f"checksum mismatch: got something else than '{params.get('checksum')}'")
+            if params.get("checksum-algorithm"):
+                transfer.compare(session, received, str(params["checksum-algorithm"]), str(params["checksum"]))
+            check(received)
+            session.say(f"target node: {session.state.name}\ntarget file: {target}")
+            session.say(f"file size is: {received.stat().st_size}\ncommand: cp -- {received} {target}")
             shutil.move(received, target)
         finally:
             received.unlink(missing_ok=True)
         session.say("finished file import successfully")
 
     return session.worker("imgcopy", "", work)
+
+
+@route("GET", "/nodes/{node}/query-url-metadata")
+def query_url(session: Session, params: Params) -> dict[str, t.Any]:
+    """What a server tells of a file without handing it out."""
+    url = str(params["url"])
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=30) as answer:
+            headers = answer.headers
+    except urllib.error.HTTPError as error:
+        raise ApiError(f"invalid server response: '{error.code} {error.reason}'") from error
+    except OSError as error:
+        place = urllib.parse.urlsplit(url)
+        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        why = f"Can't connect to {place.hostname}:{place.port or 80} ({getattr(reason, 'strerror', reason)})"
+        raise ApiError(f"invalid server response: '500 {why}'") from error
+    named = headers.get_filename() or urllib.parse.urlsplit(url).path.rpartition("/")[2]
+    size = headers.get("Content-Length")
+    mimetype = headers.get_content_type() if headers.get("Content-Type") else ""
+    found = {"filename": named, "size": int(size or 0), "mimetype": mimetype}
+    return {key: value for key, value in found.items() if value}
 
 
 @route("GET", "/nodes/{node}/aplinfo")

@@ -23,6 +23,8 @@ def line(
     ``fixed`` parameters are set by the command itself; ``formatted`` commands take ``--output-format`` and its kin.
     """
     words = [f"[<{name}>]" if properties.get(name, {}).get("optional") else f"<{name}>" for name in arguments]
+    if len(arguments) == 1 and "-list" in str(properties.get(arguments[0], {}).get("format")):
+        words = [f"{{<{arguments[0]}>}}"]  # as many as one likes
     options = [name for name in sorted(properties) if name not in arguments and name not in fixed]
     words += [
         f"--{name} <{properties[name].get('type', 'string')}>"

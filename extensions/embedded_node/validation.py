@@ -184,6 +184,17 @@ def _name_servers(text: str) -> str | None:
     return None
 
 
+def _storage_content(text: str) -> str | None:
+    known = ("images", "rootdir", "vztmpl", "iso", "backup", "snippets", "import", "none")
+    wrong = [item for item in split_list(text) if item not in known]
+    return f"invalid content type '{wrong[0]}'" if wrong else None
+
+
+def _task_states(text: str) -> str | None:
+    wrong = [item for item in split_list(text) if item.lower() not in ("ok", "error", "warning", "unknown")]
+    return f"invalid status '{wrong[0]}'" if wrong else None
+
+
 def _volume_group(text: str) -> str | None:
     return (
         None
@@ -198,6 +209,9 @@ OWN_FORMATS: dict[str, t.Callable[[str], str | None]] = {
     "pve-lxc-dev-string": _device,
     "lxc-ip-with-ll-iface-list": _name_servers,
     "pve-storage-vgname": _volume_group,
+    "pve-storage-content": _storage_content,
+    "pve-storage-content-list": _storage_content,
+    "pve-task-status-type-list": _task_states,
 }
 KEEP = {"type": "integer", "minimum": 0, "optional": 1}
 OWN_STRINGS: dict[str, Mapping[str, Schema]] = {

@@ -128,6 +128,8 @@ def _run(transcript: Transcript, world: World, driver: Driver, root: Path) -> An
     driver.prepare(root, transcript.release)
     lay_out(start, root)
     with serve(start.sites) as renamed:
+        if start.requests:
+            driver.furnish(root, start)
         for maker in start.requests:
             renamed.update(_before(maker, renamed, driver, root))
         change_configs(start, root)

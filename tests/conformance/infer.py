@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from .guests import find_listed, find_running, is_missing, matching_config, render, row_facts, volume_owners
 from .machine import find_host_files, find_sites, set_up
+from .normalise import json_of
 from .transcript import GUEST_PATH, STORAGE_CFG, Transcript
 from .volumes import find_volumes, storage_cfg, user_cfg
 from .world import NODE, USER_CFG, Start, guest_file, plain_config
@@ -52,6 +53,7 @@ def infer(transcript: Transcript, world: World) -> Start:
     find_volumes(transcript, world, start)
     find_host_files(transcript, start)
     find_sites(transcript, world, start)
+    _past_tasks(transcript, start)
     return start
 
 
@@ -59,12 +61,31 @@ def _asked_task(transcript: Transcript, world: World, start: Start) -> bool:
     """A task that is asked about has to be there: whoever started it runs first."""
     path = transcript.http["path"] if transcript.http else " ".join(transcript.argv)
     match = re.search(r"/tasks/(UPID:[^/ ]+)", path)
-    maker = world.maker(match[1]) or _stand_in(match[1], transcript) if match else None
+    if not match or "no such task" in transcript.answer_text():
+        return False
+    maker = world.maker(match[1]) or _stand_in(match[1], transcript)
     if maker is None:
         return False
+    for name in maker.files_changed:  # what the run found of them is what the task made
+        start.files.pop(name, None)
     _merge(start, infer(maker, world))
-    start.requests.append(maker)
+    start.requests.append(maker if maker.http is None else replace(maker, body={"data": match[1]}))
     return True
+
+
+def _past_tasks(transcript: Transcript, start: Start) -> None:
+    """The tasks of a listing that the set-up did not start had ended before."""
+    data = transcript.body.get("data") if isinstance(transcript.body, dict) else json_of(transcript.stdout)
+    rows = [row for row in data if isinstance(row, dict) and "upid" in row] if isinstance(data, list) else []
+    rows.sort(key=lambda row: int(row["starttime"]))
+    for argv in reversed(start.commands):
+        kind = f"{'vz' if argv[0] == 'pct' else 'qm'}{argv[1]}"
+        made = next((row for row in reversed(rows) if row["type"] == kind and row.get("id") == argv[2]), None)
+        if made:
+            rows.remove(made)
+    lines = [f"{row['upid']} {int(row['endtime']):08X} {row.get('status', '')}\n" for row in rows if "endtime" in row]
+    if lines:
+        start.texts["var/log/pve/tasks/index"] = "".join(lines)
 
 
 def _stand_in(upid: str, transcript: Transcript) -> Transcript | None:

@@ -40,7 +40,8 @@ TEXT: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\bctime=\d{9,}"), "ctime=<TIME>"),
     (re.compile(r"^(snaptime:) \d{9,}", re.M), r"\1 <TIME>"),
     (re.compile(r"\b\d\d:\d\d:\d\d\b(?=\))"), "<DURATION>"),
-    (re.compile(r"\d+(\.\d+)? [KMGT]i?B/s"), "<RATE>"),
+    (re.compile(r"\d+(\.\d+)?(e[+-]\d+)? [KMGTk]?i?B/s"), "<RATE>"),
+    (re.compile(r"copied, [\d.e-]+ s"), "copied, <DURATION>"),
     (re.compile(r" in \d+(\.\d+)?(ms|s)\b"), " in <DURATION>"),
     (re.compile(r"archive file size: \S+"), "archive file size: <BYTES>"),
     (re.compile(r"\.tmp_dwnl\.\d+"), ".tmp_dwnl.<PID>"),
@@ -50,6 +51,8 @@ TEXT: tuple[tuple[re.Pattern[str], str], ...] = (
      r"\1<BYTES>"),
     (re.compile(r" at \S+ line \d+\.?"), " at <LINE>"),
 )
+# Perl tells a hash in no order.
+BACKUP_JOB = re.compile(r"(?<=^INFO: starting new backup job: vzdump)(.*)$", re.M)
 # Host keys are made in no order.
 KEY_LINES = re.compile(r"(?:Creating SSH host key .*\ndone: .*\n)+")
 # Values that the run may have made itself: kept when they were known before it.
@@ -67,6 +70,8 @@ MEASURED = frozenset({
     "idle", "pressurecpufull", "pressurecpusome", "pressureiofull", "pressureiosome", "pressurememoryfull",
     "pressurememorysome",
 })  # fmt: skip
+# The lists of the cluster tell it or not, as old as the statistics are that the node keeps.
+UNSTEADY = frozenset(("memhost",))
 FILE_SIZED = frozenset(("vztmpl", "backup", "import", "snippets"))
 # A table whose numbers are the machine's: header to match, and the columns that are measurements.
 TABLES = {
@@ -92,6 +97,7 @@ class Normaliser:
         for pattern, replacement in TEXT:
             text = pattern.sub(replacement, text)
         text = KEY_LINES.sub(lambda m: "".join(sorted(re.findall(r".*\n.*\n", m[0]))), text)
+        text = BACKUP_JOB.sub(lambda m: "".join(sorted(re.split(r"(?= --)", m[0]))), text)
         if "<BYTES>" in text and text.startswith(("Volid", "NAME")):
             text = re.sub(r" +", " ", text)
         text = self._made(text)
@@ -107,11 +113,14 @@ class Normaliser:
         if isinstance(value, dict):
             sized = value.get("content") in FILE_SIZED
             moving = value.get("status") == "running" or value.get("type") in ("node", "storage")
-            return {key: self._field(key, item, sized, moving) for key, item in value.items()}
+            unsteady = UNSTEADY if str(value.get("id")).startswith(("lxc/", "qemu/")) else ()
+            return {key: self._field(key, item, sized, moving) for key, item in value.items() if key not in unsteady}
         if isinstance(value, list):
+            if value and all(isinstance(item, dict) and set(item) == {"n", "t"} for item in value):  # a task's log
+                log = self.text("\n".join(str(item["t"]) for item in value))
+                return {"first": value[0]["n"], "log": log.splitlines()}
             items = [self.data(item) for item in value]
-            numbered = all(isinstance(item, dict) and "n" in item for item in items)
-            return items if numbered else sorted(items, key=lambda item: json.dumps(item, sort_keys=True))
+            return sorted(items, key=lambda item: json.dumps(item, sort_keys=True))
         if isinstance(value, str):
             return self.text(value) if json_of(value) is None else value
         return value

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from .normalise import json_of
 from .transcript import GUEST_FILE, STORAGE_CFG
@@ -108,8 +109,7 @@ def find_volumes(transcript: Transcript, world: World, start: Start) -> None:
                 size = size_of(spec) or _known_size(volid, world) or GIB
                 for part in _chain(volid):
                     start.volumes.setdefault(part, size)
-    params = str((transcript.http or {}).get("params") or "")
-    for match in VOLUME.finditer(" ".join((*transcript.argv, *transcript.setup, params))):
+    for match in VOLUME.finditer(_named(transcript)):
         volid = match[0]
         if is_lost(volid, said):
             continue
@@ -134,6 +134,18 @@ def find_volumes(transcript: Transcript, world: World, start: Start) -> None:
             start.sizes[volid] = world.file_sizes[volid]
         elif ":backup/" in volid:
             start.backups[volid] = _backed_up(transcript, world, volid)
+
+
+def _named(transcript: Transcript) -> str:
+    """The texts in which a run names volumes; one without its storage gets that."""
+    http = transcript.http or {}
+    words = list(transcript.argv)
+    if words[:2] == ["pvesm", "import"] and "already exists" not in transcript.stderr:
+        del words[2]
+    if "--storage" in words[:-1]:
+        name = words[words.index("--storage") + 1]
+        words = [f"{name}:{word}" if re.fullmatch(r"\d+/\S+\.\w+", word) else word for word in words]
+    return " ".join((*words, *transcript.setup, str(http.get("params") or ""), unquote(http.get("path", ""))))
 
 
 def is_lost(path: str, said: str) -> bool:

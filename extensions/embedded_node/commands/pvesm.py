@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 from pathlib import Path
 
 from .. import config_file, lxc_create, storage, storage_api
 from ..command_line import FLAG, STRING, Command, Params, Table, api_command
-from ..errors import ApiError, bad_params
+from ..errors import ApiError
 from ..session import Session
 
 NODE = "/nodes/{node}/storage"
@@ -103,17 +104,83 @@ def _scan(tool: str) -> t.Callable[[Session, Params], None]:
     return run
 
 
-def _transfer(session: Session, params: Params) -> None:
-    """Export and import move a volume's bytes; only the raw stream is known here."""
+PLUGINS = {"dir": "Dir", "btrfs": "BTRFS", "nfs": "NFS", "cifs": "CIFS", "lvm": "LVM", "lvmthin": "LvmThin",
+           "zfspool": "ZFSPool"}  # fmt: skip
+RAW = re.compile(r"(raw|tar|qcow2|vmdk)\+size")
+
+
+def _plugin(store: storage.Storage) -> str:
+    return f"PVE::Storage::{PLUGINS.get(store.type, 'Dir')}Plugin"
+
+
+def _dd(size: int, block: int) -> str:
+    """What dd tells at its end."""
+    records = f"{size // block}+{int(size % block > 0)}"
+    shown = f" ({size / 1e6:.1f} MB, {size / 2**20:.1f} MiB)" if size >= 10**6 else ""
+    return f"{records} records in\n{records} records out\n{size} bytes{shown} copied, 0.001 s, 1.0 GB/s\n"
+
+
+def _export(session: Session, params: Params) -> None:
+    """Write a volume as a stream: its size, then its bytes."""
     store, volume = storage.locate(session.state, str(params["volume"]))
-    if params["format"] != "raw+size":
-        raise bad_params(format=f"the embedded node exports raw+size only, not {params['format']}")
-    path = store.require(volume)
-    data = len(path.read_bytes()).to_bytes(8, "little") + path.read_bytes()
+    parsed, path, form = store.parse(volume), store.path(volume), str(params["format"])
+    snapshots = params.get("with-snapshots") or params.get("snapshot-list")
+    able = form == "raw+size" and not snapshots and parsed.format != "subvol"
+    if not able or params.get("base") or params.get("snapshot") or store.kind.block:
+        raise ApiError(f"volume export format {form} not available for {_plugin(store)}")
+    if not path.is_file():
+        where = "/usr/share/perl5/PVE/Storage/Plugin.pm line 2085, <DATA> line 960."
+        session.complain(f"failed to stat '{path}'\n")
+        session.complain(f"Use of uninitialized value $image_size_in_bytes in pack at {where}\n")
+        session.complain(f"dd: failed to open '{path}': No such file or directory\n")
+        raise ApiError(f"command 'dd 'if={path}' 'bs=4k' 'status=progress'' failed: exit code 1", exit_code=1)
+    size = store.size(volume)
+    content = bytes(size) if parsed.format in ("qcow2", "vmdk") else path.read_bytes()
+    data = size.to_bytes(8, "little") + content
     if params["filename"] == "-":
         session.write_bytes(data, b"")
     else:
         Path(params["filename"]).write_bytes(data)
+    if parsed.format not in ("qcow2", "vmdk"):
+        session.complain(_dd(size, 4096))
+
+
+def _import(session: Session, params: Params) -> None:
+    """Make a volume of a stream. The size in front of it is believed."""
+    try:
+        data = session.stdin.read() if params["filename"] == "-" else Path(params["filename"]).read_bytes()
+    except OSError as error:
+        raise ApiError(f"open({params['filename']}): {error.strerror}", exit_code=error.errno or 255) from error
+    store, volume = storage.locate(session.state, str(params["volume"]))
+    form = str(params["format"])
+    found = RAW.fullmatch(form)
+    if not found or store.kind.block:
+        raise ApiError(f"volume import format '{form}' not available for {_plugin(store)}")
+    alone = found[1] in ("raw", "tar")
+    if alone == bool(params.get("with-snapshots")):
+        raise ApiError(f"format {form} cannot be imported {'with' if alone else 'without'} snapshots")
+    parsed = store.parse(volume)
+    if parsed.content == "images" and parsed.format not in (found[1], {"tar": "subvol"}.get(found[1])):
+        raise ApiError(f"cannot import format {form} into a file of format {parsed.format}")
+    name: str | None = parsed.name
+    if store.path(volume).exists():
+        if not params.get("allow-rename") or parsed.content != "images":
+            raise ApiError(f"file '{store.path(volume)}' already exists")
+        session.warn(f"file '{store.path(volume)}' already exists - importing with a different name")
+        name = None
+    if len(data) < 8:
+        raise ApiError("import: no size found in export header, aborting.")
+    size, content = -(-int.from_bytes(data[:8], "little") // 1024) * 1024, data[8:]
+    if parsed.content == "images":
+        volume, said = store.activate().allocate(int(parsed.vmid or 0), parsed.format, name, size)
+        session.write(said)
+    path = store.path(volume)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        raise ApiError("the embedded node imports no archives of directories")
+    path.write_bytes(content)
+    session.complain(_dd(len(content), 65536))
+    session.say(f"successfully imported '{store.volid(volume)}'")
 
 
 KEEP = {"type": "integer", "minimum": 0, "optional": 1}
@@ -147,7 +214,14 @@ TABLE: Table = {
         ("volume", "format", "filename"),
         own={"volume": STRING, "format": {"type": "string", "enum": FORMATS}, "filename": STRING, "base": SNAPSHOT,
              "snapshot": SNAPSHOT, "snapshot-list": {"type": "string", "optional": 1}, "with-snapshots": FLAG},
-        run=_transfer, group=OWN,
+        run=_export, group=OWN,
+    ),
+    "import": Command(
+        ("volume", "format", "filename"),
+        own={"volume": STRING, "format": {"type": "string", "enum": FORMATS}, "filename": STRING, "base": SNAPSHOT,
+             "delete-snapshot": {**SNAPSHOT, "maxLength": 80}, "allow-rename": FLAG, "snapshot": SNAPSHOT,
+             "with-snapshots": FLAG},
+        run=_import, group=OWN,
     ),
     "apiinfo": Command((), run=_api_info, group=OWN),
     "prune-backups": Command(
