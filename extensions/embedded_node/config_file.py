@@ -56,7 +56,8 @@ class GuestFile:
 
 def parse(text: str, kind: str = "lxc") -> GuestFile:
     """Read a config file. Lines that are not understood are skipped, as PVE does."""
-    conf = GuestFile(kind, digest=hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+    raw = text.encode("utf-8", "surrogateescape")
+    conf = GuestFile(kind, digest=hashlib.sha1(raw, usedforsecurity=False).hexdigest())
     section = conf.current
     for line in text.splitlines():
         if found := SECTION.fullmatch(line):

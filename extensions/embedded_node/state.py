@@ -153,7 +153,7 @@ class State:
         """A guest's config; dies as PVE does when there is none."""
         name = self.config_name(kind, vmid)
         try:
-            text = self.path(f"etc/pve/{name}").read_text(encoding="utf-8", errors="surrogateescape")
+            text = self.path(f"etc/pve/{name}").read_bytes().decode("utf-8", "surrogateescape")  # line ends as they are
         except FileNotFoundError as error:
             raise no_such_file(f"Configuration file '{name}' does not exist") from error
         return config_file.parse(text, kind)

@@ -316,7 +316,7 @@ class Storage:
                 out.truncate(size)
 
     def _said(self, path: Path, form: str, size: int) -> str:
-        if form == "subvol" or self.type in ("zfspool", "btrfs"):
+        if form == "subvol" or self.type == "zfspool" or self.keeps_subvolumes(form):
             return ""
         if self.kind.block:
             return f'  Logical volume "{path.name}" created.\n'
@@ -660,7 +660,8 @@ def save(state: State, storages: dict[str, Storage]) -> None:
 
 def digest(state: State) -> str:
     """The config's digest."""
-    return hashlib.sha1(state.read(CONFIG).encode(), usedforsecurity=False).hexdigest()
+    path = state.path(CONFIG)
+    return hashlib.sha1(path.read_bytes() if path.exists() else b"", usedforsecurity=False).hexdigest()
 
 
 def get(state: State, name: str) -> Storage:
