@@ -409,3 +409,18 @@ def add_to_pool(session: Session, pool: str, vmid: int) -> None:
         row[1] = ",".join(sorted({*filter(None, row[1].split(",")), str(vmid)}, key=int))
         conf.pools[pool] = row
         conf.save(session.state)
+
+
+def forget_guest(session: Session, vmid: int) -> None:
+    """What was granted on a guest that is gone, and its place in pools."""
+    conf = UserFile.load(session.state)
+    kept = [rule for rule in conf.acl if rule[1] != f"/vms/{vmid}"]
+    pools = {
+        name: [row[0], ",".join(item for item in row[1].split(",") if item != str(vmid)), *row[2:]]
+        for name, row in conf.pools.items()
+        if len(row) > 1
+    }
+    if kept != conf.acl or any(conf.pools[name] != row for name, row in pools.items()):
+        conf.acl = kept
+        conf.pools.update(pools)
+        conf.save(session.state)

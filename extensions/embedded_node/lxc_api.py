@@ -71,7 +71,7 @@ def destroy(session: Session, params: Params) -> str:
                 session.warn(f"forced to stop CT {vmid} before destroying!")
                 lxc_status.halt(session, vmid)
             _destroy_volumes(session, vmid, conf, bool(params.get("destroy-unreferenced-disks")))
-            _forget_access(session, vmid)
+            access.forget_guest(session, vmid)
             if params.get("purge"):
                 session.say(f"purging CT {vmid} from related configurations..")
             state.remove_guest("lxc", vmid)
@@ -90,20 +90,6 @@ def _destroy_volumes(session: Session, vmid: int, conf: GuestFile, unreferenced:
                 lxc.destroy_disks(session, [item.volid for item in store.images(vmid)])
     lxc.forget(session.state, vmid)
     session.state.write_guest(vmid, config_file.parse("lock: destroyed\n"))
-
-
-def _forget_access(session: Session, vmid: int) -> None:
-    conf = access.UserFile.load(session.state)
-    kept = [rule for rule in conf.acl if rule[1] != f"/vms/{vmid}"]
-    pools = {
-        name: [row[0], ",".join(item for item in row[1].split(",") if item != str(vmid)), *row[2:]]
-        for name, row in conf.pools.items()
-        if len(row) > 1
-    }
-    if kept != conf.acl or any(conf.pools[name] != row for name, row in pools.items()):
-        conf.acl = kept
-        conf.pools.update(pools)
-        conf.save(session.state)
 
 
 @route("GET", f"{GUEST}/config")

@@ -221,7 +221,7 @@ def _checked(session: Session, vmid: int, conf: GuestFile, option: str, value: t
             if "rootdir" not in storage.get(session.state, parts[0]).contents:
                 raise ApiError(f"storage '{parts[0]}' does not allow content type 'rootdir' (Container)")
     elif option == "hookscript":
-        check_hookscript(session, text)
+        storage.check_hookscript(session.state, text)
     elif option in ("nameserver", "searchdomain"):
         text = " ".join(split_list(text))
     elif option == "unprivileged":
@@ -253,18 +253,6 @@ def _check_device(session: Session, option: str, path: str | None) -> None:
     mode = device.stat().st_mode
     if not stat.S_ISCHR(mode) and not stat.S_ISBLK(mode):
         raise ApiError(f"{path} is not a device")
-
-
-def check_hookscript(session: Session, volid: str) -> None:
-    """Die unless it is an executable snippet."""
-    store, volume = storage.locate(session.state, volid)
-    if store.parse(volume).content != "snippets":
-        raise ApiError(f"'{volid}' is not in the snippets directory")
-    path = store.path(volume)
-    if not path.is_file():
-        raise no_such_file(f"script '{volid}' does not exist")
-    if not path.stat().st_mode & 0o111:
-        raise ApiError(f"script '{volid}' is not executable")
 
 
 def apply_pending(session: Session, vmid: int, conf: GuestFile) -> None:

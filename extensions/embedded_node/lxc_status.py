@@ -48,7 +48,7 @@ def boot(session: Session, vmid: int, debug: bool = False) -> None:
         lxc_config.apply_pending(session, vmid, conf)
         state.write_guest(vmid, conf)
     if conf.options.get("hookscript"):
-        lxc_config.check_hookscript(session, conf.options["hookscript"])
+        storage.check_hookscript(state, conf.options["hookscript"])
     for mount in lxc.volumes(conf.options):
         _check_source(session, vmid, mount, debug)
     lxc.unmount(state, vmid)

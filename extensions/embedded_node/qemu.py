@@ -315,6 +315,7 @@ def destroy(session: Session, params: Params) -> str:
             if not params.get("skiplock"):
                 process.check_lock(conf, but=("suspended",))
             guests.destroy_disks(session, vmid, conf, bool(params.get("destroy-unreferenced-disks")))
+            access.forget_guest(session, vmid)
             if params.get("purge"):
                 session.say(f"purging VM {vmid} from related configurations..")
             state.remove_guest("qemu", vmid)
@@ -468,9 +469,11 @@ def move_disk(session: Session, params: Params) -> str:
         message = "either set 'storage' or 'target-vmid', but not both"
         raise bad_params(**{"target-vmid": message, "storage": message})
     if target:
+        Rights(session, target).need("VM.Config.Disk")
         if target == vmid:
             raise bad_params(**{"target-vmid": "must be different than source VMID to reassign disk"})
-        guests.check_reassign(session, params)
+        _source, _other, drive = guests.check_reassign(session, params)
+        access.need(session, f"/storage/{drive['file'].partition(':')[0]}", "Datastore.AllocateSpace")
         name = f"{vmid}-{params['disk']}>{target}-{params.get('target-disk', params['disk'])}"
         return session.worker("qmmove", name, lambda: guests.reassign(session, params))
     if not params.get("storage"):
@@ -563,7 +566,7 @@ def describe_snapshot(session: Session, params: Params) -> None:
 def delete_snapshot(session: Session, params: Params) -> str:
     """Forget a snapshot."""
     vmid = params["vmid"]
-    work = functools.partial(snapshots.delete, session, vmid, params["snapname"], bool(params.get("force")))
+    work = functools.partial(snapshots.delete, session, vmid, params["snapname"])
     return session.worker("qmdelsnapshot", str(vmid), work)
 
 

@@ -46,6 +46,15 @@ def numbered(options: Mapping[str, str], kind: str) -> Iterator[tuple[str, str]]
     return ((name, options[name]) for name in sorted(names, key=lambda name: int(name.removeprefix(kind))))
 
 
+def hookscript(session: Session, vmid: int, options: Mapping[str, str]) -> None:
+    """Die when the script that is called before a start cannot be."""
+    try:
+        if "hookscript" in options:
+            storages.check_hookscript(session.state, options["hookscript"])
+    except ApiError as error:
+        raise ApiError(f"hookscript error for {vmid} on pre-start: {error.message}\n\n") from error
+
+
 def volumes(session: Session, options: Mapping[str, str]) -> None:
     """Die when a disk, an ISO image or the saved memory is not there."""
     volids = [drive["file"] for _unused, drive in config.drives(options)]

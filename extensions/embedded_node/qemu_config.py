@@ -198,6 +198,12 @@ def agent_enabled(options: Mapping[str, str]) -> bool:
     return agent.get("enabled") == "1"
 
 
+def freezes(options: Mapping[str, str]) -> bool:
+    """Whether the agent is asked to hold the file systems still while disks are copied."""
+    agent = propstring.parse(options.get("agent", ""), validation.option_format("qemu", "agent"))
+    return agent.get("enabled") == "1" and agent.get("freeze-fs", "1") != "0"
+
+
 def hotplug(options: Mapping[str, str]) -> frozenset[str]:
     """What may be plugged into the running VM."""
     text = options.get("hotplug", "1")

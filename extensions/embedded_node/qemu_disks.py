@@ -417,8 +417,13 @@ class Disks:
             for what in ("Completing block job...", "Completed successfully.", "mirror-job finished"):
                 self.session.say(f"{job}: {what}")
 
-    def let_go(self, frozen: bool) -> None:
+    def let_go(self, wanted: bool, frozen: bool) -> None:
         """The copies are another VM's: while they are cut off, the source or its file systems stand still."""
+        if not wanted:
+            self.session.say("skipping guest-agent 'guest-fsfreeze-freeze', disabled in VM options")
+        elif not frozen:
+            why = "the agent is not running inside of the guest"
+            self.session.say(f"skipping guest agent 'guest-fsfreeze-freeze' command: {why}")
         freeze, thaw = (f"issuing guest agent 'guest-fsfreeze-{verb}' command" for verb in ("freeze", "thaw"))
         self.session.say(freeze if frozen else "suspend vm")
         for job in self.jobs:

@@ -405,8 +405,8 @@ def clone(session: Session, params: Params) -> None:
                                    params.get("snapname"), mirror)  # fmt: skip
                 new[name] = config.print_drive(name, copy)
             if disks.jobs:
-                agent = config.agent_enabled(options) and process.agent_runs(session, vmid, options, say=True)
-                disks.let_go(agent)
+                wanted = config.freezes(options)
+                disks.let_go(wanted, wanted and process.agent_runs(session, vmid, options, say=True))
         except ApiError as error:
             disks.take_back()
             state.remove_guest("qemu", newid)

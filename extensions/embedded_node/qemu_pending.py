@@ -27,20 +27,27 @@ if t.TYPE_CHECKING:
 RECORDED = re.compile(rf"{'|'.join(config.CLOUDINIT_OPTIONS)}|name|ipconfig\d+|net\d+")
 
 
-def apply_pending(session: Session, vmid: int, conf: GuestFile) -> None:
-    """Make what waits come true, on a VM that does not run. Writes the config."""
+def apply_pending(session: Session, vmid: int, conf: GuestFile) -> dict[str, str]:
+    """Make what waits come true, on a VM that does not run; answers what could not, by option. Writes the config."""
+    problems: dict[str, str] = {}
     if not conf.pending:
-        return
+        return problems
     disks = Disks(session, vmid)
     options = conf.options
-    for name, force in sorted(config.pending_deletes(conf).items()):
-        if name in options and config.is_drive(name):
-            drop_drive(disks, conf, name, force)
-        options.pop(name, None)
-    conf.pending.pop("delete", None)
+    deletes = config.pending_deletes(conf)
+    for name, force in sorted(deletes.items()):
+        try:
+            if name in options and config.is_drive(name):
+                drop_drive(disks, conf, name, force)
+            options.pop(name, None)
+            deletes.pop(name)
+        except ApiError as error:
+            problems[name] = f"unable to apply pending change {name} : {error.message}\n"
+            session.complain(problems[name])
+    config.set_pending_deletes(conf, deletes)
     config.clean_pending(conf)
     fresh_cloudinit = False
-    for name in sorted(conf.pending):
+    for name in sorted(set(conf.pending) - {"delete"}):
         if config.is_drive(name):
             if name in options:
                 disks.set_aside(options, config.parse_drive(name, options[name]))
@@ -49,6 +56,7 @@ def apply_pending(session: Session, vmid: int, conf: GuestFile) -> None:
     process.write(session.state, vmid, conf)
     if fresh_cloudinit:
         renew_cloudinit(session, vmid, conf)
+    return problems
 
 
 def renew_cloudinit(session: Session, vmid: int, conf: GuestFile) -> None:

@@ -54,6 +54,7 @@ def start(session: Session, vmid: int, skiplock: bool = False) -> None:
         if not resuming:
             pending.apply_pending(session, vmid, conf)
         pending.renew_cloudinit(session, vmid, conf)
+        checks.hookscript(session, vmid, conf.options)
         if resuming:
             session.say("Resuming suspended VM")
         checks.volumes(session, conf.options)

@@ -85,7 +85,7 @@ def create(session: Session, vmid: int, name: str, memory: bool, description: st
             run.save_state(session, vmid, conf, snapshot.options, name)
             session.say(f"saving VM state and RAM using storage '{snapshot.options['vmstate'].partition(':')[0]}'")
             session.say("completed saving the VM state in 0s, saved 3.75 MiB")
-        elif running and config.agent_enabled(conf.options):
+        elif running and config.freezes(conf.options):
             process.agent_runs(session, vmid, conf.options, say=True)
         for drive, volid in _disks(conf.options):
             session.say(f"snapshotting 'drive-{drive}' ({volid})")
@@ -97,13 +97,14 @@ def create(session: Session, vmid: int, name: str, memory: bool, description: st
         process.write(state, vmid, conf)
 
 
-def delete(session: Session, vmid: int, name: str, force: bool) -> None:
+def delete(session: Session, vmid: int, name: str) -> None:
     """Forget a snapshot; those that stood on it stand on its parent."""
     with process.lock(session, vmid):
         conf = session.state.guest("qemu", vmid)
-        if not force:
-            process.check_lock(conf)
         snapshot = require(conf, name)
+        process.check_lock(conf)
+        if process.is_template(conf):
+            raise ApiError("you can't delete a snapshot if vm is a template")
         parent = snapshot.options.get("parent")
         if "vmstate" in snapshot.options:
             Disks(session, vmid).free(snapshot.options["vmstate"])
@@ -130,6 +131,7 @@ def rollback(session: Session, vmid: int, name: str) -> None:
         kept = {key: value for key, value in conf.options.items() if re.match(r"unused\d+$|description$", key)}
         before = dict(_disks(conf.options))
         conf.waiting.options.clear()
+        conf.special.clear()
         restored = {**_copied(snapshot.options), "parent": name}
         for key in ("runningmachine", "runningcpu", "running-nets-host-mtu"):
             restored.pop(key, None)

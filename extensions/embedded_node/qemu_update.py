@@ -177,14 +177,10 @@ class Change:
                 self._check_hookscript()
 
     def _check_hookscript(self) -> None:
-        script = self.options["hookscript"]
-        found = storages.split_volid(script)
-        if not found or not found[1].startswith("snippets/"):
-            raise bad_params(hookscript=f"'{script}' is not in the snippets directory\n")
         try:
-            storages.absolute_path(self.session.state, script)
+            storages.check_hookscript(self.session.state, self.options["hookscript"])
         except ApiError as error:
-            raise bad_params(hookscript=f"script '{script}' does not exist\n") from error
+            raise bad_params(hookscript=f"{error.message}\n") from error
 
     def _loaded(self) -> GuestFile:
         """The VM's config, when the change may be made to it."""
@@ -222,9 +218,9 @@ class Change:
         if not conf.pending:
             return
         if process.pid(self.session.state, self.vmid) is None:
-            pending.apply_pending(self.session, self.vmid, conf)
-            return
-        problems = pending.plug_pending(self.session, self.vmid, conf, changed)
+            problems = pending.apply_pending(self.session, self.vmid, conf)
+        else:
+            problems = pending.plug_pending(self.session, self.vmid, conf, changed)
         if problems:
             raise ApiError(INVALID, 400, problems)
 

@@ -696,3 +696,15 @@ def absolute_path(state: State, volume: str) -> Path:
     if not path.is_file() or not volume:
         raise ApiError(f"can't find file '{volume}'", exit_code=errno.ENOENT)
     return path
+
+
+def check_hookscript(state: State, volid: str) -> None:
+    """Die unless it is an executable snippet."""
+    storage, volume = locate(state, volid)
+    if storage.parse(volume).content != "snippets":
+        raise ApiError(f"'{volid}' is not in the snippets directory")
+    path = storage.path(volume)
+    if not path.is_file():
+        raise ApiError(f"script '{volid}' does not exist", exit_code=errno.ENOENT)
+    if not path.stat().st_mode & 0o111:
+        raise ApiError(f"script '{volid}' is not executable")

@@ -108,6 +108,22 @@ def test_keys_that_cannot_be_together(qm: Qm, disk: str, said: str) -> None:
     assert err.startswith(said) and "scsi0: unable to parse drive options" in err
 
 
+def test_a_disk_that_a_snapshot_holds_is_not_destroyed_by_force(qm: Qm) -> None:
+    qm.ok("create", "100", "--scsi0", "disks:1,format=qcow2")
+    qm.ok("snapshot", "100", "one")
+    err = qm.fails("set", "100", "--delete", "scsi0", "--force", "1")
+    assert "scsi0: unable to apply pending change scsi0 : unable to delete" in err
+    assert (qm.pending()["delete"], qm.disk("vm-100-disk-0.qcow2").exists()) == ("!scsi0", True)
+
+
+def test_a_destroyed_vm_leaves_its_pool_and_its_grants(qm: Qm) -> None:
+    users = qm.root / "etc/pve/user.cfg"
+    users.write_text("user:u@pve:1:0::::::\npool:p::100,101::\nacl:1:/vms/100:u@pve:PVEVMUser:\n")
+    qm.ok("create", "100")
+    qm.ok("destroy", "100")
+    assert "pool:p::101::" in users.read_text() and "/vms/100" not in users.read_text()
+
+
 # -- backups -----------------------------------------------------------------------------------------------------------
 
 

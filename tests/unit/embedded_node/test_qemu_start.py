@@ -46,6 +46,8 @@ NUMA = "cpus=0,memory={}"
      "Memory size 512 is not a multiple of the requested hugepages size 1024"),
     (("--net0", "virtio,bridge=vmbr0,mtu=9000"), "netdev net0: MTU '9000' is bigger than the bridge MTU '1500'"),
     (("--net0", "virtio,bridge=vmbr0,mtu=300"), "netdev net0: MTU '300' is smaller than the IP minimum MTU '576'"),
+    (("--hookscript", "local:snippets/no.sh"),
+     "hookscript error for 100 on pre-start: script 'local:snippets/no.sh' does not exist"),
     (("--virtiofs0", "nope"), "Directory ID nope does not exist."),
     (("--cores", "1", "--vcpus", "2"), "start failed: QEMU exited with code 1"),
     (("--memory", "4000000"), "start failed: QEMU exited with code 1"),
