@@ -21,6 +21,8 @@ from ansible_collections.pve.provision.plugins.module_utils._argspec import (
     ROUTER,
     VM,
     ArgSpec,
+    null_entries,
+    without_nulls,
 )
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, null_paths
@@ -51,14 +53,18 @@ class GuestType:
     def findings(self, guest: Guest) -> list[str]:
         """Everything that is wrong with one declaration by itself."""
         rules = {rule.name: getattr(self.options, rule.name) for rule in fields(self.options)}
-        checked = ArgumentSpecValidator(rules.pop("options"), **rules).validate(guest)
+        options, nulls = rules.pop("options"), null_paths(guest)
+        checked = ArgumentSpecValidator(options, **rules).validate(without_nulls(guest, options))
         unknown = (name if isinstance(name, str) else ".".join(name) for name in checked.unsupported_parameters)
         found = [f"{name}: is not an option" for name in sorted(unknown)]
         others = [error for error in checked.errors if not isinstance(error, UnsupportedError)]
         if others:
             return found + [str(error) for error in others]
-        problems = self.read(checked.validated_parameters, null_paths(guest)).problems
-        return found + [str(Finding(p.option, p.value, p.problem, p.remedy)) for p in problems]
+        wrong = null_entries(nulls, options)
+        if not wrong:
+            problems = self.read(checked.validated_parameters, nulls).problems
+            wrong = [Finding(p.option, p.value, p.problem, p.remedy) for p in problems]
+        return found + [str(finding) for finding in wrong]
 
 
 _ALWAYS = ArgSpec(options={"timeout": CONNECTION.options["timeout"]})

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field, fields
 
 from ansible.module_utils.basic import env_fallback
 
+from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
+from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, spell
+
 _Module = t.TypeVar("_Module")
 Rules = t.Sequence[t.Sequence[t.Any]]
 
@@ -43,6 +46,50 @@ class ArgSpec:
         """An AnsibleModule, ``_face.Module`` but for a test, with this spec."""
         rules = {spec_field.name: getattr(self, spec_field.name) for spec_field in fields(self)}
         return module_class(argument_spec=rules.pop("options"), supports_check_mode=supports_check_mode, **rules)
+
+
+Options = t.Mapping[str, t.Mapping[str, t.Any]]
+
+
+def blank_is_null(given: t.Mapping[str, t.Any], options: Options) -> dict[str, t.Any]:
+    """What a task gives. Before ansible-core 2.19 a template that yields null arrives as an empty string, which only
+    free text has a use for.
+    """
+    specs = _by_every_name(options).items()
+    texts = {name for name, spec in specs if spec.get("type", "str") == "str" and "choices" not in spec}
+    return {name: None if value == "" and name not in texts else value for name, value in given.items()}
+
+
+def without_nulls(given: t.Mapping[str, t.Any], options: Options) -> dict[str, t.Any]:
+    """What a task gives, as if it did not mention what it says null to: an AnsibleModule would hold it against an
+    option's choices. Options that are free in form stay as they are.
+    """
+    specs = _by_every_name(options)
+    return {
+        name: _entry_without_nulls(value, specs.get(name, {}).get("options"))
+        for name, value in given.items()
+        if value is not None
+    }
+
+
+def _entry_without_nulls(value: t.Any, options: Options | None) -> t.Any:
+    if options is None:
+        return value
+    if isinstance(value, list):
+        return [_entry_without_nulls(entry, options) for entry in value]
+    return without_nulls(value, options) if isinstance(value, t.Mapping) else value
+
+
+def null_entries(nulls: t.Iterable[Path], options: Options) -> list[Finding]:
+    """The entries of lists that are null, except in options that are free in form."""
+    free = {name for name, spec in _by_every_name(options).items() if spec["type"] == "dict" and "options" not in spec}
+    entries = sorted(spell(path) for path in nulls if isinstance(path[-1], int) and path[0] not in free)
+    remedy = "Leave the entry out, or set the whole option to null."
+    return [Finding(entry, None, "is null, which is no entry of a list", remedy) for entry in entries]
+
+
+def _by_every_name(options: Options) -> dict[str, t.Mapping[str, t.Any]]:
+    return {name: spec for own, spec in options.items() for name in (own, *spec.get("aliases", ()))}
 
 
 def _from_environment(name: str) -> tuple[t.Callable[..., t.Any], list[str]]:

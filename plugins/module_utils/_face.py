@@ -10,7 +10,12 @@ import typing as t
 
 from ansible.module_utils import basic
 
-from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
+from ansible_collections.pve.provision.plugins.module_utils._argspec import (
+    blank_is_null,
+    null_entries,
+    without_nulls,
+)
+from ansible_collections.pve.provision.plugins.module_utils._errors import InvalidInput, ProvisionError
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, null_paths
 from ansible_collections.pve.provision.plugins.module_utils._model.secrets import secret_values
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
@@ -26,26 +31,31 @@ class Module(basic.AnsibleModule):
 
     They are told by the names they stand under, before anything is checked or logged. ``secret_names`` of the
     parameters are further such names; an option whose spec says ``no_log`` either way is left to that.
+
+    ``nulls`` is where the task says null: parameters show null and absent alike.
     """
+
+    params: dict[str, t.Any]
+    nulls: frozenset[Path]
 
     def _load_params(self) -> None:
         super()._load_params()
+        given = blank_is_null(self.params, self.argument_spec)
+        self.nulls = null_paths({name: value for name, value in given.items() if not name.startswith("_ansible_")})
+        self.params = without_nulls(given, self.argument_spec)
         more = self.params.get("secret_names")
         names = {str(name) for name in more} if isinstance(more, list) else set()
         free = {name: value for name, value in self.params.items() if "no_log" not in self.argument_spec.get(name, {})}
         self.no_log_values.update(secret_values(free, names))
 
 
-def explicit_nulls() -> frozenset[Path]:
-    """Where the task says null. A module's parameters show null and absent alike; the task's own still tell them."""
-    raw = basic._load_params()
-    return null_paths({key: value for key, value in raw.items() if not key.startswith("_ansible_")})
-
-
-def make_match(params: t.Mapping[str, t.Any], read: Read, *, check_mode: bool) -> tuple[dict[str, t.Any], list[str]]:
+def make_match(module: Module, read: Read) -> tuple[dict[str, t.Any], list[str]]:
     """Make a guest match a module's parameters: the module's return values, and its warnings."""
-    wanted, companion = read(params, explicit_nulls())
-    result = reconcile(open_node(params), wanted, check_mode=check_mode, companion=companion)
+    wrong = null_entries(module.nulls, module.argument_spec)
+    if wrong:
+        raise InvalidInput(wrong)
+    wanted, companion = read(module.params, module.nulls)
+    result = reconcile(open_node(module.params), wanted, check_mode=module.check_mode, companion=companion)
     answer = {key: value for key, value in dataclasses.asdict(result).items() if value not in (None, "")}
     warnings, more = answer.pop("warnings"), answer.pop("more")
     return {**more, **answer}, warnings

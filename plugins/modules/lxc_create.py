@@ -425,7 +425,7 @@ SPEC = ArgSpec(
 def main() -> None:
     module = CONNECTION.merge(POLICY, CONTAINER, SPEC).create_module(Module)
     try:
-        answer, warnings = make_match(module.params, read_container, check_mode=module.check_mode)
+        answer, warnings = make_match(module, read_container)
     except ProvisionError as error:
         module.fail_json(**failure(error))
     for warning in warnings:

@@ -275,7 +275,7 @@ SPEC = ArgSpec(
 def main() -> None:
     module = CONNECTION.merge(POLICY, CONTAINER, ROUTER, SPEC).create_module(Module)
     try:
-        answer, warnings = make_match(module.params, read_router, check_mode=module.check_mode)
+        answer, warnings = make_match(module, read_router)
     except ProvisionError as error:
         module.fail_json(**failure(error))
     for warning in warnings:

@@ -261,7 +261,7 @@ SPEC = ArgSpec(
 def main() -> None:
     module = CONNECTION.merge(POLICY, VM, ROUTER, SPEC).create_module(Module)
     try:
-        answer, warnings = make_match(module.params, read_vm, check_mode=module.check_mode)
+        answer, warnings = make_match(module, read_vm)
     except ProvisionError as error:
         module.fail_json(**failure(error))
     for warning in warnings:

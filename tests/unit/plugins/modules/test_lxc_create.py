@@ -258,6 +258,36 @@ def test_null_deletes_and_what_is_not_mentioned_stays(bench: Bench) -> None:
     assert config["rootfs"].startswith("local-lvm:")
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("cmode", "tty"),
+        ("searchdomain", "lan"),
+        ("tty", 3),
+        ("tags", ["a"]),
+        ("startup", {"order": 1}),
+        ("onboot", True),
+    ],
+)
+def test_null_deletes_whatever_the_type_of_the_option(bench: Bench, option: str, value: t.Any) -> None:
+    bench.good("lxc_create", **{**WEB, option: value})
+    assert option in bench.config(101)
+    bench.good("lxc_create", vmid=101, **{option: None})
+    assert option not in bench.config(101)
+
+
+def test_a_template_that_yields_null_before_ansible_core_2_19_deletes_too(bench: Bench) -> None:
+    bench.good("lxc_create", **WEB, cmode="tty")
+    bench.good("lxc_create", vmid=101, cores="", cmode="", tags="", onboot="")
+    assert not {"cores", "cmode", "tags", "onboot"} & set(bench.config(101))
+
+
+@pytest.mark.parametrize(("option", "value"), [("tags", ["a", None]), ("networks", [None])])
+def test_null_is_no_entry_of_a_list(bench: Bench, option: str, value: t.Any) -> None:
+    bench.bad("lxc_create", **{**WEB, option: value})
+    assert not bench.exists(101)
+
+
 def test_what_cannot_change_is_an_error_until_recreate_is_asked_for(bench: Bench) -> None:
     bench.good("lxc_create", **WEB)
     refused = bench.bad("lxc_create", **WEB, unprivileged=False)
