@@ -134,7 +134,7 @@ options:
         type: str
         choices: [veth]
   nameserver:
-    description: DNS servers, by address.
+    description: DNS servers, by address. A link-local one names its interface, as in V(fe80::1%eth0).
     type: list
     elements: str
   searchdomain:
@@ -180,7 +180,9 @@ options:
     description: Password of root. Counts only at the creation.
     type: str
   ssh_public_keys:
-    description: Public keys that may log in as root. Count only at the creation.
+    description:
+      - Public keys that may log in as root, written as in C(authorized_keys), with or without options before them. An
+        entry may be a whole file of keys. Count only at the creation.
     type: list
     elements: str
   ignore_unpack_errors:

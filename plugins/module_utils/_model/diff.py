@@ -63,8 +63,8 @@ class Option:
     ``hot``: a running guest takes a new value at once; ``hot_add``: only where there was none before; ``hot_delete``:
     a running guest takes the deletion at once. ``fixed``: it cannot change on an existing guest.
     ``indexed``: PVE numbers it (``net0``), the user writes a list of entries with an ``id``. An entry without one is
-    known by the keys in ``identity``, and else by its place; ``told_by`` tells apart what has no identity. ``last`` is
-    the highest number that PVE takes.
+    known by the keys in ``identity`` and ``marks`` (an identity that is not there makes a new entry), and else by its
+    place; ``told_by`` tells apart what has neither. ``last`` is the highest number that PVE takes.
     ``purge``: ``purge_options`` may delete it. ``required``: PVE refuses to delete it, so that its default takes its
     place.
     ``secret``: plans and diffs do not show its value.
@@ -82,6 +82,7 @@ class Option:
     indexed: bool = False
     last: int = 31
     identity: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
     told_by: str = ""
     purge: bool = True
     required: bool = False
@@ -254,11 +255,12 @@ class _ListReader:
 
     def remove(self, value: SubValues, path: Path) -> None:
         fields = t.cast("Fields", self.option.codec)
-        known = {key: value[key] for key in self.option.identity if value.get(key) is not None}
+        keys = (*self.option.identity, *self.option.marks)
+        known = {key: value[key] for key in keys if value.get(key) is not None}
         if known:
             self.removals.append(Removal(self.option.key, known, spell(path)))
             return
-        names = ", ".join(["id", *(fields.keys[key].param or key for key in self.option.identity)])
+        names = ", ".join(["id", *(fields.keys[key].param or key for key in keys)])
         self.reader.problems.append(
             Problem(spell(path), None, "does not say which entry is to go", f"Name it by one of: {names}.")
         )
@@ -318,7 +320,7 @@ def place(
         theirs = [key for key in declaration.values if _owns(option, key)]
         unnumbered = [key for key in theirs if key in declaration.assumed]
         matched = Matching(
-            Rules(option.identity, option.told_by, functools.partial(_as_declared, fields, purge)),
+            Rules(option.identity, option.marks, option.told_by, functools.partial(_as_declared, fields, purge)),
             {_number(option, key): declaration.values[key] or {} for key in unnumbered},
             current,
             frozenset(_number(option, key) for key in theirs if key not in declaration.assumed),
@@ -487,6 +489,9 @@ class _Comparison:
         fields = t.cast("Fields", option.codec)
         text = self.actual.get(key)
         current = None if text is None else _parse(option, text)
+        if current is None and option.required:
+            self.problems.append(Problem(path, None, f"is missing in {self.held.label}", f"Add {key} by hand."))
+            return
         if isinstance(current, Unread):
             problem = f"cannot be compared with what {self.held.label} has, which cannot be read: {key}: {current}"
             self.problems.append(Problem(path, None, problem, f"Set {key} by hand, or leave it out."))

@@ -4,8 +4,8 @@
 """Private to this collection: which entry of a guest's list (``net0``, ``mp1``) a declared entry without number means.
 
 An entry is known by what it is: a mount point by its path, a network device by its name or MAC address, a device by its
-path. An entry that names what the guest does not have is new. What names nothing is the entry that is as declared
-already, else the one at its place in the list; where another one is as likely, the user is asked. Pure.
+path. An entry that names a path or name which the guest does not have is new. What names nothing is the entry that is
+as declared already, else the one at its place in the list; where another one is as likely, the user is asked. Pure.
 """
 
 from __future__ import annotations
@@ -31,9 +31,13 @@ class Doubt:
 
 @dataclass(frozen=True)
 class Rules:
-    """By what the entries of a list are known; ``as_declared`` tells whether an entry has all that is declared."""
+    """By what the entries of a list are known: an ``identity`` that no entry has makes a new one, ``marks`` may change.
+
+    ``as_declared`` tells whether an entry has all that is declared.
+    """
 
     identity: tuple[str, ...]
+    marks: tuple[str, ...]
     told_by: str
     as_declared: t.Callable[[Values, Values], bool]
 
@@ -53,7 +57,7 @@ class Matching:
     doubts: dict[int, Doubt] = field(default_factory=dict)
 
     def run(self) -> Matching:
-        for name in self.rules.identity:
+        for name in (*self.rules.identity, *self.rules.marks):
             self._claim(functools.partial(self._having, name))
         if not self._all_as_declared():
             self._claim(self._as_declared)

@@ -71,6 +71,8 @@ def _normal(value: str, reader: t.Callable[[str], object]) -> str:
 def _hwaddr(value: t.Any) -> str:
     """A unicast MAC address (PVE refuses multicast), in upper case."""
     given = str(value).upper()
+    if given.isdigit():  # YAML reads 52:54:00:12:34:56 as a number to the base of 60
+        raise ValueError('is a number, and not the address that was written: quote it, as in "BC:24:11:00:00:01"')
     if not re.fullmatch(r"([0-9A-F]{2}:){5}[0-9A-F]{2}", given):
         raise ValueError("is not a MAC address like BC:24:11:00:00:01")
     if int(given[:2], 16) & 1:

@@ -193,7 +193,7 @@ OPTIONS: tuple[Option, ...] = (
         "networks",
         NET,
         indexed=True,
-        identity=("hwaddr",),
+        marks=("hwaddr",),
         told_by="bridge",
         hot=True,
         hot_delete=True,

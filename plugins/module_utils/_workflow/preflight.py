@@ -182,10 +182,10 @@ def preflight(facts: Facts, wanted: Wanted, actual: Actual, plan: Plan, uploads:
         if (plan or actual.forbidden) and not report.findings:
             _check_permissions(report, facts, wanted, actual, plan, {}, ())
         return report
+    outlook = Outlook(wanted, actual, plan)
+    wanted = outlook.wanted
     _check_guest(report, wanted, actual, plan)
     if plan:
-        outlook = Outlook(wanted, actual, plan)
-        wanted = outlook.wanted
         touched = {**_touched(wanted, actual, plan), **outlook.networks}
         _check_whole(report, outlook)
         check_bridges(report, facts, outlook)
@@ -306,7 +306,7 @@ def _check_token(
 ) -> None:
     if node.root_login:
         return
-    for option, value, which in _root_only(wanted, actual, touched, plan.change.delete):
+    for option, value, which in _root_only(wanted, actual, touched, (*plan.change.delete, *plan.change.revert)):
         problem = f"{which} is reserved by PVE to root@pam itself; an API token may not set it".strip()
         report.add(option, value, problem, OTHER_WAYS)
 

@@ -262,6 +262,12 @@ def test_an_entry_in_doubt_is_asked_about(params: dict[str, t.Any], option: str,
     assert (found.option, problem in found.problem, bool(found.remedy)) == (option, True, True)
 
 
+def test_a_root_volume_is_never_written_into_a_container_that_is_there() -> None:
+    declaration, _problems = declare_lxc({"rootfs": {"storage": "x", "size": "4G"}})
+    change = diff.compare(OPTIONS, {"hostname": "web1"}, declaration)
+    assert (change.set, change.problems[0].option) == ({}, "rootfs")
+
+
 def test_what_is_to_go_and_to_stay_is_refused() -> None:
     (found,) = serve(networks=[{"id": 1, "tag": 5}, {"name": "eth1", "state": "absent"}]).problems
     assert (found.option, found.problem) == ("networks[1]", "is to go, and is declared by networks[0]")

@@ -20,7 +20,7 @@ def as_declared(current: t.Mapping[str, t.Any], wanted: t.Mapping[str, t.Any]) -
     return all(current.get(key) == value for key, value in wanted.items())
 
 
-RULES = Rules(identity=("name", "mac"), told_by="bridge", as_declared=as_declared)
+RULES = Rules(identity=("name",), marks=("mac",), told_by="bridge", as_declared=as_declared)
 A: Entry = {"name": "a", "mac": 1, "bridge": "x"}
 B: Entry = {"name": "b", "mac": 2, "bridge": "y"}
 C: Entry = {"name": "c", "mac": 3, "bridge": "x"}
@@ -50,6 +50,7 @@ def match(declared: list[Entry], current: list[Entry], taken: tuple[int, ...] = 
         ([{"bridge": "x"}, {"bridge": "x"}], [A, C], [0, 1]),
         ([{"bridge": "x", "tag": None}, {"bridge": "x"}], [{**A, "tag": 5}], [0, 1]),
         ([{"name": "z", "bridge": "z"}], [A], [1]),
+        ([{"mac": 9, "bridge": "x"}], [A, B], [0]),
     ],
 )
 def test_an_entry_is_known_by_what_it_is_and_by_its_place_only_otherwise(

@@ -98,6 +98,7 @@ def problems_of(**params: t.Any) -> dict[str, str]:
         ({"devices": [{"mode": "0660"}]}, "devices[0].path", "is missing"),
         ({"networks": [{"trunks": ["2-4095"]}]}, "networks[0].trunks[0]", "is out of range"),
         ({"networks": [{"trunks": ["5", "9-3"]}]}, "networks[0].trunks[1]", "is neither a VLAN tag nor a range"),
+        ({"networks": [{"hwaddr": 41135687696}]}, "networks[0].hwaddr", "is a number, and not the address"),
         ({"networks": [{"id": -1}]}, "networks[0].id", "is out of range"),
         ({"mount_points": [{"id": 256}]}, "mount_points[0].id", "is out of range"),
         ({"cpuunits": 50000}, "cpuunits", "is out of range"),

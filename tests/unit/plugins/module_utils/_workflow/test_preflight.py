@@ -169,6 +169,8 @@ AGAINST: list[tuple[Actual, Params, str, str]] = [
     (there(protection="1"), {"unprivileged": False, "recreate": True}, "recreate", "is protected"),
     (there(protection="1"), {"mount_points": [{"mp": "/srv", "ro": True}]}, "mount_points[0]", "so are its volumes"),
     (there(protection="1"), {"mount_points": None, "protection": False}, "mp0", "so are its volumes"),
+    (there(protection="1", mp1="thin:vm-101-disk-2,mp=/b"), {"mount_points": [{"mp": "/b", "ro": True}]},
+     "mount_points[0]", "so are its volumes"),
     (there(template="1"), {"state": "restarted"}, "state", "is a template"),
     (there(), {"rootfs": {"size": 2}}, "rootfs.size", "is smaller than"),
 ]
