@@ -37,6 +37,7 @@ from ansible_collections.pve.provision.plugins.module_utils._images.releases imp
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.indexes import Indexes
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import rootfs
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import Read, seed
+from ansible_collections.pve.provision.plugins.module_utils._workflow import permissions
 from ansible_collections.pve.provision.plugins.module_utils._workflow.template import cache_directory
 from ansible_collections.pve.provision.plugins.module_utils._workflow.template_run import Step, Store, stores
 from ansible_collections.pve.provision.plugins.module_utils._workflow.template_source import Offer, Shop, UserKey
@@ -514,11 +515,15 @@ class _Run:
         """What is to be done for each storage. Raises VerificationError for what is in the way."""
         missing = self._missing_on_node if self._on_node else self._missing_over_api
         how = "copy" if self._on_node else "upload"
-        return [
+        steps = [
             {"step": how, "storage": place.storage.name, "name": name}
             for place in self._places
             if missing(place, name, record)
         ]
+        storages = [step["storage"] for step in steps]
+        uploads = [need for storage in storages for need in permissions.file_needs("upload", storage, self._node.name)]
+        permissions.require(self._node, uploads)
+        return steps
 
     def _missing_on_node(self, place: Store, name: str, record: cache.Record | None) -> bool:
         entry = cache.lookup(t.cast("Path", place.directory) / name)

@@ -14,11 +14,11 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
+from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, InvalidInput
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import storage_of
 
 if t.TYPE_CHECKING:
-    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Access, Bridge, Kind
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Access, Bridge, Kind, Node
     from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Actual, Plan, Wanted
 
 # Which privilege on a guest changes an option of it; what is not listed needs REST.
@@ -57,6 +57,7 @@ ROLES: t.Final = {
     "pool": "ProvisionGuests",
     "storage": "ProvisionStorages",
     "sdn": "ProvisionNetworks",
+    "nodes": "ProvisionCluster",
 }
 
 
@@ -99,8 +100,7 @@ def needs(
         found.append(Need(("/",), ("Sys.Modify",), "a privileged container"))
     found += _on_storages(wanted, actual, plan, touched, making)
     found += _on_networks(wanted, touched, bridges)
-    found += [Need((f"/storage/{name}",), ("Datastore.AllocateTemplate",), "an upload") for name in uploads]
-    found += [Need((f"/storage/{name}",), ("Datastore.Allocate",), "removing the upload") for name in uploads]
+    found += [need for name in uploads for step in ("upload", "remove") for need in file_needs(step, name, "")]
     if wanted.clone and "clone" in steps:
         found.append(Need((f"/vms/{wanted.clone.vmid}",), ("VM.Clone",), "clone_from"))
     if "join_pool" in steps:
@@ -142,6 +142,25 @@ def _on_networks(wanted: Wanted, touched: t.Mapping[str, t.Any], bridges: t.Mapp
         reason = wanted.declaration.paths.get(key, key)
         found += [Need((place,), ("SDN.Use",), reason) for place in [f"{path}/{tag}" for tag in vlans] or [path]]
     return found
+
+
+def file_needs(step: t.Literal["upload", "download", "remove"], storage: str, node: str) -> list[Need]:
+    """What it takes to put a template or image on a storage, or to remove it from there."""
+    place = (f"/storage/{storage}",)
+    if step == "remove":
+        return [Need(place, ("Datastore.Allocate",), step)]
+    found = [Need(place, ("Datastore.AllocateTemplate",), step)]
+    if step == "download":  # by PVE itself, which not everybody may send anywhere
+        found.append(Need((f"/nodes/{node}", "/"), ("Sys.AccessNetwork", "Sys.Modify"), step))
+    return found
+
+
+def require(node: Node, required: t.Iterable[Need]) -> None:
+    """Raise InvalidInput with all that this login lacks."""
+    access = node.access()
+    lacking = missing(required, access) if access else []
+    if access and lacking:
+        raise InvalidInput([finding(lacking, access)])
 
 
 def missing(required: t.Iterable[Need], access: Access) -> list[Need]:

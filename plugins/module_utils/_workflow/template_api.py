@@ -13,6 +13,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
     ProvisionError,
     VerificationError,
 )
+from ansible_collections.pve.provision.plugins.module_utils._workflow import permissions
 from ansible_collections.pve.provision.plugins.module_utils._workflow.template_run import Run, Store
 from ansible_collections.pve.provision.plugins.module_utils._workflow.template_source import Offer
 
@@ -38,6 +39,9 @@ class OverApi(Run):
                 if wanted.state == "absent":
                     if there:
                         self._step("remove", volid=volid)
+                        permissions.require(
+                            self._node, permissions.file_needs("remove", place.storage.name, self._node.name)
+                        )
                         result.freed += there.size
                         if not self._check_mode:
                             self._node.free(volid)
@@ -68,8 +72,9 @@ class OverApi(Run):
             and artefact.digest is not None
             and artefact.signature is None
         )
-        how = "download" if direct_fits else "upload"
+        how: t.Literal["download", "upload"] = "download" if direct_fits else "upload"
         self._step(how, url=artefact.url, storage=storage, name=offer.name)
+        permissions.require(self._node, permissions.file_needs(how, storage, self._node.name))
         if self._check_mode or expected is None:
             return how
         if replace:

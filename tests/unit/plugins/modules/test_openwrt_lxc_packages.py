@@ -129,6 +129,7 @@ def test_an_altered_index_is_refused_by_the_router(
         feeds.fault("replace", "*/base/packages.adb", body=text)
     made = router.good("openwrt_lxc", **gateway, version=version, packages=["tcpdump"])
     assert "not installed: tcpdump" in str(made.warnings)
+    assert (made.openwrt["drift"], made.openwrt["differs"]) == ("present", {"packages": ["tcpdump"]})
     assert "the router refused what the node had fetched" in str(made.warnings)
     assert "ignature" in str(made.warnings)
     assert not impatient

@@ -12,6 +12,7 @@ import typing as t
 import pytest
 
 from embedded_node import commands
+from embedded_node.mirror import Mirror
 
 from .conftest import Bench, Params
 from .test_lxc_create import WEB, steps
@@ -83,3 +84,11 @@ def test_with_what_the_remedy_grants_the_run_goes_through(bench: Bench, token: P
     finally:
         for role in roles:
             pvesh(bench, "delete", f"/access/roles/{role}")
+
+
+def test_to_put_a_template_on_a_storage(bench: Bench, token: Params, mirror: Mirror) -> None:
+    pvesh(bench, "set", "/access/acl", "--path", "/", "--users", "ansible@pve", "--roles", "PVEAuditor")
+    source = {"mirrors": [mirror.base("openwrt")], "keys": [mirror.signer.usign_public], "storages": ["local"]}
+    told = bench.bad("openwrt_template", check=True, **source, **token)
+    assert "Datastore.AllocateTemplate on /storage/local (upload)" in told.msg
+    assert "pveum acl modify /storage/local" in told.msg

@@ -556,6 +556,9 @@ class ApiNode:
         self.held: dict[str, dict[str, bytes]] = {"a": {}, "c": {}}
         self.calls: list[tuple[str, ...]] = []
 
+    def access(self) -> None:
+        return None
+
     def storages(self) -> list[Storage]:
         content = frozenset({"vztmpl", "import"})
         return [Storage(name, "dir", content, total=1000, available=900) for name in self.held]
