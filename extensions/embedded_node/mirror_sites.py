@@ -181,11 +181,29 @@ def _ubuntu_release(site: Path, version: str, signer: Signer) -> None:
     text = _gnu(folder, "sha256")
     _write(folder / "SHA256SUMS", text)
     _write(folder / "SHA256SUMS.gpg", signer.gpg_detached(text))
+    _ubuntu_stream(site, signer)
     series_there = sorted(path.name for path in (site / "releases").iterdir() if path.name != "streams")
     products = [f"com.ubuntu.cloud:server:{s}:{arch}" for s in series_there for arch in ("amd64", "arm64")]
     stream = {"datatype": "image-downloads", "format": "products:1.0", "products": products}
     index = {"index": {"com.ubuntu.cloud:released:download": stream}, "format": "index:1.0"}
     _write(site / "releases" / "streams" / "v1" / "index.json", json.dumps(index).encode())
+
+
+def _ubuntu_stream(site: Path, signer: Signer) -> None:
+    """Which serial has which files, signed; the real one has products by code name and more of each item."""
+    products: dict[str, dict[str, dict[str, dict[str, t.Any]]]] = {}
+    for path in sorted((site / "releases").glob("*/release-*/ubuntu-*")):
+        series, serial = path.parts[-3], path.parts[-2].removeprefix("release-")
+        arch = "arm64" if "-arm64" in path.name else "amd64"
+        versions = products.setdefault(f"com.ubuntu.cloud:server:{series}:{arch}", {"versions": {}})["versions"]
+        kind = "root.tar.xz" if path.name.endswith(".tar.xz") else "disk1.img"
+        where = f"server/releases/{series}/release-{serial}/{path.name}"
+        item = {"ftype": kind, "path": where, "sha256": _digest(path, "sha256"), "size": path.stat().st_size}
+        versions.setdefault(serial, {"items": {}})["items"][kind] = item
+    stream = {"content_id": "com.ubuntu.cloud:released:download", "format": "products:1.0", "products": products}
+    text = json.dumps(stream, indent=1, sort_keys=True) + "\n"
+    path = site / "releases" / "streams" / "v1" / "com.ubuntu.cloud:released:download.sjson"
+    _write(path, signer.gpg_clearsigned(text.encode()))
 
 
 def _ubuntu(site: Path, signer: Signer) -> None:

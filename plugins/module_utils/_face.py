@@ -17,7 +17,12 @@ from ansible_collections.pve.provision.plugins.module_utils._argspec import (
 )
 from ansible_collections.pve.provision.plugins.module_utils._errors import InvalidInput, ProvisionError
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, null_paths
-from ansible_collections.pve.provision.plugins.module_utils._model.secrets import secret_values
+from ansible_collections.pve.provision.plugins.module_utils._model.secrets import (
+    closed_files,
+    secret_values,
+    text_secrets,
+    url_secrets,
+)
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
 from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Companion, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._workflow.reconcile import reconcile
@@ -46,7 +51,11 @@ class Module(basic.AnsibleModule):
         more = self.params.get("secret_names")
         names = {str(name) for name in more} if isinstance(more, list) else set()
         free = {name: value for name, value in self.params.items() if "no_log" not in self.argument_spec.get(name, {})}
-        self.no_log_values.update(secret_values(free, names))
+        self.no_log_values.update(secret_values(free, names), url_secrets(self.params))
+        defaults = self.params.get("defaults")
+        if isinstance(defaults, dict):
+            texts = [defaults.get("scripts"), closed_files(defaults.get("files"))]
+            self.no_log_values.update(text_secrets(texts))
 
 
 def make_match(module: Module, read: Read) -> tuple[dict[str, t.Any], list[str]]:

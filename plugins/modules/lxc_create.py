@@ -173,7 +173,9 @@ options:
     description: Command that runs as init.
     type: str
   env:
-    description: Environment of the init process, as C(NAME=value).
+    description:
+      - Environment of the init process, as C(NAME=value). It may hold secrets, so it is on no command line and in no
+        log; on the node it is written into the config of the container.
     type: list
     elements: str
   password:

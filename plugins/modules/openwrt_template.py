@@ -63,7 +63,9 @@ options:
   defaults:
     description:
       - What containers from this template begin with. Other defaults make another template, with another name.
-      - Everything in here lies readable in the template.
+      - Everything in here lies readable in the template. So one that holds a password hash, a secret of
+        O(defaults.uci) or a file that not everybody may read is for root alone on the storages, and is refused over the
+        API, where Proxmox VE lets every user of the node read what is uploaded.
     type: dict
     suboptions:
       hostname:
@@ -277,7 +279,10 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import Provi
 from ansible_collections.pve.provision.plugins.module_utils._face import Module, failure
 from ansible_collections.pve.provision.plugins.module_utils._images.progress import reporter
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
-from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_defaults import declared_defaults
+from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_defaults import (
+    declared_defaults,
+    refuse_open,
+)
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_template import (
     ARCHES,
     Prediction,
@@ -352,6 +357,7 @@ def main() -> None:
     try:
         wanted = wanted_template(module.params)
         node = open_node(module.params)
+        refuse_open(node, wanted)
         result = predict(node, wanted) if module.check_mode else ensure(node, wanted, reporter())
     except ProvisionError as error:
         module.fail_json(**failure(error))

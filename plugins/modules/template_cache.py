@@ -16,7 +16,9 @@ description:
     verified by its source's signature and digests before it gets its name, and brought to every storage.
   - A record beside each file, C(.NAME.pve-provision.json), says what the file is. A file whose size or time changed is
     read again before it is used. A file that is damaged or that nobody recorded is never used, and never overwritten
-    unless O(force=true).
+    unless O(force=true). A file of ours is removed or replaced only when its bytes are still those that were recorded.
+  - What O(verify) asks for holds for cached files too. One that was verified by no key of this run is verified now, or
+    fetched anew. Over the API a file is known by its name and size alone; a warning says so.
   - Runs side by side fetch an image once, on one node or on several that share a storage.
 extends_documentation_fragment:
   - pve.provision.connection
@@ -102,7 +104,7 @@ options:
       - V(latest) fetches the newest version that O(version) covers.
       - V(absent) removes the recorded files that O(version) covers, but for those that a guest refers to.
       - Over the API cached files are known by their names alone, so there V(present) is like V(latest), and V(absent)
-        removes the file of the newest version.
+        removes the file of the newest version, unless its size shows that it is another one.
     type: str
     choices: [present, latest, absent]
     default: present
@@ -123,7 +125,8 @@ options:
     type: path
   filename:
     description:
-      - Name of the file on the storage. By default the name that the source gives it, with its version in it.
+      - Name of the file on the storage, with an ending that Proxmox VE takes for O(content). By default the name that
+        the source gives it, with its version in it.
     type: str
   checksum:
     description:
@@ -169,7 +172,7 @@ options:
   reverify:
     description:
       - Whether to read every cached file again and compare its digest. One that does not fit is an error, and replaced
-        with O(force=true). Over the API this fetches the image again.
+        with O(force=true). Over the API no file can be read, so there it needs O(force=true).
     type: bool
     default: false
   offline_ok:

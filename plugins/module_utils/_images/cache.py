@@ -5,8 +5,8 @@
 
 Beside each file that this collection put into a directory lies its record, ``.NAME.pve-provision.json``, a name that
 PVE does not list. The record says what the file is. A file without one is foreign: it is used only when its bytes
-prove to be what is wanted, and overwritten only by force. Directories and callables come from above; PVE is not known
-here.
+prove to be what is wanted, and overwritten only by force. A file with one is replaced or removed only after its bytes
+were read and are what the record says. Directories and callables come from above; PVE is not known here.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import fcntl
 import hashlib
 import json
 import os
+import stat
 import tempfile
 import time
 import typing as t
@@ -90,7 +91,7 @@ class Record:
             try:
                 with open(descriptor, "w", encoding="utf-8") as file:
                     json.dump(dataclasses.asdict(written), file, indent=1)
-                    os.fchmod(file.fileno(), 0o644)
+                    os.fchmod(file.fileno(), (part or path).stat().st_mode & 0o644)
                 Path(scratch).replace(target)
             finally:
                 Path(scratch).unlink(missing_ok=True)
@@ -128,10 +129,11 @@ class Capacity:
 
 @dataclass(frozen=True)
 class Pruned:
-    """What was removed, what would have been but is still in use, and the bytes that came free."""
+    """What was removed, what would have been but is still in use or no longer ours, and the bytes that came free."""
 
     removed: tuple[Path, ...] = ()
     in_use: tuple[Path, ...] = ()
+    changed: tuple[Path, ...] = ()
     freed: int = 0
 
 
@@ -143,8 +145,8 @@ def record_path(path: Path) -> Path:
 def capacity(directory: Path) -> Capacity:
     """Room of the file system that a directory is on, or will be when it does not exist yet."""
     there = next(place for place in (directory, *directory.parents) if place.exists())
-    stat = os.statvfs(there)
-    return Capacity(stat.f_blocks * stat.f_frsize, stat.f_bavail * stat.f_frsize)
+    room = os.statvfs(there)
+    return Capacity(room.f_blocks * room.f_frsize, room.f_bavail * room.f_frsize)
 
 
 # -- looking -----------------------------------------------------------------------------------------------------------
@@ -152,22 +154,22 @@ def lookup(path: Path) -> Entry:
     """What lies at a path. Nothing is read but the record."""
     record = Record.read(path)
     try:
-        stat = path.stat()
+        found = path.stat()
     except FileNotFoundError:
         return Entry(path, State.ABSENT, record)
     if not path.is_file():
         raise ImageError(f"{path} is no regular file.", remedy="Remove it, or use another storage.")
     if record is None:
-        return Entry(path, State.FOREIGN, None, stat.st_size)
-    same = (record.size, record.mtime_ns) == (stat.st_size, stat.st_mtime_ns)
-    return Entry(path, State.RECORDED if same else State.CHANGED, record, stat.st_size)
+        return Entry(path, State.FOREIGN, None, found.st_size)
+    same = (record.size, record.mtime_ns) == (found.st_size, found.st_mtime_ns)
+    return Entry(path, State.RECORDED if same else State.CHANGED, record, found.st_size)
 
 
-def is_trustworthy(entry: Entry, sha256: str = "", *, reverify: bool = False) -> bool:
+def is_trustworthy(entry: Entry, sha256: str = "", *, reverify: bool = False, note: bool = True) -> bool:
     """Whether the bytes of a file are what its record says (and ``sha256``, where that is known).
 
     They are read again when size or time changed, when the file is foreign but ``sha256`` is known, and when asked. A
-    record whose file turns out good is brought up to date.
+    record whose file turns out good is brought up to date, unless ``note`` is off, as in check mode.
     """
     record = entry.record
     if entry.state is State.ABSENT or (record is None and not sha256):
@@ -180,15 +182,21 @@ def is_trustworthy(entry: Entry, sha256: str = "", *, reverify: bool = False) ->
     if record is not None and record.size != entry.size:
         return False
     good = hash_file(entry.path)["sha256"] == wanted
-    if good and record is not None:
+    if good and record is not None and note:
         record.write(entry.path)
     return good
+
+
+def is_ours(entry: Entry) -> bool:
+    """Whether a file is, byte by byte, the one that was recorded, and so may be replaced or removed."""
+    return entry.record is not None and not entry.path.is_symlink() and is_trustworthy(entry, reverify=True, note=False)
 
 
 def recorded(directory: Path, family: str = "") -> list[Entry]:
     """The files of a directory that have a record (of one family), the newest version first."""
     names = [p.name[1 : -len(SUFFIX)] for p in directory.glob(f".*{SUFFIX}")] if directory.is_dir() else []
-    entries = [entry for name in names if (entry := lookup(directory / name)).record is not None]
+    files = [path for name in names if name not in ("", ".", "..") and (path := directory / name).is_file()]
+    entries = [entry for path in files if (entry := lookup(path)).record is not None]
     fitting = [e for e in entries if e.record and e.state is not State.ABSENT and family in ("", e.record.family)]
     return sorted(fitting, key=_age, reverse=True)
 
@@ -200,21 +208,30 @@ def _age(entry: Entry) -> tuple[order.Key, int]:
 
 # -- placing -----------------------------------------------------------------------------------------------------------
 def place(
-    source: Path, record: Record, targets: t.Sequence[Path], *, force: bool = False, reverify: bool = False
+    source: Path,
+    record: Record,
+    targets: t.Sequence[Path],
+    *,
+    force: bool = False,
+    replace: bool = False,
+    reverify: bool = False,
 ) -> list[Placed]:
     """Bring a verified file to several places: kept where it is, linked on the same file system, copied elsewhere.
 
-    Every copy is compared with ``record.sha256`` before it gets its name. What lies in the way is adopted when its
-    bytes are the same, and otherwise an error unless ``force``; ``reverify`` reads it again even when its record
-    fits. Raises ImageError, VerificationError.
+    Every copy is compared with ``record.sha256`` before it gets its name, and has the mode of the source. What lies in
+    the way is adopted when its bytes are the same, and otherwise an error, unless ``force``, or ``replace`` and it is
+    another version of ours; ``reverify`` reads it again even when its record fits. Raises ImageError,
+    VerificationError.
     """
-    return [_place(source, record, target, force, reverify) for target in targets]
+    return [_place(source, record, target, force, replace, reverify) for target in targets]
 
 
 def copy(source: Path, record: Record, target: Path) -> How:
     """Give ``target`` the bytes of ``source``, whatever was there, without a record."""
     with _locked(target) as part:
         how = _same_bytes(source, record, part, linked=False)
+        if how == "reflink" and (found := hash_file(part)["sha256"]) != record.sha256:
+            raise _no_longer(source, found, record)
         _publish(part, target)
     return how
 
@@ -227,32 +244,59 @@ def _publish(part: Path, target: Path) -> None:
         raise _cannot("written", target, error) from error
 
 
-def _place(source: Path, record: Record, target: Path, force: bool, reverify: bool) -> Placed:
+def close(path: Path) -> None:
+    """Close a file to everybody but its owner. Raises ImageError where the file system cannot."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        _set_mode(path, descriptor, 0o600)
+    finally:
+        os.close(descriptor)
+
+
+def _place(source: Path, record: Record, target: Path, force: bool, replace: bool, reverify: bool) -> Placed:
     entry = lookup(target)
     if entry.state in (State.RECORDED, State.CHANGED) and is_trustworthy(entry, record.sha256, reverify=reverify):
-        return Placed(target, "kept")
+        return _kept(entry, record)
     target.parent.mkdir(parents=True, exist_ok=True)
     with _locked(target) as part:
-        standing = _standing(target, record, force, reverify)  # as it is now that nobody else writes it
+        before = download.identity(target)
+        standing = _standing(target, record, force, replace, reverify)  # as it is now that nobody else writes it
         if standing is not None:
             return standing
         how = _same_bytes(source, record, part)
+        refuse_change(target, before)
         record.write(target, part)
         _publish(part, target)
     return Placed(target, how, record.size if how == "copy" else 0)
 
 
-def _standing(target: Path, record: Record, force: bool, reverify: bool) -> Placed | None:
+def _standing(target: Path, record: Record, force: bool, replace: bool, reverify: bool) -> Placed | None:
     """What lies at the target if it may stay, None when the place is free or may be taken."""
     entry = lookup(target)
     if is_trustworthy(entry, record.sha256, reverify=reverify):
         if entry.state is not State.FOREIGN:
-            return Placed(target, "kept")
+            return _kept(entry, record)
         record.write(target)
         return Placed(target, "adopted")
-    if entry.state is not State.ABSENT and not force:
+    ours = replace and entry.record is not None and entry.record.family == record.family and is_ours(entry)
+    if entry.state is not State.ABSENT and not force and not ours:
         raise in_the_way(entry, record)
     return None
+
+
+def _kept(entry: Entry, record: Record) -> Placed:
+    """A file that stays. A key that has vouched for it, and that its record does not know, is noted."""
+    if entry.record and record.signed_by and record.signed_by != entry.record.signed_by:
+        record.write(entry.path)
+    return Placed(entry.path, "kept")
+
+
+def refuse_change(target: Path, before: download.Identity | None) -> None:
+    """Raise when another file lies at a path than when it was judged."""
+    if download.identity(target) != before:
+        raise VerificationError(
+            f"{target} was written by somebody else meanwhile; it is left alone.", remedy="Look who did, and run again."
+        )
 
 
 def in_the_way(entry: Entry, wanted: Record) -> VerificationError:
@@ -289,7 +333,7 @@ def _own(path: Path, timeout: float) -> t.Iterator[Path]:
     deadline = time.monotonic() + timeout
     while True:
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise _cannot("written", path, error) from error
         try:
@@ -325,6 +369,8 @@ def _same_bytes(source: Path, record: Record, part: Path, *, linked: bool = True
     """Give the partial file the bytes of the source in the cheapest way that works."""
     try:
         with source.open("rb") as from_file, part.open("r+b") as to_file:
+            mode = stat.S_IMODE(os.fstat(from_file.fileno()).st_mode)
+            _set_mode(part, to_file.fileno(), mode)
             try:
                 fcntl.ioctl(to_file.fileno(), _FICLONE, from_file.fileno())
                 os.fsync(to_file.fileno())
@@ -345,6 +391,17 @@ def _same_bytes(source: Path, record: Record, part: Path, *, linked: bool = True
     return "copy"
 
 
+def _set_mode(part: Path, descriptor: int, mode: int) -> None:
+    """Close a copy to the same users as its source, before it holds a byte."""
+    with contextlib.suppress(PermissionError):  # of a file system that knows no modes
+        os.fchmod(descriptor, mode)
+    if not mode & 0o077 and os.fstat(descriptor).st_mode & 0o077:
+        raise ImageError(
+            f"{part.parent} keeps no file closed to other users, and this one holds secrets.",
+            remedy="Use a storage whose file system knows modes, or bake no secret into the template.",
+        )
+
+
 def _copy(source: Path, record: Record, part: Path) -> None:
     """Copy, 4 MiB at a time, and compare what was read with the record on the way."""
     free = download.free_bytes(part.parent)
@@ -362,10 +419,14 @@ def _copy(source: Path, record: Record, part: Path) -> None:
                 rest = rest[to_file.write(rest) :]
         os.fsync(to_file.fileno())
     if hasher.hexdigest() != record.sha256:
-        raise VerificationError(
-            f"{source} is no longer what was verified: its sha256 is {hasher.hexdigest()}, not {record.sha256}.",
-            remedy="It was not copied. Run again with reverify to fetch it anew.",
-        )
+        raise _no_longer(source, hasher.hexdigest(), record)
+
+
+def _no_longer(source: Path, found: str, record: Record) -> VerificationError:
+    return VerificationError(
+        f"{source} is no longer what was verified: its sha256 is {found}, not {record.sha256}.",
+        remedy="It was not copied. Run again with reverify to fetch it anew.",
+    )
 
 
 def _cannot(what: str, path: Path, error: OSError) -> ImageError:
@@ -386,6 +447,7 @@ def prune(entries: t.Sequence[Entry], keep: int, in_use: t.Callable[[Path], bool
     surplus = set(versions[max(keep, 0) :])
     removed: list[Path] = []
     held: list[Path] = []
+    changed: list[Path] = []
     freed = 0
     for entry in with_record:
         if t.cast("Record", entry.record).version not in surplus:
@@ -393,19 +455,32 @@ def prune(entries: t.Sequence[Entry], keep: int, in_use: t.Callable[[Path], bool
         if in_use(entry.path):
             held.append(entry.path)
             continue
+        bytes_freed = remove(entry, dry=dry)
+        if bytes_freed is None:
+            changed.append(entry.path)
+            continue
         removed.append(entry.path)
-        freed += remove(entry.path, dry=dry)
-    return Pruned(tuple(removed), tuple(held), freed)
+        freed += bytes_freed
+    return Pruned(tuple(removed), tuple(held), tuple(changed), freed)
 
 
-def remove(path: Path, *, dry: bool = False) -> int:
-    """Remove a file and its record; returns the bytes that came free (0 when another name shares them)."""
+def remove(entry: Entry, *, dry: bool = False) -> int | None:
+    """Remove a file and its record; returns the bytes that came free (0 when another name shares them).
+
+    None when its bytes are not those that were recorded: then it is somebody else's, and stays.
+    """
+    path = entry.path
     try:
-        stat = path.stat()
-        freed = stat.st_blocks * 512 if stat.st_nlink == 1 else 0
+        before = download.identity(path)
+        if not is_ours(entry):
+            return None
+        found = path.stat()
+        freed = found.st_blocks * 512 if found.st_nlink == 1 else 0
+        if download.identity(path) != before:
+            return None
         if not dry:
             path.unlink()
             record_path(path).unlink(missing_ok=True)
     except OSError as error:
         raise _cannot("removed", path, error) from error
-    return min(freed, stat.st_size)
+    return min(freed, found.st_size)

@@ -62,6 +62,7 @@ _WRITEBACK: t.Final = 16 << 20
 _REPORT_EVERY: t.Final = 0.5
 
 Progress = t.Callable[[int, "int | None", float], None]
+Identity = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -123,12 +124,12 @@ def fetch(
     digest = normalise(request.digest) if request.digest else None
     algorithms = tuple(dict.fromkeys([digest[0], *request.algorithms] if digest else request.algorithms))
     deadline = Deadline.start(request.target.name, timeouts, clock)
-    before = _identity(request.target)
+    before = identity(request.target)
     if before and (standing := _standing(request, digest, algorithms, ours=False)):
         return standing
     _remove_abandoned(request.target.parent, clock)
     with _Partial.locked(request.target, digest, algorithms, deadline) as partial:
-        now = _identity(request.target)
+        now = identity(request.target)
         # Another file than before: a run beside us finished it while we waited for the lock.
         if now not in (None, before) and (standing := _standing(request, digest, algorithms, ours=True)):
             partial.discard()
@@ -146,7 +147,7 @@ def fetch(
             )
             if request.check:
                 partial.let_pass(request.check)
-            if _identity(request.target) != now:
+            if identity(request.target) != now:
                 raise VerificationError(f"{request.target} was written by somebody else meanwhile; it is left alone.")
         except BaseException:
             if digest is None or not partial.size:
@@ -218,7 +219,8 @@ def free_bytes(directory: Path) -> int:
 # -- the target --------------------------------------------------------------------------------------------------------
 
 
-def _identity(path: Path) -> tuple[int, int, int, int] | None:
+def identity(path: Path) -> Identity | None:
+    """Which file lies at a path, as far as a look at it tells; None when there is none."""
     try:
         stat = path.stat()
     except FileNotFoundError:
@@ -258,7 +260,10 @@ def _remove_abandoned(directory: Path, clock: Clock) -> None:
 
 @dataclass(frozen=True)
 class _Origin:
-    """Where the bytes of a partial file came from: what a server must still say for them to be continued."""
+    """Where the bytes of a partial file came from: what a server must still say for them to be continued.
+
+    ``url`` is without login and query, since it is written down.
+    """
 
     url: str = ""
     etag: str = ""
@@ -301,7 +306,7 @@ class _Partial:
         path = _partial_file(target)
         while True:
             try:
-                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             except OSError as error:
                 raise _cannot_write(path, error) from error
             try:
@@ -380,6 +385,7 @@ class _Partial:
     def publish(self) -> dict[str, str]:
         """Give the file its name, for good."""
         try:
+            os.fchmod(self._descriptor, 0o644)
             os.fsync(self._descriptor)
             _origin_file(self._path).unlink(missing_ok=True)
             self._path.rename(self._target)
@@ -497,7 +503,7 @@ class _Transfer:
         if self.partial.origin.total is None or offset < self.partial.origin.total:
             self.attempts += 1
             headers = {"Range": f"bytes={offset}-"} if offset else {}
-            if offset and self.partial.origin.url == url:
+            if offset and self.partial.origin.url == shown(url):
                 headers["If-Range"] = self.partial.origin.validator
             try:
                 with open_url(url, headers, self.request.access, self.timeouts, self.deadline) as response:
@@ -514,7 +520,7 @@ class _Transfer:
     def _resumable_from(self, url: str) -> int:
         """The offset to go on from: 0 unless a digest, or this server by its validator, tells that the rest fits."""
         origin = self.partial.origin
-        if self.partial.size and not self.digest and (origin.url != url or not origin.validator):
+        if self.partial.size and not self.digest and (origin.url != shown(url) or not origin.validator):
             self.partial.restart()
         return self.partial.size
 
@@ -522,7 +528,7 @@ class _Transfer:
         """Look at the headers: is this the file, from where, how long, and is there room for it?"""
         start, total = _extent(response)
         headers = response.headers
-        origin = _Origin(url, headers.get("ETag", ""), headers.get("Last-Modified", ""), total)
+        origin = _Origin(shown(url), headers.get("ETag", ""), headers.get("Last-Modified", ""), total)
         if headers.get_content_type() == "text/html":
             raise Failed("the server answers with a web page instead of a file", retry=False)
         size = self.request.size
@@ -633,7 +639,7 @@ class _CachedText:
         return self.clock.wall() - self.confirmed
 
     def conditions(self, url: str) -> dict[str, str]:
-        if self.content is None or self.url != url:
+        if self.content is None or self.url != shown(url):
             return {}
         pairs = (("If-None-Match", self.etag), ("If-Modified-Since", self.last_modified))
         return {name: value for name, value in pairs if value}
@@ -642,7 +648,7 @@ class _CachedText:
         """Keep an answer; a cache that cannot be written costs the next run a request, nothing else."""
         if self.path is None:
             return
-        record = {"url": url, "etag": etag, "last_modified": last_modified, "confirmed": self.clock.wall()}
+        record = {"url": shown(url), "etag": etag, "last_modified": last_modified, "confirmed": self.clock.wall()}
         scratch = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         with contextlib.suppress(OSError):
             scratch.write_text(json.dumps({**record, "content": base64.b64encode(content).decode("ascii")}))

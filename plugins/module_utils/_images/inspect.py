@@ -79,6 +79,8 @@ def inspect_archive(path: Path, *, entrypoints: t.Sequence[str] = ENTRYPOINTS, l
             with _Forgetful.open(fileobj=t.cast("t.IO[bytes]", stream), mode="r:") as archive:
                 while (member := archive.next()) is not None:
                     tree.admit(member)
+        except RecursionError as error:  # tarfile reads a header that announces another one by calling itself
+            raise stream.refusal(f"its tar headers before byte {stream.position} announce each other") from error
         except tarfile.TarError as error:
             raise stream.refusal(f"it is no tar archive after {stream.position} bytes: {error}") from error
         except (UnicodeError, ValueError, io.UnsupportedOperation) as error:

@@ -82,6 +82,16 @@ class Seal:
         return VerificationError(f"{self.where}: {why}.", remedy=remedy)
 
 
+def key_id(public: str, fingerprint: str = "") -> str:
+    """What :class:`Signed` calls a key: usign by its id, PEM by the SHA-256 of its DER, GPG by its fingerprint."""
+    if fingerprint:
+        return fingerprint.replace(" ", "").upper()
+    if "BEGIN PUBLIC KEY" in public:
+        return _pem_fingerprint(public.encode())
+    raw = _decoded(public.encode(), 42)
+    return raw[2:10].hex() if raw else ""
+
+
 def _run(argv: list[str]) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
     try:

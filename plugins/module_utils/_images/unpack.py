@@ -260,8 +260,17 @@ class Stream:
                 process.wait()
 
 
-def unpack(source: Path, target: Path, *, limits: Limits = DISK_LIMITS, mode: int = 0o644) -> Unpacked:
+def unpack(
+    source: Path,
+    target: Path,
+    *,
+    limits: Limits = DISK_LIMITS,
+    mode: int = 0o644,
+    check: t.Callable[[], None] = lambda: None,
+) -> Unpacked:
     """Decompress ``source`` into the file ``target``, which appears only when it is whole. Zeros become holes.
+
+    ``check`` is called before it gets its name, and raises when it must not get it.
 
     Raises VerificationError for a stream that is cut, corrupt or too large, ImageError when it cannot be written.
     """
@@ -275,6 +284,7 @@ def unpack(source: Path, target: Path, *, limits: Limits = DISK_LIMITS, mode: in
                 digest = _copy(stream, file, free_bytes(target.parent))
                 os.fchmod(descriptor, mode)
                 os.fsync(descriptor)
+            check()
             scratch.rename(target)
             sync_directory(target.parent)
         except OSError as error:

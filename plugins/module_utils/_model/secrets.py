@@ -14,6 +14,8 @@ _SECRET = re.compile(
 # What is written like a secret and tells none.
 _PUBLIC = re.compile(r"pub(lic)?_?key\d?$|token_id$|auth$|(file|path)$")
 _PUBLIC_VALUE = re.compile(r"(ssh|ecdsa|sk)-\S+ [A-Za-z0-9+/]{16}|-----BEGIN (CERTIFICATE|([A-Z]+ )?PUBLIC KEY)-----")
+# The login, the password of it, and the query of a URL.
+_URL = re.compile(r"https?://(?:((?:[^/?#@:\s]*:)?([^/?#\s]*))@)?[^/?#\s@]*[^?#\s]*(?:\?([^#\s]+))?")
 # A shorter value stands in too many other words to be hidden wherever it comes up.
 _SHORTEST: t.Final = 4
 
@@ -34,3 +36,33 @@ def secret_values(value: t.Any, more: t.Collection[str] = (), name: str = "") ->
         return set()
     text = str(value)
     return set() if len(text) < _SHORTEST or _PUBLIC_VALUE.match(text) else {text, repr(text)[1:-1]}
+
+
+def url_secrets(value: t.Any) -> set[str]:
+    """What the addresses in a structure hold besides a place: logins and queries, where links carry their signature."""
+    if isinstance(value, t.Mapping):
+        return {secret for inner in value.values() for secret in url_secrets(inner)}
+    if isinstance(value, (list, tuple)):
+        return {secret for inner in value for secret in url_secrets(inner)}
+    found = {part for match in _URL.finditer(value) for part in match.groups("")} if isinstance(value, str) else set()
+    return {part for part in found if len(part) >= _SHORTEST}
+
+
+def text_secrets(value: t.Any) -> set[str]:
+    """Whole texts that are secret by their place: environment variables, scripts, files that not everybody may read."""
+    if isinstance(value, t.Mapping):
+        return {secret for inner in value.values() for secret in text_secrets(inner)}
+    if isinstance(value, (list, tuple)):
+        return {secret for inner in value for secret in text_secrets(inner)}
+    text = str(value)
+    return {text, repr(text)[1:-1]} if isinstance(value, str) and len(text) >= 2 * _SHORTEST else set()
+
+
+def closed_files(files: t.Any) -> list[str]:
+    """The contents of declared files that not everybody may read, or that hold a private key."""
+    found = [file for file in files if isinstance(file, t.Mapping)] if isinstance(files, list) else []
+    return [
+        str(file.get("content", ""))
+        for file in found
+        if str(file.get("mode") or "0644")[-1:] not in "4567" or "PRIVATE KEY" in str(file.get("content"))
+    ]

@@ -64,10 +64,11 @@ class DiskImage:
 
 
 def unpack_image(source: Path, target: Path) -> None:
-    """Copy an image, unpacked if it is gzip, into a sparse file. ``target`` must not exist."""
+    """Copy an image, unpacked if it is gzip, into a sparse file for its owner alone. ``target`` must not exist."""
     with source.open("rb") as stream:
         packed = stream.read(2) == gunzip.MAGIC
-    with target.open("xb") as out:
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "wb") as out:
         if packed:
             for piece in gunzip.gunzip(source, limit=MAX_IMAGE):
                 _write_sparse(out, piece)

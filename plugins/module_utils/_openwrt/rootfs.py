@@ -130,11 +130,17 @@ def is_openwrt_template(archive: Path) -> bool:
 
 
 # -- names and digests -------------------------------------------------------------------------------------------------
-def template_name(version: str, arch: str, defaults: str | None = None) -> str:
+ONE_ROUTER = re.compile(r"openwrt-.+-router-[0-9a-f]{8}-lxc_[a-z0-9]+\.tar\.gz")
+"""The name of a template that holds one router's configuration, secrets included."""
+
+
+def template_name(version: str, arch: str, defaults: str | None = None, *, one_router: bool = False) -> str:
     """``openwrt-24.10.4-lxc_amd64.tar.gz``; with baked-in defaults their digest's first 8 digits come in between.
 
-    ``arch`` is PVE's name, ``defaults`` what :func:`defaults_digest` said (None or empty: no defaults)."""
-    return f"openwrt-{version.lower()}-{f'{defaults[:8]}-' if defaults else ''}lxc_{arch}.tar.gz"
+    ``arch`` is PVE's name, ``defaults`` what :func:`defaults_digest` said (None or empty: no defaults). The template of
+    ``one_router`` alone is called so that it is known when a run that was killed has left it."""
+    inner = f"{'router-' if one_router else ''}{defaults[:8]}-" if defaults else ""
+    return f"openwrt-{version.lower()}-{inner}lxc_{arch}.tar.gz"
 
 
 def defaults_digest(files: Files) -> str | None:
@@ -159,8 +165,8 @@ class TemplateInfo:
     release: OpenWrtRelease
 
 
-def build_template(source: Path, target: Path | None, files: Files | None = None) -> TemplateInfo:
-    """Make a container template out of OpenWrt's ``rootfs.tar.gz``.
+def build_template(source: Path, target: Path | None, files: Files | None = None, *, mode: int = 0o644) -> TemplateInfo:
+    """Make a container template, with a mode, out of OpenWrt's ``rootfs.tar.gz``.
 
     ``files`` are added or put in place of those of the source. ``target`` None works out digest and size and writes
     nothing. The target appears whole or not at all. Raises ImageError when the source is damaged, is not OpenWrt, or
@@ -175,9 +181,9 @@ def build_template(source: Path, target: Path | None, files: Files | None = None
                 release = _check(tree, source)
                 _overlay(tree, files or {})
                 with contextlib.ExitStack() as stack:
-                    sink = _Sink(stack.enter_context(_partial(target)) if target else None)
+                    sink = _Sink(stack.enter_context(_partial(target, mode)) if target else None)
                     _write(tree, sink)
-    except tarfile.TarError as error:
+    except (tarfile.TarError, RecursionError) as error:
         raise ImageError(f"{source} is not a readable tar archive: {error}.", remedy="Fetch it again.") from error
     except OSError as error:
         raise ImageError(
@@ -440,7 +446,7 @@ class _Sink:
 
 
 @contextlib.contextmanager
-def _partial(target: Path) -> c.Iterator[t.IO[bytes]]:
+def _partial(target: Path, mode: int) -> c.Iterator[t.IO[bytes]]:
     """A file that becomes ``target`` when all went well; what runs that died left beside it is removed."""
     for stale in target.parent.glob(f".{target.name}.*.part"):
         with contextlib.suppress(FileNotFoundError):
@@ -451,7 +457,7 @@ def _partial(target: Path) -> c.Iterator[t.IO[bytes]]:
         with os.fdopen(handle, "wb") as stream:
             yield stream
             stream.flush()
-            os.fchmod(stream.fileno(), 0o644)
+            os.fchmod(stream.fileno(), mode)
             os.fsync(stream.fileno())
         Path(name).replace(target)
     except BaseException:
@@ -534,7 +540,7 @@ def _tar_stream(archive: Path) -> c.Iterator[tarfile.TarFile]:
             tarfile.open(fileobj=t.cast("t.IO[bytes]", _PieceReader(pieces)), mode="r|") as tar,
         ):
             yield tar
-    except tarfile.TarError as error:
+    except (tarfile.TarError, RecursionError) as error:
         raise ImageError(f"{archive} is not a readable tar archive: {error}.", remedy="Fetch it again.") from error
     except OSError as error:
         raise ImageError(f"{archive} cannot be read: {error}.", remedy="Check that the file exists.") from error

@@ -11,7 +11,7 @@ import re
 import time
 import typing as t
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urljoin, urlsplit
 
 try:
     import requests
@@ -34,7 +34,6 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
     Unsupported,
 )
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import parse_size
-from ansible_collections.pve.provision.plugins.module_utils._model.segments import Link, make_link
 from ansible_collections.pve.provision.plugins.module_utils._pve import config_text, wording
 from ansible_collections.pve.provision.plugins.module_utils._pve.multipart import Multipart
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import (
@@ -78,7 +77,7 @@ class Client:
     def __init__(self, backend: t.Any) -> None:
         self._backend = backend
         self._session = backend.get_session()
-        self._session.hooks["response"].append(_keep_message)
+        self._session.hooks["response"] += [_refuse_redirect, _keep_message]
         self._session.mount("https://", requests.adapters.HTTPAdapter(pool_maxsize=_CONNECTIONS))
         self._resource = ProxmoxResource(
             base_url=backend.get_base_url(), session=self._session, serializer=backend.get_serializer()
@@ -94,8 +93,6 @@ class Client:
                 remedy="Run pip install proxmoxer requests where this task runs (with api_host, usually the "
                 "controller or the execution environment).",
             ) from MISSING
-        token = {"token_name": params.get("api_token_id"), "token_value": params.get("api_token_secret")}
-        password = {"password": params.get("api_password")}
         if not params.get("api_user"):
             raise InvalidInput([Finding("api_user", None, "is needed with api_host")])
         if not params.get("api_token_id") and not params.get("api_password"):
@@ -103,18 +100,20 @@ class Client:
             raise InvalidInput([Finding("api_token_id", None, problem, "Give a token or api_password")])
         validate = params.get("validate_certs", True)
         with _faults(f"login of {params['api_user']}", "POST"):
-            return cls(
-                https.Backend(
-                    params["api_host"],
-                    user=params["api_user"],
-                    port=params.get("api_port") or 8006,
-                    # A path or a boolean given with each request, as proxmoxer does, is not overridden by
-                    # REQUESTS_CA_BUNDLE; a session's own setting would be.
-                    verify_ssl=(params.get("ca_path") or True) if validate else False,
-                    timeout=params.get("http_timeout") or 30,
-                    **(token if params.get("api_token_id") else password),
-                )
+            backend = https.Backend(
+                params["api_host"],
+                user=params["api_user"],
+                port=params.get("api_port") or 8006,
+                # A path or a boolean given with each request, as proxmoxer does, is not overridden by
+                # REQUESTS_CA_BUNDLE; a session's own setting would be.
+                verify_ssl=(params.get("ca_path") or True) if validate else False,
+                timeout=params.get("http_timeout") or 30,
+                token_name=params.get("api_token_id") or "",
+                token_value=params.get("api_token_secret") or "",
             )
+            if not params.get("api_token_id"):
+                backend.auth = _Ticket(backend, params["api_user"], params["api_password"])
+            return cls(backend)
 
     def __call__(self, method: str, path: str, values: t.Mapping[str, t.Any] | None = None) -> t.Any:
         """Do a request and hand back its ``data``. Values that are None are left out."""
@@ -157,6 +156,49 @@ class Client:
         return self._persist(f"POST {path}", "POST", ask)
 
 
+class _Ticket:
+    """A login by password, in the place of proxmoxer's, which follows redirects and takes the password along."""
+
+    #: A ticket lasts for two hours.
+    RENEW: t.Final = 3600
+
+    def __init__(self, backend: t.Any, user: str, password: str) -> None:
+        self.verify_ssl = backend.auth.verify_ssl
+        self.timeout = backend.auth.timeout
+        self._url = f"{backend.get_base_url()}/access/ticket"
+        self._user = user
+        self._login(password)
+
+    def _login(self, password: str) -> None:
+        data = {"username": self._user, "password": password}
+        settings = {"verify": self.verify_ssl, "timeout": self.timeout, "allow_redirects": False}
+        answer = requests.post(self._url, data=data, **settings)
+        _refuse_redirect(answer)
+        if answer.status_code != requests.codes.ok:
+            words = f"Couldn't authenticate user: {self._user} to {self._url} code: {answer.status_code}"
+            raise AuthenticationError(words)
+        given = answer.json()["data"]
+        if given.get("NeedTFA"):
+            raise AuthenticationError(
+                f"{self._user} needs a second factor, and nobody is here to give it. Use a token."
+            )
+        self._ticket, self._token = str(given["ticket"]), str(given["CSRFPreventionToken"])
+        self._since = time.monotonic()
+
+    def get_cookies(self) -> dict[str, str]:
+        return {"PVEAuthCookie": self._ticket}
+
+    def get_tokens(self) -> tuple[str, str]:
+        return self._ticket, self._token
+
+    def __call__(self, request: t.Any) -> t.Any:
+        if time.monotonic() - self._since > self.RENEW:
+            self._login(self._ticket)
+        if request.method != "GET":
+            request.headers["CSRFPreventionToken"] = self._token
+        return request
+
+
 class _NoAnswer(Exception):
     """Nobody answered. ``harmless``: asking again cannot do anything twice."""
 
@@ -164,6 +206,17 @@ class _NoAnswer(Exception):
         super().__init__(str(error))
         self.error = error
         self.harmless = harmless
+
+
+def _refuse_redirect(response: t.Any, **_: t.Any) -> None:
+    """PVE sends nobody elsewhere, and what is sent along (token, password, configuration) is for PVE alone."""
+    if response.is_redirect or response.is_permanent_redirect:
+        where = urlsplit(urljoin(response.url, response.headers.get("Location", "")))
+        raise Unreachable(
+            f"{urlsplit(response.url).netloc} sends requests on to {where.scheme}://{where.netloc.rpartition('@')[2]};"
+            " they are not sent there.",
+            remedy="Set api_host and api_port to where the API itself is.",
+        )
 
 
 def _keep_message(response: t.Any, **_: t.Any) -> None:
@@ -383,12 +436,6 @@ class ApiNode:
                 else bool(int(entry.get("bridge_vlan_aware") or 0)) or entry.get("type") == "OVSBridge",
             )
             for entry in self._client("GET", f"/nodes/{self.name}/network", {"type": "any_bridge"}) or []
-        ]
-
-    def links(self) -> list[Link]:
-        return [
-            make_link(entry["iface"], [entry[key] for key in ("cidr", "cidr6") if entry.get(key)], entry)
-            for entry in self._client("GET", f"/nodes/{self.name}/network") or []
         ]
 
     def pools(self) -> dict[str, frozenset[int]]:

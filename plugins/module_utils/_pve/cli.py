@@ -37,7 +37,6 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
 )
 from ansible_collections.pve.provision.plugins.module_utils._model.network import NET
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import parse_size
-from ansible_collections.pve.provision.plugins.module_utils._model.segments import Link, make_link
 from ansible_collections.pve.provision.plugins.module_utils._pve import (
     config_text,
     directory,
@@ -333,15 +332,6 @@ class CliNode:
             )
         return list(found.values())
 
-    def links(self) -> list[Link]:
-        configured = config_text.parse_interfaces(self._text("etc/network/interfaces"))
-        live = self._live_addresses()
-        return [
-            make_link(name, live.get(name, each.addresses), each.options)
-            for name in dict.fromkeys([*configured, *live])
-            for each in [configured.get(name, config_text.Interface())]
-        ]
-
     def _vnets(self) -> dict[str, bool]:
         """The SDN networks whose zone reaches this node, and whether they let a guest's tags pass."""
         zones = {zone.name: zone for zone in config_text.parse_section_config(self._text("etc/pve/sdn/zones.cfg"))}
@@ -432,9 +422,11 @@ class CliNode:
         raise PveError(f"No vmid from {lower} to {upper - 1} is free.", remedy="Widen next-id of the datacenter.")
 
     def create(self, kind: Kind, vmid: int, options: t.Mapping[str, str], *, timeout: int) -> Outcome:
-        rest = {name: value for name, value in options.items() if name != "ostemplate"}
+        rest = {name: value for name, value in options.items() if name not in ("ostemplate", "env")}
         template = [options["ostemplate"]] if "ostemplate" in options else []
-        return self._write([_COMMAND[kind], "create", str(vmid), *template], rest, timeout=timeout)
+        outcome = self._write([_COMMAND[kind], "create", str(vmid), *template], rest, timeout=timeout)
+        self._set_environment(vmid, options)
+        return outcome
 
     def clone(self, kind: Kind, source: int, vmid: int, options: t.Mapping[str, str], *, timeout: int) -> Outcome:
         return self._write([_COMMAND[kind], "clone", str(source), str(vmid)], options, timeout=timeout)
@@ -449,14 +441,38 @@ class CliNode:
         *,
         revert: t.Sequence[str] = (),
     ) -> Outcome:
-        line = dict(options)
+        line = {name: value for name, value in options.items() if name != "env"}
         if delete:
             line["delete"] = ",".join(delete)
         if revert:
             line["revert"] = ",".join(revert)
-        if digest:
-            line["digest"] = digest
-        return self._write([_COMMAND[kind], "set", str(vmid)], line)
+        outcome = Outcome()
+        if line:
+            given = {"digest": digest} if digest else {}
+            outcome = self._write([_COMMAND[kind], "set", str(vmid)], {**line, **given})
+        self._set_environment(vmid, options, "" if line else digest)
+        return outcome
+
+    def _set_environment(self, vmid: int, options: t.Mapping[str, str], digest: str = "") -> None:
+        """Write a container's environment into its config. PVE takes it on the command line alone, which every user of
+        the node can read; so it is written as PVE writes it, under PVE's own lock."""
+        if "env" not in options:
+            return
+        entries = [entry for entry in options["env"].split("\0") if entry]
+        path = self._root / self._config_path("lxc", vmid)
+        with held(self._root / "run/lock/lxc" / f"pve-config-{vmid}.lock", timeout=self._timeout):
+            before = self._bytes(self._config_path("lxc", vmid))
+            if before is None or (digest and config_text.digest(before) != digest):
+                raise Conflict(f"The config of CT {vmid} changed meanwhile.", remedy="Run the task again.")
+            text = before.decode("utf-8", "surrogateescape")
+            waiting = self.status("lxc", vmid) == "running"
+            after = config_text.with_environment(text, entries, waiting=waiting)
+            fresh = path.with_name(f"{path.name}.tmp.{os.getpid()}")  # as PVE's own: no guest's name
+            try:
+                fresh.write_text(after, encoding="utf-8", errors="surrogateescape")
+                fresh.replace(path)
+            except OSError as error:
+                raise PveError(f"The config of CT {vmid} cannot be written: {error}.") from error
 
     def resize(self, kind: Kind, vmid: int, disk: str, size: str, *, timeout: int) -> Outcome:
         step = f"{_COMMAND[kind]} resize {vmid} {disk} {size}"
@@ -532,7 +548,9 @@ class CliNode:
         self, vmid: int, archive: str, options: t.Mapping[str, str], *, over: bool = False, timeout: int
     ) -> None:
         force = ["--force", "1"] if over else []
-        self._write(["pct", "restore", str(vmid), archive, *force], options, timeout=timeout)
+        rest = {name: value for name, value in options.items() if name != "env"}
+        self._write(["pct", "restore", str(vmid), archive, *force], rest, timeout=timeout)
+        self._set_environment(vmid, options)
 
     def discard_archive(self, vmid: int) -> None:
         shutil.rmtree(self._archives(vmid), ignore_errors=True)

@@ -95,6 +95,25 @@ def parse_guest_config(raw: bytes) -> GuestConfig:
     )
 
 
+def with_environment(text: str, entries: t.Sequence[str], *, waiting: bool) -> str:
+    """A container's config with these environment variables in the place of its own; ``waiting`` for its next start."""
+    head, *rest = re.split(r"(?m)^(?=\[)", text)
+    if not waiting:
+        return "".join([_replaced(head, entries), *rest])
+    pending = next((n for n, section in enumerate(rest) if section.lower().startswith("[pve:pending]")), None)
+    if pending is None:
+        return "".join([head.rstrip("\n"), "\n\n", _replaced("[pve:pending]\n", entries), "\n" if rest else "", *rest])
+    return "".join([head, *rest[:pending], _replaced(rest[pending], entries), *rest[pending + 1 :]])
+
+
+def _replaced(section: str, entries: t.Sequence[str]) -> str:
+    """A section of a config with its environment replaced, its empty end kept."""
+    body = section.rstrip("\n")
+    kept = [line for line in body.split("\n") if line and not _LXC_ENVIRONMENT.fullmatch(line)]
+    lines = [*kept, *(f"lxc.environment.runtime: {entry}" for entry in entries)]
+    return "".join(f"{line}\n" for line in lines) + section[len(body) + 1 :]
+
+
 def guest_head(text: str) -> dict[str, str]:
     """The options of the live section alone: cheaper than a whole parse when many guests are listed."""
     head = text.partition("\n[")[0]

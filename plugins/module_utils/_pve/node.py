@@ -13,8 +13,6 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.pve.provision.plugins.module_utils._model.segments import Link
-
 Kind = t.Literal["lxc", "qemu"]
 Transport = t.Literal["cli", "api"]
 
@@ -150,9 +148,6 @@ class Node(t.Protocol):
 
     def bridges(self) -> list[Bridge]:
         """Bridges and SDN vnets that exist on this node."""
-
-    def links(self) -> list[Link]:
-        """All network devices of this node, with its own addresses."""
 
     def pools(self) -> dict[str, frozenset[int]]:
         """The cluster's resource pools and the vmids in each."""

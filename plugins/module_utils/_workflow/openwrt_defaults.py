@@ -14,10 +14,18 @@ import re
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, InvalidInput
+from ansible_collections.pve.provision.plugins.module_utils._model.secrets import secret_values
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import rootfs
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import KEYS, SHADOW, Read, with_root_password
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci import Op, value_of
-from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_template import Defaults, baked
+from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_template import (
+    Defaults,
+    WantedTemplate,
+    baked,
+)
+
+if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
 
 SCRIPTS: t.Final = "etc/uci-defaults"
 #: Before the scripts of users, which are to find it done.
@@ -45,15 +53,29 @@ def declared_defaults(declared: t.Mapping[str, t.Any]) -> Defaults | None:
     if findings:
         raise InvalidInput(findings)
     password = declared.get("password_hash") or ""
+    private = any(not mode & 0o004 for path, (mode, _content) in files.items() if path in _declared_files(declared))
     if not password:
-        return baked(files)
+        return baked(files, secret=private or bool(secret_values(declared.get("uci") or {})))
     digest = hashlib.sha256(f"{rootfs.defaults_digest(files)}\0{password}".encode()).hexdigest()
 
     def render(read: Read, _version: str) -> rootfs.Files:
         shadow = (read(SHADOW) or _ROOT).decode()
         return {SHADOW: (0o600, with_root_password(shadow, password).encode()), **files}
 
-    return Defaults(digest, render)
+    return Defaults(digest, render, secret=True)
+
+
+def refuse_open(node: Node, wanted: WantedTemplate) -> None:
+    """Raise for secrets in a template over the API: what is uploaded, every user of the node may read."""
+    if wanted.secret and node.transport == "api":
+        problem = "hold a secret, and a file that is uploaded over the API can be read by every user of the node"
+        remedy = "Run the task on the node, without api_host, or leave out the password hash, keys and closed files."
+        raise InvalidInput([Finding("defaults", "(hidden)", problem, remedy)])
+
+
+def _declared_files(declared: t.Mapping[str, t.Any]) -> set[str]:
+    """The paths of the files that the user declares whole."""
+    return {file["path"].lstrip("/") for file in declared.get("files") or ()}
 
 
 def _files(declared: t.Mapping[str, t.Any], findings: list[Finding]) -> dict[str, tuple[int, bytes]]:

@@ -21,7 +21,11 @@ from ansible_collections.pve.provision.plugins.module_utils._model.diff import P
 from ansible_collections.pve.provision.plugins.module_utils._model.template_name import parse_template
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import description as router_description
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import Files, is_openwrt_template
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import (
+    ONE_ROUTER,
+    Files,
+    is_openwrt_template,
+)
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import Read, seed
 from ansible_collections.pve.provision.plugins.module_utils._workflow import openwrt_template
 from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import (
@@ -47,6 +51,7 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_gu
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_seeding import (
     plant,
     seeded_template,
+    sweep,
     withdraw,
 )
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_shells import by_exec
@@ -383,6 +388,7 @@ class OpenWrtContainer(OpenWrtGuest):
         if self.seeded:
             template = t.cast("WantedTemplate", self.template)
             run.result.warnings += withdraw(run.node, template, self.seeded)
+            run.result.warnings += sweep(run.node, "vztmpl", ONE_ROUTER)
 
     # -- afterwards ------------------------------------------------------------------------------------------------
     def told_outside(self, run: Run, seen: Seen | None) -> list[dict[str, t.Any]]:

@@ -31,16 +31,24 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
 )
 from ansible_collections.pve.provision.plugins.module_utils._images import cache, download
 from ansible_collections.pve.provision.plugins.module_utils._images.checksums import hash_file
-from ansible_collections.pve.provision.plugins.module_utils._images.http import Access
+from ansible_collections.pve.provision.plugins.module_utils._images.http import Access, shown
 from ansible_collections.pve.provision.plugins.module_utils._images.inspect import inspect_archive
+from ansible_collections.pve.provision.plugins.module_utils._images.releases import openwrt
 from ansible_collections.pve.provision.plugins.module_utils._images.releases import versions as order
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.indexes import Indexes
+from ansible_collections.pve.provision.plugins.module_utils._io.private import private_directory
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import rootfs
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import Read, seed
 from ansible_collections.pve.provision.plugins.module_utils._workflow import permissions
 from ansible_collections.pve.provision.plugins.module_utils._workflow.template import cache_directory
+from ansible_collections.pve.provision.plugins.module_utils._workflow.template_inside import check_inside
 from ansible_collections.pve.provision.plugins.module_utils._workflow.template_run import Step, Store, stores
-from ansible_collections.pve.provision.plugins.module_utils._workflow.template_source import Offer, Shop, UserKey
+from ansible_collections.pve.provision.plugins.module_utils._workflow.template_source import (
+    Offer,
+    Shop,
+    UserKey,
+    signers,
+)
 from ansible_collections.pve.provision.plugins.module_utils._workflow.template_source import WantedImage as _Image
 
 if t.TYPE_CHECKING:
@@ -60,23 +68,24 @@ _EXACT = re.compile(r"\d+\.\d+\.\d+(-rc\d+)?")
 @dataclass(frozen=True)
 class Defaults:
     """What is baked into a template. ``digest`` stands for the inputs and names the template; ``files`` makes the files
-    out of the root file system that they go into, and its version."""
+    out of the root file system that they go into, and its version. ``secret``: nobody but root may read it."""
 
     digest: str
     files: t.Callable[[Read, str], rootfs.Files]
+    secret: bool = False
 
 
-def baked(files: rootfs.Files) -> Defaults | None:
+def baked(files: rootfs.Files, *, secret: bool = False) -> Defaults | None:
     """Files that are the same whatever they go into; None when there are none."""
     digest = rootfs.defaults_digest(files)
-    return Defaults(digest, lambda _read, _version: files) if digest else None
+    return Defaults(digest, lambda _read, _version: files, secret) if digest else None
 
 
 def seeded(description: Description, files: rootfs.Files | None = None) -> Defaults:
     """What the first boot of a described router finds, and more files, which come before those."""
     text = json.dumps(dataclasses.asdict(description), sort_keys=True, default=str)
     digest = hashlib.sha256(f"{text}\0{rootfs.defaults_digest(files or {})}".encode()).hexdigest()
-    return Defaults(digest, lambda read, version: {**seed(read, description, version), **(files or {})})
+    return Defaults(digest, lambda read, version: {**seed(read, description, version), **(files or {})}, secret=True)
 
 
 @dataclass(frozen=True)
@@ -117,17 +126,21 @@ class WantedRelease:
 
     def accepts(self, record: cache.Record) -> bool:
         """Whether a file with this record is verified as far as it has to be, and young enough."""
-        signed = bool(record.signed_by) or self.verify in ("checksum", "none")
+        trusted = signers(openwrt.KEYS, self.keys)
+        proven = bool(record.signed_by or record.origin) or self.verify == "none"
+        signed = proven if self.verify in ("checksum", "none") else record.signed_by in trusted
         old = self.version == "snapshot" and 0 < self.snapshot_max_age * 86400 < time.time() - record.verified
         return signed and not old and self.covers(record.version)
 
 
 @dataclass(frozen=True)
 class WantedTemplate(WantedRelease):
-    """A container template. ``storages`` empty: every active storage that takes templates as files."""
+    """A container template. ``storages`` empty: every active storage that takes templates as files. One of
+    ``one_router`` alone is removed as soon as that is made."""
 
     storages: tuple[str, ...] = ()
     defaults: Defaults | None = None
+    one_router: bool = False
     force: bool = False
     reverify: bool = False
 
@@ -136,8 +149,14 @@ class WantedTemplate(WantedRelease):
         """What the versions of this template have in common, in the records of cached files."""
         return f"openwrt/template/{self.defaults.digest if self.defaults else 'plain'}/{self.pve_arch}"
 
+    @property
+    def secret(self) -> bool:
+        """Whether what is baked in is for root's eyes alone."""
+        return self.defaults is not None and self.defaults.secret
+
     def name(self, version: str) -> str:
-        return rootfs.template_name(version, self.pve_arch, self.defaults.digest if self.defaults else None)
+        digest = self.defaults.digest if self.defaults else None
+        return rootfs.template_name(version, self.pve_arch, digest, one_router=self.one_router)
 
 
 @dataclass(frozen=True)
@@ -195,7 +214,7 @@ class Disk:
 
 def predict(node: Node, wanted: WantedTemplate) -> Prediction:
     """Where the template is or will be. The source may be asked; nothing is written to a storage."""
-    return _Run(node, wanted, None).predict()
+    return _Run(node, wanted, None, note=False).predict()
 
 
 def ensure(node: Node, wanted: WantedTemplate, progress: download.Progress | None = None) -> Ensured:
@@ -206,7 +225,7 @@ def ensure(node: Node, wanted: WantedTemplate, progress: download.Progress | Non
 def forget(node: Node, wanted: WantedTemplate) -> None:
     """Remove what this machine keeps of a template; what lies on storages stays."""
     for entry in cache.recorded(cache_directory(node.transport) / "openwrt", wanted.family):
-        cache.remove(entry.path)
+        cache.remove(entry)
 
 
 def ensure_image(node: Node, wanted: WantedDisk, progress: download.Progress | None = None) -> Disk:
@@ -229,13 +248,19 @@ def ensure_image(node: Node, wanted: WantedDisk, progress: download.Progress | N
 
 # -- the depot ---------------------------------------------------------------------------------------------------------
 def newest(
-    entries: t.Iterable[cache.Entry], wanted: WantedRelease, *, origin: str = "", reverify: bool = False
+    entries: t.Iterable[cache.Entry],
+    wanted: WantedRelease,
+    *,
+    origin: str = "",
+    reverify: bool = False,
+    note: bool = True,
 ) -> cache.Entry | None:
-    """The newest of some recorded files that is what was asked for and is still as it was verified."""
+    """The newest of some recorded files that is what was asked for and is still as it was verified; ``note`` that it
+    was looked at, but for a prediction."""
     known = [(entry.record, entry) for entry in entries if entry.record is not None]
     for record, entry in sorted(known, key=lambda pair: order.key(pair[0].version), reverse=True):
         same = origin in ("", record.origin)
-        if same and wanted.accepts(record) and cache.is_trustworthy(entry, reverify=reverify):
+        if same and wanted.accepts(record) and cache.is_trustworthy(entry, reverify=reverify, note=note):
             return entry
     return None
 
@@ -291,17 +316,21 @@ class _Depot:
 
     def has(self) -> bool:
         """Whether what the source offers is here."""
-        return self._standing() is not None
+        return self._standing(note=False) is not None
 
-    def _standing(self) -> cache.Entry | None:
+    def check(self) -> None:
+        """Judge what the source signs and lists, without fetching an image. Raises VerificationError."""
+        self._shop.expect(self.offer)
+
+    def _standing(self, *, note: bool = True) -> cache.Entry | None:
         wanted = dataclasses.replace(self._wanted, version=self.offer.release.version)
         fitting = [entry for entry in self.entries() if entry.path.name == self.offer.name]
-        return newest(fitting, wanted, origin=self.offer.origin)
+        return newest(fitting, wanted, origin=self.offer.origin, note=note)
 
     def bring(self) -> tuple[cache.Entry, int]:
         """What the source offers, fetched unless it is here: the file, and the bytes transferred."""
         target = self.directory / self.offer.name
-        _make_directory(self.directory)
+        make_directory(self.directory)
         with cache.exclusive(target, self._wanted.timeout):
             there = self._standing()  # a run beside us may have been faster
             if there is not None:
@@ -316,17 +345,17 @@ class _Depot:
         used = sorted(entries, key=lambda entry: -t.cast("cache.Record", entry.record).verified)
         for entry in used[KEEP:]:
             if time.time() - t.cast("cache.Record", entry.record).verified > KEEP_FOR:
-                cache.remove(entry.path)
+                cache.remove(entry)
 
 
-def _make_directory(directory: Path) -> None:
-    """For this user alone: templates may hold what their defaults keep secret."""
+def make_directory(directory: Path) -> None:
+    """For this user alone: what lies there may hold secrets."""
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_directory(directory)
     except OSError as error:
         raise ImageError(
-            f"{directory} cannot be made: {error.strerror}.",
-            remedy="Run as a user who may write there; over the API set XDG_CACHE_HOME to a place of yours.",
+            f"{error.filename or directory} cannot be used: {error.strerror}.",
+            remedy="Run as the user it belongs to; over the API set XDG_CACHE_HOME to a place of yours.",
         ) from error
 
 
@@ -352,8 +381,11 @@ class _Decision:
 class _Run:
     """One run for one template."""
 
-    def __init__(self, node: Node, wanted: WantedTemplate, progress: download.Progress | None) -> None:
+    def __init__(
+        self, node: Node, wanted: WantedTemplate, progress: download.Progress | None, *, note: bool = True
+    ) -> None:
         self._node = node
+        self._note = note
         self._wanted = wanted
         self._depot = _Depot(node, wanted, _CONTENT, "", progress)
         image = _Image(source="openwrt", content=_CONTENT, storages=wanted.storages)
@@ -365,6 +397,8 @@ class _Run:
         name = self._wanted.name(decision.version)
         steps = self._steps(name, decision.record)
         fetches = decision.entry is None and not self._depot.has()
+        if fetches:
+            self._depot.check()
         plan = [*self._making(name, fetches), *steps] if decision.entry is None and steps else steps
         return self._told(decision, plan, steps, would_fetch=fetches)
 
@@ -421,7 +455,7 @@ class _Run:
     def _decide(self) -> _Decision:
         """Which version it is to be, and where it can be had."""
         if self._wanted.exact:
-            there = newest(self._shelf(), self._wanted, reverify=self._wanted.reverify)
+            there = newest(self._shelf(), self._wanted, reverify=self._wanted.reverify, note=self._note)
             if there is not None:
                 return _Decision(self._wanted.version, there)
         try:
@@ -432,7 +466,7 @@ class _Run:
 
     def _standing(self, offer: Offer) -> cache.Entry | None:
         wanted = dataclasses.replace(self._wanted, version=offer.release.version)
-        return newest(self._shelf(), wanted, origin=offer.origin, reverify=wanted.reverify)
+        return newest(self._shelf(), wanted, origin=offer.origin, reverify=wanted.reverify, note=self._note)
 
     def _fall_back(self, error: ImageError | Timeout) -> _Decision:
         there, warning = _instead(error, self._shelf(), self._wanted, reverify=self._wanted.reverify)
@@ -442,7 +476,7 @@ class _Run:
     def _making(self, name: str, fetches: bool) -> list[Step]:
         """The steps that come before the template can be brought anywhere."""
         offer = self._depot.offer
-        fetching = [{"step": "download", "url": offer.artefact.url, "name": offer.name}] if fetches else []
+        fetching = [{"step": "download", "url": shown(offer.artefact.url), "name": offer.name}] if fetches else []
         return [*fetching, {"step": "build", "name": name}]
 
     def _make(self, decision: _Decision, stack: contextlib.ExitStack) -> tuple[_Decision, list[Step], int]:
@@ -466,8 +500,9 @@ class _Run:
     def _build(self, source: cache.Entry, offer: Offer, target: Path) -> None:
         origin = t.cast("cache.Record", source.record)
         origin.write(source.path)  # it is in use
-        self._check_source(source.path, offer)
-        info = rootfs.build_template(source.path, target, self._files(source.path))
+        check_inside(source.path, source.path.name, offer.release, self._wanted.pve_arch)
+        mode = 0o600 if self._wanted.secret else 0o644
+        info = rootfs.build_template(source.path, target, self._files(source.path), mode=mode)
         self._check_template(target, info)
         cache.Record(
             family=self._wanted.family,
@@ -475,7 +510,7 @@ class _Run:
             sha256=info.digest,
             size=info.size,
             origin=offer.origin,
-            url=offer.artefact.url,
+            url=shown(offer.artefact.url),
             signed_by=origin.signed_by,
         ).write(target)
 
@@ -487,17 +522,6 @@ class _Run:
             return rootfs.read_files(source, [path]).get(path)
 
         return self._wanted.defaults.files(read, rootfs.read_release(source).version)
-
-    def _check_source(self, source: Path, offer: Offer) -> None:
-        """Whether the root file system is the release that its name says."""
-        release = rootfs.read_release(source)
-        version = offer.release.version.partition("-")[0] if offer.release.built else offer.release.version
-        if (release.version.lower(), release.pve_arch) != (version, self._wanted.pve_arch):
-            raise VerificationError(
-                f"{source.name} holds OpenWrt {release.version} for {release.target}, its name says {version}"
-                f" for {self._wanted.pve_arch}.",
-                remedy="Look whether the mirror is in order, or name another one.",
-            )
 
     def _check_template(self, template: Path, info: rootfs.TemplateInfo) -> None:
         """Read the finished template back as a stranger would."""
@@ -529,10 +553,11 @@ class _Run:
         entry = cache.lookup(t.cast("Path", place.directory) / name)
         if entry.state is cache.State.ABSENT:
             return True
-        if record and cache.is_trustworthy(entry, record.sha256, reverify=self._wanted.reverify):
+        reverify = self._wanted.reverify
+        if record and cache.is_trustworthy(entry, record.sha256, reverify=reverify, note=self._note):
             return False
         ours = entry.record is not None and entry.record.family == self._wanted.family
-        if not (self._wanted.force or (ours and cache.is_trustworthy(entry, reverify=self._wanted.reverify))):
+        if not (self._wanted.force or (ours and cache.is_ours(entry))):
             raise cache.in_the_way(entry, record or cache.Record(self._wanted.family, "", "", 0))
         return True
 
@@ -557,8 +582,10 @@ class _Run:
             if self._on_node:
                 target = t.cast("Path", place.directory) / source.name
                 if target != source:
-                    force, reverify = place.storage.name in touched, self._wanted.reverify
-                    cache.place(source, record, [target], force=force, reverify=reverify)
+                    force, reverify = self._wanted.force, self._wanted.reverify
+                    cache.place(source, record, [target], force=force, replace=True, reverify=reverify)
+                if self._wanted.secret:
+                    cache.close(target)
             elif place.storage.name in touched:
                 self._upload(place, source, record)
 

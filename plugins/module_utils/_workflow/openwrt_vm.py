@@ -58,6 +58,7 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_gu
     OpenWrtGuest,
     with_own_defaults,
 )
+from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_seeding import sweep
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_shells import by_agent
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_template import WantedDisk
 from ansible_collections.pve.provision.plugins.module_utils._workflow.preflight import creating, is_net
@@ -85,6 +86,8 @@ DEFAULTS: t.Final[dict[str, t.Any]] = {
 }
 # Free bytes that the copy of an image needs: OpenWrt's has 120 MiB, twice while its file system grows.
 ROOM: t.Final = 300 * 1024**2
+# The name of a seeded copy on a storage.
+SEEDED: t.Final = re.compile(r"pve-provision-.+\.qcow2")
 # For how many seconds what a killed run has left in the work directory may still be in use.
 STALE: t.Final = 86400
 
@@ -199,7 +202,6 @@ class OpenWrtVm(OpenWrtGuest):
     image: WantedDisk
     work: FilePath | None = None
     import_storage: str = ""
-    uploaded: str = ""
     verified_by: str = ""
     silent: list[str] = field(default_factory=list)
 
@@ -288,12 +290,10 @@ class OpenWrtVm(OpenWrtGuest):
         work = t.cast("FilePath", self.work)
         size = run.wanted.declaration.values[DISK]["size"]
         try:
-            work.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            openwrt_template.make_directory(work.parent)
             for left in work.parent.iterdir():
                 if left == work or left.stat().st_mtime < time.time() - STALE:
                     left.unlink()
-            work.touch(mode=0o600)  # it is going to hold secrets
-            work.unlink()
             unpack_image(disk.path, work)
             prepare_image(work, size=size, files=first_files(self.described, disk.version))
             if self.import_storage:
@@ -309,7 +309,6 @@ class OpenWrtVm(OpenWrtGuest):
         write_qcow2(work, packed)
         if any(volume.volid == volid for volume in run.node.volumes(self.import_storage, "import")):
             run.node.free(volid)  # a killed run has left it
-        self.uploaded = volid
         timeout = run.wanted.policy.timeout
         outcome = run.node.upload(self.import_storage, "import", str(packed), packed.name, timeout=timeout)
         run.result.warnings += outcome.warnings
@@ -320,11 +319,8 @@ class OpenWrtVm(OpenWrtGuest):
         for copy in (work, work.with_suffix(".qcow2")):
             with contextlib.suppress(OSError):
                 copy.unlink(missing_ok=True)
-        if self.uploaded:
-            try:
-                run.node.free(self.uploaded)
-            except ProvisionError as error:
-                run.result.warnings.append(f"{self.uploaded} could not be removed: {error}")
+        if run.node.transport == "api":
+            run.result.warnings += sweep(run.node, "import", SEEDED, f"{work.stem}.qcow2")
 
     def do_await_up(self, step: Step, run: Run) -> None:
         """Wait until anything shows that the router has booted: its console, the agent, SSH, or an address.

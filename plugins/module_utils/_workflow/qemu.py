@@ -113,11 +113,12 @@ _HEADER = struct.Struct(">4sIQIIQIIQQIIQQQQII")
 
 
 def write_qcow2(source: FilePath, target: FilePath) -> None:
-    """A raw image as qcow2 (version 3), in which zeros take no room. ``target`` must not exist.
+    """A raw image as qcow2 (version 3), in which zeros take no room, for its owner alone. ``target`` must not exist.
 
     What a qcow2 holds, as here in this order: header, first table, data, second tables, reference counts.
     """
-    with source.open("rb") as image, target.open("xb") as out:
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with source.open("rb") as image, open(descriptor, "wb") as out:
         size = image.seek(0, os.SEEK_END)
         used, seconds = 2, dict[int, list[int]]()
         for number, data in _filled(image, size):

@@ -10,6 +10,7 @@ storage is known by names and sizes alone, so there PVE fetches the file itself,
 from __future__ import annotations
 
 import os
+import re
 import typing as t
 from pathlib import Path
 
@@ -27,6 +28,10 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.template_s
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
+
+
+#: What the names of PVE's files of a content type end with.
+ENDS: t.Final = {"vztmpl": r"tar\.gz|tar\.xz|tar\.zst|tar\.bz2", "iso": "iso|img", "import": "qcow2|raw|vmdk|ova"}
 
 
 def provide(
@@ -61,9 +66,16 @@ def _check(node: Node, wanted: WantedImage) -> None:
         direct.parse_checksum(wanted.checksum)
     if wanted.filename and ("/" in wanted.filename or wanted.filename.startswith(".")):
         findings.append(Finding("filename", wanted.filename, "is no plain file name"))
-    if wanted.keep is not None and node.transport != "cli":
-        problem = "needs the records beside the files, which only the node itself can read"
-        findings.append(Finding("keep", wanted.keep, problem, "Run the task on the node, without api_host"))
+    else:
+        findings += _not_taken(wanted)
+    if node.transport != "cli":
+        if wanted.keep is not None:
+            problem = "needs the records beside the files, which only the node itself can read"
+            findings.append(Finding("keep", wanted.keep, problem, "Run the task on the node, without api_host"))
+        if wanted.reverify and not wanted.force:
+            problem = "needs to read the files, which only the node itself can"
+            remedy = "Run the task on the node, without api_host, or set force: true to have them replaced"
+            findings.append(Finding("reverify", True, problem, remedy))
     for key in wanted.keys:
         if "PGP PUBLIC KEY" in key.public and not key.fingerprint:
             findings.append(
@@ -71,6 +83,15 @@ def _check(node: Node, wanted: WantedImage) -> None:
             )
     if findings:
         raise InvalidInput(findings)
+
+
+def _not_taken(wanted: WantedImage) -> t.Iterator[Finding]:
+    """A file name that PVE would not list as what it is meant to be."""
+    ends = ENDS[wanted.content]
+    if wanted.filename and not re.fullmatch(rf"[A-Za-z0-9][A-Za-z0-9._-]*\.({ends})", wanted.filename):
+        words = ", ".join(f".{end}" for end in ends.replace("\\", "").split("|"))
+        remedy = f"Use letters, digits and ._-, and one of the endings {words}"
+        yield Finding("filename", wanted.filename, "is no name that Proxmox VE takes for this content", remedy)
 
 
 def cache_directory(transport: str) -> Path:

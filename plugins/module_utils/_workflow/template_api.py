@@ -13,12 +13,14 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
     ProvisionError,
     VerificationError,
 )
+from ansible_collections.pve.provision.plugins.module_utils._images import verify
+from ansible_collections.pve.provision.plugins.module_utils._images.http import shown
 from ansible_collections.pve.provision.plugins.module_utils._workflow import permissions
 from ansible_collections.pve.provision.plugins.module_utils._workflow.template_run import Run, Store
 from ansible_collections.pve.provision.plugins.module_utils._workflow.template_source import Offer
 
 if t.TYPE_CHECKING:
-    pass
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Volume
 
 
 class OverApi(Run):
@@ -28,57 +30,78 @@ class OverApi(Run):
         offer = self._ask()
         if isinstance(offer, ProvisionError):
             raise offer
-        wanted, result = self._wanted, self.result
-        result.version = offer.release.version
+        self.result.version = offer.release.version
         with tempfile.TemporaryDirectory(prefix="pve-provision-") as folder:
             for place in self._places:
-                volid = place.volid(wanted.content, offer.name)
-                there = {v.volid: v for v in self._node.volumes(place.storage.name, wanted.content)}.get(volid)
+                volid = place.volid(self._wanted.content, offer.name)
+                there = {v.volid: v for v in self._node.volumes(place.storage.name, self._wanted.content)}.get(volid)
                 if there:
-                    result.before.append(volid)
-                if wanted.state == "absent":
-                    if there:
-                        self._step("remove", volid=volid)
-                        permissions.require(
-                            self._node, permissions.file_needs("remove", place.storage.name, self._node.name)
-                        )
-                        result.freed += there.size
-                        if not self._check_mode:
-                            self._node.free(volid)
+                    self.result.before.append(volid)
+                if self._wanted.state == "absent":
+                    self._remove(there, offer)
                     continue
-                result.after.append(volid)
-                if there and not (wanted.force or wanted.reverify):
-                    self._fits(volid, there.size, offer)
-                    self._tell(place, offer.name, "kept", size=there.size)
+                self.result.after.append(volid)
+                if there and not self._wanted.force:
+                    self._keep(place, there, offer)
                     continue
                 self._tell(place, offer.name, self._send(place, volid, offer, Path(folder), there is not None))
 
-    def _fits(self, volid: str, size: int, offer: Offer) -> None:
-        plain = self._wanted.content == "vztmpl" or not offer.artefact.compression
-        if plain and offer.artefact.size not in (None, size):
+    def _remove(self, there: Volume | None, offer: Offer) -> None:
+        """Nothing tells who put a file there; one that cannot be the image is not removed."""
+        if there is None:
+            return
+        if not self._wanted.force and not self._may_be(there, offer):
+            self.result.after.append(there.volid)
+            self.result.warnings.append(f"{there.volid} stays: it has another size than the image.")
+            return
+        self._step("remove", volid=there.volid)
+        storage = there.volid.partition(":")[0]
+        permissions.require(self._node, permissions.file_needs("remove", storage, self._node.name))
+        self.result.freed += there.size
+        if not self._check_mode:
+            self._node.free(there.volid)
+
+    def _keep(self, place: Store, there: Volume, offer: Offer) -> None:
+        if not self._may_be(there, offer):
             raise VerificationError(
-                f"{volid} has {size} bytes, the image has {offer.artefact.size}; it is neither used nor overwritten.",
+                f"{there.volid} has {there.size} bytes, the image has {offer.artefact.size}; it is neither used nor"
+                " overwritten.",
                 remedy="Move it away, or set force: true to replace it.",
             )
+        if self._shop.policy is verify.Policy.REQUIRED:
+            self.result.warnings.append(
+                f"{there.volid} is known by its name and size alone, as no file can be read over the API: no signature"
+                " was checked in this run."
+            )
+        self._tell(place, offer.name, "kept", size=there.size)
+
+    def _may_be(self, there: Volume, offer: Offer) -> bool:
+        """Whether a file can be the image by its size, where that is known."""
+        plain = self._wanted.content == "vztmpl" or not offer.artefact.compression
+        return not plain or offer.artefact.size in (None, there.size)
 
     def _send(self, place: Store, volid: str, offer: Offer, folder: Path, replace: bool) -> str:
-        """Let PVE fetch the file where that fits, else fetch, verify and unpack it here and upload it."""
+        """Let PVE fetch the file where that fits, else fetch, verify and unpack it here and upload it.
+
+        What is replaced is removed only when what takes its place is here, and verified. An address with a login or a
+        query is not told to PVE, which would write it into its logs.
+        """
         wanted, artefact = self._wanted, offer.artefact
         storage = place.storage.name
-        expected = self._shop.expect(offer) if not self._check_mode else None
+        expected = self._shop.expect(offer)
         direct_fits = (
-            wanted.source != "file"
+            not replace
+            and wanted.source != "file"
             and (wanted.content == "vztmpl" or not artefact.compression)
             and artefact.digest is not None
             and artefact.signature is None
+            and artefact.url == shown(artefact.url)
         )
         how: t.Literal["download", "upload"] = "download" if direct_fits else "upload"
-        self._step(how, url=artefact.url, storage=storage, name=offer.name)
+        self._step(how, url=shown(artefact.url), storage=storage, name=offer.name)
         permissions.require(self._node, permissions.file_needs(how, storage, self._node.name))
-        if self._check_mode or expected is None:
+        if self._check_mode:
             return how
-        if replace:
-            self._node.free(volid)
         if direct_fits:
             self._node.download_url(
                 storage, wanted.content, offer.name, artefact.url, checksum=expected.digest, timeout=wanted.timeout
@@ -87,5 +110,7 @@ class OverApi(Run):
         local = folder / offer.name
         if not local.exists():
             _record, self.result.transferred = self._shop.fetch(offer, local, overwrite=True)
+        if replace:
+            self._node.free(volid)
         self._node.upload(storage, wanted.content, str(local), offer.name, timeout=wanted.timeout)
         return how

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 import re
@@ -13,15 +14,14 @@ from pathlib import Path
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import (
     ProvisionError,
+    VerificationError,
 )
 from ansible_collections.pve.provision.plugins.module_utils._images import cache, checksums
+from ansible_collections.pve.provision.plugins.module_utils._images.http import shown
 from ansible_collections.pve.provision.plugins.module_utils._images.releases import direct
 from ansible_collections.pve.provision.plugins.module_utils._images.releases import versions as order
 from ansible_collections.pve.provision.plugins.module_utils._workflow.template_run import Run, Store
 from ansible_collections.pve.provision.plugins.module_utils._workflow.template_source import Offer
-
-if t.TYPE_CHECKING:
-    pass
 
 
 def references() -> str:
@@ -58,15 +58,23 @@ class OnNode(Run):
         result.before = sorted(set(result.before))
 
     def _good(self, entries: t.Sequence[cache.Entry]) -> cache.Entry | None:
-        """The newest cached file that is what was asked for and can be trusted."""
+        """The newest cached file that is what was asked for, was verified as far as that asks, and can be trusted."""
         pin = ":".join(direct.parse_checksum(self._wanted.checksum)) if self._wanted.checksum else ""
         fitting = [
-            e for e in entries if e.record and self._wanted.covers(e.record.version) and pin in ("", e.record.origin)
+            entry
+            for entry in entries
+            if (record := entry.record)
+            and self._wanted.covers(record.version)
+            and pin in ("", record.origin)
+            and self._shop.accepts(record)
         ]
         for entry in sorted(fitting, key=lambda e: order.key(t.cast("cache.Record", e.record).version), reverse=True):
-            if cache.is_trustworthy(entry, reverify=self._wanted.reverify):
+            if self._is_good(entry):
                 return entry
         return None
+
+    def _is_good(self, entry: cache.Entry) -> bool:
+        return cache.is_trustworthy(entry, reverify=self._wanted.reverify, note=not self._check_mode)
 
     def _provide(self, cached: t.Sequence[cache.Entry]) -> None:
         result, wanted = self.result, self._wanted
@@ -78,13 +86,12 @@ class OnNode(Run):
             result.warnings.append(
                 f"The source could not be asked: {asked.message} {there.path.name}, verified before, is used."
             )
-            self._spread(there.path.name, t.cast("cache.Record", there.record), there.path)
+            self._spread(t.cast("cache.Record", there.record), there.path)
         else:
-            newest = self._same(cached, asked)
             if wanted.state == "latest" or there is None:
-                there = newest
+                there = self._same(cached, asked)
             if there is not None:
-                self._spread(there.path.name, t.cast("cache.Record", there.record), there.path)
+                self._spread(t.cast("cache.Record", there.record), there.path)
             else:
                 self._bring(asked)
             result.update_available = order.key(result.version or "") < order.key(asked.release.version)
@@ -92,23 +99,30 @@ class OnNode(Run):
             self._prune(wanted.keep)
 
     def _same(self, cached: t.Sequence[cache.Entry], offer: Offer) -> cache.Entry | None:
-        """The cached file that is what the source offers."""
+        """The cached file that is what the source offers; one that was not verified enough is verified now."""
         for entry in cached:
             record = t.cast("cache.Record", entry.record)
             same = record.version == offer.release.version and offer.origin in ("", record.origin)
-            named = entry.path.name == offer.name or not self._wanted.filename
-            if same and named and cache.is_trustworthy(entry, reverify=self._wanted.reverify):
+            if not same or not self._is_good(entry):
+                continue
+            if self._shop.accepts(record):
                 return entry
+            proven = self._shop.prove(entry, offer)
+            if proven is not None:
+                if not self._check_mode:
+                    proven.write(entry.path)
+                return dataclasses.replace(entry, record=proven)
         return None
 
     def _bring(self, offer: Offer) -> None:
         """Download to the first storage, copy to the others."""
         first = t.cast("Path", self._places[0].directory) / offer.name
-        self._step("download", url=offer.artefact.url, storage=self._places[0].storage.name, name=offer.name)
+        self._step("download", url=shown(offer.artefact.url), storage=self._places[0].storage.name, name=offer.name)
         replace = {
             place: self._may_replace(t.cast("Path", place.directory) / offer.name, offer) for place in self._places
         }
         if self._check_mode:
+            self._shop.expect(offer)  # what the source signs and lists is judged before anything is fetched
             self.result.version = offer.release.version
             for number, place in enumerate(self._places):
                 if number:
@@ -117,17 +131,23 @@ class OnNode(Run):
             return
         with cache.exclusive(first, self._wanted.timeout):
             entry = cache.lookup(first)
-            same = entry.record and offer.origin and entry.record.origin == offer.origin
-            if same and entry.record and cache.is_trustworthy(entry):
-                record = entry.record  # a run beside us was faster
-            else:
+            record = self._brought_beside_us(entry, offer)
+            if record is None:
                 record, transferred = self._shop.fetch(offer, first, overwrite=replace[self._places[0]])
                 record = record.write(first)
                 self.result.transferred = transferred
-        self._spread(offer.name, record, first, replace)
+        self._spread(record, first, replace)
+
+    def _brought_beside_us(self, entry: cache.Entry, offer: Offer) -> cache.Record | None:
+        """The record of what another run has brought meanwhile."""
+        record = entry.record
+        if record is None or not offer.origin or record.origin != offer.origin or not self._shop.accepts(record):
+            return None
+        return record if cache.is_trustworthy(entry) else None
 
     def _may_replace(self, target: Path, offer: Offer) -> bool:
-        """Whether a file in the way may go: by force, or as our own, intact and not in use. Else it is an error."""
+        """Whether a file in the way may go: by force, or as our own, byte by byte, and not in use. Else it is an
+        error."""
         entry = cache.lookup(target)
         if entry.state is cache.State.ABSENT or self._wanted.force:
             return True
@@ -136,15 +156,19 @@ class OnNode(Run):
             plain = self._wanted.content == "vztmpl" or not offer.artefact.compression
             if digest and plain and checksums.hash_file(target, [digest[0]])[digest[0]] == digest[1]:
                 return False  # it is the very file; it will be adopted
-        elif entry.record.family == self._wanted.family and cache.is_trustworthy(entry) and not self._in_use(target):
-            return True
+        elif entry.record.family == self._wanted.family and cache.is_ours(entry):
+            if not self._in_use(target):
+                return True
+            raise VerificationError(
+                f"{target} was not verified as this run asks for, and a guest refers to it, so it is not replaced.",
+                remedy="Take it out of the guest's drive, or set force: true.",
+            )
         wanted = cache.Record(self._wanted.family, offer.release.version, "", 0)
         raise cache.in_the_way(entry, wanted)
 
-    def _spread(
-        self, name: str, record: cache.Record, source: Path, replace: t.Mapping[Store, bool] | None = None
-    ) -> None:
-        """Bring a good file to every storage, and tell where it is."""
+    def _spread(self, record: cache.Record, source: Path, replace: t.Mapping[Store, bool] | None = None) -> None:
+        """Bring a good file to every storage under its name there, and tell where it is."""
+        name = self._wanted.filename or source.name
         self.result.version = record.version
         for place in self._places:
             target = t.cast("Path", place.directory) / name
@@ -152,16 +176,20 @@ class OnNode(Run):
             force = self._wanted.force or bool(replace and replace[place])
             entry = cache.lookup(target)
             reverify = self._wanted.reverify
-            if target != source and not cache.is_trustworthy(entry, record.sha256, reverify=reverify):
+            if target != source and not cache.is_trustworthy(entry, record.sha256, reverify=reverify, note=False):
                 if entry.state is not cache.State.ABSENT and not force:
                     raise cache.in_the_way(entry, record)
                 self._step("copy", storage=place.storage.name, name=name)
             how = "kept"
             if not self._check_mode and target != source:
-                how = cache.place(source, record, [target], force=force, reverify=reverify)[0].how
+                how = self._place(source, record, target, replace=bool(replace and replace[place]))
             elif self.result.plan and target == source and self.result.plan[0]["step"] == "download":
                 how = "download"
             self._tell(place, name, how, **known)
+
+    def _place(self, source: Path, record: cache.Record, target: Path, *, replace: bool) -> str:
+        force, reverify = self._wanted.force, self._wanted.reverify
+        return cache.place(source, record, [target], force=force, replace=replace, reverify=reverify)[0].how
 
     # -- removing ------------------------------------------------------------------------------------------------------
     @functools.cached_property
@@ -201,4 +229,6 @@ class OnNode(Run):
             self._step("remove", path=str(path))
         for path in pruned.in_use:
             self.result.warnings.append(f"{path} stays: a guest of the cluster still refers to it.")
+        for path in pruned.changed:
+            self.result.warnings.append(f"{path} stays: it is no longer the file that this collection put there.")
         self.result.freed += pruned.freed

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import hashlib
 import re
 import typing as t
 from dataclasses import dataclass
@@ -18,23 +20,26 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
 )
 from ansible_collections.pve.provision.plugins.module_utils._images import cache, checksums, download, verify
 from ansible_collections.pve.provision.plugins.module_utils._images import releases as sources
-from ansible_collections.pve.provision.plugins.module_utils._images.http import Timeouts
+from ansible_collections.pve.provision.plugins.module_utils._images.http import Timeouts, shown
 from ansible_collections.pve.provision.plugins.module_utils._images.inspect import inspect_archive, inspect_disk
 from ansible_collections.pve.provision.plugins.module_utils._images.releases import direct, openwrt
 from ansible_collections.pve.provision.plugins.module_utils._images.releases import versions as order
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.base import (
+    UNREADABLE,
     Artefact,
+    Binding,
+    Key,
     Kind,
     Release,
     Signature,
     Source,
+    parse_list,
+    unreadable,
 )
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.indexes import Indexes
-from ansible_collections.pve.provision.plugins.module_utils._images.signatures import Seal, Trusted
+from ansible_collections.pve.provision.plugins.module_utils._images.signatures import Seal, Trusted, key_id
 from ansible_collections.pve.provision.plugins.module_utils._images.unpack import unpack
-
-if t.TYPE_CHECKING:
-    pass
+from ansible_collections.pve.provision.plugins.module_utils._workflow.template_inside import check_inside
 
 #: What each content type of PVE holds, the better kind first.
 KINDS: t.Final[dict[str, tuple[Kind, ...]]] = {"vztmpl": ("rootfs",), "iso": ("iso", "disk"), "import": ("disk",)}
@@ -42,6 +47,7 @@ KINDS: t.Final[dict[str, tuple[Kind, ...]]] = {"vztmpl": ("rootfs",), "iso": ("i
 _ANY: t.Final = frozenset({"", "latest", "stable", "lts"})
 _COMPRESSED = re.compile(r"\.(gz|xz|zst|bz2)$")
 _SIGNATURE_BYTES: t.Final = 1 << 20
+_STREAM_BYTES: t.Final = 32 << 20
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,16 @@ class UserKey:
 
     public: str
     fingerprint: str = ""
+
+    @property
+    def id(self) -> str:
+        """What a record calls it."""
+        return key_id(self.public, self.fingerprint)
+
+
+def signers(known: t.Iterable[Key], own: t.Iterable[UserKey]) -> frozenset[str]:
+    """The keys that a run trusts, as records call them."""
+    return frozenset({key.id for key in known} | {key.id for key in own}) - {""}
 
 
 @dataclass(frozen=True)
@@ -82,7 +98,7 @@ class WantedImage:
     @property
     def family(self) -> str:
         """What the versions of this image have in common, in the records of cached files."""
-        what = {"url": self.url, "file": self.path}.get(self.source, "")
+        what = {"url": shown(self.url), "file": self.path}.get(self.source, "")
         if self.source in ("pveam", "turnkeylinux"):
             what = self.version.partition("_")[0]
         return "/".join((self.source, self.content, what or self.variant or "default", self.arch))
@@ -138,6 +154,30 @@ class Shop:
             return direct.Direct(wanted.url or wanted.path, wanted.checksum, wanted.checksum_url, wanted.source)
         return sources.open_source(wanted.source, self._indexes, wanted.mirrors)
 
+    @functools.cached_property
+    def policy(self) -> verify.Policy:
+        """What has to be proven of the image, whether it is fetched or lies in the cache."""
+        source = self._source()
+        by_key = self._wanted.keys and source.keys is not None
+        return verify.Policy(self._wanted.verify or ("required" if by_key else source.verify))
+
+    def accepts(self, record: cache.Record) -> bool:
+        """Whether a cached file was verified as far as this run asks for, and by a key of this run."""
+        if self.policy is verify.Policy.REQUIRED:
+            return record.signed_by in signers(self._source().keys or (), self._wanted.keys)
+        return self.policy is verify.Policy.NONE or bool(record.origin or record.signed_by)
+
+    def prove(self, entry: cache.Entry, offer: Offer) -> cache.Record | None:
+        """Verify now a cached file that nobody has verified as far as this run asks for: what its record is to say.
+
+        None where it cannot be told from the file that lies there, because that was unpacked."""
+        if self._wanted.content != "vztmpl" and offer.artefact.compression:
+            return None
+        verified = verify.verify_file(entry.path, self.expect(offer))
+        self._inspect(entry.path, entry.path, offer)
+        record = t.cast("cache.Record", entry.record)
+        return dataclasses.replace(record, origin=offer.origin or record.origin, signed_by=verified.signed_by)
+
     def offer(self) -> Offer:
         """What the source has of what is wanted. Raises ImageError or Timeout when it cannot be asked."""
         wanted = self._wanted
@@ -147,19 +187,19 @@ class Shop:
         kind = next((kind for kind in kinds if any(a.kind == kind for a in release.artefacts)), kinds[0])
         artefact = release.pick(kind, wanted.variant)
         if artefact.digest is None and artefact.checksum_url:
-            where = artefact.checksum_url
-            entries = self._indexes([where], lambda body: checksums.parse(body.decode("utf-8"), where))
+            where = shown(artefact.checksum_url)
+            entries = self._indexes([artefact.checksum_url], lambda body: checksums.parse(body.decode("utf-8"), where))
             artefact = dataclasses.replace(artefact, digest=checksums.find(entries, artefact.name, where))
         name = wanted.filename or file_name(wanted.source, release.version, artefact, wanted.content)
         return Offer(release, artefact, name)
 
     def _release(self) -> Release:
-        """The release that is wanted. One that a kept index does not know may have come out since: it is asked for
-        anew before the answer is no."""
+        """The release that is wanted. One that a kept index does not know may have come out since, and kept indexes may
+        be from before and after: they are asked for anew before the answer is no."""
         wanted = self._wanted
         try:
             return self._source().resolve(wanted.version, wanted.arch)
-        except InvalidInput:
+        except (InvalidInput, VerificationError):
             if not self._indexes.max_age:
                 raise
             self._indexes.max_age = 0
@@ -174,10 +214,7 @@ class Shop:
                 f"{artefact.name}: the source says {':'.join(artefact.digest)}, declared is {':'.join(pinned)}.",
                 remedy="Look which of them is right; the image may have been published anew under its old name.",
             )
-        chosen = wanted.verify or (
-            "required" if wanted.keys and (release.signature or artefact.signature) else release.verify_default
-        )
-        policy = verify.Policy(chosen)
+        policy = self.policy
         required = policy is verify.Policy.REQUIRED
         declared = artefact.digest or pinned
         list_seal = self._seal(release.signature, release.checksum_text) if required and release.signature else None
@@ -187,14 +224,34 @@ class Shop:
             return dataclasses.replace(expected, signed_by=signed.key)
         listing = None
         if release.checksum_text and release.checksum_kind != "aplinfo":
-            listing = verify.Listing(release.checksum_text, release.checksum_list or "", list_seal)
+            listing = verify.Listing(release.checksum_text, shown(release.checksum_list or ""), list_seal)
+        if release.facts and policy is not verify.Policy.NONE:
+            _require_listed(release, *release.facts)
+        if required and release.binding:
+            self._bind(release, artefact, release.binding)
         own_seal = self._seal(artefact.signature, b"") if required and artefact.signature else None
         return verify.expect(artefact.name, policy, listing=listing, seal=own_seal, declared=declared)
+
+    def _bind(self, release: Release, artefact: Artefact, binding: Binding) -> None:
+        """Raise unless a signed document says that this file is one of this version."""
+        signed = self._indexes.text(binding.url, _STREAM_BYTES).content
+        content = self._seal(binding.signature, signed).check_bytes(signed).content or b""
+        try:
+            digest = binding.digests(content).get(artefact.name)
+        except UNREADABLE as error:
+            raise unreadable(binding.url, error) from error
+        if digest is None or artefact.digest != ("sha256", digest):
+            says = f"says {digest}" if digest else "does not know it"
+            raise VerificationError(
+                f"{artefact.name} of {release.source} {release.version}: {shown(binding.url)} {says}, the list beside"
+                f" the file says {artefact.digest[1] if artefact.digest else 'nothing'}. It may be an older one.",
+                remedy="Try again later, look whether the mirror is in order, or name another version.",
+            )
 
     def _seal(self, signature: Signature, signed: bytes) -> Seal:
         clear = signature.kind == "gpg-clearsigned"
         content = b"" if clear else self._indexes.text(signature.url, _SIGNATURE_BYTES, cached=False).content
-        return Seal(signature.kind, signature.url, self._trusted(signature), content)
+        return Seal(signature.kind, shown(signature.url), self._trusted(signature), content)
 
     def _trusted(self, signature: Signature) -> Trusted:
         """The keys that may have signed: those pinned for the source, and the user's. A key block from the network is
@@ -213,6 +270,7 @@ class Shop:
 
     def fetch(self, offer: Offer, target: Path, *, overwrite: bool) -> tuple[cache.Record, int]:
         """Bring the verified, unpacked and inspected file to ``target``: its record, and the bytes transferred."""
+        before = download.identity(target)
         expected = self.expect(offer)
         wanted, artefact = self._wanted, offer.artefact
         unpacks = wanted.content != "vztmpl" and bool(artefact.compression)
@@ -223,7 +281,8 @@ class Shop:
             if expected.seal:
                 signed_by[0] = expected.seal.check(path).key
             self._pin(path, expected)
-            self._inspect(path, target)
+            self._inspect(path, target, offer)
+            cache.refuse_change(target, before)
 
         if wanted.source == "file":
             fetched = self._local(Path(wanted.path), place, expected, check)
@@ -238,10 +297,14 @@ class Shop:
                 access=self._indexes.access,
             )
             fetched = download.fetch(request, timeouts=Timeouts(total=wanted.timeout), progress=self._progress)
+            if not fetched.url:  # it lay there already, and was compared with its digest alone
+                check(place)
         sha256, size = fetched.digests["sha256"], fetched.size
         if unpacks:
-            plain = unpack(place, target)
-            place.unlink(missing_ok=True)
+            try:
+                plain = unpack(place, target, check=lambda: cache.refuse_change(target, before))
+            finally:
+                place.unlink(missing_ok=True)
             sha256, size = plain.sha256, plain.size
         record = cache.Record(
             family=wanted.family,
@@ -249,7 +312,7 @@ class Shop:
             sha256=sha256,
             size=size,
             origin=offer.origin,
-            url=artefact.url if wanted.source != "file" else "",
+            url=shown(artefact.url) if wanted.source != "file" else "",
             signed_by=signed_by[0],
         )
         return record, fetched.transferred
@@ -264,10 +327,11 @@ class Shop:
         if found != digest:
             raise VerificationError(f"{path.name}: its {algorithm} is {found}, declared is {digest}.")
 
-    def _inspect(self, path: Path, target: Path) -> None:
-        """Whether the bytes have the shape of what they are to be used as."""
+    def _inspect(self, path: Path, target: Path, offer: Offer) -> None:
+        """Whether the bytes have the shape of what they are to be used as, and are the version they are called."""
         if self._wanted.content == "vztmpl":
             inspect_archive(path)
+            check_inside(path, offer.artefact.name, offer.release, self._wanted.arch)
             return
         info = inspect_disk(path)
         end = target.name.rpartition(".")[2]
@@ -289,3 +353,13 @@ class Shop:
         record = cache.Record("", "", verified.digests["sha256"], source.stat().st_size)
         cache.copy(source, record, place)
         return download.Fetched(place, record.size, verified.digests)
+
+
+def _require_listed(release: Release, name: str, body: bytes) -> None:
+    """Raise unless the list of a release holds the file that its version was read from."""
+    if parse_list(release.checksum_text).get(name) != ("sha256", hashlib.sha256(body).hexdigest()):
+        raise VerificationError(
+            f"{release.source} {release.version}: {name} is not the one of {shown(release.checksum_list or '')}, so"
+            " nobody vouches for which version this is.",
+            remedy="The source may be publishing right now: try again, or name another mirror or a release.",
+        )

@@ -48,6 +48,7 @@ _MAKERS: dict[str, t.Callable[[Read, tuple[str, ...]], Source]] = {
     "pveam": Appliances,
     "turnkeylinux": _turnkey,
     **{layout.name: functools.partial(Listed, layout) for layout in LAYOUTS},
+    "ubuntu": functools.partial(ubuntu.Ubuntu, ubuntu.LAYOUT),
 }
 NAMES: tuple[str, ...] = tuple(sorted(_MAKERS))
 

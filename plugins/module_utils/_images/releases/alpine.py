@@ -24,6 +24,7 @@ from ansible_collections.pve.provision.plugins.module_utils._images.releases.bas
     Release,
     Signature,
     Site,
+    Verify,
     choose,
     clean_bases,
     directory_names,
@@ -62,6 +63,8 @@ class Alpine:
     mirrors: tuple[str, ...] = ()
     name: str = "alpine"
     default: str = "latest"
+    keys: tuple[Key, ...] | None = KEYS
+    verify: Verify = "required"
 
     @property
     def site(self) -> Site:

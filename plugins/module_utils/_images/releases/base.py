@@ -23,6 +23,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
     VerificationError,
 )
 from ansible_collections.pve.provision.plugins.module_utils._images import checksums
+from ansible_collections.pve.provision.plugins.module_utils._images.http import shown
 from ansible_collections.pve.provision.plugins.module_utils._images.releases import versions as order
 
 Kind = t.Literal["rootfs", "disk", "iso"]
@@ -47,7 +48,7 @@ class Read(t.Protocol):
 def unreadable(url: str, error: Exception) -> ImageError:
     """The error about a document that does not parse."""
     return ImageError(
-        f"What {url} answers is not the index it should be: {type(error).__name__}: {error}.",
+        f"What {shown(url)} answers is not the index it should be: {type(error).__name__}: {error}.",
         remedy="A proxy or a log-in page may stand between; look at the URL, or name another mirror.",
     )
 
@@ -93,6 +94,18 @@ class Signature:
 
 
 @dataclass(frozen=True)
+class Binding:
+    """A signed document that says which files a version has, where the signed list itself names no version.
+
+    ``digests`` reads it: file name to SHA-256, of that version alone.
+    """
+
+    url: str
+    signature: Signature
+    digests: t.Callable[[bytes], t.Mapping[str, str]] = field(compare=False)
+
+
+@dataclass(frozen=True)
 class Artefact:
     """One file of a release. ``digest`` is (algorithm, hex) of the file as it lies on the server, ``size`` its bytes.
 
@@ -121,7 +134,8 @@ class Release:
 
     ``checksum_text`` are the very bytes of the list that the digests were read from: a signature is checked over
     these, not over a second download. ``built`` is the time (epoch seconds) the release says it was made, where it
-    says so.
+    says so. ``facts``: a further file (name, content) that its version was read from, and that the list has to hold.
+    ``binding``: what else has to say that its files are this version.
     """
 
     source: str
@@ -133,6 +147,8 @@ class Release:
     signature: Signature | None = None
     verify_default: Verify = "checksum"
     built: int | None = None
+    facts: tuple[str, bytes] | None = field(default=None, repr=False)
+    binding: Binding | None = None
 
     def pick(self, kind: Kind, variant: str = "") -> Artefact:
         """The artefact of a kind; without ``variant`` the first, which each source orders by what fits PVE best."""
@@ -156,6 +172,14 @@ class Source(t.Protocol):
     @property
     def default(self) -> str:
         """The version that an empty ``wanted`` means."""
+
+    @property
+    def keys(self) -> tuple[Key, ...] | None:
+        """The known keys that may have signed what it has; None where it signs nothing."""
+
+    @property
+    def verify(self) -> Verify:
+        """What is asked of its images where the user does not say."""
 
     def versions(self) -> tuple[str, ...]:
         """What can be asked for, newest first."""
@@ -307,6 +331,14 @@ class Listed:
         return self.layout.default
 
     @property
+    def keys(self) -> tuple[Key, ...] | None:
+        return self.layout.signed.keys if self.layout.signed else None
+
+    @property
+    def verify(self) -> Verify:
+        return self.layout.verify
+
+    @property
     def site(self) -> Site:
         """Where the index is."""
         return Site(self.read, clean_bases(self.layout.base, self.mirrors))
@@ -352,9 +384,10 @@ class Listed:
             )
             artefacts.setdefault((image.kind, variant), artefact)
         if not artefacts:
+            where = shown(self.files.urls(f"{directory}/{listing}")[0])
             raise ImageError(
                 f"{layout.name} {fields['version']} lists no image for {arch} that is known by name.",
-                remedy=f"Look at {self.files.urls(f'{directory}/{listing}')[0]}; name the file by source: url instead.",
+                remedy=f"Look at {where}; name the file by source: url instead.",
             )
         return Release(
             source=layout.name,

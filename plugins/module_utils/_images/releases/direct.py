@@ -11,7 +11,14 @@ from urllib.parse import urlsplit
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, InvalidInput
 from ansible_collections.pve.provision.plugins.module_utils._images import checksums
-from ansible_collections.pve.provision.plugins.module_utils._images.releases.base import Artefact, Kind, Release
+from ansible_collections.pve.provision.plugins.module_utils._images.http import shown
+from ansible_collections.pve.provision.plugins.module_utils._images.releases.base import (
+    Artefact,
+    Key,
+    Kind,
+    Release,
+    Verify,
+)
 
 COMPRESSIONS = ("gz", "xz", "zst", "bz2")
 _ROOTFS = re.compile(r"\.tar(\.(gz|xz|zst|bz2))?$|\.tgz$")
@@ -50,6 +57,8 @@ class Direct:
     checksum_url: str = ""
     name: str = "url"
     default: str = ""
+    keys: tuple[Key, ...] | None = None
+    verify: Verify = "checksum"
 
     def versions(self) -> tuple[str, ...]:
         return ()
@@ -58,7 +67,9 @@ class Direct:
         path = urlsplit(self.location).path if "://" in self.location else self.location
         name = path.rpartition("/")[2]
         if not name:
-            raise InvalidInput([Finding("url", self.location, "names no file", "Give the whole URL of the image")])
+            raise InvalidInput(
+                [Finding("url", shown(self.location), "names no file", "Give the whole URL of the image")]
+            )
         artefact = Artefact(
             name=name,
             url=self.location,

@@ -18,9 +18,11 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import Image
 from ansible_collections.pve.provision.plugins.module_utils._images.releases import versions as order
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.base import (
     Artefact,
+    Key,
     Read,
     Release,
     Site,
+    Verify,
     clean_bases,
     json_document,
     path_of,
@@ -53,6 +55,8 @@ class HomeAssistantOs:
     mirrors: tuple[str, ...] = ()
     name: str = "haos"
     default: str = "stable"
+    keys: tuple[Key, ...] | None = None
+    verify: Verify = "checksum"
 
     def _site(self, official: str) -> Site:
         return Site(self.read, clean_bases(official, self.mirrors))

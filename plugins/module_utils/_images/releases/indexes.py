@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 import time
@@ -16,6 +17,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import Image
 from ansible_collections.pve.provision.plugins.module_utils._images.download import Text, fetch_text
 from ansible_collections.pve.provision.plugins.module_utils._images.http import ACCESS, Access, Retries, Timeouts, shown
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.base import UNREADABLE, unreadable
+from ansible_collections.pve.provision.plugins.module_utils._io.private import private_directory
 
 #: The largest index (Ubuntu's streams) is far below this.
 MAX_BYTES: t.Final = 16 << 20
@@ -56,6 +58,13 @@ class Indexes:
     retries: Retries = RETRIES
     stale: list[Stale] = field(default_factory=list)
 
+    @functools.cached_property
+    def _folder(self) -> Path | None:
+        """The cache directory; None when there is none that nobody else can write to."""
+        with contextlib.suppress(OSError):
+            return private_directory(self.directory) if self.directory is not None else None
+        return None
+
     def __call__(self, urls: t.Sequence[str], parse: t.Callable[[bytes], T], /) -> T:
         errors: list[ProvisionError] = []
         for url in urls:
@@ -88,13 +97,10 @@ class Indexes:
 
     def text(self, url: str, max_bytes: int = MAX_BYTES, *, cached: bool = True) -> Text:
         """A document as it is: cached and asked for as an index is."""
-        if self.directory is not None:
-            with contextlib.suppress(OSError):
-                self.directory.mkdir(parents=True, exist_ok=True)
         return fetch_text(
             [url],
             max_bytes,
-            cache=self.directory if cached else None,
+            cache=self._folder if cached else None,
             max_age=self.max_age,
             access=self.access,
             timeouts=self.timeouts,
@@ -103,7 +109,7 @@ class Indexes:
 
     def _good(self, url: str) -> Path | None:
         name = hashlib.sha256(url.encode()).hexdigest()[:32] + ".good"
-        return None if self.directory is None else self.directory / name
+        return None if self._folder is None else self._folder / name
 
     def _keep(self, url: str, text: Text) -> None:
         """Keep what parsed, dated when it was confirmed; a cache that cannot be written is no reason to fail."""

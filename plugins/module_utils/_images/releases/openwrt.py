@@ -30,13 +30,16 @@ from ansible_collections.pve.provision.plugins.module_utils._images.releases.bas
     json_document,
 )
 
+#: What tells of a snapshot which one it is.
+FACTS: t.Final = "profiles.json"
 KEYS = (
     Key("d310c6f2833e97f7", "RWTTEMbygz6X95lKDAulctZy3aj15823THXfyrfXgwGbxZlXBd2brNcw"),  # 24.10
     Key("b5043e70f9a75cde", "RWS1BD5w+adc3j2Hqg9+b66CvLR7NlHbsj7wjNVj0XGt/othDgIAOJS+"),  # snapshots, 25.12
     Key("4d017e6f1ed5d616", "RWRNAX5vHtXWFmt+n5di7XX8rTu0w+c8X7Ihv4oCyD6tzsUwmH0A6kO0"),  # 22.03
     Key("2f8b0b98e08306bf", "RWQviwuY4IMGvwLfs6842A0m4EZU1IjczTxKMSk3BQP8DAQLHBwdQiaU"),  # 21.02
 )
-_PREFIX = r"openwrt-(?:%(version)s-)?%(dashed)s-(?:generic-)?"
+# The names of a release hold its version, those of a snapshot none; so the signed list of one is not that of another.
+_PREFIX = r"openwrt-%(named)s%(dashed)s-(?:generic-)?"
 
 
 def _index(body: bytes) -> dict[str, t.Any]:
@@ -53,12 +56,12 @@ def _versions(site: Site) -> list[str]:
 def _place(site: Site, wanted: str, target: str) -> Fields:
     common = {"target": target, "dashed": target.replace("/", "-")}
     if wanted.lower() == "snapshot":
-        return {**common, "version": "snapshot", "root": "snapshots"}
+        return {**common, "version": "snapshot", "named": "", "root": "snapshots"}
     if wanted == "latest":
         version = str(site.get(".versions.json", lambda body: _index(body)["stable_version"]))
     else:
         version = choose("openwrt", wanted, _versions(site))
-    return {**common, "version": version, "root": f"releases/{version}"}
+    return {**common, "version": version, "named": f"{version}-", "root": f"releases/{version}"}
 
 
 LAYOUT = Layout(
@@ -85,15 +88,16 @@ LAYOUT = Layout(
 
 
 class OpenWrt(Listed):
-    """OpenWrt. A snapshot's version is its revision, its ``built`` the date of its source."""
+    """OpenWrt. A snapshot's version is its revision, its ``built`` the date of its source; both are told by a file
+    that its signed list has to hold."""
 
     def resolve(self, wanted: str = "", arch: str = "amd64") -> Release:
         release = super().resolve(wanted, arch)
         if release.version != "snapshot":
             return release
         directory = self.layout.directory % _place(self.site, "snapshot", self.layout.arches[arch])
-        code, built = self.site.get(f"{directory}/profiles.json", _snapshot_facts)
-        return replace(release, version=f"snapshot-{code}", built=built)
+        body, (code, built) = self.site.get(f"{directory}/profiles.json", lambda body: (body, _snapshot_facts(body)))
+        return replace(release, version=f"snapshot-{code}", built=built, facts=(FACTS, body))
 
 
 def _snapshot_facts(body: bytes) -> tuple[str, int]:

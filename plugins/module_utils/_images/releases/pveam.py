@@ -12,8 +12,8 @@ keyring on every node.
 
 from __future__ import annotations
 
-import gzip
 import re
+import typing as t
 import zlib
 from dataclasses import dataclass
 
@@ -26,6 +26,7 @@ from ansible_collections.pve.provision.plugins.module_utils._images.releases.bas
     Release,
     Signature,
     Site,
+    Verify,
     clean_bases,
 )
 
@@ -38,6 +39,8 @@ KEYS = tuple(
         "694CFF26795A29BAE07B4EB585C25E95A16EB94D",  # TurnKey Linux
     )
 )
+#: Bytes of an index, unpacked; the real one has less than one MiB.
+MOST: t.Final = 64 << 20
 Appliance = dict[str, str]
 
 
@@ -56,10 +59,14 @@ def unpacked(body: bytes) -> bytes:
     """The index's text, whether the server sent it gzipped or not; ValueError when it is damaged."""
     if not body.startswith(b"\x1f\x8b"):
         return body
+    reader = zlib.decompressobj(wbits=31)
     try:
-        return gzip.decompress(body)
-    except (OSError, EOFError, zlib.error) as error:
+        text = reader.decompress(body, MOST)
+    except zlib.error as error:
         raise ValueError(f"damaged gzip: {error}") from error
+    if not reader.eof:
+        raise ValueError(f"gzip that breaks off, or holds more than {MOST} bytes")
+    return text
 
 
 def _index(body: bytes) -> tuple[bytes, list[Appliance]]:
@@ -86,6 +93,8 @@ class Appliances:
     base: str = "http://download.proxmox.com"
     folder: str = "images"
     file: str = "aplinfo-pve-9.dat"
+    keys: tuple[Key, ...] | None = KEYS
+    verify: Verify = "required"
 
     @property
     def site(self) -> Site:

@@ -6,19 +6,27 @@
 Shape: simplestreams ``releases/streams/v1/index.json`` names every product (``com.ubuntu.cloud:server:24.04:amd64``);
 ``releases/<V>/release-<serial>/`` holds ``SHA256SUMS`` (``hex *name``), ``SHA256SUMS.gpg`` and
 ``ubuntu-<V>-server-cloudimg-<arch>.img``, which is a qcow2 whatever its name says. Dated serials are taken rather
-than the ``release`` link, whose files change under one name. Key: "UEC Image Automatic Signing Key", as Ubuntu
+than the ``release`` link, whose files change under one name. ``SHA256SUMS`` names no serial, so an old one would do
+for a new serial: which serial has which files is told by the signed stream ``com.ubuntu.cloud:released:download.sjson``
+(products, versions, items with ``path`` and ``sha256``). Key: "UEC Image Automatic Signing Key", as Ubuntu
 publishes its fingerprint.
 """
 
 from __future__ import annotations
 
+import functools
 import re
+from dataclasses import replace
 
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.base import (
+    Binding,
     Fields,
     Image,
     Key,
     Layout,
+    Listed,
+    Release,
+    Signature,
     Signed,
     Site,
     choose,
@@ -26,6 +34,7 @@ from ansible_collections.pve.provision.plugins.module_utils._images.releases.bas
     subdirectories,
 )
 
+STREAM = "releases/streams/v1/com.ubuntu.cloud:released:download.sjson"
 _FINGERPRINT = "D2EB44626FDDC30B513D5BB71A5D6C4C7DB87C81"
 
 
@@ -64,6 +73,7 @@ def _place(site: Site, wanted: str, _arch: str) -> Fields:
     return {"version": f"{chosen}-{dated}", "series": chosen, "dated": dated}
 
 
+_KEYS = (Key(_FINGERPRINT, url=f"https://keyserver.ubuntu.com/pks/lookup?op=get&search=0x{_FINGERPRINT}"),)
 LAYOUT = Layout(
     name="ubuntu",
     base="https://cloud-images.ubuntu.com",
@@ -77,7 +87,7 @@ LAYOUT = Layout(
     signed=Signed(
         "gpg-detached",
         "SHA256SUMS.gpg",
-        (Key(_FINGERPRINT, url=f"https://keyserver.ubuntu.com/pks/lookup?op=get&search=0x{_FINGERPRINT}"),),
+        _KEYS,
     ),
     verify="required",
     images=(
@@ -85,3 +95,22 @@ LAYOUT = Layout(
         Image("rootfs", r"ubuntu-%(series)s-server-cloudimg-%(arch)s-root\.tar\.xz", "server", "xz"),
     ),
 )
+
+
+def _files(body: bytes, product: str, serial: str) -> dict[str, str]:
+    """The files of one serial of a product, and their SHA-256; none where the stream does not know it."""
+    found = json_document(body)["products"].get(product, {})
+    items = found.get("versions", {}).get(serial, {}).get("items", {})
+    return {str(item["path"]).rpartition("/")[2]: str(item["sha256"]) for item in items.values() if "path" in item}
+
+
+class Ubuntu(Listed):
+    """Ubuntu. The stream ties the files of a list to their serial."""
+
+    def resolve(self, wanted: str = "", arch: str = "amd64") -> Release:
+        release = super().resolve(wanted, arch)
+        series, _dash, serial = release.version.partition("-")
+        product = f"com.ubuntu.cloud:server:{series}:{self.layout.arches[arch]}"
+        url = self.site.urls(STREAM)[0]
+        digests = functools.partial(_files, product=product, serial=serial)
+        return replace(release, binding=Binding(url, Signature("gpg-clearsigned", url, _KEYS), digests))

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ansible_collections.pve.provision.plugins.module_utils._images import cache
 from ansible_collections.pve.provision.plugins.modules import openwrt_template
 from embedded_node.mirror import Mirror
 
@@ -300,6 +301,11 @@ def test_defaults_are_in_the_template_and_in_its_name(bench: Bench, mirror: Mirr
     }
     plain = bench.good("openwrt_template", **declared(mirror))
     mirror.forget()
+    if bench.backend == "api":
+        for check in (True, False):
+            refused = bench.bad("openwrt_template", check=check, **declared(mirror, defaults=defaults))
+            assert "can be read by every user of the node" in refused.msg
+        del defaults["password_hash"], defaults["files"]
     made = bench.good("openwrt_template", **declared(mirror, defaults=defaults))
     assert mirror.requests == []
     assert steps(made) == ["build", "copy" if bench.backend == "cli" else "upload"]
@@ -307,9 +313,11 @@ def test_defaults_are_in_the_template_and_in_its_name(bench: Bench, mirror: Mirr
     assert len(name) == len(NAME) + 9
     assert made.digest != plain.digest
     template = lying(bench, name)
-    assert read(template, "./etc/banner") == b"hands off\n"
+    if bench.backend == "cli":
+        assert read(template, "./etc/banner") == b"hands off\n"
+        assert read(template, "./etc/shadow").startswith(b"root:$6$salt$hash:")
+        assert {path.stat().st_mode & 0o777 for path in (template, cache.record_path(template))} == {0o600}
     assert read(template, "./etc/dropbear/authorized_keys").decode() == f"{KEY}\n"
-    assert read(template, "./etc/shadow").startswith(b"root:$6$salt$hash:")
     assert read(template, "./etc/uci-defaults/95-mine") == b"true\n"
     script = read(template, "./etc/uci-defaults/90-pve-provision").decode()
     assert "set system.@system[0].hostname='branch'\n" in script

@@ -297,3 +297,114 @@ def test_prune_never_touches_what_is_in_use_foreign_or_among_the_newest(
         assert left == newest | (in_use & there) | {directory / "foreign"}
         assert set(pruned.removed) == there - left
         assert set(pruned.in_use) == (in_use & there) - newest
+
+
+def rewrite(path: Path) -> None:
+    path.write_bytes(b"my own, built by hand, under the same name")
+
+
+def put_a_link(path: Path) -> None:
+    """The same bytes, at a place of somebody else's."""
+    other = path.with_name("elsewhere")
+    path.rename(other)
+    path.symlink_to(other)
+
+
+@pytest.mark.parametrize("happened", [rewrite, corrupt, corrupt_and_backdate, truncate, put_a_link, lose_record])
+@pytest.mark.parametrize("dry", [True, False])
+def test_what_somebody_put_over_a_file_of_ours_is_not_removed(
+    tmp_path: Path, happened: t.Callable[[Path], None], dry: bool
+) -> None:
+    path = put(tmp_path / "image")
+    entry = cache.lookup(path)
+    happened(path)
+    entry = cache.lookup(path) if happened is lose_record else entry
+    before = path.read_bytes()
+    pruned = cache.prune([entry, cache.lookup(path)], 0, lambda _path: False, dry=dry)
+    assert (pruned.removed, pruned.freed) == ((), 0)
+    assert set(pruned.changed) == (set() if happened is lose_record else {path})
+    assert path.read_bytes() == before
+
+
+def test_what_is_only_older_goes_even_with_a_new_date(tmp_path: Path) -> None:
+    path = put(tmp_path / "image")
+    touch(path)
+    assert cache.prune(cache.recorded(tmp_path), 0, lambda _path: False).removed == (path,)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("happened", "family", "replaced"),
+    [
+        (nothing, "openwrt/rootfs/amd64", True),
+        (touch, "openwrt/rootfs/amd64", True),
+        (nothing, "debian/disk/amd64", False),
+        (corrupt_and_backdate, "openwrt/rootfs/amd64", False),
+        (put_a_link, "openwrt/rootfs/amd64", False),
+        (lose_record, "openwrt/rootfs/amd64", False),
+    ],
+)
+def test_only_an_untouched_file_of_its_own_kind_gives_way(
+    tmp_path: Path, happened: t.Callable[[Path], None], family: str, replaced: bool
+) -> None:
+    source = put(tmp_path / "new" / "image")
+    target = put(tmp_path / "image", b"older", version="24.10.3", family=family)
+    happened(target)
+    before = target.read_bytes()
+    if replaced:
+        cache.place(source, record(), [target], replace=True)
+        assert target.read_bytes() == BODY
+        return
+    with pytest.raises(VerificationError, match="neither used nor overwritten"):
+        cache.place(source, record(), [target], replace=True)
+    assert target.read_bytes() == before
+
+
+def test_a_file_that_comes_while_a_copy_is_made_is_left_alone(
+    tmp_path: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = put(tmp_path / "image"), elsewhere / "image"
+    copy = cache._copy
+
+    def interrupted(*args: t.Any) -> None:
+        copy(*args)
+        target.write_bytes(b"mine")
+
+    monkeypatch.setattr(cache, "_copy", interrupted)
+    with pytest.raises(VerificationError, match="by somebody else meanwhile"):
+        cache.place(source, record(), [target])
+    assert target.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("name", ["", ".", ".."])
+def test_a_record_of_no_file_is_none(tmp_path: Path, name: str) -> None:
+    (tmp_path / f".{name}{cache.SUFFIX}").write_text("{}")
+    (tmp_path / ".folder.pve-provision.json").write_text("{}")
+    (tmp_path / "folder").mkdir()
+    assert cache.recorded(tmp_path) == []
+
+
+def test_a_look_that_is_not_to_be_noted_writes_nothing(tmp_path: Path) -> None:
+    path = put(tmp_path / "image")
+    touch(path)
+    before = cache.record_path(path).read_bytes()
+    assert cache.is_trustworthy(cache.lookup(path), note=False)
+    assert cache.record_path(path).read_bytes() == before
+
+
+def test_a_closed_file_stays_closed_wherever_it_is_brought(tmp_path: Path, elsewhere: Path) -> None:
+    source = tmp_path / "image"
+    source.write_bytes(BODY)
+    source.chmod(0o600)
+    record().write(source)
+    for target in (tmp_path / "linked", elsewhere / "copied"):
+        cache.place(source, record(), [target])
+        assert {path.stat().st_mode & 0o777 for path in (target, cache.record_path(target))} == {0o600}
+
+
+def test_a_key_that_vouches_later_is_noted(tmp_path: Path) -> None:
+    source, target = put(tmp_path / "a" / "image"), tmp_path / "image"
+    target.write_bytes(BODY)
+    Record("openwrt/rootfs/amd64", "24.10.4", record().sha256, len(BODY)).write(target)
+    assert cache.place(source, record(), [target])[0].how == "kept"
+    assert t.cast("Record", Record.read(target)).signed_by == "k1"

@@ -216,6 +216,40 @@ class TestLogin:
         assert "api_password" in caught.value.remedy
 
 
+class TestRedirects:
+    """Whoever answers in the node's place does not get what is meant for the node."""
+
+    @pytest.fixture
+    def elsewhere(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """A node that sends everybody on; the URLs that were asked for."""
+        asked: list[str] = []
+
+        def send(self: object, request: requests.PreparedRequest, **_: object) -> requests.Response:
+            asked.append(str(request.url))
+            response = requests.Response()
+            response.status_code, response.url, response.raw = 307, str(request.url), io.BytesIO()
+            response.request = request
+            response.headers["Location"] = "https://me:pw@evil.example:8006/api2/json/access/ticket?x=1"
+            return response
+
+        monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", send)
+        return asked
+
+    @pytest.mark.parametrize("login", [TOKEN, {**TOKEN, **PASSWORD}], ids=["token", "password"])
+    def test_nothing_is_sent_on(self, elsewhere: list[str], login: dict[str, t.Any]):
+        with pytest.raises(Unreachable, match="sends requests on to https://evil") as told:
+            open_node({**login, "node": "pve1"}).next_vmid()
+        assert len(elsewhere) == 1
+        assert "evil" not in elsewhere[0]
+        assert "geheim" not in str(told.value)
+
+    def test_neither_is_an_upload(self, elsewhere: list[str], tmp_path: Path):
+        (tmp_path / "image").write_bytes(b"secret")
+        with pytest.raises(Unreachable, match="sends requests on"):
+            open_node({**TOKEN, "node": "pve1"}).upload("local", "iso", str(tmp_path / "image"), "x.iso", timeout=60)
+        assert len(elsewhere) == 1
+
+
 class TestReading:
     def test_guests_of_one_kind_are_one_request(self, node: ApiNode, script: Script):
         script.expect("GET", "/nodes/pve1/lxc", [{"vmid": "101", "name": "web1", "status": "running", "template": ""}])

@@ -20,7 +20,6 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
     TaskFailed,
     Timeout,
     Unreachable,
-    Unsupported,
 )
 from ansible_collections.pve.provision.plugins.module_utils._pve import cli
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli import CliNode
@@ -363,9 +362,28 @@ class TestWriting:
         script.expect("pct set 101 --memory 600 --delete swap,tty --digest abc")
         node.set_config("lxc", 101, {"memory": "600"}, ["swap", "tty"], "abc")
 
-    def test_several_environment_variables_need_the_api(self, node: CliNode):
-        with pytest.raises(Unsupported, match="env"):
-            node.set_config("lxc", 101, {"env": "A=1\0B=2"})
+    @pytest.mark.parametrize("running", [False, True])
+    def test_the_environment_is_on_no_command_line(self, node: CliNode, root: Path, script: Script, running: bool):
+        """It is written into the config, of a running container for its next start; the rest is PVE's to set."""
+        config = root / "etc/pve/nodes/pve1/lxc/101.conf"
+        config.write_text("hostname: web1\nlxc.environment.runtime: OLD=1\n\n[old]\nlxc.environment.runtime: OLD=1\n")
+        if running:
+            run_container(root)
+        script.expect("pct set 101 --memory 600")
+        node.set_config("lxc", 101, {"memory": "600", "env": "A=s3cret\0B=two words"})
+        after = node.config("lxc", 101)
+        assert after.options["env"] == "A=s3cret\0B=two words"
+        assert after.live["env"] == ("OLD=1" if running else "A=s3cret\0B=two words")
+        assert config.read_text().endswith("[old]\nlxc.environment.runtime: OLD=1\n")
+
+    def test_the_environment_alone_takes_no_command_and_respects_the_digest(self, node: CliNode, root: Path):
+        config = root / "etc/pve/nodes/pve1/lxc/101.conf"
+        config.write_text("hostname: web1\n")
+        with pytest.raises(Conflict, match="changed meanwhile"):
+            node.set_config("lxc", 101, {"env": "A=1"}, digest="0" * 40)
+        assert config.read_text() == "hostname: web1\n"
+        node.set_config("lxc", 101, {"env": "A=1"}, digest=hashlib.sha1(b"hostname: web1\n").hexdigest())
+        assert config.read_text() == "hostname: web1\nlxc.environment.runtime: A=1\n"
 
     def test_the_power_switch(self, node: CliNode, root: Path, script: Script):
         script.expect("pct start 101", effect=lambda: run_container(root))

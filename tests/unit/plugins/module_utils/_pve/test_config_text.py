@@ -277,3 +277,22 @@ def test_network_interfaces():
 
 def test_pending_deletions_win_over_live_values():
     assert config_text.combine({"a": "1", "b": "2"}, {"a": None, "c": "3"}) == {"b": "2", "c": "3"}
+
+
+@pytest.mark.parametrize(
+    ("text", "waiting", "after"),
+    [
+        ("a: 1\n", False, "a: 1\nlxc.environment.runtime: N=1\n"),
+        ("lxc.environment.runtime: X=1\na: 1\n", False, "a: 1\nlxc.environment.runtime: N=1\n"),
+        ("a: 1\n\n[s]\na: 2\n", False, "a: 1\nlxc.environment.runtime: N=1\n\n[s]\na: 2\n"),
+        ("a: 1\n", True, "a: 1\n\n[pve:pending]\nlxc.environment.runtime: N=1\n"),
+        (
+            "a: 1\n\n[pve:pending]\nb: 2\nlxc.environment.runtime: X=1\n\n[s]\na: 2\n",
+            True,
+            "a: 1\n\n[pve:pending]\nb: 2\nlxc.environment.runtime: N=1\n\n[s]\na: 2\n",
+        ),
+        ("a: 1\n\n[s]\na: 2\n", True, "a: 1\n\n[pve:pending]\nlxc.environment.runtime: N=1\n\n[s]\na: 2\n"),
+    ],
+)
+def test_the_environment_is_written_where_pve_reads_it(text: str, waiting: bool, after: str):
+    assert config_text.with_environment(text, ["N=1"], waiting=waiting) == after

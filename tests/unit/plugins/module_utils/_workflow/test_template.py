@@ -635,3 +635,175 @@ def test_the_record_says_where_a_file_came_from_and_who_vouched(bench: Bench) ->
     assert facts["origin"] == f"sha256:{facts['sha256']}"
     assert facts["signed_by"] == bench.mirror.signer.usign_key_id
     assert abs(facts["verified"] - time.time()) < 60
+
+
+# -- what a run may take from the cache --------------------------------------------------------------------------------
+def other_key(mirror: Mirror) -> tuple[UserKey, ...]:
+    """A usign key that has signed nothing here."""
+    return (UserKey("RWRNAX5vHtXWFmt+n5di7XX8rTu0w+c8X7Ihv4oCyD6tzsUwmH0A6kO0"),)
+
+
+@pytest.mark.parametrize("state", ["present", "latest"])
+@pytest.mark.parametrize("fetched", [{"verify": "none", "keys": ()}, {"verify": "checksum"}, {}])
+def test_a_required_signature_is_required_of_the_cache_too(
+    bench: Bench, state: t.Any, fetched: dict[str, t.Any]
+) -> None:
+    bench.run(storages=("a",), **fetched)
+    with pytest.raises(VerificationError, match="signed by the unknown key"):
+        bench.run(storages=("a",), state=state, verify="required", keys=other_key(bench.mirror))
+    with pytest.raises(VerificationError, match="signed by the unknown key"):
+        bench.run(storages=("a",), state=state, verify="required", keys=(), check=True)
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_what_nobody_has_verified_is_verified_now_without_a_transfer(bench: Bench, check: bool) -> None:
+    bench.run(storages=("a", "c"), verify="none", keys=())
+    before = cache.record_path(bench.file("a", NAME)).read_bytes()
+    bench.mirror.forget()
+    again = bench.run(storages=("a", "c"), check=check)
+    assert (again.changed, bench.mirror.bytes_sent(ROOTFS)) == (False, 0)
+    assert {image["signed_by"] for image in again.images} == {bench.mirror.signer.usign_key_id}
+    noted = {t.cast("cache.Record", cache.lookup(bench.file(name, NAME)).record).signed_by for name in "ac"}
+    assert noted == ({""} if check else {bench.mirror.signer.usign_key_id})
+    assert (cache.record_path(bench.file("a", NAME)).read_bytes() == before) is check
+
+
+def test_an_unpacked_image_that_nobody_has_verified_is_fetched_anew(bench: Bench) -> None:
+    more = {"content": "import", "storages": ("a",)}
+    bench.run(verify="none", keys=(), **more)
+    assert steps(bench.run(check=True, **more)) == ["download"]
+    assert steps(bench.run(**more)) == ["download"]
+    assert not bench.run(**more).changed
+
+
+def test_an_image_without_any_digest_is_no_more_known_the_second_time(bench: Bench) -> None:
+    url = bench.mirror.put("own/app.qcow2", mirror_images.qcow2(1 << 20))
+    assert bench.run("url", content="import", url=url, verify="none").changed
+    for check in (True, False):
+        with pytest.raises(VerificationError, match="no digest is known"):
+            bench.run("url", content="import", url=url, check=check)
+
+
+def test_an_unreachable_source_does_not_lower_what_is_asked_for(bench: Bench) -> None:
+    bench.run(storages=("a",), verify="none", keys=())
+    bench.mirror.fault("status", code=503)
+    with pytest.raises(ImageError, match="503"):
+        bench.run(storages=("a",), offline_ok=True, state="latest")
+    with pytest.raises(ImageError, match="503"):
+        bench.run(storages=("a",))
+    assert not bench.run(storages=("a",), verify="none", keys=()).changed
+
+
+# -- check mode finds it first -----------------------------------------------------------------------------------------
+def test_check_mode_judges_what_is_signed(bench: Bench) -> None:
+    with pytest.raises(VerificationError, match="signed by the unknown key"):
+        bench.run(check=True, verify="required", keys=other_key(bench.mirror))
+
+
+@pytest.mark.parametrize(
+    ("content", "filename"),
+    [("vztmpl", "app.zip"), ("vztmpl", "a b.tar.gz"), ("iso", "app.qcow2"), ("import", "x.iso"), ("iso", "../x.iso")],
+)
+def test_a_name_that_pve_does_not_take_is_found(bench: Bench, content: str, filename: str) -> None:
+    with pytest.raises(InvalidInput, match="filename"):
+        bench.run("debian", content=content, filename=filename, check=True)
+
+
+# -- the name that is asked for ----------------------------------------------------------------------------------------
+def test_a_file_name_is_kept_also_where_the_image_lies_under_another(bench: Bench) -> None:
+    bench.run(storages=("a",))
+    named = {"storages": ("a",), "filename": "router.tar.gz"}
+    for check in (True, False):
+        told = bench.run(check=check, **named)
+        assert (steps(told), told.volids) == (["copy"], ["a:vztmpl/router.tar.gz"])
+    assert bench.file("a", "router.tar.gz").read_bytes() == bench.file("a", NAME).read_bytes()
+    assert not bench.run(**named).changed
+    assert bench.mirror.count(ROOTFS) == 1
+
+
+# -- what is said and written of a URL ---------------------------------------------------------------------------------
+def test_no_login_and_no_query_of_a_url_is_told_or_written(bench: Bench) -> None:
+    body = mirror_images.qcow2(1 << 20)
+    url = bench.mirror.put("own/app.qcow2", body).replace("http://", "http://deploy:sup3rs3cret@")
+    digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
+    told = bench.run("url", content="import", url=f"{url}?X-Amz-Signature=abcdef0123", checksum=digest)
+    assert told.changed
+    again = bench.run("url", content="import", url=f"{url}?X-Amz-Signature=9876543210", checksum=digest)
+    assert not again.changed, "a link that is signed anew is the same image"
+    with pytest.raises(ImageError) as failure:
+        bench.run("url", content="iso", url=f"{url}.gone?X-Amz-Signature=abcdef0123", checksum=digest)
+    written = b"".join(path.read_bytes() for path in bench.root.rglob("*") if path.is_file())
+    for secret in ("sup3rs3cret", "abcdef0123", "9876543210"):
+        assert secret not in f"{told} {again} {failure.value}"
+        assert secret.encode() not in written
+
+
+# -- a good signature under a wrong name -------------------------------------------------------------------------------
+def publish_again(mirror: Mirror, old: str, new: str) -> None:
+    """Serve what one folder of the mirror has, signatures included, as what another is called."""
+    for path in (mirror.directory / old).iterdir():
+        if path.is_file():
+            mirror.put(f"{new}/{path.name}", path.read_bytes())
+
+
+def signed(bench: Bench, source: str, **declared: t.Any) -> Result:
+    signer = bench.mirror.signer
+    keys = (UserKey(signer.gpg_key.read_text(), signer.gpg_fingerprint),)
+    return bench.run(source, keys=keys, verify="required", storages=("a",), **declared)
+
+
+def test_an_old_serial_of_ubuntu_under_a_new_name_is_refused(bench: Bench) -> None:
+    assert signed(bench, "ubuntu", content="import", version="24.04").version == "24.04-20250805"
+    releases = "ubuntu/releases/24.04"
+    publish_again(bench.mirror, f"{releases}/release-20250704", f"{releases}/release-20991231")
+    for content in ("import", "vztmpl"):
+        with pytest.raises(VerificationError, match=r"20991231.*does not know it"):
+            signed(bench, "ubuntu", content=content, version="24.04", state="latest")
+    shutil.rmtree(bench.mirror.directory / releases / "release-20991231")
+
+
+def test_an_old_alpine_under_a_new_name_is_refused(bench: Bench) -> None:
+    folder = bench.mirror.directory / "alpine/alpine/v3.22/releases/x86_64"
+    kept = {path: path.read_bytes() for path in folder.iterdir()}
+    older = bench.mirror.directory / "alpine/alpine/v3.21/releases/x86_64"
+    try:
+        for path in older.glob("alpine-minirootfs-3.21.4-*"):
+            (folder / path.name.replace("3.21.4", "3.22.1")).write_bytes(path.read_bytes())
+        listing = (older / "latest-releases.yaml").read_text().replace("3.21.4", "3.22.1").replace("v3.21", "v3.22")
+        (folder / "latest-releases.yaml").write_text(listing)
+        name = "alpine-minirootfs-3.22.1-x86_64.tar.gz"
+        digest = hashlib.sha512((folder / name).read_bytes()).hexdigest()
+        (folder / f"{name}.sha512").write_text(f"{digest}  {name}\n")
+        with pytest.raises(VerificationError, match=r"holds Alpine 3\.21\.4 for amd64, its name says 3\.22\.1"):
+            signed(bench, "alpine", version="3.22")
+    finally:
+        for path, body in kept.items():
+            path.write_bytes(body)
+    assert signed(bench, "alpine", version="3.22").version == "3.22.1"
+
+
+@pytest.mark.parametrize("content", ["vztmpl", "import"])
+def test_a_signed_snapshot_of_openwrt_is_no_release(bench: Bench, content: str) -> None:
+    bench.mirror.release("openwrt", "24.10.77")
+    target = "targets/x86/64"
+    folder = bench.mirror.directory / "openwrt/releases/24.10.77" / target
+    shutil.rmtree(folder)
+    publish_again(bench.mirror, f"openwrt/snapshots/{target}", f"openwrt/releases/24.10.77/{target}")
+    try:
+        with pytest.raises(ImageError, match="no image for amd64 that is known by name"):
+            bench.run(content=content, version="24.10.77", storages=("a",))
+    finally:
+        shutil.rmtree(bench.mirror.directory / "openwrt/releases/24.10.77")
+
+
+def test_a_snapshot_of_openwrt_is_what_its_signed_list_says(bench: Bench) -> None:
+    """An old snapshot that an unsigned page calls new."""
+    facts = bench.mirror.directory / "openwrt/snapshots/targets/x86/64/profiles.json"
+    kept = facts.read_bytes()
+    assert bench.run(version="snapshot", storages=("a",)).changed
+    try:
+        facts.write_bytes(kept.replace(b'"version_code": "r', b'"version_code": "r9'))
+        with pytest.raises(VerificationError, match=r"profiles\.json is not the one of"):
+            bench.run(version="snapshot", storages=("a",), state="latest")
+    finally:
+        facts.write_bytes(kept)

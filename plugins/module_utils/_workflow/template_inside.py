@@ -1,0 +1,56 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: whether a template holds the release that it is called.
+
+A signature over a file, or over a list whose names hold no version, says who made the file and not which one it is: an
+old one with its good signature can be served under a new name. What the file says of itself is signed with it.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from pathlib import Path
+
+from ansible_collections.pve.provision.plugins.module_utils._errors import VerificationError
+from ansible_collections.pve.provision.plugins.module_utils._openwrt import rootfs
+
+if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._images.releases.base import Release
+
+_ALPINE: t.Final = "etc/alpine-release"
+_ALPINE_ARCH: t.Final = "etc/apk/arch"
+_ALPINE_ARCHES: t.Final = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+def check_inside(archive: Path, name: str, release: Release, arch: str) -> None:
+    """Raise VerificationError unless a template of OpenWrt or Alpine is the release and architecture it is called.
+
+    ``name`` is what its source calls it."""
+    tell = {"openwrt": _openwrt, "alpine": _alpine}.get(release.source)
+    if tell is None:
+        return
+    found, wanted = tell(archive, arch), (release.version.lower(), arch)
+    if found != wanted:
+        system = {"openwrt": "OpenWrt", "alpine": "Alpine"}[release.source]
+        raise VerificationError(
+            f"{name} holds {system} {' for '.join(found)}, its name says {' for '.join(wanted)}.",
+            remedy="Look whether the mirror is in order, or name another one.",
+        )
+
+
+def _openwrt(archive: Path, _arch: str) -> tuple[str, str]:
+    release = rootfs.read_release(archive)
+    version = release.version.lower()
+    return (f"snapshot-{release.revision}" if version == "snapshot" else version), release.pve_arch
+
+
+def _alpine(archive: Path, arch: str) -> tuple[str, str]:
+    """Version and architecture; releases before 3.16 do not say the latter."""
+    found = {name: text.decode("ascii", "replace").strip() for name, text in _read(archive).items()}
+    told = found.get(_ALPINE_ARCH)
+    return found.get(_ALPINE, "no Alpine Linux"), _ALPINE_ARCHES.get(told, told) if told else arch
+
+
+def _read(archive: Path) -> dict[str, bytes]:
+    return rootfs.read_files(archive, [_ALPINE, _ALPINE_ARCH])
