@@ -218,8 +218,9 @@ options:
     description: Whether the container has a C(/dev/console).
     type: bool
   cmode:
-    description: What the console attaches to, V(tty), V(console) or V(shell).
+    description: What the console attaches to.
     type: str
+    choices: [tty, console, shell]
   tty:
     description: Number of terminals, V(0) to V(6).
     type: int

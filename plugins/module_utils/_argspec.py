@@ -199,7 +199,7 @@ CONTAINER = ArgSpec(
         },
         **_GUEST,
         "console": {"type": "bool"},
-        "cmode": {"type": "str"},
+        "cmode": {"type": "str", "choices": ["tty", "console", "shell"]},
         "tty": {"type": "int"},
         "debug": {"type": "bool"},
     },

@@ -199,10 +199,9 @@ class _Reader:
 
     def entry(self, fields: Fields, raw: t.Mapping[str, t.Any], path: Path) -> SubValues:
         result: SubValues = {}
-        for param, value in raw.items():
+        for param, given in raw.items():
             key = fields.key(param)
             here = (*path, param)
-            given = None if here in self.nulls else value  # ansible-core 2.20 makes "" of null where text is asked for
             if key is None or (given is None and here not in self.nulls):
                 continue
             read = None if given is None else self.value(fields.keys[key].codec, given, here)
@@ -278,7 +277,7 @@ def declare(
     removals: list[Removal] = []
     for option in table:
         path: Path = (option.param,)
-        given = None if path in nulls else params.get(option.param)
+        given = params.get(option.param)
         if given is None:
             if path in nulls and option.indexed:
                 cleared.add(option.key)

@@ -105,14 +105,6 @@ def test_null_deletes_an_option_and_a_key_of_a_property_string() -> None:
     assert compare(nameserver=None) == diff.Change()
 
 
-def test_null_that_became_text_on_its_way_is_still_null() -> None:
-    declaration, problems = declare_lxc(
-        {"cores": "", "networks": [{"tag": ""}]}, frozenset({("cores",), ("networks", 0, "tag")})
-    )
-    assert problems == []
-    assert (declaration.values["cores"], declaration.values["net0"]) == (None, {"tag": None})
-
-
 def test_what_pve_deletes_not_gets_its_default() -> None:
     for change in (compare(memory=None), compare(purge=True, cores=2)):
         assert change.set == {"memory": "512"}
