@@ -92,3 +92,16 @@ def test_to_put_a_template_on_a_storage(bench: Bench, token: Params, mirror: Mir
     told = bench.bad("openwrt_template", check=True, **source, **token)
     assert "Datastore.AllocateTemplate on /storage/local (upload)" in told.msg
     assert "pveum acl modify /storage/local" in told.msg
+
+
+def test_a_vm_goes_through_with_what_the_remedy_grants(bench: Bench, token: Params, gateway: Params) -> None:
+    pvesh(bench, "set", "/access/acl", "--path", "/", "--users", "ansible@pve", "--roles", "PVEAuditor")
+    router = {key: value for key, value in gateway.items() if key != "hostname"}
+    declared = {**router, "name": "gw", "vmid": 200, **token}
+    (finding,) = bench.bad("openwrt_vm", check=True, **declared).findings
+    roles = grant(bench, finding["remedy"])
+    try:
+        assert bench.good("openwrt_vm", **declared).changed
+    finally:
+        for role in roles:
+            pvesh(bench, "delete", f"/access/roles/{role}")
