@@ -147,11 +147,13 @@ def _add(tar: tarfile.TarFile, name: str, kind: bytes, data: bytes = b"", link: 
     tar.addfile(member, io.BytesIO(data))
 
 
-def add_bridge(state: State, name: str, mtu: int = 1500, bridge: bool = True) -> None:
+def add_bridge(state: State, name: str, mtu: int = 1500, bridge: bool = True, vlan_aware: bool = False) -> None:
     """Make a network interface appear below ``/sys/class/net``."""
     folder = state.path(f"sys/class/net/{name}")
     (folder / "bridge" if bridge else folder).mkdir(parents=True, exist_ok=True)
     (folder / "mtu").write_text(f"{mtu}\n", encoding="utf-8")
+    if bridge:
+        (folder / "bridge/vlan_filtering").write_text(f"{int(vlan_aware)}\n", encoding="utf-8")
     number = sum(name.encode()) % 256
     (folder / "address").write_text(f"bc:24:11:00:00:{number:02x}\n", encoding="utf-8")
     (folder / "operstate").write_text("up\n", encoding="utf-8")
@@ -187,7 +189,7 @@ def prepare(root: Path, name: str, settings: t.Mapping[str, t.Any], password: st
         state.write("etc/network/interfaces", INTERFACES)
         state.write("etc/hosts", f"127.0.0.1 localhost.localdomain localhost\n{ADDRESS} {name}.example.org {name}\n")
         for bridge in ("vmbr0", "vmbr1"):
-            add_bridge(state, bridge)
+            add_bridge(state, bridge, vlan_aware=True)
         add_bridge(state, "eno1", bridge=False)
     for empty in ("etc/pve/sdn/vnets.cfg", "proc/net/unix"):
         if not state.path(empty).exists():

@@ -56,7 +56,7 @@ def boot(session: Session, vmid: int, debug: bool = False) -> None:
     try:
         if faults.take(state, "fail_start", vmid=vmid):
             raise ApiError("fault injected at start")
-        _check_network(session, conf.options)
+        _check_network(session, vmid, conf.options, debug)
         lxc_setup.write_settings(session, conf.options, lxc.files(state, vmid))
         guest = runtime.Guest(state, vmid, conf.options, lxc.files(state, vmid))
         runtime.runtime(state).start(guest)
@@ -88,7 +88,7 @@ def _hook_died(session: Session, vmid: int, hook: str, words: str, debug: bool) 
     raise ApiError(f"startup for container '{vmid}' failed")
 
 
-def _check_network(session: Session, options: t.Mapping[str, str]) -> None:
+def _check_network(session: Session, vmid: int, options: t.Mapping[str, str], debug: bool) -> None:
     for key in sorted(key for key in options if lxc.NET_KEY.fullmatch(key)):
         net = parse(options[key], option_format("lxc", key))
         if not net.get("bridge"):
@@ -96,6 +96,11 @@ def _check_network(session: Session, options: t.Mapping[str, str]) -> None:
         limit = session.state.bridge_mtu(net["bridge"])
         if int(net.get("mtu", 0)) > limit:
             raise ApiError(f"{key}: MTU size '{net['mtu']}' is bigger than bridge MTU '{limit}'")
+        filtering = session.state.read(f"sys/class/net/{net['bridge']}/bridge/vlan_filtering").strip()
+        if net.get("trunks") and filtering != "1":
+            hook = f"/usr/share/lxc/lxcnetaddbr {vmid} net up veth veth{vmid}i{key[3:]}"
+            words = "vlan aware feature need to be enabled to use trunks at /usr/share/perl5/PVE/Network.pm line 590."
+            _hook_died(session, vmid, hook, words, debug)
 
 
 def halt(session: Session, vmid: int) -> None:

@@ -330,6 +330,19 @@ def test_a_file_system_that_did_not_grow_is_not_forgotten(bench: Bench, monkeypa
     assert not bench.good("lxc_create", **larger).changed
 
 
+def test_trunks_on_a_bridge_that_takes_none(bench: Bench) -> None:
+    """Somebody has made the bridge a plain one since; the start's own words are an exit code."""
+    bench.good("lxc_create", **{**WEB, "networks": [{"bridge": "vmbr1", "trunks": [10, 20]}]})
+    filtering = bench.node.root / "sys/class/net/vmbr1/bridge/vlan_filtering"
+    before = filtering.read_text(encoding="utf-8")
+    filtering.write_text("0\n", encoding="utf-8")
+    try:
+        failed = bench.bad("lxc_create", vmid=101, hostname="web1", state="started")
+    finally:
+        filtering.write_text(before, encoding="utf-8")
+    assert "vlan aware feature need to be enabled to use trunks" in failed.msg
+
+
 def test_a_refusal_names_the_guest(bench: Bench) -> None:
     refused = bench.bad("lxc_create", check=True, **{**WEB, "tags": ["-bad"]})
     assert refused.msg.startswith("container 101 (web1): tags[0]: '-bad'")
