@@ -85,9 +85,11 @@ options:
   uci:
     description:
       - Anything more, by package, section and option, merged last over what the other options make.
-      - A section is called by its name, by what it holds as C(@type[option=value]), or by its place as C(@type[0]). A
+      - >-
+        A section is called by its name, by what it holds as C(@type[option=value]), or by its place as C(@type[0]). A
         new section with a name says its type as C(.type), as in C({wg0: {.type: interface, proto: wireguard}}).
-      - C(@type) with a list declares sections of that type one by one, as in
+      - >-
+        C(@type) with a list declares sections of that type one by one, as in
         C({"@host": [{name: nas, mac: "02:00:00:00:00:05", ip: 192.168.20.5}]}). Each is the section that its C(.name)
         names, else the one with its C(name) or C(mac), else the one with the very same options; where there is none it
         is added.
