@@ -43,23 +43,87 @@ options:
     default: false
   interfaces:
     description:
-      - The router's interfaces by name. Each is a firewall zone of its own name, on a port of its own. A new router
-        gets its ports in the declared order; later an interface keeps its port, whatever the order, and a new one
-        gets the next free number. The port of one that is no longer declared is removed; in a VM it is unplugged.
-      - C(bridge) is the bridge or vnet of the node, with C(tag) (VLAN), C(mtu) and C(hwaddr) if wanted.
-      - C(proto) is V(dhcp), V(static) (default where there is an C(address)), V(pppoe), V(dhcpv6) or V(none).
-        C(address) is one address with prefix or a list of them, with C(gateway) and C(dns) if wanted.
-      - C(dhcp_server) serves DHCP, with C(start), C(limit) and C(leasetime). Nothing is served where it is not
-        declared.
-      - C(ip6) is V(pd) (ask upstream for a prefix, or take part in it), V(auto), V(ula) or V(static). Without it
-        there is no IPv6 and no router advertisement.
-      - C(role) is V(wan) for the interface called wan, V(lan) for the one called lan, V(isolated) for every other, be
-        it called wan2 or lan_guest. A wan rejects what
-        comes in, a lan accepts it and reaches wans, an isolated one reaches only what C(forward_to) lists.
-      - Two interfaces on one bridge with one tag, and a DHCP server on a bridge that carries the node's own address,
-        are refused unless O(allow_shared_segment=true).
+      - The router's interfaces by name; each entry has the keys below. Each is a firewall zone of its own name, on a
+        port of its own. A new router gets its ports in the declared order; later an interface keeps its port, whatever
+        the order, and a new one gets the next free number. The port of one that is no longer declared is removed; in a
+        VM it is unplugged.
+      - Two interfaces on one bridge with one tag, and a DHCP server where the node itself has an address (on the
+        bridge, or on a VLAN, bond or port that leads there), are refused unless O(allow_shared_segment=true).
     type: dict
     default: {}
+    suboptions:
+      bridge:
+        description: The bridge or vnet of the node that the port is plugged into. Required.
+        type: str
+      tag:
+        description: VLAN tag of the port.
+        type: int
+      mtu:
+        description: MTU of the port. A running router gets another one by a restart.
+        type: int
+      hwaddr:
+        description: MAC address of the port. PVE draws one where none is declared.
+        type: str
+      role:
+        description:
+          - V(wan) for the interface called wan, V(lan) for the one called lan, V(isolated) for every other, be it
+            called wan2 or lan_guest.
+          - A wan rejects what comes in and hides what is behind it, a lan accepts everything and reaches all wans, an
+            isolated one rejects what comes in and reaches what O(interfaces.forward_to) lists.
+        type: str
+        choices: [wan, lan, isolated]
+      proto:
+        description:
+          - V(static) where there is an O(interfaces.address), else V(dhcp).
+          - Where it is V(pppoe), the name of the interface has at most 9 characters.
+        type: str
+        choices: [dhcp, static, dhcpv6, none, pppoe]
+      address:
+        description: One address with prefix length, or several.
+        type: list
+        elements: str
+      gateway:
+        description: The way out, at most one for IPv4 and one for IPv6.
+        type: list
+        elements: str
+      dns:
+        description: Name servers to ask by way of this interface.
+        type: list
+        elements: str
+      ip6:
+        description:
+          - V(pd) asks upstream for a prefix, or takes part in it; V(auto) asks for an address alone; V(ula) takes part
+            in the local prefix; V(static) has the declared addresses alone. Without it there is no IPv6 and no router
+            advertisement.
+        type: str
+        choices: [pd, auto, ula, static]
+      metric:
+        description: Of two ways out the one with the lower metric is taken.
+        type: int
+      username:
+        description: Name to log in with, for O(interfaces.proto=pppoe).
+        type: str
+      password:
+        description: Password to log in with, for O(interfaces.proto=pppoe). It is hidden.
+        type: str
+      dhcp_server:
+        description:
+          - Serves DHCP, with the defaults where it is V(true) or C({}). Nothing is served where it is not declared.
+        type: dict
+        suboptions:
+          start:
+            description: First address, counted from the network's own. By default 100.
+            type: int
+          limit:
+            description: How many addresses there are. By default 150.
+            type: int
+          leasetime:
+            description: How long an address is leased, such as V(12h), the default.
+            type: str
+      forward_to:
+        description: Interfaces that this one may reach. By default a lan reaches every wan, and others nothing.
+        type: list
+        elements: str
   management:
     description:
       - From where, and with what, the router is administered.

@@ -379,7 +379,7 @@ def _check_device_names(found: _Findings, interfaces: t.Sequence[Interface], uci
                 check(f"{where}.name", said.get("name"), str(said.get("name", "")))
             elif said.get("type") == "bridge":
                 check(where, name, f"br-{name}")
-            elif said.get("proto") in _PREFIXES:
+            elif str(said.get("proto")) in _PREFIXES:
                 check(where, name, _PREFIXES[str(said["proto"])] + name)
 
 
@@ -406,7 +406,8 @@ def _interfaces(found: _Findings, declared: object) -> list[Interface]:
     if not isinstance(declared, t.Mapping) or not declared:
         found.note("interfaces", declared, "declares no interface", "Declare at least one, like lan: {bridge: vmbr0}.")
         return []
-    names = [str(name) for name in declared]
+    declared = {str(name): value for name, value in declared.items()}
+    names = [*declared]
     for name in names:
         if not _NAME.fullmatch(name) or name in _RESERVED:
             found.note(f"interfaces.{name}", name, "is no name for an interface", "Take up to 15 of A-Z a-z 0-9 _.")

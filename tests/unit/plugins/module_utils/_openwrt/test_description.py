@@ -5,14 +5,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.pve.provision.plugins.doc_fragments.router import ModuleDocFragment
 from ansible_collections.pve.provision.plugins.module_utils._errors import InvalidInput
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import (
+    DESCRIPTION_KEYS,
+    DHCP_KEYS,
+    INTERFACE_KEYS,
+    IP6,
+    PROTOS,
+    ROLES,
     DhcpServer,
     Port,
     devices,
@@ -398,3 +407,34 @@ def test_a_new_port_takes_the_next_free_number_of_a_container_and_the_last_of_a_
     ports = [NET0, Port(2, "eth1", "", "vmbr1.20")]
     last = place(description, ports, {}, append=True).interfaces[2]
     assert (last.number, last.device) == (3, "eth2")
+
+
+# --- what the documentation says, and what nobody should say --------------------------------------------------------
+
+OPTIONS = yaml.safe_load(ModuleDocFragment.DOCUMENTATION)["options"]
+
+
+def test_every_key_of_an_interface_is_documented_and_no_other() -> None:
+    documented = OPTIONS["interfaces"]["suboptions"]
+    assert set(documented) == {*INTERFACE_KEYS}
+    assert set(documented["dhcp_server"]["suboptions"]) == {*DHCP_KEYS}
+    assert documented["proto"]["choices"] == [*PROTOS]
+    assert documented["role"]["choices"] == [*ROLES]
+    assert {*documented["ip6"]["choices"]} == {choice for choices in IP6.values() for choice in choices}
+    assert {"interfaces", "management", "uci", "secret_names"} <= {*OPTIONS} & {*DESCRIPTION_KEYS}
+
+
+odd = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(INTERFACE_KEYS) | st.text(max_size=3), inner)
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.dictionaries(st.sampled_from(["wan", "lan", "x y", ""]), odd, max_size=3) | odd, odd, odd)
+def test_whatever_is_declared_is_read_or_told(interfaces: t.Any, uci: t.Any, management: t.Any) -> None:
+    with contextlib.suppress(InvalidInput):
+        parse({"interfaces": interfaces, "uci": uci, "management": management})
