@@ -21,6 +21,7 @@ from ansible_collections.pve.provision.plugins.module_utils._argspec import (
     ROUTER,
     VM,
     ArgSpec,
+    blank_is_null,
     null_entries,
     without_nulls,
 )
@@ -53,8 +54,10 @@ class GuestType:
     def findings(self, guest: Guest) -> list[str]:
         """Everything that is wrong with one declaration by itself."""
         rules = {rule.name: getattr(self.options, rule.name) for rule in fields(self.options)}
-        options, nulls = rules.pop("options"), null_paths(guest)
-        checked = ArgumentSpecValidator(options, **rules).validate(without_nulls(guest, options))
+        options = rules.pop("options")
+        given = blank_is_null(guest, options)
+        nulls = null_paths(given)
+        checked = ArgumentSpecValidator(options, **rules).validate(without_nulls(given, options))
         unknown = (name if isinstance(name, str) else ".".join(name) for name in checked.unsupported_parameters)
         found = [f"{name}: is not an option" for name in sorted(unknown)]
         others = [error for error in checked.errors if not isinstance(error, UnsupportedError)]

@@ -52,12 +52,12 @@ Options = t.Mapping[str, t.Mapping[str, t.Any]]
 
 
 def blank_is_null(given: t.Mapping[str, t.Any], options: Options) -> dict[str, t.Any]:
-    """What a task gives. Before ansible-core 2.19 a template that yields null arrives as an empty string, which only
-    free text has a use for.
+    """What a task gives, with null for what is empty: as that a template's null arrives before ansible-core 2.19.
+
+    A secret that is empty stays so, to be refused.
     """
-    specs = _by_every_name(options).items()
-    texts = {name for name, spec in specs if spec.get("type", "str") == "str" and "choices" not in spec}
-    return {name: None if value == "" and name not in texts else value for name, value in given.items()}
+    secret = {name for name, spec in _by_every_name(options).items() if spec.get("no_log")}
+    return {name: None if value == "" and name not in secret else value for name, value in given.items()}
 
 
 def without_nulls(given: t.Mapping[str, t.Any], options: Options) -> dict[str, t.Any]:

@@ -277,9 +277,11 @@ def test_null_deletes_whatever_the_type_of_the_option(bench: Bench, option: str,
 
 
 def test_a_template_that_yields_null_before_ansible_core_2_19_deletes_too(bench: Bench) -> None:
-    bench.good("lxc_create", **WEB, cmode="tty")
-    bench.good("lxc_create", vmid=101, cores="", cmode="", tags="", onboot="")
-    assert not {"cores", "cmode", "tags", "onboot"} & set(bench.config(101))
+    bench.good("lxc_create", **WEB, cmode="tty", timezone="host")
+    bench.good("lxc_create", vmid=101, cores="", cmode="", tags="", onboot="", timezone="")
+    assert not {"cores", "cmode", "tags", "onboot", "timezone"} & set(bench.config(101))
+    other = {"vmid": 102, "hostname": "other", "ostemplate": WEB["ostemplate"]}
+    assert "password" in bench.bad("lxc_create", **other, password="").msg
 
 
 @pytest.mark.parametrize(("option", "value"), [("tags", ["a", None]), ("networks", [None])])
