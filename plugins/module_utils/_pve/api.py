@@ -35,6 +35,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
 )
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import parse_size
 from ansible_collections.pve.provision.plugins.module_utils._pve import config_text, wording
+from ansible_collections.pve.provision.plugins.module_utils._pve.leftovers import Leftovers
 from ansible_collections.pve.provision.plugins.module_utils._pve.multipart import Multipart
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import (
     Access,
@@ -47,14 +48,16 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.node import (
     Storage,
     Transport,
     Volume,
+    same_name,
 )
 from ansible_collections.pve.provision.plugins.module_utils._pve.tasks import Upid, wait
 
 _KINDS: tuple[Kind, ...] = ("lxc", "qemu")
 _CREATING: dict[Kind, frozenset[str]] = {
     "lxc": frozenset({"vzcreate", "vzrestore"}),
-    "qemu": frozenset({"qmcreate", "qmrestore"}),
+    "qemu": frozenset({"qmcreate", "qmrestore", "importdisk", "imgcopy"}),
 }
+_MAKING: dict[Kind, str] = {"lxc": "vzcreate", "qemu": "qmcreate"}
 _CLONING: dict[Kind, str] = {"lxc": "vzclone", "qemu": "qmclone"}
 
 # PVE says the same of them all, with an empty body.
@@ -307,6 +310,7 @@ class ApiNode:
         # A task outlives whoever started it and ends well or cleans up, so nothing has to be kept between runs.
         self.journal: t.MutableMapping[int, dict[str, t.Any]] = {}
         self.ungrown: t.MutableMapping[int, dict[str, t.Any]] = {}
+        self.leftovers: Leftovers | None = None
         self._client = client
         self._timeout = timeout
 
@@ -368,29 +372,62 @@ class ApiNode:
 
     # -- reading ---------------------------------------------------------------------------------------------------
     def guests(self, kind: Kind | None = None) -> list[GuestRef]:
+        return self._guests_of(self.name, (kind,) if kind else _KINDS)
+
+    def _guests_of(self, node: str, kinds: t.Iterable[Kind]) -> list[GuestRef]:
         found = [
             GuestRef(
                 vmid=int(entry["vmid"]),
-                kind=each,
-                node=self.name,
+                kind=kind,
+                node=node,
                 name=entry.get("name"),
-                status=entry.get("status"),
+                status=entry.get("status") if node == self.name else None,
                 lock=entry.get("lock") or None,
                 template=bool(int(entry.get("template") or 0)),
             )
-            for each in ((kind,) if kind else _KINDS)
-            for entry in self._client("GET", f"/nodes/{self.name}/{each}") or []
+            for kind in kinds
+            for entry in self._client("GET", f"/nodes/{node}/{kind}") or []
         ]
         return sorted(found, key=lambda guest: guest.vmid)
 
+    def _cluster_guests(self) -> list[GuestRef]:
+        """The cluster's own list. It knows the place of a guest at once, but name and status some seconds later."""
+        entries = self._client("GET", "/cluster/resources", {"type": "vm"}) or []
+        return [
+            GuestRef(int(e["vmid"]), "lxc" if e["type"] == "lxc" else "qemu", e["node"], e.get("name")) for e in entries
+        ]
+
+    def _guests_elsewhere(self, kinds: t.Iterable[Kind]) -> list[GuestRef]:
+        """The guests of the other nodes: by each node's own list, or the cluster's where a node does not answer."""
+        found = {guest.vmid: guest for guest in self._cluster_guests() if guest.node != self.name}
+        found = {vmid: guest for vmid, guest in found.items() if guest.kind in kinds}
+        for entry in self._client("GET", "/nodes") or []:
+            if entry["node"] != self.name and entry.get("status") == "online":
+                with contextlib.suppress(Unreachable, Timeout):
+                    found |= {guest.vmid: guest for guest in self._guests_of(entry["node"], kinds)}
+        return list(found.values())
+
+    def named(self, kind: Kind, name: str, *, everywhere: bool = False) -> list[GuestRef]:
+        found = [guest for guest in self.guests(kind) if same_name(guest.name, name)]
+        if found and not everywhere:
+            return found
+        others = [guest for guest in self._guests_elsewhere((kind,)) if same_name(guest.name, name)]
+        return sorted(found + others, key=lambda guest: guest.vmid)
+
     def locate(self, vmid: int) -> GuestRef | None:
-        """Where a vmid is in use. The cluster's list knows the place at once, but name and status only later."""
-        for entry in self._client("GET", "/cluster/resources", {"type": "vm"}) or []:
-            if int(entry["vmid"]) == vmid:
-                kind: Kind = "lxc" if entry["type"] == "lxc" else "qemu"
-                here = self.guests(kind) if entry["node"] == self.name else []
-                return next((guest for guest in here if guest.vmid == vmid), GuestRef(vmid, kind, entry["node"]))
-        return None
+        """Where a vmid is in use: the cluster's list may lag or hide guests, so whether it is free is asked besides."""
+        known = next((guest for guest in self._cluster_guests() if guest.vmid == vmid), None)
+        if known is None and self._is_free(vmid):
+            return None
+        if known is not None and known.node != self.name:
+            return known
+        here = self.guests(known.kind if known else None)
+        there = () if known else self._guests_elsewhere(_KINDS)
+        found = next((guest for guest in (*here, *there) if guest.vmid == vmid), known)
+        if found is None:
+            remedy = f"Choose another vmid, or give this login VM.Audit on /vms/{vmid}."
+            raise InvalidInput([Finding("vmid", vmid, "is taken by a guest that this login may not see", remedy)])
+        return found
 
     def config(self, kind: Kind, vmid: int) -> GuestConfig | None:
         """One request: the pending view holds value, waiting change and digest. Of snapshots it tells the last."""
@@ -457,12 +494,24 @@ class ApiNode:
 
     def busy(self, kind: Kind, vmid: int) -> bool:
         """A clone's task names its source alone, so any clone that runs may be the one that makes this guest."""
-        tasks = self._client("GET", f"/nodes/{self.name}/tasks", {"source": "active"}) or []
         return any(
             task["type"] == _CLONING[kind] or (task["type"] in _CREATING[kind] and str(task.get("id")) == str(vmid))
-            for task in tasks
-            if not task.get("endtime")
+            for task in self._active_tasks()
         )
+
+    def _active_tasks(self) -> list[dict[str, t.Any]]:
+        tasks = self._client("GET", f"/nodes/{self.name}/tasks", {"source": "active"}) or []
+        return [task for task in tasks if not task.get("endtime")]
+
+    def being_made(self, kind: Kind) -> list[int]:
+        """PVE's list of tasks tells the user, and in a field of its own his token."""
+        mine = [task for task in self._active_tasks() if task["type"] == _MAKING[kind]]
+        named = {
+            str(task.get("id"))
+            for task in mine
+            if str(task.get("user")).partition("!")[0] == self._login.partition("!")[0]
+        }
+        return sorted(int(vmid) for vmid in named if vmid.isdecimal() and int(vmid) not in self.journal)
 
     def interfaces(self, kind: Kind, vmid: int) -> list[dict[str, t.Any]]:
         tail = "interfaces" if kind == "lxc" else "agent/network-get-interfaces"
@@ -570,9 +619,9 @@ class ApiNode:
         try:
             return self._act(f"{verb} {kind} {vmid}", "POST", path, values, timeout=timeout)
         except PveError as error:
-            if re.search(r"already running|not running", error.message) and self.status(kind, vmid) == wanted:
-                return Outcome()
-            raise
+            if not wording.is_so_already(error.message) or self.status(kind, vmid) != wanted:
+                raise
+            return Outcome()
 
     def destroy(self, kind: Kind, vmid: int, *, purge: bool, timeout: int) -> Outcome:
         values = {"purge": 1 if purge else None}

@@ -46,6 +46,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve import (
 )
 from ansible_collections.pve.provision.plugins.module_utils._pve.agent import Agent
 from ansible_collections.pve.provision.plugins.module_utils._pve.journal import Journal, held
+from ansible_collections.pve.provision.plugins.module_utils._pve.leftovers import Leftovers
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import (
     Access,
     Bridge,
@@ -57,6 +58,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.node import (
     Storage,
     Transport,
     Volume,
+    same_name,
 )
 from ansible_collections.pve.provision.plugins.module_utils._pve.processes import Runner, run
 from ansible_collections.pve.provision.plugins.module_utils._pve.tasks import succeeded
@@ -96,6 +98,7 @@ class CliNode:
         self._run = runner
         self._timeout = timeout
         self._storages: list[Storage] | None = None
+        self.leftovers: Leftovers | None = Leftovers(name, root, self)
         self._sleep: t.Callable[[float], None] = time.sleep
 
     @classmethod
@@ -130,8 +133,8 @@ class CliNode:
     def _text(self, path: str | Path) -> str:
         return (self._bytes(path) or b"").decode(errors="replace")
 
-    def _config_path(self, kind: Kind, vmid: int) -> Path:
-        return Path("etc/pve/nodes", self.name, _CONFIG_DIRECTORY[kind], f"{vmid}.conf")
+    def _config_path(self, kind: Kind, vmid: int, node: str | None = None) -> Path:
+        return Path("etc/pve/nodes", node or self.name, _CONFIG_DIRECTORY[kind], f"{vmid}.conf")
 
     def _entries(self) -> list[config_text.StorageEntry]:
         return config_text.parse_storages(self._text("etc/pve/storage.cfg"), self.name)
@@ -219,28 +222,46 @@ class CliNode:
 
     # -- reading ---------------------------------------------------------------------------------------------------
     def guests(self, kind: Kind | None = None) -> list[GuestRef]:
+        return self._guests_of(self.name, (kind,) if kind else tuple(_COMMAND))
+
+    def _guests_of(self, node: str, kinds: t.Iterable[Kind]) -> list[GuestRef]:
         found = []
-        for each in (kind,) if kind else _COMMAND:
-            running = self._running(each)
-            for name in self._names(self._config_path(each, 0).parent):
-                if re.fullmatch(r"[1-9]\d*\.conf", name) and (guest := self._guest(each, int(name[:-5]), running)):
+        for kind in kinds:
+            running = self._running(kind)
+            for name in self._names(self._config_path(kind, 0, node).parent):
+                if re.fullmatch(r"[1-9]\d*\.conf", name) and (
+                    guest := self._guest(kind, int(name[:-5]), running, node)
+                ):
                     found.append(guest)
         return sorted(found, key=lambda guest: guest.vmid)
 
-    def _guest(self, kind: Kind, vmid: int, running: t.Callable[[int], bool]) -> GuestRef | None:
-        raw = self._bytes(self._config_path(kind, vmid))
+    def _guest(
+        self, kind: Kind, vmid: int, running: t.Callable[[int], bool], node: str | None = None
+    ) -> GuestRef | None:
+        raw = self._bytes(self._config_path(kind, vmid, node))
         if raw is None:
             return None
         head = config_text.guest_head(raw.decode(errors="replace"))
+        here = node in (None, self.name)
         return GuestRef(
             vmid=vmid,
             kind=kind,
-            node=self.name,
+            node=node or self.name,
             name=head.get(_NAME_OPTION[kind]) or _UNNAMED[kind].format(vmid),
-            status="running" if running(vmid) else "stopped",
+            status=("running" if running(vmid) else "stopped") if here else None,
             lock=head.get("lock"),
             template=head.get("template") == "1",
         )
+
+    def _other_nodes(self) -> list[str]:
+        return [node for node in self._names("etc/pve/nodes") if node != self.name]
+
+    def named(self, kind: Kind, name: str, *, everywhere: bool = False) -> list[GuestRef]:
+        found = [guest for guest in self.guests(kind) if same_name(guest.name, name)]
+        if found and not everywhere:
+            return found
+        others = [guest for node in self._other_nodes() for guest in self._guests_of(node, (kind,))]
+        return sorted(found + [each for each in others if same_name(each.name, name)], key=lambda guest: guest.vmid)
 
     def _running(self, kind: Kind) -> t.Callable[[int], bool]:
         """A test whether a guest runs, answered from one reading where that serves all guests."""
@@ -255,12 +276,19 @@ class CliNode:
         return f"\0-id\0{vmid}\0".encode() in (self._bytes(f"proc/{pid}/cmdline") or b"")
 
     def locate(self, vmid: int) -> GuestRef | None:
-        place = config_text.parse_vmlist(self._text("etc/pve/.vmlist")).get(vmid)
+        place = config_text.parse_vmlist(self._text("etc/pve/.vmlist")).get(vmid) or self._place(vmid)
         if place is None:
             return None
-        if place.node != self.name:
-            return GuestRef(vmid, place.kind, place.node)
-        return self._guest(place.kind, vmid, self._running(place.kind))
+        guest = self._guest(place.kind, vmid, self._running(place.kind), place.node)
+        return guest or (None if place.node == self.name else GuestRef(vmid, place.kind, place.node))
+
+    def _place(self, vmid: int) -> config_text.Place | None:
+        """Where the config of a guest lies, in case that the list of all guests does not know it."""
+        places = ((node, kind) for node in self._names("etc/pve/nodes") for kind in _COMMAND)
+        for node, kind in places:
+            if (self._root / self._config_path(kind, vmid, node)).exists():
+                return config_text.Place(node, kind)
+        return None
 
     def config(self, kind: Kind, vmid: int) -> GuestConfig | None:
         raw = self._bytes(self._config_path(kind, vmid))
@@ -365,6 +393,9 @@ class CliNode:
 
     def busy(self, kind: Kind, vmid: int) -> bool:
         return processes.is_creating(kind, vmid, self._root)
+
+    def being_made(self, kind: Kind) -> list[int]:
+        return []
 
     def interfaces(self, kind: Kind, vmid: int) -> list[dict[str, t.Any]]:
         """A container's are told by the kernel, a VM's by its agent, which costs next to nothing; else PVE is asked."""
@@ -509,24 +540,36 @@ class CliNode:
         return self._outcome(self._command(["unshare", "-m", "--", "sh", "-c", _GROW, "sh", path], timeout=timeout))
 
     def start(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
-        if self.status(kind, vmid) == "running":
-            return Outcome()
-
         def start(options: t.Mapping[str, str]) -> Outcome:
-            return self._write([_COMMAND[kind], "start", str(vmid)], options, timeout=timeout)
+            return self._switch(kind, vmid, "start", "running", timeout, options)
 
         return wording.start_container(start) if kind == "lxc" else start({})
 
     def stop(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
-        if self.status(kind, vmid) == "stopped":
-            return Outcome()
-        return self._write([_COMMAND[kind], "stop", str(vmid)], timeout=timeout)
+        return self._switch(kind, vmid, "stop", "stopped", timeout)
 
     def shutdown(self, kind: Kind, vmid: int, *, timeout: int, force: bool) -> Outcome:
-        if self.status(kind, vmid) == "stopped":
-            return Outcome()
         options = {"timeout": str(timeout), "forceStop": "1" if force else "0"}
-        return self._write([_COMMAND[kind], "shutdown", str(vmid)], options, timeout=timeout + 60)
+        return self._switch(kind, vmid, "shutdown", "stopped", timeout + 60, options)
+
+    def _switch(
+        self,
+        kind: Kind,
+        vmid: int,
+        verb: str,
+        wanted: str,
+        timeout: int,
+        options: t.Mapping[str, str] | None = None,
+    ) -> Outcome:
+        """Change a guest's power state; it is no error when it has that state, or gets it from somebody else first."""
+        if self.status(kind, vmid) == wanted:
+            return Outcome()
+        try:
+            return self._write([_COMMAND[kind], verb, str(vmid)], options, timeout=timeout)
+        except PveError as error:
+            if not wording.is_so_already(error.message) or self.status(kind, vmid) != wanted:
+                raise
+            return Outcome()
 
     def destroy(self, kind: Kind, vmid: int, *, purge: bool, timeout: int) -> Outcome:
         options = {"purge": "1"} if purge else {}
@@ -565,6 +608,14 @@ class CliNode:
         self._write([_COMMAND[kind], "unlock", str(vmid)])
 
     # -- storage ---------------------------------------------------------------------------------------------------
+    def storage_type(self, storage: str) -> str:
+        """The type of a storage, from its configuration."""
+        return self._entry(storage).type
+
+    def run(self, argv: t.Sequence[str]) -> Completed:
+        """Run a command that is none of PVE's."""
+        return self._command(argv, timeout=self._timeout)
+
     def volume_path(self, volid: str) -> str:
         storage, name = volid.split(":", 1) if ":" in volid else ("", volid)
         entry = self._entry(storage)

@@ -9,19 +9,21 @@ import contextlib
 import fcntl
 import json
 import os
-import tempfile
 import time
 import typing as t
 from pathlib import Path
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError, Timeout
-from ansible_collections.pve.provision.plugins.module_utils._io.private import open_private
+from ansible_collections.pve.provision.plugins.module_utils._io.private import open_private, private_directory
 
 Note = dict[str, t.Any]
 
 
 class Journal(t.MutableMapping[int, Note]):
-    """Notes by vmid, one file each, so that they outlive a run that is killed. Written whole or not at all."""
+    """Notes by vmid, one file each, so that they outlive a run that is killed and a node that loses its power.
+
+    A note is written whole or not at all. One that cannot be read, or that another run has removed meanwhile, is none.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -31,27 +33,23 @@ class Journal(t.MutableMapping[int, Note]):
 
     def __getitem__(self, vmid: int) -> Note:
         try:
-            return dict(json.loads(self._path(vmid).read_text(encoding="utf-8")))
-        except FileNotFoundError:
+            note = json.loads(self._path(vmid).read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
             raise KeyError(vmid) from None
+        if not isinstance(note, dict):
+            raise KeyError(vmid)
+        return note
 
     def __setitem__(self, key: int, value: Note) -> None:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=self._folder, delete=False, encoding="utf-8") as file:
-            json.dump(value, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(file.name, self._path(key))
+        with self._changing():
+            self._write(key, value)
 
     def setdefault(self, key: int, default: Note | None = None) -> Note:
         """Note something unless there is a note already; of two runs at once one wins. Returns the note that holds."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=self._folder, encoding="utf-8") as file:
-            json.dump(default, file)
-            file.flush()
-            with contextlib.suppress(FileExistsError):
-                os.link(file.name, self._path(key))
-        return self[key]
+        with self._changing():
+            if key not in self:
+                self._write(key, default or {})
+            return self[key]
 
     def __delitem__(self, vmid: int) -> None:
         try:
@@ -60,10 +58,29 @@ class Journal(t.MutableMapping[int, Note]):
             raise KeyError(vmid) from None
 
     def __iter__(self) -> t.Iterator[int]:
-        return iter(sorted(int(path.stem) for path in self._folder.glob("[0-9]*.json")))
+        return iter(sorted(int(path.stem) for path in self._folder.glob("*.json") if path.stem.isdecimal()))
 
     def __len__(self) -> int:
         return len(list(iter(self)))
+
+    @contextlib.contextmanager
+    def _changing(self) -> t.Iterator[None]:
+        """Hold off other runs that write, and see to it that what was written outlives a power cut."""
+        directory = os.open(private_directory(self._folder), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX)
+            yield
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+    def _write(self, key: int, value: Note) -> None:
+        partial = self._folder / f".{key}.part"
+        with partial.open("w", encoding="utf-8") as file:
+            json.dump(value, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, self._path(key))
 
 
 @contextlib.contextmanager

@@ -13,13 +13,16 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
+if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._pve.leftovers import Leftovers
+
 Kind = t.Literal["lxc", "qemu"]
 Transport = t.Literal["cli", "api"]
 
 
 @dataclass(frozen=True)
 class GuestRef:
-    """A guest somewhere in the cluster. ``name`` and ``status`` are known only for guests of this node."""
+    """A guest somewhere in the cluster. ``status`` is known only for guests of this node; the name may not be told."""
 
     vmid: int
     kind: Kind
@@ -28,6 +31,11 @@ class GuestRef:
     status: str | None = None
     lock: str | None = None
     template: bool = False
+
+
+def same_name(one: str | None, other: str | None) -> bool:
+    """Whether two names are the same guest's: DNS does not tell them apart by case."""
+    return one is not None and other is not None and one.lower() == other.lower()
 
 
 @dataclass(frozen=True)
@@ -126,13 +134,18 @@ class Node(t.Protocol):
     root_login: bool  # whether PVE lets us do what it reserves to root@pam itself (an API token never may)
     journal: t.MutableMapping[int, dict[str, t.Any]]  # notes about guests being made, kept on the node by vmid
     ungrown: t.MutableMapping[int, dict[str, t.Any]]  # volumes by vmid whose file systems are to grow to a size
+    leftovers: Leftovers | None  # what killed creations left; None over the API, where PVE's tasks go on by themselves
 
     # -- reading ---------------------------------------------------------------------------------------------------
     def guests(self, kind: Kind | None = None) -> list[GuestRef]:
         """The containers and VMs of this node (or those of one kind), with name and current status; nothing lags."""
 
+    def named(self, kind: Kind, name: str, *, everywhere: bool = False) -> list[GuestRef]:
+        """The guests of this name, compared without case: this node's, and those of the cluster's other nodes where
+        this one has none, or ``everywhere``."""
+
     def locate(self, vmid: int) -> GuestRef | None:
-        """Where in the cluster a vmid is in use, or None when it is free."""
+        """Where in the cluster a vmid is in use, by whatever kind of guest, or None when it is free."""
 
     def config(self, kind: Kind, vmid: int) -> GuestConfig | None:
         """A guest's config on this node, or None when there is none."""
@@ -159,7 +172,11 @@ class Node(t.Protocol):
         """Whether a file or directory is on the node; None where that cannot be known (over the API)."""
 
     def busy(self, kind: Kind, vmid: int) -> bool:
-        """Whether somebody is creating this guest right now."""
+        """Whether somebody is creating, restoring or filling this guest right now."""
+
+    def being_made(self, kind: Kind) -> list[int]:
+        """The vmids under which this login is creating guests right now that have no name yet. On the node itself
+        :meth:`guard` keeps runs for one name apart, so there it is empty."""
 
     def interfaces(self, kind: Kind, vmid: int) -> list[dict[str, t.Any]]:
         """A running guest's interfaces: name, hwaddr, inet and inet6 (each a list of address/prefix)."""

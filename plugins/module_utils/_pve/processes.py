@@ -71,18 +71,22 @@ def run(argv: t.Sequence[str], *, stdin: str = "", timeout: float = 60, grace: f
         return Completed(process.returncode, out.read().decode(errors="replace"), err.read().decode(errors="replace"))
 
 
-# How the command line of a process shows that it creates a guest: our own pct or qm, or PVE's worker, which names its
-# task there (a clone's task names the source alone, so its target is known from the command only).
-_CREATING = (
-    r"(?:^|[\x00/]){command}\x00(?:create|clone\x00\d+|restore)\x00{vmid}\x00|^task UPID(?::[^:]*){{4}}:{task}:{vmid}:"
-)
-_COMMAND_AND_TASK: dict[Kind, tuple[str, str]] = {"lxc": ("pct", "vzcreate"), "qemu": ("qm", "qmcreate")}
+# How the command line of a process shows that it makes, fills or backs up a guest: a command, or PVE's worker, which
+# names its task there. A clone's task names the source alone, so any clone may be the one that makes this guest.
+_COMMANDS: dict[Kind, str] = {
+    "lxc": r"pct\x00(?:create|clone\x00\d+|restore)",
+    "qemu": r"(?:qm\x00(?:create|clone\x00\d+|importdisk|importovf|disk\x00import)|qmrestore\x00[^\x00]+)",
+}
+_TASKS: dict[Kind, str] = {
+    "lxc": r"(?:vzcreate|vzrestore|vzdump):{vmid}|vzclone:\d+",
+    "qemu": r"(?:qmcreate|qmrestore|importdisk|imgcopy|vzdump):{vmid}|qmclone:\d+",
+}
 
 
 def is_creating(kind: Kind, vmid: int, root: Path, proc: Path = Path("/proc")) -> bool:
-    """Whether a process is creating this guest on the node that lives under ``root``."""
-    command, task = _COMMAND_AND_TASK[kind]
-    pattern = re.compile(_CREATING.format(command=command, task=task, vmid=vmid))
+    """Whether a process is making, filling or backing up this guest on the node that lives under ``root``."""
+    command, task = _COMMANDS[kind], _TASKS[kind].format(vmid=vmid)
+    pattern = re.compile(rf"(?:^|[\x00/])(?:{command}|vzdump)\x00{vmid}\x00|^task UPID(?::[^:]*){{4}}:(?:{task}):")
     for folder in proc.glob("[0-9]*"):
         try:
             if pattern.search(_words(folder / "cmdline")) and _root_of(folder) == root:
@@ -90,6 +94,23 @@ def is_creating(kind: Kind, vmid: int, root: Path, proc: Path = Path("/proc")) -
         except OSError:  # it ended meanwhile, or is another user's
             continue
     return False
+
+
+def identity(pid: int | None = None) -> str:
+    """What tells this process (or the one with that number) from every other that this machine has ever run."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    number = os.getpid() if pid is None else pid
+    started = Path(f"/proc/{number}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
+    return f"{boot}/{number}/{started}"
+
+
+def is_alive(text: str) -> bool:
+    """Whether the process that :func:`identity` named still runs."""
+    number = text.split("/")[1] if text.count("/") == 2 else ""
+    try:
+        return number.isdecimal() and identity(int(number)) == text
+    except OSError:
+        return False
 
 
 def _words(path: Path) -> str:

@@ -116,6 +116,11 @@ def is_lock_timeout(text: str) -> bool:
     return bool(_LOCK_TIMEOUT.search(text))
 
 
+def is_so_already(text: str) -> bool:
+    """Whether PVE did not change a guest's power state because somebody else has done so meanwhile."""
+    return bool(re.search(r"already running|not running", text))
+
+
 def words_of(stderr: str) -> str:
     """PVE's message without the usage line that it repeats."""
     return "\n".join(line for line in lines(stderr) if not _USAGE.match(line) and not _NOISE.match(line))

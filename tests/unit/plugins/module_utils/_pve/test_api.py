@@ -306,7 +306,61 @@ class TestReading:
         script.expect("GET", "/cluster/resources?type=vm", resources)
         assert node.locate(300) == GuestRef(300, "qemu", "pve2")
         script.expect("GET", "/cluster/resources?type=vm", resources)
+        script.expect("GET", "/cluster/nextid?vmid=102", "102")
         assert node.locate(102) is None
+
+    TAKEN: t.ClassVar[dict[str, t.Any]] = {
+        "status": 400,
+        "message": "Parameter verification failed.",
+        "errors": {"vmid": "VM 102 already exists"},
+    }
+
+    def test_a_guest_that_the_clusters_list_does_not_know_yet_is_found(self, node: ApiNode, script: Script):
+        script.expect("GET", "/cluster/resources?type=vm", [])
+        script.expect("GET", "/cluster/nextid?vmid=102", **self.TAKEN)
+        script.expect("GET", "/nodes/pve1/lxc", [])
+        script.expect("GET", "/nodes/pve1/qemu", [])
+        script.expect("GET", "/cluster/resources?type=vm", [])
+        nodes = [{"node": name, "status": "online"} for name in ("pve1", "pve2")]
+        script.expect("GET", "/nodes", [*nodes, {"node": "pve3", "status": "offline"}])
+        script.expect("GET", "/nodes/pve2/lxc", [{"vmid": 102, "name": "db", "status": "running"}])
+        script.expect("GET", "/nodes/pve2/qemu", [])
+        assert node.locate(102) == GuestRef(102, "lxc", "pve2", "db")
+
+    def test_a_guest_that_may_not_be_seen_is_no_free_vmid(self, node: ApiNode, script: Script):
+        script.expect("GET", "/cluster/resources?type=vm", [])
+        script.expect("GET", "/cluster/nextid?vmid=102", **self.TAKEN)
+        script.expect("GET", "/nodes/pve1/lxc", [])
+        script.expect("GET", "/nodes/pve1/qemu", [])
+        script.expect("GET", "/cluster/resources?type=vm", [])
+        script.expect("GET", "/nodes", [{"node": "pve1", "status": "online"}])
+        with pytest.raises(InvalidInput, match=r"VM\.Audit on /vms/102"):
+            node.locate(102)
+
+    def test_a_name_is_looked_for_on_the_other_nodes_only_where_this_one_has_it_not(
+        self, node: ApiNode, script: Script
+    ):
+        mine = [{"vmid": 101, "name": "Web1", "status": "running"}]
+        script.expect("GET", "/nodes/pve1/lxc", mine)
+        assert node.named("lxc", "web1") == [GuestRef(101, "lxc", "pve1", "Web1", "running")]
+        script.expect("GET", "/nodes/pve1/lxc", mine)
+        script.expect("GET", "/cluster/resources?type=vm", [{"vmid": 300, "node": "pve2", "type": "lxc", "name": "db"}])
+        script.expect("GET", "/nodes", [{"node": "pve1", "status": "online"}, {"node": "pve2", "status": "online"}])
+        script.expect("GET", "/nodes/pve2/lxc", [{"vmid": 300, "name": "db"}, {"vmid": 301, "name": "db"}])
+        assert [guest.vmid for guest in node.named("lxc", "db")] == [300, 301]
+
+    def test_creations_by_this_login_that_are_under_way(self, node: ApiNode, script: Script):
+        tasks = [
+            {"type": "vzcreate", "id": "105", "user": "root@pam"},
+            {"type": "vzcreate", "id": "106", "user": "ops@pve"},
+            {"type": "vzcreate", "id": "107", "user": "root@pam", "endtime": 5},
+            {"type": "vzrestore", "id": "108", "user": "root@pam"},
+            {"type": "vzcreate", "id": "109", "user": "root@pam"},
+        ]
+        node._login = "root@pam!t"
+        node.journal[109] = {}
+        script.expect("GET", "/nodes/pve1/tasks?source=active", tasks)
+        assert node.being_made("lxc") == [105]
 
     def test_storages(self, node: ApiNode, script: Script):
         entry = {

@@ -1,0 +1,153 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: what a killed creation leaves on the node, and how to tell that it is its own.
+
+A note in the journal says what a run was about to do; everything here is evidence that it did, and nobody else. Where
+the evidence is missing, the answer is no. Only the node itself can look; over the API nothing is left to look for,
+since a task outlives whoever started it.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from pathlib import Path
+
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed, Kind, Volume
+from ansible_collections.pve.provision.plugins.module_utils._pve.tasks import Upid
+
+_FOLDERS: dict[Kind, str] = {"lxc": "lxc", "qemu": "qemu-server"}
+# The volumes that a creation makes; not those of templates, snapshots' memory or somebody's own naming.
+_MADE = r"(?:vm|subvol)-{vmid}-(?:disk-\d+|cloudinit)(?:\.\w+)?"
+# Storages whose creation time of a volume is just that. Elsewhere it is the time of the last write, or is not told.
+_DATED = frozenset({"lvm", "lvmthin"})
+
+
+class Source(t.Protocol):
+    """What is asked of the node."""
+
+    def volumes(self, storage: str) -> list[Volume]: ...
+
+    def volume_path(self, volid: str) -> str: ...
+
+    def storage_type(self, storage: str) -> str: ...
+
+    def run(self, argv: t.Sequence[str]) -> Completed: ...
+
+
+class Window(t.NamedTuple):
+    """When a creation can have been at work, in seconds since the epoch."""
+
+    since: float
+    until: float
+
+    def __contains__(self, moment: object) -> bool:
+        """PVE tells most times in whole seconds."""
+        return isinstance(moment, int | float) and int(self.since) <= moment <= self.until
+
+
+class Leftovers:
+    """What is left on the node whose files are under ``root``."""
+
+    def __init__(self, node: str, root: Path, source: Source) -> None:
+        self._node = node
+        self._root = root
+        self._source = source
+
+    # -- whose is it -----------------------------------------------------------------------------------------------
+    def tasks(self, vmid: int, since: float) -> list[Upid]:
+        """PVE's tasks on a guest that had not ended then, by their log files: those that were killed have one too."""
+        logs = (self._root / "var/log/pve/tasks").glob(f"[0-9A-F]/UPID:*:{vmid}:*")
+        upids = (Upid.parse(path.name) for path in logs if path.stat().st_mtime >= since)
+        return [upid for upid in upids if upid.id == str(vmid)]
+
+    def written(self, kind: Kind, vmid: int) -> float | None:
+        """When a guest's config was written last."""
+        path = self._root / "etc/pve/nodes" / self._node / _FOLDERS[kind] / f"{vmid}.conf"
+        try:
+            return path.stat().st_mtime
+        except OSError:
+            return None
+
+    def only_made(self, vmid: int, task: str, window: Window) -> bool:
+        """Whether nothing was done to a guest since then but one creation, begun in time."""
+        found = self.tasks(vmid, window.since)
+        return len(found) <= 1 and all(upid.type == task and upid.started in window for upid in found)
+
+    # -- volumes ---------------------------------------------------------------------------------------------------
+    def orphans(self, vmid: int, storages: t.Iterable[str], window: Window) -> tuple[list[str], list[str]]:
+        """The volumes with this vmid that no guest of the cluster names: those made in that time, and all others."""
+        ours: list[str] = []
+        others: list[str] = []
+        texts: list[str] | None = None
+        for storage in storages:
+            for volume in self._source.volumes(storage):
+                if volume.vmid != vmid or volume.content not in {"images", "rootdir"}:
+                    continue
+                name = volume.volid.rpartition("/")[2].rpartition(":")[2]
+                texts = self._configs() if texts is None else texts
+                if _is_named(name, texts):
+                    continue
+                made = re.fullmatch(_MADE.format(vmid=vmid), name) and self._born(storage, volume) in window
+                (ours if made else others).append(volume.volid)
+        return ours, others
+
+    def _configs(self) -> list[str]:
+        """Every guest's config in the cluster, with its snapshots and what is pending or unused in it."""
+        found = []
+        for folder in _FOLDERS.values():
+            for path in (self._root / "etc/pve/nodes").glob(f"*/{folder}/*.conf"):
+                try:
+                    found.append(path.read_text(encoding="utf-8", errors="replace"))
+                except FileNotFoundError:  # a guest may vanish while we look
+                    continue
+        return found
+
+    def _born(self, storage: str, volume: Volume) -> int | None:
+        """When a volume was made, where that can be known."""
+        if self._source.storage_type(storage) in _DATED:
+            return volume.ctime
+        path = Path(self._source.volume_path(volume.volid))
+        if not (path.is_file() or path.is_dir()):  # the device of a volume is as old as the last boot
+            return None
+        told = self._source.run(["stat", "--format=%W", str(path)]).stdout.strip()
+        return int(told) or None if told.isdigit() else None
+
+    # -- mounts ----------------------------------------------------------------------------------------------------
+    def release(self, vmid: int) -> None:
+        """Unmount a container's file systems that an unpacking or a mount left on the node, and detach their devices.
+
+        PVE does neither when the container is destroyed: the deleted image would keep its space until a reboot.
+        """
+        place = f"/var/lib/lxc/{vmid}/rootfs"
+        mounts = [line.split(" ") for line in self._text("proc/mounts").splitlines()]
+        below = [(target, source) for source, target, *_rest in mounts if f"{target}/".startswith(f"{place}/")]
+        for target, _source in reversed(below):
+            self._source.run(["umount", str(self._root / target.lstrip("/"))])
+        devices = {source for _target, source in below if source.startswith("/dev/loop")}
+        for device in sorted(devices | self._loops(vmid)):
+            if self._backing(device.rpartition("/")[2]):
+                self._source.run(["losetup", "--detach", device])
+
+    def _loops(self, vmid: int) -> set[str]:
+        """The loop devices over the images of a guest."""
+        devices = (path.name for path in (self._root / "sys/block").glob("loop*"))
+        pattern = re.compile(_MADE.format(vmid=vmid))
+        return {f"/dev/{name}" for name in devices if pattern.fullmatch(Path(self._backing(name)).name)}
+
+    def _backing(self, device: str) -> str:
+        """The file that a loop device is over, nothing when it is free."""
+        return self._text(f"sys/block/{device}/loop/backing_file").strip().removesuffix(" (deleted)")
+
+    def _text(self, path: str) -> str:
+        try:
+            return (self._root / path).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+
+
+def _is_named(name: str, texts: t.Iterable[str]) -> bool:
+    """Whether a text names a volume, on whatever storage: two entries may stand for the same place."""
+    pattern = re.compile(rf"(?<![\w.-]){re.escape(name)}(?![\w.-])")
+    return any(pattern.search(text) for text in texts)
