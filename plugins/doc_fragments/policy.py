@@ -25,6 +25,14 @@ options:
     type: str
     choices: [never, when_needed]
     default: never
+  rename:
+    description:
+      - Whether to give the guest under the declared vmid the declared name when it has another one. Otherwise that is
+        refused, since it may be somebody else's guest.
+      - Names are compared without case. One that differs only in case is changed by this option alone.
+      - A guest of another name is never removed or made anew, whatever this says.
+    type: bool
+    default: false
   force:
     description:
       - Whether to stop a guest hard when it has not shut down after O(shutdown_timeout).

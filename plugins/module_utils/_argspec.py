@@ -119,6 +119,7 @@ POLICY = ArgSpec(
     options={
         "purge_options": {"type": "bool", "default": False},
         "restart": {"type": "str", "choices": ["never", "when_needed"], "default": "never"},
+        "rename": {"type": "bool", "default": False},
         "force": {"type": "bool", "default": False},
         "purge": {"type": "bool", "default": False},
         "cleanup_on_failure": {"type": "bool", "default": True},

@@ -83,6 +83,23 @@ class Journal(t.MutableMapping[int, Note]):
         os.replace(partial, self._path(key))
 
 
+def identity(pid: int | None = None) -> str:
+    """What tells this process (or the one with that number) from every other that this machine has ever run."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    number = os.getpid() if pid is None else pid
+    started = Path(f"/proc/{number}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
+    return f"{boot}/{number}/{started}"
+
+
+def is_alive(text: str) -> bool:
+    """Whether the process that :func:`identity` named still runs."""
+    number = text.split("/")[1] if text.count("/") == 2 else ""
+    try:
+        return number.isdecimal() and identity(int(number)) == text
+    except OSError:
+        return False
+
+
 @contextlib.contextmanager
 def held(path: Path, *, timeout: float, poll: float = 0.05) -> t.Iterator[None]:
     """Hold a lock file while the block runs; the kernel lets go of it when the process dies."""

@@ -96,23 +96,6 @@ def is_creating(kind: Kind, vmid: int, root: Path, proc: Path = Path("/proc")) -
     return False
 
 
-def identity(pid: int | None = None) -> str:
-    """What tells this process (or the one with that number) from every other that this machine has ever run."""
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    number = os.getpid() if pid is None else pid
-    started = Path(f"/proc/{number}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
-    return f"{boot}/{number}/{started}"
-
-
-def is_alive(text: str) -> bool:
-    """Whether the process that :func:`identity` named still runs."""
-    number = text.split("/")[1] if text.count("/") == 2 else ""
-    try:
-        return number.isdecimal() and identity(int(number)) == text
-    except OSError:
-        return False
-
-
 def _words(path: Path) -> str:
     return path.read_bytes().decode(errors="replace")
 

@@ -5,7 +5,11 @@
 
 A ``pct create`` that is killed leaves a config that holds only ``lock: create``, and volumes that no config names. PVE
 lets nobody write into that config, so our mark is a note in the node's journal, written before the creation starts and
-removed when it has ended: vmid, name, storages, and the time before which a volume cannot be ours.
+removed when it has ended: vmid, name, storages, the time in which the creation can have been at work, and the stage
+that the run came to.
+
+A note proves nothing by itself, since it may outlive its guest, and somebody else may have got the vmid. What it tells
+is acted upon only where all that can be seen agrees with it (:func:`is_ours`); otherwise it is dropped.
 """
 
 from __future__ import annotations
@@ -16,34 +20,76 @@ import typing as t
 from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, ProvisionError
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import split
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import storage_of
+from ansible_collections.pve.provision.plugins.module_utils._pve.journal import identity, is_alive
+from ansible_collections.pve.provision.plugins.module_utils._pve.leftovers import Window
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import same_name
 from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Actual, Wanted
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestConfig, Kind, Node
 
+Note = dict[str, t.Any]
+Stage = t.Literal["creating", "created", "seeding", "seeded", "started"]
+
 POLL = 1.0
-# What PVE locks a guest for while it makes, copies or backs it up, and leaves locked when that is killed.
-UNFINISHED: t.Final = ("create", "disk", "backup")
+# The stages in which a guest was never started, and the lock that the run itself may have left in each.
+UNFINISHED: t.Final[dict[str, str | None]] = {"creating": "create", "created": None, "seeding": "mounted"}
 # How often another run may take a free vmid before us until we give up.
 VMID_RACES = 20
+# How many seconds after its time was up a creation may still have begun.
+MARGIN = 60
+_NAME_OPTION: dict[Kind, str] = {"lxc": "hostname", "qemu": "name"}
+_TASKS: dict[Kind, dict[str, str]] = {
+    "lxc": {"create": "vzcreate", "clone": "vzclone", "restore": "vzrestore"},
+    "qemu": {"create": "qmcreate", "clone": "qmclone", "restore": "qmrestore"},
+}
 Made = t.TypeVar("Made")
 
 
-def begin(node: Node, wanted: Wanted, vmid: int, options: t.Mapping[str, str], **more: t.Any) -> bool:
-    """Note that this run is about to create a guest; False when another run has noted the same vmid before.
+# -- notes ---------------------------------------------------------------------------------------------------------
 
-    ``more`` adds to the note, or says otherwise than ``wanted``.
-    """
+
+def make_note(wanted: Wanted, options: t.Mapping[str, str], *, by: str = "create", **more: t.Any) -> Note:
+    """What a run that is about to create a guest notes. ``more`` adds to it, or says otherwise than ``wanted``."""
     volumes = [split(text, "volume") for key, text in options.items() if wanted.type.is_volume(key)]
     homes = {storage_of(volume["volume"]) for volume in volumes}
-    note = {
+    return {
         "kind": wanted.type.kind,
         "name": wanted.name,
         "storages": sorted(home for home in homes if home),
-        "since": int(time.time()),
+        **window(wanted),
+        "task": _TASKS[wanted.type.kind][by],
+        "stage": "creating",
+        "owner": identity(),
         **more,
     }
-    return node.journal.setdefault(vmid, note) == note
+
+
+def window(wanted: Wanted) -> dict[str, float]:
+    """When a creation that starts now can be at work."""
+    now = time.time()
+    return {"since": now, "until": now + wanted.policy.timeout + MARGIN}
+
+
+def begin(node: Node, note: Note, vmid: int, *, declared: bool) -> bool:
+    """Note that this run is about to create a guest; False when another run has noted the same vmid before.
+
+    What a run that is no more has noted about a ``declared`` vmid does not block it for ever.
+    """
+    there = node.journal.setdefault(vmid, note)
+    if there == note:
+        return True
+    if not declared or is_at_work(node, vmid, there):
+        return False
+    node.journal[vmid] = note
+    return True
+
+
+def advance(node: Node, vmid: int, stage: Stage) -> None:
+    """Note how far the making of a guest has come, if this is a guest that is being made."""
+    note = node.journal.get(vmid)
+    if note is not None:
+        node.journal[vmid] = {**note, "stage": stage}
 
 
 def claim(
@@ -53,44 +99,92 @@ def claim(
     make: t.Callable[[int], Made],
     *,
     vmid: int | None = None,
+    by: str = "create",
     **more: t.Any,
 ) -> Made:
     """Make a guest under this vmid, or under a free one: when another run takes that first, under the next.
 
-    What :func:`begin` notes stays noted until somebody says that the guest is whole, or it is removed."""
+    What is noted stays noted until somebody says that the guest is whole, or it is removed."""
     for _attempt in range(VMID_RACES):
         number = vmid or node.next_vmid(skip=node.journal)
-        if not begin(node, wanted, number, options, **more):
+        if not begin(node, make_note(wanted, options, by=by, **more), number, declared=vmid is not None):
+            if vmid is not None:
+                raise Conflict(f"Another run is making {vmid}.", remedy="Wait until it has ended.", reason="vmid_taken")
             continue
         try:
-            return make(number)
+            made = make(number)
         except Conflict as error:
             if error.details.get("reason") != "vmid_taken":
                 raise
             node.journal.pop(number, None)
             if vmid is not None:
                 raise
+        else:
+            advance(node, number, "created")
+            return made
     raise Conflict(f"{VMID_RACES} free vmids in a row were taken by others.", remedy="Give the guest a vmid.")
 
 
-def leftover(node: Node, wanted: Wanted, vmid: int | None) -> tuple[int, dict[str, t.Any]] | None:
-    """Our note about a killed creation of this guest, by vmid or by name, if there is one."""
-    for number, note in list(node.journal.items()):
-        same = number == vmid if vmid is not None else wanted.name is not None and note.get("name") == wanted.name
-        if same and note.get("kind") == wanted.type.kind:
+def notes(node: Node) -> t.Iterator[tuple[int, Note]]:
+    """The notes of all runs by vmid; another run may write and remove some meanwhile."""
+    for vmid in list(node.journal):
+        note = node.journal.get(vmid)
+        if note is not None:
+            yield vmid, note
+
+
+def leftover(node: Node, wanted: Wanted, vmid: int | None) -> tuple[int, Note] | None:
+    """A note about a killed creation of this guest, by vmid or by name, if there is one. Whose it is is not said."""
+    for number, note in notes(node):
+        if "upgrade_of" in note or "copy_of" in note:
+            continue
+        named = wanted.name is None or note.get("name") == wanted.name
+        if number == vmid and (named or wanted.state != "absent"):
+            return number, note
+        if vmid is None and wanted.name is not None and named and note.get("kind") == wanted.type.kind:
             return number, note
     return None
 
 
-def is_ours(wanted: Wanted, vmid: int, note: t.Mapping[str, t.Any], config: GuestConfig | None) -> bool:
-    """Whether what is at a noted vmid can be of our making: nothing, half a guest, or one of the noted name.
+# -- whose is it ---------------------------------------------------------------------------------------------------
 
-    A note may outlive its guest, and somebody else may have got the vmid since.
-    """
-    if config is None or config.options.get("lock") == "create":
+
+def is_at_work(node: Node, vmid: int, note: Note) -> bool:
+    """Whether the run that wrote a note, or the command that it started, still is."""
+    owner = str(note.get("owner"))
+    return (owner != identity() and is_alive(owner)) or any(node.busy(kind, vmid) for kind in _NAME_OPTION)
+
+
+def is_ours(node: Node, vmid: int, note: Note) -> bool:
+    """Whether all that the cluster has under a noted vmid is what the note's run left: nothing, half a guest, or a
+    whole one of the noted name, to which nothing was done since."""
+    if node.leftovers is None or note.get("stage") not in UNFINISHED or is_at_work(node, vmid, note):
+        return False
+    guest = node.locate(vmid)
+    if guest is None:
         return True
-    unnamed = {"lxc": f"CT{vmid}", "qemu": None}[wanted.type.kind]
-    return config.options.get(wanted.type.name_key) == (note.get("name") or unnamed)
+    config = node.config(guest.kind, vmid)
+    if (guest.kind, guest.node) != (note["kind"], node.name) or config is None:
+        return False
+    span = Window(note["since"], note["until"])
+    written = node.leftovers.written(guest.kind, vmid)
+    lock = config.options.get("lock")
+    if lock == "create" and written not in span:
+        return False
+    return (
+        lock in (None, UNFINISHED[note["stage"]])
+        and _has_name(guest.kind, vmid, note, config)
+        and node.status(guest.kind, vmid) != "running"
+        and node.leftovers.only_made(vmid, note["task"], span)
+    )
+
+
+def _has_name(kind: Kind, vmid: int, note: Note, config: GuestConfig) -> bool:
+    """Whether a config has the noted name, or none yet."""
+    name = config.options.get(_NAME_OPTION[kind])
+    if name is None:
+        return config.options.get("lock") == "create" or (kind == "qemu" and not note.get("name"))
+    return same_name(name, note.get("name") or (f"CT{vmid}" if kind == "lxc" else None))
 
 
 def await_creator(node: Node, kind: Kind, vmid: int, timeout: int) -> None:
@@ -104,48 +198,55 @@ def await_creator(node: Node, kind: Kind, vmid: int, timeout: int) -> None:
         time.sleep(POLL)
 
 
+def drop(node: Node, vmid: int, note: Note) -> None:
+    """Forget a note that says nothing any more."""
+    if not is_at_work(node, vmid, note):
+        node.journal.pop(vmid, None)
+
+
+# -- taking back ---------------------------------------------------------------------------------------------------
+
+
 def recover(node: Node, wanted: Wanted, actual: Actual, *, sure: bool = False) -> list[str]:
     """Remove what a killed creation of ours left: the guest and the volumes made since. Returns warnings.
 
     ``sure``: this very run made the guest, so that nobody has to look whose it is.
     """
     vmid, note = t.cast("int", actual.vmid), actual.leftover or {}
-    kind = wanted.type.kind
-    config = node.config(kind, vmid)
-    if not sure and not is_ours(wanted, vmid, note, config):
-        node.journal.pop(vmid, None)
+    if not sure and not is_ours(node, vmid, note):
+        drop(node, vmid, note)
         return []
-    if config is not None:
-        lock = config.options.get("lock")
-        if lock == "mounted":
-            node.unmount(vmid)
-        elif lock in UNFINISHED:
-            node.unlock(kind, vmid)
-        elif node.status(kind, vmid) == "running":
-            node.stop(kind, vmid, timeout=wanted.policy.shutdown_timeout)
-        node.destroy(kind, vmid, purge=False, timeout=wanted.policy.timeout)
+    remove(node, wanted, vmid, note)
     warnings = free_orphans(node, vmid, note)
     node.journal.pop(vmid, None)
     return warnings
 
 
-def free_orphans(
-    node: Node, vmid: int, note: t.Mapping[str, t.Any], options: t.Mapping[str, str] | None = None
-) -> list[str]:
-    """Remove the volumes of a guest that were made since the note, and that its options, if it has any, do not name.
+def remove(node: Node, wanted: Wanted, vmid: int, note: Note) -> None:
+    """Remove a guest that is ours, with the one lock that its maker may have left."""
+    kind: Kind = note.get("kind", wanted.type.kind)
+    config = node.config(kind, vmid)
+    if config is not None:
+        lock = config.options.get("lock")
+        if lock is not None and lock == UNFINISHED.get(note.get("stage", "")):
+            node.unmount(vmid) if lock == "mounted" else node.unlock(kind, vmid)
+        elif lock is None and node.status(kind, vmid) == "running":
+            node.stop(kind, vmid, timeout=wanted.policy.shutdown_timeout)
+    if node.leftovers is not None and kind == "lxc":
+        node.leftovers.release(vmid)
+    if config is not None:
+        node.destroy(kind, vmid, purge=False, timeout=wanted.policy.timeout)
 
-    Returns warnings. What a storage calls the time of creation is that of the last write on some."""
-    used = {value.partition(",")[0] for value in (options or {}).values()}
-    warnings = []
-    for storage in note.get("storages", []):
-        for volume in node.volumes(storage):
-            if volume.vmid != vmid or volume.volid in used:
-                continue
-            if volume.ctime is not None and volume.ctime >= note["since"]:
-                node.free(volume.volid)
-            else:
-                warnings.append(f"{volume.volid} belongs to no guest; it is left alone, for this run did not make it")
-    return warnings
+
+def free_orphans(node: Node, vmid: int, note: Note) -> list[str]:
+    """Remove the volumes that a noted creation made and that no guest of the cluster names. Returns warnings."""
+    if node.leftovers is None or "until" not in note:
+        return []
+    span = Window(note["since"], note["until"])
+    ours, others = node.leftovers.orphans(vmid, note.get("storages", ()), span)
+    for volid in ours:
+        node.free(volid)
+    return [f"{volid} belongs to no guest; it is left alone, for nothing shows that a run made it" for volid in others]
 
 
 def undo(node: Node, wanted: Wanted, vmid: int, *, made: bool) -> list[str]:
@@ -153,13 +254,12 @@ def undo(node: Node, wanted: Wanted, vmid: int, *, made: bool) -> list[str]:
 
     A creation that failed (``made`` False) never leaves a whole guest, so a whole one is somebody else's.
     """
-    kind = wanted.type.kind
     note = node.journal.get(vmid)
     if note is None:
         return []
     try:
-        config = node.config(kind, vmid)
-        if not made and (node.busy(kind, vmid) or (config is not None and config.options.get("lock") != "create")):
+        config = node.config(wanted.type.kind, vmid)
+        if not made and config is not None and config.options.get("lock") != "create":
             node.journal.pop(vmid, None)
             return []
         return recover(node, wanted, Actual(vmid, leftover=note), sure=made)

@@ -69,6 +69,7 @@ class Policy:
     purge_options: bool = False
     restart: t.Literal["never", "when_needed"] = "never"
     recreate: bool = False
+    rename: bool = False
     force: bool = False
     purge: bool = False
     cleanup_on_failure: bool = True
@@ -128,9 +129,9 @@ class Wanted:
 class Actual:
     """What the node has.
 
-    ``taken``: the vmid belongs to something else (a VM, a guest of another node). ``leftover``: our own note about a
-    creation that was killed; there is then no usable guest. ``outdated``: what the running guest does not have of its
-    config, although PVE takes it for done. ``forbidden``: this login may not look, so nothing is known.
+    ``taken``: the vmid belongs to something else (a VM), or the guest itself is on another node. ``leftover``: our own
+    note about a creation that was killed; there is then no usable guest. ``outdated``: what the running guest does not
+    have of its config, although PVE takes it for done. ``forbidden``: this login may not look, so nothing is known.
     """
 
     vmid: int | None

@@ -58,6 +58,7 @@ if [ ! -x /etc/init.d/{0} ]; then echo {0} missing
 elif /etc/init.d/{0} enabled; then echo {0} enabled
 else echo {0} disabled
 fi"""
+NEVER_ANOTHER: t.Final = "Choose another name or vmid; this module never makes another system into OpenWrt."
 # Ports that show that somebody is at home: an answer of any kind will do, a refusal too.
 _DOORS = (22, 80, 443)
 # What an interface speaks that gets its way out from somebody else, and how long (s) that may take at most.
@@ -83,6 +84,10 @@ class RouterError(ProvisionError):
     """The router did not do as it was told; ``message`` quotes it."""
 
     kind = "openwrt"
+
+
+class AnotherSystem(RouterError):
+    """The guest answers, and is no OpenWrt."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +184,8 @@ class Router:
         asked = {**_PROBE, "services": services}
         asked |= {f"status {name}": command for name, command in interfaces.items()}
         parts = self.ask(asked)
+        if "release" in parts and "DISTRIB_" not in parts["release"]:
+            raise AnotherSystem("the guest has no /etc/openwrt_release, so it is no OpenWrt", remedy=NEVER_ANOTHER)
         if "release" not in parts or "config" not in parts.get("export", ""):
             raise RouterError("the guest does not answer like an OpenWrt", remedy="Look at its console.")
         statuses = {name: parse_status(parts.get(f"status {name}", "")) for name in interfaces}

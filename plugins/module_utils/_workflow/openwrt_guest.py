@@ -33,6 +33,7 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.health imp
     met_addresses,
 )
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt import (
+    AnotherSystem,
     Drift,
     Router,
     RouterError,
@@ -169,6 +170,8 @@ class OpenWrtGuest(Companion):
             return None
         try:
             return self.router(node, vmid).look()
+        except AnotherSystem:
+            raise
         except ProvisionError as error:
             self.unseen = str(error)
             return None

@@ -37,7 +37,12 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.guest impo
 )
 from ansible_collections.pve.provision.plugins.module_utils._workflow.health import await_static, told_interfaces
 from ansible_collections.pve.provision.plugins.module_utils._workflow.lxc import wanted_container
-from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt import Router, Seen, Shell
+from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt import (
+    NEVER_ANOTHER,
+    Router,
+    Seen,
+    Shell,
+)
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_carry import (
     NOT_KEPT,
     left_behind,
@@ -234,8 +239,7 @@ class OpenWrtContainer(OpenWrtGuest):
     def _wrong_guest(self, actual: Actual) -> t.Iterator[Problem]:
         ostype = actual.config.options.get("ostype") if actual.config else None
         if ostype not in (None, "unmanaged"):
-            remedy = "Choose another name or vmid; this module never makes another system into OpenWrt."
-            yield Problem("vmid", actual.vmid, f"is a container with ostype {ostype}, no OpenWrt", remedy)
+            yield Problem("vmid", actual.vmid, f"is a container with ostype {ostype}, no OpenWrt", NEVER_ANOTHER)
 
     def _wrong_template(self, node: Node, wanted: Wanted) -> t.Iterator[Problem]:
         """A template of the user's must be OpenWrt's, and nothing boots that has not been configured."""

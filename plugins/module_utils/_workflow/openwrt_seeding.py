@@ -17,7 +17,7 @@ import typing as t
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import Files, parse_release
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import RELEASE, Read
-from ansible_collections.pve.provision.plugins.module_utils._workflow import openwrt_template
+from ansible_collections.pve.provision.plugins.module_utils._workflow import cleanup, openwrt_template
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_template import Defaults, WantedTemplate
 from ansible_collections.pve.provision.plugins.module_utils._workflow.storage import usable
 from ansible_collections.pve.provision.plugins.module_utils._workflow.tree import Tree
@@ -34,6 +34,7 @@ MakeFiles = t.Callable[[Read, str], Files]
 
 def plant(node: Node, vmid: int, make: MakeFiles) -> None:
     """Write files into a stopped container. A mounted container is locked, so it is unmounted on every way out."""
+    cleanup.advance(node, vmid, "seeding")
     tree = Tree(node.mount(vmid))
     try:
         version = parse_release((tree.read(RELEASE) or b"").decode()).version
@@ -41,6 +42,7 @@ def plant(node: Node, vmid: int, make: MakeFiles) -> None:
             tree.write(path, mode, content)
     finally:
         node.unmount(vmid)
+    cleanup.advance(node, vmid, "seeded")
 
 
 def seeded_template(node: Node, template: WantedTemplate, defaults: Defaults) -> WantedTemplate:

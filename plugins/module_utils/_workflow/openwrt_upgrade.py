@@ -228,12 +228,14 @@ class Upgrade:
         storage = str(storage_of(ROOTFS.parse(config.options["rootfs"])["volume"]))
         try:
             self._stop(self.new)
+            self._note(archiving=self.new)
             new_archive = self.node.archive(self.new, timeout=timeout)
             self._stop(old)
+            self._note(archiving=old)
             old_archive = self.node.archive(old, timeout=timeout)
             free = {key: "0" if key == "protection" else text for key, text in place.items()}
             self.node.set_config("lxc", old, {key: text for key, text in free.items() if key in SWITCHES})
-            self._note(archive=old_archive, storage=storage)
+            self._note(archive=old_archive, storage=storage, over=cleanup.window(self.wanted))
             self.node.restore(old, new_archive, {**free, "storage": storage}, over=True, timeout=timeout)
             self.node.start("lxc", old, timeout=self.wanted.policy.start_timeout)
             self._await_reach(old, reached)
@@ -348,7 +350,7 @@ def keep_copy(node: Node, wanted: Wanted, note: t.Mapping[str, t.Any]) -> list[s
         node.restore(vmid, archive, {**options, "storage": storage}, timeout=wanted.policy.timeout)
 
     try:
-        cleanup.claim(node, wanted, {"rootfs": f"{storage}:0"}, restore, **ours)
+        cleanup.claim(node, wanted, {"rootfs": f"{storage}:0"}, restore, by="restore", **ours)
     except ProvisionError as error:
         for vmid in made:
             cleanup.undo(node, wanted, vmid, made=False)
@@ -358,13 +360,16 @@ def keep_copy(node: Node, wanted: Wanted, note: t.Mapping[str, t.Any]) -> list[s
 
 
 def release(node: Node, vmid: int, note: t.Mapping[str, t.Any]) -> None:
-    """Free a container of what PVE was doing to it when it was killed: of a lock, and of volumes that nobody has."""
+    """Free a container of what PVE was doing to it for this upgrade when it was killed: of the lock of a backup or a
+    restoration, and of volumes that nobody has."""
     config = node.config("lxc", vmid)
     lock = config.options.get("lock") if config else None
-    if lock in cleanup.UNFINISHED:
-        node.unlock("lxc", vmid)
-    if config and lock == "create":
-        cleanup.free_orphans(node, vmid, note, config.options)
+    ours = {"backup": note.get("archiving") == vmid, "create": "over" in note and note["upgrade_of"] == vmid}
+    if lock is None or not ours.get(lock) or node.busy("lxc", vmid):
+        return
+    node.unlock("lxc", vmid)
+    if lock == "create":
+        cleanup.free_orphans(node, vmid, {"storages": [note["storage"]], **note["over"]})
 
 
 def drop_archives(node: Node, *vmids: int) -> None:
@@ -415,7 +420,7 @@ class Resume:
     def carry_out(self, *, act: bool) -> list[Step]:
         """One that is under way is waited for. Returns the steps; without ``act`` they are only told."""
         steps = []
-        for vmid, note in list(self.node.journal.items()):
+        for vmid, note in list(cleanup.notes(self.node)):
             if not self._concerns(vmid, note):
                 continue
             if act:
@@ -449,13 +454,13 @@ class Resume:
         if number == vmid and _name_of(self.node, old) == name:
             return None
         config = self.node.config("lxc", number)
-        whole = config is not None and config.options.get("lock") not in cleanup.UNFINISHED
+        whole = config is not None and config.options.get("lock") not in ("create", "backup")
         return number if whole and _name_of(self.node, number) == name else None
 
     def _resume(self, vmid: int, note: dict[str, t.Any]) -> None:
         node, wanted, old = self.node, self.wanted, note["upgrade_of"]
-        for half in [number for number, other in node.journal.items() if other.get("copy_of") == old]:
-            cleanup.recover(node, wanted, Actual(half, leftover=node.journal[half]))
+        for half, other in [(number, other) for number, other in cleanup.notes(node) if other.get("copy_of") == old]:
+            cleanup.recover(node, wanted, Actual(half, leftover=other))
         if wanted.state == "absent":
             release(node, old, note)
             self._remove(vmid, note)
@@ -510,7 +515,8 @@ class Resume:
         self._remove(vmid, note)
 
     def _remove(self, vmid: int, note: dict[str, t.Any], *, archives: bool = True) -> None:
-        cleanup.recover(self.node, self.wanted, Actual(vmid, leftover=note))
+        release(self.node, vmid, note)
+        cleanup.recover(self.node, self.wanted, Actual(vmid, leftover=note), sure=_is_interim(self.node, vmid, note))
         if archives and self.node.transport == "cli":
             drop_archives(self.node, note["upgrade_of"], vmid)
 
@@ -523,6 +529,12 @@ def _name_of(node: Node, vmid: int) -> str | None:
 def guard(node: Node, old: int) -> t.ContextManager[None]:
     """Holds off everybody else who would upgrade a router, or clean up after that, by whatever name they call it."""
     return node.guard(f"lxc-upgrade-{old}")
+
+
+def _is_interim(node: Node, vmid: int, note: t.Mapping[str, t.Any]) -> bool:
+    """Whether what the cluster has under the new container's number is that container, by its name."""
+    guest = node.locate(vmid)
+    return guest is not None and (guest.kind, guest.node, guest.name) == ("lxc", node.name, note["name"])
 
 
 def _is_still(node: Node, note: t.Mapping[str, t.Any]) -> bool:

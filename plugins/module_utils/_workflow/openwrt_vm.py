@@ -48,6 +48,7 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.guest impo
 )
 from ansible_collections.pve.provision.plugins.module_utils._workflow.health import told_interfaces
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt import (
+    NEVER_ANOTHER,
     RouterError,
     Seen,
     Shell,
@@ -92,6 +93,8 @@ SEEDED: t.Final = re.compile(r"pve-provision-.+\.qcow2")
 STALE: t.Final = 86400
 
 PAUSE: t.Final = 0.5
+# Options of a VM that cloud-init configures, which OpenWrt's images do not have.
+CLOUD_INIT = re.compile(r"^(?:ci\w+|ipconfig\d+|sshkeys|nameserver|searchdomain): |^[a-z]+\d+: .*cloudinit")
 LINK = re.compile(r"^\d+: ([^\s:@]+).*link/ether (\S+)", re.MULTILINE)
 # What procd says when it comes to OpenWrt's user land, and what it then offers at each console that it knows.
 READY = re.compile(rb"procd: - init -|Please press Enter to activate this console")
@@ -252,6 +255,9 @@ class OpenWrtVm(OpenWrtGuest):
     def extend(self, node: Node, wanted: Wanted, actual: Actual, plan: Plan) -> Plan:
         if wanted.state == "absent" or self.description is None:
             return plan
+        problems = list(self._wrong_guest(actual))
+        if problems:
+            return self.with_problems(node, plan, problems)
         if creating(plan):
             plan = self._extend_creation(node, plan)
         elif actual.running:
@@ -262,6 +268,17 @@ class OpenWrtVm(OpenWrtGuest):
                 after.append(Step("configure"))  # what is in a stopped router cannot be seen
             plan = dataclasses.replace(plan, steps=(*plan.steps, *after))
         return self.with_problems(node, plan, ())
+
+    @staticmethod
+    def _wrong_guest(actual: Actual) -> t.Iterator[Problem]:
+        """What shows that a VM which is there has another system: its OS type, or what cloud-init configures."""
+        options = actual.config.options if actual.config else {}
+        signs = [f"ostype {options.get('ostype', 'other')}"] if options.get("ostype") != DEFAULTS["ostype"] else []
+        signs += [key for key, text in options.items() if CLOUD_INIT.search(f"{key}: {text}")]
+        if options and signs:
+            called = f" called {options['name']}" if options.get("name") else ""
+            problem = f"is a VM{called} that this module did not make, no OpenWrt ({', '.join(signs)})"
+            yield Problem("vmid", actual.vmid, problem, NEVER_ANOTHER)
 
     def _extend_creation(self, node: Node, plan: Plan) -> Plan:
         image = Step("image", {"version": self.image.version, "variant": self.image.variant})

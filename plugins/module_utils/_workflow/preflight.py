@@ -22,6 +22,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import Findi
 from ansible_collections.pve.provision.plugins.module_utils._model import diff, network, qemu
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import SubValues
 from ansible_collections.pve.provision.plugins.module_utils._model.lxc import FEATURES
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import same_name
 from ansible_collections.pve.provision.plugins.module_utils._workflow import permissions
 from ansible_collections.pve.provision.plugins.module_utils._workflow.check_networks import (
     check_bridges,
@@ -223,18 +224,53 @@ def _touched(wanted: Wanted, actual: Actual, plan: Plan) -> dict[str, t.Any]:
     return {key: declared[key] for key in (*plan.change.set, *plan.change.resize) if declared.get(key) is not None}
 
 
-def _check_absent(report: Report, wanted: Wanted, actual: Actual) -> None:
+def removal_findings(wanted: Wanted, actual: Actual) -> list[Finding]:
+    """What stands against removing a guest, but for a lock, which a killed run of ours may have left."""
+    report = Report()
     if wanted.vmid is None:
         report.add("vmid", None, "is required with state=absent", "Name the vmid, and the hostname to be safe.")
-    if actual.config is None:
-        return
-    has = actual.config.options.get(wanted.type.name_key)
-    if wanted.name and has != wanted.name:
-        remedy = f"vmid {actual.vmid} is called {has}; nothing was removed."
-        report.add(wanted.type.name_key, wanted.name, f"is not the name of {wanted.type.noun} {actual.vmid}", remedy)
-    if actual.config.options.get("protection") == "1":
-        report.add("state", "absent", f"is refused: {wanted.label} is protected", "Set protection=false first.")
+    if actual.taken is not None and actual.taken.kind == wanted.type.kind:
+        _check_taken(report, wanted, actual.taken)
+    if actual.config is not None:
+        _check_name(report, wanted, actual, "Nothing was removed.")
+        if actual.config.options.get("protection") == "1":
+            report.add("state", "absent", f"is refused: {wanted.label} is protected", "Set protection=false first.")
+    return report.findings
+
+
+def _check_absent(report: Report, wanted: Wanted, actual: Actual) -> None:
+    report.findings += removal_findings(wanted, actual)
     _check_lock(report, wanted, actual)
+
+
+def is_meant(wanted: Wanted, actual: Actual) -> bool:
+    """Whether a guest that is there has the declared name, if one is declared: otherwise it is somebody else's."""
+    if actual.config is None or not wanted.name:
+        return True
+    return same_name(actual.config.options.get(wanted.type.name_key), wanted.name)
+
+
+def _check_name(report: Report, wanted: Wanted, actual: Actual, remedy: str) -> None:
+    """The declared name is that of the guest under the declared vmid."""
+    has = actual.config.options.get(wanted.type.name_key) if actual.config else None
+    if not is_meant(wanted, actual):
+        other = f", which is called {has}" if has else ", which has no name"
+        problem = f"is not the name of {wanted.type.noun} {actual.vmid}{other}"
+        report.add(wanted.type.name_key, wanted.name, problem, remedy)
+
+
+def _check_taken(report: Report, wanted: Wanted, taken: GuestRef) -> None:
+    """The vmid or the name is that of a guest which is not on this node, or of another kind."""
+    noun = {"qemu": "VM", "lxc": "container"}[taken.kind]
+    if wanted.vmid is None:
+        remedy = f"Run against node {taken.node}: this guest is not made a second time."
+        report.add(wanted.type.name_key, wanted.name, f"is {noun} {taken.vmid} on node {taken.node}", remedy)
+        return
+    called = f", called {taken.name}" if taken.name else ""
+    remedy = "Choose another vmid, or leave it out to get a free one."
+    if taken.kind == wanted.type.kind:
+        remedy = f"Run against node {taken.node}, or choose another vmid."
+    report.add("vmid", taken.vmid, f"is taken by a {noun} on node {taken.node}{called}", remedy)
 
 
 def _check_lock(report: Report, wanted: Wanted, actual: Actual) -> None:
@@ -247,14 +283,13 @@ def _check_lock(report: Report, wanted: Wanted, actual: Actual) -> None:
 def _check_guest(report: Report, wanted: Wanted, actual: Actual, plan: Plan) -> None:
     """What concerns the guest as a whole."""
     if actual.taken is not None:
-        where = "a VM" if actual.taken.kind == "qemu" else "a container"
-        if actual.taken.kind == wanted.type.kind:
-            remedy = f"Run against node {actual.taken.node}, or choose another vmid."
-        else:
-            remedy = "Choose another vmid, or leave it out to get a free one."
-        report.add("vmid", actual.vmid, f"is taken by {where} on node {actual.taken.node}", remedy)
+        _check_taken(report, wanted, actual.taken)
     if actual.config is None:
         return
+    if creating(plan):
+        _check_name(report, wanted, actual, "A guest of another name is not made anew; choose another vmid.")
+    elif not wanted.policy.rename:
+        _check_name(report, wanted, actual, "Choose another vmid, or set rename: true to give it this name.")
     if plan:
         _check_lock(report, wanted, actual)
     options = actual.config.options

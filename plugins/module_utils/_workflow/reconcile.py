@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import typing as t
 
@@ -20,6 +21,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
 from ansible_collections.pve.provision.plugins.module_utils._model import diff
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import parse_size
 from ansible_collections.pve.provision.plugins.module_utils._pve.config_text import disk_size
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import same_name
 from ansible_collections.pve.provision.plugins.module_utils._workflow import cleanup, health
 from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import (
     Actual,
@@ -31,7 +33,13 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.guest impo
     Wanted,
 )
 from ansible_collections.pve.provision.plugins.module_utils._workflow.plan import create_options, difference, make_plan
-from ansible_collections.pve.provision.plugins.module_utils._workflow.preflight import Facts, creating, preflight
+from ansible_collections.pve.provision.plugins.module_utils._workflow.preflight import (
+    Facts,
+    creating,
+    is_meant,
+    preflight,
+    removal_findings,
+)
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestConfig, Node, Outcome
@@ -40,43 +48,77 @@ if t.TYPE_CHECKING:
 def reconcile(node: Node, wanted: Wanted, *, check_mode: bool, companion: Companion | None = None) -> Result:
     """Make the node match ``wanted``, or tell what that would do. ``companion`` adds steps of its own."""
     companion = companion or Companion()
-    key = wanted.name or str(wanted.vmid)
+    key = (wanted.name or str(wanted.vmid)).lower()
+    warnings: list[str] = []
     with contextlib.nullcontext() if check_mode else node.guard(f"{wanted.type.kind}-{key}"):
-        recovered = companion.recover(node, wanted, act=not check_mode)
-        actual = _with_outdated(node, wanted, _read_if_allowed(node, wanted, wait=not check_mode))
+        while True:
+            try:
+                result = _reconcile(node, wanted, check_mode=check_mode, companion=copy.copy(companion))
+            except _MadeTwice as twice:
+                warnings.append(str(twice))
+                continue
+            result.warnings[:0] = warnings
+            return result
+
+
+def _reconcile(node: Node, wanted: Wanted, *, check_mode: bool, companion: Companion) -> Result:
+    if wanted.state == "absent":  # first of all, for what is refused changes nothing
+        _refuse(wanted, removal_findings(wanted, _read_if_allowed(node, wanted, wait=False)))
+    recovered = companion.recover(node, wanted, act=not check_mode)
+    actual = _with_outdated(node, wanted, _read_if_allowed(node, wanted, wait=not check_mode))
+    wanted = _as_spelled(wanted, actual)
+    if is_meant(wanted, actual):
         wanted = companion.settle(node, wanted, actual, act=not check_mode)
-        facts = Facts(node)
+    facts = Facts(node)
+    plan = make_plan(wanted, actual)
+    making, privilege = creating(plan), ""
+    if making:
+        privilege = wanted.type.privilege(wanted.declaration)
+        wanted = companion.prepare(node, wanted)
+        wanted = wanted.type.complete(facts, wanted)
         plan = make_plan(wanted, actual)
-        making, privilege = creating(plan), ""
-        if making:
-            privilege = wanted.type.privilege(wanted.declaration)
-            wanted = companion.prepare(node, wanted)
-            wanted = wanted.type.complete(facts, wanted)
-            plan = make_plan(wanted, actual)
-        plan = companion.extend(node, wanted, actual, _with_growth(node, actual, plan))
-        plan = _with_pool(facts, wanted, actual, plan)
-        report = preflight(facts, wanted, actual, plan, companion.uploads(node, plan))
-        if report.findings:
-            raise InvalidInput(report.findings, about=wanted.label)
-        if actual.forbidden:
-            raise actual.forbidden
-        result = Result(
-            changed=bool(recovered or plan),
-            vmid=actual.vmid,
-            node=node.name,
-            status=actual.status,
-            plan=[step.view() for step in (*recovered, *plan.steps)],
-            diff={"before": plan.before, "after": plan.after},
-            warnings=[*wanted.notes, *report.warnings, *plan.warnings] if plan else [],
-            privilege=privilege,
-            ostemplate=wanted.source if making else None,
-        )
-        if check_mode and result.changed:
-            return _predict(node, wanted, actual, plan, result)
-        done = _Run(node, wanted, actual, plan, result, companion).carry_out()
-        if done.vmid is not None and not check_mode:
-            node.journal.pop(done.vmid, None)
-        return done
+    plan = companion.extend(node, wanted, actual, _with_growth(node, actual, plan))
+    plan = _with_pool(facts, wanted, actual, plan)
+    report = preflight(facts, wanted, actual, plan, companion.uploads(node, plan))
+    _refuse(wanted, report.findings)
+    if actual.forbidden:
+        raise actual.forbidden
+    result = Result(
+        changed=bool(recovered or plan),
+        vmid=actual.vmid,
+        node=node.name,
+        status=actual.status,
+        plan=[step.view() for step in (*recovered, *plan.steps)],
+        diff={"before": plan.before, "after": plan.after},
+        warnings=[*wanted.notes, *report.warnings, *plan.warnings] if plan else [],
+        privilege=privilege,
+        ostemplate=wanted.source if making else None,
+    )
+    if check_mode and result.changed:
+        return _predict(node, wanted, actual, plan, result)
+    done = _Run(node, wanted, actual, plan, result, companion).carry_out()
+    if done.vmid is not None and not check_mode:
+        node.journal.pop(done.vmid, None)
+    return done
+
+
+def _refuse(wanted: Wanted, findings: t.Sequence[Finding]) -> None:
+    if findings:
+        raise InvalidInput(findings, about=wanted.label)
+
+
+def _as_spelled(wanted: Wanted, actual: Actual) -> Wanted:
+    """What is wanted, with the guest's own spelling of its name: only ``rename`` changes that."""
+    key = wanted.type.name_key
+    has = actual.config.options.get(key) if actual.config else None
+    if wanted.policy.rename or not same_name(has, wanted.name):
+        return wanted
+    declaration = dataclasses.replace(wanted.declaration, values={**wanted.declaration.values, key: has})
+    return dataclasses.replace(wanted, declaration=declaration)
+
+
+class _MadeTwice(Exception):
+    """Another run has made the guest at the same time; ours is gone again."""
 
 
 # -- reading -------------------------------------------------------------------------------------------------------
@@ -87,29 +129,46 @@ def read(node: Node, wanted: Wanted, *, wait: bool) -> Actual:
     if any(problem.option in {"vmid", wanted.type.name_key} for problem in wanted.problems):
         return Actual(wanted.vmid)
     actual = _find(node, wanted)
-    if not _half_made(actual):
-        return _unfinished(node, wanted, actual)
-    vmid = t.cast("int", actual.vmid)
-    if wait:
+    if wait and actual.vmid is None and wanted.state != "absent" and _await_others(node, wanted):
+        actual = _find(node, wanted)
+    found = cleanup.leftover(node, wanted, actual.vmid)
+    vmid = found[0] if found else actual.vmid
+    if wait and vmid is not None and (found or _half_made(actual)):
         cleanup.await_creator(node, wanted.type.kind, vmid, wanted.policy.timeout)
-        actual = _find(node, dataclasses.replace(wanted, vmid=vmid))
-    found = cleanup.leftover(node, wanted, vmid)
-    if _half_made(actual) and found and not node.busy(wanted.type.kind, vmid):
-        return Actual(vmid, leftover=found[1])
-    return actual
+        actual = _find(node, wanted)
+    return _with_leftover(node, wanted, actual, found, act=wait)
 
 
-def _unfinished(node: Node, wanted: Wanted, actual: Actual) -> Actual:
-    """A guest that has to be whole before its first start, and whose maker was killed before that: made anew."""
-    found = cleanup.leftover(node, wanted, actual.vmid) if wanted.whole and actual.config and actual.vmid else None
-    if found and not actual.running and cleanup.is_ours(wanted, found[0], found[1], actual.config):
-        return Actual(actual.vmid, leftover=found[1])
+def _await_others(node: Node, wanted: Wanted) -> bool:
+    """Wait for the guests that somebody else is creating by this login: one may get the wanted name when it is whole,
+    for instance after a run that was killed while PVE goes on. Whether there were any."""
+    others = node.being_made(wanted.type.kind)
+    for vmid in others:
+        with contextlib.suppress(Conflict):  # whatever takes so long, it will be looked at once more
+            cleanup.await_creator(node, wanted.type.kind, vmid, wanted.policy.timeout)
+    return bool(others)
+
+
+def _with_leftover(
+    node: Node, wanted: Wanted, actual: Actual, found: tuple[int, cleanup.Note] | None, *, act: bool
+) -> Actual:
+    """What the node has, without what a killed run of ours left half-made: that is made anew.
+
+    So is a guest that has to be whole before its first start, if its maker was killed before that.
+    """
+    if found is None:
+        return actual
+    vmid, note = found
+    anew = actual.config is None or _half_made(actual) or wanted.whole
+    if anew and cleanup.is_ours(node, vmid, note):
+        return Actual(vmid, leftover=note)
+    if act and (actual.config is None or _half_made(actual)):
+        cleanup.drop(node, vmid, note)
     return actual
 
 
 def _half_made(actual: Actual) -> bool:
-    locked = actual.config is not None and actual.config.options.get("lock") == "create"
-    return locked or actual.leftover is not None
+    return actual.config is not None and actual.config.options.get("lock") == "create"
 
 
 def _find(node: Node, wanted: Wanted) -> Actual:
@@ -118,21 +177,18 @@ def _find(node: Node, wanted: Wanted) -> Actual:
         config = node.config(kind, wanted.vmid)
         if config is not None:
             return Actual(wanted.vmid, config, node.status(kind, wanted.vmid))
-        note = cleanup.leftover(node, wanted, wanted.vmid)
-        return Actual(wanted.vmid, taken=node.locate(wanted.vmid), leftover=note[1] if note else None)
-    named = [guest for guest in node.guests(kind) if guest.name == wanted.name]
-    if len(named) > 1:
-        vmids = ", ".join(str(guest.vmid) for guest in named)
+        return Actual(wanted.vmid, taken=node.locate(wanted.vmid))
+    named = node.named(kind, t.cast("str", wanted.name))
+    exact = [guest for guest in named if guest.name == wanted.name]
+    if len(named) > 1 and len(exact) != 1:
+        others = {guest.vmid: "" if guest.name == wanted.name else f" ({guest.name})" for guest in named}
+        vmids = ", ".join(f"{vmid}{spelled}" for vmid, spelled in others.items())
         problem = f"is the name of several guests: {vmids}"
         raise InvalidInput([Finding(wanted.type.name_key, wanted.name, problem, "Say which one with vmid.")])
-    if named:
-        vmid = named[0].vmid
-        return Actual(vmid, node.config(kind, vmid), named[0].status or node.status(kind, vmid))
-    note = cleanup.leftover(node, wanted, None)
-    if note:
-        config = node.config(kind, note[0])
-        if config is None or config.options.get("lock") == "create":
-            return Actual(note[0], config, leftover=note[1])
+    for guest in exact or named:
+        if guest.node != node.name:
+            return Actual(guest.vmid, taken=guest)
+        return Actual(guest.vmid, node.config(kind, guest.vmid), guest.status or node.status(kind, guest.vmid))
     return Actual(None)
 
 
@@ -281,9 +337,11 @@ class _Run:
                 return self.node.clone(self.kind, number, vmid, {**given, "full": "1"}, timeout=timeout)
 
         moved = {"rootfs": f"{source.storage}:0"} if source.storage else {}
-        return self.with_vmid({**source.options, **moved}, clone)
+        return self.with_vmid({**source.options, **moved}, clone, by="clone")
 
-    def with_vmid(self, options: t.Mapping[str, str], act: t.Callable[[int, int], Outcome]) -> Outcome:
+    def with_vmid(
+        self, options: t.Mapping[str, str], act: t.Callable[[int, int], Outcome], *, by: str = "create"
+    ) -> Outcome:
         """Create under the declared vmid, or under a free one."""
 
         def make(vmid: int) -> Outcome:
@@ -291,9 +349,28 @@ class _Run:
             return act(vmid, self.wanted.policy.timeout)
 
         number = self.wanted.vmid or self.actual.vmid
-        outcome = cleanup.claim(self.node, self.wanted, options, make, vmid=number)
+        outcome = cleanup.claim(self.node, self.wanted, options, make, vmid=number, by=by)
         self.made = True
+        if self.wanted.vmid is None and self.wanted.name is not None:
+            self.give_way(self.wanted.name)
         return outcome
+
+    def give_way(self, name: str) -> None:
+        """Another run, on another controller or node, may have made a guest of this name at the same time. Before it is
+        started the one with the lower vmid stays, and the run that made the other takes it back."""
+        for vmid in self.node.being_made(self.kind):
+            if vmid < self.vmid:
+                with contextlib.suppress(Conflict):
+                    cleanup.await_creator(self.node, self.kind, vmid, self.wanted.policy.timeout)
+        named = self.node.named(self.kind, name, everywhere=True)
+        first = min(named, key=lambda guest: guest.vmid, default=None)
+        if first is None or first.vmid >= self.vmid:
+            return
+        told = f"{first.vmid} on node {first.node} was made at the same time by another run; it stays"
+        failed = cleanup.undo(self.node, self.wanted, self.vmid, made=True)
+        if failed:
+            raise Conflict(f"{name} is there twice: {told}, and {'; '.join(failed)}", remedy="Remove the second one.")
+        raise _MadeTwice(f"{told}, and {self.vmid}, which this run had made, was removed again")
 
     def do_set(self, step: Step) -> Outcome | None:
         """One call that holds only what differs, and PVE's digest, so nobody's concurrent edit is lost."""
@@ -367,6 +444,7 @@ class _Run:
 
     def do_start(self, step: Step) -> Outcome:
         timeout = self.wanted.policy.start_timeout
+        cleanup.advance(self.node, self.vmid, "started")  # from now on it may hold what somebody needs
         outcome = self.node.start(self.kind, self.vmid, timeout=timeout)
         self.await_status("running", timeout)
         return outcome
