@@ -20,6 +20,8 @@ from .openwrt_uci import Uci, UciError
 if t.TYPE_CHECKING:
     from .runtime import Guest
 
+#: The script of base-files that does what ``_generate_prefix`` does.
+LOCAL_PREFIX = "12_network-generate-ula"
 FACTORY_ADDRESS, FACTORY_MASK, FACTORY_PREFIX = "192.168.1.1", "255.255.255.0", 24
 LOOPBACK = "config interface 'loopback'\n\toption device 'lo'\n\toption proto 'static'\n"
 SYSTEM = """
@@ -128,16 +130,13 @@ def _generate(guest: Guest) -> None:
 
 def _factory_network(guest: Guest, roles: dict[str, str]) -> str:
     """The network that ``config_generate`` writes; from 25.12 on addresses are lists with a prefix length."""
-    digits = random.Random(guest.vmid).getrandbits(40)
-    ula = f"fd{digits >> 32:02x}:{digits >> 16 & 0xFFFF:x}:{digits & 0xFFFF:x}::/48"
-
     def address(ip: str, mask: str, length: int) -> str:
         if series(guest) < 25:
             return f"\toption ipaddr '{ip}'\n\toption netmask '{mask}'\n"
         return f"\tlist ipaddr '{ip}/{length}'\n"
 
     text = (
-        f"\n{LOOPBACK}{address('127.0.0.1', '255.0.0.0', 8)}\nconfig globals 'globals'\n\toption ula_prefix '{ula}'\n\n"
+        f"\n{LOOPBACK}{address('127.0.0.1', '255.0.0.0', 8)}\nconfig globals 'globals'\n\toption ula_prefix 'auto'\n\n"
     )
     if "lan" in roles:
         text += f"config device\n\toption name 'br-lan'\n\toption type 'bridge'\n\tlist ports '{roles['lan']}'\n\n"
@@ -149,11 +148,25 @@ def _factory_network(guest: Guest, roles: dict[str, str]) -> str:
     return text
 
 
+def _generate_prefix(guest: Guest) -> None:
+    """A local IPv6 prefix where the configuration leaves it to the first boot; real ones draw it at random."""
+    uci = Uci(guest.files)
+    _code, found, _err = uci.run(["-q", "get", "network.globals.ula_prefix"])
+    if found.strip() == "auto":
+        digits = random.Random(guest.vmid).getrandbits(40)
+        prefix = f"fd{digits >> 32:02x}:{digits >> 16 & 0xFFFF:04x}:{digits & 0xFFFF:04x}::/48"
+        uci.run(["set", f"network.globals.ula_prefix={prefix}"])
+        uci.run(["commit", "network"])
+
+
 def _defaults(guest: Guest, run_script: t.Callable[[str, str], int]) -> None:
     """Run the first-boot scripts in order; one that succeeds is removed, one that fails is tried at the next boot."""
     folder = guest.files.resolve("/etc/uci-defaults")
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if path.is_file() and run_script(f"/etc/uci-defaults/{path.name}", "/etc/uci-defaults") == 0:
+        if path.name == LOCAL_PREFIX:
+            _generate_prefix(guest)
+            path.unlink()
+        elif path.is_file() and run_script(f"/etc/uci-defaults/{path.name}", "/etc/uci-defaults") == 0:
             path.unlink(missing_ok=True)
     try:
         Uci(guest.files).run(["commit"])

@@ -41,10 +41,11 @@ def format_size(size: int) -> str:
 
 def encode_text(text: str) -> str:
     """Percent-encode what PVE encodes in descriptions: controls, ``%``, ``:`` and everything outside ASCII."""
-    return "".join(
-        "".join(f"%{byte:02X}" for byte in char.encode()) if char in "%:" or not " " <= char <= "~" else char
-        for char in text
-    )
+
+    def encoded(char: str) -> str:
+        return "".join(f"%{byte:02X}" for byte in char.encode("utf-8", "surrogateescape"))
+
+    return "".join(encoded(char) if char in "%:" or not " " <= char <= "~" else char for char in text)
 
 
 def decode_text(text: str) -> str:

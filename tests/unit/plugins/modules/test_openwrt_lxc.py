@@ -43,6 +43,14 @@ def test_a_router_comes_up_as_declared_and_is_then_left_alone(entered: Bench, ga
     assert again.plan == []
 
 
+def test_a_router_with_ipv6_is_left_alone_too(router: Bench, gateway: Params) -> None:
+    declared = {name: {**INTERFACES[name], "ip6": "pd"} for name in ("wan", "lan")}
+    made = router.good("openwrt_lxc", **{**gateway, "interfaces": declared})
+    assert uci(router, made.vmid, "get", "network.globals.ula_prefix").startswith("fd"), "the first boot has drawn one"
+    again = router.good("openwrt_lxc", **{**gateway, "interfaces": declared})
+    assert (again.changed, again.plan) == (False, [])
+
+
 def test_it_never_shows_itself_as_an_unconfigured_router(entered: Bench, gateway: Params) -> None:
     made = entered.good("openwrt_lxc", **gateway)
     seen = segments(entered, made.vmid)
