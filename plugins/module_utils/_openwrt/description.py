@@ -198,9 +198,8 @@ def place(
         if interface.name not in placed:
             first = max(numbers, default=-1) + 1 if append else 0
             number = next(n for n in itertools.count(first) if n not in numbers)
-            device = next(
-                f"eth{n}" for n in (len(names) if append else number, *itertools.count()) if f"eth{n}" not in names
-            )
+            tried = itertools.chain([len(names) if append else number], itertools.count())
+            device = next(name for n in tried if (name := f"eth{n}") not in names)
             placed[interface.name] = Port(number, device, "", interface.segment)
             numbers.add(number)
             names.add(device)
