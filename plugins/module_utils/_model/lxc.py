@@ -207,7 +207,7 @@ def declare_lxc(
     """Read the parameters of a container: the declaration, and all that is wrong with it by itself."""
     normal = {**params, "mount_points": _mount_points(params.get("mount_points"))}
     declaration, problems = declare(OPTIONS, normal, nulls)
-    problems += _check_sources(declaration)
+    problems += [*_check_binds(params.get("mount_points") or ()), *_check_sources(declaration)]
     return declaration, problems + check_vmid(params.get("vmid"))
 
 
@@ -233,6 +233,14 @@ def _mount_points(given: t.Sequence[t.Mapping[str, t.Any]] | None) -> list[dict[
     if given is None:
         return None
     return [{**entry, "volume": entry.get("bind") or entry.get("volume")} for entry in given]
+
+
+def _check_binds(entries: t.Sequence[t.Mapping[str, t.Any]]) -> t.Iterator[Problem]:
+    for place, entry in enumerate(entries):
+        if entry.get("bind") and not str(entry["bind"]).startswith("/"):
+            remedy = "For a volume of a storage there are volume and storage."
+            path = f"mount_points[{place}].bind"
+            yield Problem(path, entry["bind"], "is not an absolute path of the node", remedy)
 
 
 def _check_sources(declaration: Declaration) -> list[Problem]:

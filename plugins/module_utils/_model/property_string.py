@@ -66,6 +66,11 @@ def render_size(size: int) -> str:
     return str(size)
 
 
+def show_size(size: int) -> str:
+    """A size in bytes as a result shows it, so that it means the same when it is declared."""
+    return render_size(size) if size % KIB == 0 and size else f"{size}B"
+
+
 def render_gib(size: int) -> str:
     """A size in bytes as the bare number of GiB that ``STORAGE:SIZE`` takes (``store:1G`` is refused by PVE)."""
     return f"{size / GIB:.30f}".rstrip("0").rstrip(".")  # a division by 2**30 ends within 30 places
@@ -249,6 +254,8 @@ BOOLEAN = Codec(parse=parse_boolean, accept=parse_boolean, render=lambda value: 
 def _size(step: int, rounded: t.Callable[[float], int]) -> Codec:
     def accept(value: t.Any) -> int:
         size = parse_size(value)
+        if re.fullmatch(r"\d+\s*B", str(value), re.IGNORECASE):
+            return size
         if 0 < size < step:
             raise ValueError(f"is too small; the least is {render_size(step)}")
         return rounded(size / step) * step
@@ -344,7 +351,7 @@ class Fields:
         """Canonical values by the user's names, for results; sizes as PVE spells them. Keys that are none here go."""
         return {
             self.keys[key].param or key: (
-                render_size(value) if isinstance(value, int) and self._is_size(key) else plain(value)
+                show_size(value) if isinstance(value, int) and self._is_size(key) else plain(value)
             )
             for key, value in values.items()
             if key in self.keys

@@ -72,6 +72,11 @@ MACHINE = Codec(
 _VOLUME = re.compile(r"(scsi|virtio|sata|ide|efidisk|tpmstate|unused)\d+")
 
 
+# PVE may keep it as a property string (``current=2048``).
+_MIB = integer(16, None, "a number of MiB")
+MEMORY = Codec(parse=lambda value: _MIB.parse(value.removeprefix("current=")), accept=_MIB.accept, render=str)
+
+
 class NetFields(Fields):
     """``virtio=BC:24:11:00:00:01,bridge=vmbr0``: the model is a key whose value is the MAC address."""
 
@@ -176,7 +181,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("cpulimit", "cpulimit", number(0, 128), default=0.0, hot=True, hot_delete=True),
     Option("cpuunits", "cpuunits", CPUUNITS, hot=True, hot_delete=True),
     Option("numa", "numa", BOOLEAN, default=False),
-    Option("memory", "memory", integer(16, None, "a number of MiB"), default=512),
+    Option("memory", "memory", MEMORY, default=512),
     Option("balloon", "balloon", integer(0), hot=True),
     Option("kvm", "kvm", BOOLEAN, default=True),
     Option("acpi", "acpi", BOOLEAN, default=True),

@@ -25,22 +25,31 @@ from ansible_collections.pve.provision.plugins.module_utils._model.property_stri
 DEFAULT_SIZE = 4 * 1024**3  # pve-container's own default for a rootfs, in bytes
 
 
-def directory(what: str) -> Codec:
-    """An absolute path that PVE takes; a slash at its end, or two in a row, say nothing."""
+def _tidy(value: str) -> str:
+    """A slash at the end of a path, or two in a row, say nothing."""
+    return re.sub("/+", "/", value).rstrip("/") or value
 
-    def tidy(value: str) -> str:
-        return re.sub("/+", "/", value).rstrip("/") or value
+
+def directory(what: str) -> Codec:
+    """An absolute path that PVE takes."""
 
     def accept(value: t.Any) -> str:
-        given = tidy(str(value))
+        given = _tidy(str(value))
         if not re.fullmatch(r"/[^\0,\n]*[^\0,\n/]", given):
             raise ValueError(f"is not an absolute path of {what}, such as /srv/data")
         if {".", ".."} & set(given.split("/")):
             raise ValueError("has a part '.' or '..', which PVE refuses; write the path out")
         return given
 
-    return Codec(parse=tidy, accept=accept, render=str)
+    return Codec(parse=_tidy, accept=accept, render=str)
 
+
+# A volid, or a directory or device of the node.
+SOURCE = Codec(
+    parse=lambda value: _tidy(value) if value.startswith("/") else value,
+    accept=lambda value: directory("the node").accept(value) if str(value).startswith("/") else str(value),
+    render=str,
+)
 
 # PVE knows these alone (pve-container, LXC/Config.pm).
 MOUNT_OPTIONS = choice("discard", "lazytime", "noatime", "nodev", "noexec", "nosuid")
@@ -58,7 +67,7 @@ _COMMON = {
 ROOTFS = Fields({"volume": Field(), "storage": Field(), **_COMMON}, default_key="volume")
 MOUNT_POINT = Fields(
     {
-        "volume": Field(),
+        "volume": Field(SOURCE),
         "storage": Field(),
         "mp": Field(directory("the guest")),
         "backup": Field(BOOLEAN, default=False),

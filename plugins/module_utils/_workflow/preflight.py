@@ -130,6 +130,9 @@ class Report:
         self.findings: list[Finding] = []
         self.warnings: list[str] = []
 
+    def tells(self, option: str) -> bool:
+        return any(finding.option == option for finding in self.findings)
+
     def add(self, option: str, value: object, problem: str, remedy: str = "") -> None:
         self.findings.append(Finding(option, value, problem, remedy))
 
@@ -206,9 +209,8 @@ def _check_whole(report: Report, outlook: Outlook) -> None:
     """What is wrong with the guest as it will be, declared or not, and was not wrong before."""
     check, paths = outlook.wanted.type.check, outlook.wanted.declaration.paths
     known = check(outlook.values(outlook.before), paths)
-    told = {finding.option for finding in report.findings}
     for problem in check(outlook.values(outlook.after), paths):
-        if problem not in known and problem.option not in told:
+        if problem not in known and not report.tells(problem.option):
             report.add(problem.option, problem.value, problem.problem, problem.remedy)
 
 

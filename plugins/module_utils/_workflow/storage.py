@@ -82,7 +82,7 @@ def _check_new(report: Report, key: str, path: str, value: SubValues) -> None:
         report.add(path, None, "does not say what to mount", remedy)
     elif key.startswith("mp") and value.get("storage") and value.get("size") is None:
         report.add(f"{path}.size", None, "is missing: a new volume needs one", "State a size such as 8G.")
-    if key.startswith("mp") and not value.get("mp"):
+    if key.startswith("mp") and not value.get("mp") and not report.tells(f"{path}.mp"):
         report.add(f"{path}.mp", None, "is missing", "Say where it appears in the guest, such as /srv/data.")
 
 
@@ -90,7 +90,7 @@ def _check_source(report: Report, facts: Facts, outlook: Outlook, key: str, valu
     """A volume or directory that is named for the first time must be there."""
     volume = str(value.get("volume") or "")
     path = outlook.path(key)
-    if not volume or volume in outlook.before.get(key, "").split(","):
+    if not volume or volume == MOUNT_POINT.read(outlook.before.get(key, "")).get("volume"):
         return
     if volume.startswith("/"):
         if facts.node.has_path(volume) is False:

@@ -91,6 +91,12 @@ def problems_of(**params: t.Any) -> dict[str, str]:
             "is also used by networks[0]",
         ),
         ({"mount_points": [{"mp": "/a/../b", "bind": "/a"}]}, "mount_points[0].mp", "has a part '.' or '..'"),
+        ({"mount_points": [{"mp": "/a", "bind": "/srv/./b"}]}, "mount_points[0].volume", "has a part '.' or '..'"),
+        (
+            {"mount_points": [{"mp": "/a", "bind": "srv"}]},
+            "mount_points[0].bind",
+            "is not an absolute path of the node",
+        ),
         ({"mount_points": [{"mp": "/", "bind": "/a"}]}, "mount_points[0].mp", "is not an absolute path"),
         ({"rootfs": {"mountoptions": ["noatime", "fast"]}}, "rootfs.mountoptions[1]", "is none of discard"),
         ({"devices": [{"path": "/dev/kvm", "mode": 432}]}, "devices[0].mode", "is a number, and not the mode"),

@@ -8,6 +8,8 @@ from __future__ import annotations
 import typing as t
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ansible_collections.pve.provision.plugins.module_utils._model import diff
 from ansible_collections.pve.provision.plugins.module_utils._model.qemu import (
@@ -132,3 +134,65 @@ def test_networks_as_pve_writes_them_survive_a_round_trip(text: str) -> None:
 @pytest.mark.parametrize("text", [ACTUAL["scsi0"], "local:iso/test.iso,media=cdrom,size=1M"])
 def test_disks_as_pve_writes_them_survive_a_round_trip(text: str) -> None:
     assert DISK.render(DISK.parse(text)) == text
+
+
+STRANGERS = [
+    {"memory": "current=768", "net0": "virtio=BC:24:11:00:00:01,bridge=vmbr0,trunks=2-4;7,queues=4,mtu=1"},
+    {
+        "scsi0": "x:vm-1-disk-0,size=512",
+        "scsi1": "x:vm-1-disk-1,iops_wr=200,mbps_rd=50,size=1153434K",
+        "ide2": "none,media=cdrom",
+    },
+    {"net0": "e1000=BC:24:11:00:00:01,bridge=vmbr0,firewall=1,link_down=1,rate=1.5", "boot": "order=scsi0;net0"},
+    {"net0": "virtio,bridge=vmbr0,macaddr=BC:24:11:00:00:02,new=1", "boot": "cdn", "agent": "1,fstrim_cloned_disks=1"},
+    {
+        "machine": "pc",
+        "cpu": "host",
+        "cpulimit": "1.5",
+        "cpuunits": "50000",
+        "balloon": "0",
+        "tags": "b;a",
+        "bios": "ovmf",
+    },
+    {
+        "efidisk0": "x:vm-1-disk-2,efitype=4m,ms-cert=2023,pre-enrolled-keys=1,size=4M",
+        "description": "a\nb",
+        "startup": "3",
+    },
+]
+
+
+@pytest.mark.parametrize("actual", STRANGERS)
+def test_what_a_result_shows_can_be_declared_and_changes_nothing(actual: dict[str, str]) -> None:
+    shown = diff.typed(OPTIONS, actual)
+    declaration, problems = declare_vm(shown, diff.null_paths(shown))
+    assert problems == []
+    assert diff.compare(OPTIONS, actual, declaration) == diff.Change()
+
+
+cards = st.lists(
+    st.fixed_dictionaries(
+        {"bridge": st.sampled_from(["vmbr0", "vmbr1"])},
+        optional={
+            "hwaddr": st.sampled_from(["BC:24:11:00:00:01", "BC:24:11:00:00:02"]),
+            "tag": st.sampled_from([None, 5, 6]),
+            "trunks": st.sampled_from([["2-4", 7], [9]]),
+            "firewall": st.booleans(),
+        },
+    ),
+    max_size=3,
+)
+
+
+@given(cards, cards, st.booleans())
+def test_a_second_run_changes_nothing(first: list[t.Any], second: list[t.Any], purge: bool) -> None:
+    actual = dict(ACTUAL)
+    for networks in (first, second):
+        params = {"networks": networks}
+        declaration, _problems = declare_vm(params, diff.null_paths(params))
+        change = diff.compare(OPTIONS, actual, declaration, purge=purge)
+        if change.problems:
+            return
+        actual = {key: value for key, value in {**actual, **change.set}.items() if key not in change.delete}
+        again = diff.compare(OPTIONS, actual, declaration, purge=purge)
+        assert (again.set, again.delete, again.problems) == ({}, (), ())
