@@ -64,7 +64,7 @@ class _Host:
 
     def alive(self) -> bool:
         """Whether the guest still runs."""
-        return self.guest.vmid in self.guest.state.running()
+        return self.guest.is_running
 
 
 def _shell(guest: Guest, argv: Sequence[str], stdin: bytes) -> Completed:

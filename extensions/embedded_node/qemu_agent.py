@@ -65,7 +65,7 @@ def _interface(name: str, mac: str, addresses: tuple[str, ...]) -> dict[str, t.A
 
 
 def _host_name(session: Session, inside: runtime.Guest) -> dict[str, str]:
-    return {"host-name": inside.files.read("/etc/hostname").strip() or inside.hostname}
+    return {"host-name": inside.hostname}
 
 
 def _system(session: Session, inside: runtime.Guest) -> dict[str, str]:

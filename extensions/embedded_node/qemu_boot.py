@@ -40,6 +40,7 @@ SECTOR = 512
 GZIP = re.compile(rb"\x1f\x8b\x08")
 AGENT = "/usr/bin/qemu-ga"
 MAX_SEED = 16 << 20
+MAX_BOOT = 64 << 20
 
 
 def boot_disk(state: State, options: Mapping[str, str]) -> Path | None:
@@ -61,14 +62,19 @@ def files(state: State, vmid: int) -> GuestFiles:
 
 
 def guest(state: State, vmid: int) -> runtime.Guest:
-    """What runs in a VM, with its cards described as the runtime knows them from containers."""
+    """What runs in a VM, with its cards described as the runtime knows them from containers.
+
+    Cloud-init gives it the VM's name; without, it has the name that its image brings, if any.
+    """
     options = state.guest("qemu", vmid).options
-    seen = {"hostname": options.get("name", f"VM{vmid}").partition(".")[0]}
+    inside = files(state, vmid)
+    named = config.cloudinit_drive(options) is None and inside.read("/etc/hostname").strip()
+    seen = {"hostname": named or options.get("name", f"VM{vmid}").partition(".")[0]}
     seen["ostype"] = "unmanaged" if config.cloudinit_drive(options) is None else "debian"
     names = sorted((name for name in options if re.fullmatch(r"net\d+", name)), key=lambda name: int(name[3:]))
     for index, name in enumerate(names):
         seen[name] = _card(index, config.parse_net(options[name]), options.get(f"ipconfig{name[3:]}", ""))
-    return runtime.Guest(state, vmid, seen, files(state, vmid))
+    return runtime.Guest(state, vmid, seen, inside)
 
 
 def _card(index: int, net: config.Net, addresses: str) -> str:
@@ -114,7 +120,7 @@ def has_agent(state: State, vmid: int, options: Mapping[str, str]) -> bool:
 
 
 def boot_partition(disk: Path) -> bytes:
-    """The first partition's bytes, empty when there is none."""
+    """The first partition's bytes, as far as a boot partition is long; empty when there is none."""
     with disk.open("rb") as file:
         head = file.read(3 * SECTOR)
         kind, start, count = struct.unpack_from("<4xB3xII", head, 446)
@@ -122,7 +128,7 @@ def boot_partition(disk: Path) -> bytes:
             first, last = struct.unpack_from("<QQ", head, 2 * SECTOR + 32)
             start, count = first, last - first + 1
         file.seek(start * SECTOR)
-        return file.read(count * SECTOR) if start and count else b""
+        return file.read(min(count * SECTOR, MAX_BOOT)) if start and count else b""
 
 
 def is_openwrt(boot: bytes) -> bool:

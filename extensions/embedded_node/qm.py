@@ -29,6 +29,7 @@ API, AGENT, OWN = "PVE::API2::Qemu", "PVE::API2::Qemu::Agent", "PVE::CLI::qm"
 OPTIONAL = {"type": "string", "optional": 1}
 NUMBER = {"type": "integer", "optional": 1, "minimum": 0}
 INPUT_LIMIT = 1 << 20
+EXEC_SECONDS = 30
 
 
 # -- printing ----------------------------------------------------------------------------------------------------------
@@ -158,10 +159,15 @@ def _exec(session: Session, params: Params) -> t.Any:
     if given is not None and len(given) > INPUT_LIMIT:
         raise ApiError("'input-data' (STDIN) is limited to 1 MiB, aborting")
     text = given.decode(errors="surrogateescape") if given is not None else None
+    began = time.monotonic()
     answer = agent.execute(session, vmid, list(params.get("extra-args") or []), text)
-    if params.get("synchronous", 1):
-        answer = agent.execution_status(session, vmid, answer["pid"])
-    return {"result": answer}
+    if not params.get("synchronous", 1):
+        return {"result": answer}
+    limit = int(params.get("timeout", EXEC_SECONDS))
+    if limit and time.monotonic() - began >= limit:
+        session.warn("timeout reached, returning pid")
+        return {"result": answer}
+    return {"result": agent.execution_status(session, vmid, answer["pid"])}
 
 
 def _terminal(session: Session, params: Params) -> None:

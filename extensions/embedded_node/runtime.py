@@ -68,6 +68,12 @@ class Guest:
         return kernel.host_name(self.state, self.vmid) or self.options.get("hostname", f"CT{self.vmid}")
 
     @property
+    def is_running(self) -> bool:
+        """Whether it still runs: a container by its command socket, a VM by its pid file."""
+        machine = self.state.path(f"run/qemu-server/{self.vmid}.pid").exists()
+        return machine or self.vmid in self.state.running()
+
+    @property
     def managed(self) -> bool:
         """Whether PVE configures its network; nobody configures an unmanaged one but itself."""
         return self.options.get("ostype") != "unmanaged"

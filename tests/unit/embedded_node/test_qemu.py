@@ -364,6 +364,26 @@ def test_cloudinit_data_follow_the_options(qm: Qm) -> None:
     assert re.fullmatch(r"instance-id: [0-9a-f]{40}\n\n", qm.ok("cloudinit", "dump", "100", "meta"))
 
 
+def test_a_command_that_takes_too_long_leaves_only_its_pid(qm: Qm, tmp_path: Path) -> None:
+    source = bootable(tmp_path / "linux.raw")
+    qm.ok("create", "100", "--agent", "1", "--scsi0", f"disks:0,import-from={source}")
+    qm.ok("start", "100")
+    qemu_boot.files(qm.state, 100).write("/etc/hostname", "inside\n")
+    assert '"out-data" : "inside\\n"' in qm.ok("guest", "exec", "100", "--", "sh", "-c", "sleep 0; hostname")
+    code, out, err = qm.run("guest", "exec", "100", "--timeout", "1", "--", "sleep", "1")
+    assert (code, '"pid"' in out, "exited" in out, err) == (0, True, False, "timeout reached, returning pid\n")
+
+
+@pytest.mark.parametrize(("command", "answer"), [
+    ("fsfreeze-status", "thawed\n"), ("fsfreeze-freeze", "1\n"), ("get-users", "[]\n"), ("ping", ""),
+    ("get-host-name", '{\n   "host-name" : "web"\n}\n'),
+])  # fmt: skip
+def test_what_an_agent_answers(qm: Qm, tmp_path: Path, command: str, answer: str) -> None:
+    source = bootable(tmp_path / "linux.raw")
+    qm.started("--agent", "1", "--name", "web", "--scsi0", f"disks:0,import-from={source}")
+    assert qm.ok("guest", "cmd", "100", command) == answer
+
+
 # -- the API -----------------------------------------------------------------------------------------------------------
 
 
