@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the pve.provision authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``vzdump``: backups of containers as real archives, which ``pct restore`` reads. VMs are not backed up here."""
+"""``vzdump``: backups as real archives, which ``pct restore`` and ``qmrestore`` read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from pathlib import Path
 
 import zstandard
 
-from . import access, config_file, lxc, lxc_status, storage
+from . import access, config_file, lxc, lxc_status, qemu_backup, storage
+from . import qemu_process as process
 from .api import Params, route
 from .archive import BACKUP_CONFIG
 from .command_line import Command, Exit
@@ -155,9 +156,7 @@ class Backup:
                 raise ApiError(f"unable to find VM '{self.vmid}'")
             self.info(f"Starting Backup of VM {self.vmid} ({kind})")
             self.info(f"Backup started at {_stamp(began)}")
-            if kind != "lxc":
-                raise ApiError("the embedded node backs up containers only")
-            self._container(began)
+            (self._container if kind == "lxc" else self._machine)(began)
         except ApiError as error:
             self.session.say(f"ERROR: Backup of VM {self.vmid} failed - {error.message}")
             self.info(f"Failed at {_stamp(time.time())}")
@@ -174,10 +173,7 @@ class Backup:
         conf = lxc.set_lock(session, vmid, "backup")
         try:
             mode, included = self._choose(conf, running)
-            suffix = SUFFIXES.get(str(self.params.get("compress", "0")), "tar.zst")
-            stamp = time.strftime("%Y_%m_%d-%H_%M_%S", time.localtime(began))
-            target = self.folder / f"vzdump-lxc-{vmid}-{stamp}.{suffix}"
-            self.folder.mkdir(parents=True, exist_ok=True)
+            target = self._target("lxc", began)
             self._pause(mode, running, target)
             self.info(f"creating vzdump archive '{target}'")
             written = _write(session, target, conf, included, lxc.files(session.state, vmid).mounts)
@@ -193,6 +189,33 @@ class Backup:
         if mode == "snapshot":
             self.info("cleanup temporary 'vzdump' snapshot")
 
+    def _target(self, kind: str, began: float) -> Path:
+        """The archive's file."""
+        suffix = SUFFIXES.get(str(self.params.get("compress", "0")), "tar.zst")
+        if kind == "qemu":
+            suffix = suffix.replace("tar", "vma")
+        stamp = time.strftime("%Y_%m_%d-%H_%M_%S", time.localtime(began))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return self.folder / f"vzdump-{kind}-{self.vmid}-{stamp}.{suffix}"
+
+    def _machine(self, began: float) -> None:
+        session, vmid = self.session, self.vmid
+        running = process.pid(session.state, vmid) is not None
+        self.info(f"status = {'running' if running else 'stopped'}")
+        conf = session.state.guest("qemu", vmid)
+        process.check_lock(conf)
+        mode = str(self.params.get("mode", "snapshot")) if running else "stop"
+        drives = qemu_backup.included(session, conf.options) if mode == "snapshot" else None
+        self._tell_mode(mode)
+        if drives is None:
+            drives = qemu_backup.included(session, conf.options)
+        target = self._target("qemu", began)
+        text = qemu_backup.archived_config(session, conf, drives)
+        self.info(f"creating vzdump archive '{target}'")
+        qemu_backup.write(session, vmid, text, target, drives)
+        self.info(f"archive file size: {_size(target.stat().st_size)}")
+        self._annotate(conf, target)
+
     def _choose(self, conf: GuestFile, running: bool) -> tuple[str, list[lxc.MountPoint]]:
         """The mode that is possible, and what is backed up."""
         mode = str(self.params.get("mode", "snapshot")) if running else "stop"
@@ -204,11 +227,14 @@ class Backup:
                 self.info("mode failure - some volumes do not support snapshots")
                 self.info("trying 'suspend' mode instead")
                 mode = "suspend"
+        self._tell_mode(mode)
+        return mode, included if mode == "snapshot" else self._prepare(conf)
+
+    def _tell_mode(self, mode: str) -> None:
         self.info(f"backup mode: {mode}")
         if self.params.get("bwlimit"):
             self.info(f"bandwidth limit: {self.params['bwlimit']} KiB/s")
         self.info(f"ionice priority: {self.params.get('ionice', 7)}")
-        return mode, included if mode == "snapshot" else self._prepare(conf)
 
     def _prepare(self, conf: GuestFile) -> list[lxc.MountPoint]:
         if conf.options.get("hostname"):
@@ -246,7 +272,7 @@ class Backup:
             self.info("adding notes to backup")
             known = {
                 "cluster": "standalone node",
-                "guestname": conf.options.get("hostname", f"CT{self.vmid}"),
+                "guestname": conf.options.get("hostname") or conf.options.get("name") or f"CT{self.vmid}",
                 "node": self.session.state.name,
                 "vmid": str(self.vmid),
             }

@@ -33,6 +33,8 @@ LEFT_OUT = ("lock", "parent")
 
 def included(session: Session, options: Mapping[str, str]) -> dict[str, config.Drive]:
     """The drives that a backup holds; tells about each drive."""
+    if options.get("name"):
+        session.say(f"INFO: VM Name: {options['name']}")
     found: dict[str, config.Drive] = {}
     for name, drive in config.drives(options):
         if not config.holds_data(drive):
@@ -45,21 +47,21 @@ def included(session: Session, options: Mapping[str, str]) -> dict[str, config.D
     return found
 
 
-def write(session: Session, vmid: int, conf: GuestFile, target: Path, drives: Mapping[str, config.Drive]) -> None:
-    """Write the archive of a VM, packed as its name says."""
+def write(session: Session, vmid: int, text: str, target: Path, drives: Mapping[str, config.Drive]) -> None:
+    """Write the archive of a VM with this config, packed as its name says."""
     running = process.pid(session.state, vmid) is not None
     if drives and not running:
         session.say("INFO: starting kvm to execute backup task")
-    if running and "agent" in conf.options:
-        _freeze(session, vmid, "freeze")
+    frozen = running and _freeze(session, vmid)
     if drives:
         session.say(f"INFO: started backup task '{uuid.uuid4()}'")
-    if running and "agent" in conf.options:
-        _freeze(session, vmid, "thaw")
+    if frozen:
+        session.say("INFO: issuing guest-agent 'fs-thaw' command")
+        agent.ask(session, vmid, "fsfreeze-thaw")
     disks = Disks(session, vmid)
     packed = io.BytesIO()
     sources = {f"drive-{name}": _source(disks, drive["file"]) for name, drive in drives.items()}
-    vma.write(packed, {CONFIG: archived_config(session, conf, drives).encode()}, sources)
+    vma.write(packed, {CONFIG: text.encode()}, sources)
     pack: dict[str, t.Callable[[bytes], bytes]] = {".gz": gzip.compress, ".zst": zstandard.ZstdCompressor().compress}
     target.write_bytes(pack.get(target.suffix, bytes)(packed.getvalue()))
     _tell_progress(session, sum(size for size, _pieces in sources.values()), len(packed.getvalue()))
@@ -67,14 +69,22 @@ def write(session: Session, vmid: int, conf: GuestFile, target: Path, drives: Ma
         session.say("INFO: stopping kvm after backup task")
 
 
-def _freeze(session: Session, vmid: int, verb: str) -> None:
-    """The guest's file systems stand still while the backup begins."""
+def _freeze(session: Session, vmid: int) -> bool:
+    """Hold the guest's file systems still while the backup begins; answers whether they are."""
     options = session.state.guest("qemu", vmid).options
-    if process.agent_runs(session, vmid, options):
-        session.say(f"INFO: issuing guest-agent 'fs-{verb}' command")
-        agent.ask(session, vmid, f"fsfreeze-{verb}")
-    elif verb == "freeze":
-        session.say("INFO: skipping guest-agent 'fs-freeze', agent configured but not running?")
+    why = ""
+    if not config.agent_enabled(options):
+        why = ", agent not configured in VM options"
+    elif not process.agent_runs(session, vmid, options):
+        why = ", agent configured but not running?"
+    elif not config.freezes(options):
+        why = ", disabled in VM options"
+    if why:
+        session.say(f"INFO: skipping guest-agent 'fs-freeze'{why}")
+        return False
+    session.say("INFO: issuing guest-agent 'fs-freeze' command")
+    agent.ask(session, vmid, "fsfreeze-freeze")
+    return True
 
 
 def _source(disks: Disks, volid: str) -> tuple[int, Iterator[tuple[int, bytes]]]:

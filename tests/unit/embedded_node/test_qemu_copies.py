@@ -11,9 +11,8 @@ import typing as t
 
 import pytest
 
-from embedded_node import qemu_backup, vma
+from embedded_node import commands, vma
 from embedded_node.errors import ApiError
-from embedded_node.session import Session
 
 from .qemu_support import bootable
 
@@ -155,17 +154,14 @@ def backup(qm: Qm, tmp_path: Path) -> str:
     source = bootable(tmp_path / "linux.raw")
     qm.ok("create", "100", "--name", "web", "--net0", "virtio=BC:24:11:00:00:01", "--scsi1", "disks:1,backup=0",
           "--scsi0", f"disks:0,import-from={source},format=qcow2")  # fmt: skip
-    name = "vzdump-qemu-100-2026_01_02-03_04_05.vma.zst"
-    folder = qm.root / "var/lib/vz/dump"
-    folder.mkdir(parents=True)
-    conf, session = qm.state.guest("qemu", 100), Session(qm.state)
-    qemu_backup.write(session, 100, conf, folder / name, qemu_backup.included(session, conf.options))
-    return f"local:backup/{name}"
+    code, out, err = commands.run(["vzdump", "100", "--compress", "zstd"], qm.root)
+    assert (code, err) == (0, "")
+    assert "INFO: exclude disk 'scsi1' 'disks:100/vm-100-disk-1.raw' (backup=no)\n" in out
+    (archive,) = (qm.root / "var/lib/vz/dump").glob("vzdump-qemu-100-*.vma.zst")
+    return f"local:backup/{archive.name}"
 
 
 def restore(qm: Qm, *words: str) -> tuple[int, str, str]:
-    from embedded_node import commands
-
     return commands.run(["qmrestore", *words], qm.root)
 
 
