@@ -281,6 +281,10 @@ def _network_option(entry: dict[str, t.Any], words: list[str]) -> None:
         entry.update(type="bridge", bridge_ports="" if value == "none" else value)
     elif key in ("bridge-stp", "bridge-fd", "bridge_stp", "bridge_fd"):
         entry[key.replace("-", "_")] = value
+    elif key == "vlan-raw-device":
+        entry.update({"type": "vlan", key: value})
+    elif key == "bond-slaves":
+        entry.update(type="bond", slaves=value)
     elif key == "bridge-vlan-aware":
         entry["bridge_vlan_aware"] = 1
     elif key == "bridge-vids":

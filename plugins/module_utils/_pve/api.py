@@ -34,6 +34,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
     Unsupported,
 )
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import parse_size
+from ansible_collections.pve.provision.plugins.module_utils._model.segments import Link, make_link
 from ansible_collections.pve.provision.plugins.module_utils._pve import config_text, wording
 from ansible_collections.pve.provision.plugins.module_utils._pve.leftovers import Leftovers
 from ansible_collections.pve.provision.plugins.module_utils._pve.multipart import Multipart
@@ -473,6 +474,12 @@ class ApiNode:
                 else bool(int(entry.get("bridge_vlan_aware") or 0)) or entry.get("type") == "OVSBridge",
             )
             for entry in self._client("GET", f"/nodes/{self.name}/network", {"type": "any_bridge"}) or []
+        ]
+
+    def links(self) -> list[Link]:
+        return [
+            make_link(entry["iface"], [entry[key] for key in ("cidr", "cidr6") if entry.get(key)], entry)
+            for entry in self._client("GET", f"/nodes/{self.name}/network") or []
         ]
 
     def pools(self) -> dict[str, frozenset[int]]:

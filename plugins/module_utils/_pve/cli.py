@@ -37,6 +37,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
 )
 from ansible_collections.pve.provision.plugins.module_utils._model.network import NET
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import parse_size
+from ansible_collections.pve.provision.plugins.module_utils._model.segments import Link, make_link
 from ansible_collections.pve.provision.plugins.module_utils._pve import (
     config_text,
     directory,
@@ -359,6 +360,15 @@ class CliNode:
                 vlan_aware=aware or ovs,
             )
         return list(found.values())
+
+    def links(self) -> list[Link]:
+        configured = config_text.parse_interfaces(self._text("etc/network/interfaces"))
+        live = self._live_addresses()
+        return [
+            make_link(name, live.get(name, each.addresses), each.options)
+            for name in dict.fromkeys([*configured, *live])
+            for each in [configured.get(name, config_text.Interface())]
+        ]
 
     def _vnets(self) -> dict[str, bool]:
         """The SDN networks whose zone reaches this node, and whether they let a guest's tags pass."""

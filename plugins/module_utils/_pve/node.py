@@ -13,6 +13,8 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
+from ansible_collections.pve.provision.plugins.module_utils._model.segments import Link
+
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.leftovers import Leftovers
 
@@ -161,6 +163,9 @@ class Node(t.Protocol):
 
     def bridges(self) -> list[Bridge]:
         """Bridges and SDN vnets that exist on this node."""
+
+    def links(self) -> list[Link]:
+        """All network devices of this node, with its own addresses."""
 
     def pools(self) -> dict[str, frozenset[int]]:
         """The cluster's resource pools and the vmids in each."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import InvalidInput, ProvisionError
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Problem, find_option
+from ansible_collections.pve.provision.plugins.module_utils._model.segments import addresses_on
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import description as router_description
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import live
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description, Interface, Port
@@ -229,7 +230,8 @@ class OpenWrtGuest(Companion):
     def _wrong_segments(self, node: Node) -> list[Problem]:
         """DHCP servers where the node itself lives are refused; that needs the node's own addresses."""
         try:
-            addresses = {bridge.name: bridge.addresses for bridge in node.bridges()}
+            links = node.links()
+            addresses = {e.segment: addresses_on(links, e.bridge, e.tag) for e in self.described.interfaces}
             router_description.parse(self.declared, addresses)
         except InvalidInput as error:
             return [Problem(f.option, f.value, f.problem, f.remedy) for f in error.findings]

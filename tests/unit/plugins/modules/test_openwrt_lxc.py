@@ -482,3 +482,27 @@ def test_a_change_beside_another_run_is_refused(router: Bench, gateway: Params) 
     answer = router.bad("openwrt_lxc", **{**gateway, "interfaces": MOVED})
     assert "the router did not take the change: network has changes that are not committed" in answer.msg
     assert "uci changes" in answer.msg
+
+
+# -- where the node itself lives ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "stanza",
+    [
+        "iface vmbr1.20 inet static\n\taddress 198.51.100.2/24\n",
+        "iface vlan20 inet static\n\taddress 198.51.100.2/24\n\tvlan-raw-device vmbr1\n",
+    ],
+)
+def test_no_dhcp_is_served_where_the_node_has_an_address(bench: Bench, gateway: Params, stanza: str) -> None:
+    interfaces = bench.node.root / "etc/network/interfaces"
+    before = interfaces.read_text(encoding="utf-8")
+    interfaces.write_text(f"{before}\nauto x\n{stanza}", encoding="utf-8")
+    try:
+        refused = bench.bad("openwrt_lxc", check=True, **gateway)
+        allowed = bench.run("openwrt_lxc", check=True, **gateway, allow_shared_segment=True)
+    finally:
+        interfaces.write_text(before, encoding="utf-8")
+    assert [finding["option"] for finding in refused.findings] == ["interfaces.lan.dhcp_server"]
+    assert "vmbr1.20, which carries the node's own address 198.51.100.2/24" in refused.msg
+    assert not allowed.failed
