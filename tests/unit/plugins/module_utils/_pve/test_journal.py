@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError, Timeout
-from ansible_collections.pve.provision.plugins.module_utils._pve.journal import Journal, held
+from ansible_collections.pve.provision.plugins.module_utils._pve.journal import Journal, held, identity, is_alive
 
 
 def test_notes_outlive_the_journal_that_wrote_them(tmp_path: Path):
@@ -45,6 +45,45 @@ def test_a_note_half_written_by_a_killed_run_is_not_read(tmp_path: Path):
     journal[1] = {"a": 1}
     (tmp_path / "tmpabc").write_text('{"a"')
     assert dict(journal) == {1: {"a": 1}}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "5", '"text"'])
+def test_a_note_that_cannot_be_read_is_none_and_blocks_nobody(tmp_path: Path, text: str):
+    (tmp_path / "101.json").write_text(text)
+    (tmp_path / "12a.json").write_text(text)
+    journal = Journal(tmp_path)
+    assert list(journal) == [101]
+    assert journal.get(101) is None
+    assert journal.setdefault(101, {"a": 1}) == {"a": 1}
+    assert journal[101] == {"a": 1}
+
+
+def test_notes_of_others_come_and_go_while_we_look(tmp_path: Path):
+    """A reader never meets half a note, nor one that is gone."""
+    ended = threading.Event()
+
+    def churn():
+        journal = Journal(tmp_path)
+        while not ended.is_set():
+            journal.setdefault(100, {"name": "x" * 5000})
+            journal.pop(100, None)
+
+    thread = threading.Thread(target=churn)
+    thread.start()
+    try:
+        journal = Journal(tmp_path)
+        found = [journal.get(vmid) for _look in range(300) for vmid in journal]
+    finally:
+        ended.set()
+        thread.join()
+    assert all(note is None or note == {"name": "x" * 5000} for note in found)
+
+
+def test_a_process_is_told_from_every_other():
+    assert is_alive(identity())
+    boot, number, started = identity().split("/")
+    others = (f"{boot}/{number}/{int(started) + 1}", f"other-boot/{number}/{started}", f"{boot}/999999999/1", "", "1/2")
+    assert not any(map(is_alive, others))
 
 
 class TestHeld:
