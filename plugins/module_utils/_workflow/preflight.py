@@ -196,7 +196,6 @@ def preflight(facts: Facts, wanted: Wanted, actual: Actual, plan: Plan, uploads:
         check_neighbours(report, facts, outlook)
         check_volumes(report, facts, outlook, touched)
         _check_token(report, facts.node, wanted, actual, plan, touched)
-        _check_environment(report, facts.node, touched)
         _check_devices(report, facts.node, wanted, touched)
         _check_hookscript(report, facts, touched)
         _check_time_zone(report, facts, touched)
@@ -392,13 +391,6 @@ def _check_time_zone(report: Report, facts: Facts, touched: t.Mapping[str, t.Any
     near = difflib.get_close_matches(zone, sorted(facts.time_zones), 1)
     remedy = f"Did you mean {near[0]}?" if near else "Use a name of zone.tab such as Europe/Berlin, UTC, or host."
     report.add("timezone", zone, "is not a time zone that Proxmox VE knows", remedy)
-
-
-def _check_environment(report: Report, node: Node, touched: t.Mapping[str, t.Any]) -> None:
-    """PVE keeps the variables apart by NUL, which no command line can carry."""
-    if node.transport == "cli" and len(touched.get("env") or ()) > 1:
-        remedy = "Set one variable, or run over the API (api_host)."
-        report.add("env", diff.HIDDEN, "cannot be given to pct: it takes one variable", remedy)
 
 
 def _check_pool(report: Report, facts: Facts, wanted: Wanted) -> None:

@@ -9,6 +9,7 @@ import os
 import typing as t
 
 import pytest
+from ansible.module_utils import basic
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
 from ansible_collections.pve.provision.plugins.module_utils._pve.api import ApiNode
@@ -125,6 +126,23 @@ def test_an_unmanaged_container_says_what_has_no_effect_inside(bench: Bench) -> 
     made = bench.good("lxc_create", **declaration)
     assert any("nameserver, password, networks[0].ip" in str(warning) for warning in made.warnings)
     assert bench.config(101)["arch"] == "amd64"
+
+
+def test_the_environment_is_set_and_seen_by_nobody(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    logged: list[str] = []
+    monkeypatch.setattr(basic.AnsibleModule, "log", lambda self, msg, log_args=None: logged.append(str(msg)))
+    declared = {**WEB, "env": ["DB_PASSWORD=s3cret value", "LANG=C.UTF-8"]}
+    made = bench.good("lxc_create", **declared)
+    assert not bench.good("lxc_create", **declared).changed
+    changed = bench.good("lxc_create", **{**declared, "env": ["DB_PASSWORD=an0ther s3cret", "LANG=C.UTF-8"]})
+    assert changed.changed
+    config = (bench.node.root / f"etc/pve/nodes/{bench.node.name}/lxc/{made.vmid}.conf").read_text()
+    assert "lxc.environment.runtime: DB_PASSWORD=an0ther s3cret\n" in config
+    wrong = bench.bad("lxc_create", check=True, **{**WEB, "env": ["a b=t0p s3cret"]})
+    seen = [made.values, changed.values, wrong.values, logged]
+    if bench.backend == "cli":
+        seen.append(bench.node.commands())
+    assert "s3cret" not in str(seen)
 
 
 @pytest.mark.parametrize("password", ["p a s s $HOME", 'it\'s "quoted"', "-leading-dash", "--rootfs x", "a,b=c;d\\"])

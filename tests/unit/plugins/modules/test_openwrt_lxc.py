@@ -17,6 +17,7 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow import (
     openwrt,
     openwrt_guest,
     openwrt_lxc,
+    openwrt_seeding,
 )
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt import Router
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_lxc import OpenWrtContainer
@@ -196,6 +197,25 @@ def test_nothing_is_left_of_a_template_that_holds_secrets(
     bench.good("openwrt_lxc", **gateway)
     kept = {path.name for top in (bench.node.root / "var/lib", tmp_path) for path in top.rglob("openwrt-*-lxc_*")}
     assert kept <= {"openwrt-24.10.4-lxc_amd64.tar.gz"}
+
+
+def test_what_killed_runs_have_left_on_a_storage_is_removed_once_nobody_can_be_using_it(
+    bench: Bench, gateway: Params, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    if bench.backend == "cli":
+        pytest.skip("on the node the files are written into the container")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = bench.node.root / "var/lib/vz/template/cache"
+    left = folder / "openwrt-24.10.3-router-0123abcd-lxc_amd64.tar.gz"
+    mine = folder / "openwrt-24.10.3-0123abcd-lxc_amd64.tar.gz"
+    for path in (left, mine):
+        path.write_bytes(b"a router's secrets")
+    bench.good("openwrt_lxc", **gateway)
+    assert left.exists(), "another run may be about to use it"
+    monkeypatch.setattr(openwrt_seeding, "IN_USE", -60)
+    bench.good("openwrt_lxc", **{**gateway, "hostname": "gw2"})
+    assert (left.exists(), mine.exists()) == (False, True)
+    mine.unlink()
 
 
 def test_over_the_api_a_template_of_ones_own_is_refused(bench: Bench, gateway: Params) -> None:

@@ -7,7 +7,13 @@ import typing as t
 
 import pytest
 
-from ansible_collections.pve.provision.plugins.module_utils._model.secrets import is_secret, secret_values
+from ansible_collections.pve.provision.plugins.module_utils._model.secrets import (
+    closed_files,
+    is_secret,
+    secret_values,
+    text_secrets,
+    url_secrets,
+)
 
 
 @pytest.mark.parametrize(
@@ -58,3 +64,38 @@ def test_the_values_that_nobody_is_to_see(value: t.Any, secrets: set[str]):
 def test_the_user_names_further_options():
     assert is_secret("ovpn_static", ["ovpn_static"])
     assert secret_values({"vpn": {"ovpn_static": "hunter2", "proto": "none"}}, ["ovpn_static"]) == {"hunter2"}
+
+
+@pytest.mark.parametrize(
+    ("value", "secrets"),
+    [
+        ("https://example.org/image.qcow2", set()),
+        ("https://me:sup3rs3cret@example.org/x", {"me:sup3rs3cret", "sup3rs3cret"}),
+        ("https://t0k3n@example.org/x", {"t0k3n"}),
+        (["https://example.org/x?X-Amz-Signature=abcdef#top"], {"X-Amz-Signature=abcdef"}),
+        ({"mirrors": ["http://me:p@ss@example.org"]}, {"me:p@ss", "p@ss"}),
+        ({"number": 5, "text": "me:pw@example.org"}, set()),
+    ],
+)
+def test_an_address_is_hidden_but_for_its_place(value: object, secrets: set[str]) -> None:
+    assert url_secrets(value) == secrets
+
+
+def test_a_text_is_hidden_also_as_it_is_spelt_in_a_structure() -> None:
+    assert text_secrets({"95-mine": "echo 'a'\nexit 0"}) == {"echo 'a'\nexit 0", repr("echo 'a'\nexit 0")[1:-1]}
+    assert text_secrets(["true", 1, None]) == set()
+
+
+@pytest.mark.parametrize(
+    ("file", "closed"),
+    [
+        ({"content": "text", "mode": "0644"}, False),
+        ({"content": "text"}, False),
+        ({"content": "text", "mode": "0600"}, True),
+        ({"content": "text", "mode": "0640"}, True),
+        ({"content": "-----BEGIN OPENSSH PRIVATE KEY-----\n", "mode": "0644"}, True),
+    ],
+)
+def test_a_file_that_not_everybody_may_read_is_hidden(file: dict[str, str], closed: bool) -> None:
+    assert closed_files([file]) == ([file["content"]] if closed else [])
+    assert closed_files("no list") == []
