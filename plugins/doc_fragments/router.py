@@ -180,7 +180,7 @@ options:
     description:
       - Services by the names of their init scripts, V(true) for one that starts with the router, V(false) for one that
         does not. It holds from the first boot on; later only what differs is enabled and started, or stopped and
-        disabled. What is not mentioned is left alone.
+        disabled; one that somebody has stopped is started again. What is not mentioned is left alone.
     type: dict
   timezone:
     description: Time zone as OpenWrt writes it, such as V(CET-1CEST).

@@ -55,7 +55,9 @@ _PROBE = {
 }
 _SERVICE = """\
 if [ ! -x /etc/init.d/{0} ]; then echo {0} missing
-elif /etc/init.d/{0} enabled; then echo {0} enabled
+elif /etc/init.d/{0} enabled; then
+    if grep -q '^USE_PROCD=1' /etc/init.d/{0} && [ "$(/etc/init.d/{0} status)" = inactive ]
+    then echo {0} stopped; else echo {0} enabled; fi
 else echo {0} disabled
 fi"""
 NEVER_ANOTHER: t.Final = "Choose another name or vmid; this module never makes another system into OpenWrt."
@@ -93,8 +95,8 @@ class AnotherSystem(RouterError):
 @dataclass(frozen=True)
 class Seen:
     """What a running router told in one go. ``files`` hold secrets; ``services`` are the declared ones: ``enabled``,
-    ``disabled`` or ``missing``. ``kept``: the packages of a change that waits for its confirmation, as they are when it
-    takes itself back."""
+    ``disabled``, ``stopped`` (though it starts with the router) or ``missing``. ``kept``: the packages of a change that
+    waits for its confirmation, as they are when it takes itself back."""
 
     version: str
     export: str
@@ -118,19 +120,23 @@ class Seen:
 
 @dataclass(frozen=True)
 class Drift:
-    """How a running router differs from its description."""
+    """How a running router differs from its description. ``stopped`` services start with it and do not run now."""
 
     change: live.Change
     files: Files
     missing: tuple[str, ...]
     services: t.Mapping[str, bool] = field(default_factory=dict)
+    stopped: frozenset[str] = frozenset()
 
     def __bool__(self) -> bool:
         return bool(self.change or self.files or self.missing or self.services)
 
     def view(self) -> dict[str, t.Any]:
         """The difference for a plan: words of ``uci changes``, names of files, packages."""
-        switched = [f"{'enable' if wanted else 'disable'} {name}" for name, wanted in self.services.items()]
+        switched = [
+            f"{('start' if name in self.stopped else 'enable') if wanted else 'disable'} {name}"
+            for name, wanted in self.services.items()
+        ]
         parts = {"uci": self.change.words, "files": sorted(self.files), "services": switched}
         parts |= {"packages": list(self.missing)}
         return {name: value for name, value in parts.items() if value}
@@ -214,8 +220,9 @@ class Router:
             services={
                 name: wanted
                 for name, wanted in self.description.services.items()
-                if seen.services.get(name) == ("disabled" if wanted else "enabled")
+                if seen.services.get(name) in (("disabled", "stopped") if wanted else ("enabled", "stopped"))
             },
+            stopped=frozenset(name for name, state in seen.services.items() if state == "stopped"),
         )
 
     # -- waiting ---------------------------------------------------------------------------------------------------

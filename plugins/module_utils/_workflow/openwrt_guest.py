@@ -14,7 +14,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import Inval
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Problem, find_option
 from ansible_collections.pve.provision.plugins.module_utils._model.segments import addresses_on
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import description as router_description
-from ansible_collections.pve.provision.plugins.module_utils._openwrt import live
+from ansible_collections.pve.provision.plugins.module_utils._openwrt import live, seed
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description, Interface, Port
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci import parse_export
 from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import (
@@ -250,8 +250,14 @@ class OpenWrtGuest(Companion):
         if drift.missing:
             ours.append(Step("packages", {"install": view["packages"]}))
         place = next((n for n, step in enumerate(plan.steps) if step.action in {"shutdown", "start"}), len(plan.steps))
-        after = {**plan.after, **{name: what for name, what in inside.items() if name != "files"}}
-        return dataclasses.replace(plan, steps=(*plan.steps[:place], *ours, *plan.steps[place:]), after=after)
+        before, after = dict(plan.before), {**plan.after, **{n: what for n, what in view.items() if n != "files"}}
+        if seed.KEYS in drift.files:
+            has = self.seen.files.get(seed.KEYS, b"") if self.seen else b""
+            before["ssh_keys"], after["ssh_keys"] = has.decode().splitlines(), [*self.described.management.ssh_keys]
+        if seed.SHADOW in drift.files:
+            before["password"], after["password"] = "(hidden)", "(hidden, changes)"
+        steps = (*plan.steps[:place], *ours, *plan.steps[place:])
+        return dataclasses.replace(plan, steps=steps, before=before, after=after)
 
     def do_configure(self, step: Step, run: Run) -> None:
         """Bring the running router in line, unless nobody can enter it."""

@@ -526,3 +526,21 @@ def test_no_dhcp_is_served_where_the_node_has_an_address(bench: Bench, gateway: 
     assert [finding["option"] for finding in refused.findings] == ["interfaces.lan.dhcp_server"]
     assert "vmbr1.20, which carries the node's own address 198.51.100.2/24" in refused.msg
     assert not allowed.failed
+
+
+# -- what somebody did by hand --------------------------------------------------------------------------------------
+
+
+def test_a_stopped_service_and_other_keys_are_told_and_brought_in_line(router: Bench, gateway: Params) -> None:
+    params = {**gateway, "services": {"odhcpd": True}}
+    vmid = router.good("openwrt_lxc", **params).vmid
+    router.pct("exec", str(vmid), "--", "/etc/init.d/odhcpd", "stop")
+    router.pct("exec", str(vmid), "--", "sh", "-c", "echo 'ssh-ed25519 AAAA other' > /etc/dropbear/authorized_keys")
+    told = router.good("openwrt_lxc", check=True, **params)
+    done = router.good("openwrt_lxc", **params)
+    assert told.plan == done.plan and told.diff == done.diff
+    (step,) = done.plan
+    assert (step["services"], step["files"]) == (["start odhcpd"], ["etc/dropbear/authorized_keys"])
+    assert done.diff["before"]["ssh_keys"] == ["ssh-ed25519 AAAA other"]
+    assert done.diff["after"]["ssh_keys"] == [KEY]
+    assert not router.good("openwrt_lxc", **params).changed
