@@ -9,6 +9,7 @@ the node's end of each network device. A device keeps the MTU that it was made w
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import shutil
 import typing as t
@@ -42,6 +43,24 @@ def plug(state: State, vmid: int, options: Mapping[str, str]) -> None:
             mtu = net.get("mtu") or state.read(f"sys/class/net/{net.get('bridge')}/mtu").strip() or "1500"
             state.write(f"sys/class/net/{name}/mtu", f"{mtu}\n")
             state.write(f"sys/class/net/{name}/address", "fe:00:00:00:00:01\n")
+    _route(state, vmid, options)
+
+
+def _route(state: State, vmid: int, options: Mapping[str, str]) -> None:
+    """The addresses that PVE gives a container that it manages, in the kernel's own tables of its network."""
+    pid = state.read(f"sys/fs/cgroup/lxc/{vmid}/ns/init.scope/cgroup.procs").strip()
+    if not pid:
+        return
+    nets = [
+        dict(part.partition("=")[::2] for part in text.split(",")) for key, text in options.items() if NET.match(key)
+    ]
+    given = [net[name] for net in nets for name in ("ip", "ip6") if "/" in net.get(name, "")]
+    held = [ipaddress.ip_interface(text).ip for text in given if options.get("ostype") != "unmanaged"]
+    four = [str(ip) for ip in held if ip.version == 4]
+    trie = "".join(f"           |-- {ip}\n              /32 host LOCAL\n" for ip in ["127.0.0.1", *four])
+    state.write(f"proc/{pid}/net/fib_trie", f"Local:\n{trie}")
+    six = [ip.packed.hex() for ip in [ipaddress.ip_address("::1"), *held] if ip.version == 6]
+    state.write(f"proc/{pid}/net/if_inet6", "".join(f"{ip} 02 40 00 80     eth0\n" for ip in six))
 
 
 def vanish(state: State, vmid: int) -> None:

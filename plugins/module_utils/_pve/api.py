@@ -524,6 +524,9 @@ class ApiNode:
         tail = "interfaces" if kind == "lxc" else "agent/network-get-interfaces"
         return wording.interfaces_of(self._client("GET", self._path(kind, vmid, tail)))
 
+    def local_addresses(self, vmid: int) -> frozenset[str] | None:
+        return None
+
     def outdated(self, kind: Kind, vmid: int, config: GuestConfig) -> dict[str, str]:
         """PVE tells nobody what the kernel of a node knows."""
         return {}

@@ -419,6 +419,10 @@ class CliNode:
         answer = self._json(["pvesh", "get", f"/nodes/{self.name}/{kind}/{vmid}/{tail}"])
         return wording.interfaces_of(answer)
 
+    def local_addresses(self, vmid: int) -> frozenset[str] | None:
+        process = kernel.first_process(self._root, vmid)
+        return frozenset() if process is None else kernel.local_addresses(self._root, process)
+
     def outdated(self, kind: Kind, vmid: int, config: GuestConfig) -> dict[str, str]:
         process = kernel.first_process(self._root, vmid) if kind == "lxc" else None
         if process is None:

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import ipaddress
 import os
+import re
 import threading
 import typing as t
 from pathlib import Path
@@ -68,6 +70,14 @@ def device_mtu(root: Path, vmid: int, number: str) -> int | None:
     """The MTU of a running container's network device ``netN``, by the node's end of it, which the guest cannot set."""
     text = _text(root / "sys/class/net" / f"veth{vmid}i{number}" / "mtu").strip()
     return int(text) if text.isdigit() else None
+
+
+def local_addresses(root: Path, pid: int) -> frozenset[str]:
+    """The addresses that a process's network has, whatever device they are on."""
+    net = root / "proc" / str(pid) / "net"
+    ipv4 = re.findall(r"\|-- (\S+)\n\s+/32 host LOCAL", _text(net / "fib_trie"))
+    ipv6 = [ipaddress.IPv6Address(bytes.fromhex(line.split()[0])) for line in _text(net / "if_inet6").splitlines()]
+    return frozenset([*ipv4, *map(str, ipv6)])
 
 
 def addresses_of(links: t.Iterable[t.Mapping[str, t.Any]]) -> list[dict[str, t.Any]]:

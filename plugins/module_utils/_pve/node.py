@@ -186,6 +186,9 @@ class Node(t.Protocol):
     def interfaces(self, kind: Kind, vmid: int) -> list[dict[str, t.Any]]:
         """A running guest's interfaces: name, hwaddr, inet and inet6 (each a list of address/prefix)."""
 
+    def local_addresses(self, vmid: int) -> frozenset[str] | None:
+        """The addresses that a running container has, without prefix, where that costs nothing; None where it would."""
+
     def outdated(self, kind: Kind, vmid: int, config: GuestConfig) -> dict[str, str]:
         """What a running guest does not have of its live config, although PVE takes it for done: a container's host
         name, and networks with another MTU. Only the node's kernel knows; over the API it is empty."""

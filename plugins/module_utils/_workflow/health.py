@@ -68,8 +68,14 @@ def await_addresses(
     """
     dynamic = dynamic_interfaces(options, network)
     static = declared_addresses(options, network)
-    if timeout <= 0 or not (dynamic or static) or (node.transport == "api" and not (dynamic or wait)):
+    if timeout <= 0 or not (dynamic or static):
         return static, []
+    if not (dynamic or wait):
+        local = node.local_addresses(vmid)
+        if local is None:
+            return static, []
+        if all(entry["address"] in local for entry in static):
+            return [{**entry, "source": "guest"} for entry in static], []
 
     def lacking(told: list[dict[str, t.Any]]) -> list[str]:
         seen = _seen(told)
@@ -135,7 +141,7 @@ def guest_addresses(node: Node, vmid: int) -> list[Address]:
 def _seen(told: t.Iterable[dict[str, t.Any]]) -> list[Address]:
     """The addresses of the interfaces that a guest tells, loopback and link-local ones left out."""
     return [
-        make_address(interface["name"], text, "guest", interface.get("hwaddr"))
+        make_address(interface["name"], text, "guest", str(interface.get("hwaddr") or "").upper() or None)
         for interface in told
         for text in lasting(interface)
     ]

@@ -74,3 +74,20 @@ def test_addresses_as_pve_tells_them() -> None:
     expected = {"name": "eth0", "hwaddr": "bc:24:11:01:02:03", "inet": ["10.0.0.5/24"], "inet6": ["fd00::5/64"]}
     bare = {"name": "tun0", "hwaddr": "", "inet": [], "inet6": []}
     assert kernel.addresses_of([link, {"ifname": "tun0"}]) == [expected, bare]
+
+
+def test_the_addresses_of_a_network_by_the_kernels_own_tables(tmp_path: Path) -> None:
+    net = tmp_path / "proc/4711/net"
+    net.mkdir(parents=True)
+    (net / "fib_trie").write_text(
+        "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 0.0.0.0\n        /0 universe UNICAST\n     |-- 10.0.0.0\n"
+        "        /24 link UNICAST\nLocal:\n        |-- 10.0.0.5\n           /32 host LOCAL\n        |-- 10.0.0.255\n"
+        "           /32 link BROADCAST\n"
+    )
+    (net / "if_inet6").write_text("fd000000000000000000000000000005 02 40 00 80     eth0\n")
+    assert kernel.local_addresses(tmp_path, 4711) == {"10.0.0.5", "fd00::5"}
+    assert kernel.local_addresses(tmp_path, 4712) == frozenset()
+
+
+def test_this_machine_has_its_loopback() -> None:
+    assert "127.0.0.1" in kernel.local_addresses(Path("/"), os.getpid())

@@ -81,6 +81,7 @@ class Witness:
         self.answers = list(answers)
         self.met = met or {}
         self.asked = 0
+        self.local = frozenset[str]()
 
     def interfaces(self, kind: str, vmid: int) -> list[dict[str, t.Any]]:
         self.asked += 1
@@ -88,6 +89,9 @@ class Witness:
         if answer is None:
             raise PveError("nobody answers")
         return [{"name": name, "hwaddr": "bc:24:11:00:00:01", "inet": held} for name, held in answer.items()]
+
+    def local_addresses(self, vmid: int) -> frozenset[str] | None:
+        return self.local if self.transport == "cli" else None
 
     def neighbours(self) -> dict[str, list[str]]:
         return self.met
@@ -138,3 +142,11 @@ def test_an_address_tells_who_has_seen_it(
     assert [(entry["address"], entry["source"]) for entry in addresses] == found
     assert missing == lacking
     assert node.asked == asked
+
+
+def test_declared_addresses_of_an_unchanged_container_are_seen_without_a_question() -> None:
+    node = Witness("cli", UP)
+    node.local = frozenset({"127.0.0.1", "10.0.0.5"})
+    addresses, missing = health.await_addresses(t.cast("Node", node), 101, NETS, NET, 30, wait=False)
+    assert [(entry["address"], entry["source"]) for entry in addresses] == [("10.0.0.5", "guest")]
+    assert (missing, node.asked) == ([], 0)
