@@ -53,6 +53,7 @@ TEXT: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 # Perl tells a hash in no order.
 BACKUP_JOB = re.compile(r"(?<=^INFO: starting new backup job: vzdump)(.*)$", re.M)
+WRONG_KEYS = re.compile(r"^[\w.-]+: property is .*(?:\n[\w.-]+: property is .*)*", re.M)
 # Host keys are made in no order.
 KEY_LINES = re.compile(r"(?:Creating SSH host key .*\ndone: .*\n)+")
 # Values that the run may have made itself: kept when they were known before it.
@@ -97,6 +98,7 @@ class Normaliser:
         for pattern, replacement in TEXT:
             text = pattern.sub(replacement, text)
         text = KEY_LINES.sub(lambda m: "".join(sorted(re.findall(r".*\n.*\n", m[0]))), text)
+        text = WRONG_KEYS.sub(lambda m: "\n".join(sorted(m[0].splitlines())), text)
         text = BACKUP_JOB.sub(lambda m: "".join(sorted(re.split(r"(?= --)", m[0]))), text)
         if "<BYTES>" in text and text.startswith(("Volid", "NAME")):
             text = re.sub(r" +", " ", text)

@@ -206,6 +206,10 @@ def test_paths_of_the_machine_move_under_the_root_and_those_of_the_guest_stay() 
     ('[{"a": 1}, {"a": 2}]', '[{"a": 2}, {"a": 1}]'),
     ('{"mem": 1, "name": "x"}', '{"name": "x", "mem": 99}'),
     ("\tcontent iso,backup", "\tcontent backup,iso"),
+    ("INFO: starting new backup job: vzdump 1 --mode stop --all 1", "INFO: starting new backup job: vzdump 1 --all 1"
+     " --mode stop"),
+    ("a: property is missing\nb: property is missing\nc", "b: property is missing\na: property is missing\nc"),
+    ("a: property is missing\nb: property is missing", "b: property is missing\na: property is missing"),
 ])
 def test_volatile_parts_do_not_count(one: str, other: str) -> None:
     assert Normaliser().text(one) == Normaliser().text(other)
