@@ -75,9 +75,17 @@ class Leftovers:
         found = self.tasks(vmid, window.since)
         return len(found) <= 1 and all(upid.type == task and upid.started in window for upid in found)
 
+    def _was_begun(self, vmid: int, task: str, window: Window) -> bool:
+        """Whether PVE began such a creation in that time. The task of a clone names the guest that is cloned."""
+        number = "*" if task.endswith("clone") else vmid
+        logs = (self._root / "var/log/pve/tasks").glob(f"[0-9A-F]/UPID:*:{task}:{number}:*")
+        return any(Upid.parse(path.name).started in window for path in logs)
+
     # -- volumes ---------------------------------------------------------------------------------------------------
-    def orphans(self, vmid: int, storages: t.Iterable[str], window: Window) -> tuple[list[str], list[str]]:
-        """The volumes with this vmid that no guest of the cluster names: those made in that time, and all others."""
+    def orphans(self, vmid: int, storages: t.Iterable[str], task: str, window: Window) -> tuple[list[str], list[str]]:
+        """The volumes with this vmid that no guest of the cluster names: those that such a task made in that time, and
+        all others."""
+        begun = self._was_begun(vmid, task, window)
         ours: list[str] = []
         others: list[str] = []
         texts: list[str] | None = None
@@ -89,7 +97,7 @@ class Leftovers:
                 texts = self._configs() if texts is None else texts
                 if _is_named(name, texts):
                     continue
-                made = re.fullmatch(_MADE.format(vmid=vmid), name) and self._born(storage, volume) in window
+                made = begun and re.fullmatch(_MADE.format(vmid=vmid), name) and self._born(storage, volume) in window
                 (ours if made else others).append(volume.volid)
         return ours, others
 

@@ -14,6 +14,7 @@ is acted upon only where all that can be seen agrees with it (:func:`is_ours`); 
 
 from __future__ import annotations
 
+import hashlib
 import time
 import typing as t
 
@@ -60,6 +61,8 @@ def make_note(wanted: Wanted, options: t.Mapping[str, str], *, by: str = "create
         **window(wanted),
         "task": _TASKS[wanted.type.kind][by],
         "stage": "creating",
+        "whole": wanted.whole,
+        "protection": options.get("protection") == "1",
         "owner": identity(),
         **more,
     }
@@ -74,12 +77,13 @@ def window(wanted: Wanted) -> dict[str, float]:
 def begin(node: Node, note: Note, vmid: int, *, declared: bool) -> bool:
     """Note that this run is about to create a guest; False when another run has noted the same vmid before.
 
-    What a run that is no more has noted about a ``declared`` vmid does not block it for ever.
+    What a run that is no more has noted about a ``declared`` vmid does not block it for ever, unless it tells where
+    the backup of a router is that has no container any more.
     """
     there = node.journal.setdefault(vmid, note)
     if there == note:
         return True
-    if not declared or is_at_work(node, vmid, there):
+    if not declared or "archive" in there or is_at_work(node, vmid, there):
         return False
     node.journal[vmid] = note
     return True
@@ -90,6 +94,26 @@ def advance(node: Node, vmid: int, stage: Stage) -> None:
     note = node.journal.get(vmid)
     if note is not None:
         node.journal[vmid] = {**note, "stage": stage}
+
+
+def _note_made(node: Node, kind: Kind, vmid: int) -> None:
+    """Note that a guest was made, and how: whoever changes it later has use for it."""
+    note, config = node.journal.get(vmid), node.config(kind, vmid) if node.leftovers is not None else None
+    if note is not None and config is not None:
+        node.journal[vmid] = {**note, "made": _fingerprint(config)}
+    advance(node, vmid, "created")
+
+
+def _fingerprint(config: GuestConfig) -> str:
+    """What a config says of its guest, whoever holds a lock on it."""
+    said = [sorted((key, text) for key, text in config.options.items() if key != "lock"), config.raw]
+    return hashlib.sha256(repr(said).encode()).hexdigest()
+
+
+def forget(node: Node, vmid: int) -> None:
+    """Remove the note about a guest that is whole, or gone. One of an upgrade ends with the upgrade."""
+    if "upgrade_of" not in node.journal.get(vmid, {}):
+        node.journal.pop(vmid, None)
 
 
 def claim(
@@ -120,7 +144,7 @@ def claim(
             if vmid is not None:
                 raise
         else:
-            advance(node, number, "created")
+            _note_made(node, wanted.type.kind, number)
             return made
     raise Conflict(f"{VMID_RACES} free vmids in a row were taken by others.", remedy="Give the guest a vmid.")
 
@@ -158,24 +182,39 @@ def is_at_work(node: Node, vmid: int, note: Note) -> bool:
 def is_ours(node: Node, vmid: int, note: Note) -> bool:
     """Whether all that the cluster has under a noted vmid is what the note's run left: nothing, half a guest, or a
     whole one of the noted name, to which nothing was done since."""
-    if node.leftovers is None or note.get("stage") not in UNFINISHED or is_at_work(node, vmid, note):
+    span = window_of(note)
+    if node.leftovers is None or span is None or note.get("stage") not in UNFINISHED or is_at_work(node, vmid, note):
         return False
     guest = node.locate(vmid)
     if guest is None:
         return True
     config = node.config(guest.kind, vmid)
-    if (guest.kind, guest.node) != (note["kind"], node.name) or config is None:
-        return False
-    span = Window(note["since"], note["until"])
-    written = node.leftovers.written(guest.kind, vmid)
-    lock = config.options.get("lock")
-    if lock == "create" and written not in span:
+    if (guest.kind, guest.node) != (note.get("kind"), node.name) or config is None:
         return False
     return (
-        lock in (None, UNFINISHED[note["stage"]])
-        and _has_name(guest.kind, vmid, note, config)
+        node.leftovers.written(guest.kind, vmid) in span
+        and config.options.get("lock") in (None, UNFINISHED[note["stage"]])
+        and _is_as_made(guest.kind, vmid, note, config)
         and node.status(guest.kind, vmid) != "running"
-        and node.leftovers.only_made(vmid, note["task"], span)
+        and node.leftovers.only_made(vmid, str(note.get("task")), span)
+    )
+
+
+def window_of(note: Note) -> Window | None:
+    """When the creation that a note is about can have been at work, if it says that."""
+    since, until = note.get("since"), note.get("until")
+    return Window(since, until) if isinstance(since, int | float) and isinstance(until, int | float) else None
+
+
+def _is_as_made(kind: Kind, vmid: int, note: Note, config: GuestConfig) -> bool:
+    """Whether a guest is called as its maker called it, and nobody has made a template of it, protected or changed it
+    since."""
+    options = config.options
+    return (
+        _has_name(kind, vmid, note, config)
+        and options.get("template") != "1"
+        and (options.get("protection") != "1" or note.get("protection") is True)
+        and note.get("made") in (None, _fingerprint(config))
     )
 
 
@@ -232,6 +271,8 @@ def remove(node: Node, wanted: Wanted, vmid: int, note: Note) -> None:
             node.unmount(vmid) if lock == "mounted" else node.unlock(kind, vmid)
         elif lock is None and node.status(kind, vmid) == "running":
             node.stop(kind, vmid, timeout=wanted.policy.shutdown_timeout)
+        if config.options.get("protection") == "1" and note.get("protection") is True:
+            node.set_config(kind, vmid, {"protection": "0"})  # as its maker declared it
     if node.leftovers is not None and kind == "lxc":
         node.leftovers.release(vmid)
     if config is not None:
@@ -240,10 +281,10 @@ def remove(node: Node, wanted: Wanted, vmid: int, note: Note) -> None:
 
 def free_orphans(node: Node, vmid: int, note: Note) -> list[str]:
     """Remove the volumes that a noted creation made and that no guest of the cluster names. Returns warnings."""
-    if node.leftovers is None or "until" not in note:
+    span = window_of(note)
+    if node.leftovers is None or span is None:
         return []
-    span = Window(note["since"], note["until"])
-    ours, others = node.leftovers.orphans(vmid, note.get("storages", ()), span)
+    ours, others = node.leftovers.orphans(vmid, note.get("storages") or (), str(note.get("task")), span)
     for volid in ours:
         node.free(volid)
     return [f"{volid} belongs to no guest; it is left alone, for nothing shows that a run made it" for volid in others]

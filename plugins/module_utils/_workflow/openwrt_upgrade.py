@@ -369,7 +369,7 @@ def release(node: Node, vmid: int, note: t.Mapping[str, t.Any]) -> None:
         return
     node.unlock("lxc", vmid)
     if lock == "create":
-        cleanup.free_orphans(node, vmid, {"storages": [note["storage"]], **note["over"]})
+        cleanup.free_orphans(node, vmid, {"storages": [note["storage"]], "task": "vzrestore", **note["over"]})
 
 
 def drop_archives(node: Node, *vmids: int) -> None:

@@ -98,7 +98,7 @@ def _reconcile(node: Node, wanted: Wanted, *, check_mode: bool, companion: Compa
         return _predict(node, wanted, actual, plan, result)
     done = _Run(node, wanted, actual, plan, result, companion).carry_out()
     if done.vmid is not None and not check_mode:
-        node.journal.pop(done.vmid, None)
+        cleanup.forget(node, done.vmid)
     return done
 
 
@@ -154,12 +154,13 @@ def _with_leftover(
 ) -> Actual:
     """What the node has, without what a killed run of ours left half-made: that is made anew.
 
-    So is a guest that has to be whole before its first start, if its maker was killed before that.
+    So is the declared guest, where it has to be whole before its first start and its maker was killed before that.
     """
     if found is None:
         return actual
     vmid, note = found
-    anew = actual.config is None or _half_made(actual) or wanted.whole
+    whole = wanted.whole and note.get("whole") is True and is_meant(wanted, actual)
+    anew = actual.config is None or _half_made(actual) or whole
     if anew and cleanup.is_ours(node, vmid, note):
         return Actual(vmid, leftover=note)
     if act and (actual.config is None or _half_made(actual)):
@@ -482,7 +483,7 @@ class _Run:
         outcome = self.node.destroy(self.kind, self.vmid, purge=policy.purge, timeout=policy.timeout)
         if self.node.config(self.kind, self.vmid) is not None:
             raise PveError("PVE said nothing, and the guest is still there.")
-        self.node.journal.pop(self.vmid, None)
+        cleanup.forget(self.node, self.vmid)
         self.node.ungrown.pop(self.vmid, None)
         return outcome
 

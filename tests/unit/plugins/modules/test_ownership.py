@@ -145,7 +145,9 @@ def test_half_a_container_of_a_later_time_is_not_ours(cli: Bench, monkeypatch: p
     assert len(cli.volumes("local-lvm", 101)) == 1
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"kind": "qemu", "name": "web1"}', '{"stage": "creating"}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", '{"kind": "qemu", "name": "web1"}', '{"stage": "creating"}', '{"since": null}']
+)
 @pytest.mark.parametrize("vmid", [101, 305])
 def test_notes_that_say_nothing_block_nobody(cli: Bench, text: str, vmid: int) -> None:
     journal(cli).mkdir(parents=True, exist_ok=True)
@@ -184,6 +186,15 @@ def test_so_is_the_volume_of_one_whose_config_was_removed_by_hand(cli: Bench, mo
     node(cli, "qm", "create", "999", "--name", "x")  # the list of all guests is written anew
     assert steps(cli.good("lxc_create", **declared)) == ["clean_up", "create"]
     assert len(cli.volumes("local-lvm", 101)) == 1
+
+
+def test_a_volume_that_somebody_made_under_a_noted_vmid_stays(cli: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run was killed before its creation began, so that no volume can be its own."""
+    kill_before(cli, monkeypatch, **{**SMALL, "vmid": 101})
+    node(cli, "pvesm", "alloc", "local-lvm", "101", "vm-101-disk-0", "1G")
+    cli.good("lxc_create", **SMALL, vmid=101)
+    assert "local-lvm:vm-101-disk-0" in cli.volumes("local-lvm", 101)
+    assert cli.config(101)["rootfs"].split(",")[0] != "local-lvm:vm-101-disk-0"
 
 
 def test_unless_another_guest_has_taken_the_volume(cli: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,6 +276,63 @@ def test_a_router_that_was_configured_and_not_started_yet_is_used(
     made = cli.good("openwrt_lxc", **gateway)
     assert steps(made)[0] == "start"
     assert node(cli, "pct", "exec", str(made.vmid), "--", "uci", "get", "network.lan.ipaddr").strip() == "192.168.20.1"
+
+
+def kill_before_seeding(bench: Bench, monkeypatch: pytest.MonkeyPatch, **declared: t.Any) -> int:
+    """A router whose maker was killed when it was made and not configured: the next run makes it anew."""
+    with monkeypatch.context() as patched:
+        patched.setattr(OpenWrtContainer, "do_seed", killed)
+        with pytest.raises(KeyboardInterrupt):
+            bench.run("openwrt_lxc", **declared, state="present")
+    (vmid,) = vmids(bench)
+    return vmid
+
+
+def test_a_router_that_was_not_configured_yet_is_made_anew(
+    cli: Bench, gateway: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its protection is what its maker declared."""
+    vmid = kill_before_seeding(cli, monkeypatch, **gateway, protection=True)
+    made = cli.good("openwrt_lxc", **gateway, protection=True)
+    assert (steps(made)[0], made.vmid) == ("clean_up", vmid)
+    assert node(cli, "pct", "exec", str(vmid), "--", "uci", "get", "network.lan.ipaddr").strip() == "192.168.20.1"
+    cli.pct("set", str(vmid), "--protection", "0")
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["set", "--protection", "1"],
+        ["set", "--description", "mine now"],
+        ["set", "--hostname", "edge"],
+        ["snapshot", "before"],
+        ["template"],
+    ],
+    ids=lambda argv: argv[-2] if len(argv) > 2 else argv[0],
+)
+def test_unless_somebody_has_made_it_his_own(
+    cli: Bench, gateway: Params, monkeypatch: pytest.MonkeyPatch, argv: list[str]
+) -> None:
+    vmid = kill_before_seeding(cli, monkeypatch, **gateway)
+    cli.pct(argv[0], str(vmid), *argv[1:])
+    (volume,) = cli.volumes("local-lvm", vmid)[:1]
+    cli.run("openwrt_lxc", **gateway, vmid=vmid, state="present")
+    assert volume in cli.volumes("local-lvm", vmid)
+    cli.pct("set", str(vmid), "--protection", "0")
+
+
+def test_nor_is_a_container_of_another_name_or_module_under_the_vmid(
+    cli: Bench, gateway: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lxc_create has made is whole, although its note is still there."""
+    for name in ("web1", "gw"):
+        with monkeypatch.context() as patched:
+            patched.setattr(cleanup, "forget", killed)
+            with pytest.raises(KeyboardInterrupt):
+                cli.run("lxc_create", **{**SMALL, "hostname": name}, vmid=101)
+        cli.bad("openwrt_lxc", **gateway, vmid=101, state="present")
+        assert cli.config(101)["hostname"] == name
+        cli.pct("destroy", "101")
 
 
 # -- who is meant --------------------------------------------------------------------------------------------------

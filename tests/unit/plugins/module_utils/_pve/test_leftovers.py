@@ -46,6 +46,16 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
+def ran(root: Path, kind: str, vmid: int | str = 105, *, at: int = NOW, ended: int | None = None) -> None:
+    """A task of PVE that was at work on a guest."""
+    stamp = f"{at:08X}"
+    path = f"var/log/pve/tasks/{stamp[-1]}"
+    name = f"UPID:pve1:0000ABCD:00ABCDEF:{stamp}:{kind}:{vmid}:root@pam:"
+    write(root, f"{path}/{name}", "TASK OK\n")
+    moment = at + 1 if ended is None else ended
+    os.utime(root / path / name, (moment, moment))
+
+
 def leftovers(place: Place) -> Leftovers:
     return Leftovers("pve1", place.root, place)
 
@@ -60,9 +70,34 @@ def disk(name: str = "vm-105-disk-0", *, vmid: int = 105, content: str = "rootdi
 
 
 class TestOrphans:
+    @pytest.fixture(autouse=True)
+    def _creation(self, place: Place) -> None:
+        ran(place.root, "vzcreate", at=NOW + 1)
+
+    @pytest.mark.parametrize(
+        ("task", "vmid", "at", "ours"),
+        [
+            ("vzrestore", 105, NOW + 2, True),
+            ("vzrestore", 106, NOW + 2, False),
+            ("vzrestore", 105, NOW - 2, False),
+            ("vzclone", 999, NOW + 2, True),
+            ("vzclone", 999, NOW + 900, False),
+        ],
+        ids=["begun", "of another guest", "earlier", "of the guest that is cloned", "later"],
+    )
+    def test_without_a_task_that_makes_volumes_none_is_a_runs_own(
+        self, place: Place, task: str, vmid: int, at: int, ours: bool
+    ) -> None:
+        place.content = [disk()]
+        name = place.content[0].volid
+        assert leftovers(place).orphans(105, ["data"], task, WINDOW) == ([], [name])
+        ran(place.root, task, vmid, at=at)
+        assert leftovers(place).orphans(105, ["data"], task, WINDOW) == (([name], []) if ours else ([], [name]))
+
     def test_what_was_made_in_the_time_of_a_creation_is_its_own(self, place: Place) -> None:
         place.content = [disk(), disk("vm-105-disk-1", ctime=NOW + 600)]
-        assert leftovers(place).orphans(105, ["data"], WINDOW) == (["data:vm-105-disk-0", "data:vm-105-disk-1"], [])
+        found = leftovers(place).orphans(105, ["data"], "vzcreate", WINDOW)
+        assert found == (["data:vm-105-disk-0", "data:vm-105-disk-1"], [])
 
     @pytest.mark.parametrize(
         "volume",
@@ -78,14 +113,14 @@ class TestOrphans:
     )
     def test_what_may_be_somebody_elses_is_only_told(self, place: Place, volume: Volume) -> None:
         place.content = [volume]
-        assert leftovers(place).orphans(105, ["data"], WINDOW) == ([], [volume.volid])
+        assert leftovers(place).orphans(105, ["data"], "vzcreate", WINDOW) == ([], [volume.volid])
 
     @pytest.mark.parametrize(
         "volume", [disk(content="backup"), disk(content="iso"), disk(vmid=106)], ids=["backup", "iso", "another vmid"]
     )
     def test_backups_and_strangers_are_not_even_told(self, place: Place, volume: Volume) -> None:
         place.content = [volume]
-        assert leftovers(place).orphans(105, ["data"], WINDOW) == ([], [])
+        assert leftovers(place).orphans(105, ["data"], "vzcreate", WINDOW) == ([], [])
 
     @pytest.mark.parametrize(
         "line",
@@ -103,12 +138,12 @@ class TestOrphans:
     def test_what_any_config_of_the_cluster_names_is_no_orphan(self, place: Place, line: str, config: str) -> None:
         write(place.root, f"etc/pve/nodes/{config}.conf", f"arch: amd64\n{line}\n")
         place.content = [disk()]
-        assert leftovers(place).orphans(105, ["data"], WINDOW) == ([], [])
+        assert leftovers(place).orphans(105, ["data"], "vzcreate", WINDOW) == ([], [])
 
     def test_a_longer_name_is_another_volume(self, place: Place) -> None:
         write(place.root, "etc/pve/nodes/pve1/lxc/110.conf", "rootfs: data:vm-105-disk-01\n")
         place.content = [disk()]
-        assert leftovers(place).orphans(105, ["data"], WINDOW)[0] == ["data:vm-105-disk-0"]
+        assert leftovers(place).orphans(105, ["data"], "vzcreate", WINDOW)[0] == ["data:vm-105-disk-0"]
 
     @pytest.mark.parametrize(("told", "ours"), [(NOW + 1, True), (NOW - 9, False), (NOW + 700, False), (0, False)])
     def test_of_a_file_the_time_of_its_birth_counts_and_not_that_of_the_last_write(
@@ -119,34 +154,25 @@ class TestOrphans:
         place.born = {"vm-105-disk-0.raw": f"{told}\n"}
         volume = Volume("data:105/vm-105-disk-0.raw", "rootdir", 1, "raw", 105, NOW + 5)
         place.content = [volume]
-        found = leftovers(place).orphans(105, ["data"], WINDOW)
+        found = leftovers(place).orphans(105, ["data"], "vzcreate", WINDOW)
         assert found == (([volume.volid], []) if ours else ([], [volume.volid]))
 
     def test_a_device_has_no_birth(self, place: Place) -> None:
         place.kind, place.content = "zfspool", [disk()]
-        assert leftovers(place).orphans(105, ["data"], WINDOW) == ([], ["data:vm-105-disk-0"])
+        assert leftovers(place).orphans(105, ["data"], "vzcreate", WINDOW) == ([], ["data:vm-105-disk-0"])
         assert place.ran == []
 
 
 class TestTasks:
-    @staticmethod
-    def ran(root: Path, kind: str, vmid: int | str = 105, *, at: int = NOW, ended: int | None = None) -> None:
-        stamp = f"{at:08X}"
-        path = f"var/log/pve/tasks/{stamp[-1]}"
-        name = f"UPID:pve1:0000ABCD:00ABCDEF:{stamp}:{kind}:{vmid}:root@pam:"
-        write(root, f"{path}/{name}", "TASK OK\n")
-        moment = at + 1 if ended is None else ended
-        os.utime(root / path / name, (moment, moment))
-
     def test_one_creation_in_time_and_nothing_else(self, place: Place) -> None:
         assert leftovers(place).only_made(105, "vzcreate", WINDOW)
-        self.ran(place.root, "vzcreate")
+        ran(place.root, "vzcreate")
         assert leftovers(place).only_made(105, "vzcreate", WINDOW)
 
     def test_what_had_ended_before_and_other_guests_do_not_count(self, place: Place) -> None:
-        self.ran(place.root, "vzdestroy", at=NOW - 60)
-        self.ran(place.root, "vzstart", 1055)
-        self.ran(place.root, "vzcreate", 5)
+        ran(place.root, "vzdestroy", at=NOW - 60)
+        ran(place.root, "vzstart", 1055)
+        ran(place.root, "vzcreate", 5)
         assert leftovers(place).tasks(105, NOW) == []
 
     @pytest.mark.parametrize(
@@ -160,12 +186,12 @@ class TestTasks:
         ],
     )
     def test_a_guest_to_which_anything_else_was_done_is_not_ours(self, place: Place, kind: str, at: int) -> None:
-        self.ran(place.root, kind, at=at)
+        ran(place.root, kind, at=at)
         assert not leftovers(place).only_made(105, "vzcreate", WINDOW)
 
     def test_nor_is_one_that_was_made_twice(self, place: Place) -> None:
-        self.ran(place.root, "vzcreate", at=NOW)
-        self.ran(place.root, "vzcreate", at=NOW + 9)
+        ran(place.root, "vzcreate", at=NOW)
+        ran(place.root, "vzcreate", at=NOW + 9)
         assert not leftovers(place).only_made(105, "vzcreate", WINDOW)
 
     def test_when_a_config_was_written(self, place: Place) -> None:
