@@ -9,12 +9,27 @@ import typing as t
 from dataclasses import dataclass, field, fields
 
 from ansible.module_utils.basic import env_fallback
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.errors import UnsupportedError
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, spell
+from ansible_collections.pve.provision.plugins.module_utils._model.lxc import OSTYPES
 
 _Module = t.TypeVar("_Module")
 Rules = t.Sequence[t.Sequence[t.Any]]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A declaration that was held against a spec: its options by their types, without those that are wrong.
+
+    ``errors`` are the options that are wrong, and what is wrong with each; the empty name stands for several.
+    """
+
+    values: dict[str, t.Any]
+    unknown: tuple[str, ...] = ()
+    errors: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,6 +61,33 @@ class ArgSpec:
         """An AnsibleModule, ``_face.Module`` but for a test, with this spec."""
         rules = {spec_field.name: getattr(self, spec_field.name) for spec_field in fields(self)}
         return module_class(argument_spec=rules.pop("options"), supports_check_mode=supports_check_mode, **rules)
+
+    def validate(self, declared: t.Mapping[str, t.Any]) -> Checked:
+        """Hold a declaration against this spec. One wrong option hides nothing that is wrong with the others."""
+        rules = {spec_field.name: getattr(self, spec_field.name) for spec_field in fields(self)}
+        options = rules.pop("options")
+        result = ArgumentSpecValidator(options, **rules).validate(declared)
+        if not result.error_messages:
+            return Checked(result.validated_parameters)
+        aliases = {alias: name for name, spec in options.items() for alias in spec.get("aliases", ())}
+        errors: list[tuple[str, str]] = []
+        unknown: list[str] = []
+        good: dict[str, t.Any] = {}
+        for given, value in declared.items():
+            name = aliases.get(given, given)
+            if name not in options:
+                unknown.append(given)
+                continue
+            alone = ArgumentSpecValidator({name: options[name]}).validate({name: value})
+            nested = [path for path in alone.unsupported_parameters if path != name]
+            unknown += [path if isinstance(path, str) else ".".join(path) for path in nested]
+            texts = [str(error) for error in alone.errors if not isinstance(error, UnsupportedError)]
+            errors += [(name, text) for text in texts]
+            if not texts:
+                good[name] = value
+        checked = ArgumentSpecValidator(options, **rules).validate(good)
+        errors += [("", str(error)) for error in checked.errors if not isinstance(error, UnsupportedError)]
+        return Checked(checked.validated_parameters, tuple(sorted(unknown)), tuple(errors))
 
 
 Options = t.Mapping[str, t.Mapping[str, t.Any]]
@@ -258,3 +300,130 @@ VM = ArgSpec(
     },
 )
 """The options that every VM takes; documented by the fragment ``pve.provision.vm``."""
+
+LXC_CREATE = ArgSpec(
+    options={
+        "state": {
+            "type": "str",
+            "choices": ["present", "started", "stopped", "restarted", "absent"],
+            "default": "present",
+        },
+        "ostemplate": {"type": "str"},
+        "ostype": {"type": "str", "choices": list(OSTYPES)},
+        "unprivileged": {"type": "bool"},
+        "networks": {
+            "type": "list",
+            "elements": "dict",
+            "options": {
+                **ENTRY,
+                "name": {"type": "str"},
+                "bridge": {"type": "str"},
+                "ip": {"type": "str"},
+                "gateway": {"type": "str"},
+                "ip6": {"type": "str"},
+                "gateway6": {"type": "str"},
+                "tag": {"type": "int"},
+                "trunks": {"type": "list", "elements": "str"},
+                "mtu": {"type": "int"},
+                "hwaddr": {"type": "str"},
+                "firewall": {"type": "bool"},
+                "rate": {"type": "float"},
+                "link_down": {"type": "bool"},
+                "host_managed": {"type": "bool"},
+                "type": {"type": "str", "choices": ["veth"]},
+            },
+        },
+        "nameserver": {"type": "list", "elements": "str"},
+        "searchdomain": {"type": "list", "elements": "str"},
+        "features": {
+            "type": "dict",
+            "options": {
+                "nesting": {"type": "bool"},
+                "keyctl": {"type": "bool", "no_log": False},
+                "fuse": {"type": "bool"},
+                "mknod": {"type": "bool"},
+                "mount": {"type": "list", "elements": "str"},
+                "force_rw_sys": {"type": "bool"},
+            },
+        },
+        "timezone": {"type": "str"},
+        "entrypoint": {"type": "str"},
+        "env": {"type": "list", "elements": "str", "no_log": True},
+        "password": {"type": "str", "no_log": True},
+        "ssh_public_keys": {"type": "list", "elements": "str", "no_log": False},
+        "ignore_unpack_errors": {"type": "bool"},
+        "bwlimit": {"type": "int"},
+        "clone_from": {
+            "type": "dict",
+            "options": {
+                "vmid": {"type": "int"},
+                "name": {"type": "str"},
+                "full": {"type": "bool"},
+                "snapname": {"type": "str"},
+                "storage": {"type": "str"},
+            },
+            "required_one_of": [("vmid", "name")],
+            "mutually_exclusive": [("vmid", "name")],
+        },
+        "recreate": {"type": "bool", "default": False},
+    },
+    mutually_exclusive=[("ostemplate", "clone_from")],
+)
+"""What only ``lxc_create`` takes."""
+
+OPENWRT_LXC = ArgSpec(
+    options={
+        "state": {
+            "type": "str",
+            "choices": ["present", "started", "stopped", "restarted", "absent"],
+            "default": "started",
+        },
+        "template": {"type": "str"},
+        "template_storage": {"type": "str"},
+        "upgrade": {"type": "bool", "default": False},
+        "rollback_keep": {"type": "bool", "default": True},
+        "ostype": {"type": "str"},
+        "unprivileged": {"type": "bool"},
+    },
+)
+"""What only ``openwrt_lxc`` takes."""
+
+OPENWRT_VM = ArgSpec(
+    options={
+        "state": {
+            "type": "str",
+            "choices": ["present", "started", "stopped", "restarted", "absent"],
+            "default": "started",
+        },
+        "filesystem": {"type": "str", "choices": ["ext4", "squashfs"], "default": "ext4"},
+        "disk": {
+            "type": "dict",
+            "options": {
+                "storage": {"type": "str"},
+                "size": {"type": "str"},
+                "format": {"type": "str", "choices": ["raw", "qcow2"]},
+                "discard": {"type": "str", "choices": ["on", "ignore"]},
+                "ssd": {"type": "bool"},
+                "backup": {"type": "bool"},
+                "iothread": {"type": "bool"},
+            },
+        },
+        "recreate": {"type": "bool", "default": False},
+    },
+)
+"""What only ``openwrt_vm`` takes."""
+
+GUESTS = ArgSpec(
+    options={
+        "guests": {"type": "list", "elements": "dict", "required": True},
+        "defaults": {"type": "dict", "default": {}},
+        "limit": {"type": "list", "elements": "str"},
+        "concurrency": {"type": "str", "default": "auto"},
+        "on_failure": {"type": "str", "choices": ["continue", "stop"], "default": "continue"},
+        "owner_tag": {"type": "str"},
+        "adopt": {"type": "list", "elements": "str"},
+        "prune": {"type": "bool", "default": False},
+        "details": {"type": "bool", "default": False},
+    },
+)
+"""A whole list of guests; each is held against the spec of its type."""

@@ -11,11 +11,13 @@ import typing as t
 from ansible.module_utils import basic
 
 from ansible_collections.pve.provision.plugins.module_utils._argspec import (
+    CONNECTION,
     blank_is_null,
     null_entries,
     without_nulls,
 )
 from ansible_collections.pve.provision.plugins.module_utils._errors import InvalidInput, ProvisionError
+from ansible_collections.pve.provision.plugins.module_utils._guests.registry import SECRET_OPTIONS, TYPES
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, null_paths
 from ansible_collections.pve.provision.plugins.module_utils._model.secrets import (
     closed_files,
@@ -24,11 +26,8 @@ from ansible_collections.pve.provision.plugins.module_utils._model.secrets impor
     url_secrets,
 )
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
-from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Companion, Wanted
+from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Result
 from ansible_collections.pve.provision.plugins.module_utils._workflow.reconcile import reconcile
-
-# The parameters and where they say null to what is wanted, and what that kind of guest adds to the workflow.
-Read = t.Callable[[t.Mapping[str, t.Any], frozenset[Path]], tuple[Wanted, Companion]]
 
 
 class Module(basic.AnsibleModule):
@@ -50,6 +49,7 @@ class Module(basic.AnsibleModule):
         self.params = without_nulls(given, self.argument_spec)
         more = self.params.get("secret_names")
         names = {str(name) for name in more} if isinstance(more, list) else set()
+        names |= SECRET_OPTIONS
         free = {name: value for name, value in self.params.items() if "no_log" not in self.argument_spec.get(name, {})}
         self.no_log_values.update(secret_values(free, names), url_secrets(self.params))
         defaults = self.params.get("defaults")
@@ -58,16 +58,28 @@ class Module(basic.AnsibleModule):
             self.no_log_values.update(text_secrets(texts))
 
 
-def make_match(module: Module, read: Read) -> tuple[dict[str, t.Any], list[str]]:
-    """Make a guest match a module's parameters: the module's return values, and its warnings."""
-    wrong = null_entries(module.nulls, module.argument_spec)
-    if wrong:
-        raise InvalidInput(wrong)
-    wanted, companion = read(module.params, module.nulls)
-    result = reconcile(open_node(module.params), wanted, check_mode=module.check_mode, companion=companion)
+def run_guest_module(kind: str) -> None:
+    """The whole of a module for one guest of a type of the registry."""
+    declared = TYPES[kind]
+    module = CONNECTION.merge(declared.spec).create_module(Module)
+    try:
+        wrong = null_entries(module.nulls, module.argument_spec)
+        if wrong:
+            raise InvalidInput(wrong)
+        wanted, companion = declared.read(module.params, module.nulls)
+        result = reconcile(open_node(module.params), wanted, check_mode=module.check_mode, companion=companion)
+    except ProvisionError as error:
+        module.fail_json(**failure(error))
+    for warning in result.warnings:
+        module.warn(warning)
+    module.exit_json(**answer_of(result))
+
+
+def answer_of(result: Result) -> dict[str, t.Any]:
+    """The return values of a module for one guest, without its warnings."""
     answer = {key: value for key, value in dataclasses.asdict(result).items() if value not in (None, "")}
-    warnings, more = answer.pop("warnings"), answer.pop("more")
-    return {**more, **answer}, warnings
+    del answer["warnings"]
+    return {**answer.pop("more"), **answer}
 
 
 def failure(error: ProvisionError) -> dict[str, t.Any]:

@@ -344,97 +344,11 @@ findings:
     - {option: "networks[0].bridge", value: vmbr9, problem: does not exist on node pve1, remedy: "There are: vmbr0."}
 """
 
-from ansible_collections.pve.provision.plugins.module_utils._argspec import (
-    CONNECTION,
-    CONTAINER,
-    ENTRY,
-    POLICY,
-    ArgSpec,
-)
-from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
-from ansible_collections.pve.provision.plugins.module_utils._face import Module, failure, make_match
-from ansible_collections.pve.provision.plugins.module_utils._model.lxc import OSTYPES
-from ansible_collections.pve.provision.plugins.module_utils._workflow.lxc import read_container
-
-SPEC = ArgSpec(
-    options={
-        "state": {
-            "type": "str",
-            "choices": ["present", "started", "stopped", "restarted", "absent"],
-            "default": "present",
-        },
-        "ostemplate": {"type": "str"},
-        "ostype": {"type": "str", "choices": list(OSTYPES)},
-        "unprivileged": {"type": "bool"},
-        "networks": {
-            "type": "list",
-            "elements": "dict",
-            "options": {
-                **ENTRY,
-                "name": {"type": "str"},
-                "bridge": {"type": "str"},
-                "ip": {"type": "str"},
-                "gateway": {"type": "str"},
-                "ip6": {"type": "str"},
-                "gateway6": {"type": "str"},
-                "tag": {"type": "int"},
-                "trunks": {"type": "list", "elements": "str"},
-                "mtu": {"type": "int"},
-                "hwaddr": {"type": "str"},
-                "firewall": {"type": "bool"},
-                "rate": {"type": "float"},
-                "link_down": {"type": "bool"},
-                "host_managed": {"type": "bool"},
-                "type": {"type": "str", "choices": ["veth"]},
-            },
-        },
-        "nameserver": {"type": "list", "elements": "str"},
-        "searchdomain": {"type": "list", "elements": "str"},
-        "features": {
-            "type": "dict",
-            "options": {
-                "nesting": {"type": "bool"},
-                "keyctl": {"type": "bool", "no_log": False},
-                "fuse": {"type": "bool"},
-                "mknod": {"type": "bool"},
-                "mount": {"type": "list", "elements": "str"},
-                "force_rw_sys": {"type": "bool"},
-            },
-        },
-        "timezone": {"type": "str"},
-        "entrypoint": {"type": "str"},
-        "env": {"type": "list", "elements": "str", "no_log": True},
-        "password": {"type": "str", "no_log": True},
-        "ssh_public_keys": {"type": "list", "elements": "str", "no_log": False},
-        "ignore_unpack_errors": {"type": "bool"},
-        "bwlimit": {"type": "int"},
-        "clone_from": {
-            "type": "dict",
-            "options": {
-                "vmid": {"type": "int"},
-                "name": {"type": "str"},
-                "full": {"type": "bool"},
-                "snapname": {"type": "str"},
-                "storage": {"type": "str"},
-            },
-            "required_one_of": [("vmid", "name")],
-            "mutually_exclusive": [("vmid", "name")],
-        },
-        "recreate": {"type": "bool", "default": False},
-    },
-    mutually_exclusive=[("ostemplate", "clone_from")],
-)
+from ansible_collections.pve.provision.plugins.module_utils._face import run_guest_module
 
 
 def main() -> None:
-    module = CONNECTION.merge(POLICY, CONTAINER, SPEC).create_module(Module)
-    try:
-        answer, warnings = make_match(module, read_container)
-    except ProvisionError as error:
-        module.fail_json(**failure(error))
-    for warning in warnings:
-        module.warn(warning)
-    module.exit_json(**answer)
+    run_guest_module("lxc")
 
 
 if __name__ == "__main__":

@@ -244,43 +244,11 @@ findings:
   sample: [{option: unprivileged, value: true, problem: is not possible for OpenWrt, remedy: Leave it out.}]
 """
 
-from ansible_collections.pve.provision.plugins.module_utils._argspec import (
-    CONNECTION,
-    CONTAINER,
-    POLICY,
-    ROUTER,
-    ArgSpec,
-)
-from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
-from ansible_collections.pve.provision.plugins.module_utils._face import Module, failure, make_match
-from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_lxc import read_router
-
-SPEC = ArgSpec(
-    options={
-        "state": {
-            "type": "str",
-            "choices": ["present", "started", "stopped", "restarted", "absent"],
-            "default": "started",
-        },
-        "template": {"type": "str"},
-        "template_storage": {"type": "str"},
-        "upgrade": {"type": "bool", "default": False},
-        "rollback_keep": {"type": "bool", "default": True},
-        "ostype": {"type": "str"},
-        "unprivileged": {"type": "bool"},
-    },
-)
+from ansible_collections.pve.provision.plugins.module_utils._face import run_guest_module
 
 
 def main() -> None:
-    module = CONNECTION.merge(POLICY, CONTAINER, ROUTER, SPEC).create_module(Module)
-    try:
-        answer, warnings = make_match(module, read_router)
-    except ProvisionError as error:
-        module.fail_json(**failure(error))
-    for warning in warnings:
-        module.warn(warning)
-    module.exit_json(**answer)
+    run_guest_module("openwrt_lxc")
 
 
 if __name__ == "__main__":

@@ -228,45 +228,11 @@ findings:
     - {option: interfaces.lan.bridge, value: vmbr9, problem: does not exist on node pve1, remedy: "There are: vmbr0."}
 """
 
-from ansible_collections.pve.provision.plugins.module_utils._argspec import CONNECTION, POLICY, ROUTER, VM, ArgSpec
-from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
-from ansible_collections.pve.provision.plugins.module_utils._face import Module, failure, make_match
-from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_vm import read_vm
-
-SPEC = ArgSpec(
-    options={
-        "state": {
-            "type": "str",
-            "choices": ["present", "started", "stopped", "restarted", "absent"],
-            "default": "started",
-        },
-        "filesystem": {"type": "str", "choices": ["ext4", "squashfs"], "default": "ext4"},
-        "disk": {
-            "type": "dict",
-            "options": {
-                "storage": {"type": "str"},
-                "size": {"type": "str"},
-                "format": {"type": "str", "choices": ["raw", "qcow2"]},
-                "discard": {"type": "str", "choices": ["on", "ignore"]},
-                "ssd": {"type": "bool"},
-                "backup": {"type": "bool"},
-                "iothread": {"type": "bool"},
-            },
-        },
-        "recreate": {"type": "bool", "default": False},
-    },
-)
+from ansible_collections.pve.provision.plugins.module_utils._face import run_guest_module
 
 
 def main() -> None:
-    module = CONNECTION.merge(POLICY, VM, ROUTER, SPEC).create_module(Module)
-    try:
-        answer, warnings = make_match(module, read_vm)
-    except ProvisionError as error:
-        module.fail_json(**failure(error))
-    for warning in warnings:
-        module.warn(warning)
-    module.exit_json(**answer)
+    run_guest_module("openwrt_vm")
 
 
 if __name__ == "__main__":

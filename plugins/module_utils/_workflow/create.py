@@ -57,14 +57,19 @@ def _with_source(facts: Facts, wanted: Wanted, clone: CloneSource) -> Wanted:
     name, value = ("vmid", clone.vmid) if clone.vmid is not None else ("name", clone.name)
     found = [guest.vmid for guest in facts.guests if guest.kind == kind and value in (guest.vmid, guest.name)]
     config = facts.node.config(kind, found[0]) if len(found) == 1 else None
-    if config is None:
+    planned = facts.planned.get((kind, str(clone.name)))
+    if config is None and planned is not None:
+        found, theirs = [planned.vmid], planned.options
+    elif config is not None:
+        theirs = config.options
+    else:
         problem = "is no guest of this node" if not found else f"is the name of several guests: {found}"
         refusal = Problem(f"clone_from.{name}", value, problem, "Use the vmid of a guest of this node.")
         return dataclasses.replace(wanted, problems=(*wanted.problems, refusal))
     network = wanted.type.network
     options = {
         key: network.render({**network.parse(text), "hwaddr": None}) if is_net(key) else text
-        for key, text in config.options.items()
+        for key, text in theirs.items()
     }
     options[wanted.type.name_key] = wanted.name or options.get(wanted.type.name_key, "")
     return dataclasses.replace(wanted, clone=dataclasses.replace(clone, vmid=found[0], options=options))

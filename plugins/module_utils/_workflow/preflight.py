@@ -16,6 +16,7 @@ import difflib
 import functools
 import re
 import typing as t
+from dataclasses import dataclass
 from pathlib import Path
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
@@ -47,11 +48,30 @@ ZONE_TAB: t.Final = Path("/usr/share/zoneinfo/zone.tab")
 OTHER_WAYS = "Log in with root's password, or run on the node itself over SSH."
 
 
+@dataclass(frozen=True)
+class Planned:
+    """A guest that is made before, by the same run: its number, and its options as PVE will have them."""
+
+    vmid: int
+    options: t.Mapping[str, str]
+
+
 class Facts:
     """What a run reads of a node besides the guest, each thing once and only when it is asked for."""
 
     def __init__(self, node: Node) -> None:
         self.node = node
+        # Bytes that the guests planned before take on each storage, while several are planned.
+        self.reserved: dict[str, int] | None = None
+        self.planned: dict[tuple[Kind, str], Planned] = {}
+
+    def reserve(self, storage: str, size: int) -> int:
+        """Count bytes that a guest takes on a storage, while several are planned. What those before it take."""
+        if self.reserved is None:
+            return 0
+        before = self.reserved.get(storage, 0)
+        self.reserved[storage] = before + size
+        return before
 
     @functools.cached_property
     def storages(self) -> list[Storage]:

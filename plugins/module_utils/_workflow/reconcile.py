@@ -45,7 +45,9 @@ if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestConfig, Node, Outcome
 
 
-def reconcile(node: Node, wanted: Wanted, *, check_mode: bool, companion: Companion | None = None) -> Result:
+def reconcile(
+    node: Node, wanted: Wanted, *, check_mode: bool, companion: Companion | None = None, facts: Facts | None = None
+) -> Result:
     """Make the node match ``wanted``, or tell what that would do. ``companion`` adds steps of its own."""
     companion = companion or Companion()
     key = (wanted.name or str(wanted.vmid)).lower()
@@ -53,7 +55,7 @@ def reconcile(node: Node, wanted: Wanted, *, check_mode: bool, companion: Compan
     with contextlib.nullcontext() if check_mode else node.guard(f"{wanted.type.kind}-{key}"):
         while True:
             try:
-                result = _reconcile(node, wanted, check_mode=check_mode, companion=copy.copy(companion))
+                result = _reconcile(node, wanted, check_mode, copy.copy(companion), facts)
             except _MadeTwice as twice:
                 warnings.append(str(twice))
                 continue
@@ -61,7 +63,9 @@ def reconcile(node: Node, wanted: Wanted, *, check_mode: bool, companion: Compan
             return result
 
 
-def _reconcile(node: Node, wanted: Wanted, *, check_mode: bool, companion: Companion) -> Result:
+def _reconcile(
+    node: Node, wanted: Wanted, check_mode: bool, companion: Companion, facts: Facts | None
+) -> Result:
     if wanted.state == "absent":  # first of all, for what is refused changes nothing
         _refuse(wanted, removal_findings(wanted, _read_if_allowed(node, wanted, wait=False)))
     recovered = companion.recover(node, wanted, act=not check_mode)
@@ -69,7 +73,7 @@ def _reconcile(node: Node, wanted: Wanted, *, check_mode: bool, companion: Compa
     wanted = _as_spelled(wanted, actual)
     if is_meant(wanted, actual):
         wanted = companion.settle(node, wanted, actual, act=not check_mode)
-    facts = Facts(node)
+    facts = facts or Facts(node)
     plan = make_plan(wanted, actual)
     making, privilege = creating(plan), ""
     if making:

@@ -70,6 +70,7 @@ def check_volumes(report: Report, facts: Facts, outlook: Outlook, touched: t.Map
             size, first = needs.get(home, (0, f"{path}.storage"))
             needs[home] = (size + more, first)
     for home, (size, path) in needs.items():
+        size += facts.reserve(home, size)
         findings, warnings = check_storage(facts.storages, home, content, size, path)
         report.findings += findings
         report.warnings += warnings

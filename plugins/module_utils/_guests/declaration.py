@@ -1,0 +1,197 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: from a list of declared guests to the members of a run, and all that is wrong with it."""
+
+from __future__ import annotations
+
+import collections
+import functools
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
+from ansible_collections.pve.provision.plugins.module_utils._guests.registry import TYPES, DeclaredType, Guest
+from ansible_collections.pve.provision.plugins.module_utils._workflow.fleet import Member
+
+if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestRef, Node
+    from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Companion, Wanted
+
+# What a guest of a list has besides the options of its type.
+OWN_KEYS = ("type", "after")
+
+
+@dataclass
+class Declaration:
+    """Declared guests, read. ``absent`` are the names of those that are to be absent and are nowhere."""
+
+    members: list[Member] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    absent: dict[str, str] = field(default_factory=dict)
+
+
+def read_declaration(guests: t.Sequence[Guest]) -> Declaration:
+    """Read guests that have their defaults already. What is wrong with them, by themselves and together, is found."""
+    declaration = Declaration(findings=list(_twice(guests)))
+    for position, guest in enumerate(guests):
+        name = guest.get("name")
+        label = str(name or f"guests[{position}]")
+        declared = TYPES.get(str(guest.get("type")))
+        if not name:
+            declaration.findings.append(Finding(label, None, "has no name", "State name."))
+        elif declared is None:
+            remedy = f"There are: {', '.join(TYPES)}."
+            declaration.findings.append(Finding(f"{label}: type", guest.get("type"), "is no type of guest", remedy))
+        else:
+            _read_guest(declaration, label, guest, declared)
+    return declaration
+
+
+def _read_guest(declaration: Declaration, label: str, guest: Guest, declared: DeclaredType) -> None:
+    options = {key: value for key, value in guest.items() if key not in OWN_KEYS}
+    if guest.get("hostname") not in (None, guest["name"]):
+        problem = f"is another name than {guest['name']}"
+        declaration.findings.append(Finding(f"{label}: hostname", guest["hostname"], problem, "State one of the two."))
+        return
+    options.pop("hostname", None)
+    checked = declared.check(options)
+    values = checked.values
+    declaration.findings += [
+        Finding(f"{label}: {finding.option}".rstrip(": "), finding.value, finding.problem, finding.remedy)
+        for finding in checked.findings
+    ]
+    startup = values.get("startup") or {}
+
+    def read(values: Guest) -> tuple[Wanted, Companion]:
+        return declared.read(values, checked.nulls)
+
+    after = guest.get("after") or []
+    source = (values.get("clone_from") or {}).get("name")
+    member = Member(
+        name=label,
+        type=str(guest["type"]),
+        read=functools.partial(read, values),
+        after=frozenset({*([after] if isinstance(after, str) else map(str, after)), *_declared_source(guest, source)}),
+        order=startup.get("order"),
+        up=startup.get("up") or 0,
+    )
+    declaration.members.append(member)
+
+
+def _declared_source(guest: Guest, source: str | None) -> list[str]:
+    return [source] if source and source != guest["name"] else []
+
+
+def _twice(guests: t.Sequence[Guest]) -> t.Iterator[Finding]:
+    """Names, vmids, MAC addresses and static addresses that two guests share."""
+    users: dict[tuple[str, str], list[str]] = collections.defaultdict(list)
+    for guest in guests:
+        name = str(guest.get("name"))
+        users["name", name.lower()].append(name)
+        if guest.get("vmid") is not None:
+            users["vmid", str(guest["vmid"])].append(name)
+        for net in _entries(guest, "networks"):
+            if net.get("hwaddr"):
+                users["hwaddr", str(net["hwaddr"]).upper()].append(name)
+            for family in ("ip", "ip6"):
+                if "/" in str(net.get(family)):
+                    host = str(net[family]).partition("/")[0]
+                    segment = f"{net.get('bridge')}{'.' + str(net['tag']) if net.get('tag') else ''}"
+                    users["address", f"{host} on {segment}"].append(name)
+    for (what, value), names in users.items():
+        if len(names) > 1:
+            yield Finding(what, value, f"is declared more than once: {', '.join(names)}", "Give each guest its own.")
+
+
+def _entries(guest: Guest, option: str) -> list[Guest]:
+    """The entries of a list of dictionaries, also where the declaration has not been checked yet."""
+    given = guest.get(option)
+    return [entry for entry in given if isinstance(entry, dict)] if isinstance(given, list) else []
+
+
+# -- what is there ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Ownership:
+    """The mark of the guests that these runs have made: a tag. Without ``tag`` there is none.
+
+    ``adopt`` are the names of guests that are there and get it; ``prune``: what has it and is not declared any more is
+    destroyed.
+    """
+
+    tag: str = ""
+    adopt: frozenset[str] = frozenset()
+    prune: bool = False
+
+
+def on_node(node: Node, guests: t.Sequence[Guest], ownership: Ownership) -> tuple[list[Guest], dict[str, Guest]]:
+    """The guests as they are to be declared given what is there: with the mark, absent ones with their vmid, and those
+    that are to be pruned. And those that are to be absent and are nowhere, by name."""
+    named = collections.defaultdict(list)
+    by_vmid: dict[int, GuestRef] = {}
+    for ref in node.guests():
+        named[(ref.name or "").lower()].append(ref)
+        by_vmid[ref.vmid] = ref
+    kept, gone = [], {}
+    for guest in guests:
+        there = named.get(str(guest.get("name")).lower(), [])
+        if guest.get("state") == "absent":
+            found = _to_remove(guest, there, by_vmid)
+            if found is None:
+                gone[str(guest.get("name"))] = guest
+            else:
+                kept.append(found)
+        else:
+            mine = by_vmid.get(guest["vmid"]) if isinstance(guest.get("vmid"), int) else next(iter(there), None)
+            kept.append(_marked(node, guest, mine, ownership))
+    if ownership.tag and ownership.prune:
+        kept += _pruned(node, guests, ownership.tag)
+    return kept, gone
+
+
+def _to_remove(guest: Guest, there: list[GuestRef], by_vmid: t.Mapping[int, GuestRef]) -> Guest | None:
+    """An absent guest with its vmid; None when it is nowhere, although its number may be another's by now."""
+    vmid = guest.get("vmid")
+    if vmid is None:
+        if not there:
+            return None
+        return {**guest, "vmid": there[0].vmid} if len(there) == 1 else guest
+    holder = by_vmid.get(vmid) if isinstance(vmid, int) else None
+    if holder is None and not there:
+        return None
+    reused = holder is not None and not there and (holder.name or "").lower() != str(guest.get("name")).lower()
+    return None if reused else guest
+
+
+def _tags(node: Node, ref: GuestRef) -> list[str]:
+    config = node.config(ref.kind, ref.vmid)
+    return [] if config is None else [tag for tag in config.options.get("tags", "").replace(",", ";").split(";") if tag]
+
+
+def _marked(node: Node, guest: Guest, there: GuestRef | None, ownership: Ownership) -> Guest:
+    """The guest with the mark: from its creation on, when it is adopted, and where it has it."""
+    if not ownership.tag:
+        return guest
+    declared = guest.get("tags")
+    if there is None:
+        return {**guest, "tags": [*(declared or []), ownership.tag]}
+    adopted = guest.get("name") in ownership.adopt
+    if declared is None and not adopted:
+        return guest
+    has = _tags(node, there)
+    if not adopted and ownership.tag not in has:
+        return guest
+    return {**guest, "tags": [*(has if declared is None else declared), ownership.tag]}
+
+
+def _pruned(node: Node, guests: t.Sequence[Guest], tag: str) -> t.Iterator[Guest]:
+    """What carries the mark and is not declared any more."""
+    names = {str(guest.get("name")).lower() for guest in guests}
+    vmids = {guest.get("vmid") for guest in guests}
+    for ref in node.guests():
+        if ref.vmid in vmids or (ref.name or "").lower() in names or tag not in _tags(node, ref):
+            continue
+        kind = "lxc" if ref.kind == "lxc" else "openwrt_vm"
+        yield {"name": ref.name, "type": kind, "vmid": ref.vmid, "state": "absent"}

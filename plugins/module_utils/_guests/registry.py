@@ -1,0 +1,130 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: the types of guests there are, and how a declared guest of each is read."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.pve.provision.plugins.module_utils._argspec import (
+    CONNECTION,
+    CONTAINER,
+    LXC_CREATE,
+    OPENWRT_LXC,
+    OPENWRT_VM,
+    POLICY,
+    ROUTER,
+    VM,
+    ArgSpec,
+    blank_is_null,
+    null_entries,
+    without_nulls,
+)
+from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
+from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, null_paths
+from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Companion, Wanted
+from ansible_collections.pve.provision.plugins.module_utils._workflow.lxc import read_container
+from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_lxc import read_router
+from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_vm import read_vm
+
+Guest = dict[str, t.Any]
+Read = t.Callable[[t.Mapping[str, t.Any], frozenset[Path]], tuple[Wanted, Companion]]
+
+
+def _inside(declared: Guest, path: str) -> t.Any:
+    return declared.get(path.partition(".")[0])
+
+
+# What belongs to the connection of a module, and to each guest of a list.
+_ALWAYS = ArgSpec(options={"timeout": CONNECTION.options["timeout"]})
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A declaration that was held against its type."""
+
+    values: Guest
+    nulls: frozenset[Path]
+    findings: list[Finding]
+
+
+@dataclass(frozen=True)
+class DeclaredType:
+    """How guests of a type are declared: the options of its module, and how they are read."""
+
+    spec: ArgSpec
+    read: Read
+
+    def check(self, declared: Guest) -> Checked:
+        """The options of a declaration by their types, where it says null, and what is wrong with it."""
+        options = self._spec.options
+        given = blank_is_null(declared, options)
+        nulls = null_paths(given)
+        checked = self._spec.validate(without_nulls(given, options))
+        findings = [
+            *(
+                Finding(name, _inside(declared, name), "is not an option", self._meant(name))
+                for name in checked.unknown
+            ),
+            *(Finding(option, declared.get(option), text) for option, text in checked.errors),
+            *null_entries(nulls, options),
+        ]
+        return Checked(checked.values, nulls, findings)
+
+    @functools.cached_property
+    def _spec(self) -> ArgSpec:
+        return _ALWAYS.merge(self.spec)
+
+    def _meant(self, name: str) -> str:
+        close = difflib.get_close_matches(name, self.spec.options, n=1)
+        return f"Did you mean {close[0]}?" if close else ""
+
+
+TYPES: t.Final[dict[str, DeclaredType]] = {
+    "lxc": DeclaredType(POLICY.merge(CONTAINER, LXC_CREATE), read_container),
+    "openwrt_lxc": DeclaredType(POLICY.merge(CONTAINER, ROUTER, OPENWRT_LXC), read_router),
+    "openwrt_vm": DeclaredType(POLICY.merge(VM, ROUTER, OPENWRT_VM), read_vm),
+}
+"""By the word of ``type``."""
+SECRET_OPTIONS: t.Final = frozenset(
+    name for each in TYPES.values() for name, spec in each.spec.options.items() if spec.get("no_log")
+)
+"""The options of guests that hold secrets."""
+
+
+def with_defaults(guests: t.Iterable[Guest], defaults: Guest) -> list[Guest]:
+    """The guests with the defaults under them: dictionaries are merged, lists replaced. ``hostname`` is ``name``.
+
+    A guest gets the defaults that guests of its type can have, and none that excludes what it says itself.
+    """
+    return [_named(_merged(_fitting(defaults, guest), guest)) for guest in guests]
+
+
+def _merged(under: Guest, over: Guest) -> Guest:
+    both = {key: _merged(under[key], over[key]) for key in under.keys() & over.keys() if _are_dicts(under, over, key)}
+    return {**under, **over, **both}
+
+
+def _are_dicts(under: Guest, over: Guest, key: str) -> bool:
+    return isinstance(under[key], dict) and isinstance(over[key], dict)
+
+
+def _fitting(defaults: Guest, guest: Guest) -> Guest:
+    """The defaults without what only guests of other types have; what no type has stays, to be found."""
+    kind = guest.get("type", defaults.get("type"))
+    theirs = {option for name, other in TYPES.items() if name != kind for option in other.spec.options}
+    ours = set(TYPES[kind].spec.options) if kind in TYPES else theirs
+    rules = TYPES[kind].spec.mutually_exclusive if kind in TYPES else ()
+    excluded = {option for rule in rules if any(name in guest for name in rule) for option in rule}
+    fitting = (ours | (defaults.keys() - theirs)) - excluded
+    return {key: defaults[key] for key in defaults if key in fitting}
+
+
+def _named(guest: Guest) -> Guest:
+    if guest.get("name") in (None, guest.get("hostname")):
+        return {"name": guest.get("hostname"), **{key: guest[key] for key in guest if key not in ("name", "hostname")}}
+    return guest

@@ -1,0 +1,98 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: what a run over many guests tells: entries for programs, a plan for people."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ansible_collections.pve.provision.plugins.module_utils._workflow.fleet import Ended
+
+# What an entry of an unchanged guest tells; the others tell everything.
+_SHORT = ("vmid", "node", "status", "addresses")
+# The word for what happens to a guest, by the steps that tell it, in the order in which they count.
+_VERBS: tuple[tuple[frozenset[str], str, str], ...] = (
+    (frozenset({"create", "destroy"}), "recreate", "-/+"),
+    (frozenset({"create"}), "create", "+"),
+    (frozenset({"clone"}), "create", "+"),
+    (frozenset({"destroy"}), "destroy", "-"),
+    (frozenset(), "change", "~"),
+)
+
+
+def entry(ended: Ended, *, details: bool = False) -> dict[str, t.Any]:
+    """One guest of the results."""
+    told: dict[str, t.Any] = {"name": ended.member.name, "type": ended.member.type, "changed": False}
+    if ended.skipped:
+        return {**told, "skipped": f"comes after {ended.skipped}, which failed"}
+    if ended.error is not None:
+        return {**told, "failed": True, "msg": str(ended.error), "error": ended.error.kind, **ended.error.details}
+    result = dataclasses.asdict(t.cast("t.Any", ended.result))
+    told["changed"] = result["changed"]
+    shown = {name: result[name] for name in _SHORT if result[name] not in (None, "", [])}
+    shown |= {**result["more"], **{name: result[name] for name in ("pending", "warnings") if result[name]}}
+    if result["changed"] or details:
+        rest = {name: value for name, value in result.items() if value not in (None, "")}
+        shown |= {**rest.pop("more"), **rest}
+        told["seconds"] = round(ended.seconds, 1)
+    return {**told, **shown}
+
+
+def verb(ended: Ended) -> tuple[str, str]:
+    """What happens to a guest, as a word and as a sign; empty when nothing does."""
+    actions = {step["step"] for step in ended.result.plan} if ended.result else set()
+    if not actions:
+        return "", ""
+    return next((word, sign) for steps, word, sign in _VERBS if steps <= actions)
+
+
+def plan_lines(planned: t.Iterable[Ended]) -> list[str]:
+    """The plan of a run for people, and how many guests it does what to."""
+    lines, counts = [], {"create": 0, "change": 0, "recreate": 0, "destroy": 0, "": 0}
+    for ended in planned:
+        word, sign = verb(ended)
+        counts[word] += 1
+        if word and ended.result:
+            number = f" ({ended.result.vmid})" if ended.result.vmid else ""
+            lines.append(f"{sign} {word} {ended.member.name}{number}")
+            lines += [f"    {line}" for line in _details(ended, word)]
+    told = [f"{count} to {word}" for word, count in counts.items() if word and count]
+    return [*lines, ", ".join([*told, f"{counts['']} unchanged"])]
+
+
+def _details(ended: Ended, word: str) -> t.Iterator[str]:
+    result = t.cast("t.Any", ended.result)
+    before, after = result.diff["before"], result.diff["after"]
+    if word == "change":
+        for key in sorted({*before, *after}):
+            if before.get(key) != after.get(key):
+                yield f"{key}: {_text(before.get(key))} -> {_text(after.get(key))}"
+    else:
+        for key, value in sorted(after.items()):
+            yield f"{key}: {_text(value)}"
+    actions = [step["step"] for step in result.plan]
+    if word == "change" and {"shutdown", "start"} <= set(actions):
+        yield "restart"
+
+
+def _text(value: t.Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_text(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_text, value)) + "]"
+    return str(value)
+
+
+def failures(ended: t.Sequence[Ended]) -> str:
+    """What went wrong, in one text; empty when nothing did."""
+    failed = [each for each in ended if each.error is not None]
+    if not failed:
+        return ""
+    skipped = [each.member.name for each in ended if each.skipped]
+    told = [f"{each.member.name}: {each.error}" for each in failed]
+    told += [f"not begun, for they come after: {', '.join(skipped)}"] if skipped else []
+    return "\n".join([f"{len(failed)} of {len(ended)} guests failed.", *told])

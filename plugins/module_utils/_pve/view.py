@@ -1,0 +1,77 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: a node as it is when a run looks, each thing read once for all guests of the run."""
+
+from __future__ import annotations
+
+import threading
+import typing as t
+
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestConfig, GuestRef, Kind, Node
+
+_Value = t.TypeVar("_Value")
+# What is read once, whoever asks and from whatever thread. Everything else goes to the node itself.
+_READ_ONCE = frozenset({"storages", "bridges", "pools", "access", "neighbours", "locate", "volumes", "has_path"})
+
+
+class NodeView:
+    """The reading half of a node, kept; what is not kept is the node's own.
+
+    Writes change nothing here, so a view serves for planning, and the node itself for acting.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._lock = threading.RLock()
+        self._kept: dict[tuple[t.Any, ...], t.Any] = {}
+        self._handed_out: set[int] = set()
+
+    @classmethod
+    def of(cls, node: Node) -> Node:
+        """A view, for everybody who reads a node."""
+        return t.cast("Node", cls(node))
+
+    def __getattr__(self, name: str) -> t.Any:
+        theirs = getattr(self._node, name)
+        if name not in _READ_ONCE:
+            return theirs
+        return lambda *args: self._once((name, *args), lambda: theirs(*args))
+
+    def _once(self, key: tuple[t.Any, ...], read: t.Callable[[], _Value]) -> _Value:
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = read()
+            return t.cast("_Value", self._kept[key])
+
+    def guests(self, kind: Kind | None = None) -> list[GuestRef]:
+        found = self._once(("guests",), self._node.guests)
+        return [guest for guest in found if kind in (None, guest.kind)]
+
+    def config(self, kind: Kind, vmid: int) -> GuestConfig | None:
+        """Read without the lock: over the API many are asked for at once."""
+        key = ("config", kind, vmid)
+        if key not in self._kept:
+            self._kept[key] = self._node.config(kind, vmid)
+        return t.cast("GuestConfig | None", self._kept[key])
+
+    def status(self, kind: Kind, vmid: int) -> str:
+        by_vmid = self._once(("statuses",), lambda: {(g.kind, g.vmid): g.status for g in self.guests()})
+        return by_vmid.get((kind, vmid)) or self._node.status(kind, vmid)
+
+    def next_vmid(self, skip: t.Container[int] = ()) -> int:
+        """A free vmid, another one each time: each new guest of a run is told its own."""
+        with self._lock:
+            vmid = self._node.next_vmid(skip=_Either(skip, self._handed_out))
+            self._handed_out.add(vmid)
+            return vmid
+
+
+class _Either:
+    """What is in one of two containers."""
+
+    def __init__(self, one: t.Container[int], other: t.Container[int]) -> None:
+        self._one, self._other = one, other
+
+    def __contains__(self, vmid: object) -> bool:
+        return vmid in self._one or vmid in self._other

@@ -1,0 +1,192 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: guests
+short_description: Make a Proxmox VE node match a whole list of declared guests, in one task
+version_added: 0.1.0
+author:
+  - the pve.provision authors (@pve-provision)
+description:
+  - Takes containers, OpenWrt routers and VMs in one list and makes the node match it. All of them are planned and
+    checked before the first is changed, so one wrong guest keeps the run from changing any.
+  - A guest that is as declared costs no command on the node. Guests that differ are worked on several at once.
+  - Each guest takes the options of the module of its type, which are M(pve.provision.lxc_create),
+    M(pve.provision.openwrt_lxc) and M(pve.provision.openwrt_vm), and gets what that module would do.
+extends_documentation_fragment:
+  - pve.provision.connection
+attributes:
+  check_mode:
+    description: Tells the plan that a real run carries out, and writes nothing.
+    support: full
+  diff_mode:
+    description: Shows the plan as text. Secrets are never shown.
+    support: full
+  idempotent:
+    description: A second run changes nothing, but for a O(guests[].state) of V(restarted).
+    support: partial
+  platform:
+    description: Proxmox VE 8 and 9, on the node itself or over its API.
+    support: full
+    platforms: proxmox
+  action_group:
+    description: Use C(group/pve.provision.node) in C(module_defaults) to set the connection for all modules at once.
+    support: full
+    membership: [pve.provision.node]
+options:
+  guests:
+    description:
+      - The declared guests. Besides the keys below each takes the options of the module of its type.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: The hostname of a container or the name of a VM. Unique in the list, whatever its case.
+        type: str
+        required: true
+      type:
+        description: V(lxc), V(openwrt_lxc) or V(openwrt_vm). May come from O(defaults).
+        type: str
+      after:
+        description:
+          - Names of guests of this list that are done before this one begins. A clone comes after its source, and a
+            guest with a higher C(startup.order) after those with a lower one, by themselves.
+        type: list
+        elements: str
+  defaults:
+    description:
+      - Options for all guests. A guest gets those that its type knows. Dictionaries are merged with the guest's own,
+        lists are replaced by them.
+    type: dict
+    default: {}
+  limit:
+    description:
+      - Names of the guests to look after in this run. The others are checked and left alone. All of them by default.
+    type: list
+    elements: str
+  concurrency:
+    description:
+      - How many guests are worked on at once. V(auto) is one for each core of the machine that the module runs on, from
+        2 to 8.
+    type: str
+    default: auto
+  on_failure:
+    description:
+      - With V(continue) a guest that fails keeps only those from beginning that come after it. With V(stop) none is
+        begun any more.
+    type: str
+    choices: [continue, stop]
+    default: continue
+  owner_tag:
+    description:
+      - A tag that marks the guests that these runs have made. They get it when they are created. It is never counted as
+        a difference. Without it no guest is marked.
+    type: str
+  adopt:
+    description:
+      - Names of guests of the list that are there already, and get the mark.
+    type: list
+    elements: str
+  prune:
+    description:
+      - Whether guests of the node that carry O(owner_tag) and are not declared any more are destroyed. Those without
+        the mark are never touched, and protected ones are refused.
+    type: bool
+    default: false
+  details:
+    description: Whether an unchanged guest is told in full, too.
+    type: bool
+    default: false
+seealso:
+  - module: pve.provision.lxc_create
+  - module: pve.provision.openwrt_lxc
+  - module: pve.provision.openwrt_vm
+"""
+
+EXAMPLES = r"""
+- name: A web server and its database
+  pve.provision.guests:
+    defaults:
+      type: lxc
+      ostemplate: debian-13-standard
+      rootfs: {storage: local-lvm, size: 4G}
+      state: started
+    guests:
+      - {name: db1, memory: 1024, networks: [{bridge: vmbr0, tag: 20, ip: 192.168.20.11/24}]}
+      - {name: web1, after: [db1], networks: [{bridge: vmbr0, tag: 20, ip: 192.168.20.10/24}]}
+  register: run
+
+- name: The same, one guest of it
+  pve.provision.guests:
+    defaults:
+      type: lxc
+      ostemplate: debian-13-standard
+      rootfs: {storage: local-lvm, size: 4G}
+      state: started
+    guests:
+      - {name: db1, memory: 1024, networks: [{bridge: vmbr0, tag: 20, ip: 192.168.20.11/24}]}
+      - {name: web1, after: [db1], networks: [{bridge: vmbr0, tag: 20, ip: 192.168.20.10/24}]}
+    limit: [web1]
+"""
+
+RETURN = r"""
+guests:
+  description:
+    - One entry for each guest, in the order of the list. An unchanged one is short. A changed one has the return values
+      of the module of its type, too. One that failed has C(failed) and C(msg), one that was not begun C(skipped).
+  returned: success, and when a guest failed
+  type: list
+  elements: dict
+  sample:
+    - name: web1
+      type: lxc
+      changed: false
+      vmid: 101
+      node: pve1
+      status: running
+      addresses:
+        - {interface: eth0, address: 192.168.20.10, prefix: 24, family: ipv4, source: guest}
+plan:
+  description: What the run does, or would do, line by line for people.
+  returned: success
+  type: list
+  elements: str
+  sample: ["~ change db1 (102)", "    memory: 512 -> 1024", "1 to change, 1 unchanged"]
+findings:
+  description: What stands against the declaration, all of it. The option begins with the name of the guest.
+  returned: when the declaration cannot be carried out
+  type: list
+  elements: dict
+  sample:
+    - option: "web1: networks[0].bridge"
+      value: vmbr9
+      problem: does not exist on node pve1
+      remedy: "There are: vmbr0."
+"""
+
+from ansible_collections.pve.provision.plugins.module_utils._argspec import CONNECTION, GUESTS
+from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
+from ansible_collections.pve.provision.plugins.module_utils._face import Module, failure
+from ansible_collections.pve.provision.plugins.module_utils._guests.run import run_guests
+
+
+def main() -> None:
+    module = CONNECTION.merge(GUESTS).create_module(Module)
+    try:
+        answer = run_guests(module.params, check_mode=module.check_mode)
+    except ProvisionError as error:
+        module.fail_json(**failure(error))
+    for warning in answer.pop("warnings"):
+        module.warn(warning)
+    if answer.get("msg"):
+        module.fail_json(**answer)
+    module.exit_json(**answer)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""guests: a whole list in one task. What one guest of it gets is tested with the module of its type."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from .conftest import Answer, Bench, Params
+
+DEFAULTS: Params = {
+    "type": "lxc",
+    "ostemplate": "alpine-3.22-default",
+    "rootfs": {"storage": "local-lvm", "size": 1},
+}
+
+
+def net(address: str, **more: t.Any) -> list[Params]:
+    return [{"bridge": "vmbr0", "ip": address, **more}]
+
+
+WEB: Params = {"name": "web1", "memory": 256, "networks": net("10.0.0.1/24")}
+DB: Params = {"name": "db1", "memory": 512, "networks": net("10.0.0.2/24")}
+
+
+def run(bench: Bench, *guests: Params, **more: t.Any) -> Answer:
+    return bench.run("guests", defaults=DEFAULTS, guests=list(guests), **more)
+
+
+def good(bench: Bench, *guests: Params, **more: t.Any) -> Answer:
+    answer = run(bench, *guests, **more)
+    assert not answer.failed, answer.msg
+    return answer
+
+
+def named(answer: Answer) -> dict[str, Params]:
+    return {entry["name"]: entry for entry in answer.guests}
+
+
+def hostnames(bench: Bench) -> list[str]:
+    folder = bench.node.root / "etc/pve/lxc"
+    return sorted(bench.config(int(path.stem))["hostname"] for path in folder.glob("*.conf"))
+
+
+def test_a_list_is_made_once_and_then_left_alone(bench: Bench) -> None:
+    predicted = good(bench, WEB, DB, check=True)
+    assert hostnames(bench) == []
+    made = good(bench, WEB, DB)
+    assert hostnames(bench) == ["db1", "web1"]
+    assert predicted.changed and made.changed
+    assert [entry["plan"] for entry in predicted.guests] == [entry["plan"] for entry in made.guests]
+    assert predicted.plan[-1] == made.plan[-1] == "2 to create, 0 unchanged"
+    bench.node.forget()
+    again = good(bench, WEB, DB)
+    assert not again.changed
+    assert again.plan == ["2 unchanged"]
+    assert set(again.guests[0]) == {"name", "type", "changed", "vmid", "node", "status", "addresses"}
+    assert bench.writes() == []
+
+
+def test_a_wrong_guest_keeps_every_other_from_being_changed(bench: Bench) -> None:
+    """And all that is wrong with all of them is told at once: nothing hides anything."""
+    wrong = {"name": "bad1", "memroy": 1, "memory": "lots", "networks": [{"bridge": "vmbr9"}]}
+    failed = run(bench, WEB, DB, wrong, {"name": "bad2", "type": "jail"})
+    assert failed.failed
+    told = {(finding["option"], finding["problem"][:15]) for finding in failed.findings}
+    assert {
+        ("bad1: memroy", "is not an optio"),
+        ("bad1: memory", "argument 'memor"),
+        ("bad1: networks[0].bridge", "does not exist "),
+        ("bad2: type", "is no type of g"),
+    } <= told
+    assert "Did you mean memory?" in failed.msg
+    assert hostnames(bench) == []
+    assert [argv for argv in bench.writes() if argv[0] == "pct"] == []
+
+
+def test_room_is_counted_for_all_of_the_list_together(bench: Bench) -> None:
+    """The storage "nas" of the embedded node is not thin."""
+    storages = bench.good("node_info", gather=["storages"]).storages
+    thick = next((s for s in storages if "rootdir" in s["content"] and s["type"] == "lvm" and s["active"]), None)
+    if thick is None:
+        pytest.skip("this node has no storage that is not thin")
+    half = thick["available"] * 2 // 3 // 1024**3
+    volume = {"storage": thick["name"], "size": half}
+    failed = run(bench, {**WEB, "rootfs": volume}, {**DB, "rootfs": volume})
+    assert failed.failed
+    assert [finding["option"] for finding in failed.findings] == ["db1: rootfs.storage"]
+
+
+def test_a_failure_stops_what_comes_after_and_nothing_else(bench: Bench) -> None:
+    bench.node.fault("fail_start", nth=1)
+    app = {"name": "app1", "after": ["db1"], "networks": net("10.0.0.3/24")}
+    failed = run(bench, app, {**DB, "state": "started"}, WEB, concurrency="1")
+    assert failed.failed
+    entries = named(failed)
+    assert entries["db1"]["failed"]
+    assert entries["app1"]["skipped"] == "comes after db1, which failed"
+    assert entries["web1"]["changed"]
+    assert hostnames(bench) == ["web1"]
+    assert "1 of 3 guests failed." in failed.msg
+    bench.node.clear_faults()
+    good(bench, app, {**DB, "state": "started"}, WEB)
+    assert hostnames(bench) == ["app1", "db1", "web1"]
+
+
+def test_with_stop_nothing_is_begun_after_a_failure(bench: Bench) -> None:
+    bench.node.fault("fail_start", nth=1)
+    failed = run(bench, {**DB, "state": "started"}, WEB, concurrency="1", on_failure="stop")
+    assert failed.failed
+    assert named(failed)["web1"]["skipped"]
+    assert hostnames(bench) == []
+
+
+def test_a_clone_comes_after_its_source(bench: Bench) -> None:
+    """Also when both are made by the same run; the template that is a default is not for the clone."""
+    clone = {"name": "copy1", "clone_from": {"name": "web1", "full": True}, "networks": net("10.0.0.9/24")}
+    predicted = good(bench, clone, WEB, check=True)
+    done = good(bench, clone, WEB)
+    assert [entry["plan"][0]["step"] for entry in done.guests] == ["clone", "create"]
+    assert [e["plan"][0]["step"] for e in predicted.guests] == ["clone", "create"]
+    assert hostnames(bench) == ["copy1", "web1"]
+    assert "ip=10.0.0.9/24" in bench.config(named(done)["copy1"]["vmid"])["net0"]
+    assert not good(bench, clone, WEB).changed
+
+
+def test_one_guest_of_the_list(bench: Bench) -> None:
+    good(bench, WEB, DB, limit=["db1"])
+    assert hostnames(bench) == ["db1"]
+    assert "limit: 'nobody' is no guest of this list" in run(bench, WEB, limit=["nobody"]).msg
+
+
+def test_absent_by_name_wants_exactly_one_guest_of_that_name(bench: Bench) -> None:
+    vmid = named(good(bench, WEB))["web1"]["vmid"]
+    gone = {"name": "web1", "state": "absent"}
+    assert named(good(bench, gone, check=True))["web1"]["vmid"] == vmid
+    assert good(bench, gone).plan[0] == f"- destroy web1 ({vmid})"
+    assert hostnames(bench) == []
+    assert not good(bench, gone).changed
+    good(bench, {**DB, "vmid": vmid})
+    assert not good(bench, {**gone, "vmid": vmid}).changed, "its number is somebody else's by now"
+    assert hostnames(bench) == ["db1"]
+
+
+def test_what_carries_the_mark_and_is_not_declared_any_more_is_pruned(bench: Bench) -> None:
+    bench.good(
+        "lxc_create",
+        **{key: value for key, value in {**DEFAULTS, **DB}.items() if key not in ("name", "type")},
+        hostname="stranger",
+    )
+    good(bench, WEB, {**DB, "networks": net("10.0.0.4/24")}, owner_tag="iac")
+    assert good(bench, WEB, owner_tag="iac").plan == ["1 unchanged"]
+    pruned = good(bench, WEB, owner_tag="iac", prune=True, check=True)
+    assert pruned.plan[-1] == "1 to destroy, 1 unchanged"
+    good(bench, WEB, owner_tag="iac", prune=True)
+    assert hostnames(bench) == ["stranger", "web1"]
+    assert "needs the tag" in run(bench, WEB, prune=True).msg
+
+
+def test_the_mark_is_no_difference(bench: Bench) -> None:
+    tagged = {**WEB, "tags": ["home"]}
+    vmid = named(good(bench, tagged, owner_tag="iac"))["web1"]["vmid"]
+    assert bench.config(vmid)["tags"] == "home;iac"
+    assert not good(bench, tagged, owner_tag="iac").changed
+
+
+def test_a_guest_that_was_there_is_marked_when_it_is_adopted(bench: Bench) -> None:
+    vmid = named(good(bench, WEB))["web1"]["vmid"]
+    assert not good(bench, WEB, owner_tag="iac").changed
+    assert good(bench, WEB, owner_tag="iac", adopt=["web1"]).changed
+    assert bench.config(vmid)["tags"] == "iac"
+    assert not good(bench, WEB, owner_tag="iac", adopt=["web1"]).changed
+
+
+def test_guests_that_come_after_each_other_in_a_circle(bench: Bench) -> None:
+    failed = run(bench, {**WEB, "after": ["db1"]}, {**DB, "after": ["web1"]})
+    assert "after: 'db1, web1' come after each other in a circle" in failed.msg
