@@ -129,8 +129,9 @@ def claim(
     """Make a guest under this vmid, or under a free one: when another run takes that first, under the next.
 
     What is noted stays noted until somebody says that the guest is whole, or it is removed."""
-    for _attempt in range(VMID_RACES):
-        number = vmid or node.next_vmid(skip=node.journal)
+    for attempt in range(VMID_RACES):
+        planned = wanted.planned_vmid if attempt == 0 and _is_free(node, wanted.planned_vmid) else None
+        number = vmid or planned or node.next_vmid(skip=node.journal)
         if not begin(node, make_note(wanted, options, by=by, **more), number, declared=vmid is not None):
             if vmid is not None:
                 raise Conflict(f"Another run is making {vmid}.", remedy="Wait until it has ended.", reason="vmid_taken")
@@ -147,6 +148,10 @@ def claim(
             _note_made(node, wanted.type.kind, number)
             return made
     raise Conflict(f"{VMID_RACES} free vmids in a row were taken by others.", remedy="Give the guest a vmid.")
+
+
+def _is_free(node: Node, vmid: int | None) -> bool:
+    return vmid is not None and vmid not in node.journal and node.locate(vmid) is None
 
 
 def notes(node: Node) -> t.Iterator[tuple[int, Note]]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import concurrent.futures as futures
 import contextlib
+import dataclasses
 import time
 import typing as t
 from dataclasses import dataclass, field
@@ -108,6 +109,7 @@ class Fleet:
         have not begun."""
         done = {ended.member.name: ended for ended in planned if not (ended.result and ended.result.changed)}
         waiting = [ended.member for ended in planned if ended.member.name not in done]
+        vmids = {ended.member.name: ended.result.vmid for ended in planned if ended.result}
         befores = {member.name: self._before(member, waiting) for member in waiting}
         ready_at: dict[str, float] = {}
         with futures.ThreadPoolExecutor(max(self.concurrency, 1)) as pool:
@@ -122,7 +124,7 @@ class Fleet:
                         waiting.remove(member)
                     elif befores[member.name] <= done.keys():
                         pause = max((ready_at.get(name, 0.0) for name in befores[member.name]), default=0.0)
-                        running[pool.submit(self._act, member, pause)] = member
+                        running[pool.submit(self._act, member, vmids.get(member.name), pause)] = member
                         waiting.remove(member)
                 ended, _others = futures.wait(running, return_when=futures.FIRST_COMPLETED)  # at once without any
                 for future in ended:
@@ -131,11 +133,12 @@ class Fleet:
                     ready_at[member.name] = time.monotonic() + member.up
         return [done[ended.member.name] for ended in planned]
 
-    def _act(self, member: Member, not_before: float) -> Ended:
+    def _act(self, member: Member, vmid: int | None, not_before: float) -> Ended:
         time.sleep(max(not_before - time.monotonic(), 0.0))
         began = time.monotonic()
         self.tell(member, "begins")
         wanted, companion = member.read()
+        wanted = dataclasses.replace(wanted, planned_vmid=vmid)
         ended = Ended(member)
         try:
             ended.result = reconcile(self.node, wanted, check_mode=False, companion=companion, facts=self.facts)

@@ -90,6 +90,7 @@ class Wanted:
     """One declared guest.
 
     ``rebuild`` is what the user can do about what cannot change in place.
+    ``planned_vmid`` is the number that a new guest gets if it is still free, where none is declared.
     ``source`` is the template's volid or name; ``source_made``: the run itself puts it there before the creation.
     ``whole``: a guest that was made and never started may lack something, and is made anew.
     ``defaults`` hold for a new guest where the declaration says nothing, by PVE's keys. ``create`` are PVE's options
@@ -100,6 +101,7 @@ class Wanted:
     declaration: Declaration
     state: State = "present"
     vmid: int | None = None
+    planned_vmid: int | None = None
     source: str | None = None
     source_made: bool = False
     whole: bool = False

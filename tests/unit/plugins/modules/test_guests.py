@@ -51,7 +51,8 @@ def test_a_list_is_made_once_and_then_left_alone(bench: Bench) -> None:
     made = good(bench, WEB, DB)
     assert hostnames(bench) == ["db1", "web1"]
     assert predicted.changed and made.changed
-    assert [entry["plan"] for entry in predicted.guests] == [entry["plan"] for entry in made.guests]
+    told = [(entry["vmid"], entry["plan"]) for entry in predicted.guests]
+    assert told == [(entry["vmid"], entry["plan"]) for entry in made.guests]
     assert predicted.plan[-1] == made.plan[-1] == "2 to create, 0 unchanged"
     bench.node.forget()
     again = good(bench, WEB, DB)
