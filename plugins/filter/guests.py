@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the pve.provision authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the role provision makes of the results of the module guests: pure functions, run on the controller."""
+"""What playbooks make of the modules' results: pure functions, run on the controller."""
 
 from __future__ import annotations
 
@@ -10,12 +10,22 @@ import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._guests.registry import TYPES, Guest, with_defaults
 from ansible_collections.pve.provision.plugins.module_utils._workflow.health import DECLARED
+from ansible_collections.pve.provision.plugins.module_utils._workflow.storage import gib
 
 
 def guest_results(results: list[Guest], guests: list[Guest]) -> list[Guest]:
     """The table of guests from the results of the module guests, each with its checks."""
     declared = {str(guest["name"]): guest for guest in guests}
     return [_row(declared.get(result["name"], result), result) for result in results]
+
+
+def capacity(storages: list[Guest]) -> list[str]:
+    """A line for each storage: what it takes, and its room."""
+    return [
+        f"{entry['name']} ({entry['type']}, {', '.join(sorted(entry['content']))}): "
+        + (f"{gib(entry['available'])} of {gib(entry['total'])} GiB free" if entry.get("total") else "not active")
+        for entry in storages
+    ]
 
 
 OK, FAILED, UNVERIFIED = "ok", "FAILED", "declared, not verified"
@@ -106,6 +116,7 @@ class FilterModule:
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         return {
             "with_defaults": with_defaults,
+            "capacity": capacity,
             "guest_results": guest_results,
             "verdict": verdict,
         }

@@ -87,7 +87,7 @@ def test_check_mode_tells_the_diff_that_the_run_then_makes(site: Site) -> None:
     site.pct("set", "120", "--cores", "1")
     site.node.forget()
     told = site.good(declared, "--check", "--diff", provision_defaults=DEFAULTS)
-    assert site.node.commands() == []
+    assert site.commands("pct", "qm", "pvesm", "pvesh", "pveam") == []
     shown = ["~ change web1 (120)", "    cores: 1 -> 2", "1 to change, 1 unchanged"]
     assert told.of(CREATE)[0]["diff"]["prepared"].splitlines() == shown
     site.good(declared, provision_defaults=DEFAULTS)
@@ -117,7 +117,8 @@ BAD: list[tuple[Guest, str]] = [
 
 
 def test_all_that_is_wrong_with_declarations_is_told_at_once_and_nothing_is_written(site: Site) -> None:
-    played = site.provision([DNS, *(guest for guest, _words in BAD)], provision_defaults={"type": "lxc"})
+    right = {**DNS, "ostemplate": "alpine-3.22-default", "rootfs": {"storage": "local-lvm"}}
+    played = site.provision([right, *(guest for guest, _words in BAD)], provision_defaults={"type": "lxc"})
     assert played.rc != 0
     assert [words for _guest, words in BAD if words not in played.failure] == []
     assert "dns1" not in played.failure

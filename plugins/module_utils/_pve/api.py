@@ -408,11 +408,14 @@ class ApiNode:
                     found |= {guest.vmid: guest for guest in self._guests_of(entry["node"], kinds)}
         return list(found.values())
 
+    def elsewhere(self, kind: Kind) -> list[GuestRef]:
+        return self._guests_elsewhere((kind,))
+
     def named(self, kind: Kind, name: str, *, everywhere: bool = False) -> list[GuestRef]:
         found = [guest for guest in self.guests(kind) if same_name(guest.name, name)]
         if found and not everywhere:
             return found
-        others = [guest for guest in self._guests_elsewhere((kind,)) if same_name(guest.name, name)]
+        others = [guest for guest in self.elsewhere(kind) if same_name(guest.name, name)]
         return sorted(found + others, key=lambda guest: guest.vmid)
 
     def locate(self, vmid: int) -> GuestRef | None:

@@ -257,12 +257,15 @@ class CliNode:
     def _other_nodes(self) -> list[str]:
         return [node for node in self._names("etc/pve/nodes") if node != self.name]
 
+    def elsewhere(self, kind: Kind) -> list[GuestRef]:
+        return [guest for node in self._other_nodes() for guest in self._guests_of(node, (kind,))]
+
     def named(self, kind: Kind, name: str, *, everywhere: bool = False) -> list[GuestRef]:
         found = [guest for guest in self.guests(kind) if same_name(guest.name, name)]
         if found and not everywhere:
             return found
-        others = [guest for node in self._other_nodes() for guest in self._guests_of(node, (kind,))]
-        return sorted(found + [each for each in others if same_name(each.name, name)], key=lambda guest: guest.vmid)
+        others = [guest for guest in self.elsewhere(kind) if same_name(guest.name, name)]
+        return sorted(found + others, key=lambda guest: guest.vmid)
 
     def _running(self, kind: Kind) -> t.Callable[[int], bool]:
         """A test whether a guest runs, answered from one reading where that serves all guests."""

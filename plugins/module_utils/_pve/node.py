@@ -142,6 +142,9 @@ class Node(t.Protocol):
     def guests(self, kind: Kind | None = None) -> list[GuestRef]:
         """The containers and VMs of this node (or those of one kind), with name and current status; nothing lags."""
 
+    def elsewhere(self, kind: Kind) -> list[GuestRef]:
+        """The guests of one kind on the cluster's other nodes."""
+
     def named(self, kind: Kind, name: str, *, everywhere: bool = False) -> list[GuestRef]:
         """The guests of this name, compared without case: this node's, and those of the cluster's other nodes where
         this one has none, or ``everywhere``."""

@@ -12,7 +12,9 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.node import Gue
 
 _Value = t.TypeVar("_Value")
 # What is read once, whoever asks and from whatever thread. Everything else goes to the node itself.
-_READ_ONCE = frozenset({"storages", "bridges", "pools", "access", "neighbours", "locate", "volumes", "has_path"})
+_READ_ONCE = frozenset(
+    {"storages", "bridges", "links", "pools", "access", "neighbours", "locate", "volumes", "has_path"}
+)
 
 
 class NodeView:
@@ -48,6 +50,13 @@ class NodeView:
         found = self._once(("guests",), self._node.guests)
         return [guest for guest in found if kind in (None, guest.kind)]
 
+    def named(self, kind: Kind, name: str, *, everywhere: bool = False) -> list[GuestRef]:
+        here = self._once(("named", kind), lambda: _by_name(self.guests(kind))).get(name.lower(), [])
+        if here and not everywhere:
+            return here
+        there = self._once(("named elsewhere", kind), lambda: _by_name(self._node.elsewhere(kind)))
+        return sorted(here + there.get(name.lower(), []), key=lambda guest: guest.vmid)
+
     def config(self, kind: Kind, vmid: int) -> GuestConfig | None:
         """Read without the lock: over the API many are asked for at once."""
         key = ("config", kind, vmid)
@@ -65,6 +74,13 @@ class NodeView:
             vmid = self._node.next_vmid(skip=_Either(skip, self._handed_out))
             self._handed_out.add(vmid)
             return vmid
+
+
+def _by_name(guests: t.Iterable[GuestRef]) -> dict[str, list[GuestRef]]:
+    found: dict[str, list[GuestRef]] = {}
+    for guest in guests:
+        found.setdefault((guest.name or "").lower(), []).append(guest)
+    return found
 
 
 class _Either:

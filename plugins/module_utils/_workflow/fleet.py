@@ -178,9 +178,11 @@ def _in_order(members: t.Sequence[Member]) -> list[Member]:
     left, ordered = list(members), list[Member]()
     while left:
         names = {member.name for member in left}
-        free = [member for member in left if not member.after & names] or left
-        ordered += free
-        left = [member for member in left if member not in free]
+        held = [member for member in left if member.after & names]
+        if len(held) == len(left):
+            return ordered + left
+        ordered += [member for member in left if not member.after & names]
+        left = held
     return ordered
 
 

@@ -10,6 +10,7 @@ import typing as t
 import pytest
 
 from ansible_collections.pve.provision.plugins.filter.guests import (
+    capacity,
     guest_results,
     verdict,
 )
@@ -21,6 +22,16 @@ NET: Guest = {"bridge": "vmbr0", "ip": "10.0.0.5/24"}
 
 def lxc(**options: t.Any) -> Guest:
     return {"name": "web1", "type": "lxc", **options}
+
+
+def test_capacity_is_a_line_for_each_storage() -> None:
+    gib = 1024**3
+    storage = {"name": "lvm", "type": "lvm", "content": ["rootdir"], "total": 100 * gib, "available": 10 * gib}
+    off = {**storage, "name": "local", "type": "dir", "content": ["vztmpl", "iso"], "total": None, "available": None}
+    assert capacity([storage, off]) == [
+        "lvm (lvm, rootdir): 10.0 of 100.0 GiB free",
+        "local (dir, iso, vztmpl): not active",
+    ]
 
 
 # -- results -----------------------------------------------------------------------------------------------------------
