@@ -122,7 +122,7 @@ def test_all_that_is_wrong_with_declarations_is_told_at_once_and_nothing_is_writ
     assert played.rc != 0
     assert [words for _guest, words in BAD if words not in played.failure] == []
     assert "dns1" not in played.failure
-    assert site.node.commands() == []
+    assert site.commands("pct", "qm") == []
     assert site.configs() == {}
 
 
