@@ -333,9 +333,10 @@ def place(
             key = f"{option.key}{number}"
             problems.append(_doubtful(option, declaration.paths[key], declaration.values[key], doubt, current))
         for removal in (each for each in declaration.removals if each.option == option.key):
-            for number in current:
-                if any(current[number].get(name) != value for name, value in removal.identity.items()):
-                    continue
+            meant = [n for n in current if all(current[n].get(k) == value for k, value in removal.identity.items())]
+            if len(meant) > 1:
+                problems.append(_doubtful(option, removal.path, None, Doubt(tuple(meant)), current))
+            for number in meant[:1]:
                 key = f"{option.key}{number}"
                 if values.get(key) is not None:
                     problem = f"is to go, and is declared by {paths[key]}"
@@ -361,9 +362,11 @@ def _as_declared(
     return fields.normal(settled.values) == fields.normal(current)
 
 
-def _doubtful(option: Option, path: str, value: SubValues, doubt: Doubt, current: t.Mapping[int, SubValues]) -> Problem:
+def _doubtful(
+    option: Option, path: str, value: SubValues | None, doubt: Doubt, current: t.Mapping[int, SubValues]
+) -> Problem:
     listed = " or ".join(f"{option.key}{number}" for number in doubt.candidates)
-    if not doubt.named:
+    if value is None or not doubt.named:
         return Problem(f"{path}.id", None, f"is missing: the entry may mean {listed}", "State the id of the one meant.")
     fields = t.cast("Fields", option.codec)
     has = current[doubt.candidates[0]].get(doubt.named)

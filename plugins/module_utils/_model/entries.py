@@ -143,8 +143,13 @@ class Matching:
             self.found[place], self.doubts[place] = free[0], Doubt(tuple(free))
 
     def _new(self, place: int) -> None:
-        """An entry that the guest does not have gets the number of its place, or the next one that is free."""
-        if (name := self._name(place)) and place in self._alike(place):
+        """An entry that the guest does not have gets the number of its place, or the next one that is free. What has
+        a name that several have is none of them: PVE takes such lists, and the user has to say which one is meant."""
+        name = self._name(place)
+        if name and (several := self._having(name, place)):
+            self.found[place], self.doubts[place] = several[0], Doubt(tuple(several))
+            return
+        if name and place in self._alike(place):
             self.doubts[place] = Doubt((place,), name)
         used = {*self.taken, *self.found.values(), *self.current}
         numbers = itertools.chain([place], itertools.count())

@@ -395,13 +395,19 @@ class _Run:
         return outcome
 
     def take_back(self, before: GuestConfig, change: diff.Change) -> None:
-        """A change that a running guest refuses stays pending, and its next start would apply it."""
+        """A change that a running guest refuses stays pending, and its next start would apply it. A network card whose
+        new bridge fails is even unplugged, and gone from the config: it gets back what it had."""
         now = self.node.config(self.kind, self.vmid)
-        pending = now.pending.items() - before.pending.items() if now else set()
+        if now is None:
+            return
+        lost = {key: before.live[key] for key in change.set if key in before.live and key not in now.live}
+        pending = now.pending.items() - before.pending.items()
         stuck = sorted(key for key, _value in pending if key in change.set or key in change.delete)
-        if stuck:
-            with contextlib.suppress(ProvisionError):
+        with contextlib.suppress(ProvisionError):
+            if stuck:
                 self.node.set_config(self.kind, self.vmid, {}, revert=stuck)
+            if lost:
+                self.node.set_config(self.kind, self.vmid, lost)
 
     def known(self) -> GuestConfig:
         """The config that the plan was made from; after a resize of ours the same with its new digest."""

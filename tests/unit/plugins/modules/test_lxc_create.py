@@ -647,6 +647,27 @@ def test_what_a_running_container_refuses_does_not_wait_for_its_next_start(
     assert "[pve:pending]" not in (bench.node.root / "etc/pve/lxc/101.conf").read_text()
 
 
+def test_a_network_card_that_a_failed_hotplug_has_taken_out_is_put_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PVE unplugs the card, forgets it, and only then tries the new bridge."""
+    bench.good("lxc_create", **WEB, state="started")
+    before = bench.config(101)
+    backend = CliNode if bench.backend == "cli" else ApiNode
+    real = backend.set_config
+
+    def refuses(self: t.Any, kind: t.Any, vmid: int, options: Params, *more: t.Any, **named: t.Any) -> Outcome:
+        if "tag=21" in options.get("net0", ""):
+            bench.pct("set", str(vmid), "--delete", "net0")
+            raise PveError("unable to hotplug net0: command failed")
+        return real(self, kind, vmid, options, *more, **named)
+
+    monkeypatch.setattr(backend, "set_config", refuses)
+    moved = [{**WEB["networks"][0], "tag": 21}]
+    assert "unable to hotplug net0" in bench.bad("lxc_create", **{**WEB, "networks": moved}).msg
+    assert bench.config(101) == before
+
+
 @pytest.mark.parametrize("size", ["1.1G", "1.5G", "1000M", "0.3", "1153434K"])
 def test_a_size_is_the_same_the_second_time(bench: Bench, size: str) -> None:
     declared = {**WEB, "rootfs": {"storage": "local-lvm", "size": size}}

@@ -344,6 +344,28 @@ def test_nothing_is_written_over_an_option_that_cannot_be_read() -> None:
 
 
 @pytest.mark.parametrize(
+    "params",
+    [
+        {"networks": [{"name": "eth0", "tag": 5}]},
+        {"networks": [{"name": "eth0", "state": "absent"}]},
+        {"mount_points": [{"mp": "/srv", "state": "absent"}]},
+    ],
+)
+def test_of_two_entries_of_one_name_the_user_says_which_is_meant(params: dict[str, t.Any]) -> None:
+    """PVE takes two network cards of one name and two volumes at one path."""
+    twice = {
+        "net1": "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:00:01,type=veth",
+        "net2": "name=eth0,bridge=vmbr1,hwaddr=BC:24:11:00:00:02,type=veth",
+        "mp1": "x:vm-101-disk-1,mp=/srv,size=1G",
+        "mp2": "x:vm-101-disk-2,mp=/srv,size=1G",
+    }
+    declaration, _problems = declare_lxc(params)
+    (problem,) = diff.compare(OPTIONS, twice, declaration).problems
+    assert problem.option.endswith("[0].id")
+    assert problem.problem.startswith("is missing: the entry may mean ")
+
+
+@pytest.mark.parametrize(
     ("params", "restart"),
     [
         ({"memory": 2048, "cores": 4, "tags": [], "onboot": False}, ()),
