@@ -27,6 +27,7 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs impo
     is_openwrt_template,
 )
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import Read, seed
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import same_name
 from ansible_collections.pve.provision.plugins.module_utils._workflow import openwrt_template
 from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import (
     Actual,
@@ -388,11 +389,17 @@ class OpenWrtContainer(OpenWrtGuest):
         self.seen = self.drift = None
 
     def tidy(self, run: Run) -> None:
-        """The template that holds a router's secrets is of no use any more."""
+        """The template that holds a router's secrets is of no use any more; nor is one that a killed run has left."""
+        node, template = run.node, self.template
+        if node.transport != "api" or template is None or self.description is None:
+            return
         if self.seeded:
-            template = t.cast("WantedTemplate", self.template)
-            run.result.warnings += withdraw(run.node, template, self.seeded)
-            run.result.warnings += sweep(run.node, "vztmpl", ONE_ROUTER)
+            run.result.warnings += withdraw(node, template, self.seeded)
+        else:
+            template = seeded_template(node, template, openwrt_template.seeded(self.description))
+            openwrt_template.forget(node, template)
+        own = template.name("").removeprefix("openwrt-")  # of any version
+        run.result.warnings += sweep(node, "vztmpl", ONE_ROUTER, own)
 
     # -- afterwards ------------------------------------------------------------------------------------------------
     def told_outside(self, run: Run, seen: Seen | None) -> list[dict[str, t.Any]]:
@@ -408,7 +415,7 @@ class OpenWrtContainer(OpenWrtGuest):
 def _unfinished(node: Node, name: str) -> t.Iterator[Problem]:
     """What an upgrade left that was killed, where no note of it is: nobody may say which of the two is the router."""
     for guest in node.guests("lxc"):
-        if guest.name == interim(name) and guest.vmid not in node.journal:
+        if same_name(guest.name, interim(name)) and guest.vmid not in node.journal:
             problem = f"was being upgraded by a run that did not end: container {guest.vmid} is called {guest.name}"
             remedy = f"Give the one that is to serve the name {name}, and remove the other."
             yield Problem("hostname", name, problem, remedy)

@@ -52,7 +52,8 @@ def seeded_template(node: Node, template: WantedTemplate, defaults: Defaults) ->
 
 
 def sweep(node: Node, content: str, pattern: re.Pattern[str], own: str = "") -> list[str]:
-    """Remove what runs that were killed have left on storages: the file ``own``, and what is called like it and is old.
+    """Remove what runs that were killed have left on storages: the files whose names end like ``own``, and what is
+    called like them and is old.
 
     Returns what could not be removed, in words."""
     troubles = []
@@ -60,7 +61,7 @@ def sweep(node: Node, content: str, pattern: re.Pattern[str], own: str = "") -> 
         for volume in node.volumes(storage.name, content):
             name = volume.volid.rpartition("/")[2]
             old = volume.ctime is not None and time.time() - volume.ctime > IN_USE
-            if pattern.fullmatch(name) and (old or name == own):
+            if pattern.fullmatch(name) and (old or (own and name.endswith(own))):
                 try:
                     node.free(volume.volid)
                 except ProvisionError as error:

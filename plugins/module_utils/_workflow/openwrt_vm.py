@@ -271,10 +271,15 @@ class OpenWrtVm(OpenWrtGuest):
 
     @staticmethod
     def _wrong_guest(actual: Actual) -> t.Iterator[Problem]:
-        """What shows that a VM which is there has another system: its OS type, or what cloud-init configures."""
+        """What shows that a VM which is there has another system: its OS type, what cloud-init configures, an
+        installation medium, or that it does not start from the disk that a router is imported to."""
         options = actual.config.options if actual.config else {}
+        order = options.get("boot", "").partition("order=")[2]
         signs = [f"ostype {options.get('ostype', 'other')}"] if options.get("ostype") != DEFAULTS["ostype"] else []
         signs += [key for key, text in options.items() if CLOUD_INIT.search(f"{key}: {text}")]
+        signs += [] if DISK in options else [f"no {DISK}"]
+        signs += [f"boot order={order}"] if order and DISK not in order.split(",")[0].split(";") else []
+        signs += [key for key, text in options.items() if re.fullmatch(r"[^,]+:iso/.+media=cdrom.*", text)]
         if options and signs:
             called = f" called {options['name']}" if options.get("name") else ""
             problem = f"is a VM{called} that this module did not make, no OpenWrt ({', '.join(signs)})"
@@ -411,8 +416,11 @@ class OpenWrtVm(OpenWrtGuest):
 
 
 def work_file(node: Node, wanted: Wanted) -> FilePath:
-    """Where a router's image is prepared, on the machine this runs on: every run for it knows the place."""
-    return cache_directory(node.transport) / "work" / f"pve-provision-{wanted.name or wanted.vmid}.raw"
+    """Where a router's image is prepared, on the machine this runs on: every run for it knows the place. A controller
+    may have routers of one name on several nodes."""
+    folder = cache_directory(node.transport) / "work"
+    folder = folder / node.name if node.transport == "api" else folder
+    return folder / f"pve-provision-{wanted.name or wanted.vmid}.raw"
 
 
 # -- the files of the first boot -----------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ def call(module: str, params: Params, *, check: bool = False) -> Answer:
     return Answer(bool(values.get("failed")), values)
 
 
-def spawn(module: str, params: Params) -> subprocess.Popen[str]:
+def spawn(params: Params, module: str = "lxc_create") -> subprocess.Popen[str]:
     """Run a module in a process of its own, as Ansible does."""
     name = f"ansible_collections.pve.provision.plugins.modules.{module}"
     argv = [sys.executable, "-m", name, json.dumps({"ANSIBLE_MODULE_ARGS": params})]

@@ -103,7 +103,7 @@ def moments(root: Path) -> dict[str, t.Callable[[], bool]]:
 def test_a_killed_run_is_made_good_by_the_next(bench: Bench, moment: str, whole_group: bool) -> None:
     if bench.backend == "api":
         pytest.skip("over the API the task goes on in PVE, whoever asked for it")
-    process = spawn("lxc_create", {**WEB, "state": "started"})
+    process = spawn({**WEB, "state": "started"})
     until(moments(bench.node.root)[moment], process)
     with contextlib.suppress(ProcessLookupError):  # it may have ended by itself just now
         os.killpg(process.pid, signal.SIGKILL) if whole_group else process.kill()
@@ -153,7 +153,7 @@ def _template(bench: Bench) -> str:
 
 def test_runs_at_once_get_vmids_of_their_own(bench: Bench) -> None:
     declaration = {key: value for key, value in WEB.items() if key not in {"vmid", "networks"}}
-    runs = [spawn("lxc_create", {**bench.connection, **declaration, "hostname": f"web{number}"}) for number in range(4)]
+    runs = [spawn({**bench.connection, **declaration, "hostname": f"web{number}"}) for number in range(4)]
     answers = [answer(process) for process in runs]
     assert not any(each.get("failed") for each in answers), answers
     assert len({each["vmid"] for each in answers}) == 4
@@ -163,7 +163,7 @@ def test_runs_of_one_declaration_at_once_make_one_container(bench: Bench) -> Non
     if bench.backend == "api":
         pytest.skip("over the API there is nothing to hold on the node")
     declaration = {key: value for key, value in WEB.items() if key != "vmid"}
-    answers = [answer(process) for process in [spawn("lxc_create", declaration) for _run in range(3)]]
+    answers = [answer(process) for process in [spawn(declaration) for _run in range(3)]]
     assert sorted(each.get("changed") for each in answers) == [False, False, True], answers
     assert {each["vmid"] for each in answers} == {100}
 

@@ -544,3 +544,23 @@ def test_a_stopped_service_and_other_keys_are_told_and_brought_in_line(router: B
     assert done.diff["before"]["ssh_keys"] == ["ssh-ed25519 AAAA other"]
     assert done.diff["after"]["ssh_keys"] == [KEY]
     assert not router.good("openwrt_lxc", **params).changed
+
+
+def test_over_the_api_the_next_run_removes_what_a_killed_one_has_left_of_a_router_s_secrets(
+    bench: Bench, gateway: Params, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    if bench.backend == "cli":
+        pytest.skip("on the node no template holds a router's configuration")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    places = [bench.node.root / "var/lib/vz/template/cache", tmp_path / "cache"]
+
+    def left() -> list[Path]:
+        return [path for place in places for path in place.rglob("openwrt-*-router-*.gz")]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(OpenWrtContainer, "tidy", killed)
+        with pytest.raises(KeyboardInterrupt):
+            bench.run("openwrt_lxc", **gateway)
+    assert left() != []
+    assert not bench.good("openwrt_lxc", **gateway).changed
+    assert left() == []

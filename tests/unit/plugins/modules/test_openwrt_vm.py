@@ -495,7 +495,7 @@ def test_the_run_after_a_killed_one_makes_the_router_whole(bench: Bench, gateway
     if bench.backend == "api":
         pytest.skip("PVE's task goes on and ends without us")
     bench.node.fault("slow", at="alloc", seconds=3)
-    process = spawn("openwrt_vm", gateway)
+    process = spawn(gateway, "openwrt_vm")
     deadline = time.monotonic() + 120
     while not vms(bench) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -537,7 +537,7 @@ def test_cleanup_on_failure_may_be_switched_off(
 
 def test_what_a_killed_run_has_left_is_used_by_nobody(bench: Bench, gateway: Params, tmp_path: Path) -> None:
     cache = tmp_path / "cache" if bench.backend == "api" else bench.node.root / "var/cache"
-    left = cache / "pve-provision/work/pve-provision-gw.raw"
+    left = cache / "pve-provision/work" / ("" if bench.backend == "cli" else bench.node.name) / "pve-provision-gw.raw"
     left.parent.mkdir(parents=True, exist_ok=True)
     left.write_bytes(b"half an image")
     uploaded = bench.node.root / "var/lib/vz/import/pve-provision-gw.qcow2"

@@ -190,11 +190,11 @@ def test_so_is_the_volume_of_one_whose_config_was_removed_by_hand(cli: Bench, mo
 
 def test_a_volume_that_somebody_made_under_a_noted_vmid_stays(cli: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The run was killed before its creation began, so that no volume can be its own."""
-    kill_before(cli, monkeypatch, **{**SMALL, "vmid": 101})
-    node(cli, "pvesm", "alloc", "local-lvm", "101", "vm-101-disk-0", "1G")
-    cli.good("lxc_create", **SMALL, vmid=101)
-    assert "local-lvm:vm-101-disk-0" in cli.volumes("local-lvm", 101)
-    assert cli.config(101)["rootfs"].split(",")[0] != "local-lvm:vm-101-disk-0"
+    kill_before(cli, monkeypatch, **{**SMALL, "vmid": 141})
+    node(cli, "pvesm", "alloc", "local-lvm", "141", "vm-141-disk-0", "1G")
+    cli.good("lxc_create", **SMALL, vmid=141)
+    assert "local-lvm:vm-141-disk-0" in cli.volumes("local-lvm", 141)
+    assert cli.config(141)["rootfs"].split(",")[0] != "local-lvm:vm-141-disk-0"
 
 
 def test_unless_another_guest_has_taken_the_volume(cli: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -455,7 +455,7 @@ def test_over_the_api_a_second_run_waits_for_what_a_killed_one_has_begun(bench: 
     if bench.backend == "cli":
         pytest.skip("on the node the note tells")
     bench.node.fault("slow", at="extract", seconds=4)
-    first = spawn("lxc_create", {**bench.connection, **SMALL})
+    first = spawn({**bench.connection, **SMALL})
     until(lambda: bool(vmids(bench)), first)
     os.killpg(first.pid, signal.SIGKILL)
     first.communicate()
@@ -466,7 +466,7 @@ def test_over_the_api_a_second_run_waits_for_what_a_killed_one_has_begun(bench: 
 
 def test_by_name_and_by_vmid_at_once_make_one_guest(cli: Bench) -> None:
     cli.node.fault("slow", at="extract", seconds=2)
-    first = spawn("lxc_create", {**SMALL, "state": "started"})
+    first = spawn({**SMALL, "state": "started"})
     until(lambda: bool(vmids(cli)), first)
     second = cli.good("lxc_create", **SMALL, vmid=vmids(cli)[0], state="started")
     assert not answer(first).get("failed")
@@ -537,12 +537,15 @@ def test_a_vm_of_another_name_is_not_made_into_a_router(bench: Bench, gateway: P
         ([], "ostype other"),
         (["--ostype", "l26", "--ide2", "local-lvm:cloudinit"], "ide2"),
         (["--ostype", "l26", "--ciuser", "debian"], "ciuser"),
+        (["--ostype", "l26", "--virtio0", "local-lvm:1"], "no scsi0"),
+        (["--ostype", "l26", "--net1", "virtio,bridge=vmbr0", "--boot", "order=net1"], "boot order=net1"),
     ],
 )
 def test_nor_is_one_of_the_name_that_has_another_system(
     bench: Bench, gateway: Params, options: list[str], sign: str
 ) -> None:
-    vm(bench, 301, "gw", "--net0", "virtio,bridge=vmbr0", *options)
+    disk = [] if "--virtio0" in options else ["--scsi0", "local-lvm:1"]
+    node(bench, "qm", "create", "301", "--name", "gw", "--net0", "virtio,bridge=vmbr0", *disk, *options)
     before = node(bench, "qm", "config", "301")
     declared = {key: value for key, value in gateway.items() if key != "hostname"}
     refused = bench.bad("openwrt_vm", **declared, name="gw", state="present")
