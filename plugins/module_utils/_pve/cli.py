@@ -280,14 +280,14 @@ class CliNode:
         return f"\0-id\0{vmid}\0".encode() in (self._bytes(f"proc/{pid}/cmdline") or b"")
 
     def locate(self, vmid: int) -> GuestRef | None:
-        place = config_text.parse_vmlist(self._text("etc/pve/.vmlist")).get(vmid) or self._place(vmid)
-        if place is None:
-            return None
-        guest = self._guest(place.kind, vmid, self._running(place.kind), place.node)
-        return guest or (None if place.node == self.name else GuestRef(vmid, place.kind, place.node))
+        listed = config_text.parse_vmlist(self._text("etc/pve/.vmlist")).get(vmid)
+        for place in (listed, self._place(vmid)):
+            if place and (guest := self._guest(place.kind, vmid, self._running(place.kind), place.node)):
+                return guest
+        return GuestRef(vmid, listed.kind, listed.node) if listed and listed.node != self.name else None
 
     def _place(self, vmid: int) -> config_text.Place | None:
-        """Where the config of a guest lies, in case that the list of all guests does not know it."""
+        """Where the config of a guest lies, in case that the list of all guests does not know it, or not where."""
         places = ((node, kind) for node in self._names("etc/pve/nodes") for kind in _COMMAND)
         for node, kind in places:
             if (self._root / self._config_path(kind, vmid, node)).exists():

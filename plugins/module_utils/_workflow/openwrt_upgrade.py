@@ -10,9 +10,11 @@ backed up, and the new one is restored over the old, so that permissions and fir
 old one serves again when the new one does not prove itself.
 
 The note in the journal, kept under the new container's number, tells a later run how far this one came: ``archive`` is
-there from the moment when the old one may be gone, ``done`` from the moment when the new one has proved itself.
+there from the moment when the old one may be gone, ``done`` from the moment when the new one has proved itself, and
+``back`` when it did not and the old one is to serve again.
 A new container that has the router's place may have served since its run was killed. So a later run goes on with it, or
-says what stands against that; it never puts the old one back over it.
+says what stands against that; it never puts the old one back over it. Nor does it where somebody has come to use the
+new one, or has given one of the two another name: then the user is asked.
 """
 
 from __future__ import annotations
@@ -28,10 +30,12 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
     ProvisionError,
     Timeout,
 )
+from ansible_collections.pve.provision.plugins.module_utils._model.network import NET
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import ROOTFS, storage_of
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import Files
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import Read
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import same_name
 from ansible_collections.pve.provision.plugins.module_utils._workflow import cleanup, openwrt_template
 from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Actual, Run, Step, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._workflow.health import ask_until, await_static
@@ -121,6 +125,7 @@ class Upgrade:
         try:
             self._make(config, note, files, digest_of(backup.files, seen, self.description))
             self._prove(seen.version)
+            self._check_unchanged(old, config)
         except ProvisionError as error:
             raise _with_words(error, self._discard()) from error
         swap = self._take_place if self.in_place else self._take_over
@@ -132,6 +137,12 @@ class Upgrade:
         if config is None:
             raise Conflict(f"container {vmid} vanished meanwhile.", remedy="Run again.")
         return config
+
+    def _check_unchanged(self, vmid: int, before: GuestConfig) -> None:
+        """The new container was made from a config that is some minutes old by now."""
+        now = self._config(vmid)
+        if (now.options, now.raw, now.snapshots) != (before.options, before.raw, before.snapshots):
+            raise Conflict(f"container {vmid} was changed by somebody else meanwhile.", remedy="Run again.")
 
     # -- the new one -----------------------------------------------------------------------------------------------
     def _make(self, config: GuestConfig, note: dict[str, t.Any], files: MakeFiles, digest: str) -> None:
@@ -206,13 +217,14 @@ class Upgrade:
                 self.node.join_pool(self.new, self.wanted.pool)
             self._await_reach(self.new, reached)
         except ProvisionError as error:
+            self._note(back=True)
             words = self._step_aside(config)
             words += attempt(lambda: give_back(self.node, self.wanted, old, place))
             free = {"hostname": interim(name), "onboot": "0", "protection": "0"}
             words += attempt(lambda: self.node.set_config("lxc", self.new, free))
             raise self._went_back(error, old, [*words, *self._discard()]) from error
         self.run.result.vmid = self.new
-        finish_by_name(self.node, self.wanted, self.new, self._note())
+        self.run.result.warnings += finish_by_name(self.node, self.wanted, self.new, self._note())
 
     def _step_aside(self, config: GuestConfig) -> list[str]:
         """Take the new one off the network: stopped, or else unplugged, for the old one has the same addresses."""
@@ -233,6 +245,7 @@ class Upgrade:
             self._stop(old)
             self._note(archiving=old)
             old_archive = self.node.archive(old, timeout=timeout)
+            self._check_unchanged(old, config)
             free = {key: "0" if key == "protection" else text for key, text in place.items()}
             self.node.set_config("lxc", old, {key: text for key, text in free.items() if key in SWITCHES})
             self._note(archive=old_archive, storage=storage, over=cleanup.window(self.wanted))
@@ -319,9 +332,20 @@ def kept_name(name: str) -> str:
 
 
 def give_back(node: Node, wanted: Wanted, old: int, place: t.Mapping[str, str]) -> None:
-    """Let the old router be what it was, and run."""
-    node.set_config("lxc", old, {key: text for key, text in place.items() if not is_net(key)})
-    node.start("lxc", old, timeout=wanted.policy.start_timeout)
+    """Let the old router be what it was, and run unless it is to be stopped."""
+    config = node.config("lxc", old)
+    has = config.options if config else {}
+    taken = has.get("hostname") == kept_name(place["hostname"])
+    back = {key: text for key, text in place.items() if not is_net(key)} if taken else protection_of(place, has)
+    if back:
+        node.set_config("lxc", old, back)
+    if wanted.state != "stopped":
+        node.start("lxc", old, timeout=wanted.policy.start_timeout)
+
+
+def protection_of(place: t.Mapping[str, str], has: t.Mapping[str, str]) -> dict[str, str]:
+    """What gives a router back the protection that was taken from it to replace it."""
+    return {"protection": "1"} if place.get("protection") == "1" != has.get("protection") else {}
 
 
 def put_back(node: Node, wanted: Wanted, note: t.Mapping[str, t.Any]) -> None:
@@ -364,7 +388,10 @@ def release(node: Node, vmid: int, note: t.Mapping[str, t.Any]) -> None:
     restoration, and of volumes that nobody has."""
     config = node.config("lxc", vmid)
     lock = config.options.get("lock") if config else None
-    ours = {"backup": note.get("archiving") == vmid, "create": "over" in note and note["upgrade_of"] == vmid}
+    ours = {
+        "backup": note.get("archiving") == vmid and (vmid != note["upgrade_of"] or "archive" not in note),
+        "create": note["upgrade_of"] == vmid and is_half_restored(node, note),
+    }
     if lock is None or not ours.get(lock) or node.busy("lxc", vmid):
         return
     node.unlock("lxc", vmid)
@@ -378,16 +405,36 @@ def drop_archives(node: Node, *vmids: int) -> None:
         node.discard_archive(vmid)
 
 
-def finish_by_name(node: Node, wanted: Wanted, new: int, note: t.Mapping[str, t.Any]) -> None:
-    """The new container is the router from now on. The old one goes, unless it is to be kept."""
-    old = note["upgrade_of"]
-    node.journal.pop(new, None)
+def is_half_restored(node: Node, note: t.Mapping[str, t.Any]) -> bool:
+    """Whether the old router's number has what a restoration of this upgrade has left when it was killed."""
+    old, span = note["upgrade_of"], cleanup.window_of(note.get("over", {}))
     config = node.config("lxc", old)
-    if note["keep"] or config is None or config.options.get("hostname") != kept_name(note["place"]["hostname"]):
-        return
-    if config.options.get("protection") == "1":
-        node.set_config("lxc", old, {"protection": "0"})
-    node.destroy("lxc", old, purge=False, timeout=wanted.policy.timeout)
+    if config is None or config.options.get("lock") != "create" or span is None or node.leftovers is None:
+        return False
+    return node.leftovers.written("lxc", old) in span
+
+
+def finish_by_name(node: Node, wanted: Wanted, new: int, note: t.Mapping[str, t.Any]) -> list[str]:
+    """The new container is the router from now on. The old one goes, unless it is to be kept, or somebody has come to
+    use it. Returns why it is still there, in words."""
+    old, place, config = note["upgrade_of"], note["place"], node.config("lxc", note["upgrade_of"])
+    words = []
+    if not note["keep"] and config is not None and config.options.get("hostname") == kept_name(place["hostname"]):
+        words = _remove_old(node, wanted, old, config, place)
+    node.journal.pop(new, None)
+    return words
+
+
+def _remove_old(node: Node, wanted: Wanted, old: int, config: GuestConfig, place: t.Mapping[str, str]) -> list[str]:
+    kept = f"container {old}, the router from before its upgrade, stays"
+    protected = config.options.get("protection") == "1"
+    if protected and place.get("protection") != "1":
+        return [f"{kept}: it is protected"]
+    if node.status("lxc", old) == "running":
+        return [f"{kept}: it runs"]
+    words = attempt(lambda: node.set_config("lxc", old, {"protection": "0"})) if protected else []
+    words += attempt(lambda: node.destroy("lxc", old, purge=False, timeout=wanted.policy.timeout))
+    return [f"{kept}: {'; '.join(words)}"] if words else []
 
 
 def finish_in_place(node: Node, wanted: Wanted, new: int, note: dict[str, t.Any]) -> list[str]:
@@ -395,9 +442,8 @@ def finish_in_place(node: Node, wanted: Wanted, new: int, note: dict[str, t.Any]
 
     Returns why there is no copy, in words; the backup of the old one then stays."""
     old, config = note["upgrade_of"], node.config("lxc", note["upgrade_of"])
-    place = {key: text for key, text in note["place"].items() if key in SWITCHES}
-    if config is not None and any(config.options.get(key, "0") != text for key, text in place.items()):
-        node.set_config("lxc", old, place)
+    if config is not None and (back := protection_of(note["place"], config.options)):
+        node.set_config("lxc", old, back)
     words = keep_copy(node, wanted, note) if note["keep"] else []
     if not words:
         node.journal[new] = {**note, "keep": False}
@@ -428,21 +474,26 @@ class Resume:
                     note = self.node.journal.get(vmid, {})
                     if not self._concerns(vmid, note):
                         continue  # it was under way, and has ended
+                    for number in (note["upgrade_of"], vmid):  # what it had started may live on
+                        cleanup.await_creator(self.node, "lxc", number, self.wanted.policy.timeout)
+                    self._check(vmid, note)
                     self._resume(vmid, note)
+            else:
+                self._check(vmid, note)
             steps.append(Step("clean_up", {"vmid": vmid}))
         return steps
 
     def _concerns(self, vmid: int, note: t.Mapping[str, t.Any]) -> bool:
         """Whether the note is of an upgrade of the wanted router, about which this run may decide."""
         wanted, place = self.wanted, note.get("place", {})
-        if wanted.vmid is None and place.get("hostname") != wanted.name:
+        name = place.get("hostname")
+        if "upgrade_of" not in note or name is None or wanted.vmid not in (None, vmid, note["upgrade_of"]):
             return False
-        if "upgrade_of" not in note or wanted.vmid not in (None, vmid, note["upgrade_of"]):
-            return False
+        if not same_name(name, wanted.name or (name if wanted.vmid is not None else None)) and not wanted.policy.rename:
+            return False  # another router is meant, or this one by a name that it does not have
         successor = self._successor(vmid, note)
         if wanted.state == "absent":  # what will be refused, and what is removed as any router is, is none of ours
-            unnamed = wanted.vmid is None or wanted.name not in (None, place["hostname"])
-            return not (unnamed or place.get("protection") == "1" or successor == vmid)
+            return not (wanted.vmid is None or place.get("protection") == "1" or successor == vmid)
         if successor is None or note.get("done") or wanted.state in ("started", "restarted"):
             return True
         return self.node.status("lxc", successor) == "running"  # to see how it is, it has to run
@@ -454,8 +505,35 @@ class Resume:
         if number == vmid and _name_of(self.node, old) == name:
             return None
         config = self.node.config("lxc", number)
-        whole = config is not None and config.options.get("lock") not in ("create", "backup")
+        whole = config is not None and config.options.get("lock") != "create"
         return number if whole and _name_of(self.node, number) == name else None
+
+    def _check(self, vmid: int, note: t.Mapping[str, t.Any]) -> None:
+        """Which of the two containers is the router has to be clear before anything is done to one of them."""
+        old, name = note["upgrade_of"], note["place"]["hostname"]
+        doubt = "" if note.get("done") else self._doubt(vmid, note)
+        if not doubt:
+            return
+        problem = f"was being upgraded by a run that did not end, and {doubt}"
+        remedy = f"Give the one that is to serve the name {name}, and remove the other, or give it another name"
+        remedy += f" (the router is container {old}, the new one was to be {vmid})."
+        if "archive" in note:
+            remedy += f" The backup of the router from before is {note['archive']}."
+        raise InvalidInput([Finding("hostname", name, problem, remedy)], about=self.wanted.label)
+
+    def _doubt(self, vmid: int, note: t.Mapping[str, t.Any]) -> str:
+        """Why nobody but the user can say which of the two is to be the router, in words; nothing when it is clear."""
+        node, old, name = self.node, note["upgrade_of"], note["place"]["hostname"]
+        successor, use = self._successor(vmid, note), use_of(node, vmid, note)
+        if self.wanted.state == "absent":
+            only = self.wanted.vmid == vmid and _name_of(node, old) != name
+            return f"container {vmid}, which is to be removed, may be all there is of it" if only else ""
+        if successor is not None:
+            both = successor == vmid and _runs(node, old) and _name_of(node, old) == kept_name(name)
+            return f"container {old} runs again" if both else ""
+        if _name_of(node, old) == name and _runs(node, old) and _name_of(node, vmid) != name:
+            return ""  # the old one serves, whoever uses the new one
+        return f"container {vmid}, the new one, {use}" if use else ""
 
     def _resume(self, vmid: int, note: dict[str, t.Any]) -> None:
         node, wanted, old = self.node, self.wanted, note["upgrade_of"]
@@ -482,9 +560,11 @@ class Resume:
         except ProvisionError as error:
             raise InvalidInput([self._unwell(note, successor, error)]) from error
         if successor == vmid:
-            finish_by_name(node, self.wanted, vmid, note)
+            self.warnings += finish_by_name(node, self.wanted, vmid, note)
         elif version == note["from"]:  # it was to be replaced, and has not been
-            node.set_config("lxc", successor, {key: note["place"][key] for key in SWITCHES if key in note["place"]})
+            config = node.config("lxc", successor)
+            if config is not None and (back := protection_of(note["place"], config.options)):
+                node.set_config("lxc", successor, back)
             self._remove(vmid, note)
             return
         else:
@@ -507,16 +587,20 @@ class Resume:
     def _go_back(self, vmid: int, note: dict[str, t.Any]) -> None:
         """Let the old one serve, and remove the new one, which never did."""
         node, wanted, name = self.node, self.wanted, note["place"]["hostname"]
-        if _is_still(node, note):
+        still = _is_still(node, vmid, note)
+        if still:
             put_back(node, wanted, note)
-        if _name_of(node, vmid) == name:  # going back had begun
-            node.stop("lxc", vmid, timeout=wanted.policy.timeout)
+        if _name_of(node, vmid) == name and not use_of(node, vmid, note):  # going back had begun
             node.set_config("lxc", vmid, {"hostname": interim(name), "onboot": "0", "protection": "0"})
-        self._remove(vmid, note)
+        if "archive" in note and not still:
+            self.warnings.append(f"the backup of {name} from before an upgrade that did not end is {note['archive']}")
+        self._remove(vmid, note, archives=still or "archive" not in note)
 
     def _remove(self, vmid: int, note: dict[str, t.Any], *, archives: bool = True) -> None:
         release(self.node, vmid, note)
-        cleanup.recover(self.node, self.wanted, Actual(vmid, leftover=note), sure=_is_interim(self.node, vmid, note))
+        sure = _is_interim(self.node, vmid, note) and not use_of(self.node, vmid, note)
+        cleanup.recover(self.node, self.wanted, Actual(vmid, leftover=note), sure=sure)
+        self.node.journal.pop(vmid, None)
         if archives and self.node.transport == "cli":
             drop_archives(self.node, note["upgrade_of"], vmid)
 
@@ -537,11 +621,46 @@ def _is_interim(node: Node, vmid: int, note: t.Mapping[str, t.Any]) -> bool:
     return guest is not None and (guest.kind, guest.node, guest.name) == ("lxc", node.name, note["name"])
 
 
-def _is_still(node: Node, note: t.Mapping[str, t.Any]) -> bool:
-    """Whether what has the old router's number is that router, or what is left of it: the number may be another's."""
-    config, name = node.config("lxc", note["upgrade_of"]), note["place"]["hostname"]
+def _is_still(node: Node, new: int, note: t.Mapping[str, t.Any]) -> bool:
+    """Whether what has the old router's number is that router, or what is left of it: the number may be another's, and
+    so may be the name."""
+    old, name = note["upgrade_of"], note["place"]["hostname"]
+    config = node.config("lxc", old)
+    if any(guest.vmid not in (old, new) for guest in node.named("lxc", name)):
+        return False
     if config is None:
-        return "archive" in note and node.locate(note["upgrade_of"]) is None
+        return "archive" in note and node.locate(old) is None
     if config.options.get("lock") == "create":
-        return "archive" in note
+        return "archive" in note and is_half_restored(node, note)
     return config.options.get("hostname") in (name, kept_name(name))
+
+
+def use_of(node: Node, new: int, note: t.Mapping[str, t.Any]) -> str:
+    """What shows that somebody has come to use the new container, in words; nothing while it only waits for its turn,
+    and of a container of somebody else that has got its number."""
+    guest, config, place = node.locate(new), node.config("lxc", new), note["place"]
+    if guest is None or guest.kind != "lxc" or (config is not None and config.options.get("lock") == "create"):
+        return ""
+    if config is None:
+        return f"is on node {guest.node} now"
+    options, runs = config.options, _runs(node, new)
+    if guest.name != note["name"]:
+        begun = note.get("back") and guest.name == place["hostname"] and not runs
+        return f"is called {guest.name} now" if _macs(options) & _macs(place) and not begun else ""
+    if runs and any(not NET.parse(text).get("link_down") for key, text in options.items() if is_net(key)):
+        return "is on the network now"
+    signs = {
+        "is protected now": options.get("protection") == "1",
+        "is a template now": options.get("template") == "1",
+        "has snapshots now": bool(config.snapshots),
+    }
+    return next((words for words, seen in signs.items() if seen), "")
+
+
+def _macs(options: t.Mapping[str, str]) -> set[str]:
+    found = {str(NET.parse(text).get("hwaddr", "")).upper() for key, text in options.items() if is_net(key)}
+    return found - {""}
+
+
+def _runs(node: Node, vmid: int) -> bool:
+    return node.config("lxc", vmid) is not None and node.status("lxc", vmid) == "running"
