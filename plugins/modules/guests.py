@@ -27,7 +27,7 @@ attributes:
     description: Shows the plan as text. Secrets are never shown.
     support: full
   idempotent:
-    description: A second run changes nothing, but for a O(guests[].state) of V(restarted).
+    description: A second run changes nothing. A guest with the state V(restarted) is restarted each time.
     support: partial
   platform:
     description: Proxmox VE 8 and 9, on the node itself or over its API.
@@ -40,24 +40,16 @@ attributes:
 options:
   guests:
     description:
-      - The declared guests. Besides the keys below each takes the options of the module of its type.
+      - The declared guests. Each has the following keys, and the options of the module of its type.
+      - C(name), required, is the hostname of a container or the name of a VM. It is unique in the list, whatever its
+        case.
+      - C(type) is V(lxc), V(openwrt_lxc) or V(openwrt_vm), and may come from O(defaults).
+      - C(after) is a list of names of guests of this list that are done before this one begins. A clone comes after its
+        source, and a guest with a higher C(startup.order) after those with a lower one, by themselves.
+      - With the state V(absent), C(vmid) may be left out where exactly one guest has the name.
     type: list
     elements: dict
     required: true
-    suboptions:
-      name:
-        description: The hostname of a container or the name of a VM. Unique in the list, whatever its case.
-        type: str
-        required: true
-      type:
-        description: V(lxc), V(openwrt_lxc) or V(openwrt_vm). May come from O(defaults).
-        type: str
-      after:
-        description:
-          - Names of guests of this list that are done before this one begins. A clone comes after its source, and a
-            guest with a higher C(startup.order) after those with a lower one, by themselves.
-        type: list
-        elements: str
   defaults:
     description:
       - Options for all guests. A guest gets those that its type knows. Dictionaries are merged with the guest's own,
