@@ -28,7 +28,9 @@ def capacity(storages: list[Guest]) -> list[str]:
     ]
 
 
-OK, FAILED, UNVERIFIED = "ok", "FAILED", "declared, not verified"
+OK = "ok"
+FAILED = "FAILED"
+UNVERIFIED = "declared, not verified"
 
 
 def _row(guest: Guest, result: Guest) -> Guest:

@@ -18,8 +18,8 @@ import urllib.parse
 from dataclasses import dataclass, field
 from pathlib import Path
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address: t.TypeAlias = "ipaddress.IPv4Address | ipaddress.IPv6Address"
+Network: t.TypeAlias = "ipaddress.IPv4Network | ipaddress.IPv6Network"
 Server = tuple[str, int]
 
 _PORTS: t.Final = {"http": 80, "https": 443}

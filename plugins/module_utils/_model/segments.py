@@ -9,7 +9,7 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-Segment = tuple[str, int | None]
+Segment: t.TypeAlias = "tuple[str, int | None]"
 _VLAN_NAME = re.compile(r"(?P<link>.+)\.(?P<tag>\d{1,4})|vlan(?P<only>\d{1,4})")
 
 

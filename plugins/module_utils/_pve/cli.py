@@ -61,7 +61,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.node import (
     Volume,
     same_name,
 )
-from ansible_collections.pve.provision.plugins.module_utils._pve.processes import Runner, run
+from ansible_collections.pve.provision.plugins.module_utils._pve.processes import Runner
 from ansible_collections.pve.provision.plugins.module_utils._pve.tasks import succeeded
 
 _COMMAND: dict[Kind, str] = {"lxc": "pct", "qemu": "qm"}
@@ -91,7 +91,7 @@ class CliNode:
     transport: Transport = "cli"
     root_login = True
 
-    def __init__(self, name: str, *, root: Path = Path("/"), runner: Runner = run, timeout: int = 60) -> None:
+    def __init__(self, name: str, *, root: Path = Path("/"), runner: Runner = processes.run, timeout: int = 60) -> None:
         self.name = name
         self.journal: t.MutableMapping[int, dict[str, t.Any]] = Journal(root / "var/lib/pve-provision/journal")
         self.ungrown: t.MutableMapping[int, dict[str, t.Any]] = Journal(root / "var/lib/pve-provision/ungrown")

@@ -9,11 +9,11 @@ do is then made to match by itself, as a module for one guest does it, several a
 
 from __future__ import annotations
 
-import concurrent.futures as futures
 import contextlib
 import dataclasses
 import time
 import typing as t
+from concurrent import futures
 from dataclasses import dataclass, field
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, InvalidInput, ProvisionError

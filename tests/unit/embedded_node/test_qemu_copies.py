@@ -133,8 +133,8 @@ def test_an_archive_gives_back_what_was_put_into_it() -> None:
     stream.seek(0)
     archive = vma.read(stream)
     assert archive.configs == {"x.conf": b"one: 1\n"}
-    assert [(device.name, device.size) for device in archive.devices] == [("drive-scsi0", 1 << 20),
-                                                                        ("drive-scsi1", 4096)]  # fmt: skip
+    sizes = {device.name: device.size for device in archive.devices}
+    assert sizes == {"drive-scsi0": 1 << 20, "drive-scsi1": 4096}
     found = {place: data for _number, place, data in archive.blocks}
     assert found == {**dict.fromkeys(range(0, 65536, 4096), b"a" * 4096), 3 * 65536 + 8192: b"b" * 4096}
 

@@ -62,7 +62,7 @@ def test_a_command_that_takes_too_long_is_asked_to_end(tmp_path: Path, monkeypat
     note = tmp_path / "cleaned"
     ready = tmp_path / "ready"
     script = f"trap 'echo done > {note}; exit 1' TERM; echo 1 > {ready}; sleep 600 & wait"
-    timed_from(monkeypatch, lambda: ready.exists())
+    timed_from(monkeypatch, ready.exists)
     with pytest.raises(Timeout, match=r"within 0 s"):
         run(["sh", "-c", script], timeout=0.3, grace=60)
     assert note.read_text() == "done\n"

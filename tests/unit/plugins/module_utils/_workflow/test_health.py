@@ -11,8 +11,11 @@ import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
 from ansible_collections.pve.provision.plugins.module_utils._model.network import NET
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestConfig, Node
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestConfig
 from ansible_collections.pve.provision.plugins.module_utils._workflow import health
+
+if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
 
 
 class Clock:
