@@ -66,6 +66,10 @@ def _with_source(facts: Facts, wanted: Wanted, clone: CloneSource) -> Wanted:
         problem = "is no guest of this node" if not found else f"is the name of several guests: {found}"
         refusal = Problem(f"clone_from.{name}", value, problem, "Use the vmid of a guest of this node.")
         return dataclasses.replace(wanted, problems=(*wanted.problems, refusal))
+    if lock := theirs.get("lock"):
+        remedy = "Wait for its task; if there is none, as after a clone that was killed, 'pct unlock' removes the lock."
+        refusal = Problem(f"clone_from.{name}", value, f"is locked ({lock})", remedy)
+        return dataclasses.replace(wanted, problems=(*wanted.problems, refusal))
     network = wanted.type.network
     options = {
         key: network.render({**network.parse(text), "hwaddr": None}) if is_net(key) else text

@@ -163,7 +163,8 @@ def _with_leftover(
     if found is None:
         return actual
     vmid, note = found
-    whole = wanted.whole and note.get("whole") is True and is_meant(wanted, actual)
+    kept = wanted.state == "absent" and actual.config is not None and actual.config.options.get("protection") == "1"
+    whole = wanted.whole and note.get("whole") is True and is_meant(wanted, actual) and not kept
     anew = actual.config is None or _half_made(actual) or whole
     if anew and cleanup.is_ours(node, vmid, note):
         return Actual(vmid, leftover=note)

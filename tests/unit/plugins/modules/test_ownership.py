@@ -179,6 +179,25 @@ def test_what_a_killed_creation_left_is_removed_by_the_next_run(
     assert notes(cli) == []
 
 
+def test_so_is_what_a_killed_clone_left(cli: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PVE leaves the source locked as well, and whose lock that is only its owner can say."""
+    container(cli, 142, "base", "--unprivileged", "1")
+    source = cli.config(142)
+    declared = {"hostname": "web1", "vmid": 143, "clone_from": {"vmid": 142, "full": True}}
+    cli.node.fault("kill", at="alloc")
+    with monkeypatch.context() as patched:
+        patched.setattr(cleanup, "undo", killed)
+        with pytest.raises(KeyboardInterrupt):
+            cli.run("lxc_create", **declared)
+    cli.node.clear_faults()
+    for check in (True, False):
+        assert "clone_from.vmid: 142 is locked (disk)" in cli.bad("lxc_create", check, **declared).msg
+    cli.pct("unlock", "142")
+    assert steps(cli.good("lxc_create", **declared)) == ["clean_up", "clone"]
+    assert len(cli.volumes("local-lvm", 143)) == 1
+    assert cli.config(142) == source
+
+
 def test_so_is_the_volume_of_one_whose_config_was_removed_by_hand(cli: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     declared = {**SMALL, "vmid": 101}
     kill_inside(cli, monkeypatch, **declared)
@@ -293,6 +312,7 @@ def test_a_router_that_was_not_configured_yet_is_made_anew(
 ) -> None:
     """Its protection is what its maker declared."""
     vmid = kill_before_seeding(cli, monkeypatch, **gateway, protection=True)
+    assert "is protected" in cli.bad("openwrt_lxc", vmid=vmid, hostname="gw", state="absent").msg
     made = cli.good("openwrt_lxc", **gateway, protection=True)
     assert (steps(made)[0], made.vmid) == ("clean_up", vmid)
     assert node(cli, "pct", "exec", str(vmid), "--", "uci", "get", "network.lan.ipaddr").strip() == "192.168.20.1"
