@@ -489,7 +489,8 @@ class Resume:
         name = place.get("hostname")
         if "upgrade_of" not in note or name is None or wanted.vmid not in (None, vmid, note["upgrade_of"]):
             return False
-        if not same_name(name, wanted.name or (name if wanted.vmid is not None else None)) and not wanted.policy.rename:
+        named = same_name(name, wanted.name) if wanted.name else wanted.vmid is not None
+        if not named and not (wanted.policy.rename and wanted.state != "absent"):
             return False  # another router is meant, or this one by a name that it does not have
         successor = self._successor(vmid, note)
         if wanted.state == "absent":  # what will be refused, and what is removed as any router is, is none of ours

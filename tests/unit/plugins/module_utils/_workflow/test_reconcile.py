@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.pve.provision.plugins.module_utils._argspec import CONTAINER, POLICY
+from ansible_collections.pve.provision.plugins.module_utils._argspec import CONTAINER, LXC_CREATE, POLICY
 from ansible_collections.pve.provision.plugins.module_utils._errors import InvalidInput
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import null_paths
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli import CliNode
@@ -24,7 +24,6 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.node import Com
 from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Result
 from ansible_collections.pve.provision.plugins.module_utils._workflow.lxc import wanted_container
 from ansible_collections.pve.provision.plugins.module_utils._workflow.reconcile import reconcile
-from ansible_collections.pve.provision.plugins.modules.lxc_create import SPEC
 from embedded_node import bootstrap, commands
 
 Params = dict[str, t.Any]
@@ -33,7 +32,7 @@ VMID = 101
 # What each step of a plan runs on the node.
 COMMAND = {"create": "create", "set": "set", "resize": "resize", "start": "start", "shutdown": "shutdown"}
 DEFAULTS: Params = {
-    name: spec.get("default") for part in (CONTAINER, POLICY, SPEC) for name, spec in part.options.items()
+    name: spec.get("default") for part in (CONTAINER, POLICY, LXC_CREATE) for name, spec in part.options.items()
 }
 
 
