@@ -18,6 +18,7 @@ from pathlib import Path
 from embedded_node import mirror_images as images
 from embedded_node import openwrt_feeds as feeds
 from embedded_node.mirror_keys import Signer
+from embedded_node.qemu_image import write_qcow2
 
 _MIB = 1 << 20
 _TARGETS = ("x86/64", "armsr/armv8")
@@ -312,7 +313,8 @@ def _alpine_release(site: Path, version: str, signer: Signer) -> None:
     for arch in ("x86_64", "aarch64"):
         folder = site / "alpine" / branch / "releases" / arch
         name = f"alpine-minirootfs-{version}-{arch}.tar.gz"
-        tree = {**images.ALPINE, "etc/alpine-release": f"{version}\n"}
+        says = f'NAME="Alpine Linux"\nID=alpine\nVERSION_ID={version}\nPRETTY_NAME="Alpine Linux {branch}"\n'
+        tree = {**images.ALPINE, "etc/alpine-release": f"{version}\n", "etc/os-release": says}
         _write(folder / name, images.gz(images.tar(tree)))
         _beside(folder / name, signer)
         entry = {
@@ -335,7 +337,8 @@ def _alpine_release(site: Path, version: str, signer: Signer) -> None:
         cloud = site / "alpine" / branch / "releases" / "cloud"
         for boot in ("bios", "uefi"):
             image = cloud / f"nocloud_alpine-{version}-{arch}-{boot}-cloudinit-r0.qcow2"
-            _write(image, _qcow2(image.name))
+            image.parent.mkdir(parents=True, exist_ok=True)
+            write_qcow2(image, 2 * _MIB, iter([(0, image.name.encode()), (_MIB, says.encode())]))
             _beside(image, signer)
     link = site / "alpine" / "latest-stable"
     link.unlink(missing_ok=True)

@@ -18,6 +18,7 @@ import zlib
 from dataclasses import dataclass
 
 from ansible_collections.pve.provision.plugins.module_utils._images.unpack import DISK_LIMITS, LIMITS, Limits, Stream
+from ansible_collections.pve.provision.plugins.module_utils._io import qcow2
 
 if t.TYPE_CHECKING:
     from pathlib import Path
@@ -212,8 +213,6 @@ _FILESYSTEMS: t.Final = (
     (0x438, b"\x53\xef", "ext"),
     (0x10040, b"_BHRfS_M", "btrfs"),
 )
-_QCOW2: t.Final = b"QFI\xfb"
-_QCOW2_FEATURES: t.Final = {1: "is marked as corrupt", 2: "keeps its data in another file"}
 _PROTECTIVE: t.Final = 0xEE
 
 
@@ -225,7 +224,7 @@ def inspect_disk(path: Path, *, limits: Limits = DISK_LIMITS) -> DiskInfo:
     with Stream(path, limits) as stream:
         head = stream.read(_HEAD)
         size = None if stream.compression else path.stat().st_size
-        if head.startswith(_QCOW2):
+        if head.startswith(qcow2.MAGIC):
             virtual = _qcow2(stream, head, size)
             return DiskInfo("qcow2", stream.compression, virtual)
         filesystem = next((name for at, magic, name in _FILESYSTEMS if head[at : at + len(magic)] == magic), "")
@@ -242,29 +241,30 @@ def inspect_disk(path: Path, *, limits: Limits = DISK_LIMITS) -> DiskInfo:
 
 
 def _qcow2(stream: Stream, head: bytes, size: int | None) -> int:
-    """The virtual size. Layout: docs/interop/qcow2.txt of QEMU."""
-    if len(head) < 72:
-        raise stream.refusal("its qcow2 header is cut off")
-    version, backing, _unused, cluster_bits, virtual, crypt, l1_size, l1, refcounts = struct.unpack_from(
-        ">IQIIQIIQQ", head, 4
+    """The virtual size."""
+    try:
+        header = qcow2.Header.parse(head)
+    except qcow2.Unreadable as error:
+        raise stream.refusal(str(error)) from error
+    l1, refcounts = header.l1, header.refcounts
+    too_small = header.sane_clusters and (
+        header.l1_entries < header.tables or l1 % header.cluster != 0 or refcounts % header.cluster != 0
     )
-    features = struct.unpack_from(">Q", head, 72)[0] if version == 3 and len(head) >= 104 else 0
-    cluster = 1 << min(cluster_bits, 63)
-    needed = -(-virtual // (cluster * (cluster // 8))) if 9 <= cluster_bits <= 21 else 0
     faults = {
-        f"has version {version}": version not in (2, 3),
-        "has a backing file, which would let the guest read a file of the node": backing != 0,
-        **{words: bool(features >> bit & 1) for bit, words in _QCOW2_FEATURES.items()},
-        "is encrypted": crypt != 0,
-        f"has clusters of 2^{cluster_bits} bytes": not 9 <= cluster_bits <= 21,
-        "has no size": virtual == 0,
-        "has tables that do not fit its size": l1_size < needed or l1 % cluster != 0 or refcounts % cluster != 0,
-        "is cut off before its tables": size is not None and (max(l1 + 8 * l1_size, refcounts + 8) > size),
+        f"has version {header.version}": header.version not in (2, 3),
+        "has a backing file, which would let the guest read a file of the node": header.backing != 0,
+        "is marked as corrupt": bool(header.features & qcow2.CORRUPT),
+        "keeps its data in another file": bool(header.features & qcow2.EXTERNAL_DATA),
+        "is encrypted": header.encryption != 0,
+        f"has clusters of 2^{header.cluster_bits} bytes": not header.sane_clusters,
+        "has no size": header.size == 0,
+        "has tables that do not fit its size": too_small,
+        "is cut off before its tables": size is not None and (max(l1 + 8 * header.l1_entries, refcounts + 8) > size),
     }
     for words, found in faults.items():
         if found:
             raise stream.refusal(f"its qcow2 image {words}")
-    return int(virtual)
+    return header.size
 
 
 def _partition_table(stream: Stream, head: bytes) -> tuple[str, tuple[Partition, ...]]:

@@ -31,6 +31,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
     ProvisionError,
     Timeout,
 )
+from ansible_collections.pve.provision.plugins.module_utils._io.qcow2 import write_qcow2
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, Problem
 from ansible_collections.pve.provision.plugins.module_utils._model.qemu import AGENT, NET
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import description as router_description
@@ -63,7 +64,7 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_se
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_shells import by_agent
 from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_template import WantedDisk
 from ansible_collections.pve.provision.plugins.module_utils._workflow.preflight import creating, is_net
-from ansible_collections.pve.provision.plugins.module_utils._workflow.qemu import wanted_vm, write_qcow2
+from ansible_collections.pve.provision.plugins.module_utils._workflow.qemu import wanted_vm
 from ansible_collections.pve.provision.plugins.module_utils._workflow.storage import usable
 from ansible_collections.pve.provision.plugins.module_utils._workflow.template import cache_directory
 from ansible_collections.pve.provision.plugins.module_utils._workflow.template_source import UserKey

@@ -6,10 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import struct
 import typing as t
-from pathlib import Path as FilePath
 
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, Problem
 from ansible_collections.pve.provision.plugins.module_utils._model.qemu import (
@@ -101,64 +98,3 @@ QEMU = GuestType(
     complete=complete,
     check=check_vm,
 )
-
-
-# -- images for upload ---------------------------------------------------------------------------------------------
-
-CLUSTER: t.Final = 1 << 16
-_ENTRIES: t.Final = CLUSTER // 8  # of a table of places
-_COUNTS: t.Final = CLUSTER // 2  # of a block of reference counts
-_COPIED: t.Final = 1 << 63  # nobody else uses this cluster
-_HEADER = struct.Struct(">4sIQIIQIIQQIIQQQQII")
-
-
-def write_qcow2(source: FilePath, target: FilePath) -> None:
-    """A raw image as qcow2 (version 3), in which zeros take no room, for its owner alone. ``target`` must not exist.
-
-    What a qcow2 holds, as here in this order: header, first table, data, second tables, reference counts.
-    """
-    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with source.open("rb") as image, open(descriptor, "wb") as out:
-        size = image.seek(0, os.SEEK_END)
-        used, seconds = 2, dict[int, list[int]]()
-        for number, data in _filled(image, size):
-            seconds.setdefault(number // _ENTRIES, [0] * _ENTRIES)[number % _ENTRIES] = used * CLUSTER | _COPIED
-            _put(out, used, data)
-            used += 1
-        first = [0] * max(1, -(-size // (CLUSTER * _ENTRIES)))
-        for index, places in seconds.items():
-            first[index] = used * CLUSTER | _COPIED
-            _put(out, used, _table(places))
-            used += 1
-        blocks = next(n for n in range(1, _ENTRIES) if used + 1 + n <= n * _COUNTS)
-        _put(out, used, _table([(used + 1 + n) * CLUSTER for n in range(blocks)]))
-        _put(out, used + 1, (b"\0\1" * (used + 1 + blocks)).ljust(blocks * CLUSTER, b"\0"))
-        _put(out, 1, _table(first))
-        counts = used * CLUSTER
-        head = (b"QFI\xfb", 3, 0, 0, 16, size, 0, len(first), CLUSTER, counts, 1, 0, 0, 0, 0, 0, 4, _HEADER.size)
-        _put(out, 0, _HEADER.pack(*head))
-
-
-def _filled(image: t.BinaryIO, size: int) -> t.Iterator[tuple[int, bytes]]:
-    """The clusters that hold something, by number; holes of the file are stepped over."""
-    position = 0
-    while position < size:
-        try:
-            start = os.lseek(image.fileno(), position, os.SEEK_DATA)
-        except OSError:  # nothing but a hole follows
-            return
-        number = start // CLUSTER
-        image.seek(number * CLUSTER)
-        data = image.read(CLUSTER)
-        if data.strip(b"\0"):
-            yield number, data
-        position = (number + 1) * CLUSTER
-
-
-def _table(places: t.Sequence[int]) -> bytes:
-    return struct.pack(f">{len(places)}Q", *places)
-
-
-def _put(out: t.BinaryIO, cluster: int, data: bytes) -> None:
-    out.seek(cluster * CLUSTER)
-    out.write(data.ljust(-(-len(data) // CLUSTER) * CLUSTER, b"\0"))

@@ -39,7 +39,10 @@ from ansible_collections.pve.provision.plugins.module_utils._images.releases.bas
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.indexes import Indexes
 from ansible_collections.pve.provision.plugins.module_utils._images.signatures import Seal, Trusted, key_id
 from ansible_collections.pve.provision.plugins.module_utils._images.unpack import unpack
-from ansible_collections.pve.provision.plugins.module_utils._workflow.template_inside import check_inside
+from ansible_collections.pve.provision.plugins.module_utils._workflow.template_inside import (
+    check_disk_inside,
+    check_inside,
+)
 
 #: What each content type of PVE holds, the better kind first.
 KINDS: t.Final[dict[str, tuple[Kind, ...]]] = {"vztmpl": ("rootfs",), "iso": ("iso", "disk"), "import": ("disk",)}
@@ -340,6 +343,8 @@ class Shop:
                 f"{path.name} is a {info.format} image, its name on the storage would say {end}.",
                 remedy=f"Set filename to a name that ends with .{info.format}.",
             )
+        required = self.policy is verify.Policy.REQUIRED
+        check_disk_inside(path, offer.artefact.name, offer.release, required=required)
 
     @staticmethod
     def _local(

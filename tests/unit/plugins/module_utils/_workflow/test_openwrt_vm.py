@@ -11,8 +11,6 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import compare, declare
 from ansible_collections.pve.provision.plugins.module_utils._model.qemu import OPTIONS, is_volume
@@ -23,8 +21,6 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_vm
     Console,
     first_files,
 )
-from ansible_collections.pve.provision.plugins.module_utils._workflow.qemu import CLUSTER, write_qcow2
-from embedded_node import qemu_image
 
 INSTALLER = """\
 (
@@ -158,42 +154,6 @@ def test_without_the_program_or_in_time_it_fails_as_ssh_does(tmp_path: Path, mon
     late = ssh("192.168.20.1", "key", tmp_path / "k/h")("true\n", timeout=1)
     assert late.rc == 255
     assert "timed out" in late.stderr
-
-
-# -- the image ---------------------------------------------------------------------------------------------------------
-
-
-@settings(max_examples=30)
-@given(
-    size=st.integers(1, 40 * CLUSTER),
-    pieces=st.lists(st.tuples(st.integers(0, 40 * CLUSTER), st.binary(min_size=1, max_size=64)), max_size=6),
-)
-def test_a_qcow2_holds_what_the_raw_image_holds(
-    tmp_path_factory: pytest.TempPathFactory, size: int, pieces: list[tuple[int, bytes]]
-) -> None:
-    folder = tmp_path_factory.mktemp("image")
-    raw, packed = folder / "disk.raw", folder / "disk.qcow2"
-    with raw.open("wb") as file:
-        for place, data in pieces:
-            file.seek(place % size)
-            file.write(data[: size - place % size])
-        file.truncate(size)
-    write_qcow2(raw, packed)
-    assert qemu_image.sniffed_size(packed) == size
-    read = bytearray(size)
-    for place, data in qemu_image.read(packed, "qcow2"):
-        read[place : place + len(data)] = data
-    assert bytes(read) == raw.read_bytes()
-
-
-def test_emptiness_is_not_uploaded(tmp_path: Path) -> None:
-    with (tmp_path / "disk.raw").open("wb") as file:
-        file.write(b"boot")
-        file.seek((5 << 30) - 1)
-        file.write(b"!")
-    write_qcow2(tmp_path / "disk.raw", tmp_path / "disk.qcow2")
-    assert (tmp_path / "disk.qcow2").stat().st_size == 8 * CLUSTER
-    assert qemu_image.sniffed_size(tmp_path / "disk.qcow2") == 5 << 30
 
 
 # -- the model ---------------------------------------------------------------------------------------------------------

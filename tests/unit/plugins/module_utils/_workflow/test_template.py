@@ -782,6 +782,130 @@ def test_an_old_alpine_under_a_new_name_is_refused(bench: Bench) -> None:
     assert signed(bench, "alpine", version="3.22").version == "3.22.1"
 
 
+# -- an old disk image of Alpine ---------------------------------------------------------------------------------------
+CLOUD = "alpine/alpine/v3.22/releases/cloud/nocloud_alpine-3.22.1-x86_64-bios-cloudinit-r0.qcow2"
+
+
+@pytest.fixture
+def cloud(mirror: Mirror) -> t.Iterator[t.Callable[[bytes], None]]:
+    """Serve other bytes as the disk image of Alpine 3.22.1, rightly signed and listed."""
+    image = mirror.directory / CLOUD
+    beside = [image, *(image.with_name(f"{image.name}.{end}") for end in ("sha512", "asc"))]
+    kept = {path: path.read_bytes() for path in beside}
+
+    def serve(body: bytes) -> None:
+        mirror.put(CLOUD, body)
+        mirror.put(f"{CLOUD}.sha512", f"{hashlib.sha512(body).hexdigest()}  {image.name}\n".encode())
+        mirror.put(f"{CLOUD}.asc", mirror.signer.gpg_detached(body))
+
+    yield serve
+    for path, body in kept.items():
+        path.write_bytes(body)
+
+
+def alpine_disk(bench: Bench, verify: str = "required") -> Result:
+    if verify == "required":
+        return signed(bench, "alpine", content="import", version="3.22.1")
+    return bench.run("alpine", content="import", version="3.22.1", storages=("a",), verify=verify)
+
+
+def test_a_disk_image_of_alpine_is_the_version_that_it_says(bench: Bench) -> None:
+    result = alpine_disk(bench)
+    assert (result.version, result.images[0]["signed_by"]) == ("3.22.1", bench.mirror.signer.gpg_fingerprint)
+
+
+def test_an_old_disk_image_of_alpine_and_its_old_signature_are_refused_under_a_new_name(bench: Bench) -> None:
+    image = bench.mirror.directory / CLOUD
+    old = image.parents[3] / "v3.21/releases/cloud" / image.name.replace("3.22.1", "3.21.4")
+    ends = ("", ".sha512", ".asc")
+    kept = {end: Path(f"{image}{end}").read_bytes() for end in ends}
+    try:
+        for end in ends:
+            body = Path(f"{old}{end}").read_bytes()
+            renamed = body.replace(old.name.encode(), image.name.encode()) if end == ".sha512" else body
+            Path(f"{image}{end}").write_bytes(renamed)
+        for verify in ("required", "checksum", "none"):
+            with pytest.raises(VerificationError, match=r"holds Alpine 3\.21\.4, its name says 3\.22\.1"):
+                alpine_disk(bench, verify)
+        assert not list(bench.paths["a"].rglob("*alpine*"))
+    finally:
+        for end, body in kept.items():
+            Path(f"{image}{end}").write_bytes(body)
+
+
+def zstd_packed(image: bytes) -> bytes:
+    """The image as one whose header tells that its clusters are packed with zstd."""
+    changed = bytearray(image)
+    changed[72:80], changed[100:105] = (8).to_bytes(8, "big"), (112).to_bytes(4, "big") + b"\1"
+    return bytes(changed)
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (
+            lambda mirror: zstd_packed((mirror.directory / CLOUD).read_bytes()),
+            "compressed with zstd, which is not read here",
+        ),
+        (lambda mirror: mirror_images.qcow2(2 << 20), "no file in it says which release it is"),
+    ],
+)
+def test_a_disk_image_of_alpine_that_does_not_tell_its_version_is_not_taken_by_its_signature(
+    bench: Bench, cloud: t.Callable[[bytes], None], body: t.Callable[[Mirror], bytes], why: str
+) -> None:
+    cloud(body(bench.mirror))
+    with pytest.raises(VerificationError, match=rf"cannot be bound to version 3\.22\.1, because .*{why}") as caught:
+        alpine_disk(bench)
+    assert "Set verify: checksum" in caught.value.remedy
+    assert not list(bench.paths["a"].rglob("*.qcow2"))
+    assert alpine_disk(bench, "checksum").version == "3.22.1"
+
+
+# -- an old signed list under a new name -------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("source", "version", "old", "new"),
+    [
+        (
+            "fedora",
+            "44",
+            "fedora/pub/fedora/linux/releases/43/Cloud/x86_64/images/Fedora-Cloud-43-1.6-x86_64-CHECKSUM",
+            "fedora/pub/fedora/linux/releases/44/Cloud/x86_64/images/Fedora-Cloud-44-1.7-x86_64-CHECKSUM",
+        ),
+        (
+            "alma",
+            "10",
+            "alma/almalinux/9/cloud/x86_64/images/CHECKSUM",
+            "alma/almalinux/10/cloud/x86_64/images/CHECKSUM",
+        ),
+        (
+            "opnsense",
+            "25.7",
+            "opnsense/releases/25.1/OPNsense-25.1-checksums-amd64.sha256",
+            "opnsense/releases/25.7/OPNsense-25.7-checksums-amd64.sha256",
+        ),
+        (
+            "debian",
+            "13",
+            "debian/images/cloud/bookworm/20250316-2053/SHA512SUMS",
+            "debian/images/cloud/trixie/20250814-2204/SHA512SUMS",
+        ),
+    ],
+)
+def test_an_old_list_holds_no_name_of_a_new_version(
+    bench: Bench, source: str, version: str, old: str, new: str
+) -> None:
+    kept = {path: path.read_bytes() for path in (bench.mirror.directory / new).parent.glob(f"{Path(new).name}*")}
+    try:
+        for path in kept:
+            end = path.name.removeprefix(Path(new).name)
+            path.write_bytes((bench.mirror.directory / f"{old}{end}").read_bytes())
+        with pytest.raises(ImageError, match="no image for amd64 that is known by name"):
+            bench.run(source, content="import", version=version, storages=("a",))
+    finally:
+        for path, body in kept.items():
+            path.write_bytes(body)
+
+
 @pytest.mark.parametrize("content", ["vztmpl", "import"])
 def test_a_signed_snapshot_of_openwrt_is_no_release(bench: Bench, content: str) -> None:
     bench.mirror.release("openwrt", "24.10.77")
