@@ -33,8 +33,8 @@ def run_guests(params: t.Mapping[str, t.Any], *, check_mode: bool) -> dict[str, 
     findings = [*_unknown_names("limit", params, names), *_unknown_names("adopt", params, names)]
     findings += [*_needs_tag(params), *declaration.findings]
     limit = set(params.get("limit") or names)
-    fleet.members = [member for member in declaration.members if member.name in limit or member.name not in names]
-    planned = fleet.plan(findings)
+    fleet.members = declaration.members
+    planned = [each for each in fleet.plan(findings) if each.member.name in limit or each.member.name not in names]
     ended = planned if check_mode else fleet.carry_out(planned)
     return _answer(planned, ended, gone, params)
 

@@ -129,8 +129,10 @@ def test_a_clone_comes_after_its_source(bench: Bench) -> None:
 
 
 def test_one_guest_of_the_list(bench: Bench) -> None:
-    good(bench, WEB, DB, limit=["db1"])
+    """The others are checked all the same."""
+    good(bench, WEB, {**DB, "after": ["web1"]}, limit=["db1"])
     assert hostnames(bench) == ["db1"]
+    assert run(bench, {**WEB, "memory": 1}, DB, limit=["db1"]).failed
     assert "limit: 'nobody' is no guest of this list" in run(bench, WEB, limit=["nobody"]).msg
 
 
