@@ -58,7 +58,8 @@ options:
     default: {}
   limit:
     description:
-      - Names of the guests to look after in this run. The others are checked and left alone. All of them by default.
+      - Names of the guests to look after in this run. The others are checked and left alone, and nothing is pruned. All
+        of them by default.
     type: list
     elements: str
   concurrency:

@@ -32,9 +32,9 @@ def run_guests(params: t.Mapping[str, t.Any], *, check_mode: bool) -> dict[str, 
     declaration = read_declaration(wished)
     findings = [*_unknown_names("limit", params, names), *_unknown_names("adopt", params, names)]
     findings += [*_needs_tag(params), *declaration.findings]
-    limit = set(params.get("limit") or names)
+    limit = params.get("limit")
     fleet.members = declaration.members
-    planned = [each for each in fleet.plan(findings) if each.member.name in limit or each.member.name not in names]
+    planned = [each for each in fleet.plan(findings) if not limit or each.member.name in limit]
     ended = planned if check_mode else fleet.carry_out(planned)
     return _answer(planned, ended, gone, params)
 
