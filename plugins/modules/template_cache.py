@@ -140,6 +140,8 @@ options:
     description:
       - What has to be proven before an image is used. V(required) is a signature by a trusted key over the checksum
         list or the file, V(checksum) a digest that the source publishes or O(checksum). V(none) warns.
+      - Alpine's signatures do not say which version a file is, so what the image says inside has to be the version of
+        its name. With V(required), a disk image that does not tell, or that is compressed with zstd, is refused.
       - By default V(required) where the source signs and its keys are known, else V(checksum).
     type: str
     choices: [required, checksum, none]
