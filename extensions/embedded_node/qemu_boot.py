@@ -5,8 +5,9 @@
 
 The guest is scripted, as containers are: it has files and the runtime's commands, and its cards are eth0, eth1, ... in
 the order of the config. An OpenWrt image brings its configuration along as ``sysupgrade.tgz`` on the boot partition;
-the first boot takes it from there, as OpenWrt's preinit does. It is looked for by content, in one piece and on a
-sector's boundary, which is how small files lie on a fresh file system.
+the first boot takes it from there, as OpenWrt's preinit does. ``debugfs`` reads it from an ext4, where it may lie in
+pieces. Elsewhere it is looked for by content, in one piece and on a sector's boundary, which is how small files lie on
+a fresh file system.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import os
 import re
+import shutil
 import struct
+import subprocess
 import tarfile
 import tempfile
 import typing as t
@@ -139,7 +143,10 @@ def is_openwrt(boot: bytes) -> bool:
 
 
 def find_seed(boot: bytes) -> bytes | None:
-    """The configuration archive on a boot partition."""
+    """The configuration archive on a boot partition, unpacked to a tar."""
+    packed = _read_ext4(boot, "sysupgrade.tgz")
+    if packed:
+        return gzip.decompress(packed)
     for found in GZIP.finditer(boot):
         if found.start() % SECTOR:
             continue
@@ -152,6 +159,18 @@ def find_seed(boot: bytes) -> bytes | None:
         except (OSError, EOFError, zlib.error, tarfile.TarError):
             continue
     return None
+
+
+def _read_ext4(boot: bytes, name: str) -> bytes:
+    """A file of an ext4; empty where there is none, or no debugfs to read it."""
+    program = shutil.which("debugfs", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    if program is None or boot[1080:1082] != b"\x53\xef":
+        return b""
+    with tempfile.TemporaryDirectory(prefix="embedded-vm-") as folder:
+        partition, target = Path(folder, "boot.img"), Path(folder, "file")
+        partition.write_bytes(boot)
+        subprocess.run([program, "-R", f"dump {name} {target}", str(partition)], capture_output=True, check=False)
+        return target.read_bytes() if target.exists() else b""
 
 
 def _first_member(packed: gzip.GzipFile) -> bytes:

@@ -243,3 +243,11 @@ def old(entered: Bench, gateway: Params) -> int:
     for words in (["set", "system.ntp.enabled=0"], ["commit", "system"]):
         entered.pct("exec", str(vmid), "--", "uci", *words)
     return t.cast("int", vmid)
+
+
+@pytest.fixture(params=["by name", "by vmid"])
+def upgrading(request: pytest.FixtureRequest, bench: Bench, gateway: Params, old: int) -> Params:
+    """The old router's declaration, of a newer release; a router that is declared by its number keeps it."""
+    if (bench.backend, request.param) == ("api", "by vmid"):
+        pytest.skip("over the API a router cannot keep its number")
+    return {**gateway, "version": "24", "upgrade": True, **({"vmid": old} if request.param == "by vmid" else {})}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import typing as t
+from pathlib import Path
 
 if t.TYPE_CHECKING:
     from .conftest import Bench
@@ -34,6 +35,11 @@ def segments(bench: Bench, vmid: int) -> list[Params]:
     log = bench.node.root / "var/log/embedded-node/segments.jsonl"
     events = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
     return [event for event in events if event["vmid"] == vmid]
+
+
+def archives(bench: Bench) -> list[Path]:
+    """Backups of routers that a run has made."""
+    return [path for path in bench.node.root.glob("var/lib/pve-provision/archives/**/*") if path.is_file()]
 
 
 def killed(*_args: t.Any, **_more: t.Any) -> None:
