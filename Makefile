@@ -18,7 +18,7 @@ export ANSIBLE_NOCOWS := 1
 export ANSIBLE_LOCALHOST_WARNING := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help venv tree demo test test-core lint ruff mypy yamllint ansible-lint sanity docs-lint changelog-lint \
+.PHONY: help venv tree demo test test-thorough test-core lint ruff mypy yamllint ansible-lint sanity docs-lint changelog-lint \
 	reuse package conformance molecule node bench clean
 
 help:  ## show this list
@@ -47,8 +47,11 @@ $(COLLECTION):
 demo: $(READY) $(COLLECTION)  ## provision examples/guests.yml on an embedded node, twice
 	@python tools/demo.py
 
-test: $(READY) $(COLLECTION)  ## the whole test suite
-	python -m $(PYTEST) $(TESTS)
+test: $(READY) $(COLLECTION)  ## the test suite, with a bounded form of the tests of faults
+	python -m $(PYTEST) -m 'not thorough' $(TESTS)
+
+test-thorough: $(READY) $(COLLECTION)  ## what the test suite leaves out: upgrades killed at every moment
+	python -m $(PYTEST) -m thorough $(TESTS)
 
 JOBS ?= 2
 TESTS ?=
@@ -57,7 +60,7 @@ PYTEST := pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder --timeout 
 CORE ?= 2.18
 CORE_VENV = $(CURDIR)/.cache/core-$(CORE)-$(notdir $(PYTHON))
 test-core: $(CORE_VENV)/.ready $(COLLECTION)  ## unit and integration tests with CORE=2.21 PYTHON=python3.13
-	PATH=$(CORE_VENV)/bin:$$PATH $(CORE_VENV)/bin/python -m $(PYTEST) $(or $(TESTS),tests/unit tests/integration)
+	PATH=$(CORE_VENV)/bin:$$PATH $(CORE_VENV)/bin/python -m $(PYTEST) -m 'not thorough' $(or $(TESTS),tests/unit tests/integration)
 
 $(CORE_VENV)/.ready: requirements/test.txt meta/requirements.txt
 	$(call make-venv,$(CORE_VENV),$(if $(PRE),--pre) -r requirements/test.txt 'ansible-core==$(CORE).*')

@@ -9,6 +9,8 @@ import json
 import typing as t
 from pathlib import Path
 
+import pytest
+
 if t.TYPE_CHECKING:
     from .conftest import Bench
 
@@ -40,6 +42,11 @@ def segments(bench: Bench, vmid: int) -> list[Params]:
 def archives(bench: Bench) -> list[Path]:
     """Backups of routers that a run has made."""
     return [path for path in bench.node.root.glob("var/lib/pve-provision/archives/**/*") if path.is_file()]
+
+
+def thorough(*values: str) -> list[t.Any]:
+    """Values of a parameter that only the long form of the tests takes."""
+    return [pytest.param(value, marks=pytest.mark.thorough) for value in values]
 
 
 def killed(*_args: t.Any, **_more: t.Any) -> None:

@@ -17,12 +17,11 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_up
 from embedded_node import commands
 
 from .conftest import Bench
-from .routers import INTERFACES, Params, archives, killed, uci, vmids
+from .routers import INTERFACES, Params, archives, killed, thorough, uci, vmids
 from .test_lxc_create import steps
 
-pytestmark = pytest.mark.thorough
 
-
+@pytest.mark.thorough
 def test_another_router_and_its_upgrade_are_left_alone(
     router: Bench, gateway: Params, old: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -37,7 +36,7 @@ def test_another_router_and_its_upgrade_are_left_alone(
     assert vmids(router) == [*there, made.vmid]
 
 
-@pytest.mark.parametrize("moment", ["_prove", "_await_reach", "inside restore"])
+@pytest.mark.parametrize("moment", [*thorough("_prove", "_await_reach"), "inside restore"])
 def test_absent_leaves_nothing_of_an_upgrade_that_was_killed(
     router: Bench, gateway: Params, old: int, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
@@ -53,7 +52,9 @@ def test_absent_leaves_nothing_of_an_upgrade_that_was_killed(
     assert archives(router) == []
 
 
-@pytest.mark.parametrize("moment", ["_prove", "_stop", "_await_reach", "keep_copy", "inside restore", "inside archive"])
+@pytest.mark.parametrize(
+    "moment", [*thorough("_prove", "_stop", "keep_copy", "inside archive"), "_await_reach", "inside restore"]
+)
 def test_an_upgrade_that_was_killed_is_done_by_the_next_run(
     router: Bench, upgrading: Params, old: int, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
@@ -122,6 +123,7 @@ def test_a_successor_that_is_not_well_is_a_finding(
     assert (vmids(router), precious(router, successor)) == (before, "months-of-work")
 
 
+@pytest.mark.thorough
 def test_a_successor_that_is_stopped_is_left_alone_until_it_is_to_run(
     router: Bench, upgrading: Params, successor: int
 ) -> None:
@@ -132,6 +134,7 @@ def test_a_successor_that_is_stopped_is_left_alone_until_it_is_to_run(
     assert (done.vmid, precious(router, successor)) == (successor, "months-of-work")
 
 
+@pytest.mark.thorough
 def test_a_successor_that_was_renamed_is_not_replaced_by_the_old_one(
     router: Bench, upgrading: Params, successor: int, old: int
 ) -> None:
@@ -146,6 +149,7 @@ def test_a_successor_that_was_renamed_is_not_replaced_by_the_old_one(
     assert (archives(router) != []) is (successor == old), "the one copy of the old router"
 
 
+@pytest.mark.thorough
 def test_nor_is_one_on_another_node(router: Bench, upgrading: Params, successor: int, old: int) -> None:
     folder = router.node.root / "etc/pve/nodes/pve2/lxc"
     folder.mkdir(parents=True, exist_ok=True)
@@ -162,6 +166,7 @@ def test_nor_is_one_on_another_node(router: Bench, upgrading: Params, successor:
         there.rename(config)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", ["container", "VM"])
 def test_who_got_the_number_of_a_successor_that_is_gone_is_left_alone(
     router: Bench, gateway: Params, upgrading: Params, successor: int, old: int, kind: str
@@ -183,6 +188,7 @@ def test_who_got_the_number_of_a_successor_that_is_gone_is_left_alone(
         assert archives(router) != [], "the one copy of the old router"
 
 
+@pytest.mark.thorough
 def test_the_old_router_that_somebody_has_started_again_is_not_met_by_the_new_one(
     router: Bench, gateway: Params, successor: int, old: int
 ) -> None:
@@ -195,6 +201,7 @@ def test_the_old_router_that_somebody_has_started_again_is_not_met_by_the_new_on
     assert router.pct("status", str(successor)).strip() == "status: stopped"
 
 
+@pytest.mark.thorough
 def test_a_backup_under_way_does_not_make_a_successor_half_a_container(
     router: Bench, upgrading: Params, successor: int
 ) -> None:
@@ -217,6 +224,7 @@ def waiting(router: Bench, upgrading: Params, old: int, monkeypatch: pytest.Monk
     return new
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("sign", ["network", "protection", "snapshot", "name"])
 def test_a_new_container_that_somebody_has_come_to_use_is_left_alone(
     router: Bench, gateway: Params, waiting: int, old: int, sign: str
@@ -235,6 +243,7 @@ def test_a_new_container_that_somebody_has_come_to_use_is_left_alone(
     router.pct("set", str(waiting), "--protection", "0")
 
 
+@pytest.mark.thorough
 def test_the_old_router_is_not_started_beside_it(router: Bench, gateway: Params, waiting: int, old: int) -> None:
     router.pct("stop", str(old))
     router.pct("set", str(waiting), "--net0", router.config(waiting)["net0"].replace(",link_down=1", ""))
@@ -243,6 +252,7 @@ def test_the_old_router_is_not_started_beside_it(router: Bench, gateway: Params,
     assert router.pct("status", str(old)).strip() == "status: stopped"
 
 
+@pytest.mark.thorough
 def test_a_name_in_another_spelling_is_the_same_router(router: Bench, gateway: Params, waiting: int, old: int) -> None:
     assert steps(router.good("openwrt_lxc", **{**gateway, "hostname": "GW"}, version="23.05"))[0] == "clean_up"
     assert vmids(router) == [old]
@@ -254,6 +264,7 @@ def test_under_another_name_nothing_is_done(router: Bench, gateway: Params, wait
     assert vmids(router) == sorted([old, waiting])
 
 
+@pytest.mark.thorough
 def test_a_router_that_is_to_be_stopped_is_not_started(router: Bench, gateway: Params, waiting: int, old: int) -> None:
     router.pct("stop", str(old))
     router.node.forget()
@@ -261,6 +272,7 @@ def test_a_router_that_is_to_be_stopped_is_not_started(router: Bench, gateway: P
     assert ["pct", "start", str(old)] not in [argv[:3] for argv in router.writes()]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("what", ["set", "start"])
 def test_an_old_router_that_somebody_protects_or_uses_stays(
     router: Bench, gateway: Params, old: int, monkeypatch: pytest.MonkeyPatch, what: str
@@ -280,6 +292,7 @@ def test_an_old_router_that_somebody_protects_or_uses_stays(
     router.pct("set", str(old), "--protection", "0")
 
 
+@pytest.mark.thorough
 def test_the_new_number_is_not_removed_while_it_may_be_all_there_is(
     router: Bench, gateway: Params, old: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -298,6 +311,7 @@ def test_the_new_number_is_not_removed_while_it_may_be_all_there_is(
     assert uci(router, old, "get", "system.ntp.enabled") == "0"
 
 
+@pytest.mark.thorough
 def test_absent_of_the_old_number_leaves_the_successor(
     router: Bench, upgrading: Params, successor: int, old: int
 ) -> None:
