@@ -16,9 +16,11 @@ from pathlib import Path
 import pytest
 
 PATIENCE = 120  # s, for machines that are busy
+# What a shell starts in the background ignores SIGINT, and so does what that starts.
 NODE = """\
-import time
+import signal, time
 from embedded_node import EmbeddedNode
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with EmbeddedNode() as node:
     print("ready", flush=True)
     time.sleep(600)
