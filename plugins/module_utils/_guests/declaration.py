@@ -16,7 +16,6 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.fleet impo
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestRef, Node
-    from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Companion, Wanted
 
 # What a guest of a list has besides the options of its type.
 OWN_KEYS = ("type", "after")
@@ -24,16 +23,16 @@ OWN_KEYS = ("type", "after")
 
 @dataclass
 class Declaration:
-    """Declared guests, read. ``absent`` are the names of those that are to be absent and are nowhere."""
+    """Declared guests, read."""
 
     members: list[Member] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
-    absent: dict[str, str] = field(default_factory=dict)
 
 
 def read_declaration(guests: t.Sequence[Guest]) -> Declaration:
     """Read guests that have their defaults already. What is wrong with them, by themselves and together, is found."""
     declaration = Declaration(findings=list(_twice(guests)))
+    names = {str(guest.get("name")) for guest in guests}
     for position, guest in enumerate(guests):
         name = guest.get("name")
         label = str(name or f"guests[{position}]")
@@ -44,11 +43,13 @@ def read_declaration(guests: t.Sequence[Guest]) -> Declaration:
             remedy = f"There are: {', '.join(TYPES)}."
             declaration.findings.append(Finding(f"{label}: type", guest.get("type"), "is no type of guest", remedy))
         else:
-            _read_guest(declaration, label, guest, declared)
+            _read_guest(declaration, label, guest, declared, names)
     return declaration
 
 
-def _read_guest(declaration: Declaration, label: str, guest: Guest, declared: DeclaredType) -> None:
+def _read_guest(
+    declaration: Declaration, label: str, guest: Guest, declared: DeclaredType, names: t.AbstractSet[str]
+) -> None:
     options = {key: value for key, value in guest.items() if key not in OWN_KEYS}
     if guest.get("hostname") not in (None, guest["name"]):
         problem = f"is another name than {guest['name']}"
@@ -63,24 +64,20 @@ def _read_guest(declaration: Declaration, label: str, guest: Guest, declared: De
     ]
     startup = values.get("startup") or {}
 
-    def read(values: Guest) -> tuple[Wanted, Companion]:
-        return declared.read(values, checked.nulls)
-
     after = guest.get("after") or []
-    source = (values.get("clone_from") or {}).get("name")
+    named = {after} if isinstance(after, str) else set(map(str, after))
+    # A guest that is there already may be the source, too; then there is nothing to wait for.
+    source = str((values.get("clone_from") or {}).get("name"))
+    sources = ({source} & names) - {label}
     member = Member(
         name=label,
         type=str(guest["type"]),
-        read=functools.partial(read, values),
-        after=frozenset({*([after] if isinstance(after, str) else map(str, after)), *_declared_source(guest, source)}),
+        read=functools.partial(declared.read, values, checked.nulls),
+        after=frozenset(named | sources),
         order=startup.get("order"),
         up=startup.get("up") or 0,
     )
     declaration.members.append(member)
-
-
-def _declared_source(guest: Guest, source: str | None) -> list[str]:
-    return [source] if source and source != guest["name"] else []
 
 
 def _twice(guests: t.Sequence[Guest]) -> t.Iterator[Finding]:

@@ -128,6 +128,12 @@ def test_a_clone_comes_after_its_source(bench: Bench) -> None:
     assert not good(bench, clone, WEB).changed
 
 
+def test_the_source_of_a_clone_may_be_a_guest_that_is_not_declared(bench: Bench) -> None:
+    good(bench, WEB)
+    good(bench, {"name": "copy1", "clone_from": {"name": "web1", "full": True}, "networks": net("10.0.0.9/24")})
+    assert hostnames(bench) == ["copy1", "web1"]
+
+
 def test_one_guest_of_the_list(bench: Bench) -> None:
     """The others are checked all the same."""
     good(bench, WEB, {**DB, "after": ["web1"]}, limit=["db1"])
