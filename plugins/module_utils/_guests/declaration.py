@@ -32,7 +32,7 @@ class Declaration:
 def read_declaration(guests: t.Sequence[Guest]) -> Declaration:
     """Read guests that have their defaults already. What is wrong with them, by themselves and together, is found."""
     declaration = Declaration(findings=list(_twice(guests)))
-    names = {str(guest.get("name")) for guest in guests}
+    names = {str(guest["name"]) for guest in guests if guest.get("name")}
     for position, guest in enumerate(guests):
         name = guest.get("name")
         label = str(name or f"guests[{position}]")
@@ -67,7 +67,7 @@ def _read_guest(
     after = guest.get("after") or []
     named = {after} if isinstance(after, str) else set(map(str, after))
     # A guest that is there already may be the source, too; then there is nothing to wait for.
-    source = str((values.get("clone_from") or {}).get("name"))
+    source = (values.get("clone_from") or {}).get("name")
     sources = ({source} & names) - {label}
     member = Member(
         name=label,

@@ -62,6 +62,11 @@ def test_a_list_is_made_once_and_then_left_alone(bench: Bench) -> None:
     assert bench.writes() == []
 
 
+def test_a_guest_without_a_name_hides_no_finding_and_makes_none(bench: Bench) -> None:
+    failed = run(bench, WEB, {"memory": 64})
+    assert [finding["option"] for finding in failed.findings] == ["guests[1]"]
+
+
 def test_a_wrong_guest_keeps_every_other_from_being_changed(bench: Bench) -> None:
     """And all that is wrong with all of them is told at once: nothing hides anything."""
     wrong = {"name": "bad1", "memroy": 1, "memory": "lots", "networks": [{"bridge": "vmbr9"}]}
