@@ -18,7 +18,7 @@ import typing as t
 from pathlib import Path
 
 from embedded_node import EmbeddedNode
-from embedded_node.mirror import Mirror
+from embedded_node.mirror.server import Mirror
 
 ROOT = Path(__file__).resolve().parent.parent
 COLUMNS = ("vmid", "name", "type", "status", "address", "checks")

@@ -18,7 +18,9 @@ import typing as t
 import uuid
 from pathlib import Path
 
-from . import bootstrap, client, command_server, commands, faults
+from . import bootstrap, command_server, commands
+from .commands import client
+from .state import faults
 
 TOKEN = "demo"
 SECRETS = "var/lib/embedded-node/api.json"
@@ -71,7 +73,7 @@ def _fork_command_server(root: Path) -> tuple[int, int]:
 
 async def _serve(root: Path, name: str, port: int, announce: t.Callable[[int], None], until_stdin_closes: bool) -> None:
     from .server import EmbeddedApi, make_certificate
-    from .state import State
+    from .state.root import State
 
     state = State(root)
     certificate = make_certificate(state, name)

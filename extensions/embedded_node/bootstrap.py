@@ -15,8 +15,8 @@ from pathlib import Path
 
 import zstandard
 
-from . import access
-from .state import PRIVATE, State
+from .api import access
+from .state.root import PRIVATE, State
 
 ADDRESS = "10.10.10.2"
 INTERFACES = f"""auto lo

@@ -24,11 +24,12 @@ import traceback
 import typing as t
 from pathlib import Path
 
-from . import api, commands
-from .client import SOCKET
+from . import commands
+from .api import routes
+from .api.session import Session, standard
+from .commands.client import SOCKET
 from .errors import ApiError, Interrupted
-from .session import Session, standard
-from .state import State
+from .state.root import State
 
 COMMAND_LOG = "var/log/embedded-node/commands.jsonl"
 
@@ -218,7 +219,7 @@ def _run_call(state: State, link: socket.socket, request: dict[str, t.Any]) -> N
     signal.signal(signal.SIGTERM, _interrupt)
     session = Session(state, user=request["user"], on_upid=lambda upid: answer({"data": upid}))
     try:
-        data = api.call(session, request["method"], request["path"], request["params"])
+        data = routes.call(session, request["method"], request["path"], request["params"])
     except ApiError as error:
         answer({"status": error.status, "message": error.message, "errors": error.errors})
     except Interrupted:

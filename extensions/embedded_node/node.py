@@ -15,9 +15,9 @@ import threading
 import typing as t
 from pathlib import Path
 
-from . import faults
 from .command_server import COMMAND_LOG
-from .state import LOCK_FILES, State
+from .state import faults
+from .state.root import LOCK_FILES, State
 
 REQUEST_LOG = "var/log/embedded-node/requests.jsonl"
 
@@ -103,7 +103,7 @@ class EmbeddedNode:
 
     # -- faults ----------------------------------------------------------------------------------------------------
     def fault(self, name: str, **options: t.Any) -> None:
-        """Arm a fault, see :mod:`embedded_node.faults`."""
+        """Arm a fault, see :mod:`embedded_node.state.faults`."""
         if name == "lock_held":
             self._hold(int(options["vmid"]), float(options.get("seconds", 3600)), str(options.get("kind", "lxc")))
         else:

@@ -23,10 +23,12 @@ from fakepve import FakePve, PveError
 from fakepve.server import USER
 from fakepve.server import params as fakepve_params
 
-from . import api, command_server, faults, http_api, validation
+from . import command_server
+from .api import http, routes, validation
+from .api.session import Session
 from .errors import ApiError
-from .session import Session
-from .state import State
+from .state import faults
+from .state.root import State
 
 REQUEST_LOG = "var/log/embedded-node/requests.jsonl"
 RENEWED_AFTER = 20 * 86400
@@ -43,7 +45,7 @@ class EmbeddedApi(FakePve):  # type: ignore[misc]
         self.client_max_size = UPLOAD_LIMIT
         self.body_timeout = 0
         self.nodes = {name: {"online": True} for name in state.nodes()}
-        api.load_areas()
+        routes.load_areas()
 
     def _build_app(self) -> web.Application:
         app: web.Application = super()._build_app()
@@ -53,10 +55,10 @@ class EmbeddedApi(FakePve):  # type: ignore[misc]
 
     # -- who asks --------------------------------------------------------------------------------------------------
     def _authenticate(self, request: web.Request) -> str | None:
-        if http_api.needs_no_login(request.method, request.path):
+        if http.needs_no_login(request.method, request.path):
             return None
         try:
-            return http_api.authenticate(self.state, request.method, request.headers, request.cookies)
+            return http.authenticate(self.state, request.method, request.headers, request.cookies)
         except ApiError as error:
             raise PveError(error.status, error.message) from error
 
@@ -89,12 +91,16 @@ class EmbeddedApi(FakePve):  # type: ignore[misc]
     @web.middleware
     async def _engine(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer what the engine knows; leave the rest of PVE's schema to fakepve."""
-        path = http_api.api_path(request.rel_url.raw_path)
+        path = http.api_path(request.rel_url.raw_path)
         found = validation.find(path)
-        if found and request.method in validation.paths()[found[0]] and (request.method, found[0]) not in api.HANDLERS:
+        if (
+            found
+            and request.method in validation.paths()[found[0]]
+            and (request.method, found[0]) not in routes.HANDLERS
+        ):
             return await handler(request)
         try:
-            http_api.check_upload(Session(self.state, user=request[USER] or ""), request.method, path)
+            http.check_upload(Session(self.state, user=request[USER] or ""), request.method, path)
         except ApiError as error:
             return web.Response(status=error.status, reason=error.message)
         values = await (
@@ -103,17 +109,17 @@ class EmbeddedApi(FakePve):  # type: ignore[misc]
         answer = await asyncio.to_thread(self._answer_call, request.method, path, values, request[USER] or "")
         return web.json_response(answer.body, status=answer.status, reason=answer.reason[:200])
 
-    def _answer_call(self, method: str, path: str, values: dict[str, t.Any], user: str) -> http_api.Answer:
+    def _answer_call(self, method: str, path: str, values: dict[str, t.Any], user: str) -> http.Answer:
         state = State(self.state.root)
         try:
             if method == "GET" or path == "/access/ticket":
-                return http_api.success(api.call(Session(state, user=user), method, path, values))
+                return http.success(routes.call(Session(state, user=user), method, path, values))
             reply = command_server.call(state.root, {"method": method, "path": path, "params": values, "user": user})
             if "message" in reply:
                 raise ApiError(reply["message"], reply["status"], reply["errors"])
-            return http_api.success(reply["data"])
+            return http.success(reply["data"])
         except ApiError as error:
-            return http_api.refusal(error)
+            return http.refusal(error)
 
 
 async def _parameters(request: web.Request) -> dict[str, t.Any]:

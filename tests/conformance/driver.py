@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
-    from embedded_node.state import State
+    from embedded_node.state.root import State
 
     from .world import Start
 
@@ -71,11 +71,13 @@ class EmbeddedDriver:
 
     def furnish(self, root: Path, start: Start) -> None:
         """The folders that every system has, on the disks of all containers; agents that answer, guests that do not."""
-        from embedded_node import faults, lxc, qemu_boot
+        from embedded_node.api.session import Session
         from embedded_node.errors import ApiError
-        from embedded_node.session import Session
-        from embedded_node.state import State
-        from embedded_node.storage import locate
+        from embedded_node.lxc import container
+        from embedded_node.qemu import boot
+        from embedded_node.state import faults
+        from embedded_node.state.root import State
+        from embedded_node.state.storage import locate
 
         state = State(root)
         for vmid in start.deaf:
@@ -83,12 +85,12 @@ class EmbeddedDriver:
         if start.agents:
             (root / PRIVATE / "agents.json").write_text(json.dumps(dict.fromkeys(map(str, start.agents), True)))
             for vmid, (name, text) in product(start.agents, GUEST_FILES.items()):
-                qemu_boot.files(state, vmid).write(name, text)
+                boot.files(state, vmid).write(name, text)
         for vmid, (kind, _unused) in state.guests().items():
             options = state.guest(kind, vmid).options if kind == "lxc" else {}
             spec = options.get("rootfs")
             if spec and not spec.startswith("/"):
-                storage, volume = locate(state, lxc.parse_volume("rootfs", spec).volume)
+                storage, volume = locate(state, container.parse_volume("rootfs", spec).volume)
                 try:
                     tree = storage.tree(volume)
                 except ApiError:  # a disk that cannot be is one of the things that runs are about
@@ -100,7 +102,7 @@ class EmbeddedDriver:
                     (tree / name).parent.mkdir(parents=True, exist_ok=True)
                     (tree / name).write_text(text, encoding="latin-1")
                 if vmid in state.running():
-                    lxc.mount(Session(state), vmid, state.guest("lxc", vmid).options)
+                    container.mount(Session(state), vmid, state.guest("lxc", vmid).options)
 
     def command(self, root: Path, argv: list[str], stdin: str | None) -> tuple[int, str, str]:
         """Runs one command line."""
@@ -117,8 +119,9 @@ class EmbeddedDriver:
 
     def request(self, root: Path, http: dict[str, Any], auth: str) -> tuple[int, str, Any]:
         """Makes one request."""
-        from embedded_node import access, http_api
-        from embedded_node.state import State
+        from embedded_node.api import access
+        from embedded_node.api import http as http_api
+        from embedded_node.state.root import State
 
         state = State(root)
         headers, cookies = self._credentials(state, access, auth)

@@ -122,7 +122,7 @@ def _write_backup(path: Path, config: str) -> None:
 
 def _write_machine(path: Path, config: str) -> None:
     """A backup of a VM: its config, and empty disks of the sizes that it tells."""
-    from embedded_node import vma
+    from embedded_node.state import vma
 
     disks: dict[str, tuple[int, list[tuple[int, bytes]]]] = {}
     main = config.split("\n[", 1)[0].rstrip("\n") + "\n"

@@ -21,8 +21,8 @@ import pytest
 import yaml
 
 from ansible_collections.pve.provision.plugins.module_utils._argspec import CONNECTION
-from embedded_node import mirror_images
-from embedded_node.mirror import Mirror
+from embedded_node.mirror import images
+from embedded_node.mirror.server import Mirror
 
 from .conftest import LOGINS, ROOT, Site
 
@@ -98,7 +98,7 @@ class Place:
             return {}
         source = options.get("source", "openwrt")
         if source == "url":
-            image = mirror_images.qcow2(1 << 20, b"an appliance")
+            image = images.qcow2(1 << 20, b"an appliance")
             url = self.mirror.put(f"own/{Path(options['url']).name}", image)
             return {"url": url, "checksum": f"sha256:{hashlib.sha256(image).hexdigest()}"}
         trust: Task = {} if "verify" in options else {"verify": "checksum"}

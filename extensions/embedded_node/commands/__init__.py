@@ -14,22 +14,23 @@ import typing as t
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from .. import api, command_line
+from ..api import routes
+from ..api.session import Session
 from ..errors import Interrupted
-from ..session import Session
-from ..state import State
+from ..state.root import State
+from . import command_line
 
 PROGRAMS = {
-    "pct": "commands.pct",
-    "pvesm": "commands.pvesm",
-    "pveam": "commands.pveam",
-    "pvesh": "commands.pvesh",
-    "vzdump": "backup",
-    "pveversion": "commands.pveversion",
+    "pct": "pct",
+    "pvesm": "pvesm",
+    "pveam": "pveam",
+    "pvesh": "pvesh",
+    "vzdump": "vzdump",
+    "pveversion": "pveversion",
     "qm": "qm",
-    "qmrestore": "commands.qmrestore",
-    "ip": "commands.ip",
-    "nsenter": "commands.nsenter",
+    "qmrestore": "qmrestore",
+    "ip": "ip",
+    "nsenter": "nsenter",
 }
 #: What a command costs on a real node, seconds (latency "realistic"); Perl's start alone is half a second.
 COSTS = {
@@ -46,9 +47,8 @@ USUAL_COST = 0.55
 @functools.cache
 def load() -> Mapping[str, t.Any]:
     """The sub-command tables of all programs that there are."""
-    api.load_areas()
-    package = __package__.rpartition(".")[0]
-    return {name: importlib.import_module(f"{package}.{module}").TABLE for name, module in PROGRAMS.items()}
+    routes.load_areas()
+    return {name: importlib.import_module(f"{__package__}.{module}").TABLE for name, module in PROGRAMS.items()}
 
 
 def execute(session: Session, argv: Sequence[str]) -> int:

@@ -15,12 +15,12 @@ import re
 import typing as t
 from collections.abc import Iterator
 
-from .. import qemu_boot
-from ..command_line import Command, Exit, Params
-from ..openwrt_network import ports
-from ..runtime import Guest, bridge_addresses, guest, links
-from ..session import Session
-from ..state import State
+from ..api.session import Session
+from ..guest.runtime import Guest, bridge_addresses, guest, links
+from ..openwrt.network import ports
+from ..qemu import boot
+from ..state.root import State
+from .command_line import Command, Exit, Params
 
 
 def _run(session: Session, params: Params) -> None:
@@ -73,7 +73,7 @@ def _running(state: State) -> Iterator[Guest]:
     yield from (guest(state, vmid) for vmid in state.running())
     for path in sorted(state.path("run/qemu-server").glob("*.pid")):
         if re.fullmatch(r"\d+", path.stem):
-            yield qemu_boot.guest(state, int(path.stem))
+            yield boot.guest(state, int(path.stem))
 
 
 ANSWERS = {"addr": _addresses, "neigh": _neighbours}

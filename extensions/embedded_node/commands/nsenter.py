@@ -10,9 +10,9 @@ import json
 import typing as t
 from collections.abc import Iterator
 
-from ..command_line import Command, Exit, Params
-from ..runtime import Guest, guest, links
-from ..session import Session
+from ..api.session import Session
+from ..guest.runtime import Guest, guest, links
+from .command_line import Command, Exit, Params
 
 LOOPBACK = ("lo", "00:00:00:00:00:00", ("127.0.0.1/8", "::1/128"))
 

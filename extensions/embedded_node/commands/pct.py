@@ -13,12 +13,14 @@ import time
 import typing as t
 from pathlib import Path
 
-from .. import lxc, lxc_api, runtime, storage
-from ..command_line import FAILED, FLAG, STRING, VMID, Command, Exit, Params, Table, api_command, upid_exit
+from ..api.session import Session
 from ..errors import ApiError
-from ..openwrt_shell import READERS
-from ..propstring import encode_text
-from ..session import Session
+from ..guest import runtime
+from ..guest.shell import READERS
+from ..lxc import api, container
+from ..state import storage
+from ..state.propstring import encode_text
+from .command_line import FAILED, FLAG, STRING, VMID, Command, Exit, Params, Table, api_command, upid_exit
 
 LXC = "/nodes/{node}/lxc"
 ONE = f"{LXC}/{{vmid}}"
@@ -90,7 +92,7 @@ def show_snapshots(session: Session, rows: t.Any) -> None:
 def _status(session: Session, params: Params) -> None:
     vmid = int(params["vmid"])
     session.state.guest("lxc", vmid)
-    entry = lxc.status(session.state, vmid)
+    entry = container.status(session.state, vmid)
     if not params.get("verbose"):
         session.say(f"status: {entry['status']}")
         return
@@ -100,12 +102,12 @@ def _status(session: Session, params: Params) -> None:
 
 
 def _unlock(session: Session, params: Params) -> None:
-    lxc.remove_lock(session, int(params["vmid"]))
+    container.remove_lock(session, int(params["vmid"]))
 
 
 def _require_running(session: Session, vmid: int) -> None:
     session.state.guest("lxc", vmid)
-    if not lxc.is_running(session.state, vmid):
+    if not container.is_running(session.state, vmid):
         raise ApiError(f"container '{vmid}' not running!")
 
 
@@ -118,7 +120,7 @@ def _enter(session: Session, params: Params) -> None:
 def _console(session: Session, params: Params) -> None:
     vmid = int(params["vmid"])
     session.state.guest("lxc", vmid)
-    what = "is not running" if not lxc.is_running(session.state, vmid) else "failed to open a terminal"
+    what = "is not running" if not container.is_running(session.state, vmid) else "failed to open a terminal"
     session.err.write(f"lxc-console: {vmid}: ../src/lxc/tools/lxc_console.c: lxc_console_main: 130 {vmid} {what}\n")
     raise Exit(1)
 
@@ -142,7 +144,7 @@ HOST_ENV = {
 
 
 def _attach(session: Session, vmid: int, command: list[str], keep_env: bool) -> None:
-    from ..guest_commands import CLEAN_ENV
+    from ..guest.commands import CLEAN_ENV
 
     kept = {key: session.env.get(key, HOST_ENV[key]) for key in ("LANG", "TERM")}
     env = {**HOST_ENV, **kept, "container": "lxc"} if keep_env else CLEAN_ENV
@@ -156,19 +158,19 @@ def _attach(session: Session, vmid: int, command: list[str], keep_env: bool) -> 
 
 def _mount(session: Session, params: Params) -> None:
     vmid = int(params["vmid"])
-    with lxc.lock(session, vmid):
-        conf = lxc.set_lock(session, vmid, "mounted")
-        lxc.mount(session, vmid, conf.options)
+    with container.lock(session, vmid):
+        conf = container.set_lock(session, vmid, "mounted")
+        container.mount(session, vmid, conf.options)
     session.say(f"mounted CT {vmid} in '/var/lib/lxc/{vmid}/rootfs'")
 
 
 def _unmount(session: Session, params: Params) -> None:
     vmid = int(params["vmid"])
-    with lxc.lock(session, vmid):
+    with container.lock(session, vmid):
         session.state.guest("lxc", vmid)
-        if not lxc.is_running(session.state, vmid):
-            lxc.unmount(session.state, vmid)
-        lxc.remove_lock(session, vmid, "mounted")
+        if not container.is_running(session.state, vmid):
+            container.unmount(session.state, vmid)
+        container.remove_lock(session, vmid, "mounted")
 
 
 def _open_target(path: Path, shown: str, params: Params, users: t.Callable[[str, str], int]) -> t.BinaryIO:
@@ -193,8 +195,8 @@ def _open_target(path: Path, shown: str, params: Params, users: t.Callable[[str,
 
 def _push(session: Session, params: Params) -> None:
     vmid = int(params["vmid"])
-    with lxc.lock(session, vmid):
-        if not lxc.is_running(session.state, vmid):
+    with container.lock(session, vmid):
+        if not container.is_running(session.state, vmid):
             raise ApiError("can only push files to a running CT")
         guest = runtime.guest(session.state, vmid)
 
@@ -221,8 +223,8 @@ def _push(session: Session, params: Params) -> None:
 
 def _pull(session: Session, params: Params) -> None:
     vmid = int(params["vmid"])
-    with lxc.lock(session, vmid):
-        if not lxc.is_running(session.state, vmid):
+    with container.lock(session, vmid):
+        if not container.is_running(session.state, vmid):
             raise ApiError("can only pull files from a running VM at /usr/share/perl5/PVE/CLI/pct.pm line 657.")
         guest = runtime.guest(session.state, vmid)
 
@@ -247,13 +249,13 @@ def _pull(session: Session, params: Params) -> None:
 
 def _fsck(session: Session, params: Params) -> None:
     vmid, key = int(params["vmid"]), str(params.get("device", "rootfs"))
-    with lxc.lock(session, vmid):
+    with container.lock(session, vmid):
         conf = session.state.guest("lxc", vmid)
         if key not in conf.options:
             raise ApiError(f"cannot run command on non-existing mount point {key}")
-        if lxc.is_running(session.state, vmid):
+        if container.is_running(session.state, vmid):
             raise ApiError("cannot run fsck when container is running")
-        mount = lxc.parse_volume(key, conf.options[key])
+        mount = container.parse_volume(key, conf.options[key])
         if mount.type != "volume":
             raise ApiError(f"path '{mount.volume}' does not point to a block device")
         store, volume = storage.locate(session.state, mount.volume)
@@ -278,10 +280,10 @@ def _df(session: Session, params: Params) -> None:
     if not session.state.has_guest("lxc", vmid):
         session.warn(f"{vmid} doesn't exist")
     conf = session.state.guest("lxc", vmid)
-    if not lxc.is_running(session.state, vmid):
-        lxc.check_lock(conf)
+    if not container.is_running(session.state, vmid):
+        container.check_lock(conf)
     rows = [["MP", "Volume", "Size", "Used", "Avail", "Use%", "Path"]]
-    for mount in lxc.volumes(conf.options):
+    for mount in container.volumes(conf.options):
         total = int((mount.size or 0) * 0.97) or 64 * 1024**3
         used = _used(session, mount)
         rows.append(
@@ -302,7 +304,7 @@ def _df(session: Session, params: Params) -> None:
         session.say(f"{left} {right} {row[6]}")
 
 
-def _used(session: Session, mount: lxc.MountPoint) -> int:
+def _used(session: Session, mount: container.MountPoint) -> int:
     if mount.type != "volume":
         return 0
     store, volume = storage.locate(session.state, mount.volume)
@@ -317,10 +319,10 @@ def _rescan(session: Session, params: Params) -> None:
         vmid for vmid, (kind, node) in session.state.guests().items() if kind == "lxc" and node == session.state.name
     ]
     for vmid in [int(params["vmid"])] if params.get("vmid") else guests:
-        with lxc.lock(session, vmid):
+        with container.lock(session, vmid):
             conf = session.state.guest("lxc", vmid)
-            lxc.check_lock(conf)
-            if lxc_api.rescan(session, vmid, conf) and not params.get("dryrun"):
+            container.check_lock(conf)
+            if api.rescan(session, vmid, conf) and not params.get("dryrun"):
                 session.state.write_guest(vmid, conf)
 
 
@@ -340,9 +342,9 @@ def _cpusets(session: Session, params: Params) -> None:
 
 def _fstrim(session: Session, params: Params) -> None:
     vmid = int(params["vmid"])
-    conf = lxc.set_lock(session, vmid, "fstrim")
+    conf = container.set_lock(session, vmid, "fstrim")
     try:
-        for mount in lxc.volumes(conf.options):
+        for mount in container.volumes(conf.options):
             if (
                 mount.type == "bind"
                 or mount.options.get("ro") == "1"
@@ -350,9 +352,11 @@ def _fstrim(session: Session, params: Params) -> None:
             ):
                 continue
             free = int((mount.size or 0) * 0.97) - _used(session, mount)
-            session.say(f"/var/lib/lxc/{vmid}/rootfs{mount.target}: {free / lxc.GIB:.1f} GiB ({free} bytes) trimmed")
+            session.say(
+                f"/var/lib/lxc/{vmid}/rootfs{mount.target}: {free / container.GIB:.1f} GiB ({free} bytes) trimmed"
+            )
     finally:
-        lxc.remove_lock(session, vmid, "fstrim")
+        container.remove_lock(session, vmid, "fstrim")
 
 
 def _remote_migrate(session: Session, params: Params) -> None:

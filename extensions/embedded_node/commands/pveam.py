@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import typing as t
 
-from .. import appliance, storage
-from ..command_line import STRING, Command, Params, Table
+from ..api import appliance
+from ..api.session import Session
 from ..errors import ApiError
-from ..session import Session
+from ..state import storage
+from .command_line import STRING, Command, Params, Table
 
 STORAGE: dict[str, t.Any] = {"type": "string", "format": "pve-storage-id"}
 OWN = "PVE::CLI::pveam"

@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import typing as t
 
-from .. import api, argv, usage, validation
-from ..command_line import FLAG, STRING, Command, Exit, Params, Table
+from ..api import routes, validation
+from ..api.session import Session
 from ..errors import INVALID, ApiError
-from ..session import Session
+from . import argv, usage
+from .command_line import FLAG, STRING, Command, Exit, Params, Table
 
 METHODS = {"get": "GET", "create": "POST", "set": "PUT", "delete": "DELETE"}
 FORMATS = ["text", "json", "json-pretty", "yaml"]
@@ -139,7 +140,7 @@ def _verb(verb: str) -> t.Callable[[Session, Params], None]:
             checked, errors = validation.check({"properties": OUTPUT}, output)
             if errors:
                 raise ApiError(INVALID, 400, errors)
-            result = api.run(session, METHODS[verb], template, {**options, **variables})
+            result = routes.run(session, METHODS[verb], template, {**options, **variables})
         except ApiError as error:
             session.err.write(error.command_text)
             if error.status == 400:
@@ -187,8 +188,8 @@ def _link(template: str) -> str:
 def _children(session: Session, path: str, template: str) -> list[str]:
     """The names below a path: what its own listing tells, else the schema."""
     key = _link(template)
-    if ("GET", template) in api.HANDLERS:
-        rows = api.call(session, "GET", path, {})
+    if ("GET", template) in routes.HANDLERS:
+        rows = routes.call(session, "GET", path, {})
         return sorted(str(row[key]) for row in rows if isinstance(row, dict) and key in row)
     return sorted(validation.children(template))
 

@@ -9,10 +9,12 @@ import re
 import typing as t
 from pathlib import Path
 
-from .. import config_file, lxc_create, storage, storage_api
-from ..command_line import FLAG, STRING, Command, Params, Table, api_command
+from ..api import storage as storage_api
+from ..api.session import Session
 from ..errors import ApiError
-from ..session import Session
+from ..lxc import create
+from ..state import config_file, storage
+from .command_line import FLAG, STRING, Command, Params, Table, api_command
 
 NODE = "/nodes/{node}/storage"
 ONE = f"{NODE}/{{storage}}"
@@ -54,7 +56,7 @@ def _extract_config(session: Session, params: Params) -> None:
     store, volume = storage.locate(session.state, str(params["volume"]))
     if store.parse(volume).content != "backup":
         raise ApiError(f"volume '{params['volume']}' is not a backup")
-    text = config_file.render(lxc_create.read_backup_config(store.check_enabled().require(volume)))
+    text = config_file.render(create.read_backup_config(store.check_enabled().require(volume)))
     session.write(text)
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 
-from ..cluster_api import VERSION
-from ..command_line import FLAG, Command, Params
-from ..session import Session
+from ..api.cluster import VERSION
+from ..api.session import Session
+from .command_line import FLAG, Command, Params
 
 
 def _run(session: Session, params: Params) -> None:

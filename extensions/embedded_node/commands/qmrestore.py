@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import typing as t
 
-from .. import api, validation
-from ..command_line import Command, upid_exit
+from ..api import routes, validation
+from .command_line import Command, upid_exit
 
 if t.TYPE_CHECKING:
-    from ..command_line import Params
-    from ..session import Session
+    from ..api.session import Session
+    from .command_line import Params
 
 QEMU = "/nodes/{node}/qemu"
 OPTIONS = ("vmid", "archive", "storage", "force", "unique", "pool", "bwlimit", "live-restore", "start", "ha-managed")
 
 
 def _restore(session: Session, params: Params) -> t.Any:
-    return api.run(session, "POST", QEMU, {**params, "node": session.state.name})
+    return routes.run(session, "POST", QEMU, {**params, "node": session.state.name})
 
 
 def _own() -> dict[str, t.Any]:

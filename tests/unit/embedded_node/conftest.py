@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from embedded_node import EmbeddedNode, bootstrap, commands
-from embedded_node.state import State
+from embedded_node.state.root import State
 
 from .qemu_support import Qm
 

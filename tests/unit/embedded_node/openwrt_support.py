@@ -9,9 +9,9 @@ import json
 import typing as t
 from dataclasses import dataclass
 
-from embedded_node import runtime
-from embedded_node.openwrt_network import SEGMENTS
-from embedded_node.state import State
+from embedded_node.guest import runtime
+from embedded_node.openwrt.network import SEGMENTS
+from embedded_node.state.root import State
 
 if t.TYPE_CHECKING:
     from pathlib import Path

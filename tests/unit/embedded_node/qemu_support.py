@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import typing as t
 
-from embedded_node import access, commands
-from embedded_node.http_api import respond
-from embedded_node.state import State
+from embedded_node import commands
+from embedded_node.api import access
+from embedded_node.api.http import respond
+from embedded_node.state.root import State
 
 if t.TYPE_CHECKING:
     from pathlib import Path

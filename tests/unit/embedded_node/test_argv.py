@@ -9,7 +9,7 @@ import typing as t
 
 import pytest
 
-from embedded_node import argv
+from embedded_node.commands import argv
 from embedded_node.errors import ApiError
 
 PROPERTIES: dict[str, t.Any] = {

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedded_node import config_file, propstring
+from embedded_node.state import config_file, propstring
 
 KEYS = st.sampled_from(["arch", "cores", "hostname", "memory", "mp0", "net0", "rootfs", "swap", "tags", "unused0"])
 VALUES = (

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from embedded_node import commands, faults
+from embedded_node import commands
+from embedded_node.state import faults
 
 Machine = t.Any  # see conftest.py
 TEMPLATE = "local:vztmpl/tiny_1_amd64.tar.gz"
@@ -51,7 +52,7 @@ def test_a_create_whose_files_vanish_cleans_up(machine: Machine, monkeypatch: py
     def vanish(*_args: object) -> None:
         raise FileNotFoundError(2, "No such file or directory")
 
-    monkeypatch.setattr("embedded_node.lxc_create.Job._extract", vanish)
+    monkeypatch.setattr("embedded_node.lxc.create.Job._extract", vanish)
     code, _out, err = machine(f"pct create 101 {TEMPLATE} --ostype unmanaged --rootfs disks:1")
     assert (code, err) == (255, "unable to create CT 101 - [Errno 2] No such file or directory\n")
     assert not machine.state.has_guest("lxc", 101)

@@ -24,9 +24,8 @@ import zlib
 
 import pytest
 
-from embedded_node import mirror_images as images
-from embedded_node import openwrt_feeds
-from embedded_node.mirror import Mirror
+from embedded_node.mirror import feeds, images
+from embedded_node.mirror.server import Mirror
 
 if t.TYPE_CHECKING:
     from pathlib import Path
@@ -143,7 +142,7 @@ def test_a_feed_for_opkg_lists_its_packages_and_is_signed(site: Mirror, folder: 
     text = gzip.decompress(ask(site, f"{place}/Packages.gz")[2])
     assert text == ask(site, f"{place}/Packages")[2]
     assert ask(site, f"{place}/Packages.manifest")[0] == 200
-    assert openwrt_feeds.verified(text, ask(site, f"{place}/Packages.sig")[2], [site.signer.usign_key_file])
+    assert feeds.verified(text, ask(site, f"{place}/Packages.sig")[2], [site.signer.usign_key_file])
     block = next(one for one in text.decode().split("\n\n") if one.startswith(f"Package: {name}\n"))
     facts = dict(line.split(": ", 1) for line in block.splitlines())
     package = ask(site, f"{place}/{facts['Filename']}")[2]
@@ -162,8 +161,8 @@ def test_a_feed_for_opkg_lists_its_packages_and_is_signed(site: Mirror, folder: 
 @pytest.mark.parametrize(("folder", "name"), FEEDS.items())
 def test_a_feed_for_apk_has_its_index_and_packages_by_their_real_names(site: Mirror, folder: str, name: str) -> None:
     place = f"openwrt/releases/25.12.5/{folder}"
-    text, signature = openwrt_feeds.read_adb(ask(site, f"{place}/packages.adb")[2])
-    assert openwrt_feeds.verified(text, signature, [site.signer.usign_key_file])
+    text, signature = feeds.read_adb(ask(site, f"{place}/packages.adb")[2])
+    assert feeds.verified(text, signature, [site.signer.usign_key_file])
     entry = next(one for one in json.loads(text) if one["name"] == name)
     package = ask(site, f"{place}/{name}-{entry['version']}.apk")[2]
     assert hashlib.sha256(package).hexdigest() == entry["hashes"]

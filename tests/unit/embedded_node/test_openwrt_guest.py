@@ -13,8 +13,10 @@ import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import commit_confirm, live
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci import Op
-from embedded_node import openwrt_feeds, openwrt_guest, runtime
-from embedded_node.mirror_keys import Signer
+from embedded_node.guest import runtime
+from embedded_node.mirror import feeds
+from embedded_node.mirror.keys import Signer
+from embedded_node.openwrt import commands
 
 from .openwrt_support import CONF, SEED, VMID, Box, box
 
@@ -129,7 +131,7 @@ def test_addresses_are_told_by_every_source(router: Box) -> None:
     assert up(router, "lan")["ipv4-address"] == [{"address": "192.168.20.1", "mask": 24}]
     line = "2: eth0    inet 192.168.20.1/24 brd 192.168.20.255 scope global eth0\\       valid_lft forever"
     assert line in router.run("ip", "-4", "-o", "addr")[1]
-    assert openwrt_guest.addresses(runtime.guest(router.state, VMID))["eth0"] == ["192.168.20.1/24"]
+    assert commands.addresses(runtime.guest(router.state, VMID))["eth0"] == ["192.168.20.1/24"]
 
 
 def test_a_client_gets_a_lease_where_somebody_serves(router: Box) -> None:
@@ -329,7 +331,7 @@ CHOSEN = (
 
 def test_opkg_installs_from_a_feed_on_its_own_disk(router: Box, signer: Signer) -> None:
     router.write(f"etc/opkg/keys/{signer.usign_key_id}", signer.usign_key_file)
-    with_feed(router, openwrt_feeds.opkg_files("base", "x86_64", signer))
+    with_feed(router, feeds.opkg_files("base", "x86_64", signer))
     assert router.run("sh", "-c", f"{OPKG} update") == (0, f"{UPDATED}Signature check passed.\n", "")
     assert router.run("sh", "-c", f"{OPKG} --noaction install tcpdump") == (0, CHOSEN, "")
     assert router.run("opkg", "list-installed")[1] == ""
@@ -340,7 +342,7 @@ def test_opkg_installs_from_a_feed_on_its_own_disk(router: Box, signer: Signer) 
 
 
 def test_opkg_goes_on_without_a_list_that_it_does_not_trust(router: Box, signer: Signer) -> None:
-    with_feed(router, openwrt_feeds.opkg_files("base", "x86_64", signer))
+    with_feed(router, feeds.opkg_files("base", "x86_64", signer))
     said = f"{UPDATED}Signature check failed.\nRemove wrong Signature file.\n"
     assert router.run("sh", "-c", f"{OPKG} update") == (0, said, "")
     assert router.run("sh", "-c", f"{OPKG} install tcpdump")[:2] == (255, "Unknown package 'tcpdump'.\n")
@@ -357,7 +359,7 @@ def test_opkg_refuses_what_is_not_as_its_list_says(
     router: Box, signer: Signer, file: str, change: bytes, error: str
 ) -> None:
     router.write(f"etc/opkg/keys/{signer.usign_key_id}", signer.usign_key_file)
-    files = openwrt_feeds.opkg_files("base", "x86_64", signer)
+    files = feeds.opkg_files("base", "x86_64", signer)
     changed = {**files, file: files[file] + change} if change else {n: body for n, body in files.items() if n != file}
     with_feed(router, changed)
     assert router.run("sh", "-c", f"{OPKG} update")[0] == 0
@@ -380,7 +382,7 @@ PLANNED = "(1/2) Installing libpcap1 (1.10.5-r1)\n(2/2) Installing tcpdump (4.99
 
 def test_apk_installs_from_a_repository_on_its_own_disk(newer: Box, signer: Signer) -> None:
     newer.write("etc/apk/keys/mirror.pem", signer.usign_key_file)
-    with_feed(newer, openwrt_feeds.apk_files("base", "x86_64", signer))
+    with_feed(newer, feeds.apk_files("base", "x86_64", signer))
     assert newer.sh(f"{APK} --simulate tcpdump").startswith(PLANNED)
     assert newer.run("apk", "info")[1] == ""
     assert newer.sh(f"{APK} tcpdump").startswith(PLANNED)
@@ -389,7 +391,7 @@ def test_apk_installs_from_a_repository_on_its_own_disk(newer: Box, signer: Sign
 
 
 def test_apk_sees_nothing_in_a_repository_that_it_does_not_trust(newer: Box, signer: Signer) -> None:
-    with_feed(newer, openwrt_feeds.apk_files("base", "x86_64", signer))
+    with_feed(newer, feeds.apk_files("base", "x86_64", signer))
     rc, _said, errors = newer.run("sh", "-c", f"{APK} tcpdump")
     assert rc
     assert errors.startswith(f"WARNING: opening {PLACE}/packages.adb: UNTRUSTED signature\n")
@@ -398,7 +400,7 @@ def test_apk_sees_nothing_in_a_repository_that_it_does_not_trust(newer: Box, sig
 
 def test_apk_that_fails_half_way_leaves_the_half_and_what_it_was_asked_for(newer: Box, signer: Signer) -> None:
     newer.write("etc/apk/keys/mirror.pem", signer.usign_key_file)
-    files = openwrt_feeds.apk_files("base", "x86_64", signer)
+    files = feeds.apk_files("base", "x86_64", signer)
     name = "tcpdump-4.99.5-r1.apk"
     with_feed(newer, {**files, name: files[name] + b"x"})
     rc, said, errors = newer.run("sh", "-c", f"{APK} tcpdump")

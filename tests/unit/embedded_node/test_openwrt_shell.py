@@ -12,9 +12,9 @@ import typing as t
 
 import pytest
 
-from embedded_node.openwrt_shell import Shell
-from embedded_node.rootfs import GuestFiles
-from embedded_node.runtime import Completed
+from embedded_node.guest.runtime import Completed
+from embedded_node.guest.shell import Shell
+from embedded_node.state.rootfs import GuestFiles
 
 if t.TYPE_CHECKING:
     from pathlib import Path

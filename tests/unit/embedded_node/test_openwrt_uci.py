@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedded_node.openwrt_uci import Package, Section, Uci, UciError, parse, render
-from embedded_node.rootfs import GuestFiles
+from embedded_node.openwrt.uci import Package, Section, Uci, UciError, parse, render
+from embedded_node.state.rootfs import GuestFiles
 
 if t.TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,10 @@ import typing as t
 
 import pytest
 
-from embedded_node import faults, mirror_images, qemu_boot, qemu_image
-from embedded_node.http_api import respond
+from embedded_node.api.http import respond
+from embedded_node.mirror import images
+from embedded_node.qemu import boot as qemu_boot
+from embedded_node.state import disk_image, faults
 
 from .qemu_support import bootable
 
@@ -101,7 +103,7 @@ def test_import_converts(qm: Qm, tmp_path: Path) -> None:
     source = bootable(tmp_path / "disk.raw", 3 << 20)
     qm.ok("create", "100", "--scsi0", f"disks:0,import-from={source},format=qcow2")
     qcow2 = qm.disk("vm-100-disk-0.qcow2")
-    assert (qemu_image.is_qcow2(qcow2), qemu_image.sniffed_size(qcow2)) == (True, 3 << 20)
+    assert (disk_image.is_qcow2(qcow2), disk_image.sniffed_size(qcow2)) == (True, 3 << 20)
     qm.ok("create", "101", "--scsi0", f"disks:0,import-from={qcow2}")
     assert qm.disk("vm-101-disk-0.raw", 101).read_bytes() == source.read_bytes()
 
@@ -341,9 +343,9 @@ def test_a_blank_disk_has_no_agent(qm: Qm) -> None:
 def test_openwrt_boots_into_the_configuration_that_its_image_carries(qm: Qm, tmp_path: Path) -> None:
     network = (b"config interface 'lan'\n\toption device 'eth0'\n\toption proto 'static'\n"
                b"\toption ipaddr '192.168.77.1'\n\toption netmask '255.255.255.0'\n")  # fmt: skip
-    seed = mirror_images.gz(mirror_images.tar({"etc/config/network": network}, prefix=""))
-    boot = mirror_images.ext4({"sysupgrade.tgz": seed}, 8 << 20, "kernel")
-    (tmp_path / "openwrt.img").write_bytes(mirror_images.mbr([(512, 0x83, boot)], 9 << 20))
+    seed = images.gz(images.tar({"etc/config/network": network}, prefix=""))
+    boot = images.ext4({"sysupgrade.tgz": seed}, 8 << 20, "kernel")
+    (tmp_path / "openwrt.img").write_bytes(images.mbr([(512, 0x83, boot)], 9 << 20))
     qm.ok("create", "100", "--agent", "1", "--net0", "virtio,bridge=vmbr0",
           "--scsi0", f"disks:0,import-from={tmp_path / 'openwrt.img'}")  # fmt: skip
     qm.ok("start", "100")
@@ -388,7 +390,7 @@ def test_what_an_agent_answers(qm: Qm, tmp_path: Path, command: str, answer: str
 
 
 def api(qm: Qm, method: str, path: str, **params: t.Any) -> tuple[int, t.Any]:
-    from embedded_node import access
+    from embedded_node.api import access
 
     ticket, csrf = access.issue_ticket(qm.state, LOGIN)
     answer = respond(qm.state, method, f"/api2/json/nodes/pve1/qemu{path}", params, {"CSRFPreventionToken": csrf},
@@ -411,7 +413,7 @@ def test_the_api_and_the_command_see_one_vm(qm: Qm) -> None:
 
 def test_a_token_is_not_root(qm: Qm, tmp_path: Path) -> None:
     """What PVE keeps for root itself is refused to its tokens, before anything is made."""
-    from embedded_node import access
+    from embedded_node.api import access
 
     users = access.UserFile.load(qm.state)
     users.tokens["root@pam!t"] = ["0", "0", "", ""]

@@ -11,8 +11,9 @@ import typing as t
 
 import pytest
 
-from embedded_node import commands, vma
+from embedded_node import commands
 from embedded_node.errors import ApiError
+from embedded_node.state import vma
 
 from .qemu_support import bootable
 

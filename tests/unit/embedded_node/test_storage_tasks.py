@@ -13,9 +13,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from embedded_node import api, http_api
+from embedded_node.api import http, routes
+from embedded_node.api.session import Session
 from embedded_node.errors import ApiError
-from embedded_node.session import Session
 
 Machine = t.Any  # see conftest.py
 CONTENT = b"0123456789abcdef" * 4096
@@ -54,9 +54,9 @@ def site() -> Iterator[str]:
 
 
 def call(machine: Machine, method: str, path: str, **params: t.Any) -> t.Any:
-    api.load_areas()
+    routes.load_areas()
     named = {name.replace("_", "-"): value for name, value in params.items()}
-    return api.call(Session(machine.state), method, f"/nodes/pve1{path}", named)
+    return routes.call(Session(machine.state), method, f"/nodes/pve1{path}", named)
 
 
 def ended(machine: Machine, upid: str) -> str:
@@ -212,7 +212,7 @@ def test_tasks_are_listed_newest_first_and_their_total_is_told(machine: Machine)
         ["vzcreate"], ["vzdestroy"], ["vzdestroy"],
     )  # fmt: skip
     assert (kinds(statusfilter="ok,warning"), kinds(userfilter="nobody")) == (["vzdestroy", "vzcreate"], [])
-    assert http_api.success(call(machine, "GET", "/tasks", vmid=101, limit=1)).body["total"] == 3
+    assert http.success(call(machine, "GET", "/tasks", vmid=101, limit=1)).body["total"] == 3
     with pytest.raises(ApiError) as caught:
         kinds(statusfilter="nosuch")
     assert caught.value.errors == {"statusfilter": "invalid format - invalid status 'nosuch'\n"}

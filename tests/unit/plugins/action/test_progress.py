@@ -23,8 +23,9 @@ import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._images import progress
 from ansible_collections.pve.provision.plugins.module_utils._images.progress import Pace, Seen
-from embedded_node import EmbeddedNode, mirror_images, mirror_sites
-from embedded_node.mirror import Mirror
+from embedded_node import EmbeddedNode
+from embedded_node.mirror import images, sites
+from embedded_node.mirror.server import Mirror
 
 TREE = Path(progress.__file__).parents[6]
 CALLBACKS = Path(__file__).resolve().parents[4] / "tests/integration/callback_plugins"
@@ -150,9 +151,9 @@ class Site:
 def place(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Site]:
     with EmbeddedNode() as node, Mirror(sites=("openwrt",)) as mirror:
         noise = random.Random(24).randbytes(3 * MIB)
-        tree = {**mirror_images.openwrt_tree("24.10.4", "r1-abc", "x86/64"), "usr/lib/noise": noise}
-        mirror.put(ROOTFS, mirror_images.gz(mirror_images.tar(tree)))
-        mirror_sites._openwrt_sign(mirror.directory / FOLDER, mirror.signer)
+        tree = {**images.openwrt_tree("24.10.4", "r1-abc", "x86/64"), "usr/lib/noise": noise}
+        mirror.put(ROOTFS, images.gz(images.tar(tree)))
+        sites._openwrt_sign(mirror.directory / FOLDER, mirror.signer)
         mirror.fault("slow", "*rootfs.tar.gz", seconds=0.06)
         yield Site(node, mirror, tmp_path_factory.mktemp("playbooks"))
 

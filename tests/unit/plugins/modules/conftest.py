@@ -29,9 +29,10 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow import (
     openwrt_upgrade,
     openwrt_vm,
 )
-from embedded_node import EmbeddedNode, commands, runtime
-from embedded_node.mirror import Mirror
-from embedded_node.state import State
+from embedded_node import EmbeddedNode, commands
+from embedded_node.guest import runtime
+from embedded_node.mirror.server import Mirror
+from embedded_node.state.root import State
 
 from .routers import INTERFACES, KEY, vmids
 

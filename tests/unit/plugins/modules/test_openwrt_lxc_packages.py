@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.pve.provision.plugins.module_utils._workflow import (
     openwrt,
 )
-from embedded_node.mirror import Mirror
+from embedded_node.mirror.server import Mirror
 
 from .conftest import Bench
 from .routers import INTERFACES, Params, uci

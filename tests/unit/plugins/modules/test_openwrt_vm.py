@@ -19,9 +19,13 @@ import pytest
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed
 from ansible_collections.pve.provision.plugins.module_utils._workflow import openwrt, openwrt_vm
 from ansible_collections.pve.provision.plugins.module_utils._workflow import openwrt_guest as workflow
-from embedded_node import commands, mirror_images, openwrt_guest, qemu_boot, runtime
-from embedded_node.mirror import Mirror
-from embedded_node.state import State
+from embedded_node import commands
+from embedded_node.guest import runtime
+from embedded_node.mirror import images
+from embedded_node.mirror.server import Mirror
+from embedded_node.openwrt import commands as openwrt_guest
+from embedded_node.qemu import boot
+from embedded_node.state.root import State
 
 from .conftest import Answer, Bench, Clock, spawn
 from .test_lxc_create import steps
@@ -37,12 +41,12 @@ MADE = ["image", "create", "start", "await_up"]
 @pytest.fixture(scope="module")
 def mirror(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Mirror]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mirror_images, "fat16", whole_fat)
+        patch.setattr(images, "fat16", whole_fat)
         with Mirror(tmp_path_factory.mktemp("mirror"), sites=("openwrt",)) as site:
             yield site
 
 
-def whole_fat(size: int, label: str, made: t.Callable[[int, str], bytes] = mirror_images.fat16) -> bytes:
+def whole_fat(size: int, label: str, made: t.Callable[[int, str], bytes] = images.fat16) -> bytes:
     """The mirror's FAT with clusters so large that its table has a place for each."""
     volume = bytearray(made(size, label))
     volume[13] = 2
@@ -83,7 +87,7 @@ def entered(gateway: Params, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> P
         def shell(script: str, *, timeout: int) -> Completed:
             state = State(bench.node.root)
             for path in sorted(state.path("run/qemu-server").glob("*.pid")):
-                guest = qemu_boot.guest(state, int(path.stem))
+                guest = boot.guest(state, int(path.stem))
                 if any(text.startswith(f"{address}/") for link in runtime.links(guest) for text in link[2]):
                     done = guest.run(["sh", "-s"], script.encode())
                     return Completed(done.rc, done.stdout.decode(), done.stderr.decode())
@@ -108,7 +112,7 @@ def vms(bench: Bench) -> list[str]:
 
 def inside(bench: Bench, vmid: int, script: str) -> str:
     """What a script prints that somebody runs in the router."""
-    done = qemu_boot.guest(State(bench.node.root), vmid).run(["sh", "-s"], script.encode())
+    done = boot.guest(State(bench.node.root), vmid).run(["sh", "-s"], script.encode())
     assert done.rc == 0, done.stderr
     return done.stdout.decode().strip()
 

@@ -12,7 +12,7 @@ import typing as t
 import pytest
 
 from embedded_node import commands
-from embedded_node.mirror import Mirror
+from embedded_node.mirror.server import Mirror
 
 from .conftest import Bench, Params
 from .test_lxc_create import WEB, steps

@@ -17,7 +17,7 @@ import pytest
 from ansible_collections.pve.provision.plugins.module_utils._images.os_release import systems_inside
 from ansible_collections.pve.provision.plugins.module_utils._images.unpack import Limits
 from ansible_collections.pve.provision.plugins.module_utils._io.qcow2 import CLUSTER, Unreadable, write_qcow2
-from embedded_node import mirror_images
+from embedded_node.mirror import images
 
 ALPINE = b'NAME="Alpine Linux"\nID=alpine\nVERSION_ID=3.22.1\nPRETTY_NAME="Alpine Linux v3.22"\n'
 DEBIAN = b'PRETTY_NAME="Debian GNU/Linux 13 (trixie)"\nVERSION_ID="13"\nVERSION="13 (trixie)"\nID=debian\n'
@@ -102,7 +102,7 @@ def test_an_image_that_makes_more_than_it_may_is_given_up(tmp_path: Path) -> Non
 
 @pytest.mark.skipif(shutil.which("mke2fs", path="/usr/sbin:/sbin:/usr/bin:/bin") is None, reason="no mke2fs here")
 def test_a_file_system(write: t.Callable[[bytes], Path]) -> None:
-    assert found(write(mirror_images.ext4({"usr/lib/os-release": ALPINE}, 8 << 20, "root"))) == {("alpine", "3.22.1")}
+    assert found(write(images.ext4({"usr/lib/os-release": ALPINE}, 8 << 20, "root"))) == {("alpine", "3.22.1")}
 
 
 @pytest.mark.skipif(shutil.which("qemu-img") is None, reason="the program qemu-img is not installed")

@@ -22,7 +22,7 @@ from ansible_collections.pve.provision.plugins.module_utils._io.qcow2 import (
     clusters,
     write_qcow2,
 )
-from embedded_node import qemu_image
+from embedded_node.state import disk_image
 
 PLENTY = 1 << 30
 
@@ -59,9 +59,9 @@ def test_a_qcow2_holds_what_the_raw_image_holds(
     raw, packed = folder / "disk.raw", folder / "disk.qcow2"
     disk = raw_image(raw, size, pieces)
     write_qcow2(raw, packed)
-    assert qemu_image.sniffed_size(packed) == size
+    assert disk_image.sniffed_size(packed) == size
     read = bytearray(size)
-    for place, data in qemu_image.read(packed, "qcow2"):
+    for place, data in disk_image.read(packed, "qcow2"):
         read[place : place + len(data)] = data
     assert bytes(read) == disk
     assert content(packed, size) == disk
@@ -74,7 +74,7 @@ def test_emptiness_is_not_written_and_not_read(tmp_path: Path) -> None:
         file.write(b"!")
     write_qcow2(tmp_path / "disk.raw", tmp_path / "disk.qcow2")
     assert (tmp_path / "disk.qcow2").stat().st_size == 8 * CLUSTER
-    assert qemu_image.sniffed_size(tmp_path / "disk.qcow2") == 5 << 30
+    assert disk_image.sniffed_size(tmp_path / "disk.qcow2") == 5 << 30
     with (tmp_path / "disk.qcow2").open("rb") as file:
         assert [place for place, _data in clusters(file, PLENTY)] == [0, (5 << 30) - CLUSTER]
 

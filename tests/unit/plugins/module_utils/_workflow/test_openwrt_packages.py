@@ -25,7 +25,7 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_pa
     Installation,
     Packages,
 )
-from embedded_node.mirror import Mirror
+from embedded_node.mirror.server import Mirror
 
 OK = Completed(0, "", "")
 BEHIND = Completed(1, "Downloading\n@@pve-provision behind\n1\n", "wget returned 4.\n")

@@ -44,7 +44,7 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_te
 )
 from ansible_collections.pve.provision.plugins.module_utils._workflow.template_source import UserKey
 from embedded_node import EmbeddedNode
-from embedded_node.mirror import Mirror
+from embedded_node.mirror.server import Mirror
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node

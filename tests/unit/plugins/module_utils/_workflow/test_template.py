@@ -37,8 +37,8 @@ from ansible_collections.pve.provision.plugins.module_utils._workflow.template_s
     WantedImage,
     file_name,
 )
-from embedded_node import mirror_images
-from embedded_node.mirror import Mirror
+from embedded_node.mirror import images
+from embedded_node.mirror.server import Mirror
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
@@ -381,7 +381,7 @@ def test_a_transfer_that_breaks_off_again_and_again_goes_on_where_it_stopped(ben
 
 
 def test_an_archive_that_climbs_out_is_refused(bench: Bench) -> None:
-    evil = mirror_images.gz(mirror_images.tar({"sbin/init": b"x", "../etc/cron.d/x": "evil"}, ""))
+    evil = images.gz(images.tar({"sbin/init": b"x", "../etc/cron.d/x": "evil"}, ""))
     url = bench.mirror.put("own/evil.tar.gz", evil)
     digest = hashlib.sha256(evil).hexdigest()
     with pytest.raises(VerificationError, match=r"member '\.\.'"):
@@ -445,7 +445,7 @@ def test_every_kind_of_image_lands_unpacked_under_a_name_that_pve_takes(
 
 def test_a_file_of_the_user_is_judged_and_copied_not_linked(bench: Bench, tmp_path: Path) -> None:
     mine = tmp_path / "mine.qcow2"
-    mine.write_bytes(mirror_images.qcow2(1 << 20))
+    mine.write_bytes(images.qcow2(1 << 20))
     with pytest.raises(VerificationError, match="no digest is known"):
         bench.run("file", content="import", path=str(mine))
     digest = hashlib.sha256(mine.read_bytes()).hexdigest()
@@ -461,7 +461,7 @@ def test_a_file_of_the_user_is_judged_and_copied_not_linked(bench: Bench, tmp_pa
 
 def test_an_image_under_the_same_address_with_a_new_digest_replaces_ours(bench: Bench) -> None:
     def run(size: int) -> Result:
-        body = mirror_images.qcow2(size)
+        body = images.qcow2(size)
         url = bench.mirror.put("own/app.qcow2", body)
         return bench.run("url", content="import", url=url, checksum=hashlib.sha256(body).hexdigest(), storages=("a",))
 
@@ -478,7 +478,7 @@ def test_a_pinned_checksum_must_fit_what_the_source_says(bench: Bench) -> None:
 
 
 def test_an_image_of_the_users_may_be_judged_by_a_list(bench: Bench) -> None:
-    body = mirror_images.qcow2(1 << 20)
+    body = images.qcow2(1 << 20)
     url = bench.mirror.put("own/listed.qcow2", body)
     digest = hashlib.sha256(body).hexdigest()
     good = bench.mirror.put("own/SHA256SUMS", f"{digest}  listed.qcow2\n{'a' * 64}  other\n".encode())
@@ -490,14 +490,14 @@ def test_an_image_of_the_users_may_be_judged_by_a_list(bench: Bench) -> None:
 
 
 def test_verify_none_warns(bench: Bench) -> None:
-    url = bench.mirror.put("own/app.qcow2", mirror_images.qcow2(1 << 20))
+    url = bench.mirror.put("own/app.qcow2", images.qcow2(1 << 20))
     with pytest.raises(VerificationError, match="no digest is known"):
         bench.run("url", content="import", url=url)
     assert bench.run("url", content="import", url=url, verify="none").changed
 
 
 def test_a_qcow2_under_the_name_of_a_raw_image_is_refused(bench: Bench) -> None:
-    body = mirror_images.qcow2(1 << 20)
+    body = images.qcow2(1 << 20)
     url = bench.mirror.put("own/app.img", body)
     digest = hashlib.sha256(body).hexdigest()
     with pytest.raises(VerificationError, match="would say raw"):
@@ -677,7 +677,7 @@ def test_an_unpacked_image_that_nobody_has_verified_is_fetched_anew(bench: Bench
 
 
 def test_an_image_without_any_digest_is_no_more_known_the_second_time(bench: Bench) -> None:
-    url = bench.mirror.put("own/app.qcow2", mirror_images.qcow2(1 << 20))
+    url = bench.mirror.put("own/app.qcow2", images.qcow2(1 << 20))
     assert bench.run("url", content="import", url=url, verify="none").changed
     for check in (True, False):
         with pytest.raises(VerificationError, match="no digest is known"):
@@ -723,7 +723,7 @@ def test_a_file_name_is_kept_also_where_the_image_lies_under_another(bench: Benc
 
 # -- what is said and written of a URL ---------------------------------------------------------------------------------
 def test_no_login_and_no_query_of_a_url_is_told_or_written(bench: Bench) -> None:
-    body = mirror_images.qcow2(1 << 20)
+    body = images.qcow2(1 << 20)
     url = bench.mirror.put("own/app.qcow2", body).replace("http://", "http://deploy:sup3rs3cret@")
     digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
     told = bench.run("url", content="import", url=f"{url}?X-Amz-Signature=abcdef0123", checksum=digest)
@@ -847,7 +847,7 @@ def zstd_packed(image: bytes) -> bytes:
             lambda mirror: zstd_packed((mirror.directory / CLOUD).read_bytes()),
             "compressed with zstd, which is not read here",
         ),
-        (lambda mirror: mirror_images.qcow2(2 << 20), "no file in it says which release it is"),
+        (lambda mirror: images.qcow2(2 << 20), "no file in it says which release it is"),
     ],
 )
 def test_a_disk_image_of_alpine_that_does_not_tell_its_version_is_not_taken_by_its_signature(

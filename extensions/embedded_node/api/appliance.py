@@ -1,0 +1,76 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The list of container templates that a node offers for download.
+
+The list is in the state root (``var/lib/pve-manager/apl-info.json``); without one it is the usual system templates.
+They are fetched from the setting ``template_url``, where a mirror may stand; without that there is no network.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..errors import ApiError, bad_params
+from ..state import storage
+from ..state.root import State
+from . import transfer
+from .session import Session
+
+FILE = "var/lib/pve-manager/apl-info.json"
+SECTIONS = ("system", "mail", "turnkeylinux")
+SYSTEM = (
+    "almalinux-10-default_20250930_amd64.tar.xz", "almalinux-9-default_20240911_amd64.tar.xz",
+    "alpine-3.22-default_20250617_amd64.tar.xz", "alpine-3.23-default_20260116_amd64.tar.xz",
+    "centos-9-stream-default_20240828_amd64.tar.xz", "debian-12-standard_12.12-1_amd64.tar.zst",
+    "debian-13-standard_13.1-2_amd64.tar.zst", "devuan-5.0-standard_5.0_amd64.tar.gz",
+    "fedora-42-default_20250428_amd64.tar.xz", "fedora-43-default_20260115_amd64.tar.xz",
+    "gentoo-current-openrc_20250508_amd64.tar.xz", "openeuler-25.03-default_20250507_amd64.tar.xz",
+    "opensuse-15.6-default_20240910_amd64.tar.xz", "opensuse-16.0-default_20260116_amd64.tar.xz",
+    "rockylinux-10-default_20251001_amd64.tar.xz", "rockylinux-9-default_20240912_amd64.tar.xz",
+    "ubuntu-22.04-standard_22.04-1_amd64.tar.zst", "ubuntu-24.04-standard_24.04-2_amd64.tar.zst",
+    "ubuntu-25.04-standard_25.04-1.1_amd64.tar.zst",
+)  # fmt: skip
+HOST = "http://download.proxmox.com/images"
+
+
+def listing(state: State) -> list[dict[str, t.Any]]:
+    """All templates: section, template, and what is known of each."""
+    known: list[dict[str, t.Any]] = state.read_json(FILE, [])
+    if known:
+        return known
+    return [_entry(name) for name in SYSTEM]
+
+
+def _entry(name: str) -> dict[str, t.Any]:
+    package, version, rest = name.split("_", 2)
+    return {
+        "section": "system", "template": name, "package": package, "version": version, "type": "lxc",
+        "os": package.rsplit("-", 1)[0], "architecture": rest.split(".")[0], "source": HOST,
+        "location": f"{HOST}/system/{name}",
+        "headline": f"{package} template", "description": f"{package} template", "infopage": "", "sha512sum": "",
+    }  # fmt: skip
+
+
+def download(session: Session, store_name: str, template: str) -> str:
+    """Fetch a template into a storage in a task."""
+    entry = next((row for row in listing(session.state) if row["template"] == template), None)
+    store = storage.get(session.state, store_name).check_enabled()
+    if entry is None:
+        raise bad_params(template="no such template")
+    if "vztmpl" not in store.contents:
+        raise ApiError(f"storage '{store_name}' does not support templates")
+    target = store.activate().path(f"vztmpl/{template}")
+
+    def work() -> None:
+        base = session.state.settings().get("template_url")
+        url = f"{base}/{template}" if base else str(entry["location"])
+        if target.exists() and not entry.get("sha512sum"):
+            session.say(f"{target} exists already")
+            return
+        session.say(f"downloading {url} to {target}")
+        if not base and not entry.get("reachable"):
+            transfer.no_network(session, url)
+        transfer.fetch(session, url, target, "sha512" if entry.get("sha512sum") else None, entry.get("sha512sum"))
+
+    return session.worker("download", template, work)

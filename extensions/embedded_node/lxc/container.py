@@ -1,0 +1,446 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every container call needs: its volumes, networks, locks, files and status."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import shutil
+import time
+import typing as t
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..api import validation
+from ..api.session import Session
+from ..errors import ApiError
+from ..state import config_file, faults, storage
+from ..state.config_file import GuestFile
+from ..state.propstring import format_size, parse, parse_boolean, parse_size, render
+from ..state.root import LOCK_FILES, PRIVATE, State
+from ..state.rootfs import GuestFiles
+
+VOLUME_KEY = re.compile(r"rootfs|mp\d+")
+UNUSED_KEY = re.compile(r"unused\d+")
+NET_KEY = re.compile(r"net\d+")
+GIB = 1024**3
+#: What is in a rootfs whose disk was laid out by hand, without ever having had files.
+SKELETON = ("dev", "etc", "proc", "root", "run", "sbin", "sys", "tmp", "var")
+#: The kernel's name for the pieces of a mounted container, kept as the list of its mount points.
+MOUNTS = f"{PRIVATE}/mounts"
+
+
+@dataclass
+class MountPoint:
+    """A parsed rootfs or mpN. ``type``: volume, bind or device."""
+
+    key: str
+    options: dict[str, str]
+
+    @property
+    def volume(self) -> str:
+        """The volume id, host directory or device."""
+        return self.options["volume"]
+
+    @property
+    def type(self) -> str:
+        """What is mounted."""
+        if self.volume.startswith("/dev/"):
+            return "device"
+        return "bind" if self.volume.startswith("/") else "volume"
+
+    @property
+    def target(self) -> str:
+        """Where in the guest."""
+        return self.options.get("mp", "/")
+
+    @property
+    def size(self) -> int | None:
+        """Bytes, when the config tells."""
+        return parse_size(self.options["size"]) if "size" in self.options else None
+
+    def render(self) -> str:
+        """As the config holds it."""
+        return render(self.options, validation.option_format("lxc", self.key))
+
+
+def parse_volume(key: str, text: str | None) -> MountPoint:
+    """Parse a rootfs or mpN value; dies with the format's error when there is nothing to parse."""
+    form = validation.option_format("lxc", key)
+    if not form:
+        raise ApiError(f"parse_volume - unknown type: {key}")
+    values = parse(text or "", form)
+    missing = [
+        name for name in ("volume", "mp") if name in form and not form[name].get("optional") and name not in values
+    ]
+    if missing:
+        raise ApiError("format error", errors=dict.fromkeys(missing, validation.MISSING))
+    return MountPoint(key, values)
+
+
+def volumes(options: Mapping[str, str], unused: bool = False) -> Iterator[MountPoint]:
+    """The rootfs, then the mount points by number, then (when asked) the unused volumes."""
+    keys = sorted(
+        (key for key in options if VOLUME_KEY.fullmatch(key)),
+        key=lambda key: (key != "rootfs", int(key[2:]) if key != "rootfs" else 0),
+    )
+    for key in keys:
+        yield parse_volume(key, options[key])
+    if unused:
+        for key in sorted(key for key in options if UNUSED_KEY.fullmatch(key)):
+            yield MountPoint(key, {"volume": options[key]})
+
+
+def random_mac() -> str:
+    """A MAC address as PVE makes them."""
+    return "BC:24:11:" + ":".join(f"{random.randrange(256):02X}" for _byte in range(3))
+
+
+def render_net(text: str) -> str:
+    """A netN value as PVE stores it: with a MAC address and a type."""
+    form = validation.option_format("lxc", "net0")
+    values = parse(text, form)
+    values.setdefault("hwaddr", random_mac())
+    values.setdefault("type", "veth")
+    return render(values, form)
+
+
+# -- locks -------------------------------------------------------------------------------------------------------------
+
+
+def lock(session: Session, vmid: int) -> t.ContextManager[None]:
+    """Hold a container's config lock."""
+    return session.locked(LOCK_FILES["lxc"].format(vmid))
+
+
+def check_lock(conf: GuestFile) -> None:
+    """Die when the config says that somebody works on the container."""
+    if conf.options.get("lock"):
+        raise ApiError(f"CT is locked ({conf.options['lock']})")
+
+
+def check_protection(conf: GuestFile, what: str) -> None:
+    """Die when the container is protected."""
+    if parse_boolean(conf.options.get("protection", "0")):
+        raise ApiError(f"{what} - protection mode enabled")
+
+
+def check_digest(given: str | None, conf: GuestFile) -> None:
+    """Die when the config is not the one that the caller has read."""
+    if given and given != conf.digest:
+        raise ApiError("detected modified configuration - file changed by other user? Try again.")
+
+
+def is_template(conf: GuestFile) -> bool:
+    """Whether the container is a template."""
+    return parse_boolean(conf.options.get("template", "0")) == 1
+
+
+def set_lock(session: Session, vmid: int, name: str) -> GuestFile:
+    """Note in the config that somebody works on the container."""
+    with lock(session, vmid):
+        conf = session.state.guest("lxc", vmid)
+        check_lock(conf)
+        conf.options["lock"] = name
+        session.state.write_guest(vmid, conf)
+        return conf
+
+
+def remove_lock(session: Session, vmid: int, name: str | None = None) -> None:
+    """Take a lock out of the config; without a name whatever lock there is."""
+    with lock(session, vmid):
+        conf = session.state.guest("lxc", vmid)
+        held = conf.options.get("lock")
+        if not held:
+            what = f"lock '{name}'" if name else "any lock"
+            raise ApiError(f"no lock found trying to remove {what}")
+        if name and held != name:
+            raise ApiError(f"found lock '{held}' trying to remove lock '{name}'")
+        del conf.options["lock"]
+        session.state.write_guest(vmid, conf)
+
+
+def create_and_lock(session: Session, vmid: int) -> None:
+    """Take a vmid: write a config that holds nothing but the lock ``create``."""
+    with lock(session, vmid):
+        session.state.assert_unused(vmid)
+        session.state.write_guest(vmid, config_file.parse("lock: create\n"))
+
+
+def is_running(state: State, vmid: int) -> bool:
+    """Whether the container runs."""
+    return vmid in state.running()
+
+
+# -- volumes -----------------------------------------------------------------------------------------------------------
+
+
+def mkfs_text(size: int, identifier: str) -> str:
+    """What mkfs.ext4 prints for a disk of that many bytes."""
+    block = 4096 if size >= 512 * 1024**2 else 1024
+    blocks = size // block
+    per_group = block * 8
+    groups = max(-(-(blocks - (block == 1024)) // per_group), 1)
+    ratio = 16384 if block == 4096 else 4096
+    table = -(-(-(-(size // ratio) // groups) * 256) // block)
+    per_group_inodes = max(table * block // 256 & ~7, 8)
+    text = f"Creating filesystem with {blocks} {block // 1024}k blocks and {per_group_inodes * groups} inodes\n"
+    text += f"Filesystem UUID: {identifier}\nSuperblock backups stored on blocks: "
+    left = 0
+    for group in (number for number in range(1, groups) if _has_superblock(number)):
+        start = group * per_group + (block == 1024)
+        text += ", " if group > 1 else ""
+        width = len(str(start)) + 2
+        if width > left:
+            text += "\n\t"
+            left = 72
+        left -= width
+        text += str(start)
+    return text + "\n"
+
+
+def _has_superblock(group: int) -> bool:
+    def power(base: int) -> bool:
+        value = base
+        while value < group:
+            value *= base
+        return value == group
+
+    return group == 1 or any(power(base) for base in (3, 5, 7))
+
+
+def filesystem_id() -> str:
+    """A random UUID."""
+    return str(uuid.uuid4())
+
+
+def allocate_disk(session: Session, vmid: int, store: storage.Storage, kib: int) -> str:
+    """Allocate and format a container's volume; answers its volume id."""
+    if "rootdir" not in store.contents:
+        raise ApiError(f"content type 'rootdir' is not available or configured on storage '{store.name}'")
+    if faults.is_full(session.state, store.name):
+        raise ApiError(no_room(store))
+    subvol = store.type == "zfspool" or (kib == 0 and not store.kind.block)
+    volume, said = store.activate().allocate(vmid, "subvol" if subvol else "raw", None, kib * 1024)
+    try:
+        session.write(said)
+        faults.step(session.state, "alloc")
+        store.tree(volume).mkdir(parents=True, exist_ok=True)
+        if not subvol:
+            session.write(mkfs_text(kib * 1024, filesystem_id()))
+            faults.step(session.state, "mkfs")
+    except BaseException:
+        store.remove(volume)
+        raise
+    return store.volid(volume)
+
+
+def no_room(store: storage.Storage) -> str:
+    """What the tool says when a storage is full."""
+    if store.type == "lvmthin":
+        pool = f"{store.options.get('vgname')}/{store.options.get('thinpool')}"
+        why = f"Cannot create new thin volume, free space in thin pool {pool} reached threshold."
+        return f"lvcreate '{pool}' error:   {why}"
+    if store.type == "zfspool":
+        return f"zfs error: cannot create '{store.options.get('pool')}': out of space"
+    return f"unable to create image: qemu-img: {store.base}: No space left on device"
+
+
+def create_disks(session: Session, vmid: int, wanted: Mapping[str, str], options: dict[str, str]) -> list[str]:
+    """Allocate the new disks (``storage:GiB``) of ``wanted``, note all in ``options``; answers the new volids."""
+    made: list[str] = []
+    try:
+        for mount in volumes(wanted):
+            fresh = storage.NEW_DISK.fullmatch(mount.volume)
+            if fresh:
+                kib = int(float(fresh[2]) * 1024) * 1024
+                mount.options["volume"] = allocate_disk(session, vmid, storage.get(session.state, fresh[1]), kib)
+                made.append(mount.volume)
+                mount.options["size"] = format_size(kib * 1024)
+            options[mount.key] = mount.render()
+    except BaseException:
+        destroy_disks(session, made)
+        raise
+    return made
+
+
+def destroy_disks(session: Session, volids: t.Iterable[str]) -> None:
+    """Free volumes; what cannot be freed is complained about."""
+    for volid in volids:
+        try:
+            free_volume(session, volid)
+        except ApiError as error:
+            session.complain(error.command_text)
+
+
+def free_volume(session: Session, volid: str) -> None:
+    """Free one volume, saying what the storage says."""
+    store, volume = storage.locate(session.state, volid)
+    session.complain(store.check_enabled().remove(volume))
+
+
+def delete_volume(session: Session, vmid: int, volume: str) -> None:
+    """Free a container's own volume; somebody else's is left alone with a warning."""
+    if volume.startswith("/"):
+        return
+    store, name = storage.locate(session.state, volume)
+    if store.parse(name).vmid == vmid:
+        free_volume(session, volume)
+    else:
+        session.warn(f"ignore deletion of '{volume}', CT {vmid} isn't the owner!")
+
+
+def in_use(conf: GuestFile, volume: str, skip: str = "") -> bool:
+    """Whether a config uses a volume, now or in a snapshot."""
+    sections = [conf.options, *(snapshot.options for snapshot in conf.snapshots.values())]
+    return any(
+        mount.volume == volume
+        for section in sections
+        for mount in volumes(section)
+        if not (section is conf.options and mount.key == skip)
+    )
+
+
+def add_unused(conf: GuestFile, volume: str) -> str | None:
+    """Note a volume as unused; answers the key, None when it is known already."""
+    if any(UNUSED_KEY.fullmatch(key) and value == volume for key, value in conf.options.items()):
+        return None
+    key = next(f"unused{number}" for number in range(256) if f"unused{number}" not in conf.options)
+    conf.options[key] = volume
+    return key
+
+
+# -- mounting ----------------------------------------------------------------------------------------------------------
+
+
+def root_path(state: State, vmid: int) -> Path:
+    """Where a mounted container's files are shown."""
+    return state.path(f"var/lib/lxc/{vmid}/rootfs")
+
+
+def files(state: State, vmid: int) -> GuestFiles:
+    """A mounted or running container's files."""
+    return GuestFiles(root_path(state, vmid).resolve(), frozenset(state.read_json(f"{MOUNTS}/{vmid}.json", [])))
+
+
+def mount(session: Session, vmid: int, options: Mapping[str, str]) -> GuestFiles:
+    """Show a container's volumes below ``/var/lib/lxc/ID/rootfs``."""
+    state = session.state
+    shown = root_path(state, vmid)
+    shown.parent.mkdir(parents=True, exist_ok=True)
+    points: list[str] = []
+    for point in volumes(options):
+        source = _source(state, point)
+        if point.key == "rootfs":
+            _clear(shown)
+            shown.symlink_to(source)
+            continue
+        inside = GuestFiles(shown.resolve(), frozenset(points))
+        target = inside.resolve(point.target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.is_dir() and not target.is_symlink() and any(target.iterdir()):
+            shutil.move(target, target.with_name(f".{target.name}.under-mount"))
+        _clear(target)
+        points.append(str(target.relative_to(shown.resolve())))
+        state.write(f"{MOUNTS}/{vmid}.json", json.dumps(points))
+        target.symlink_to(source)
+    return files(state, vmid)
+
+
+def host_path(state: State, point: MountPoint) -> Path:
+    """A bind or device mount's place on this machine: its own path, or the same one in the state root."""
+    found = next((path for path in (Path(point.volume), state.path(point.volume)) if path.exists()), None)
+    if found is None:
+        raise ApiError(f"directory '{point.volume}' does not exist")
+    return found
+
+
+def _source(state: State, point: MountPoint) -> Path:
+    if point.type != "volume":
+        return host_path(state, point)
+    store, volume = storage.locate(state, point.volume)
+    store.check_enabled().activate().require(volume)
+    tree = store.tree(volume)
+    if not tree.is_dir():
+        for folder in SKELETON if point.key == "rootfs" else ():
+            (tree / folder).mkdir(parents=True, exist_ok=True)
+        tree.mkdir(parents=True, exist_ok=True)
+    return tree
+
+
+def _clear(path: Path) -> None:
+    if path.is_symlink():
+        path.unlink()
+    elif path.is_dir():
+        shutil.rmtree(path)
+
+
+def unmount(state: State, vmid: int) -> None:
+    """Take the shown volumes apart again; nothing happens when they are not shown."""
+    shown = root_path(state, vmid)
+    if shown.is_symlink():
+        root = shown.resolve()
+        for name in reversed(state.read_json(f"{MOUNTS}/{vmid}.json", [])):
+            target = root / name
+            if target.is_symlink():
+                target.unlink()
+            hidden = target.with_name(f".{target.name}.under-mount")
+            hidden.rename(target) if hidden.is_dir() else target.mkdir(exist_ok=True)
+        shown.unlink()
+    shown.mkdir(parents=True, exist_ok=True)
+    state.path(f"{MOUNTS}/{vmid}.json").unlink(missing_ok=True)
+
+
+@contextmanager
+def mounted(session: Session, vmid: int, options: Mapping[str, str]) -> Iterator[GuestFiles]:
+    """A container's files while its volumes are mounted."""
+    try:
+        yield mount(session, vmid, options)
+    finally:
+        unmount(session.state, vmid)
+
+
+def forget(state: State, vmid: int) -> None:
+    """Remove a container's runtime directory."""
+    unmount(state, vmid)
+    shutil.rmtree(state.path(f"var/lib/lxc/{vmid}"), ignore_errors=True)
+
+
+# -- status ------------------------------------------------------------------------------------------------------------
+
+
+def status(state: State, vmid: int, running: Mapping[int, Mapping[str, t.Any]] | None = None) -> dict[str, t.Any]:
+    """A container's status as ``pct status --verbose`` and the lists tell it."""
+    running = state.running() if running is None else running
+    conf = config_file.parse(state.read(f"etc/pve/{state.config_name('lxc', vmid)}")).options  # it may vanish meanwhile
+    cpus = conf.get("cores") or conf.get("cpulimit")
+    root_size = parse_volume("rootfs", conf["rootfs"]).size if conf.get("rootfs") else None
+    entry: dict[str, t.Any] = {
+        "type": "lxc",
+        "vmid": vmid,
+        "status": "running" if vmid in running else "stopped",
+        "name": re.sub(r"\s", "", conf.get("hostname") or f"CT{vmid}"),
+        "cpus": (int(cpus) if cpus and cpus.isdigit() and "cores" in conf else cpus) or state.settings()["cpus"],
+        "maxdisk": root_size or 4 * GIB,
+        "maxmem": int(conf.get("memory") or 512) * 1024**2,
+        "maxswap": int(conf.get("swap") or 0) * 1024**2,
+    }
+    entry.update(dict.fromkeys(("cpu", "disk", "diskread", "diskwrite", "mem", "netin", "netout", "swap", "uptime"), 0))
+    for key in ("tags", "lock"):
+        if conf.get(key):
+            entry[key] = conf[key]
+    if parse_boolean(conf.get("template", "0")):
+        entry["template"] = 1
+    if vmid in running:
+        entry["pid"] = running[vmid]["pid"]
+        entry["uptime"] = max(int(time.time() - running[vmid]["started"]), 0)
+        entry["mem"] = min(entry["maxmem"] // 8, 32 * 1024**2)
+        entry["disk"] = entry["maxdisk"] // 100
+        entry.update({f"pressure{kind}{how}": "0.00" for kind in ("cpu", "io", "memory") for how in ("some", "full")})
+    return entry

@@ -1,0 +1,78 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the kernel of a real node shows of a running container in ``/proc`` and ``/sys``, as files.
+
+Its first process in its control group and in ``/proc`` (the namespace of host names is a plain file with the name), and
+the node's end of each network device. A device keeps the MTU that it was made with until the container starts anew.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import shutil
+import typing as t
+from collections.abc import Mapping
+
+if t.TYPE_CHECKING:
+    from .root import State
+
+NET = re.compile(r"net(\d+)")
+
+
+def appear(state: State, vmid: int, pid: int, options: Mapping[str, str]) -> None:
+    """The container has started with these options."""
+    vanish(state, vmid)
+    state.write(f"sys/fs/cgroup/lxc/{vmid}/ns/cgroup.procs", "")
+    state.write(f"sys/fs/cgroup/lxc/{vmid}/ns/init.scope/cgroup.procs", f"{pid}\n")
+    state.write(f"proc/{pid}/status", f"Name:\tinit\nPid:\t{pid}\nNSpid:\t{pid}\t1\n")
+    state.write(f"proc/{pid}/ns/uts", options.get("hostname", f"CT{vmid}"))
+    plug(state, vmid, options)
+
+
+def plug(state: State, vmid: int, options: Mapping[str, str]) -> None:
+    """The network devices are those of the options; one that is there stays as it is."""
+    wanted = {f"veth{vmid}i{match[1]}": text for key, text in options.items() if (match := NET.fullmatch(key))}
+    for path in state.path("sys/class/net").glob(f"veth{vmid}i*"):
+        if path.name not in wanted:
+            shutil.rmtree(path)
+    for name, text in wanted.items():
+        if not state.has_interface(name):
+            net = dict(part.partition("=")[::2] for part in text.split(","))
+            mtu = net.get("mtu") or state.read(f"sys/class/net/{net.get('bridge')}/mtu").strip() or "1500"
+            state.write(f"sys/class/net/{name}/mtu", f"{mtu}\n")
+            state.write(f"sys/class/net/{name}/address", "fe:00:00:00:00:01\n")
+    _route(state, vmid, options)
+
+
+def _route(state: State, vmid: int, options: Mapping[str, str]) -> None:
+    """The addresses that PVE gives a container that it manages, in the kernel's own tables of its network."""
+    pid = state.read(f"sys/fs/cgroup/lxc/{vmid}/ns/init.scope/cgroup.procs").strip()
+    if not pid:
+        return
+    nets = [
+        dict(part.partition("=")[::2] for part in text.split(",")) for key, text in options.items() if NET.match(key)
+    ]
+    given = [net[name] for net in nets for name in ("ip", "ip6") if "/" in net.get(name, "")]
+    held = [ipaddress.ip_interface(text).ip for text in given if options.get("ostype") != "unmanaged"]
+    four = [str(ip) for ip in held if ip.version == 4]
+    trie = "".join(f"           |-- {ip}\n              /32 host LOCAL\n" for ip in ["127.0.0.1", *four])
+    state.write(f"proc/{pid}/net/fib_trie", f"Local:\n{trie}")
+    six = [ip.packed.hex() for ip in [ipaddress.ip_address("::1"), *held] if ip.version == 6]
+    state.write(f"proc/{pid}/net/if_inet6", "".join(f"{ip} 02 40 00 80     eth0\n" for ip in six))
+
+
+def vanish(state: State, vmid: int) -> None:
+    """The container has stopped."""
+    group = f"sys/fs/cgroup/lxc/{vmid}"
+    for pid in state.read(f"{group}/ns/init.scope/cgroup.procs").split():
+        shutil.rmtree(state.path(f"proc/{pid}"), ignore_errors=True)
+    shutil.rmtree(state.path(group), ignore_errors=True)
+    plug(state, vmid, {})
+
+
+def host_name(state: State, vmid: int) -> str | None:
+    """The name that the processes of a running container see."""
+    pid = state.read(f"sys/fs/cgroup/lxc/{vmid}/ns/init.scope/cgroup.procs").strip()
+    return state.read(f"proc/{pid}/ns/uts").strip() or None if pid else None
