@@ -68,7 +68,7 @@ def _read_guest(
     named = {after} if isinstance(after, str) else set(map(str, after))
     # A guest that is there already may be the source, too; then there is nothing to wait for.
     source = (values.get("clone_from") or {}).get("name")
-    sources = ({source} & names) - {label}
+    sources = (names & {source}) - {label}
     member = Member(
         name=label,
         type=str(guest["type"]),
