@@ -16,8 +16,6 @@ import pytest
 from embedded_node import EmbeddedNode, bootstrap, commands
 from embedded_node.state.root import State
 
-from .qemu_support import Qm
-
 STORAGES = """dir: local
 \tpath /var/lib/vz
 \tcontent vztmpl,iso,backup,snippets
@@ -80,12 +78,6 @@ def machine(tmp_path: Path) -> Machine:
     made = Machine(tmp_path)
     bootstrap.add_bridge(made.state, "vmbr0")
     return made
-
-
-@pytest.fixture
-def qm(machine: Machine) -> Qm:
-    """A node without VMs."""
-    return Qm(machine)
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,12 @@ import typing as t
 
 import pytest
 
-from .qemu_support import bootable
+from .support import bootable
 
 if t.TYPE_CHECKING:
     from pathlib import Path
 
-    from .qemu_support import Qm
+    from .support import Qm
 
 PLUGS = ("--hotplug", "network,disk,usb,memory,cpu", "--numa", "1", "--memory", "1024", "--cores", "2", "--vcpus", "1")
 

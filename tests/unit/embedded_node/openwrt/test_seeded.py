@@ -14,7 +14,7 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt.description
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.live import EXPORT, drift
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import seed
 
-from .openwrt_support import Box, box
+from .support import Box, box
 
 if t.TYPE_CHECKING:
     from pathlib import Path

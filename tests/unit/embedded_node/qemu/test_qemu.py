@@ -15,13 +15,13 @@ from embedded_node.mirror import images
 from embedded_node.qemu import boot as qemu_boot
 from embedded_node.state import disk_image, faults
 
-from .qemu_support import bootable
+from .support import bootable
 
 if t.TYPE_CHECKING:
     from pathlib import Path
 
-    from .conftest import Machine
-    from .qemu_support import Qm
+    from ..conftest import Machine
+    from .support import Qm
 
 LOGIN = "root@pam"
 

@@ -15,7 +15,7 @@ from embedded_node.state.root import State
 if t.TYPE_CHECKING:
     from pathlib import Path
 
-    from .conftest import Machine
+    from ..conftest import Machine
 
 
 class Qm:

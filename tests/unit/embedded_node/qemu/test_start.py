@@ -10,7 +10,7 @@ import typing as t
 import pytest
 
 if t.TYPE_CHECKING:
-    from .qemu_support import Qm
+    from .support import Qm
 
 NUMA = "cpus=0,memory={}"
 

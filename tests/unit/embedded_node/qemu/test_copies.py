@@ -15,12 +15,12 @@ from embedded_node import commands
 from embedded_node.errors import ApiError
 from embedded_node.state import vma
 
-from .qemu_support import bootable
+from .support import bootable
 
 if t.TYPE_CHECKING:
     from pathlib import Path
 
-    from .qemu_support import Qm
+    from .support import Qm
 
 
 def template(qm: Qm, disk: str) -> None:

@@ -18,7 +18,7 @@ from embedded_node.mirror import feeds
 from embedded_node.mirror.keys import Signer
 from embedded_node.openwrt import commands
 
-from .openwrt_support import CONF, SEED, VMID, Box, box
+from .support import CONF, SEED, VMID, Box, box
 
 if t.TYPE_CHECKING:
     from pathlib import Path

@@ -9,10 +9,10 @@ import typing as t
 
 import pytest
 
-from .qemu_support import Caller
+from .support import Caller
 
 if t.TYPE_CHECKING:
-    from .qemu_support import Qm
+    from .support import Qm
 
 VM, STORE, BRIDGE = "/vms/100", "/storage/disks", "/sdn/zones/localnetwork/vmbr0"
 MAKES = (VM, "VM.Allocate,VM.Config.Disk,VM.Config.Network,VM.Config.Memory,VM.Config.Options")
