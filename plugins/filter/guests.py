@@ -8,9 +8,9 @@ from __future__ import annotations
 import ipaddress
 import typing as t
 
+from ansible_collections.pve.provision.plugins.module_utils._engine.addresses import DECLARED
 from ansible_collections.pve.provision.plugins.module_utils._guests.registry import TYPES, Guest, with_defaults
-from ansible_collections.pve.provision.plugins.module_utils._workflow.health import DECLARED
-from ansible_collections.pve.provision.plugins.module_utils._workflow.storage import gib
+from ansible_collections.pve.provision.plugins.module_utils._pve.storages import gib
 
 
 def guest_results(results: list[Guest], guests: list[Guest]) -> list[Guest]:

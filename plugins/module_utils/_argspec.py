@@ -58,7 +58,7 @@ class ArgSpec:
         return ArgSpec(**merged)
 
     def create_module(self, module_class: t.Callable[..., _Module], *, supports_check_mode: bool = True) -> _Module:
-        """An AnsibleModule, ``_face.Module`` but for a test, with this spec."""
+        """An AnsibleModule, ``_module.Module`` but for a test, with this spec."""
         rules = {spec_field.name: getattr(self, spec_field.name) for spec_field in fields(self)}
         return module_class(argument_spec=rules.pop("options"), supports_check_mode=supports_check_mode, **rules)
 

@@ -164,8 +164,8 @@ findings:
 
 from ansible_collections.pve.provision.plugins.module_utils._argspec import CONNECTION, GUESTS
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
-from ansible_collections.pve.provision.plugins.module_utils._face import Module, failure
 from ansible_collections.pve.provision.plugins.module_utils._guests.run import run_guests
+from ansible_collections.pve.provision.plugins.module_utils._module import Module, failure
 
 
 def main() -> None:

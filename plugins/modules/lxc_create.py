@@ -344,7 +344,7 @@ findings:
     - {option: "networks[0].bridge", value: vmbr9, problem: does not exist on node pve1, remedy: "There are: vmbr0."}
 """
 
-from ansible_collections.pve.provision.plugins.module_utils._face import run_guest_module
+from ansible_collections.pve.provision.plugins.module_utils._module import run_guest_module
 
 
 def main() -> None:

@@ -244,7 +244,7 @@ findings:
   sample: [{option: unprivileged, value: true, problem: is not possible for OpenWrt, remedy: Leave it out.}]
 """
 
-from ansible_collections.pve.provision.plugins.module_utils._face import run_guest_module
+from ansible_collections.pve.provision.plugins.module_utils._module import run_guest_module
 
 
 def main() -> None:

@@ -276,21 +276,21 @@ import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._argspec import CONNECTION, ArgSpec
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
-from ansible_collections.pve.provision.plugins.module_utils._face import Module, failure
 from ansible_collections.pve.provision.plugins.module_utils._images.progress import reporter
+from ansible_collections.pve.provision.plugins.module_utils._module import Module, failure
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
-from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_defaults import (
+from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_defaults import (
     declared_defaults,
     refuse_open,
 )
-from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_template import (
+from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_template import (
     ARCHES,
     Prediction,
     WantedTemplate,
     ensure,
     predict,
 )
-from ansible_collections.pve.provision.plugins.module_utils._workflow.template_source import UserKey
+from ansible_collections.pve.provision.plugins.module_utils._store.source import UserKey
 
 SPEC = ArgSpec(
     options={

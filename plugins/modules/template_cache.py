@@ -331,15 +331,15 @@ import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._argspec import CONNECTION, ArgSpec
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
-from ansible_collections.pve.provision.plugins.module_utils._face import Module, failure
 from ansible_collections.pve.provision.plugins.module_utils._images.http import Access
 from ansible_collections.pve.provision.plugins.module_utils._images.progress import reporter
 from ansible_collections.pve.provision.plugins.module_utils._images.releases import NAMES
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.indexes import Indexes
+from ansible_collections.pve.provision.plugins.module_utils._module import Module, failure
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
-from ansible_collections.pve.provision.plugins.module_utils._workflow.template import cache_directory, provide
-from ansible_collections.pve.provision.plugins.module_utils._workflow.template_run import Result
-from ansible_collections.pve.provision.plugins.module_utils._workflow.template_source import (
+from ansible_collections.pve.provision.plugins.module_utils._store.image import cache_directory, provide
+from ansible_collections.pve.provision.plugins.module_utils._store.run import Result
+from ansible_collections.pve.provision.plugins.module_utils._store.source import (
     UserKey,
     WantedImage,
 )

@@ -24,19 +24,20 @@ MODULE_UTILS = OURS + "module_utils."
 # Room -> the rooms it may import. The faces (modules, action, callback, filter ...) import all of them.
 ROOMS = {
     "_errors": set(),
-    "_io": {"_io"},
+    "_io": {"_errors", "_io"},
     "_argspec": {"_errors", "_model"},
-    "_model": {"_model"},
+    "_model": {"_errors", "_model"},
     "_pve": {"_model", "_errors", "_io", "_pve"},
     "_images": {"_model", "_errors", "_io", "_images"},
     "_openwrt": {"_model", "_errors", "_io", "_openwrt"},
-    "_workflow": {"_model", "_errors", "_io", "_pve", "_images", "_openwrt", "_workflow"},
-    "_guests": {"_argspec", "_model", "_errors", "_io", "_pve", "_images", "_openwrt", "_workflow", "_guests"},
-    "_face": {"_argspec", "_model", "_errors", "_pve", "_images", "_openwrt", "_workflow", "_guests"},
+    "_store": {"_model", "_errors", "_io", "_pve", "_images", "_openwrt", "_store"},
+    "_engine": {"_model", "_errors", "_io", "_pve", "_images", "_openwrt", "_store", "_engine"},
+    "_guests": {"_argspec", "_model", "_errors", "_io", "_pve", "_images", "_openwrt", "_store", "_engine", "_guests"},
+    "_module": {"_argspec", "_model", "_errors", "_pve", "_engine", "_guests"},
 }
 # Module (below the standard library) -> the only files that may import it.
 FOREIGN = {
-    "ansible": {"module_utils/_argspec.py", "module_utils/_face.py"},
+    "ansible": {"module_utils/_argspec.py", "module_utils/_module.py"},
     "proxmoxer": {"module_utils/_pve/api.py"},
     "requests": {"module_utils/_pve/api.py"},
 }
@@ -47,7 +48,7 @@ IO_MODULES = {
 IO_BUILTINS = {"open", "print", "input", "exec", "eval", "breakpoint"}
 PVE_COMMANDS = {"pct", "qm", "pvesm", "pveam", "pvesh"}
 STARTS_COMMANDS = "module_utils/_pve/cli.py"
-FACE = "module_utils/_face.py"
+FACE = "module_utils/_module.py"
 RUNNER = MODULE_UTILS + "_pve.processes"
 MODULE_LINES = 150
 
@@ -161,26 +162,26 @@ def test_action_group_holds_all_modules() -> None:
 @pytest.mark.parametrize(
     ("path", "source", "fault"),
     [
-        ("module_utils/_model/lxc.py", f"from {MODULE_UTILS}_errors import Finding", "_model imports _errors"),
+        ("module_utils/_model/lxc.py", f"from {MODULE_UTILS}_pve.node import Node", "_model imports _pve"),
         ("module_utils/_model/lxc.py", "import os.path", "_model imports os.path"),
         ("module_utils/_model/lxc.py", "from pathlib import Path", "_model imports pathlib.Path"),
         ("module_utils/_model/lxc.py", "def f():\n    return open('x')", "_model calls open"),
-        ("module_utils/_pve/cli.py", f"import {MODULE_UTILS}_workflow.plan", "_pve imports _workflow"),
+        ("module_utils/_pve/cli.py", f"import {MODULE_UTILS}_engine.plan", "_pve imports _engine"),
         ("module_utils/_pve/cli.py", f"from {OURS}module_utils import _images", "_pve imports _images"),
         ("module_utils/_images/http.py", f"from {MODULE_UTILS}_pve.node import Node", "_images imports _pve"),
         ("module_utils/_openwrt/uci.py", f"from {MODULE_UTILS}_images import http", "_openwrt imports _images"),
         ("module_utils/_errors.py", f"from {MODULE_UTILS}_model import diff", "_errors imports _model"),
         ("module_utils/_pve/node.py", "from .cli import Cli", ".cli: relative import"),
-        ("module_utils/_workflow/plan.py", f"from {OURS}modules import x", f"_workflow imports the face {OURS}modules"),
+        ("module_utils/_engine/plan.py", f"from {OURS}modules import x", f"_engine imports the face {OURS}modules"),
         ("module_utils/_pve/node.py", "import proxmoxer", "imports proxmoxer, which is not the standard library"),
         ("modules/lxc_create.py", "def f():\n    import proxmoxer", "imports proxmoxer"),
         (
-            "module_utils/_workflow/plan.py",
+            "module_utils/_engine/plan.py",
             "from ansible.module_utils.basic import AnsibleModule",
             "imports ansible, which is not the standard library",
         ),
-        ("module_utils/_workflow/plan.py", "def f(module):\n    module.fail_json()", "fail_json outside of a module"),
-        ("module_utils/_workflow/plan.py", "run(['/usr/sbin/pct', 'list'])", "the argv of /usr/sbin/pct"),
+        ("module_utils/_engine/plan.py", "def f(module):\n    module.fail_json()", "fail_json outside of a module"),
+        ("module_utils/_engine/plan.py", "run(['/usr/sbin/pct', 'list'])", "the argv of /usr/sbin/pct"),
         ("modules/lxc_create.py", "run(['qm', 'list'])", "the argv of qm"),
         ("module_utils/_pve/api.py", f"from {RUNNER} import run", f"starts commands by {RUNNER}"),
         ("modules/x.py", "DOCUMENTATION = '''\n\n'''\n" + "x = 1\n" * 151, "151 lines without documentation"),
@@ -196,7 +197,7 @@ def test_checker_finds(path: str, source: str, fault: str) -> None:
         ("module_utils/_model/lxc.py", f"import re\nfrom {MODULE_UTILS}_model import diff"),
         ("module_utils/_pve/api.py", "import proxmoxer\nimport requests"),
         ("module_utils/_pve/cli.py", f"from {RUNNER} import run\nrun(['pct', 'list'])"),
-        ("module_utils/_workflow/plan.py", f"from {MODULE_UTILS}_pve.node import Node"),
+        ("module_utils/_engine/plan.py", f"from {MODULE_UTILS}_pve.node import Node"),
         ("modules/x.py", "DOCUMENTATION = '''" + "\n" * 900 + "'''\n" + "x = 1\n" * 150),
         ("modules/x.py", "from ansible.module_utils.basic import AnsibleModule\nmodule.fail_json()"),
     ],

@@ -10,9 +10,9 @@ import functools
 import typing as t
 from dataclasses import dataclass, field
 
+from ansible_collections.pve.provision.plugins.module_utils._engine.fleet import Member
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._guests.registry import TYPES, DeclaredType, Guest
-from ansible_collections.pve.provision.plugins.module_utils._workflow.fleet import Member
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestRef, Node

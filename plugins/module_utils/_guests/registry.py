@@ -24,12 +24,12 @@ from ansible_collections.pve.provision.plugins.module_utils._argspec import (
     null_entries,
     without_nulls,
 )
+from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Companion, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
+from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.read import read_container
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.lxc import read_router
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.vm import read_vm
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, null_paths
-from ansible_collections.pve.provision.plugins.module_utils._workflow.guest import Companion, Wanted
-from ansible_collections.pve.provision.plugins.module_utils._workflow.lxc import read_container
-from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_lxc import read_router
-from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_vm import read_vm
 
 Guest = dict[str, t.Any]
 Read = t.Callable[[t.Mapping[str, t.Any], frozenset[Path]], tuple[Wanted, Companion]]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.pve.provision.plugins.module_utils._workflow.fleet import Ended
+from ansible_collections.pve.provision.plugins.module_utils._engine.fleet import Ended
 
 # What an entry of an unchanged guest tells; the others tell everything.
 _SHORT = ("vmid", "node", "status", "addresses")

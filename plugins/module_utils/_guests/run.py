@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import typing as t
 
+from ansible_collections.pve.provision.plugins.module_utils._engine.fleet import Ended, Fleet, workers
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._guests import report
 from ansible_collections.pve.provision.plugins.module_utils._guests.declaration import (
@@ -17,7 +18,6 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.declaration 
 )
 from ansible_collections.pve.provision.plugins.module_utils._guests.registry import Guest, with_defaults
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
-from ansible_collections.pve.provision.plugins.module_utils._workflow.fleet import Ended, Fleet, workers
 
 
 def run_guests(params: t.Mapping[str, t.Any], *, check_mode: bool) -> dict[str, t.Any]:

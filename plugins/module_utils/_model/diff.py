@@ -17,6 +17,7 @@ import re
 import typing as t
 from dataclasses import dataclass, field
 
+from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._model.entries import Doubt, Matching, Rules
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import (
     BadEntries,
@@ -33,22 +34,12 @@ SubValues = dict[str, Canonical]
 
 
 @dataclass(frozen=True)
-class Problem:
-    """Why one declared value cannot be had. The workflow turns it into a finding of the preflight."""
-
-    option: str
-    value: object
-    problem: str
-    remedy: str = ""
-
-
-@dataclass(frozen=True)
 class Settled:
     """What one property string should become: its values, the size to grow to (bytes), and what stands against it."""
 
     values: SubValues
     grow: int | None = None
-    problems: tuple[Problem, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 # PVE's key, the user's path, the values that are there, the values stated, and whether to drop what is not stated.
@@ -137,7 +128,7 @@ class Change:
     restart: tuple[str, ...] = ()
     before: dict[str, Canonical] = field(default_factory=dict)
     after: dict[str, Canonical] = field(default_factory=dict)
-    problems: tuple[Problem, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.set or self.delete or self.revert or self.resize)
@@ -183,18 +174,18 @@ class _Reader:
 
     def __init__(self, nulls: frozenset[Path]) -> None:
         self.nulls = nulls
-        self.problems: list[Problem] = []
+        self.findings: list[Finding] = []
 
     def value(self, codec: Codec, raw: t.Any, path: Path, secret: bool = False) -> Canonical:
         try:
             return codec.accept(raw)
         except BadEntries as error:
-            self.problems += [
-                Problem(spell((*path, place)), HIDDEN if secret else value, problem)
+            self.findings += [
+                Finding(spell((*path, place)), HIDDEN if secret else value, problem)
                 for place, value, problem in error.entries
             ]
         except ValueError as error:
-            self.problems.append(Problem(spell(path), HIDDEN if secret else raw, str(error)))
+            self.findings.append(Finding(spell(path), HIDDEN if secret else raw, str(error)))
         return None
 
     def entry(self, fields: Fields, raw: t.Mapping[str, t.Any], path: Path) -> SubValues:
@@ -246,7 +237,7 @@ class _ListReader:
                 self.note(number, value, here)
 
     def problem(self, place: int, value: object, problem: str, remedy: str) -> None:
-        self.reader.problems.append(Problem(spell((self.option.param, place, "id")), value, problem, remedy))
+        self.reader.findings.append(Finding(spell((self.option.param, place, "id")), value, problem, remedy))
 
     def note(self, number: int, value: Canonical, path: Path) -> None:
         key = f"{self.option.key}{number}"
@@ -260,14 +251,14 @@ class _ListReader:
             self.removals.append(Removal(self.option.key, known, spell(path)))
             return
         names = ", ".join(["id", *(fields.keys[key].param or key for key in keys)])
-        self.reader.problems.append(
-            Problem(spell(path), None, "does not say which entry is to go", f"Name it by one of: {names}.")
+        self.reader.findings.append(
+            Finding(spell(path), None, "does not say which entry is to go", f"Name it by one of: {names}.")
         )
 
 
 def declare(
     table: Table, params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozenset()
-) -> tuple[Declaration, list[Problem]]:
+) -> tuple[Declaration, list[Finding]]:
     """Read a user's parameters by the table. ``nulls``: see :func:`null_paths`."""
     reader = _Reader(nulls)
     values: dict[str, Canonical] = {}
@@ -283,7 +274,7 @@ def declare(
                 cleared.add(option.key)
             elif path in nulls and option.required and option.default is None:
                 remedy = "Give it a value, or do not mention it."
-                reader.problems.append(Problem(spell(path), None, "cannot be deleted", remedy))
+                reader.findings.append(Finding(spell(path), None, "cannot be deleted", remedy))
             elif path in nulls:
                 values[option.key], paths[option.key] = None, option.param
         elif option.indexed:
@@ -299,7 +290,7 @@ def declare(
             read = reader.value(option.codec, given, path, option.secret)
             if read is not None:
                 values[option.key], paths[option.key] = read, option.param
-    return Declaration(values, frozenset(cleared), paths, frozenset(assumed), tuple(removals)), reader.problems
+    return Declaration(values, frozenset(cleared), paths, frozenset(assumed), tuple(removals)), reader.findings
 
 
 # -- which entry of a list is which --------------------------------------------------------------------------------
@@ -307,10 +298,10 @@ def declare(
 
 def place(
     table: Table, actual: t.Mapping[str, str], declaration: Declaration, *, purge: bool = False
-) -> tuple[Declaration, list[Problem]]:
+) -> tuple[Declaration, list[Finding]]:
     """The declaration with the numbers that its list entries have in the guest, and what is in doubt about them."""
     values, paths = dict(declaration.values), dict(declaration.paths)
-    problems: list[Problem] = []
+    findings: list[Finding] = []
     for option in table:
         if not option.indexed:
             continue
@@ -331,18 +322,18 @@ def place(
         paths |= {key: declaration.paths[old] for key, old in new.items()}
         for number, doubt in matched.doubts.items():
             key = f"{option.key}{number}"
-            problems.append(_doubtful(option, declaration.paths[key], declaration.values[key], doubt, current))
+            findings.append(_doubtful(option, declaration.paths[key], declaration.values[key], doubt, current))
         for removal in (each for each in declaration.removals if each.option == option.key):
             meant = [n for n in current if all(current[n].get(k) == value for k, value in removal.identity.items())]
             if len(meant) > 1:
-                problems.append(_doubtful(option, removal.path, None, Doubt(tuple(meant)), current))
+                findings.append(_doubtful(option, removal.path, None, Doubt(tuple(meant)), current))
             for number in meant[:1]:
                 key = f"{option.key}{number}"
                 if values.get(key) is not None:
                     problem = f"is to go, and is declared by {paths[key]}"
-                    problems.append(Problem(removal.path, key, problem, "Leave one of them out."))
+                    findings.append(Finding(removal.path, key, problem, "Leave one of them out."))
                 values[key], paths[key] = None, removal.path
-    return dataclasses.replace(declaration, values=values, paths=paths, assumed=frozenset(), removals=()), problems
+    return dataclasses.replace(declaration, values=values, paths=paths, assumed=frozenset(), removals=()), findings
 
 
 def _owns(option: Option, key: str) -> bool:
@@ -364,15 +355,15 @@ def _as_declared(
 
 def _doubtful(
     option: Option, path: str, value: SubValues | None, doubt: Doubt, current: t.Mapping[int, SubValues]
-) -> Problem:
+) -> Finding:
     listed = " or ".join(f"{option.key}{number}" for number in doubt.candidates)
     if value is None or not doubt.named:
-        return Problem(f"{path}.id", None, f"is missing: the entry may mean {listed}", "State the id of the one meant.")
+        return Finding(f"{path}.id", None, f"is missing: the entry may mean {listed}", "State the id of the one meant.")
     fields = t.cast("Fields", option.codec)
     has = current[doubt.candidates[0]].get(doubt.named)
     problem = f"is new here, and {listed}, which is called {has}, has the same {option.told_by}"
     remedy = f"State id: {doubt.candidates[0]} to rename that one, or another id for a new one."
-    return Problem(f"{path}.{fields.keys[doubt.named].param or doubt.named}", value[doubt.named], problem, remedy)
+    return Finding(f"{path}.{fields.keys[doubt.named].param or doubt.named}", value[doubt.named], problem, remedy)
 
 
 # -- against PVE ---------------------------------------------------------------------------------------------------
@@ -425,7 +416,7 @@ class _Comparison:
         self.restart: list[str] = []
         self.before: dict[str, Canonical] = {}
         self.after: dict[str, Canonical] = {}
-        self.problems: list[Problem] = []
+        self.findings: list[Finding] = []
 
     def note(self, key: str, before: Canonical, after: Canonical) -> None:
         if before is not None:
@@ -435,7 +426,7 @@ class _Comparison:
 
     def refuse(self, option: Option, path: str, value: object) -> bool:
         if option.fixed:
-            self.problems.append(Problem(path, value, f"cannot change on {self.held.label}", self.rebuild))
+            self.findings.append(Finding(path, value, f"cannot change on {self.held.label}", self.rebuild))
         return option.fixed
 
     def runs_with(self, option: Option, key: str, wanted: Canonical) -> bool:
@@ -492,18 +483,18 @@ class _Comparison:
         text = self.actual.get(key)
         current = None if text is None else _parse(option, text)
         if current is None and option.required:
-            self.problems.append(Problem(path, None, f"is missing in {self.held.label}", f"Add {key} by hand."))
+            self.findings.append(Finding(path, None, f"is missing in {self.held.label}", f"Add {key} by hand."))
             return
         if isinstance(current, Unread):
             problem = f"cannot be compared with what {self.held.label} has, which cannot be read: {key}: {current}"
-            self.problems.append(Problem(path, None, problem, f"Set {key} by hand, or leave it out."))
+            self.findings.append(Finding(path, None, problem, f"Set {key} by hand, or leave it out."))
             return
         kept = {
             name: current[name] for name, entry in fields.keys.items() if entry.keep and current and name in current
         }
         settled = (option.settle or merge)(key, path, current, {**kept, **wanted}, self.purge)
-        self.problems += settled.problems
-        if settled.problems:
+        self.findings += settled.findings
+        if settled.findings:
             return
         if settled.grow is not None:
             self.resize[key] = settled.grow
@@ -532,7 +523,7 @@ def compare(
     """The fewest changes that make ``actual`` (PVE's options as text) fit the declaration."""
     held = actual if isinstance(actual, Held) else Held(actual)
     work = _Comparison(held, purge, rebuild)
-    declaration, work.problems = place(table, held.options, declaration, purge=purge)
+    declaration, work.findings = place(table, held.options, declaration, purge=purge)
     for key, wanted in declaration.values.items():
         option = t.cast("Option", find_option(table, key))
         path = declaration.paths.get(key, key)
@@ -557,7 +548,7 @@ def compare(
         restart=tuple(work.restart),
         before=work.before,
         after=work.after,
-        problems=tuple(work.problems),
+        findings=tuple(work.findings),
     )
 
 

@@ -14,13 +14,8 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import (
-    Declaration,
-    Option,
-    Path,
-    Problem,
-    declare,
-)
+from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
+from ansible_collections.pve.provision.plugins.module_utils._model.diff import Declaration, Option, Path, declare
 from ansible_collections.pve.provision.plugins.module_utils._model.network import (
     NET,
     check_networks,
@@ -203,15 +198,15 @@ def decide_privilege(declaration: Declaration) -> Privilege:
 
 def declare_lxc(
     params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozenset()
-) -> tuple[Declaration, list[Problem]]:
+) -> tuple[Declaration, list[Finding]]:
     """Read the parameters of a container: the declaration, and all that is wrong with it by itself."""
     normal = {**params, "mount_points": _mount_points(params.get("mount_points"))}
-    declaration, problems = declare(OPTIONS, normal, nulls)
-    problems += [*_check_binds(params.get("mount_points") or ()), *_check_sources(declaration)]
-    return declaration, problems + check_vmid(params.get("vmid"))
+    declaration, findings = declare(OPTIONS, normal, nulls)
+    findings += [*_check_binds(params.get("mount_points") or ()), *_check_sources(declaration)]
+    return declaration, findings + check_vmid(params.get("vmid"))
 
 
-def check_container(values: t.Mapping[str, t.Any], paths: t.Mapping[str, str]) -> list[Problem]:
+def check_container(values: t.Mapping[str, t.Any], paths: t.Mapping[str, str]) -> list[Finding]:
     """What is wrong with all options of a container together, declared or not."""
     return [
         *check_networks(networks_of(values), paths),
@@ -221,11 +216,11 @@ def check_container(values: t.Mapping[str, t.Any], paths: t.Mapping[str, str]) -
     ]
 
 
-def check_vmid(vmid: int | None) -> list[Problem]:
+def check_vmid(vmid: int | None) -> list[Finding]:
     """What is wrong with a guest's number."""
     if vmid is None or 100 <= int(vmid) <= 999999999:
         return []
-    return [Problem("vmid", vmid, "is out of range", "Use 100 to 999999999, or leave it out.")]
+    return [Finding("vmid", vmid, "is out of range", "Use 100 to 999999999, or leave it out.")]
 
 
 def _mount_points(given: t.Sequence[t.Mapping[str, t.Any]] | None) -> list[dict[str, t.Any]] | None:
@@ -235,24 +230,24 @@ def _mount_points(given: t.Sequence[t.Mapping[str, t.Any]] | None) -> list[dict[
     return [{**entry, "volume": entry.get("bind") or entry.get("volume")} for entry in given]
 
 
-def _check_binds(entries: t.Sequence[t.Mapping[str, t.Any]]) -> t.Iterator[Problem]:
+def _check_binds(entries: t.Sequence[t.Mapping[str, t.Any]]) -> t.Iterator[Finding]:
     for place, entry in enumerate(entries):
         if entry.get("bind") and not str(entry["bind"]).startswith("/"):
             remedy = "For a volume of a storage there are volume and storage."
             path = f"mount_points[{place}].bind"
-            yield Problem(path, entry["bind"], "is not an absolute path of the node", remedy)
+            yield Finding(path, entry["bind"], "is not an absolute path of the node", remedy)
 
 
-def _check_sources(declaration: Declaration) -> list[Problem]:
+def _check_sources(declaration: Declaration) -> list[Finding]:
     remedy = "State one of storage, volume and bind."
     return [
-        Problem(declaration.paths[key], value["volume"], f"has a storage too ({value['storage']})", remedy)
+        Finding(declaration.paths[key], value["volume"], f"has a storage too ({value['storage']})", remedy)
         for key, value in declaration.values.items()
         if re.fullmatch(r"mp\d+", key) and value and value.get("volume") and value.get("storage")
     ]
 
 
-def _check_mount_points(values: t.Mapping[str, t.Any], paths: t.Mapping[str, str]) -> t.Iterator[Problem]:
+def _check_mount_points(values: t.Mapping[str, t.Any], paths: t.Mapping[str, str]) -> t.Iterator[Finding]:
     """PVE takes two mount points at one path, and one volume twice."""
     mounts = {key: value for key, value in values.items() if re.fullmatch(r"mp\d+", key) and value}
     yield from used_twice(mounts, paths, "mp", "Give each a path of its own; state the id of one that is to move.")
@@ -269,17 +264,17 @@ def _fresh(volume: str) -> bool:
     return volume.startswith("/") or re.fullmatch(r"[^:]+:[0-9.]+", volume) is not None
 
 
-def _check_devices(values: t.Mapping[str, t.Any], paths: t.Mapping[str, str]) -> t.Iterator[Problem]:
+def _check_devices(values: t.Mapping[str, t.Any], paths: t.Mapping[str, str]) -> t.Iterator[Finding]:
     for key, value in values.items():
         if re.fullmatch(r"dev\d+", key) and value is not None and not value.get("path"):
-            yield Problem(f"{paths.get(key, key)}.path", None, "is missing", "Name the device, such as /dev/net/tun.")
+            yield Finding(f"{paths.get(key, key)}.path", None, "is missing", "Name the device, such as /dev/net/tun.")
 
 
-def _check_privilege(values: t.Mapping[str, t.Any], paths: t.Mapping[str, str]) -> t.Iterator[Problem]:
+def _check_privilege(values: t.Mapping[str, t.Any], paths: t.Mapping[str, str]) -> t.Iterator[Finding]:
     if values.get("unprivileged"):
         for option, value in privileged_needs(values, paths):
             remedy = "Leave it out, or make a privileged container (unprivileged=false)."
-            yield Problem(option, value, "does not work in an unprivileged container", remedy)
+            yield Finding(option, value, "does not work in an unprivileged container", remedy)
     elif (values.get("features") or {}).get("keyctl"):
         remedy = "Drop it; a privileged container may use keyctl anyway."
-        yield Problem("features.keyctl", True, "is for unprivileged containers only", remedy)
+        yield Finding("features.keyctl", True, "is for unprivileged containers only", remedy)

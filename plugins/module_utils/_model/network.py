@@ -9,7 +9,8 @@ import ipaddress
 import re
 import typing as t
 
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import Problem, Settled, SubValues, merge
+from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
+from ansible_collections.pve.provision.plugins.module_utils._model.diff import Settled, SubValues, merge
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import (
     BOOLEAN,
     Codec,
@@ -111,31 +112,31 @@ def settle_net(key: str, path: str, current: SubValues | None, wanted: SubValues
     return merge(key, path, current, named, purge)
 
 
-def check_networks(networks: t.Mapping[str, SubValues], paths: t.Mapping[str, str]) -> list[Problem]:
+def check_networks(networks: t.Mapping[str, SubValues], paths: t.Mapping[str, str]) -> list[Finding]:
     """What is wrong with the networks of one guest, all of it: gateways, names, addresses and MACs used twice."""
-    problems = [*used_twice(networks, paths, "name"), *used_twice(networks, paths, "hwaddr")]
-    problems += _same_addresses(networks, paths)
+    findings = [*used_twice(networks, paths, "name"), *used_twice(networks, paths, "hwaddr")]
+    findings += _same_addresses(networks, paths)
     for key, net in networks.items():
         for address, gateway in (("ip", "gw"), ("ip6", "gw6")):
             path, param = paths.get(key, key), NET.keys[gateway].param
-            problems += _check_gateway(path, net.get(address), net.get(gateway), param)
-    return problems
+            findings += _check_gateway(path, net.get(address), net.get(gateway), param)
+    return findings
 
 
 def used_twice(
     entries: t.Mapping[str, SubValues], paths: t.Mapping[str, str], what: str, remedy: str = "Give each its own."
-) -> t.Iterator[Problem]:
+) -> t.Iterator[Finding]:
     """Values that each entry needs for itself, and that two have. The one that is declared is told of."""
     seen: dict[str, str] = {}
     for key in sorted(entries, key=lambda each: each in paths):
         value, path = entries[key].get(what), paths.get(key, key)
         if value and value in seen:
-            yield Problem(f"{path}.{what}", value, f"is also used by {seen[value]}", remedy)
+            yield Finding(f"{path}.{what}", value, f"is also used by {seen[value]}", remedy)
         elif value:
             seen[value] = path
 
 
-def _same_addresses(networks: t.Mapping[str, SubValues], paths: t.Mapping[str, str]) -> t.Iterator[Problem]:
+def _same_addresses(networks: t.Mapping[str, SubValues], paths: t.Mapping[str, str]) -> t.Iterator[Finding]:
     for family in ("ip", "ip6"):
         hosts = {
             key: {family: str(net[family]).partition("/")[0]}
@@ -150,19 +151,19 @@ def networks_of(values: t.Mapping[str, t.Any]) -> dict[str, SubValues]:
     return {key: value for key, value in values.items() if re.fullmatch(r"net\d+", key) and value is not None}
 
 
-def _check_gateway(path: str, address: str | None, gateway: str | None, param: str) -> list[Problem]:
+def _check_gateway(path: str, address: str | None, gateway: str | None, param: str) -> list[Finding]:
     if not gateway or not address:
         return []
     if "/" not in address:
-        return [Problem(f"{path}.{param}", gateway, f"makes no sense with {address}", "Leave the gateway out.")]
+        return [Finding(f"{path}.{param}", gateway, f"makes no sense with {address}", "Leave the gateway out.")]
     try:
         interface, target = ipaddress.ip_interface(address), ipaddress.ip_address(gateway)
     except ValueError:  # somebody else's, and PVE took it
         return []
     if target == interface.ip:
-        return [Problem(f"{path}.{param}", gateway, "is the guest's own address")]
+        return [Finding(f"{path}.{param}", gateway, "is the guest's own address")]
     outside = target not in interface.network and not (target.version == 6 and target.is_link_local)
     if outside and interface.network.num_addresses > 1:
         remedy = f"Use an address of {interface.network}."
-        return [Problem(f"{path}.{param}", gateway, f"is not in the network of {address}", remedy)]
+        return [Finding(f"{path}.{param}", gateway, f"is not in the network of {address}", remedy)]
     return []

@@ -13,11 +13,11 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import (
     Declaration,
     Option,
     Path,
-    Problem,
     Settled,
     SubValues,
     declare,
@@ -224,17 +224,17 @@ def is_volume(key: str) -> bool:
 
 def declare_vm(
     params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozenset()
-) -> tuple[Declaration, list[Problem]]:
+) -> tuple[Declaration, list[Finding]]:
     """Read the parameters of a VM: the declaration, and all that is wrong with it by itself."""
-    declaration, problems = declare(OPTIONS, params, nulls)
-    return declaration, problems + check_vmid(params.get("vmid"))
+    declaration, findings = declare(OPTIONS, params, nulls)
+    return declaration, findings + check_vmid(params.get("vmid"))
 
 
-def check_vm(values: t.Mapping[str, t.Any], paths: t.Mapping[str, str]) -> list[Problem]:
+def check_vm(values: t.Mapping[str, t.Any], paths: t.Mapping[str, str]) -> list[Finding]:
     """What is wrong with all options of a VM together, declared or not."""
-    problems = [*used_twice(networks_of(values), paths, "hwaddr")]
+    findings = [*used_twice(networks_of(values), paths, "hwaddr")]
     memory, balloon = values.get("memory", 512), values.get("balloon", 0)
     if isinstance(memory, int) and isinstance(balloon, int) and balloon > memory:
         remedy = "Lower it, or raise memory; the VM could not start."
-        problems.append(Problem(paths.get("balloon", "balloon"), balloon, f"is above the memory, {memory}", remedy))
-    return problems
+        findings.append(Finding(paths.get("balloon", "balloon"), balloon, f"is above the memory, {memory}", remedy))
+    return findings

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import Problem, Settled, SubValues, merge
+from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
+from ansible_collections.pve.provision.plugins.module_utils._model.diff import Settled, SubValues, merge
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import (
     BOOLEAN,
     CONTAINER_SIZE,
@@ -95,24 +96,24 @@ def settle_volume(key: str, path: str, current: SubValues | None, wanted: SubVal
     if not _same_volume(wanted.get("volume"), current.get("volume")):
         if key == "rootfs":
             problem = f"is not the one it has: {current.get('volume')}"
-            return Settled(current, problems=(Problem(f"{path}.volume", wanted["volume"], problem, "Leave it out."),))
+            return Settled(current, findings=(Finding(f"{path}.volume", wanted["volume"], problem, "Leave it out."),))
         return merge(key, path, {}, {"volume": wanted["volume"], **settings}, purge)
-    problems = []
+    findings = []
     home = storage_of(current.get("volume") or "")
     if wanted.get("storage") not in (None, home):
         remedy = "Move it with 'pct move-volume' or 'qm disk move', or declare the storage it is on."
         problem = f"is not where it is: {current['volume']}"
-        problems.append(Problem(f"{path}.storage", wanted["storage"], problem, remedy))
+        findings.append(Finding(f"{path}.storage", wanted["storage"], problem, remedy))
     have, want = current.get("size"), wanted.get("size")
     if have and want and have - want >= EXTENT:
         remedy = f"Declare {render_size(have)} or more."
-        problems.append(
-            Problem(f"{path}.size", render_size(want), f"is smaller than the {render_size(have)} it has", remedy)
+        findings.append(
+            Finding(f"{path}.size", render_size(want), f"is smaller than the {render_size(have)} it has", remedy)
         )
     nulls = {name: None for name, value in wanted.items() if value is None and name not in _ORIGIN}
     kept: SubValues = {name: current[name] for name in ("volume", "mp", "size") if name in current}
     merged = merge(key, path, current, {**kept, **settings, **nulls}, purge)
-    return Settled(merged.values, want if have and want and want > have else None, tuple(problems))
+    return Settled(merged.values, want if have and want and want > have else None, tuple(findings))
 
 
 def _new_volume(wanted: SubValues) -> str:

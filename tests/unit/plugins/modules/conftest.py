@@ -21,14 +21,12 @@ import pytest
 from ansible.module_utils import _internal, basic
 from ansible.module_utils.common import warnings
 
+from ansible_collections.pve.provision.plugins.module_utils._engine import addresses as health
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import router_guest as openwrt_guest
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import running as openwrt
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import upgrade as openwrt_upgrade
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import vm as openwrt_vm
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed
-from ansible_collections.pve.provision.plugins.module_utils._workflow import (
-    health,
-    openwrt,
-    openwrt_guest,
-    openwrt_upgrade,
-    openwrt_vm,
-)
 from embedded_node import EmbeddedNode, commands
 from embedded_node.guest import runtime
 from embedded_node.mirror.server import Mirror

@@ -170,7 +170,7 @@ def test_runs_of_one_declaration_at_once_make_one_container(bench: Bench) -> Non
 
 def test_an_edit_by_somebody_else_in_between_is_not_overwritten(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The edit comes after the config was read and before it is written: PVE's digest tells."""
-    from ansible_collections.pve.provision.plugins.module_utils._workflow import reconcile
+    from ansible_collections.pve.provision.plugins.module_utils._engine import reconcile
 
     bench.good("lxc_create", **WEB)
     real = reconcile.preflight

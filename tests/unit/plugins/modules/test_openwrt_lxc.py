@@ -11,16 +11,14 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import lxc as openwrt_lxc
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import router_guest as openwrt_guest
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import running as openwrt
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import seeding as openwrt_seeding
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.lxc import OpenWrtContainer
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.running import Router
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli import CliNode
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed
-from ansible_collections.pve.provision.plugins.module_utils._workflow import (
-    openwrt,
-    openwrt_guest,
-    openwrt_lxc,
-    openwrt_seeding,
-)
-from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt import Router
-from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_lxc import OpenWrtContainer
 
 from .conftest import Answer, Bench, Clock
 from .routers import INTERFACES, KEY, Params, killed, segments, uci, vmids

@@ -10,9 +10,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.pve.provision.plugins.module_utils._workflow import (
-    openwrt,
-)
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import running as openwrt
 from embedded_node.mirror.server import Mirror
 
 from .conftest import Bench

@@ -8,9 +8,9 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError, Timeout
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.running import Router
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade import Upgrade
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli import CliNode
-from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt import Router
-from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_upgrade import Upgrade
 
 from .conftest import Bench
 from .routers import Params, archives, uci, vmids

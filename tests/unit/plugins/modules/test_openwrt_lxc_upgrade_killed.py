@@ -8,12 +8,10 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Timeout
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import upgrade as openwrt_upgrade
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.running import Router
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade import Upgrade
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli import CliNode
-from ansible_collections.pve.provision.plugins.module_utils._workflow import (
-    openwrt_upgrade,
-)
-from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt import Router
-from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_upgrade import Upgrade
 from embedded_node import commands
 
 from .conftest import Bench

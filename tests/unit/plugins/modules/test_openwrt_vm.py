@@ -16,9 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import router_guest as workflow
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import running as openwrt
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import vm as openwrt_vm
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed
-from ansible_collections.pve.provision.plugins.module_utils._workflow import openwrt, openwrt_vm
-from ansible_collections.pve.provision.plugins.module_utils._workflow import openwrt_guest as workflow
 from embedded_node import commands
 from embedded_node.guest import runtime
 from embedded_node.mirror import images

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.pve.provision.plugins.module_utils._engine import cleanup
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError, Timeout
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.lxc import OpenWrtContainer
 from ansible_collections.pve.provision.plugins.module_utils._pve.api import ApiNode
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli import CliNode
-from ansible_collections.pve.provision.plugins.module_utils._workflow import cleanup
-from ansible_collections.pve.provision.plugins.module_utils._workflow.openwrt_lxc import OpenWrtContainer
 from embedded_node import commands
 
 from .conftest import Bench, Params

@@ -33,8 +33,8 @@ ACTUAL = {
 
 
 def compare(purge: bool = False, **params: t.Any) -> diff.Change:
-    declaration, problems = declare_lxc(params, diff.null_paths(params))
-    assert problems == []
+    declaration, findings = declare_lxc(params, diff.null_paths(params))
+    assert findings == []
     return diff.compare(OPTIONS, ACTUAL, declaration, purge=purge)
 
 
@@ -95,7 +95,7 @@ def test_only_what_differs_is_set_and_what_pve_chose_is_carried_over(
     change = compare(**params)
     assert change.set == options
     assert change.delete == ()
-    assert change.problems == ()
+    assert change.findings == ()
 
 
 def test_null_deletes_an_option_and_a_key_of_a_property_string() -> None:
@@ -141,9 +141,9 @@ def test_a_larger_volume_grows_and_its_options_change_beside() -> None:
     ],
 )
 def test_a_size_that_was_rounded_is_no_difference(has: str, declared: str, resize: int | None) -> None:
-    declaration, problems = declare_lxc({"rootfs": {"size": declared}})
+    declaration, findings = declare_lxc({"rootfs": {"size": declared}})
     change = diff.compare(OPTIONS, {"rootfs": f"x:vm-101-disk-0,size={has}"}, declaration)
-    assert (problems, change.problems, change.set) == ([], (), {})
+    assert (findings, change.findings, change.set) == ([], (), {})
     assert change.resize == ({} if resize is None else {"rootfs": resize})
 
 
@@ -162,8 +162,8 @@ def test_what_cannot_change_in_place_is_told_with_the_way_out(
 ) -> None:
     change = compare(**params)
     assert not change
-    assert [(found.option, found.problem) for found in change.problems] == [(option, problem)]
-    assert change.problems[0].remedy
+    assert [(found.option, found.problem) for found in change.findings] == [(option, problem)]
+    assert change.findings[0].remedy
 
 
 SERVER = {
@@ -183,8 +183,8 @@ LAN = {"bridge": "vmbr1", "ip": "10.1.0.5/24"}
 
 
 def serve(purge: bool = False, **params: t.Any) -> diff.Change:
-    declaration, problems = declare_lxc(params, diff.null_paths(params))
-    assert problems == []
+    declaration, findings = declare_lxc(params, diff.null_paths(params))
+    assert findings == []
     return diff.compare(OPTIONS, SERVER, declaration, purge=purge)
 
 
@@ -239,7 +239,7 @@ def test_a_change_reaches_the_entry_that_is_meant(params: dict[str, t.Any], opti
 )
 def test_one_entry_can_be_removed_by_itself(params: dict[str, t.Any], deleted: tuple[str, ...]) -> None:
     change = serve(**params)
-    assert (change.set, change.delete, change.problems) == ({}, deleted, ())
+    assert (change.set, change.delete, change.findings) == ({}, deleted, ())
 
 
 @pytest.mark.parametrize(
@@ -250,18 +250,18 @@ def test_one_entry_can_be_removed_by_itself(params: dict[str, t.Any], deleted: t
     ],
 )
 def test_an_entry_in_doubt_is_asked_about(params: dict[str, t.Any], option: str, problem: str) -> None:
-    (found,) = serve(**params).problems
+    (found,) = serve(**params).findings
     assert (found.option, problem in found.problem, bool(found.remedy)) == (option, True, True)
 
 
 def test_a_root_volume_is_never_written_into_a_container_that_is_there() -> None:
     declaration, _problems = declare_lxc({"rootfs": {"storage": "x", "size": "4G"}})
     change = diff.compare(OPTIONS, {"hostname": "web1"}, declaration)
-    assert (change.set, change.problems[0].option) == ({}, "rootfs")
+    assert (change.set, change.findings[0].option) == ({}, "rootfs")
 
 
 def test_what_is_to_go_and_to_stay_is_refused() -> None:
-    (found,) = serve(networks=[{"id": 1, "tag": 5}, {"name": "eth1", "state": "absent"}]).problems
+    (found,) = serve(networks=[{"id": 1, "tag": 5}, {"name": "eth1", "state": "absent"}]).findings
     assert (found.option, found.problem) == ("networks[1]", "is to go, and is declared by networks[0]")
 
 
@@ -301,8 +301,8 @@ def held(pending: dict[str, str | None], **live: str) -> diff.Held:
 def test_a_waiting_change_is_taken_back_where_the_guest_runs_with_what_is_wanted(
     live: dict[str, str], pending: dict[str, str | None], params: dict[str, t.Any], expected: dict[str, t.Any]
 ) -> None:
-    declaration, problems = declare_lxc(params, diff.null_paths(params))
-    assert problems == []
+    declaration, findings = declare_lxc(params, diff.null_paths(params))
+    assert findings == []
     change = diff.compare(OPTIONS, held(pending, **live), declaration)
     written = {"set": change.set, "delete": change.delete, "revert": change.revert}
     assert {name: value for name, value in written.items() if value} == expected
@@ -340,7 +340,7 @@ def test_nothing_is_written_over_an_option_that_cannot_be_read() -> None:
     declaration, _problems = declare_lxc({"networks": [{"id": 0, "tag": 5}]})
     change = diff.compare(OPTIONS, {"net0": "something new"}, declaration)
     assert not change
-    assert "cannot be read: net0: something new" in change.problems[0].problem
+    assert "cannot be read: net0: something new" in change.findings[0].problem
 
 
 @pytest.mark.parametrize(
@@ -360,7 +360,7 @@ def test_of_two_entries_of_one_name_the_user_says_which_is_meant(params: dict[st
         "mp2": "x:vm-101-disk-2,mp=/srv,size=1G",
     }
     declaration, _problems = declare_lxc(params)
-    (problem,) = diff.compare(OPTIONS, twice, declaration).problems
+    (problem,) = diff.compare(OPTIONS, twice, declaration).findings
     assert problem.option.endswith("[0].id")
     assert problem.problem.startswith("is missing: the entry may mean ")
 
@@ -428,8 +428,8 @@ def apply(actual: dict[str, str], change: diff.Change) -> dict[str, str]:
 def test_a_second_run_changes_nothing(first: dict[str, t.Any], second: dict[str, t.Any], purge: bool) -> None:
     actual = dict(ACTUAL)
     for params in (first, second):
-        declaration, problems = declare_lxc(params, diff.null_paths(params))
-        assert problems == []
+        declaration, findings = declare_lxc(params, diff.null_paths(params))
+        assert findings == []
         actual = apply(actual, diff.compare(OPTIONS, actual, declaration, purge=purge))
         assert not diff.compare(OPTIONS, actual, declaration, purge=purge)
     assert actual["rootfs"] == ACTUAL["rootfs"]
@@ -497,8 +497,8 @@ KEPT: dict[str, st.SearchStrategy[str]] = {
 @given(st.fixed_dictionaries({}, optional=KEPT))
 def test_what_a_result_shows_can_be_declared_and_changes_nothing(actual: dict[str, str]) -> None:
     shown = json.loads(json.dumps(diff.typed(OPTIONS, actual)))
-    declaration, problems = declare_lxc(shown, diff.null_paths(shown))
-    assert problems == []
+    declaration, findings = declare_lxc(shown, diff.null_paths(shown))
+    assert findings == []
     assert diff.compare(OPTIONS, actual, declaration) == diff.Change()
     assert diff.unmanaged(OPTIONS, actual).keys() == actual.keys() & {"lock", "unused0"}
     assert "env" not in shown
@@ -536,10 +536,10 @@ def test_a_volume_stays_at_its_path_whatever_the_order(
         ({"mount_points": first, "networks": one}, {"mount_points": second, "networks": two})
     ):
         before = homes(actual)
-        declaration, problems = declare_lxc(params, diff.null_paths(params))
-        assert problems == []
+        declaration, findings = declare_lxc(params, diff.null_paths(params))
+        assert findings == []
         change = diff.compare(OPTIONS, actual, declaration)
-        if change.problems:
+        if change.findings:
             return
         made = {key: text.replace("x:1,", f"x:vm-101-disk-{number}{key},") for key, text in change.set.items()}
         actual = {**actual, **made}

@@ -18,11 +18,11 @@ from ansible_collections.pve.provision.plugins.module_utils._model.lxc import (
 
 
 def problems_of(**params: t.Any) -> dict[str, str]:
-    declaration, problems = declare_lxc(params, null_paths(params))
+    declaration, findings = declare_lxc(params, null_paths(params))
     if "unprivileged" not in declaration.values:
         declaration.values["unprivileged"] = decide_privilege(declaration).unprivileged
-    problems += check_container(declaration.values, declaration.paths)
-    return {problem.option: problem.problem for problem in reversed(problems)}
+    findings += check_container(declaration.values, declaration.paths)
+    return {problem.option: problem.problem for problem in reversed(findings)}
 
 
 @pytest.mark.parametrize(

@@ -39,8 +39,8 @@ ACTUAL = {
 
 
 def compare(**params: t.Any) -> diff.Change:
-    declaration, problems = declare_vm(params, diff.null_paths(params))
-    assert problems == []
+    declaration, findings = declare_vm(params, diff.null_paths(params))
+    assert findings == []
     return diff.compare(OPTIONS, ACTUAL, declaration)
 
 
@@ -84,7 +84,7 @@ def test_only_what_differs_is_set(params: dict[str, t.Any], options: dict[str, s
 
 def test_a_larger_disk_grows_and_a_smaller_one_is_refused() -> None:
     assert compare(scsi=[{"size": "1G"}]).resize == {"scsi0": 1024**3}
-    assert compare(scsi=[{"size": "256M"}]).problems[0].problem == "is smaller than the 512M it has"
+    assert compare(scsi=[{"size": "256M"}]).findings[0].problem == "is smaller than the 512M it has"
 
 
 @pytest.mark.parametrize(
@@ -99,9 +99,9 @@ def test_a_larger_disk_grows_and_a_smaller_one_is_refused() -> None:
     ],
 )
 def test_bad_input_is_told_by_option(params: dict[str, t.Any], option: str, problem: str) -> None:
-    declaration, problems = declare_vm(params)
-    problems += check_vm(declaration.values, declaration.paths)
-    assert [(found.option, found.problem.startswith(problem)) for found in problems] == [(option, True)]
+    declaration, findings = declare_vm(params)
+    findings += check_vm(declaration.values, declaration.paths)
+    assert [(found.option, found.problem.startswith(problem)) for found in findings] == [(option, True)]
 
 
 @pytest.mark.parametrize(
@@ -117,13 +117,13 @@ def test_bad_input_is_told_by_option(params: dict[str, t.Any], option: str, prob
     ],
 )
 def test_a_strangers_vlans_and_mac_address_stay(text: str, declared: dict[str, t.Any], change: dict[str, str]) -> None:
-    declaration, problems = declare_vm({"networks": [declared]})
-    assert problems == []
+    declaration, findings = declare_vm({"networks": [declared]})
+    assert findings == []
     assert diff.compare(OPTIONS, {"net0": f"virtio={MAC},bridge=vmbr0,tag=20,{text}"}, declaration).set == change
 
 
 def test_the_bios_cannot_change() -> None:
-    assert compare(bios="ovmf").problems[0].option == "bios"
+    assert compare(bios="ovmf").findings[0].option == "bios"
 
 
 @pytest.mark.parametrize("text", [ACTUAL["net0"], "e1000=BC:24:11:00:00:AA,bridge=vmbr0,mtu=1400,rate=5"])
@@ -165,8 +165,8 @@ STRANGERS = [
 @pytest.mark.parametrize("actual", STRANGERS)
 def test_what_a_result_shows_can_be_declared_and_changes_nothing(actual: dict[str, str]) -> None:
     shown = diff.typed(OPTIONS, actual)
-    declaration, problems = declare_vm(shown, diff.null_paths(shown))
-    assert problems == []
+    declaration, findings = declare_vm(shown, diff.null_paths(shown))
+    assert findings == []
     assert diff.compare(OPTIONS, actual, declaration) == diff.Change()
 
 
@@ -191,8 +191,8 @@ def test_a_second_run_changes_nothing(first: list[t.Any], second: list[t.Any], p
         params = {"networks": networks}
         declaration, _problems = declare_vm(params, diff.null_paths(params))
         change = diff.compare(OPTIONS, actual, declaration, purge=purge)
-        if change.problems:
+        if change.findings:
             return
         actual = {key: value for key, value in {**actual, **change.set}.items() if key not in change.delete}
         again = diff.compare(OPTIONS, actual, declaration, purge=purge)
-        assert (again.set, again.delete, again.problems) == ({}, (), ())
+        assert (again.set, again.delete, again.findings) == ({}, (), ())

@@ -39,7 +39,7 @@ def lan(**options: object) -> dict[str, t.Any]:
     return {"interfaces": {"lan": {**LAN, **options}}}
 
 
-def problems(declared: dict[str, t.Any], **node: t.Any) -> dict[str, str]:
+def findings(declared: dict[str, t.Any], **node: t.Any) -> dict[str, str]:
     with pytest.raises(InvalidInput) as caught:
         parse(declared, **node)
     return {finding.option: finding.problem for finding in caught.value.findings}
@@ -230,12 +230,12 @@ def test_secrets_are_not_in_the_representation() -> None:
     ],
 )
 def test_this_is_refused_before_anything_is_written(declared: t.Any, option: str, problem: str) -> None:
-    found = problems(declared)
+    found = findings(declared)
     assert option in found and problem in found[option], found
 
 
 def test_everything_wrong_is_told_at_once() -> None:
-    found = problems(
+    found = findings(
         {"interfaces": {"lan": {"tag": 0, "address": "x"}, "b-d": {"bridge": "v"}}, "management": {"from": "y"}}
     )
     assert set(found) >= {"interfaces.lan.bridge", "interfaces.lan.tag", "interfaces.lan.address"}
@@ -243,8 +243,8 @@ def test_everything_wrong_is_told_at_once() -> None:
 
 
 def test_what_is_wrong_is_told_once() -> None:
-    assert problems({"interfaces": {"lan": {}, "wan": {}}}).keys() == {"interfaces.lan.bridge", "interfaces.wan.bridge"}
-    assert list(problems(lan(address="x"))) == ["interfaces.lan.address"]
+    assert findings({"interfaces": {"lan": {}, "wan": {}}}).keys() == {"interfaces.lan.bridge", "interfaces.wan.bridge"}
+    assert list(findings(lan(address="x"))) == ["interfaces.lan.address"]
 
 
 def test_a_refused_password_hash_is_not_repeated() -> None:
@@ -271,7 +271,7 @@ def two(first: dict[str, t.Any], second: dict[str, t.Any]) -> dict[str, t.Any]:
 )
 def test_two_interfaces_in_one_segment_are_refused(first: t.Any, second: t.Any, refused: bool) -> None:
     if refused:
-        assert "wan is plugged in already" in problems(two(first, second))["interfaces.lan.bridge"]
+        assert "wan is plugged in already" in findings(two(first, second))["interfaces.lan.bridge"]
     else:
         parse(two(first, second))
     parse({**two(first, second), "allow_shared_segment": True})
@@ -292,7 +292,7 @@ NODE = {"vmbr0": ["192.168.1.10/24"], "vmbr1.20": ["10.0.0.5/24"]}
 def test_a_dhcp_server_beside_the_node_itself_is_refused(port: t.Any, refused: bool) -> None:
     declared = {"interfaces": {"lan": {**LAN, **port, "dhcp_server": True}}}
     if refused:
-        found = problems(declared, node_addresses=NODE)
+        found = findings(declared, node_addresses=NODE)
         assert "carries the node's own address" in found["interfaces.lan.dhcp_server"]
         parse({**declared, "allow_shared_segment": True}, NODE)
     else:
@@ -301,7 +301,7 @@ def test_a_dhcp_server_beside_the_node_itself_is_refused(port: t.Any, refused: b
 
 
 def test_the_nodes_own_address_is_taken() -> None:
-    found = problems({"interfaces": {"lan": {"bridge": "vmbr0", "address": "192.168.1.10/24"}}}, node_addresses=NODE)
+    found = findings({"interfaces": {"lan": {"bridge": "vmbr0", "address": "192.168.1.10/24"}}}, node_addresses=NODE)
     assert "node's own" in found["interfaces.lan.address"]
 
 
@@ -353,13 +353,13 @@ def test_a_device_has_15_characters_for_its_name(declared: t.Any, told: t.Any) -
     if not told:
         parse(whole)
         return
-    (problem,) = problems(whole).values()
+    (problem,) = findings(whole).values()
     device = told if isinstance(told, str) else next(iter(told.values()))
     assert problem == f"makes a device called {device}, longer than the 15 characters that Linux takes"
 
 
 def test_a_section_that_only_its_position_tells_is_not_deleted() -> None:
-    assert problems({"interfaces": {"lan": LAN}, "uci": {"dhcp": {"@host[1]": None, "@host[name=tv]": None}}}) == {
+    assert findings({"interfaces": {"lan": LAN}, "uci": {"dhcp": {"@host[1]": None, "@host[name=tv]": None}}}) == {
         "uci.dhcp.@host[1]": "deletes whatever section is there by then, one a run"
     }
 

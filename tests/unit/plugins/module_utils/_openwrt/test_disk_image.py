@@ -261,7 +261,7 @@ def test_sgdisk_finds_the_grown_table_sound(tmp_path: Path) -> None:
     with path.open("r+b") as stream:
         grow_partition(stream, 2, 100 * MIB)
     assert (
-        "No problems found"
+        "No findings found"
         in subprocess.run(["sgdisk", "-v", path], capture_output=True, text=True, check=False).stdout
     )
 

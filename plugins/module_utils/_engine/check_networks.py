@@ -1,0 +1,111 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: what the node's bridges and its other guests say against a guest's network devices."""
+
+from __future__ import annotations
+
+import ipaddress
+import typing as t
+
+from ansible_collections.pve.provision.plugins.module_utils._model.diff import SubValues
+
+if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._engine.preflight import (
+        Facts,
+        Neighbour,
+        Outlook,
+        Report,
+    )
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Bridge
+
+
+def check_bridges(report: Report, facts: Facts, outlook: Outlook) -> None:
+    """Each device that changes must have a bridge that is there and takes what the device will have.
+
+    A running container loses its device when PVE cannot plug it into the new bridge, and many things fail only at the
+    start.
+    """
+    for key, net in outlook.networks.items():
+        path, name = outlook.path(key), net.get("bridge")
+        if not name:
+            continue
+        bridge = facts.bridges.get(name)
+        if bridge is None:
+            listed = ", ".join(sorted(facts.bridges)) or "none"
+            report.add(f"{path}.bridge", name, f"does not exist on node {facts.node.name}", f"There are: {listed}.")
+            continue
+        mtu = net.get("mtu")
+        if bridge.mtu and isinstance(mtu, int) and mtu > bridge.mtu:
+            remedy = f"{outlook.subject} could not start. Lower it, or raise the bridge's."
+            report.add(f"{path}.mtu", mtu, f"is above the {bridge.mtu} of {name}", remedy)
+        _check_vlans(report, path, net, bridge)
+
+
+def _check_vlans(report: Report, path: str, net: SubValues, bridge: Bridge) -> None:
+    """Tags need a bridge that lets them pass: a VNet does not unless it is VLAN-aware, a bridge makes one of its own
+    for a single tag."""
+    if bridge.vlan_aware is not False:
+        return
+    if net.get("trunks"):
+        remedy = "Make it VLAN-aware (bridge-vlan-aware yes), or leave trunks out; the guest could not start."
+        report.add(f"{path}.trunks", net["trunks"], f"needs a VLAN-aware bridge, and {bridge.name} is none", remedy)
+    if net.get("tag") and bridge.kind == "vnet":
+        remedy = "Leave it out: a VNet has a tag of its own. Or make the VNet VLAN-aware."
+        report.add(f"{path}.tag", net["tag"], f"is not possible on VNet {bridge.name}, which is not VLAN-aware", remedy)
+
+
+def check_neighbours(report: Report, facts: Facts, outlook: Outlook) -> None:
+    """MAC addresses and static addresses that another guest of this node has.
+
+    A template never runs. A stopped guest may be there to take turns with this one, so that it is only told of.
+    """
+    mine = {outlook.path(key): _new_addresses(outlook, key, net) for key, net in outlook.networks.items()}
+    if not any(net.get("hwaddr") or "/" in f"{net.get('ip')}{net.get('ip6')}" for net in mine.values()):
+        return
+    for neighbour in facts.neighbours:
+        if neighbour.guest.vmid == outlook.vmid or neighbour.guest.template:
+            continue
+        for path, net in mine.items():
+            for other in neighbour.networks.values():
+                _check_pair(report, path, net, other, neighbour)
+
+
+def _new_addresses(outlook: Outlook, key: str, net: SubValues) -> SubValues:
+    """A device as the plan makes it, without the addresses that it has had on the same segment."""
+    if outlook.new:
+        return net
+    network = outlook.wanted.type.network
+    had = network.read(outlook.before.get(key, ""))
+    moved = any(net.get(name) != had.get(name) for name in ("bridge", "tag"))
+    stays = {"hwaddr"} if moved else {"hwaddr", "ip", "ip6"}
+    return {name: value for name, value in net.items() if name not in stays or value != had.get(name)}
+
+
+def _check_pair(report: Report, path: str, net: SubValues, other: SubValues, neighbour: Neighbour) -> None:
+    if net.get("hwaddr") and net["hwaddr"] == other.get("hwaddr"):
+        tell = "is the MAC address of"
+        _tell(report, f"{path}.hwaddr", net["hwaddr"], tell, neighbour, "Leave it out to get one.")
+    if net.get("bridge") != other.get("bridge") or net.get("tag") != other.get("tag"):
+        return
+    for key in ("ip", "ip6"):
+        if (address := _host(net.get(key))) is not None and address == _host(other.get(key)):
+            tell = "is, on the same bridge, the address of"
+            _tell(report, f"{path}.{key}", net[key], tell, neighbour, "Use another.")
+
+
+def _tell(report: Report, option: str, value: object, problem: str, neighbour: Neighbour, remedy: str) -> None:
+    guest = neighbour.guest
+    named = f"guest {guest.vmid}{f' ({guest.name})' if guest.name else ''}"
+    if guest.status == "stopped":
+        report.warnings.append(f"{option}: {value} {problem} {named}, which is stopped; both cannot run at once")
+    else:
+        report.add(option, value, f"{problem} {named}", remedy)
+
+
+def _host(text: object) -> object:
+    """The address that a device declares; None for dhcp and the like, and for what cannot be read."""
+    try:
+        return ipaddress.ip_interface(str(text)).ip if "/" in str(text) else None
+    except ValueError:
+        return None

@@ -1,0 +1,210 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: many guests in one run: all are planned and checked before the first is changed.
+
+Planning reads one view of the node, so that an unchanged guest costs next to nothing. Each guest that has something to
+do is then made to match by itself, as a module for one guest does it, several at once and in their order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+import typing as t
+from concurrent import futures
+from dataclasses import dataclass, field
+
+from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Companion, Result, Wanted
+from ansible_collections.pve.provision.plugins.module_utils._engine.preflight import Facts, Planned
+from ansible_collections.pve.provision.plugins.module_utils._engine.reconcile import reconcile
+from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, InvalidInput, ProvisionError
+from ansible_collections.pve.provision.plugins.module_utils._model.diff import render
+from ansible_collections.pve.provision.plugins.module_utils._pve.view import NodeView
+
+if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
+
+OnFailure = t.Literal["continue", "stop"]
+Read = t.Callable[[], tuple[Wanted, Companion]]
+
+
+@dataclass(frozen=True)
+class Member:
+    """One guest of a run. ``read`` gives what is wanted, afresh each time; ``after`` are the names of the guests that
+    come before it, ``order`` its place in PVE's startup order, ``up`` the seconds that those behind it wait then."""
+
+    name: str
+    type: str
+    read: Read
+    after: frozenset[str] = frozenset()
+    order: int | None = None
+    up: int = 0
+
+
+@dataclass
+class Ended:
+    """How it went with one guest. ``skipped`` names the guest whose failure is the reason that nothing was done."""
+
+    member: Member
+    result: Result | None = None
+    error: ProvisionError | None = None
+    skipped: str = ""
+    seconds: float = 0.0
+
+
+@dataclass
+class Fleet:
+    """A run over many guests. ``concurrency``: how many are worked on at once; ``tell`` hears of each beginning and
+    end."""
+
+    node: Node
+    members: t.Sequence[Member]
+    concurrency: int = 4
+    on_failure: OnFailure = "continue"
+    tell: t.Callable[[Member, str], None] = lambda _member, _what: None
+    facts: Facts = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.facts = Facts(NodeView.of(self.node))
+
+    # -- planning --------------------------------------------------------------------------------------------------
+    def plan(self, findings: t.Iterable[Finding] = ()) -> list[Ended]:
+        """What a run would do. Raises InvalidInput with all that stands against all guests, and with the ``findings``
+        that there are already; nothing is written."""
+        self.facts.reserved = {}
+        by_name = {member.name: self._plan_one(member) for member in _in_order(self.members)}
+        planned = [by_name[member.name] for member in self.members]
+        self.facts.reserved = None
+        findings = [*findings, *_unordered(self.members)]
+        for ended in planned:
+            if isinstance(ended.error, InvalidInput):
+                findings += [_of(ended.member, finding) for finding in ended.error.findings]
+        if findings:
+            raise InvalidInput(findings)
+        for ended in planned:
+            if ended.error is not None:
+                ended.error.message = f"{ended.member.name}: {ended.error.message}"
+                raise ended.error
+        return planned
+
+    def _plan_one(self, member: Member) -> Ended:
+        wanted, companion = member.read()
+        try:
+            result = reconcile(self.facts.node, wanted, check_mode=True, companion=companion, facts=self.facts)
+        except ProvisionError as error:
+            return Ended(member, error=error)
+        if result.changed and result.vmid is not None:
+            self._remember(wanted, result.vmid, render(wanted.type.table, wanted.declaration))
+        return Ended(member, result)
+
+    def _remember(self, wanted: Wanted, vmid: int, options: t.Mapping[str, str]) -> None:
+        """A guest that others of this run may be cloned from, as it is going to be or as it was made."""
+        self.facts.planned[wanted.type.kind, str(wanted.name)] = Planned(vmid, options)
+
+    # -- acting ----------------------------------------------------------------------------------------------------
+    def carry_out(self, planned: t.Sequence[Ended]) -> list[Ended]:
+        """Carry the plans out. What one guest fails at stops only those that come after it, or with ``stop`` all that
+        have not begun."""
+        done = {ended.member.name: ended for ended in planned if not (ended.result and ended.result.changed)}
+        waiting = [ended.member for ended in planned if ended.member.name not in done]
+        vmids = {ended.member.name: ended.result.vmid for ended in planned if ended.result}
+        befores = {member.name: self._before(member, waiting) for member in waiting}
+        ready_at: dict[str, float] = {}
+        with futures.ThreadPoolExecutor(max(self.concurrency, 1)) as pool:
+            running: dict[futures.Future[Ended], Member] = {}
+            while waiting or running:
+                for member in list(waiting):
+                    if len(running) >= self.concurrency:
+                        break
+                    blocker = self._blocker(befores[member.name], done)
+                    if blocker:
+                        done[member.name] = Ended(member, skipped=blocker)
+                        waiting.remove(member)
+                    elif befores[member.name] <= done.keys():
+                        pause = max((ready_at.get(name, 0.0) for name in befores[member.name]), default=0.0)
+                        running[pool.submit(self._act, member, vmids.get(member.name), pause)] = member
+                        waiting.remove(member)
+                ended, _others = futures.wait(running, return_when=futures.FIRST_COMPLETED)  # at once without any
+                for future in ended:
+                    member = running.pop(future)
+                    done[member.name] = future.result()
+                    ready_at[member.name] = time.monotonic() + member.up
+        return [done[ended.member.name] for ended in planned]
+
+    def _act(self, member: Member, vmid: int | None, not_before: float) -> Ended:
+        time.sleep(max(not_before - time.monotonic(), 0.0))
+        began = time.monotonic()
+        self.tell(member, "begins")
+        wanted, companion = member.read()
+        wanted = dataclasses.replace(wanted, planned_vmid=vmid)
+        ended = Ended(member)
+        try:
+            ended.result = reconcile(self.node, wanted, check_mode=False, companion=companion, facts=self.facts)
+            made = self.node.config(wanted.type.kind, ended.result.vmid) if ended.result.vmid else None
+            if made is not None and ended.result.vmid:
+                self._remember(wanted, ended.result.vmid, made.options)
+        except ProvisionError as error:
+            ended.error = error
+        ended.seconds = time.monotonic() - began
+        self.tell(member, "failed" if ended.error else "done")
+        return ended
+
+    def _before(self, member: Member, changing: t.Sequence[Member]) -> frozenset[str]:
+        """Which of the guests that change have to be done before this one begins."""
+        names = {other.name for other in changing}
+        earlier = {
+            other.name
+            for other in changing
+            if member.order is not None and other.order is not None and other.order < member.order
+        }
+        return frozenset((member.after | earlier) & names)
+
+    def _blocker(self, befores: t.Collection[str], done: t.Mapping[str, Ended]) -> str:
+        """The guest whose failure keeps another from beginning."""
+        failed = [name for name, ended in done.items() if ended.error is not None or ended.skipped]
+        if self.on_failure == "stop" and failed:
+            return failed[0]
+        return next((name for name in failed if name in befores), "")
+
+
+def _of(member: Member, finding: Finding) -> Finding:
+    return Finding(f"{member.name}: {finding.option}", finding.value, finding.problem, finding.remedy)
+
+
+def _in_order(members: t.Sequence[Member]) -> list[Member]:
+    """What others come after goes first; where they go in a circle it does not matter."""
+    left, ordered = list(members), list[Member]()
+    while left:
+        names = {member.name for member in left}
+        held = [member for member in left if member.after & names]
+        if len(held) == len(left):
+            return ordered + left
+        ordered += [member for member in left if not member.after & names]
+        left = held
+    return ordered
+
+
+def _unordered(members: t.Sequence[Member]) -> t.Iterator[Finding]:
+    """What is wrong with the order: guests to come after that are not declared, and circles."""
+    names = {member.name for member in members}
+    for member in members:
+        for name in sorted(member.after - names):
+            remedy = f"There are: {', '.join(sorted(names))}."
+            yield Finding(f"{member.name}: after", name, "is no guest of this list", remedy)
+    after = {member.name: member.after & names for member in members}
+    while after:
+        free = {name for name, others in after.items() if not others & after.keys()}
+        if not free:
+            circle = ", ".join(sorted(after))
+            yield Finding("after", circle, "come after each other in a circle", "Take one of them out of it.")
+            return
+        after = {name: others for name, others in after.items() if name not in free}
+
+
+def workers(concurrency: str | int, cores: int) -> int:
+    """How many guests are worked on at once. Each PVE command keeps a core busy for half a second."""
+    with contextlib.suppress(ValueError):
+        return max(int(concurrency), 1)
+    return min(max(cores, 2), 8)

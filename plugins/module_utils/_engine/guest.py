@@ -1,0 +1,235 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: the data that flow through the workflow, from what is wanted to what was done."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
+from ansible_collections.pve.provision.plugins.module_utils._model.diff import REBUILD, Change, Declaration, Table
+from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Fields
+
+if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._engine.preflight import Facts
+    from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestConfig, GuestRef, Kind, Node
+
+State = t.Literal["present", "started", "stopped", "restarted", "absent"]
+
+
+@dataclass(frozen=True)
+class GuestType:
+    """What tells one type of guest from another.
+
+    ``name_key`` is where its name is, ``content`` what a storage must take for its volumes, ``network`` how its
+    ``netN`` are written, ``is_volume`` tells the options that are volumes. ``complete`` decides, for a new guest, what
+    the declaration leaves open; ``privilege`` tells why it is privileged or not, where there is a choice. ``check``
+    tells what is wrong with all options of a guest together, by the user's names for PVE's keys.
+    """
+
+    kind: Kind
+    noun: str
+    table: Table
+    name_key: str
+    content: str
+    network: Fields
+    is_volume: t.Callable[[str], bool]
+    complete: t.Callable[[Facts, Wanted], Wanted]
+    check: t.Callable[[t.Mapping[str, t.Any], t.Mapping[str, str]], list[Finding]]
+    privilege: t.Callable[[Declaration], str] = lambda _declaration: ""
+
+
+@dataclass(frozen=True)
+class CloneSource:
+    """The guest a new one is cloned from. ``full`` None: linked where PVE can, else full.
+
+    ``options`` is the source's config, once it has been read, without its MAC addresses: a clone gets its own.
+    """
+
+    vmid: int | None = None
+    name: str | None = None
+    full: bool | None = None
+    snapname: str | None = None
+    storage: str | None = None
+    options: t.Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How far a run may go. Times in seconds."""
+
+    purge_options: bool = False
+    restart: t.Literal["never", "when_needed"] = "never"
+    recreate: bool = False
+    rename: bool = False
+    force: bool = False
+    purge: bool = False
+    cleanup_on_failure: bool = True
+    timeout: int = 600
+    start_timeout: int = 60
+    shutdown_timeout: int = 60
+    ip_timeout: int = 0
+
+
+def rebuild(params: t.Mapping[str, t.Any]) -> str:
+    """What to do about what cannot change in place: as the module at hand offers it."""
+    anew = "or set recreate=true to destroy and create this one again." if "recreate" in params else ""
+    return f"{REBUILD.rstrip('.')}, {anew}" if anew else REBUILD
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One declared guest.
+
+    ``rebuild`` is what the user can do about what cannot change in place.
+    ``planned_vmid`` is the number that a new guest gets if it is still free, where none is declared.
+    ``source`` is the template's volid or name; ``source_made``: the run itself puts it there before the creation.
+    ``whole``: a guest that was made and never started may lack something, and is made anew.
+    ``defaults`` hold for a new guest where the declaration says nothing, by PVE's keys. ``create`` are PVE's options
+    for the creation alone (never compared later); ``secrets`` are such options whose values are shown to nobody.
+    """
+
+    type: GuestType
+    declaration: Declaration
+    state: State = "present"
+    vmid: int | None = None
+    planned_vmid: int | None = None
+    source: str | None = None
+    source_made: bool = False
+    whole: bool = False
+    defaults: t.Mapping[str, t.Any] = field(default_factory=dict)
+    clone: CloneSource | None = None
+    pool: str | None = None
+    rebuild: str = REBUILD
+    create: t.Mapping[str, str] = field(default_factory=dict)
+    secrets: t.Mapping[str, str] = field(default_factory=dict)
+    policy: Policy = field(default_factory=Policy)
+    findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str | None:
+        """The declared hostname or VM name."""
+        return self.declaration.values.get(self.type.name_key)
+
+    @property
+    def label(self) -> str:
+        """How messages call the guest."""
+        number = "" if self.vmid is None else f" {self.vmid}"
+        return f"{self.type.noun}{number}{f' ({self.name})' if self.name else ''}"
+
+
+@dataclass(frozen=True)
+class Actual:
+    """What the node has.
+
+    ``taken``: the vmid belongs to something else (a VM), or the guest itself is on another node. ``leftover``: our own
+    note about a creation that was killed; there is then no usable guest. ``outdated``: what the running guest does not
+    have of its config, although PVE takes it for done. ``forbidden``: this login may not look, so nothing is known.
+    """
+
+    vmid: int | None
+    config: GuestConfig | None = None
+    status: str = "absent"
+    taken: GuestRef | None = None
+    leftover: dict[str, t.Any] | None = None
+    outdated: t.Mapping[str, str] = field(default_factory=dict)
+    forbidden: PveError | None = None
+
+    @property
+    def running(self) -> bool:
+        return self.status == "running"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing a run does. ``details`` are for people and results; they hold no secret."""
+
+    action: str
+    details: dict[str, t.Any] = field(default_factory=dict)
+
+    def view(self) -> dict[str, t.Any]:
+        return {"step": self.action, **self.details}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All a run is going to do, in order, and what it changes; empty when the guest is as declared."""
+
+    steps: tuple[Step, ...] = ()
+    change: Change = field(default_factory=Change)
+    before: dict[str, t.Any] = field(default_factory=dict)
+    after: dict[str, t.Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.steps)
+
+
+@dataclass
+class Result:
+    """What a run found and did."""
+
+    changed: bool
+    vmid: int | None
+    node: str
+    status: str
+    plan: list[dict[str, t.Any]]
+    diff: dict[str, t.Any]
+    config: dict[str, t.Any] = field(default_factory=dict)
+    other_options: dict[str, str] = field(default_factory=dict)
+    addresses: list[dict[str, t.Any]] = field(default_factory=list)
+    pending: dict[str, t.Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    privilege: str = ""
+    ostemplate: str | None = None
+    more: dict[str, t.Any] = field(default_factory=dict)
+
+
+class Run(t.Protocol):
+    """A run that is under way, as a companion's steps see it."""
+
+    node: Node
+    wanted: Wanted
+    result: Result
+
+    @property
+    def vmid(self) -> int: ...
+
+
+class Companion:
+    """What a kind of guest adds to the workflow that all guests share. This one adds nothing.
+
+    Its steps stand in the plan like any other; a method ``do_STEP`` carries each out.
+    """
+
+    def recover(self, node: Node, wanted: Wanted, *, act: bool) -> list[Step]:
+        """Put right what a killed run of the companion's own steps left, before anything is read; the steps that this
+        took, or takes: without ``act`` nothing is written."""
+        return []
+
+    def settle(self, node: Node, wanted: Wanted, actual: Actual, *, act: bool) -> Wanted:
+        """What is wanted of an existing guest, by the numbers that its parts have there. Without ``act`` nothing is
+        waited for."""
+        return wanted
+
+    def prepare(self, node: Node, wanted: Wanted) -> Wanted:
+        """What a new guest is made from, where that is for the companion to say. Writes nothing."""
+        return wanted
+
+    def extend(self, node: Node, wanted: Wanted, actual: Actual, plan: Plan) -> Plan:
+        """The plan with the companion's own steps. May read the guest; writes nothing."""
+        return plan
+
+    def uploads(self, node: Node, plan: Plan) -> t.Sequence[str]:
+        """The storages that the plan puts files on, and removes them from again."""
+        return ()
+
+    def tidy(self, run: Run) -> None:
+        """Remove what only this run needed, however it ended. Raises nothing."""
+
+    def finish(self, run: Run) -> None:
+        """Add to the result what the companion knows."""

@@ -1,0 +1,123 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: the privileges that a plan needs over the API. Pure.
+
+Sources of the tables: pve-container (API2/LXC.pm, check_ct_modify_config_perm) and qemu-server (API2/Qemu.pm).
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ansible_collections.pve.provision.plugins.module_utils._model.volume import storage_of
+from ansible_collections.pve.provision.plugins.module_utils._pve.privileges import Need, file_needs
+
+if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Plan, Wanted
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Bridge, Kind
+
+# Which privilege on a guest changes an option of it; what is not listed needs REST.
+_OPTIONS: dict[Kind, tuple[tuple[str, str], ...]] = {
+    "lxc": (
+        (r"cores|cpulimit|cpuunits", "VM.Config.CPU"),
+        (r"memory|swap", "VM.Config.Memory"),
+        (r"rootfs|mp\d+|unused\d+", "VM.Config.Disk"),
+        (r"net\d+|nameserver|searchdomain|hostname", "VM.Config.Network"),
+        (r"features", "VM.Allocate"),
+    ),
+    "qemu": (
+        (r"cores|cpu|cpulimit|cpuunits|numa\d*|smp|sockets|vcpus|affinity", "VM.Config.CPU"),
+        (r"memory|balloon|shares|hugepages", "VM.Config.Memory"),
+        (r"acpi|hotplug|kvm|machine|scsihw|smbios1|tablet|vga|watchdog|audio0|rng0|serial\d+", "VM.Config.HWType"),
+        (r"(ide|sata|scsi|virtio|efidisk|tpmstate|unused)\d+|boot|bootdisk|vmstatestorage", "VM.Config.Disk"),
+        (r"net\d+", "VM.Config.Network"),
+        (r"ci\w+|nameserver|searchdomain|sshkeys|ipconfig\d+", "VM.Config.Cloudinit"),
+    ),
+}
+_REST = "VM.Config.Options"
+# What each step of a plan needs on the guest itself.
+_STEPS = {
+    "start": "VM.PowerMgmt",
+    "shutdown": "VM.PowerMgmt",
+    "destroy": "VM.Allocate",
+    "create": "VM.Allocate",
+    "clone": "VM.Allocate",
+    "join_pool": "VM.Allocate",
+    "resize": "VM.Config.Disk",
+}
+
+
+def privilege_of(kind: Kind, key: str) -> str:
+    """The privilege that changes an option, by PVE's key."""
+    return next((name for pattern, name in _OPTIONS[kind] if re.fullmatch(pattern, key)), _REST)
+
+
+def needs(
+    wanted: Wanted,
+    actual: Actual,
+    plan: Plan,
+    touched: t.Mapping[str, t.Any],
+    bridges: t.Mapping[str, Bridge],
+    uploads: t.Iterable[str] = (),
+) -> list[Need]:
+    """What the plan needs. ``touched`` are the declared values that it writes, ``uploads`` the storages that it puts
+    files of ours on."""
+    kind, vmid = wanted.type.kind, actual.vmid or wanted.vmid
+    steps = {step.action for step in plan.steps} or ({"destroy"} if wanted.state == "absent" else set())
+    making = bool(steps & {"create", "clone"})
+    guest = f"/vms/{vmid}" if vmid else "/vms"
+    here = (guest, f"/pool/{wanted.pool}") if making and wanted.pool else (guest,)
+    found = [Need(here, ("VM.Audit",), "reading the guest")]
+    found += [Need(here, (_STEPS[action],), action) for action in sorted(steps & set(_STEPS))]
+    path = wanted.declaration.paths
+    for key in {**touched, **dict.fromkeys((*plan.change.delete, *plan.change.revert))}:
+        if key != "unprivileged":
+            found.append(Need(here, (privilege_of(kind, key),), path.get(key, key)))
+    if making and kind == "lxc" and "clone" not in steps and touched.get("unprivileged") is False:
+        found.append(Need(("/",), ("Sys.Modify",), "a privileged container"))
+    found += _on_storages(wanted, actual, plan, touched, making)
+    found += _on_networks(wanted, touched, bridges)
+    found += [need for name in uploads for step in ("upload", "remove") for need in file_needs(step, name, "")]
+    if wanted.clone and "clone" in steps:
+        found.append(Need((f"/vms/{wanted.clone.vmid}",), ("VM.Clone",), "clone_from"))
+    if "join_pool" in steps:
+        found.append(Need((f"/pool/{wanted.pool}",), ("Pool.Allocate",), "pool"))
+    return found
+
+
+def _on_storages(
+    wanted: Wanted, actual: Actual, plan: Plan, touched: t.Mapping[str, t.Any], making: bool
+) -> list[Need]:
+    """New and larger volumes take room; a template is read."""
+    found = []
+    current = actual.config.options if actual.config and not making else {}
+    for key in plan.change.resize:
+        home = f"/storage/{storage_of(current.get(key, ''))}"
+        found.append(Need((home,), ("Datastore.AllocateSpace",), wanted.declaration.paths.get(key, key)))
+    for key, value in touched.items():
+        if wanted.type.is_volume(key) and key not in current and not value.get("volume") and value.get("storage"):
+            reason = wanted.declaration.paths.get(key, key)
+            found.append(Need((f"/storage/{value['storage']}",), ("Datastore.AllocateSpace",), reason))
+    if making and wanted.clone and wanted.clone.storage:
+        found.append(Need((f"/storage/{wanted.clone.storage}",), ("Datastore.AllocateSpace",), "clone_from.storage"))
+    if making and wanted.source and not wanted.clone:
+        places = (f"/storage/{storage_of(wanted.source)}",) if ":" in wanted.source else ("/storage", "/storage/*")
+        any_of = ("Datastore.Audit", "Datastore.AllocateSpace", "Datastore.Allocate")
+        found.append(Need(places, any_of, "ostemplate"))
+    return found
+
+
+def _on_networks(wanted: Wanted, touched: t.Mapping[str, t.Any], bridges: t.Mapping[str, Bridge]) -> list[Need]:
+    """Each network device needs the use of its bridge, or of the VLAN there. A vnet's zone is not told over the API."""
+    found = []
+    for key, net in touched.items():
+        name = net.get("bridge") if re.fullmatch(r"net\d+", key) else None
+        if not name or (name in bridges and bridges[name].kind == "vnet"):
+            continue
+        path = f"/sdn/zones/localnetwork/{name}"
+        vlans = [net["tag"]] if net.get("tag") else []
+        reason = wanted.declaration.paths.get(key, key)
+        found += [Need((place,), ("SDN.Use",), reason) for place in [f"{path}/{tag}" for tag in vlans] or [path]]
+    return found

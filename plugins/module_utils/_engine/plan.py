@@ -1,0 +1,151 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: from what is wanted and what is there to the steps of a run. Pure.
+
+Check mode and the real run both get their plan here, so what the one predicts is what the other does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Plan, Step, Wanted
+from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
+from ansible_collections.pve.provision.plugins.module_utils._model import diff
+from ansible_collections.pve.provision.plugins.module_utils._model.property_string import render_size
+from ansible_collections.pve.provision.plugins.module_utils._model.template_name import parse_template
+
+if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestConfig
+
+RUNNING_AFTER = {"present": None, "started": True, "stopped": False, "restarted": True}
+
+
+def make_plan(wanted: Wanted, actual: Actual) -> Plan:
+    """The steps that lead from ``actual`` to ``wanted``; none when all is as declared."""
+    if wanted.state == "absent":
+        return _absent(wanted, actual)
+    if actual.config is None:
+        return _create(wanted, actual)
+    change = difference(wanted, actual.vmid, actual.config, purge=wanted.policy.purge_options)
+    change = dataclasses.replace(change, findings=(*change.findings, *_other_template(wanted, actual)))
+    if change.findings and wanted.policy.recreate:
+        return _recreate(wanted, actual)
+    return _update(wanted, actual, change)
+
+
+def difference(wanted: Wanted, vmid: int | None, config: GuestConfig, *, purge: bool) -> diff.Change:
+    """What has to change in a guest that is there."""
+    held = diff.Held(config.options, config.live, config.pending, f"{wanted.type.noun} {vmid}")
+    return diff.compare(wanted.type.table, held, wanted.declaration, purge=purge, rebuild=wanted.rebuild)
+
+
+def _other_template(wanted: Wanted, actual: Actual) -> t.Iterator[Finding]:
+    """PVE does not remember a template, but what it made of it shows what it cannot have been."""
+    template = parse_template(wanted.source).ostype if wanted.source and not wanted.source_made else None
+    has = actual.config.options.get("ostype") if actual.config else None
+    if template and has not in (None, "unmanaged", template) and wanted.declaration.values.get("ostype") is None:
+        problem = f"is not what {wanted.type.noun} {actual.vmid} was made from: it is {has}"
+        yield Finding("ostemplate", wanted.source, problem, wanted.rebuild)
+
+
+def _absent(wanted: Wanted, actual: Actual) -> Plan:
+    steps = _clean_up(actual)
+    if actual.config is not None:
+        steps += [*_stop(wanted, actual), Step("destroy", {"purge": wanted.policy.purge})]
+    before = {} if actual.config is None else _state(wanted, actual)
+    return Plan(tuple(steps), before=before)
+
+
+def _clean_up(actual: Actual) -> list[Step]:
+    return [] if actual.leftover is None else [Step("clean_up", {"vmid": actual.vmid})]
+
+
+def _stop(wanted: Wanted, actual: Actual) -> list[Step]:
+    policy = wanted.policy
+    return [Step("shutdown", {"timeout": policy.shutdown_timeout, "force": policy.force})] if actual.running else []
+
+
+def _create(wanted: Wanted, actual: Actual) -> Plan:
+    change = diff.Change()
+    if wanted.clone:
+        change = diff.compare(wanted.type.table, wanted.clone.options, wanted.declaration)
+        steps = [Step("clone", {"source": wanted.clone.vmid or wanted.clone.name}), *_changing(wanted, change)]
+    else:
+        template = {} if wanted.source is None else {"ostemplate": wanted.source}
+        options = {**_shown(wanted, create_options(wanted)), **dict.fromkeys(wanted.secrets, diff.HIDDEN)}
+        steps = [Step("create", {**template, "options": options})]
+    runs = RUNNING_AFTER[wanted.state]
+    if runs:
+        steps.append(Step("start"))
+    after = {**_declared(wanted), "status": "running" if runs else "stopped"}
+    return Plan(tuple(_clean_up(actual) + steps), change, after=after)
+
+
+def _recreate(wanted: Wanted, actual: Actual) -> Plan:
+    gone = _absent(wanted, actual)
+    new = _create(wanted, Actual(actual.vmid))
+    return Plan(gone.steps + new.steps, before=gone.before, after=new.after)
+
+
+def _shown(wanted: Wanted, options: t.Mapping[str, str]) -> dict[str, str]:
+    """Options as a plan shows them."""
+    table = wanted.type.table
+    hidden = {key for key in options if (option := diff.find_option(table, key)) and option.secret}
+    return {key: diff.HIDDEN if key in hidden else value for key, value in options.items()}
+
+
+def create_options(wanted: Wanted) -> dict[str, str]:
+    """PVE's options for the creation: the declaration and what counts only then. Secrets are added when it runs."""
+    return {**diff.render(wanted.type.table, wanted.declaration), **wanted.create}
+
+
+def _declared(wanted: Wanted) -> dict[str, t.Any]:
+    return diff.typed(wanted.type.table, diff.render(wanted.type.table, wanted.declaration))
+
+
+def _state(wanted: Wanted, actual: Actual) -> dict[str, t.Any]:
+    options = {} if actual.config is None else actual.config.options
+    return {**diff.typed(wanted.type.table, options), "status": actual.status}
+
+
+def _update(wanted: Wanted, actual: Actual, change: diff.Change) -> Plan:
+    steps = _changing(wanted, change)
+    power = _power(wanted, actual, change)
+    before, after = dict(change.before), dict(change.after)
+    ends = _status_after(actual, power)
+    if power and ends != actual.status:
+        before["status"], after["status"] = actual.status, ends
+    return Plan(tuple(steps + power), change, before, after)
+
+
+def _changing(wanted: Wanted, change: diff.Change) -> list[Step]:
+    """A disk grows first: an option of its that waits for a restart must not bring the old size back."""
+    steps = [Step("resize", {"disk": disk, "size": render_size(size)}) for disk, size in change.resize.items()]
+    parts = {"options": _shown(wanted, change.set), "delete": list(change.delete), "revert": list(change.revert)}
+    if details := {name: part for name, part in parts.items() if part}:
+        steps.append(Step("set", details))
+    return steps
+
+
+def _power(wanted: Wanted, actual: Actual, change: diff.Change) -> list[Step]:
+    """The steps that bring the guest to its state, and let it take what waits for a restart."""
+    runs = RUNNING_AFTER[wanted.state]
+    start = [Step("start")]
+    if not actual.running:
+        return start if runs else []
+    if runs is False:
+        return _stop(wanted, actual)
+    pending = actual.config.pending if actual.config else {}
+    waiting = bool(change.restart or actual.outdated or any(key not in change.revert for key in pending))
+    if wanted.state == "restarted" or (waiting and wanted.policy.restart == "when_needed"):
+        return _stop(wanted, actual) + start
+    return []
+
+
+def _status_after(actual: Actual, power: list[Step]) -> str:
+    if not power:
+        return actual.status
+    return "running" if power[-1].action == "start" else "stopped"

@@ -1,0 +1,420 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: what stands against a plan on this node, all of it, before anything is written.
+
+PVE accepts many things that can only fail later, at the start or never: an unknown bridge, an MTU above the bridge's,
+addresses and MACs that a neighbour has. Those are found here. A check reads the node only where the plan touches what
+it is about, so an unchanged guest costs nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import difflib
+import functools
+import re
+import typing as t
+from dataclasses import dataclass
+from pathlib import Path
+
+from ansible_collections.pve.provision.plugins.module_utils._engine import permissions
+from ansible_collections.pve.provision.plugins.module_utils._engine.check_networks import (
+    check_bridges,
+    check_neighbours,
+)
+from ansible_collections.pve.provision.plugins.module_utils._engine.check_volumes import check_volumes
+from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Plan, Wanted
+from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
+from ansible_collections.pve.provision.plugins.module_utils._model import diff, network, qemu
+from ansible_collections.pve.provision.plugins.module_utils._model.diff import SubValues
+from ansible_collections.pve.provision.plugins.module_utils._model.lxc import FEATURES
+from ansible_collections.pve.provision.plugins.module_utils._pve import privileges
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import same_name
+
+if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Fields
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import (
+        Access,
+        Bridge,
+        GuestRef,
+        Kind,
+        Node,
+        Storage,
+        Volume,
+    )
+
+ZONE_TAB: t.Final = Path("/usr/share/zoneinfo/zone.tab")
+OTHER_WAYS = "Log in with root's password, or run on the node itself over SSH."
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A guest that is made before, by the same run: its number, and its options as PVE will have them."""
+
+    vmid: int
+    options: t.Mapping[str, str]
+
+
+class Facts:
+    """What a run reads of a node besides the guest, each thing once and only when it is asked for."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        # Bytes that the guests planned before take on each storage, while several are planned.
+        self.reserved: dict[str, int] | None = None
+        self.planned: dict[tuple[Kind, str], Planned] = {}
+
+    def reserve(self, storage: str, size: int) -> int:
+        """Count bytes that a guest takes on a storage, while several are planned. What those before it take."""
+        if self.reserved is None:
+            return 0
+        before = self.reserved.get(storage, 0)
+        self.reserved[storage] = before + size
+        return before
+
+    @functools.cached_property
+    def storages(self) -> list[Storage]:
+        return self.node.storages()
+
+    @functools.cached_property
+    def bridges(self) -> dict[str, Bridge]:
+        return {bridge.name: bridge for bridge in self.node.bridges()}
+
+    @functools.cached_property
+    def pools(self) -> dict[str, frozenset[int]]:
+        return self.node.pools()
+
+    @functools.cached_property
+    def access(self) -> Access | None:
+        return self.node.access()
+
+    @functools.cached_property
+    def guests(self) -> list[GuestRef]:
+        return self.node.guests()
+
+    @functools.cached_property
+    def templates(self) -> list[Volume]:
+        holding = [storage for storage in self.storages if "vztmpl" in storage.content and storage.active]
+        return [volume for storage in holding for volume in self.node.volumes(storage.name, "vztmpl")]
+
+    @functools.cached_property
+    def neighbours(self) -> list[Neighbour]:
+        """Every guest of this node with its networks."""
+        found = []
+        for guest in self.guests:
+            config = self.node.config(guest.kind, guest.vmid)
+            options = {} if config is None else config.options
+            written = NETWORKS[guest.kind]
+            networks = {key: written.read(text) for key, text in options.items() if is_net(key)}
+            found.append(Neighbour(guest, networks))
+        return found
+
+    @functools.cached_property
+    def time_zones(self) -> frozenset[str]:
+        """The time zones that PVE takes: those of zone.tab, as this machine has it; none where it has no such file."""
+        try:
+            table = ZONE_TAB.read_text(encoding="utf-8")
+        except OSError:
+            return frozenset()
+        return frozenset(line.split("\t")[2] for line in table.splitlines() if line and not line.startswith("#"))
+
+    def find_volume(self, volid: str) -> Volume | None:
+        """A volume of a storage of this node, or None when it is not there."""
+        storage = volid.partition(":")[0]
+        if not any(each.name == storage and each.active for each in self.storages):
+            return None
+        return next((volume for volume in self.node.volumes(storage) if volume.volid == volid), None)
+
+
+# How each kind of guest writes its networks.
+NETWORKS: dict[Kind, Fields] = {"lxc": network.NET, "qemu": qemu.NET}
+
+
+def is_net(key: str) -> bool:
+    return key.startswith("net") and key[3:].isdigit()
+
+
+@dataclasses.dataclass(frozen=True)
+class Neighbour:
+    """Another guest of the node, with its networks by PVE's keys."""
+
+    guest: GuestRef
+    networks: dict[str, SubValues]
+
+
+class Report:
+    """Gathers findings and warnings."""
+
+    def __init__(self, findings: t.Iterable[Finding] = ()) -> None:
+        self.findings = list(findings)
+        self.warnings: list[str] = []
+
+    def tells(self, option: str) -> bool:
+        return any(finding.option == option for finding in self.findings)
+
+    def add(self, option: str, value: object, problem: str, remedy: str = "") -> None:
+        self.findings.append(Finding(option, value, problem, remedy))
+
+
+class Outlook:
+    """A guest as it is and as the plan makes it, by PVE's keys; the entries of its lists have the numbers that they
+    have in the guest."""
+
+    def __init__(self, wanted: Wanted, actual: Actual, plan: Plan) -> None:
+        table, change = wanted.type.table, plan.change
+        has: t.Mapping[str, str] = {} if actual.config is None else actual.config.options
+        self.new = creating(plan)
+        if self.new:
+            has = wanted.clone.options if wanted.clone else {}
+        declaration, _doubts = diff.place(table, has, wanted.declaration, purge=wanted.policy.purge_options)
+        made = diff.render(table, declaration) if self.new and not wanted.clone else {}
+        live = {} if actual.config is None else {key: actual.config.live.get(key) for key in change.revert}
+        after = {**has, **live, **made, **change.set, **dict.fromkeys(change.delete)}
+        self.vmid = actual.vmid
+        self.wanted = dataclasses.replace(wanted, declaration=declaration)
+        self.before = dict(has)
+        self.after = {key: value for key, value in after.items() if value is not None}
+        changed = sorted(key for key, value in self.after.items() if self.new or has.get(key) != value)
+        self.networks = {key: wanted.type.network.read(self.after[key]) for key in changed if is_net(key)}
+
+    @property
+    def subject(self) -> str:
+        return f"The {self.wanted.type.noun}"
+
+    def path(self, key: str) -> str:
+        """The user's name of an option; PVE's own, where it is not declared."""
+        return self.wanted.declaration.paths.get(key, key)
+
+    def values(self, options: t.Mapping[str, str]) -> dict[str, t.Any]:
+        """Options as values; what cannot be read is left out."""
+        found = {}
+        for key, text in options.items():
+            if option := diff.find_option(self.wanted.type.table, key):
+                with contextlib.suppress(ValueError):
+                    found[key] = option.codec.parse(text)
+        return found
+
+
+def preflight(facts: Facts, wanted: Wanted, actual: Actual, plan: Plan, uploads: t.Iterable[str] = ()) -> Report:
+    """Everything that stands against carrying out the plan, which puts files of ours on the storages ``uploads``."""
+    report = Report([*wanted.findings, *plan.change.findings])
+    if wanted.state == "absent":
+        _check_absent(report, wanted, actual)
+        if (plan or actual.forbidden) and not report.findings:
+            _check_permissions(report, facts, wanted, actual, plan, {}, ())
+        return report
+    outlook = Outlook(wanted, actual, plan)
+    wanted = outlook.wanted
+    _check_guest(report, wanted, actual, plan)
+    if plan:
+        touched = {**_touched(wanted, actual, plan), **outlook.networks}
+        _check_whole(report, outlook)
+        check_bridges(report, facts, outlook)
+        check_neighbours(report, facts, outlook)
+        check_volumes(report, facts, outlook, touched)
+        _check_token(report, facts.node, wanted, actual, plan, touched)
+        _check_devices(report, facts.node, wanted, touched)
+        _check_hookscript(report, facts, touched)
+        _check_time_zone(report, facts, touched)
+        _check_pool(report, facts, wanted)
+        _check_permissions(report, facts, wanted, actual, plan, touched, uploads)
+    return report
+
+
+def _check_whole(report: Report, outlook: Outlook) -> None:
+    """What is wrong with the guest as it will be, declared or not, and was not wrong before."""
+    check, paths = outlook.wanted.type.check, outlook.wanted.declaration.paths
+    known = check(outlook.values(outlook.before), paths)
+    for problem in check(outlook.values(outlook.after), paths):
+        if problem not in known and not report.tells(problem.option):
+            report.add(problem.option, problem.value, problem.problem, problem.remedy)
+
+
+def creating(plan: Plan) -> bool:
+    return any(step.action in {"create", "clone"} for step in plan.steps)
+
+
+def _touched(wanted: Wanted, actual: Actual, plan: Plan) -> dict[str, t.Any]:
+    """The declared values that the plan writes; for property strings as they will be."""
+    if creating(plan):
+        return {key: value for key, value in wanted.declaration.values.items() if value is not None}
+    declared = wanted.declaration.values
+    return {key: declared[key] for key in (*plan.change.set, *plan.change.resize) if declared.get(key) is not None}
+
+
+def removal_findings(wanted: Wanted, actual: Actual) -> list[Finding]:
+    """What stands against removing a guest, but for a lock, which a killed run of ours may have left."""
+    report = Report()
+    if wanted.vmid is None:
+        report.add("vmid", None, "is required with state=absent", "Name the vmid, and the hostname to be safe.")
+    if actual.taken is not None and actual.taken.kind == wanted.type.kind:
+        _check_taken(report, wanted, actual.taken)
+    if actual.config is not None:
+        _check_name(report, wanted, actual, "Nothing was removed.")
+        if actual.config.options.get("protection") == "1":
+            report.add("state", "absent", f"is refused: {wanted.label} is protected", "Set protection=false first.")
+    return report.findings
+
+
+def _check_absent(report: Report, wanted: Wanted, actual: Actual) -> None:
+    report.findings += removal_findings(wanted, actual)
+    _check_lock(report, wanted, actual)
+
+
+def is_meant(wanted: Wanted, actual: Actual) -> bool:
+    """Whether a guest that is there has the declared name, if one is declared: otherwise it is somebody else's."""
+    if actual.config is None or not wanted.name:
+        return True
+    return same_name(actual.config.options.get(wanted.type.name_key), wanted.name)
+
+
+def _check_name(report: Report, wanted: Wanted, actual: Actual, remedy: str) -> None:
+    """The declared name is that of the guest under the declared vmid."""
+    has = actual.config.options.get(wanted.type.name_key) if actual.config else None
+    if not is_meant(wanted, actual):
+        other = f", which is called {has}" if has else ", which has no name"
+        problem = f"is not the name of {wanted.type.noun} {actual.vmid}{other}"
+        report.add(wanted.type.name_key, wanted.name, problem, remedy)
+
+
+def _check_taken(report: Report, wanted: Wanted, taken: GuestRef) -> None:
+    """The vmid or the name is that of a guest which is not on this node, or of another kind."""
+    noun = {"qemu": "VM", "lxc": "container"}[taken.kind]
+    if wanted.vmid is None:
+        remedy = f"Run against node {taken.node}: this guest is not made a second time."
+        report.add(wanted.type.name_key, wanted.name, f"is {noun} {taken.vmid} on node {taken.node}", remedy)
+        return
+    called = f", called {taken.name}" if taken.name else ""
+    remedy = "Choose another vmid, or leave it out to get a free one."
+    if taken.kind == wanted.type.kind:
+        remedy = f"Run against node {taken.node}, or choose another vmid."
+    report.add("vmid", taken.vmid, f"is taken by a {noun} on node {taken.node}{called}", remedy)
+
+
+def _check_lock(report: Report, wanted: Wanted, actual: Actual) -> None:
+    lock = actual.config.options.get("lock") if actual.config else None
+    if lock:
+        remedy = "Wait for the task that holds it; if there is none, 'pct unlock' (or 'qm unlock') removes it."
+        report.add("vmid", actual.vmid, f"is locked ({lock})", remedy)
+
+
+def _check_guest(report: Report, wanted: Wanted, actual: Actual, plan: Plan) -> None:
+    """What concerns the guest as a whole."""
+    if actual.taken is not None:
+        _check_taken(report, wanted, actual.taken)
+    if actual.config is None:
+        return
+    if creating(plan):
+        _check_name(report, wanted, actual, "A guest of another name is not made anew; choose another vmid.")
+    elif not wanted.policy.rename:
+        _check_name(report, wanted, actual, "Choose another vmid, or set rename: true to give it this name.")
+    if plan:
+        _check_lock(report, wanted, actual)
+    options = actual.config.options
+    if options.get("protection") == "1":
+        _check_protection(report, wanted, plan)
+    if options.get("template") == "1" and any(step.action == "start" for step in plan.steps):
+        report.add("state", wanted.state, f"is refused: {wanted.label} is a template", "Clone it, and start the clone.")
+
+
+def _check_protection(report: Report, wanted: Wanted, plan: Plan) -> None:
+    """What PVE refuses to a protected guest, even when the same call ends the protection: to destroy it, to remove a
+    volume, and in a container any change of one (pve-container, LXC/Config.pm; qemu-server, API2/Qemu.pm)."""
+    refused = f"is refused: {wanted.label} is protected"
+    if creating(plan):
+        report.add("recreate", True, refused, "Set protection=false first.")
+    changed = plan.change.set if wanted.type.kind == "lxc" else ()
+    for key in filter(wanted.type.is_volume, (*changed, *plan.change.delete)):
+        path = wanted.declaration.paths.get(key, key)
+        report.add(path, None, f"{refused}, so are its volumes", "Set protection=false first, in a task of its own.")
+
+
+def _root_only(
+    wanted: Wanted, actual: Actual, touched: t.Mapping[str, t.Any], deleted: t.Collection[str]
+) -> t.Iterator[tuple[str, object, str]]:
+    """The options that PVE takes from root@pam alone, never from an API token (pve-container, API2/LXC.pm)."""
+    path = wanted.declaration.paths
+    current = actual.config.options if actual.config else {}
+    unprivileged = wanted.declaration.values.get("unprivileged", current.get("unprivileged") == "1" or not current)
+    before = FEATURES.normal(FEATURES.parse(current.get("features", "")))
+    after = {} if "features" in deleted else FEATURES.normal({**before, **(touched.get("features") or {})})
+    for name in sorted({*before, *after}):
+        if before.get(name) != after.get(name) and (name != "nesting" or not unprivileged):
+            which = "of a privileged container" if name == "nesting" else ""
+            yield f"features.{name}", after.get(name, False), which
+    for key in deleted:
+        if key == "hookscript" or (key.startswith("dev") and key[3:].isdigit()):
+            yield path.get(key, key), None, ""
+    for key, value in touched.items():
+        if key.startswith("dev") and key[3:].isdigit():
+            yield path[key], value.get("path"), ""
+        if key.startswith("mp") and str(value.get("volume") or "").startswith("/"):
+            yield f"{path[key]}.bind", value["volume"], ""
+        if key == "hookscript":
+            yield "hookscript", value, ""
+
+
+def _check_token(
+    report: Report, node: Node, wanted: Wanted, actual: Actual, plan: Plan, touched: t.Mapping[str, t.Any]
+) -> None:
+    if node.root_login:
+        return
+    for option, value, which in _root_only(wanted, actual, touched, (*plan.change.delete, *plan.change.revert)):
+        problem = f"{which} is reserved by PVE to root@pam itself; an API token may not set it".strip()
+        report.add(option, value, problem, OTHER_WAYS)
+
+
+def _check_permissions(
+    report: Report,
+    facts: Facts,
+    wanted: Wanted,
+    actual: Actual,
+    plan: Plan,
+    touched: t.Mapping[str, t.Any],
+    uploads: t.Iterable[str],
+) -> None:
+    """PVE would refuse one privilege at a time, and only when its step is reached."""
+    if facts.access is None:
+        return
+    bridges = facts.bridges if any(map(is_net, touched)) else {}
+    required = permissions.needs(wanted, actual, plan, touched, bridges, uploads)
+    lacking = privileges.missing(required, facts.access)
+    if lacking:
+        report.findings.append(privileges.finding(lacking, facts.access))
+
+
+def _check_devices(report: Report, node: Node, wanted: Wanted, touched: t.Mapping[str, t.Any]) -> None:
+    for key, value in touched.items():
+        if key.startswith("dev") and value.get("path") and node.has_path(value["path"]) is False:
+            path = f"{wanted.declaration.paths[key]}.path"
+            report.add(path, value["path"], f"does not exist on node {node.name}", "Load its kernel module there.")
+
+
+def _check_hookscript(report: Report, facts: Facts, touched: t.Mapping[str, t.Any]) -> None:
+    volid = touched.get("hookscript")
+    if not volid:
+        return
+    remedy = "Put it, executable, into the snippets of a storage, and give its volid, such as local:snippets/hook.sh."
+    if not re.fullmatch(r"[^:/]+:snippets/[^/]+", volid):
+        report.add("hookscript", volid, "is not the volid of a snippet", remedy)
+    elif facts.find_volume(volid) is None:
+        report.add("hookscript", volid, f"does not exist on node {facts.node.name}", remedy)
+
+
+def _check_time_zone(report: Report, facts: Facts, touched: t.Mapping[str, t.Any]) -> None:
+    zone = touched.get("timezone")
+    if not zone or zone in ("host", "UTC") or not facts.time_zones or zone in facts.time_zones:
+        return
+    near = difflib.get_close_matches(zone, sorted(facts.time_zones), 1)
+    remedy = f"Did you mean {near[0]}?" if near else "Use a name of zone.tab such as Europe/Berlin, UTC, or host."
+    report.add("timezone", zone, "is not a time zone that Proxmox VE knows", remedy)
+
+
+def _check_pool(report: Report, facts: Facts, wanted: Wanted) -> None:
+    if wanted.pool is not None:
+        pools = facts.pools
+        if wanted.pool not in pools:
+            listed = ", ".join(sorted(pools)) or "none"
+            report.add("pool", wanted.pool, "does not exist", f"Pools of this cluster: {listed}.")

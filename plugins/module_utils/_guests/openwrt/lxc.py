@@ -1,0 +1,421 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: an OpenWrt router in a container, configured before its first boot.
+
+The rule that no option turns off: OpenWrt's own root file system, ``ostype=unmanaged``, privileged. PVE writes nothing
+into such a container, so all that it is to be is written into its files between ``pct create`` and ``pct start``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import typing as t
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+
+from ansible_collections.pve.provision.plugins.module_utils._engine.addresses import await_static, told_interfaces
+from ansible_collections.pve.provision.plugins.module_utils._engine.guest import (
+    Actual,
+    Plan,
+    Run,
+    Step,
+    Wanted,
+)
+from ansible_collections.pve.provision.plugins.module_utils._engine.preflight import creating
+from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, InvalidInput, Timeout
+from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.read import wanted_container
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.migrate import (
+    NOT_KEPT,
+    left_behind,
+    not_kept,
+)
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.router_guest import (
+    DESCRIPTION_OPTIONS,
+    OpenWrtGuest,
+    with_own_defaults,
+)
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.running import (
+    NEVER_ANOTHER,
+    Router,
+    Seen,
+    Shell,
+)
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.seeding import (
+    plant,
+    seeded_template,
+    sweep,
+    withdraw,
+)
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.shells import by_exec
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade import (
+    ReleaseError,
+    Resume,
+    Upgrade,
+    attempt,
+    interim,
+)
+from ansible_collections.pve.provision.plugins.module_utils._images.releases import versions as order
+from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path
+from ansible_collections.pve.provision.plugins.module_utils._model.template_name import parse_template
+from ansible_collections.pve.provision.plugins.module_utils._openwrt import description as router_description
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import (
+    ONE_ROUTER,
+    Files,
+    is_openwrt_template,
+)
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import Read, seed
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import same_name
+from ansible_collections.pve.provision.plugins.module_utils._store import openwrt_template
+from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_template import WantedTemplate
+from ansible_collections.pve.provision.plugins.module_utils._store.source import UserKey
+
+if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestConfig, Node
+
+# What a new router gets where nothing is declared, by PVE's keys; the disk in bytes.
+DEFAULTS: t.Final[dict[str, t.Any]] = {
+    "cores": 1,
+    "memory": 256,
+    "swap": 0,
+    "onboot": True,
+    "rootfs": {"size": 512 * 1024**2},
+}
+# For how many seconds a router that has its addresses may not answer by SSH.
+SSH_PATIENCE: t.Final = 15
+# What the PPP daemon opens; a container has it only when it is passed in.
+PPP: t.Final = "/dev/ppp"
+# The rule, as options a user might try to set otherwise.
+_RULE = (
+    ("ostype", "unmanaged", "PVE knows no OpenWrt; a managed ostype would write Debian's or another's files into it."),
+    ("unprivileged", False, "OpenWrt needs a privileged container for its networking."),
+)
+
+
+def read_router(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozenset()) -> tuple[Wanted, OpenWrtContainer]:
+    """Read a router's parameters: the container that is wanted, and the router inside it."""
+    findings = [
+        Finding(name, params[name], "is not possible for OpenWrt", reason)
+        for name, only, reason in _RULE
+        if params.get(name) is not None and params[name] != only
+    ]
+    declared = {name: params[name] for name in DESCRIPTION_OPTIONS if params.get(name) is not None}
+    declared.setdefault("hostname", params.get("hostname"))
+    description = None
+    if params["state"] != "absent":
+        try:
+            description = router_description.parse(declared)
+        except InvalidInput as error:
+            findings += list(error.findings)
+    networks = router_description.devices(description, "lxc") if description else None
+    container = {
+        **params,
+        "timezone": None,
+        "ostype": None if params["state"] == "absent" else "unmanaged",
+        "unprivileged": None if params["state"] == "absent" else False,
+        # procd's jails use pivot_root, which LXC's AppArmor profile gives to a privileged container by nesting alone.
+        "features": {"nesting": True} if params["state"] != "absent" else None,
+        "networks": networks,
+        "devices": _devices(params, description),
+        "ostemplate": params.get("template"),
+        "ip_timeout": 0,
+    }
+    wanted = wanted_container(container, nulls)
+    wanted = dataclasses.replace(
+        with_own_defaults(wanted, DEFAULTS),
+        whole=True,
+        findings=(*findings, *wanted.findings),
+        notes=description.warnings if description else (),
+    )
+    return wanted, OpenWrtContainer.of(params, declared, description)
+
+
+def _devices(params: t.Mapping[str, t.Any], description: Description | None) -> list[dict[str, t.Any]] | None:
+    """The declared devices, and the one that PPPoE needs."""
+    devices: list[dict[str, t.Any]] | None = params.get("devices")
+    dials = description is not None and any(each.proto == "pppoe" for each in description.interfaces)
+    if not dials or any(device.get("path") == PPP for device in devices or ()):
+        return devices
+    return [*(devices or ()), {"path": PPP}]
+
+
+def wanted_template(params: t.Mapping[str, t.Any]) -> WantedTemplate:
+    """The release that a router is made from."""
+    return WantedTemplate(
+        version=params["version"],
+        arch=params.get("arch") or "amd64",
+        verify=params.get("verify") or "",
+        keys=tuple(UserKey(key) for key in params.get("keys") or ()),
+        mirrors=tuple(params.get("mirrors") or ()),
+        offline_ok=params["offline_ok"],
+        index_max_age=0 if params["upgrade"] else WantedTemplate.index_max_age,
+        storages=(params["template_storage"],) if params.get("template_storage") else (),
+    )
+
+
+@dataclass
+class OpenWrtContainer(OpenWrtGuest):
+    """What OpenWrt adds to the workflow of a container."""
+
+    outsider = "guest"
+    closed = "over the API a container is entered by SSH alone, and no ssh_private_key is declared"
+    template: WantedTemplate | None
+    mirrors: tuple[str, ...]
+    upgrade: bool
+    rollback_keep: bool
+    by_vmid: bool
+    to_fetch: str = ""
+    seeded: str = ""
+    target: str = ""
+    resumed: list[str] = field(default_factory=list)
+    made_templates: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls, params: t.Mapping[str, t.Any], declared: dict[str, t.Any], description: Description | None
+    ) -> OpenWrtContainer:
+        template = None if params.get("template") else wanted_template(params)
+        return cls(
+            declared=declared,
+            description=description,
+            template=template,
+            mirrors=tuple(params.get("mirrors") or ()),
+            ip_timeout=params["ip_timeout"],
+            require_ip=params["require_ip"],
+            confirm_timeout=params["confirm_timeout"],
+            up_timeout=params["start_timeout"],
+            upgrade=params["upgrade"],
+            rollback_keep=params["rollback_keep"],
+            by_vmid=params.get("vmid") is not None,
+            ssh_key=params.get("ssh_private_key"),
+        )
+
+    def recover(self, node: Node, wanted: Wanted, *, act: bool) -> list[Step]:
+        """Nothing is done for a declaration that will be refused."""
+        if wanted.findings:
+            return []
+        upgrade = Resume(node, wanted, lambda vmid: self.router(node, vmid), self.up_timeout)
+        steps = upgrade.carry_out(act=act)
+        self.resumed = upgrade.warnings
+        return steps
+
+    def uploads(self, node: Node, plan: Plan) -> t.Sequence[str]:
+        makes = any(step.action == "template" for step in plan.steps)
+        return self.template.storages if makes and self.template and node.transport == "api" else ()
+
+    # -- the plan --------------------------------------------------------------------------------------------------
+    def prepare(self, node: Node, wanted: Wanted) -> Wanted:
+        """The template that a new router is made from: the one that is there, or the one that the run makes."""
+        if self.description is None:  # The declaration cannot be read; the findings say why.
+            return dataclasses.replace(wanted, source_made=True)
+        if self.template is None:
+            return wanted
+        if node.transport == "api":
+            # Nobody can write into a container over the API, so there the first boot is baked into the template.
+            self.template = seeded_template(node, self.template, openwrt_template.seeded(self.description))
+        expected = openwrt_template.predict(node, self.template)
+        self.to_fetch = expected.version if expected.changed else ""
+        self.seeded = expected.volid if node.transport == "api" else ""
+        return dataclasses.replace(wanted, source=expected.volid, source_made=True)
+
+    def extend(self, node: Node, wanted: Wanted, actual: Actual, plan: Plan) -> Plan:
+        if wanted.state == "absent" or self.description is None:
+            return plan
+        findings = list(self._wrong_guest(actual))
+        if creating(plan):
+            findings += self._wrong_template(node, wanted) if self.template is None else ()
+            findings += _unfinished(node, wanted.name) if wanted.name else ()
+        if not findings:
+            plan = self._extend_inside(node, actual, plan)
+        return self.with_findings(node, plan, findings)
+
+    def _extend_inside(self, node: Node, actual: Actual, plan: Plan) -> Plan:
+        """The plan with what there is to do in the router itself."""
+        if creating(plan):
+            return self._extend_creation(node, plan)
+        return self._extend_running(node, actual, plan) if actual.running else self._extend_stopped(node, plan)
+
+    def _wrong_guest(self, actual: Actual) -> t.Iterator[Finding]:
+        ostype = actual.config.options.get("ostype") if actual.config else None
+        if ostype not in (None, "unmanaged"):
+            yield Finding("vmid", actual.vmid, f"is a container with ostype {ostype}, no OpenWrt", NEVER_ANOTHER)
+
+    def _wrong_template(self, node: Node, wanted: Wanted) -> t.Iterator[Finding]:
+        """A template of the user's must be OpenWrt's, and nothing boots that has not been configured."""
+        source = wanted.source or ""
+        if any(problem.option == "ostemplate" for problem in wanted.findings):
+            return  # It is not even there.
+        outside = node.transport == "api"
+        if outside:
+            good = parse_template(source).name.startswith("openwrt")
+        else:
+            good = is_openwrt_template(FilePath(source if source.startswith("/") else node.volume_path(source)))
+        if not good:
+            yield Finding("template", source, "is no OpenWrt root file system", "Leave it out to get the official one.")
+        elif outside:
+            problem = "cannot be configured before its first boot over the API"
+            yield Finding("template", source, problem, "Leave it out, or run on the node.")
+
+    def _extend_creation(self, node: Node, plan: Plan) -> Plan:
+        steps: list[Step] = []
+        for step in plan.steps:
+            if step.action == "create" and self.to_fetch:
+                steps.append(Step("template", {"version": self.to_fetch}))
+            steps.append(step)
+            if step.action == "create" and node.transport == "cli":
+                steps.append(Step("seed", {"interfaces": [each.name for each in self.described.interfaces]}))
+        if any(step.action == "start" for step in plan.steps):
+            steps.append(Step("await_up"))
+            if self.described.packages and self.can_enter(node):
+                steps.append(Step("packages", {"install": list(self.described.packages)}))
+        return dataclasses.replace(plan, steps=tuple(steps))
+
+    def _extend_running(self, node: Node, actual: Actual, plan: Plan) -> Plan:
+        vmid = t.cast("int", actual.vmid)
+        if self.seen is None:
+            return self._with_unknown(plan)
+        return self.with_drift(self._extend_upgrade(node, actual, plan), self.router(node, vmid).drift(self.seen))
+
+    def see(self, node: Node, vmid: int) -> Seen | None:
+        """On the node a running router answers, or something is wrong with it."""
+        return self.router(node, vmid).look() if node.transport == "cli" else self.look(node, vmid)
+
+    def _with_unknown(self, plan: Plan) -> Plan:
+        """Nobody can say whether a router is older that cannot be seen."""
+        if not self.upgrade:
+            return plan
+        remedy = "Declare ssh_private_key, with an address that can be reached from here, or run on the node."
+        problem = Finding("upgrade", True, f"needs a look into the router: {self.unseen}", remedy)
+        change = dataclasses.replace(plan.change, findings=(*plan.change.findings, problem))
+        return dataclasses.replace(plan, change=change)
+
+    def _extend_upgrade(self, node: Node, actual: Actual, plan: Plan) -> Plan:
+        """A newer release takes the old one's place after everything else is in line."""
+        if not self.upgrade or self.template is None or self.seen is None:
+            return plan
+        expected = openwrt_template.predict(node, self.template)
+        if order.key(expected.version) <= order.key(self.seen.version):
+            return plan
+        config = t.cast("GuestConfig", actual.config)
+        findings = list(_unfinished(node, str(config.options.get("hostname"))))
+        left = left_behind(config, in_place=self.by_vmid)
+        if left:
+            remedy = "Move their data into the root volume and remove them, or make a new router by hand."
+            findings.append(Finding("upgrade", True, f"cannot take along {', '.join(left)}", remedy))
+        if self.by_vmid and node.transport == "api":
+            remedy = "Declare the router by hostname alone (the new container gets another vmid), or run on the node."
+            findings.append(Finding("upgrade", True, f"cannot keep vmid {actual.vmid} over the API", remedy))
+        self.target = expected.volid
+        needed = expected.changed and node.transport == "cli"  # over the API the new router gets a template of its own
+        fetch = [Step("template", {"version": expected.version})] if needed else []
+        upgrade = Step("upgrade", {"from": self.seen.version, "to": expected.version, "keep": self.rollback_keep})
+        change = dataclasses.replace(plan.change, findings=(*plan.change.findings, *findings))
+        before = {**plan.before, "version": self.seen.version}
+        after = {**plan.after, "version": expected.version}
+        warnings = not_kept(self.router(node, t.cast("int", actual.vmid)).ask(NOT_KEPT))
+        return Plan((*plan.steps, *fetch, upgrade), change, before, after, (*plan.warnings, *warnings))
+
+    def _extend_stopped(self, node: Node, plan: Plan) -> Plan:
+        """What is in a stopped router cannot be seen; when it starts, it is looked at and brought in line."""
+        if any(step.action == "start" for step in plan.steps):
+            inside = [Step("configure")] if self.can_enter(node) else []
+            return dataclasses.replace(plan, steps=(*plan.steps, Step("await_up"), *inside))
+        return plan
+
+    # -- the way in ------------------------------------------------------------------------------------------------
+    def way_in(self, node: Node, vmid: int) -> Shell | None:
+        return by_exec(node, vmid) if node.transport == "cli" else self.by_ssh(node, vmid)
+
+    def router(self, node: Node, vmid: int) -> Router:
+        router = super().router(node, vmid)
+        router.mirrors = self.mirrors
+        if node.transport == "cli":
+            router.hand_in = lambda source, target: node.push(vmid, source, target, mode="0600")
+        return router
+
+    def can_enter(self, node: Node) -> bool:
+        """Whether there is a way in, however that turns out."""
+        return node.transport == "cli" or bool(self.ssh_key and self.doors())
+
+    # -- the steps -------------------------------------------------------------------------------------------------
+    def do_template(self, step: Step, run: Run) -> None:
+        made = openwrt_template.ensure(run.node, t.cast("WantedTemplate", self.template))
+        self.made_templates = tuple(sorted({*made.volids} - {*made.kept}))
+        run.result.warnings += made.warnings
+
+    def do_seed(self, step: Step, run: Run) -> None:
+        """Write everything that the first boot is to find."""
+
+        def files(read: Read, version: str) -> Files:
+            return seed(read, self.described, version)
+
+        plant(run.node, run.vmid, files)
+
+    def do_await_up(self, step: Step, run: Run) -> None:
+        """Wait until the router is up: by what it says itself; from outside by its addresses, and a while for SSH."""
+        node, vmid = run.node, run.vmid
+        if node.transport == "cli":
+            self.router(node, vmid).await_up(self.up_timeout)
+            return
+        if self.seeded:
+            self.forget_hosts(node, vmid)
+        await_static(node, vmid, self.described.static, self.up_timeout)
+        if self.can_enter(node):
+            try:
+                self.router(node, vmid).await_up(min(self.up_timeout, SSH_PATIENCE))
+            except Timeout as error:
+                self.unseen = str(error)
+
+    def do_upgrade(self, step: Step, run: Run) -> None:
+        upgrade = Upgrade(
+            run,
+            t.cast("WantedTemplate", self.template),
+            self.target,
+            lambda vmid: self.router(run.node, vmid),
+            self.described,
+            patience=self.up_timeout,
+            keep=self.rollback_keep,
+            in_place=self.by_vmid,
+            to=step.details["to"],
+        )
+        try:
+            upgrade.carry_out()
+        except ReleaseError:
+            for volid in self.made_templates:  # nobody else shall get the release that does not serve
+                run.result.warnings += attempt(functools.partial(run.node.free, volid))
+            raise
+        self.seen = self.drift = None
+
+    def tidy(self, run: Run) -> None:
+        """The template that holds a router's secrets is of no use any more; nor is one that a killed run has left."""
+        node, template = run.node, self.template
+        if node.transport != "api" or template is None or self.description is None:
+            return
+        if self.seeded:
+            run.result.warnings += withdraw(node, template, self.seeded)
+        else:
+            template = seeded_template(node, template, openwrt_template.seeded(self.description))
+            openwrt_template.forget(node, template)
+        own = template.name("").removeprefix("openwrt-")  # of any version
+        run.result.warnings += sweep(node, "vztmpl", ONE_ROUTER, own)
+
+    # -- afterwards ------------------------------------------------------------------------------------------------
+    def told_outside(self, run: Run, seen: Seen | None) -> list[dict[str, t.Any]]:
+        return told_interfaces(run.node, "lxc", run.vmid)
+
+    def finish(self, run: Run) -> None:
+        super().finish(run)
+        run.result.warnings += self.resumed
+        if run.result.more and self.described.packages and not self.can_enter(run.node):
+            run.result.warnings.append(f"packages are not installed: {self.closed}")
+
+
+def _unfinished(node: Node, name: str) -> t.Iterator[Finding]:
+    """What an upgrade left that was killed, where no note of it is: nobody may say which of the two is the router."""
+    for guest in node.guests("lxc"):
+        if same_name(guest.name, interim(name)) and guest.vmid not in node.journal:
+            problem = f"was being upgraded by a run that did not end: container {guest.vmid} is called {guest.name}"
+            remedy = f"Give the one that is to serve the name {name}, and remove the other."
+            yield Finding("hostname", name, problem, remedy)

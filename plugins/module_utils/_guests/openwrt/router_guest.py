@@ -1,0 +1,368 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: what an OpenWrt guest adds to the workflow, be it a container or a VM."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.pve.provision.plugins.module_utils._engine.addresses import (
+    DECLARED,
+    Address,
+    ask_until,
+    lasting,
+    make_address,
+    met_addresses,
+)
+from ansible_collections.pve.provision.plugins.module_utils._engine.guest import (
+    Actual,
+    Companion,
+    Plan,
+    Run,
+    Step,
+    Wanted,
+)
+from ansible_collections.pve.provision.plugins.module_utils._engine.preflight import is_net
+from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, InvalidInput, ProvisionError
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.running import (
+    AnotherSystem,
+    Drift,
+    Router,
+    RouterError,
+    Seen,
+    Shell,
+)
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.shells import ssh
+from ansible_collections.pve.provision.plugins.module_utils._model.diff import find_option
+from ansible_collections.pve.provision.plugins.module_utils._model.segments import addresses_on
+from ansible_collections.pve.provision.plugins.module_utils._openwrt import description as router_description
+from ansible_collections.pve.provision.plugins.module_utils._openwrt import live, seed
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description, Interface, Port
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci import parse_export
+from ansible_collections.pve.provision.plugins.module_utils._store.image import cache_directory
+
+if t.TYPE_CHECKING:
+    from pathlib import Path
+
+    from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Fields
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Kind, Node
+
+DESCRIPTION_OPTIONS = (
+    *("interfaces", "management", "uci", "packages", "services", "timezone", "zonename", "allow_shared_segment"),
+    "secret_names",
+)
+WAITED: t.Final = "a change of another run was not confirmed yet: it is waited for until that stands or is taken back"
+# Seconds between two looks at a router that waits for an address: at first, and at most.
+PAUSES: t.Final = (0.5, 4.0)
+
+
+def with_own_defaults(wanted: Wanted, defaults: t.Mapping[str, t.Any]) -> Wanted:
+    """With the defaults of a new router. They count as declared where ``purge_options`` would take them away."""
+    declaration = wanted.declaration
+    if wanted.policy.purge_options and wanted.state != "absent":
+        kept = {
+            key: value
+            for key, value in defaults.items()
+            if (each := find_option(wanted.type.table, key)) and each.purge
+        }
+        values = {**kept, **declaration.values}
+        declaration = dataclasses.replace(
+            declaration, values=values, paths={**{key: key for key in kept}, **declaration.paths}
+        )
+    return dataclasses.replace(wanted, declaration=declaration, defaults=defaults)
+
+
+def ports_of(options: t.Mapping[str, str], network: Fields, kind: Kind) -> list[Port]:
+    """The network devices of a guest. A VM calls them ``eth0`` and so on in the order of their numbers."""
+    nets = sorted((int(key[3:]), network.parse(text)) for key, text in options.items() if is_net(key))
+    return [
+        Port(
+            number,
+            str(net.get("name", f"eth{number}")) if kind == "lxc" else f"eth{rank}",
+            str(net.get("hwaddr", "")),
+            str(net.get("bridge", "")) + (f".{net['tag']}" if net.get("tag") else ""),
+        )
+        for rank, (number, net) in enumerate(nets)
+    ]
+
+
+def with_ports(
+    wanted: Wanted, first: t.Sequence[Interface], placed: t.Sequence[Interface], gone: t.Sequence[Port]
+) -> Wanted:
+    """The networks that were declared in the order of ``first``, by the numbers of the ports they are placed on. A
+    port that is ``gone`` is taken away; of a VM it stays unplugged, so that those behind it keep their names."""
+    declaration = wanted.declaration
+    values = {key: value for key, value in declaration.values.items() if not is_net(key)}
+    paths = {key: path for key, path in declaration.paths.items() if not is_net(key)}
+    for old, new in zip(first, placed, strict=True):
+        value = declaration.values[f"net{old.number}"]
+        name = {"name": new.device} if wanted.type.kind == "lxc" else {}
+        values[f"net{new.number}"], paths[f"net{new.number}"] = {**value, **name}, f"interfaces.{new.name}"
+    for port in gone:
+        taken = None if wanted.type.kind == "lxc" else {"link_down": True}
+        values[f"net{port.number}"], paths[f"net{port.number}"] = taken, "interfaces"
+    assumed = frozenset(key for key in declaration.assumed if not is_net(key))
+    return dataclasses.replace(
+        wanted, declaration=dataclasses.replace(declaration, values=values, paths=paths, assumed=assumed)
+    )
+
+
+@dataclass
+class OpenWrtGuest(Companion):
+    """A described router and what was seen of it. ``description`` None: the declaration cannot be read.
+
+    ``unseen`` says why the running configuration cannot be seen; ``closed`` why nobody can enter where no way is
+    declared. ``outsider`` is how results call what PVE itself can ask about a guest's addresses. Times in seconds.
+    """
+
+    outsider: t.ClassVar[str]
+    closed: t.ClassVar[str]
+
+    declared: dict[str, t.Any]
+    description: Description | None
+    ip_timeout: int
+    require_ip: bool
+    confirm_timeout: int
+    up_timeout: int
+    seen: Seen | None = dataclasses.field(default=None, kw_only=True)
+    drift: Drift | None = dataclasses.field(default=None, kw_only=True)
+    ssh_key: str | None = dataclasses.field(default=None, kw_only=True)
+    unseen: str = dataclasses.field(default="", kw_only=True)
+
+    def way_in(self, node: Node, vmid: int) -> Shell | None:
+        """A shell in the running router, by whatever way there is; None when ``closed`` says why there is none."""
+        raise NotImplementedError
+
+    def by_ssh(self, node: Node, vmid: int) -> Shell | None:
+        """The way in by SSH, where a key for it and an address to go to are declared."""
+        address = next(iter(self.doors()), "")
+        if not (self.ssh_key and address):
+            return None
+        return ssh(address, self.ssh_key, self.known_hosts(node, vmid))
+
+    def doors(self) -> list[str]:
+        """The static addresses of the interfaces that the router is managed from."""
+        sources = self.described.management.sources
+        return [str(a.ip) for each in self.described.interfaces if each.name in sources for a in each.addresses]
+
+    def known_hosts(self, node: Node, vmid: int) -> Path:
+        """Where the router's host keys are kept from the first time they are seen until it is made anew."""
+        return cache_directory(node.transport) / "known_hosts" / f"{node.name}-{vmid}"
+
+    def forget_hosts(self, node: Node, vmid: int) -> None:
+        """A router that was made anew has new host keys."""
+        with contextlib.suppress(OSError):
+            self.known_hosts(node, vmid).unlink(missing_ok=True)
+
+    def router(self, node: Node, vmid: int) -> Router:
+        """The running router, by the way there is into it."""
+        shell = t.cast("Shell", self.way_in(node, vmid))
+        return Router(shell, self.described, confirm_timeout=self.confirm_timeout)
+
+    def look(self, node: Node, vmid: int) -> Seen | None:
+        """The router as it is now; None, and why in ``unseen``, when nobody can look or it does not answer."""
+        if not self.unseen and self.way_in(node, vmid) is None:
+            self.unseen = self.closed
+        if self.unseen:
+            return None
+        try:
+            return self.router(node, vmid).look()
+        except AnotherSystem:
+            raise
+        except ProvisionError as error:
+            self.unseen = str(error)
+            return None
+
+    def told_outside(self, run: Run, seen: Seen | None) -> list[dict[str, t.Any]]:
+        """The router's interfaces as PVE tells them without a look inside; none when it cannot."""
+        raise NotImplementedError
+
+    # -- which port is which -------------------------------------------------------------------------------------------
+    def settle(self, node: Node, wanted: Wanted, actual: Actual, *, act: bool) -> Wanted:
+        """Each interface keeps its port, whatever the declared order; the port of one that is gone is taken away."""
+        if self.description is None or actual.config is None or actual.vmid is None or wanted.state == "absent":
+            return wanted
+        if wanted.findings:
+            return wanted
+        kind = wanted.type.kind
+        ports = ports_of(actual.config.options, wanted.type.network, kind)
+        told: dict[str, str] = {}
+        left: set[str] = set()
+        if actual.running:
+            self.seen = self.see(node, actual.vmid)
+        if self.seen is not None and self.seen.waiting:
+            wanted = dataclasses.replace(wanted, notes=(*wanted.notes, WAITED))
+            self.seen = self._decided(node, actual.vmid, self.seen, act=act)
+        if self.seen is not None:
+            told = live.devices_of(parse_export(self.seen.export)["network"])
+        first = self.description.interfaces
+        self.description = router_description.place(self.description, ports, told, append=kind == "qemu")
+        if self.seen is not None:
+            left = live.abandoned(self.seen.export, self.description)
+        gone = [port for port in ports if port.device in left]
+        return with_ports(wanted, first, self.description.interfaces, gone)
+
+    def _decided(self, node: Node, vmid: int, seen: Seen, *, act: bool) -> Seen | None:
+        """The router when the change that an earlier run left unconfirmed stands or is gone."""
+        if not act:
+            return seen.taken_back()
+        self.router(node, vmid).await_decision()
+        return self.see(node, vmid)
+
+    def see(self, node: Node, vmid: int) -> Seen | None:
+        """The running router as the plan is to find it; None where nobody can look."""
+        return self.look(node, vmid)
+
+    @property
+    def described(self) -> Description:
+        return t.cast("Description", self.description)
+
+    def with_findings(self, node: Node, plan: Plan, findings: t.Iterable[Finding]) -> Plan:
+        """The plan with what stands against it, networks included once there is anything to do."""
+        found = [*findings, *(self._wrong_segments(node) if plan else ())]
+        change = dataclasses.replace(plan.change, findings=(*plan.change.findings, *found))
+        return dataclasses.replace(plan, change=change)
+
+    def _wrong_segments(self, node: Node) -> list[Finding]:
+        """DHCP servers where the node itself lives are refused; that needs the node's own addresses."""
+        try:
+            links = node.links()
+            addresses = {e.segment: addresses_on(links, e.bridge, e.tag) for e in self.described.interfaces}
+            router_description.parse(self.declared, addresses)
+        except InvalidInput as error:
+            return list(error.findings)
+        return []
+
+    def with_drift(self, plan: Plan, drift: Drift) -> Plan:
+        """The plan with what is to be changed in the running router, before it is restarted."""
+        self.drift = drift
+        if not drift:
+            return plan
+        view = drift.view()
+        ours = []
+        inside = {name: what for name, what in view.items() if name != "packages"}
+        if inside:
+            ours.append(Step("configure", inside))
+        if drift.missing:
+            ours.append(Step("packages", {"install": view["packages"]}))
+        place = next((n for n, step in enumerate(plan.steps) if step.action in {"shutdown", "start"}), len(plan.steps))
+        before, after = dict(plan.before), {**plan.after, **{n: what for n, what in view.items() if n != "files"}}
+        if seed.KEYS in drift.files:
+            has = self.seen.files.get(seed.KEYS, b"") if self.seen else b""
+            before["ssh_keys"], after["ssh_keys"] = has.decode().splitlines(), [*self.described.management.ssh_keys]
+        if seed.SHADOW in drift.files:
+            before["password"], after["password"] = "(hidden)", "(hidden, changes)"
+        steps = (*plan.steps[:place], *ours, *plan.steps[place:])
+        return dataclasses.replace(plan, steps=steps, before=before, after=after)
+
+    def do_configure(self, step: Step, run: Run) -> None:
+        """Bring the running router in line, unless nobody can enter it."""
+        if self.unseen:
+            return
+        router = self.router(run.node, run.vmid)
+        seen = self.seen or router.look()
+        router.apply(self.drift or router.drift(seen), seen, patience=self.up_timeout)
+        self.seen = self.drift = None
+
+    def do_packages(self, step: Step, run: Run) -> None:
+        """Install packages, and configure what could not be configured before they were there."""
+        names = step.details["install"]
+        done = self.router(run.node, run.vmid).install(names)
+        self.seen = self.drift = None
+        if done.note:
+            run.result.warnings.append(done.note)
+        if done.trouble:
+            run.result.warnings.append(f"not installed: {', '.join(names)} ({done.trouble}). The next run tries again.")
+            run.result.changed = any(other["step"] != "packages" for other in run.result.plan)
+        else:
+            self.do_configure(step, run)
+
+    # -- afterwards ------------------------------------------------------------------------------------------------
+    def finish(self, run: Run) -> None:
+        """Which addresses the router has and who says so, and what is known of its configuration."""
+        result = run.result
+        if result.status != "running" or self.description is None:
+            return
+        result.addresses, waiting, seen = ask_until(
+            lambda last: self._ask(run, last), lambda told: not told[1], self.ip_timeout, PAUSES
+        )
+        cards = {net["id"]: net.get("hwaddr") for net in result.config.get("networks", [])}
+        macs = {each.name: cards.get(each.number) for each in self.described.interfaces}
+        result.addresses = [{**entry, "hwaddr": macs[entry["interface"]]} for entry in result.addresses]
+        if WAITED in run.wanted.notes and WAITED not in result.warnings:
+            result.warnings.append(WAITED)
+        if waiting and (self.ip_timeout or self.require_ip):
+            words = f"no address on {', '.join(waiting)} after {self.ip_timeout} s"
+            if self.require_ip:
+                raise RouterError(f"{run.wanted.label}: {words}.", remedy="Look for a DHCP server on that bridge.")
+            result.warnings.append(words)
+        if seen is None:
+            told: dict[str, t.Any] = {"drift": "unknown", "reason": self.unseen}
+        else:
+            absent = {name for name, state in seen.services.items() if state == "missing"}
+            wished = [name for name, wanted in self.described.services.items() if wanted and name in absent]
+            dialling = [e.name for e in self.described.interfaces if e.proto == "pppoe" and e.name not in seen.up]
+            result.warnings += [f"{name} is not up: no provider has answered by PPPoE" for name in dialling]
+            result.warnings += [f"service {name} is not there: its package is not installed" for name in wished]
+            left = self.router(run.node, run.vmid).drift(seen)
+            told = {"drift": "present", "differs": left.view()} if left else {"drift": "none"}
+            told |= {"version": seen.version, "interfaces_up": sorted(seen.up)}
+        result.more = {"openwrt": told}
+
+    def _ask(self, run: Run, last: bool) -> tuple[list[Address], list[str], Seen | None]:
+        """The router's addresses by the sources in order of trust, the interfaces that wait for one, and the view.
+
+        While there is time, what has answered is waited for, and none that is trusted less is asked in its stead.
+        """
+        seen, self.seen = self.seen or self.look(run.node, run.vmid), None
+        interfaces = self.described.interfaces
+        found: list[Address] = []
+        waiting: list[str] = []
+        for addresses, answered in self._sources(run, seen):
+            _add(interfaces, found, addresses)
+            waiting = [each.name for each in _lacking(interfaces, found) if each.proto == "dhcp"]
+            if answered and waiting and not last:
+                break
+            if not any(each.proto == "dhcp" or each.addresses for each in _lacking(interfaces, found)):
+                break
+        _add(interfaces, found, [_made(e, str(text), DECLARED) for e in interfaces for text in e.addresses])
+        order = [each.name for each in interfaces]
+        return sorted(found, key=lambda entry: order.index(entry["interface"])), waiting, seen
+
+    def _sources(self, run: Run, seen: Seen | None) -> t.Iterator[tuple[list[Address], bool]]:
+        """What each says, asked when its turn comes, and whether it has answered, be it that there is none."""
+        interfaces = self.described.interfaces
+        if seen is not None:
+            yield [_made(e, text, "ubus") for e in interfaces for text in seen.statuses.get(e.name, [])], False
+            yield [_made(e, text, "ip") for e in interfaces for text in seen.addr.get(e.device, [])], True
+        told = {each["name"]: lasting(each) for each in self.told_outside(run, seen)}
+        yield [_made(e, text, self.outsider) for e in interfaces for text in told.get(e.device, [])], bool(told)
+        nets = met_addresses(run.node, run.wanted.type.kind, run.vmid, run.wanted.type.network)
+        met = {each.name: _met(each, nets.get(f"net{each.number}", [])) for each in interfaces}
+        yield [_made(e, text, "neighbour") for e in interfaces for text in met[e.name]], True
+
+
+def _made(interface: Interface, text: str, source: str) -> Address:
+    return make_address(interface.name, text, source, None)
+
+
+def _met(interface: Interface, met: list[str]) -> list[str]:
+    """At which addresses the node has met an interface. Of a declared one it can say that it is there, and no other."""
+    return [str(address) for address in interface.addresses if str(address.ip) in met] if interface.addresses else met
+
+
+def _lacking(interfaces: t.Iterable[Interface], found: t.Iterable[Address]) -> list[Interface]:
+    """The interfaces that have no address; by DHCP comes one of IPv4."""
+    families = {(entry["interface"], family) for entry in found for family in (entry["family"], "any")}
+    return [e for e in interfaces if (e.name, "ipv4" if e.proto == "dhcp" else "any") not in families]
+
+
+def _add(interfaces: t.Iterable[Interface], found: list[Address], addresses: t.Iterable[Address]) -> None:
+    """Add what one source says of the interfaces that no better one has told of."""
+    lacking = {each.name for each in _lacking(interfaces, found)}
+    have = {(entry["interface"], entry["address"]) for entry in found}
+    found += [e for e in addresses if e["interface"] in lacking and (e["interface"], e["address"]) not in have]

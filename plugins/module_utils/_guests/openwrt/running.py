@@ -1,0 +1,407 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: a running OpenWrt, seen and changed through a shell in it, however that is reached.
+
+A shell costs half a second each time (``pct exec``, guest agent), so whatever is to be known is asked for by one
+script, and waiting is done inside the guest. Scripts go in on stdin: they may hold secrets.
+"""
+
+from __future__ import annotations
+
+import shlex
+import socket
+import time
+import typing as t
+from dataclasses import dataclass, field, replace
+
+from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError, Timeout
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.packages import (
+    HandIn,
+    Installation,
+    Packages,
+)
+from ansible_collections.pve.provision.plugins.module_utils._openwrt import commit_confirm, live, seed
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.addresses import (
+    ADDR_ARGV,
+    parse_addr,
+    parse_status,
+    status_argv,
+)
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description, Interface
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import parse_release
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci import (
+    Package,
+    parse_config,
+    parse_export,
+    render_export,
+)
+
+if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed
+
+Files = t.Mapping[str, tuple[int, bytes]]
+
+_MARK = "@@pve-provision "
+_PROBE = {
+    "release": "cat /etc/openwrt_release",
+    "export": shlex.join(live.EXPORT),
+    seed.KEYS: "cat /etc/dropbear/authorized_keys",
+    seed.SHADOW: "cat /etc/shadow",
+    "packages": "if [ -d /etc/apk ]; then apk info; else opkg list-installed; fi",
+    "addr": "; ".join(map(shlex.join, ADDR_ARGV)),
+    "waiting": commit_confirm.WAITING,
+    "kept": commit_confirm.KEPT.format(mark=_MARK),
+}
+_SERVICE = """\
+if [ ! -x /etc/init.d/{0} ]; then echo {0} missing
+elif /etc/init.d/{0} enabled; then
+    if grep -q '^USE_PROCD=1' /etc/init.d/{0} && [ "$(/etc/init.d/{0} status)" = inactive ]
+    then echo {0} stopped; else echo {0} enabled; fi
+else echo {0} disabled
+fi"""
+NEVER_ANOTHER: t.Final = "Choose another name or vmid; this module never makes another system into OpenWrt."
+# Ports that show that somebody is at home: an answer of any kind will do, a refusal too.
+_DOORS = (22, 80, 443)
+# What an interface speaks that gets its way out from somebody else, and how long (s) that may take at most.
+LEASED = ("dhcp", "pppoe")
+UPLINK = 10
+# Seconds that the guard of another run may take at least, and what it needs to put things back.
+GUARD = 60
+_REMEDIES = {
+    commit_confirm.EXIT_BUSY: "Wait for the other run, and run again.",
+    commit_confirm.EXIT_PENDING: "Look at 'uci changes' in the router, and commit or revert what is there.",
+    commit_confirm.EXIT_WRITE: "Look for free space in the router.",
+    commit_confirm.EXIT_BATCH: "Mend what uci does not take.",
+}
+
+
+class Shell(t.Protocol):
+    """Runs a script by the guest's ``sh``, fed on stdin."""
+
+    def __call__(self, script: str, *, timeout: int) -> Completed: ...
+
+
+class RouterError(ProvisionError):
+    """The router did not do as it was told; ``message`` quotes it."""
+
+    kind = "openwrt"
+
+
+class AnotherSystem(RouterError):
+    """The guest answers, and is no OpenWrt."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a running router told in one go. ``files`` hold secrets; ``services`` are the declared ones: ``enabled``,
+    ``disabled``, ``stopped`` (though it starts with the router) or ``missing``. ``kept``: the packages of a change that
+    waits for its confirmation, as they are when it takes itself back."""
+
+    version: str
+    export: str
+    files: dict[str, bytes] = field(repr=False)
+    packages: frozenset[str]
+    statuses: dict[str, list[str]]
+    addr: dict[str, list[str]]
+    up: frozenset[str]
+    services: dict[str, str]
+    waiting: bool = False
+    kept: dict[str, str] = field(default_factory=dict, repr=False)
+
+    def taken_back(self) -> Seen:
+        """The router when the change that waits has taken itself back."""
+        config = parse_export(self.export)
+        for name, text in self.kept.items():
+            config.pop(name, None)
+            config |= {name: parse_config(text, name)} if text.strip() else {}
+        return replace(self, export=render_export(config), waiting=False, kept={})
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How a running router differs from its description. ``stopped`` services start with it and do not run now."""
+
+    change: live.Change
+    files: Files
+    missing: tuple[str, ...]
+    services: t.Mapping[str, bool] = field(default_factory=dict)
+    stopped: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.change or self.files or self.missing or self.services)
+
+    def view(self) -> dict[str, t.Any]:
+        """The difference for a plan: words of ``uci changes``, names of files, packages."""
+        switched = [
+            f"{('start' if name in self.stopped else 'enable') if wanted else 'disable'} {name}"
+            for name, wanted in self.services.items()
+        ]
+        parts = {"uci": self.change.words, "files": sorted(self.files), "services": switched}
+        parts |= {"packages": list(self.missing)}
+        return {name: value for name, value in parts.items() if value}
+
+
+class Router:
+    """One running OpenWrt and its description. Times in seconds.
+
+    ``hand_in`` copies a file into it, where there is a way to; ``mirrors`` stand in for OpenWrt's own server.
+    """
+
+    def __init__(
+        self,
+        shell: Shell,
+        description: Description,
+        *,
+        confirm_timeout: int = 60,
+        hand_in: HandIn | None = None,
+        mirrors: t.Sequence[str] = (),
+    ) -> None:
+        self.shell = shell
+        self.description = description
+        self.confirm_timeout = confirm_timeout
+        self.hand_in = hand_in
+        self.mirrors = tuple(mirrors)
+        self.sleep: t.Callable[[float], None] = time.sleep
+
+    def tell(self, script: str, *, timeout: int) -> Completed:
+        """Run a script. It is read whole before it begins, so that no command in it can read the rest of it."""
+        return self.shell(f"pve_provision() {{\n{script}\n}}\npve_provision < /dev/null\n", timeout=timeout)
+
+    # -- looking ---------------------------------------------------------------------------------------------------
+    def run(self, script: str, *, timeout: int = 60) -> str:
+        """Run a script that is to succeed; its output."""
+        done = self.tell(script, timeout=timeout)
+        if done.rc != 0:
+            # What it said on standard output may be what it keeps secret.
+            said = done.stderr.strip() or "it gave no reason"
+            raise RouterError(f"the router answered with exit code {done.rc}: {said}")
+        return done.stdout
+
+    def ask(self, asked: t.Mapping[str, str]) -> dict[str, str]:
+        """What each command tells, by one script; those that fail tell nothing."""
+        script = "".join(f"echo '{_MARK}{name}'\n{{\n{it}\n}} 2> /dev/null\necho\n" for name, it in asked.items())
+        return _parts(self.run(script + "true\n"))
+
+    def look(self) -> Seen:
+        """All that is to be known, by one script."""
+        interfaces = {each.name: shlex.join(status_argv(each.name)) for each in self._interfaces()}
+        services = "\n".join(_SERVICE.format(name) for name in self.description.services) or "true"
+        asked = {**_PROBE, "services": services}
+        asked |= {f"status {name}": command for name, command in interfaces.items()}
+        parts = self.ask(asked)
+        if "release" in parts and "DISTRIB_" not in parts["release"]:
+            raise AnotherSystem("the guest has no /etc/openwrt_release, so it is no OpenWrt", remedy=NEVER_ANOTHER)
+        if "release" not in parts or "config" not in parts.get("export", ""):
+            raise RouterError("the guest does not answer like an OpenWrt", remedy="Look at its console.")
+        statuses = {name: parse_status(parts.get(f"status {name}", "")) for name in interfaces}
+        return Seen(
+            version=parse_release(parts["release"]).version,
+            export=parts["export"],
+            files={path: parts[path].encode() for path in (seed.KEYS, seed.SHADOW) if parts.get(path)},
+            packages=frozenset(line.split(" - ")[0].strip() for line in parts["packages"].splitlines()),
+            statuses={name: list(status.addresses) for name, status in statuses.items() if status},
+            addr=parse_addr(parts["addr"]),
+            up=frozenset(name for name, status in statuses.items() if status and status.up),
+            services=dict(line.split() for line in parts["services"].splitlines() if line),
+            waiting="waits" in parts["waiting"],
+            kept={name.removeprefix("old "): text for name, text in parts.items() if name.startswith("old ")},
+        )
+
+    def _interfaces(self) -> tuple[Interface, ...]:
+        return self.description.interfaces
+
+    def drift(self, seen: Seen) -> Drift:
+        """What there is to change."""
+        return Drift(
+            change=live.drift(seen.export, self.description, seen.version),
+            files=seed.account_drift(seen.files.get, self.description.management),
+            missing=tuple(name for name in self.description.packages if name not in seen.packages),
+            services={
+                name: wanted
+                for name, wanted in self.description.services.items()
+                if seen.services.get(name) in (("disabled", "stopped") if wanted else ("enabled", "stopped"))
+            },
+            stopped=frozenset(name for name, state in seen.services.items() if state == "stopped"),
+        )
+
+    # -- waiting ---------------------------------------------------------------------------------------------------
+    def await_up(self, timeout: int) -> None:
+        """Wait until procd and netifd are there and each interface with an address of its own is up."""
+        static = [each.name for each in self._interfaces() if each.addresses]
+        status = "ubus call network.interface.{0} status 2> /dev/null"
+        ask = status + ' | grep -q \'"up": true\' || missing="$missing {0}"\n'
+        self._await("".join(map(ask.format, static)), timeout)
+
+    def _await(self, tests: str, timeout: int) -> None:
+        """Wait inside the guest until netifd answers and no test adds to what is ``missing``."""
+        script = (
+            "n=0\n"
+            f'while [ "$n" -lt {timeout} ]; do\n'
+            "missing=\n"
+            'ubus call network.interface dump > /dev/null 2>&1 || missing="netifd"\n'
+            f"{tests}"
+            'if [ -z "$missing" ]; then exit 0; fi\n'
+            "sleep 1\n"
+            "n=$((n + 1))\n"
+            "done\n"
+            "echo $missing\n"
+            "exit 1\n"
+        )
+        deadline = time.monotonic() + timeout
+        while True:
+            done = self.tell(script, timeout=timeout + 30)
+            if done.rc == 0:
+                return
+            if time.monotonic() > deadline:
+                missing, said = ", ".join(done.stdout.split()) or "its shell", done.stderr.strip()
+                words = f"{missing} did not come up within {timeout} s. {said}".strip()
+                raise Timeout(words, remedy="See its logread.")
+            self.sleep(0.5)  # The shell itself was not there yet.
+
+    def await_shell(self, timeout: int) -> None:
+        """Wait until netifd answers, whatever the links do."""
+        self._await("", timeout)
+
+    def await_decision(self) -> None:
+        """Wait until the change of an earlier run is confirmed, or has taken itself back."""
+        timeout = max(self.confirm_timeout, GUARD) + GUARD
+        done = self.tell(commit_confirm.over_script(timeout), timeout=timeout + 60)
+        if done.rc != 0:
+            raise _refused(done)
+
+    # -- changing --------------------------------------------------------------------------------------------------
+    def apply(self, drift: Drift, seen: Seen, *, patience: int, guarded: bool = True) -> None:
+        """Write accounts, then the configuration, then switch services; a change that could cut us off stands only
+        when it did not.
+
+        ``guarded`` False is for a router that nobody depends on yet: its changes stand at once.
+        """
+        if drift.files:
+            self.run(write_script(drift.files))
+        if drift.change:
+            self._apply(drift, seen, patience=patience, guarded=guarded)
+        if drift.services:
+            self.run(services_script(drift.services), timeout=120)
+
+    def _apply(self, drift: Drift, seen: Seen, *, patience: int, guarded: bool) -> None:
+        guarded = guarded and drift.change.touches_network
+        reached = guarded and self.reached(seen)
+        script = commit_confirm.apply_script(drift.change, self.confirm_timeout if guarded else None)
+        done = self.tell(script, timeout=150)
+        if done.rc != 0:
+            raise _refused(done)
+        if guarded:
+            # The guard must not come before we have made up our mind.
+            self._confirm(seen, reached, min(patience, max(self.confirm_timeout * 2 // 3, 5)))
+
+    def _confirm(self, before: Seen, reached: bool, patience: int) -> None:
+        """Let the change stand when the router is well and can be reached; else take it back at once."""
+        reason = self._unwell(before, reached, patience)
+        if not reason:
+            done = self.tell(commit_confirm.confirm_script(), timeout=60)
+            if done.rc == 0:
+                return
+            reason = "it was confirmed too late"
+        taken = self.tell(commit_confirm.revert_script(), timeout=60).rc in (0, commit_confirm.EXIT_NOTHING)
+        how = "was taken back" if taken else f"takes itself back within {self.confirm_timeout} s"
+        raise RouterError(
+            f"After the change {reason}, so it {how}.", remedy="Mend the declaration, or raise confirm_timeout."
+        )
+
+    def _unwell(self, before: Seen, reached: bool, patience: int) -> str:
+        """What speaks against letting a change stand; empty when nothing does.
+
+        A router that could not be reached from here before the change either is believed what it says itself, as long
+        as it has an address where it is managed from.
+        """
+        deadline = time.monotonic() + patience
+        try:
+            self.await_up(patience)
+            seen = self.look()
+            left = self.drift(seen).change
+            if left:
+                return f"it still differs ({'; '.join(left.words[:5])})"
+            while (lost := self._lost(before, seen)) or (reached and not self.reached(seen)):
+                if time.monotonic() > deadline:
+                    return lost or "it cannot be reached any more by the interfaces it is managed from"
+                self.sleep(0.5)
+                seen = self.look()
+        except ProvisionError as error:
+            return str(error).rstrip(".")
+        return ""
+
+    def _lost(self, before: Seen, now: Seen) -> str:
+        """Whether nobody can manage the router any more, for want of an address, who could before."""
+        sources = self.description.management.sources
+        servers = parse_export(before.export).get("dropbear", Package("dropbear")).of_type("dropbear")
+        could = any(before.statuses.get(name) for server in servers for name in server.items("Interface"))
+        if not could or not sources or any(now.statuses.get(name) for name in sources):
+            return ""
+        return f"none of the interfaces that it is managed from ({', '.join(sources)}) has an address"
+
+    def reached(self, seen: Seen) -> bool:
+        """Whether anything answers at an address of the interfaces it is managed from."""
+        held = [text for name in self.description.management.sources for text in seen.statuses.get(name, [])]
+        return any(answers(text.partition("/")[0]) for text in held)
+
+    def install(self, names: t.Sequence[str]) -> Installation:
+        """Install packages."""
+        leased = any(each.proto in LEASED for each in self._interfaces())
+        uplink = UPLINK if leased else 0
+        return Packages(self.tell, self.sleep, self.hand_in, self.mirrors, uplink).install(names)
+
+
+def _refused(done: Completed) -> RouterError:
+    """The error of a change that was not carried out."""
+    said = done.stderr.strip().removeprefix("pve-provision: ") or f"exit code {done.rc}"
+    return RouterError(f"the router did not take the change: {said}.", remedy=_REMEDIES.get(done.rc, ""))
+
+
+def _parts(output: str) -> dict[str, str]:
+    """The answers of a probe by their marks."""
+    parts = {}
+    for part in output.split(_MARK)[1:]:
+        name, _unused, text = part.partition("\n")
+        parts[name] = text.removesuffix("\n")
+    return parts
+
+
+def write_script(files: Files) -> str:
+    """A script that puts files in place, each whole or not at all."""
+    lines = ["set -e", "umask 077"]
+    for path, (mode, content) in sorted(files.items()):
+        place = shlex.quote(f"/{path}")
+        fresh = shlex.quote(f"/{path}.pve-provision")
+        text = content.decode()
+        if "PVE_PROVISION_END" in text:
+            raise RouterError(f"/{path} would hold the word PVE_PROVISION_END")
+        lines += [
+            f"mkdir -p {shlex.quote('/' + path.rpartition('/')[0])}",
+            f"cat > {fresh} <<'PVE_PROVISION_END'\n{text}PVE_PROVISION_END",
+            f"chmod {mode:o} {fresh}",
+            f"mv {fresh} {place}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def services_script(services: t.Mapping[str, bool]) -> str:
+    """A script that enables and starts services, and stops and disables others."""
+    verbs = {True: ("enable", "start"), False: ("stop", "disable")}
+    return "".join(f"/etc/init.d/{name} {verb}\n" for name, wanted in services.items() for verb in verbs[wanted])
+
+
+def answers(address: str, timeout: float = 1.0) -> bool:
+    """Whether anything at an address answers a TCP connection, be it with a refusal."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    for port in _DOORS:
+        with socket.socket(family, socket.SOCK_STREAM) as door:
+            door.settimeout(timeout)
+            try:
+                door.connect((address, port))
+            except ConnectionRefusedError:
+                return True
+            except OSError:
+                continue
+            return True
+    return False

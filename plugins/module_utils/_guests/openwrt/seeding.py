@@ -1,0 +1,82 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: how the first boot of a container finds the files that are made for it.
+
+On the node they are written into the container before its first start. Over the API nobody can write into a container,
+so they go into a template of its own, which holds its secrets and is removed as soon as the container is made.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import time
+import typing as t
+
+from ansible_collections.pve.provision.plugins.module_utils._engine import cleanup
+from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
+from ansible_collections.pve.provision.plugins.module_utils._io.rooted_fs import Tree
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import Files, parse_release
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import RELEASE, Read
+from ansible_collections.pve.provision.plugins.module_utils._pve.storages import usable
+from ansible_collections.pve.provision.plugins.module_utils._store import openwrt_template
+from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_template import Defaults, WantedTemplate
+
+if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
+
+#: For how many seconds another run may still be about to use what holds a router's secrets.
+IN_USE: t.Final = 3600
+
+MakeFiles = t.Callable[[Read, str], Files]
+"""The files for a root file system, out of what can be read in it and its version."""
+
+
+def plant(node: Node, vmid: int, make: MakeFiles) -> None:
+    """Write files into a stopped container. A mounted container is locked, so it is unmounted on every way out."""
+    cleanup.advance(node, vmid, "seeding")
+    tree = Tree(node.mount(vmid))
+    try:
+        version = parse_release((tree.read(RELEASE) or b"").decode()).version
+        for path, (mode, content) in make(tree.read, version).items():
+            tree.write(path, mode, content)
+    finally:
+        node.unmount(vmid)
+    cleanup.advance(node, vmid, "seeded")
+
+
+def seeded_template(node: Node, template: WantedTemplate, defaults: Defaults) -> WantedTemplate:
+    """The template that carries the files, on one storage alone: nobody else is to use it."""
+    storages = template.storages or tuple(storage.name for storage in usable(node.storages(), "vztmpl")[:1])
+    return dataclasses.replace(template, defaults=defaults, storages=storages, one_router=True)
+
+
+def sweep(node: Node, content: str, pattern: re.Pattern[str], own: str = "") -> list[str]:
+    """Remove what runs that were killed have left on storages: the files whose names end like ``own``, and what is
+    called like them and is old.
+
+    Returns what could not be removed, in words."""
+    troubles = []
+    for storage in usable(node.storages(), content):
+        for volume in node.volumes(storage.name, content):
+            name = volume.volid.rpartition("/")[2]
+            old = volume.ctime is not None and time.time() - volume.ctime > IN_USE
+            if pattern.fullmatch(name) and (old or (own and name.endswith(own))):
+                try:
+                    node.free(volume.volid)
+                except ProvisionError as error:
+                    troubles.append(f"{volume.volid}, which holds a router's secrets, could not be removed: {error}")
+    return troubles
+
+
+def withdraw(node: Node, template: WantedTemplate, volid: str) -> list[str]:
+    """Remove a template of :func:`seeded_template` wherever it is. Returns what could not be removed, in words."""
+    openwrt_template.forget(node, template)
+    storage = volid.partition(":")[0]
+    try:
+        if any(volume.volid == volid for volume in node.volumes(storage, "vztmpl")):
+            node.free(volid)
+    except ProvisionError as error:
+        return [f"{volid}, which holds the router's secrets, could not be removed: {error}"]
+    return []

@@ -1,0 +1,489 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: an OpenWrt router in a VM, configured before its first boot.
+
+A copy of the verified image gets its configuration onto its boot partition, where OpenWrt itself looks for it, and is
+then imported as the disk of the VM. On the node PVE reads that copy where it lies; over the API, where nobody but
+root may name a path, it is uploaded to a storage for imports and removed from there afterwards.
+
+Which NIC is which: PVE gives ``net0`` and so on ascending PCI addresses, and Linux names virtio NICs in that order
+(``net6`` and up lie behind a bridge, which comes last). So the interfaces are ``eth0`` and so on in the declared
+order, and wherever the guest can be asked, its MAC addresses are held against PVE's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import re
+import shlex
+import socket
+import time
+import typing as t
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+
+from ansible_collections.pve.provision.plugins.module_utils._engine.addresses import told_interfaces
+from ansible_collections.pve.provision.plugins.module_utils._engine.guest import (
+    Actual,
+    Plan,
+    Run,
+    Step,
+    Wanted,
+)
+from ansible_collections.pve.provision.plugins.module_utils._engine.preflight import creating, is_net
+from ansible_collections.pve.provision.plugins.module_utils._errors import (
+    Finding,
+    ImageError,
+    InvalidInput,
+    ProvisionError,
+    Timeout,
+)
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.router_guest import (
+    DESCRIPTION_OPTIONS,
+    OpenWrtGuest,
+    with_own_defaults,
+)
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.running import (
+    NEVER_ANOTHER,
+    RouterError,
+    Seen,
+    Shell,
+    answers,
+)
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.seeding import sweep
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.shells import by_agent
+from ansible_collections.pve.provision.plugins.module_utils._guests.vm.read import wanted_vm
+from ansible_collections.pve.provision.plugins.module_utils._io.qcow2 import write_qcow2
+from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path
+from ansible_collections.pve.provision.plugins.module_utils._model.qemu import AGENT, NET
+from ansible_collections.pve.provision.plugins.module_utils._openwrt import description as router_description
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.disk_image import prepare_image, unpack_image
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.router import line_of
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import seed, unknown
+from ansible_collections.pve.provision.plugins.module_utils._pve.storages import usable
+from ansible_collections.pve.provision.plugins.module_utils._store import openwrt_template
+from ansible_collections.pve.provision.plugins.module_utils._store.image import cache_directory
+from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_template import WantedDisk
+from ansible_collections.pve.provision.plugins.module_utils._store.source import UserKey
+
+if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
+
+AGENT_PACKAGE: t.Final = "qemu-ga"
+HOST: t.Final = "hostname"
+DISK: t.Final = "scsi0"
+# What a new router gets where nothing is declared, by PVE's keys; the disk in bytes.
+DEFAULTS: t.Final[dict[str, t.Any]] = {
+    "ostype": "l26",
+    "scsihw": "virtio-scsi-single",
+    "cores": 1,
+    "memory": 256,
+    "onboot": True,
+    "serial0": {"kind": "socket"},
+    "boot": {"order": (DISK,)},
+    DISK: {"size": 512 * 1024**2},
+}
+# Free bytes that the copy of an image needs: OpenWrt's has 120 MiB, twice while its file system grows.
+ROOM: t.Final = 300 * 1024**2
+# The name of a seeded copy on a storage.
+SEEDED: t.Final = re.compile(r"pve-provision-.+\.qcow2")
+# For how many seconds what a killed run has left in the work directory may still be in use.
+STALE: t.Final = 86400
+
+PAUSE: t.Final = 0.5
+# Options of a VM that cloud-init configures, which OpenWrt's images do not have.
+CLOUD_INIT = re.compile(r"^(?:ci\w+|ipconfig\d+|sshkeys|nameserver|searchdomain): |^[a-z]+\d+: .*cloudinit")
+LINK = re.compile(r"^\d+: ([^\s:@]+).*link/ether (\S+)", re.MULTILINE)
+# What procd says when it comes to OpenWrt's user land, and what it then offers at each console that it knows.
+READY = re.compile(rb"procd: - init -|Please press Enter to activate this console")
+
+RC_LOCAL: t.Final = "etc/rc.local"
+OPKG: t.Final = ("opkg update", "opkg install")
+APK: t.Final = ("apk update", "apk add")
+_IDLE = """\
+# Put your custom commands here that should be executed once
+# the system init finished. By default this file does nothing.
+
+exit 0
+"""
+# Runs at the end of each boot until the packages are there, which takes the network, and then is gone.
+_INSTALL = """\
+(
+    tries=0
+    until {update} && {install}; do
+        tries=$((tries + 1))
+        [ "$tries" -lt 200 ] || exit 1
+        sleep 3
+    done
+    cat > /etc/rc.local <<'END'
+{idle}END
+) > /dev/null 2>&1 &
+exit 0
+"""
+
+
+def read_vm(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozenset()) -> tuple[Wanted, OpenWrtVm]:
+    """Read a router's parameters: the VM that is wanted, and the router inside it."""
+    findings: list[Finding] = []
+    declared = {name: params[name] for name in DESCRIPTION_OPTIONS if params.get(name) is not None}
+    declared["packages"] = _packages(params)
+    declared[HOST] = params.get("name")
+    description = None
+    if params["state"] != "absent":
+        try:
+            description = router_description.parse(declared)
+        except InvalidInput as error:
+            # What is wrong with the name is told once, as the VM's.
+            findings += [f for f in error.findings if f.option != HOST]
+    agent = AGENT_PACKAGE in declared["packages"] if params.get("agent") is None else params["agent"]
+    wanted = wanted_vm(_vm(params, description), nulls)
+    paths = {"scsi[0]": "disk"} | {
+        f"networks[{n}]": f"interfaces.{each.name}"
+        for n, each in enumerate(description.interfaces if description else ())
+    }
+    named = {key: paths.get(path, path) for key, path in wanted.declaration.paths.items()}
+    wanted = dataclasses.replace(wanted, declaration=dataclasses.replace(wanted.declaration, paths=named))
+    wanted = dataclasses.replace(
+        with_own_defaults(wanted, {**DEFAULTS, **({"agent": {"enabled": True}} if agent else {})}),
+        findings=(*findings, *(dataclasses.replace(p, option=_renamed(p.option, paths)) for p in wanted.findings)),
+        notes=description.warnings if description else (),
+    )
+    return wanted, OpenWrtVm.of(params, declared, description)
+
+
+def _packages(params: t.Mapping[str, t.Any]) -> list[str]:
+    """The declared packages; the agent is one that OpenWrt's images do not have."""
+    names = list(params.get("packages") or ())
+    return [*names, AGENT_PACKAGE] if params.get("agent") and AGENT_PACKAGE not in names else names
+
+
+def _vm(params: t.Mapping[str, t.Any], description: Description | None) -> dict[str, t.Any]:
+    """The parameters as those of any VM."""
+    disk = {key: value for key, value in (params.get("disk") or {}).items() if value is not None}
+    return {
+        **params,
+        "networks": router_description.devices(description, "qemu") if description else None,
+        "scsi": [{"id": 0, **disk}] if disk else None,
+        "agent": None if params.get("agent") is None else {"enabled": params["agent"]},
+        "ip_timeout": 0,
+    }
+
+
+def _renamed(option: str, paths: t.Mapping[str, str]) -> str:
+    """The user's name of an option that is called otherwise among those of any VM."""
+    for name, ours in paths.items():
+        if option == name or option.startswith(f"{name}."):
+            return ours + option[len(name) :]
+    return option
+
+
+def wanted_disk(params: t.Mapping[str, t.Any]) -> WantedDisk:
+    """The image that a router is made from: OVMF needs the one made for it."""
+    return WantedDisk(
+        version=params["version"],
+        verify=params.get("verify") or "",
+        keys=tuple(UserKey(key) for key in params.get("keys") or ()),
+        mirrors=tuple(params.get("mirrors") or ()),
+        offline_ok=params["offline_ok"],
+        variant=f"{params['filesystem']}-{'combined-efi' if params.get('bios') == 'ovmf' else 'combined'}",
+    )
+
+
+@dataclass
+class OpenWrtVm(OpenWrtGuest):
+    """What OpenWrt adds to the workflow of a VM.
+
+    ``work`` is the seeded copy of the image on this machine, ``import_storage`` where it is uploaded to;
+    ``verified_by`` says what showed that the router is up. ``silent`` are the addresses at which nobody was before the
+    VM was made: an answer from there is the router's.
+    """
+
+    outsider = "agent"
+    closed = "there is no way into the router: neither agent nor ssh_private_key is declared"
+    image: WantedDisk
+    work: FilePath | None = None
+    import_storage: str = ""
+    verified_by: str = ""
+    silent: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(
+        cls, params: t.Mapping[str, t.Any], declared: dict[str, t.Any], description: Description | None
+    ) -> OpenWrtVm:
+        return cls(
+            declared=declared,
+            description=description,
+            image=wanted_disk(params),
+            ssh_key=params.get("ssh_private_key"),
+            ip_timeout=params["ip_timeout"],
+            require_ip=params["require_ip"],
+            confirm_timeout=params["confirm_timeout"],
+            up_timeout=params["start_timeout"],
+        )
+
+    # -- the plan --------------------------------------------------------------------------------------------------
+    def prepare(self, node: Node, wanted: Wanted) -> Wanted:
+        """Where the disk of a new router is imported from."""
+        self.work = work_file(node, wanted)
+        findings = list(self._no_room(self.work))
+        source = str(self.work)
+        if node.transport == "api":
+            homes = usable(node.storages(), "import")
+            if not homes:
+                remedy = "Give a storage with files the content type import (PVE 8.4 and newer), or run on the node."
+                findings.append(
+                    Finding("disk", None, "cannot be filled over the API: no storage takes imports", remedy)
+                )
+            self.import_storage = homes[0].name if homes else ""
+            source = f"{self.import_storage}:import/{self.work.stem}.qcow2"
+        values = dict(wanted.declaration.values)
+        values[DISK] = {**(values.get(DISK) or {}), "import-from": source}
+        paths = {DISK: "disk", **wanted.declaration.paths}
+        declaration = dataclasses.replace(wanted.declaration, values=values, paths=paths)
+        return dataclasses.replace(wanted, declaration=declaration, findings=(*wanted.findings, *findings))
+
+    def _no_room(self, work: FilePath) -> t.Iterator[Finding]:
+        place = next((folder for folder in work.parents if folder.is_dir()), FilePath("/"))
+        space = os.statvfs(place)
+        free = space.f_bavail * space.f_frsize
+        if free < ROOM:
+            words = f"has {free // 1024**2} MiB free, and the image needs {ROOM // 1024**2} MiB to be prepared"
+            yield Finding("disk", str(place), words, "Free some space there.")
+
+    def extend(self, node: Node, wanted: Wanted, actual: Actual, plan: Plan) -> Plan:
+        if wanted.state == "absent" or self.description is None:
+            return plan
+        findings = list(self._wrong_guest(actual))
+        if findings:
+            return self.with_findings(node, plan, findings)
+        if creating(plan):
+            plan = self._extend_creation(node, plan)
+        elif actual.running:
+            plan = self._extend_running(node, actual, plan)
+        if any(step.action == "start" for step in plan.steps):
+            after: list[Step] = [Step("await_up")]
+            if not creating(plan) and not actual.running and self.way_in(node, t.cast("int", actual.vmid)):
+                after.append(Step("configure"))  # what is in a stopped router cannot be seen
+            plan = dataclasses.replace(plan, steps=(*plan.steps, *after))
+        return self.with_findings(node, plan, ())
+
+    @staticmethod
+    def _wrong_guest(actual: Actual) -> t.Iterator[Finding]:
+        """What shows that a VM which is there has another system: its OS type, what cloud-init configures, an
+        installation medium, or that it does not start from the disk that a router is imported to."""
+        options = actual.config.options if actual.config else {}
+        order = options.get("boot", "").partition("order=")[2]
+        signs = [f"ostype {options.get('ostype', 'other')}"] if options.get("ostype") != DEFAULTS["ostype"] else []
+        signs += [key for key, text in options.items() if CLOUD_INIT.search(f"{key}: {text}")]
+        signs += [] if DISK in options else [f"no {DISK}"]
+        signs += [f"boot order={order}"] if order and DISK not in order.split(",")[0].split(";") else []
+        signs += [key for key, text in options.items() if re.fullmatch(r"[^,]+:iso/.+media=cdrom.*", text)]
+        if options and signs:
+            called = f" called {options['name']}" if options.get("name") else ""
+            problem = f"is a VM{called} that this module did not make, no OpenWrt ({', '.join(signs)})"
+            yield Finding("vmid", actual.vmid, problem, NEVER_ANOTHER)
+
+    def _extend_creation(self, node: Node, plan: Plan) -> Plan:
+        image = Step("image", {"version": self.image.version, "variant": self.image.variant})
+        place = next(n for n, step in enumerate(plan.steps) if step.action == "create")
+        return dataclasses.replace(plan, steps=(*plan.steps[:place], image, *plan.steps[place:]))
+
+    def _extend_running(self, node: Node, actual: Actual, plan: Plan) -> Plan:
+        """The router's own configuration is looked at where there is a way into it."""
+        vmid = t.cast("int", actual.vmid)
+        return self.with_drift(plan, self.router(node, vmid).drift(self.seen)) if self.seen else plan
+
+    def uploads(self, node: Node, plan: Plan) -> t.Sequence[str]:
+        return [self.import_storage] if self.import_storage and creating(plan) else []
+
+    # -- the way in ------------------------------------------------------------------------------------------------
+    def way_in(self, node: Node, vmid: int) -> Shell | None:
+        """SSH where a key for it is declared, else the guest agent where PVE may ask one."""
+        return self.by_ssh(node, vmid) or (by_agent(node, vmid) if has_agent(node, vmid) else None)
+
+    # -- the steps -------------------------------------------------------------------------------------------------
+    def do_image(self, step: Step, run: Run) -> None:
+        """Make the seeded copy of the image that the disk is imported from."""
+        self.silent = [address for address in self.doors() if not answers(address)]
+        disk = openwrt_template.ensure_image(run.node, self.image)
+        run.result.warnings += disk.warnings
+        work = t.cast("FilePath", self.work)
+        size = run.wanted.declaration.values[DISK]["size"]
+        try:
+            openwrt_template.make_directory(work.parent)
+            for left in work.parent.iterdir():
+                if left == work or left.stat().st_mtime < time.time() - STALE:
+                    left.unlink()
+            unpack_image(disk.path, work)
+            prepare_image(work, size=size, files=first_files(self.described, disk.version))
+            if self.import_storage:
+                self._upload(run, work)
+        except OSError as error:
+            raise ImageError(f"{work} cannot be written: {error.strerror}.", remedy="Free some space there.") from error
+
+    def _upload(self, run: Run, work: FilePath) -> None:
+        """Bring the copy to a storage for imports, as a qcow2: most of it is empty."""
+        packed = work.with_suffix(".qcow2")
+        volid = f"{self.import_storage}:import/{packed.name}"
+        packed.unlink(missing_ok=True)
+        write_qcow2(work, packed)
+        if any(volume.volid == volid for volume in run.node.volumes(self.import_storage, "import")):
+            run.node.free(volid)  # a killed run has left it
+        timeout = run.wanted.policy.timeout
+        outcome = run.node.upload(self.import_storage, "import", str(packed), packed.name, timeout=timeout)
+        run.result.warnings += outcome.warnings
+
+    def tidy(self, run: Run) -> None:
+        """The seeded copy holds secrets and is of no use any more; nor is one that a killed run has left."""
+        work = work_file(run.node, run.wanted)
+        for copy in (work, work.with_suffix(".qcow2")):
+            with contextlib.suppress(OSError):
+                copy.unlink(missing_ok=True)
+        if run.node.transport == "api":
+            run.result.warnings += sweep(run.node, "import", SEEDED, f"{work.stem}.qcow2")
+
+    def do_await_up(self, step: Step, run: Run) -> None:
+        """Wait until anything shows that the router has booted: its console, the agent, SSH, or an address.
+
+        An address alone is waited for as long as ``ip_timeout`` says: from here it may be out of reach.
+        """
+        if self.work is not None:  # made anew, and so are its host keys
+            self.forget_hosts(run.node, run.vmid)
+        with contextlib.closing(Console(serial_socket(run))) as console:
+            sure = console.open or self.way_in(run.node, run.vmid) is not None
+            deadline = time.monotonic() + (self.up_timeout if sure else self.ip_timeout)
+            while not self._is_up(run, console):
+                if time.monotonic() > deadline:
+                    self._give_up(run, console)
+                    return
+                time.sleep(PAUSE)
+
+    def _is_up(self, run: Run, console: Console) -> bool:
+        """Whether the router has shown that it is up; by what is noted."""
+        tests: t.Sequence[tuple[str, t.Callable[[], object]]] = (
+            ("console", console.listen),
+            ("agent", lambda: has_agent(run.node, run.vmid) and self._agent_cards(run)),
+            ("ssh", lambda: self._ssh_cards(run)),
+            ("address", lambda: any(answers(address) for address in self.silent)),
+        )
+        self.verified_by = next((name for name, test in tests if test()), "")
+        return bool(self.verified_by)
+
+    def _give_up(self, run: Run, console: Console) -> None:
+        if console.heard:
+            raise Timeout(
+                f"OpenWrt did not boot within {self.up_timeout} s; last on its console: {console.last_line}",
+                remedy="Look at its console with 'qm terminal', or raise start_timeout.",
+            )
+        run.result.warnings.append("nothing told whether the router is up")
+
+    # -- which card is which ---------------------------------------------------------------------------------------
+    def _agent_cards(self, run: Run) -> bool:
+        cards = {each["name"]: str(each.get("hwaddr") or "") for each in agent_interfaces(run)}
+        return self._check_cards(run, cards)
+
+    def _ssh_cards(self, run: Run) -> bool:
+        if not self.ssh_key:
+            return False
+        try:
+            told = self.router(run.node, run.vmid).run("ip -o link\n", timeout=20)
+        except ProvisionError:
+            return False
+        return self._check_cards(run, dict(LINK.findall(told)))
+
+    def _check_cards(self, run: Run, cards: t.Mapping[str, str]) -> bool:
+        """Hold the guest's MAC addresses against PVE's; whether it told any."""
+        config = run.node.config("qemu", run.vmid)
+        nets = {key: NET.parse(text) for key, text in (config.options if config else {}).items() if is_net(key)}
+        ours = {each.device: str(nets.get(f"net{each.number}", {}).get("hwaddr")) for each in self.described.interfaces}
+        for device, mac in cards.items():
+            if mac and device in ours and mac.upper() != ours[device]:
+                words = f"{device} of the router has the MAC address {mac}, PVE gave that interface {ours[device]}."
+                raise RouterError(words, remedy="Its network cards have another order than declared.")
+        return bool(cards)
+
+    # -- afterwards ------------------------------------------------------------------------------------------------
+    def told_outside(self, run: Run, seen: Seen | None) -> list[dict[str, t.Any]]:
+        """What the agent tells; where the router itself was seen, it knows no more."""
+        return agent_interfaces(run) if seen is None and has_agent(run.node, run.vmid) else []
+
+    def finish(self, run: Run) -> None:
+        super().finish(run)
+        if run.result.more and self.verified_by:
+            run.result.more["openwrt"]["verified_by"] = self.verified_by
+
+
+def work_file(node: Node, wanted: Wanted) -> FilePath:
+    """Where a router's image is prepared, on the machine this runs on: every run for it knows the place. A controller
+    may have routers of one name on several nodes."""
+    folder = cache_directory(node.transport) / "work"
+    folder = folder / node.name if node.transport == "api" else folder
+    return folder / f"pve-provision-{wanted.name or wanted.vmid}.raw"
+
+
+# -- the files of the first boot -----------------------------------------------------------------------------------
+
+
+def first_files(description: Description, version: str) -> dict[str, tuple[int, bytes]]:
+    """What the archive on the boot partition holds: the seed, and what installs the packages."""
+    files = seed(unknown, description, version)
+    if description.packages:
+        update, install = APK if line_of(version).prefix_length else OPKG
+        names = " ".join(shlex.quote(name) for name in description.packages)
+        files[RC_LOCAL] = (0o644, _INSTALL.format(update=update, install=f"{install} {names}", idle=_IDLE).encode())
+    return files
+
+
+# -- listening -----------------------------------------------------------------------------------------------------
+
+
+def agent_interfaces(run: Run) -> list[dict[str, t.Any]]:
+    """What the agent tells of the guest's network cards; nothing while it does not answer."""
+    return told_interfaces(run.node, "qemu", run.vmid)
+
+
+def has_agent(node: Node, vmid: int) -> bool:
+    """Whether PVE is told to ask an agent in the guest."""
+    config = node.config("qemu", vmid)
+    text = config.options.get("agent") if config else None
+    return bool(text and AGENT.parse(text).get("enabled"))
+
+
+def serial_socket(run: Run) -> FilePath | None:
+    """Where the VM's serial console can be listened to, which is on the node itself."""
+    if run.node.transport != "cli":
+        return None
+    return FilePath(os.environ.get("PVE_ROOT") or "/") / f"run/qemu-server/{run.vmid}.serial0"
+
+
+class Console:
+    """What a VM says on its serial console from now on. QEMU serves one listener at a time."""
+
+    def __init__(self, path: FilePath | None) -> None:
+        self.heard = b""
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.settimeout(1)
+        try:
+            self._socket.connect(str(path))
+            self.open = path is not None
+        except OSError:
+            self.open = False
+
+    def listen(self) -> bool:
+        """Whether OpenWrt has said that its user land is there."""
+        with contextlib.suppress(OSError):
+            while self.open and (said := self._socket.recv(65536, socket.MSG_DONTWAIT)):
+                self.heard += said
+        return READY.search(self.heard) is not None
+
+    @property
+    def last_line(self) -> str:
+        lines = self.heard.decode(errors="replace").strip().splitlines()
+        return lines[-1].strip() if lines else ""
+
+    def close(self) -> None:
+        self._socket.close()

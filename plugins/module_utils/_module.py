@@ -1,0 +1,87 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: what the modules have in common between their options and the workflow."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ansible.module_utils import basic
+
+from ansible_collections.pve.provision.plugins.module_utils._argspec import (
+    CONNECTION,
+    blank_is_null,
+    null_entries,
+    without_nulls,
+)
+from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Result
+from ansible_collections.pve.provision.plugins.module_utils._engine.reconcile import reconcile
+from ansible_collections.pve.provision.plugins.module_utils._errors import InvalidInput, ProvisionError
+from ansible_collections.pve.provision.plugins.module_utils._guests.registry import SECRET_OPTIONS, TYPES
+from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, null_paths
+from ansible_collections.pve.provision.plugins.module_utils._model.secrets import (
+    closed_files,
+    secret_values,
+    text_secrets,
+    url_secrets,
+)
+from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
+
+
+class Module(basic.AnsibleModule):
+    """An AnsibleModule that hides the secrets in options that are free in form, which no spec can mark.
+
+    They are told by the names they stand under, before anything is checked or logged. ``secret_names`` of the
+    parameters are further such names; an option whose spec says ``no_log`` either way is left to that.
+
+    ``nulls`` is where the task says null: parameters show null and absent alike.
+    """
+
+    params: dict[str, t.Any]
+    nulls: frozenset[Path]
+
+    def _load_params(self) -> None:
+        super()._load_params()
+        given = blank_is_null(self.params, self.argument_spec)
+        self.nulls = null_paths({name: value for name, value in given.items() if not name.startswith("_ansible_")})
+        self.params = without_nulls(given, self.argument_spec)
+        more = self.params.get("secret_names")
+        names = {str(name) for name in more} if isinstance(more, list) else set()
+        names |= SECRET_OPTIONS
+        free = {name: value for name, value in self.params.items() if "no_log" not in self.argument_spec.get(name, {})}
+        self.no_log_values.update(secret_values(free, names), url_secrets(self.params))
+        defaults = self.params.get("defaults")
+        if isinstance(defaults, dict):
+            texts = [defaults.get("scripts"), closed_files(defaults.get("files"))]
+            self.no_log_values.update(text_secrets(texts))
+
+
+def run_guest_module(kind: str) -> None:
+    """The whole of a module for one guest of a type of the registry."""
+    declared = TYPES[kind]
+    module = CONNECTION.merge(declared.spec).create_module(Module)
+    try:
+        wrong = null_entries(module.nulls, module.argument_spec)
+        if wrong:
+            raise InvalidInput(wrong)
+        wanted, companion = declared.read(module.params, module.nulls)
+        result = reconcile(open_node(module.params), wanted, check_mode=module.check_mode, companion=companion)
+    except ProvisionError as error:
+        module.fail_json(**failure(error))
+    for warning in result.warnings:
+        module.warn(warning)
+    module.exit_json(**answer_of(result))
+
+
+def answer_of(result: Result) -> dict[str, t.Any]:
+    """The return values of a module for one guest, without its warnings."""
+    answer = {key: value for key, value in dataclasses.asdict(result).items() if value not in (None, "")}
+    del answer["warnings"]
+    return {**answer.pop("more"), **answer}
+
+
+def failure(error: ProvisionError) -> dict[str, t.Any]:
+    """The return values of a module that failed."""
+    return {"msg": str(error), "error": error.kind, **error.details}
