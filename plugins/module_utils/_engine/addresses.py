@@ -88,7 +88,7 @@ def await_addresses(
     )
     if told:
         return _seen(told), lacking(told)
-    met = met_addresses(node, "lxc", vmid, network)
+    met = neighbour_addresses(node, "lxc", vmid, network)
     return [_met(entry, met) for entry in static], sorted(dynamic)
 
 
@@ -143,7 +143,7 @@ def _seen(told: t.Iterable[dict[str, t.Any]]) -> list[Address]:
     return [
         make_address(interface["name"], text, "guest", str(interface.get("hwaddr") or "").upper() or None)
         for interface in told
-        for text in lasting(interface)
+        for text in global_addresses(interface)
     ]
 
 
@@ -155,14 +155,14 @@ def told_interfaces(node: Node, kind: Kind, vmid: int) -> list[dict[str, t.Any]]
         return []
 
 
-def lasting(interface: t.Mapping[str, t.Any]) -> list[str]:
+def global_addresses(interface: t.Mapping[str, t.Any]) -> list[str]:
     """The addresses with prefix of one of them that others can reach: none of the loopback, none that is link-local."""
     texts = [*interface.get("inet", []), *interface.get("inet6", [])]
     ips = [ipaddress.ip_interface(text).ip for text in texts]
     return [text for text, ip in zip(texts, ips, strict=True) if not (ip.is_loopback or ip.is_link_local)]
 
 
-def met_addresses(node: Node, kind: Kind, vmid: int, network: Fields) -> dict[str, list[str]]:
+def neighbour_addresses(node: Node, kind: Kind, vmid: int, network: Fields) -> dict[str, list[str]]:
     """The addresses, without prefix, at which the node itself has met a guest, by ``netN``.
 
     Ask about one that runs, and trust it least: it may be a lease that has ended.

@@ -84,17 +84,17 @@ def _new_addresses(outlook: Outlook, key: str, net: SubValues) -> SubValues:
 
 def _check_pair(report: Report, path: str, net: SubValues, other: SubValues, neighbour: Neighbour) -> None:
     if net.get("hwaddr") and net["hwaddr"] == other.get("hwaddr"):
-        tell = "is the MAC address of"
-        _tell(report, f"{path}.hwaddr", net["hwaddr"], tell, neighbour, "Leave it out to get one.")
+        problem = "is the MAC address of"
+        _add(report, f"{path}.hwaddr", net["hwaddr"], problem, neighbour, "Leave it out to get one.")
     if net.get("bridge") != other.get("bridge") or net.get("tag") != other.get("tag"):
         return
     for key in ("ip", "ip6"):
         if (address := _host(net.get(key))) is not None and address == _host(other.get(key)):
-            tell = "is, on the same bridge, the address of"
-            _tell(report, f"{path}.{key}", net[key], tell, neighbour, "Use another.")
+            problem = "is, on the same bridge, the address of"
+            _add(report, f"{path}.{key}", net[key], problem, neighbour, "Use another.")
 
 
-def _tell(report: Report, option: str, value: object, problem: str, neighbour: Neighbour, remedy: str) -> None:
+def _add(report: Report, option: str, value: object, problem: str, neighbour: Neighbour, remedy: str) -> None:
     guest = neighbour.guest
     named = f"guest {guest.vmid}{f' ({guest.name})' if guest.name else ''}"
     if guest.status == "stopped":

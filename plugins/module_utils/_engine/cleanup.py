@@ -61,7 +61,7 @@ def make_note(wanted: Wanted, options: t.Mapping[str, str], *, by: str = "create
         **window(wanted),
         "task": _TASKS[wanted.type.kind][by],
         "stage": "creating",
-        "whole": wanted.whole,
+        "whole": wanted.recreate_if_unfinished,
         "protection": options.get("protection") == "1",
         "owner": identity(),
         **more,

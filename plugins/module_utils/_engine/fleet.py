@@ -16,7 +16,7 @@ import typing as t
 from concurrent import futures
 from dataclasses import dataclass, field
 
-from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Companion, Result, Wanted
+from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Part, Result, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._engine.preflight import Facts, Planned
 from ansible_collections.pve.provision.plugins.module_utils._engine.reconcile import reconcile
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, InvalidInput, ProvisionError
@@ -27,7 +27,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
 
 OnFailure = t.Literal["continue", "stop"]
-Read = t.Callable[[], tuple[Wanted, Companion]]
+Read = t.Callable[[], tuple[Wanted, Part]]
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,9 @@ class Fleet:
         return planned
 
     def _plan_one(self, member: Member) -> Ended:
-        wanted, companion = member.read()
+        wanted, part = member.read()
         try:
-            result = reconcile(self.facts.node, wanted, check_mode=True, companion=companion, facts=self.facts)
+            result = reconcile(self.facts.node, wanted, check_mode=True, part=part, facts=self.facts)
         except ProvisionError as error:
             return Ended(member, error=error)
         if result.changed and result.vmid is not None:
@@ -137,11 +137,11 @@ class Fleet:
         time.sleep(max(not_before - time.monotonic(), 0.0))
         began = time.monotonic()
         self.tell(member, "begins")
-        wanted, companion = member.read()
+        wanted, part = member.read()
         wanted = dataclasses.replace(wanted, planned_vmid=vmid)
         ended = Ended(member)
         try:
-            ended.result = reconcile(self.node, wanted, check_mode=False, companion=companion, facts=self.facts)
+            ended.result = reconcile(self.node, wanted, check_mode=False, part=part, facts=self.facts)
             made = self.node.config(wanted.type.kind, ended.result.vmid) if ended.result.vmid else None
             if made is not None and ended.result.vmid:
                 self._remember(wanted, ended.result.vmid, made.options)

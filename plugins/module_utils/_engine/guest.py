@@ -86,8 +86,8 @@ class Wanted:
 
     ``rebuild`` is what the user can do about what cannot change in place.
     ``planned_vmid`` is the number that a new guest gets if it is still free, where none is declared.
-    ``source`` is the template's volid or name; ``source_made``: the run itself puts it there before the creation.
-    ``whole``: a guest that was made and never started may lack something, and is made anew.
+    ``source`` is the template's volid or name; ``template_made_by_run``: the run itself puts it there first.
+    ``recreate_if_unfinished``: a guest that was made and never started may lack something, and is made anew.
     ``defaults`` hold for a new guest where the declaration says nothing, by PVE's keys. ``create`` are PVE's options
     for the creation alone (never compared later); ``secrets`` are such options whose values are shown to nobody.
     """
@@ -98,8 +98,8 @@ class Wanted:
     vmid: int | None = None
     planned_vmid: int | None = None
     source: str | None = None
-    source_made: bool = False
-    whole: bool = False
+    template_made_by_run: bool = False
+    recreate_if_unfinished: bool = False
     defaults: t.Mapping[str, t.Any] = field(default_factory=dict)
     clone: CloneSource | None = None
     pool: str | None = None
@@ -200,7 +200,7 @@ class Run(t.Protocol):
     def vmid(self) -> int: ...
 
 
-class Companion:
+class Part:
     """What a kind of guest adds to the workflow that all guests share. This one adds nothing.
 
     Its steps stand in the plan like any other; a method ``do_STEP`` carries each out.
@@ -211,13 +211,13 @@ class Companion:
         took, or takes: without ``act`` nothing is written."""
         return []
 
-    def settle(self, node: Node, wanted: Wanted, actual: Actual, *, act: bool) -> Wanted:
+    def resolve(self, node: Node, wanted: Wanted, actual: Actual, *, act: bool) -> Wanted:
         """What is wanted of an existing guest, by the numbers that its parts have there. Without ``act`` nothing is
         waited for."""
         return wanted
 
     def prepare(self, node: Node, wanted: Wanted) -> Wanted:
-        """What a new guest is made from, where that is for the companion to say. Writes nothing."""
+        """What a new guest is made from, where that is for the part to say. Writes nothing."""
         return wanted
 
     def extend(self, node: Node, wanted: Wanted, actual: Actual, plan: Plan) -> Plan:
@@ -232,4 +232,4 @@ class Companion:
         """Remove what only this run needed, however it ended. Raises nothing."""
 
     def finish(self, run: Run) -> None:
-        """Add to the result what the companion knows."""
+        """Add to the result what the part knows."""

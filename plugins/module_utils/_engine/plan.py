@@ -44,7 +44,7 @@ def difference(wanted: Wanted, vmid: int | None, config: GuestConfig, *, purge: 
 
 def _other_template(wanted: Wanted, actual: Actual) -> t.Iterator[Finding]:
     """PVE does not remember a template, but what it made of it shows what it cannot have been."""
-    template = parse_template(wanted.source).ostype if wanted.source and not wanted.source_made else None
+    template = parse_template(wanted.source).ostype if wanted.source and not wanted.template_made_by_run else None
     has = actual.config.options.get("ostype") if actual.config else None
     if template and has not in (None, "unmanaged", template) and wanted.declaration.values.get("ostype") is None:
         problem = f"is not what {wanted.type.noun} {actual.vmid} was made from: it is {has}"

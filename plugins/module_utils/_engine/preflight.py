@@ -263,7 +263,7 @@ def _check_absent(report: Report, wanted: Wanted, actual: Actual) -> None:
     _check_lock(report, wanted, actual)
 
 
-def is_meant(wanted: Wanted, actual: Actual) -> bool:
+def is_declared_guest(wanted: Wanted, actual: Actual) -> bool:
     """Whether a guest that is there has the declared name, if one is declared: otherwise it is somebody else's."""
     if actual.config is None or not wanted.name:
         return True
@@ -273,7 +273,7 @@ def is_meant(wanted: Wanted, actual: Actual) -> bool:
 def _check_name(report: Report, wanted: Wanted, actual: Actual, remedy: str) -> None:
     """The declared name is that of the guest under the declared vmid."""
     has = actual.config.options.get(wanted.type.name_key) if actual.config else None
-    if not is_meant(wanted, actual):
+    if not is_declared_guest(wanted, actual):
         other = f", which is called {has}" if has else ", which has no name"
         problem = f"is not the name of {wanted.type.noun} {actual.vmid}{other}"
         report.add(wanted.type.name_key, wanted.name, problem, remedy)

@@ -15,7 +15,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine import clean
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import (
     Actual,
     CloneSource,
-    Companion,
+    Part,
     Plan,
     Result,
     Step,
@@ -25,7 +25,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.plan import 
 from ansible_collections.pve.provision.plugins.module_utils._engine.preflight import (
     Facts,
     creating,
-    is_meant,
+    is_declared_guest,
     preflight,
     removal_findings,
 )
@@ -47,16 +47,16 @@ if t.TYPE_CHECKING:
 
 
 def reconcile(
-    node: Node, wanted: Wanted, *, check_mode: bool, companion: Companion | None = None, facts: Facts | None = None
+    node: Node, wanted: Wanted, *, check_mode: bool, part: Part | None = None, facts: Facts | None = None
 ) -> Result:
-    """Make the node match ``wanted``, or tell what that would do. ``companion`` adds steps of its own."""
-    companion = companion or Companion()
+    """Make the node match ``wanted``, or tell what that would do. ``part`` adds steps of its own."""
+    part = part or Part()
     key = (wanted.name or str(wanted.vmid)).lower()
     warnings: list[str] = []
-    with contextlib.nullcontext() if check_mode else node.guard(f"{wanted.type.kind}-{key}"):
+    with contextlib.nullcontext() if check_mode else node.lock(f"{wanted.type.kind}-{key}"):
         while True:
             try:
-                result = _reconcile(node, wanted, check_mode, copy.copy(companion), facts)
+                result = _reconcile(node, wanted, check_mode, copy.copy(part), facts)
             except _MadeTwice as twice:
                 warnings.append(str(twice))
                 continue
@@ -64,25 +64,25 @@ def reconcile(
             return result
 
 
-def _reconcile(node: Node, wanted: Wanted, check_mode: bool, companion: Companion, facts: Facts | None) -> Result:
+def _reconcile(node: Node, wanted: Wanted, check_mode: bool, part: Part, facts: Facts | None) -> Result:
     if wanted.state == "absent":  # first of all, for what is refused changes nothing
         _refuse(wanted, removal_findings(wanted, _read_if_allowed(node, wanted, wait=False)))
-    recovered = companion.recover(node, wanted, act=not check_mode)
+    recovered = part.recover(node, wanted, act=not check_mode)
     actual = _with_outdated(node, wanted, _read_if_allowed(node, wanted, wait=not check_mode))
-    wanted = _as_spelled(wanted, actual)
-    if is_meant(wanted, actual):
-        wanted = companion.settle(node, wanted, actual, act=not check_mode)
+    wanted = _with_current_spelling(wanted, actual)
+    if is_declared_guest(wanted, actual):
+        wanted = part.resolve(node, wanted, actual, act=not check_mode)
     facts = facts or Facts(node)
     plan = make_plan(wanted, actual)
     making, privilege = creating(plan), ""
     if making:
         privilege = wanted.type.privilege(wanted.declaration)
-        wanted = companion.prepare(node, wanted)
+        wanted = part.prepare(node, wanted)
         wanted = wanted.type.complete(facts, wanted)
         plan = make_plan(wanted, actual)
-    plan = companion.extend(node, wanted, actual, _with_growth(node, actual, plan))
+    plan = part.extend(node, wanted, actual, _with_growth(node, actual, plan))
     plan = _with_pool(facts, wanted, actual, plan)
-    report = preflight(facts, wanted, actual, plan, companion.uploads(node, plan))
+    report = preflight(facts, wanted, actual, plan, part.uploads(node, plan))
     _refuse(wanted, report.findings)
     if actual.forbidden:
         raise actual.forbidden
@@ -99,7 +99,7 @@ def _reconcile(node: Node, wanted: Wanted, check_mode: bool, companion: Companio
     )
     if check_mode and result.changed:
         return _predict(node, wanted, actual, plan, result)
-    done = _Run(node, wanted, actual, plan, result, companion).carry_out()
+    done = _Run(node, wanted, actual, plan, result, part).carry_out()
     if done.vmid is not None and not check_mode:
         cleanup.forget(node, done.vmid)
     return done
@@ -110,7 +110,7 @@ def _refuse(wanted: Wanted, findings: t.Sequence[Finding]) -> None:
         raise InvalidInput(findings, about=wanted.label)
 
 
-def _as_spelled(wanted: Wanted, actual: Actual) -> Wanted:
+def _with_current_spelling(wanted: Wanted, actual: Actual) -> Wanted:
     """What is wanted, with the guest's own spelling of its name: only ``rename`` changes that."""
     key = wanted.type.name_key
     has = actual.config.options.get(key) if actual.config else None
@@ -163,8 +163,8 @@ def _with_leftover(
         return actual
     vmid, note = found
     kept = wanted.state == "absent" and actual.config is not None and actual.config.options.get("protection") == "1"
-    whole = wanted.whole and note.get("whole") is True and is_meant(wanted, actual) and not kept
-    anew = actual.config is None or _half_made(actual) or whole
+    unfinished = wanted.recreate_if_unfinished and note.get("whole") is True and not kept
+    anew = actual.config is None or _half_made(actual) or (unfinished and is_declared_guest(wanted, actual))
     if anew and cleanup.is_ours(node, vmid, note):
         return Actual(vmid, leftover=note)
     if act and (actual.config is None or _half_made(actual)):
@@ -264,14 +264,14 @@ class _Run:
     """Carries out one plan and remembers what it made."""
 
     def __init__(
-        self, node: Node, wanted: Wanted, actual: Actual, plan: Plan, result: Result, companion: Companion
+        self, node: Node, wanted: Wanted, actual: Actual, plan: Plan, result: Result, part: Part
     ) -> None:
         self.node = node
         self.wanted = wanted
         self.actual = actual
         self.plan = plan
         self.result = result
-        self.companion = companion
+        self.part = part
         self.kind = wanted.type.kind
         self.made = False
 
@@ -287,12 +287,12 @@ class _Run:
                 except ProvisionError as error:
                     raise self.failed(step, error) from error
         finally:
-            self.companion.tidy(self)
+            self.part.tidy(self)
         return self.finish()
 
     def act(self, step: Step) -> Outcome | None:
         ours = getattr(self, f"do_{step.action}", None)
-        outcome: Outcome | None = ours(step) if ours else getattr(self.companion, f"do_{step.action}")(step, self)
+        outcome: Outcome | None = ours(step) if ours else getattr(self.part, f"do_{step.action}")(step, self)
         return outcome
 
     def note(self, outcome: Outcome | None) -> None:
@@ -389,12 +389,12 @@ class _Run:
             try:
                 outcome = self.node.set_config(self.kind, self.vmid, change.set, change.delete, before.digest)
             except PveError:
-                self.take_back(before, change)
+                self.revert_change(before, change)
                 raise
         self.check_effect(before)
         return outcome
 
-    def take_back(self, before: GuestConfig, change: diff.Change) -> None:
+    def revert_change(self, before: GuestConfig, change: diff.Change) -> None:
         """A change that a running guest refuses stays pending, and its next start would apply it. A network card whose
         new bridge fails is even unplugged, and gone from the config: it gets back what it had."""
         now = self.node.config(self.kind, self.vmid)
@@ -537,5 +537,5 @@ class _Run:
         )
         if lacking and self.plan:
             result.warnings.append(f"no address, or not the declared one, on {', '.join(lacking)} after {timeout} s")
-        self.companion.finish(self)
+        self.part.finish(self)
         return result

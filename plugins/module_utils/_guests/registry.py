@@ -24,7 +24,7 @@ from ansible_collections.pve.provision.plugins.module_utils._argspec import (
     null_entries,
     without_nulls,
 )
-from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Companion, Wanted
+from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Part, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.read import read_container
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.lxc import read_router
@@ -32,7 +32,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.vm i
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, null_paths
 
 Guest = dict[str, t.Any]
-Read = t.Callable[[t.Mapping[str, t.Any], frozenset[Path]], tuple[Wanted, Companion]]
+Read = t.Callable[[t.Mapping[str, t.Any], frozenset[Path]], tuple[Wanted, Part]]
 
 
 def _inside(declared: Guest, path: str) -> t.Any:

@@ -20,7 +20,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import Image
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 
-class Tree:
+class RootedFs:
     """The files below a directory. Paths are relative to it, without a leading slash."""
 
     def __init__(self, root: str) -> None:

@@ -34,7 +34,7 @@ SubValues = dict[str, Canonical]
 
 
 @dataclass(frozen=True)
-class Settled:
+class Resolved:
     """What one property string should become: its values, the size to grow to (bytes), and what stands against it."""
 
     values: SubValues
@@ -43,7 +43,7 @@ class Settled:
 
 
 # PVE's key, the user's path, the values that are there, the values stated, and whether to drop what is not stated.
-Settle: t.TypeAlias = "t.Callable[[str, str, SubValues | None, SubValues, bool], Settled]"
+Settle: t.TypeAlias = "t.Callable[[str, str, SubValues | None, SubValues, bool], Resolved]"
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class Option:
     """One option of a guest type.
 
     ``cold``: keys of a property string that a running guest takes only at its next start, whatever PVE says.
-    ``hot``: a running guest takes a new value at once; ``hot_add``: only where there was none before; ``hot_delete``:
-    a running guest takes the deletion at once. ``fixed``: it cannot change on an existing guest.
+    ``hotplug``: a running guest takes a new value at once; ``hotplug_add``: only where there was none before;
+    ``hotplug_delete``: a running guest takes a deletion at once. ``immutable``: it cannot change on an existing guest.
     ``indexed``: PVE numbers it (``net0``), the user writes a list of entries with an ``id``. An entry without one is
     known by the keys in ``identity`` and ``marks`` (an identity that is not there makes a new entry), and else by its
     place; ``told_by`` tells apart what has neither. ``last`` is the highest number that PVE takes.
@@ -66,10 +66,10 @@ class Option:
     codec: Codec | Fields
     default: Canonical = None
     cold: frozenset[str] = frozenset()
-    hot: bool = False
-    hot_add: bool = False
-    hot_delete: bool = False
-    fixed: bool = False
+    hotplug: bool = False
+    hotplug_add: bool = False
+    hotplug_delete: bool = False
+    immutable: bool = False
     indexed: bool = False
     last: int = 31
     identity: tuple[str, ...] = ()
@@ -77,7 +77,7 @@ class Option:
     told_by: str = ""
     purge: bool = True
     required: bool = False
-    settle: Settle | None = None
+    resolve: Settle | None = None
     secret: bool = False
 
 
@@ -348,7 +348,7 @@ def _as_declared(
     fields: Fields, purge: bool, current: t.Mapping[str, Canonical], wanted: t.Mapping[str, Canonical]
 ) -> bool:
     """Whether an entry has all that is declared, so that nothing would change."""
-    kept = {name: current[name] for name, entry in fields.keys.items() if entry.keep and name in current}
+    kept = {name: current[name] for name, entry in fields.keys.items() if entry.preserve and name in current}
     settled = merge("", "", dict(current), {**kept, **wanted}, purge)
     return fields.normal(settled.values) == fields.normal(current)
 
@@ -369,10 +369,10 @@ def _doubtful(
 # -- against PVE ---------------------------------------------------------------------------------------------------
 
 
-def merge(key: str, path: str, current: SubValues | None, wanted: SubValues, purge: bool) -> Settled:
+def merge(key: str, path: str, current: SubValues | None, wanted: SubValues, purge: bool) -> Resolved:
     """The usual way a property string settles: what is not stated stays, or goes with ``purge``."""
     base = {} if purge else dict(current or {})
-    return Settled({name: value for name, value in {**base, **wanted}.items() if value is not None})
+    return Resolved({name: value for name, value in {**base, **wanted}.items() if value is not None})
 
 
 def _parse(option: Option, text: str) -> Canonical:
@@ -425,9 +425,9 @@ class _Comparison:
             self.after[key] = after
 
     def refuse(self, option: Option, path: str, value: object) -> bool:
-        if option.fixed:
+        if option.immutable:
             self.findings.append(Finding(path, value, f"cannot change on {self.held.label}", self.rebuild))
-        return option.fixed
+        return option.immutable
 
     def runs_with(self, option: Option, key: str, wanted: Canonical) -> bool:
         """Whether the guest runs with what is wanted, so that only a waiting change has to be taken back.
@@ -454,7 +454,7 @@ class _Comparison:
             if key not in self.held.live:
                 return
         self.delete.append(key)
-        if not option.hot_delete:
+        if not option.hotplug_delete:
             self.restart.append(key)
 
     def change(self, option: Option, key: str, current: Canonical, wanted: Canonical, rendered: str) -> None:
@@ -463,7 +463,7 @@ class _Comparison:
             self.revert.append(key)
             return
         self.set[key] = rendered
-        if not (option.hot or (option.hot_add and key not in self.actual)):
+        if not (option.hotplug or (option.hotplug_add and key not in self.actual)):
             self.restart.append(key)
 
     def scalar(self, option: Option, key: str, wanted: Canonical, path: str) -> None:
@@ -490,9 +490,9 @@ class _Comparison:
             self.findings.append(Finding(path, None, problem, f"Set {key} by hand, or leave it out."))
             return
         kept = {
-            name: current[name] for name, entry in fields.keys.items() if entry.keep and current and name in current
+            name: current[name] for name, entry in fields.keys.items() if entry.preserve and current and name in current
         }
-        settled = (option.settle or merge)(key, path, current, {**kept, **wanted}, self.purge)
+        settled = (option.resolve or merge)(key, path, current, {**kept, **wanted}, self.purge)
         self.findings += settled.findings
         if settled.findings:
             return
@@ -570,7 +570,7 @@ def render(table: Table, declaration: Declaration) -> dict[str, str]:
         if value is None:
             continue
         if isinstance(option.codec, Fields):
-            settled = (option.settle or merge)(key, declaration.paths.get(key, key), None, value, False)
+            settled = (option.resolve or merge)(key, declaration.paths.get(key, key), None, value, False)
             value = option.codec.normal(settled.values)
         rendered = option.codec.render(value)
         if rendered:

@@ -10,7 +10,7 @@ import re
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import Settled, SubValues, merge
+from ansible_collections.pve.provision.plugins.module_utils._model.diff import Resolved, SubValues, merge
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import (
     BOOLEAN,
     Codec,
@@ -87,13 +87,13 @@ BRIDGE = text(r"[A-Za-z][\w.-]{0,19}", "is not the name of a bridge or vnet")
 
 NET = Fields(
     {
-        "name": Field(text(r"[\w.:-]{1,15}", "is not an interface name (at most 15 characters)"), keep=True),
+        "name": Field(text(r"[\w.:-]{1,15}", "is not an interface name (at most 15 characters)"), preserve=True),
         "bridge": Field(BRIDGE),
         "firewall": Field(BOOLEAN, default=False),
         "gw": Field(_address(4), param="gateway"),
         "gw6": Field(_address(6), param="gateway6"),
         "host-managed": Field(BOOLEAN, param="host_managed", default=False),
-        "hwaddr": Field(HWADDR, keep=True),
+        "hwaddr": Field(HWADDR, preserve=True),
         "ip": Field(_interface(4)),
         "ip6": Field(_interface(6)),
         "link_down": Field(BOOLEAN, default=False),
@@ -101,12 +101,12 @@ NET = Fields(
         "rate": Field(number(0, 10000)),
         "tag": Field(TAG),
         "trunks": Field(vlans(ranges=False), default=()),
-        "type": Field(choice("veth"), default="veth", keep=True),
+        "type": Field(choice("veth"), default="veth", preserve=True),
     }
 )
 
 
-def settle_net(key: str, path: str, current: SubValues | None, wanted: SubValues, purge: bool) -> Settled:
+def settle_net(key: str, path: str, current: SubValues | None, wanted: SubValues, purge: bool) -> Resolved:
     """As any property string, but a new device gets a name: PVE requires one (``net1``: ``eth1``)."""
     named = wanted if current else {"name": f"eth{key.removeprefix('net')}", **wanted}
     return merge(key, path, current, named, purge)

@@ -276,13 +276,13 @@ class Field:
     """One key of a property string.
 
     ``param`` is the user's name for it (default: PVE's). ``default`` is what PVE assumes where the key is missing.
-    ``keep``: PVE or the first run chose the value; it is carried over whenever the user does not state it.
+    ``preserve``: PVE or the first run chose the value; it is carried over whenever the user does not state it.
     """
 
     codec: Codec = TEXT
     param: str = ""
     default: Canonical = None
-    keep: bool = False
+    preserve: bool = False
 
 
 @dataclass(frozen=True)

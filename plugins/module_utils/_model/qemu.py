@@ -18,7 +18,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.diff import (
     Declaration,
     Option,
     Path,
-    Settled,
+    Resolved,
     SubValues,
     declare,
     merge,
@@ -98,8 +98,8 @@ class NetFields(Fields):
 
 NET = NetFields(
     {
-        "model": Field(choice(*NET_MODELS), keep=True),
-        "hwaddr": Field(HWADDR, keep=True),
+        "model": Field(choice(*NET_MODELS), preserve=True),
+        "hwaddr": Field(HWADDR, preserve=True),
         "bridge": Field(BRIDGE),
         "firewall": Field(BOOLEAN, default=False),
         "link_down": Field(BOOLEAN, default=False),
@@ -128,7 +128,7 @@ DISK = Fields(
         "replicate": Field(BOOLEAN, default=True),
         "ro": Field(BOOLEAN, default=False),
         "serial": Field(),
-        "size": Field(DISK_SIZE, keep=True),
+        "size": Field(DISK_SIZE, preserve=True),
         "ssd": Field(BOOLEAN, default=False),
     },
     default_key="volume",
@@ -142,7 +142,7 @@ EFIDISK = Fields(
         "format": Field(choice("raw", "qcow2", "vmdk")),
         "ms-cert": Field(),
         "pre-enrolled-keys": Field(BOOLEAN, param="pre_enrolled_keys", default=False),
-        "size": Field(DISK_SIZE, keep=True),
+        "size": Field(DISK_SIZE, preserve=True),
     },
     default_key="volume",
 )
@@ -159,38 +159,38 @@ _BOOT_DEVICE = text(r"[a-z]+\d+", "is not a device such as scsi0")
 BOOT = Fields({"legacy": Field(), "order": Field(words(";", _BOOT_DEVICE))}, "legacy")
 
 
-def settle_efidisk(key: str, path: str, current: SubValues | None, wanted: SubValues, purge: bool) -> Settled:
+def settle_efidisk(key: str, path: str, current: SubValues | None, wanted: SubValues, purge: bool) -> Resolved:
     """The size of an efidisk is PVE's business; of an existing one nothing but its options may change."""
     sized = {"size": 1024**3} if current is None else {"size": None}
     return settle_volume(key, path, current, {**wanted, **sized}, purge)
 
 
-def settle_net(key: str, path: str, current: SubValues | None, wanted: SubValues, purge: bool) -> Settled:
+def settle_net(key: str, path: str, current: SubValues | None, wanted: SubValues, purge: bool) -> Resolved:
     """A new device without a model is a virtio one."""
     return merge(key, path, current, wanted if current else {"model": "virtio", **wanted}, purge)
 
 
 OPTIONS: tuple[Option, ...] = (
-    Option("name", "name", HOSTNAME, hot=True, hot_delete=True, purge=False),
+    Option("name", "name", HOSTNAME, hotplug=True, hotplug_delete=True, purge=False),
     Option("ostype", "ostype", TEXT, default="other", purge=False),
     Option("machine", "machine", MACHINE, default="i440fx"),
-    Option("bios", "bios", choice("seabios", "ovmf"), default="seabios", fixed=True, purge=False),
+    Option("bios", "bios", choice("seabios", "ovmf"), default="seabios", immutable=True, purge=False),
     Option("cores", "cores", integer(1, 8192, "a number of cores"), default=1),
     Option("sockets", "sockets", integer(1, 64), default=1),
     Option("cpu", "cpu", TEXT, purge=False),
-    Option("cpulimit", "cpulimit", number(0, 128), default=0.0, hot=True, hot_delete=True),
-    Option("cpuunits", "cpuunits", CPUUNITS, hot=True, hot_delete=True),
+    Option("cpulimit", "cpulimit", number(0, 128), default=0.0, hotplug=True, hotplug_delete=True),
+    Option("cpuunits", "cpuunits", CPUUNITS, hotplug=True, hotplug_delete=True),
     Option("numa", "numa", BOOLEAN, default=False),
     Option("memory", "memory", MEMORY, default=512),
-    Option("balloon", "balloon", integer(0), hot=True),
+    Option("balloon", "balloon", integer(0), hotplug=True),
     Option("kvm", "kvm", BOOLEAN, default=True),
     Option("acpi", "acpi", BOOLEAN, default=True),
     Option("tablet", "tablet", BOOLEAN, default=True),
     Option("localtime", "localtime", BOOLEAN),
     Option("scsihw", "scsihw", TEXT, default="lsi", purge=False),
-    Option("efidisk", "efidisks", EFIDISK, indexed=True, last=0, purge=False, settle=settle_efidisk),
+    Option("efidisk", "efidisks", EFIDISK, indexed=True, last=0, purge=False, resolve=settle_efidisk),
     *(
-        Option(bus, bus, DISK, indexed=True, last=_LAST[bus], hot_add=True, purge=False, settle=settle_volume)
+        Option(bus, bus, DISK, indexed=True, last=_LAST[bus], hotplug_add=True, purge=False, resolve=settle_volume)
         for bus in BUSES
     ),
     Option(
@@ -200,20 +200,20 @@ OPTIONS: tuple[Option, ...] = (
         indexed=True,
         marks=("hwaddr",),
         told_by="bridge",
-        hot=True,
-        hot_delete=True,
-        settle=settle_net,
+        hotplug=True,
+        hotplug_delete=True,
+        resolve=settle_net,
     ),
     Option("serial", "serials", Fields({"kind": Field()}, "kind"), indexed=True, last=3),
     Option("vga", "vga", TEXT),
-    Option("agent", "agent", AGENT, hot=True, hot_delete=True),
+    Option("agent", "agent", AGENT, hotplug=True, hotplug_delete=True),
     Option("boot", "boot", BOOT, purge=False),
-    Option("onboot", "onboot", BOOLEAN, default=False, hot=True, hot_delete=True),
-    Option("startup", "startup", STARTUP, hot=True, hot_delete=True),
-    Option("protection", "protection", BOOLEAN, default=False, hot=True, hot_delete=True),
-    Option("tags", "tags", words(";", TAG_WORD, ordered=False), default=(), hot=True, hot_delete=True),
-    Option("description", "description", DESCRIPTION, default="", hot=True, hot_delete=True),
-    Option("hookscript", "hookscript", TEXT, hot=True, hot_delete=True),
+    Option("onboot", "onboot", BOOLEAN, default=False, hotplug=True, hotplug_delete=True),
+    Option("startup", "startup", STARTUP, hotplug=True, hotplug_delete=True),
+    Option("protection", "protection", BOOLEAN, default=False, hotplug=True, hotplug_delete=True),
+    Option("tags", "tags", words(";", TAG_WORD, ordered=False), default=(), hotplug=True, hotplug_delete=True),
+    Option("description", "description", DESCRIPTION, default="", hotplug=True, hotplug_delete=True),
+    Option("hookscript", "hookscript", TEXT, hotplug=True, hotplug_delete=True),
 )
 
 

@@ -9,7 +9,7 @@ import re
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import Settled, SubValues, merge
+from ansible_collections.pve.provision.plugins.module_utils._model.diff import Resolved, SubValues, merge
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import (
     BOOLEAN,
     CONTAINER_SIZE,
@@ -88,15 +88,15 @@ def storage_of(volume: str) -> str | None:
 _ORIGIN = frozenset({"storage", "size", "volume", "import-from", "format"})
 
 
-def settle_volume(key: str, path: str, current: SubValues | None, wanted: SubValues, purge: bool) -> Settled:
+def settle_volume(key: str, path: str, current: SubValues | None, wanted: SubValues, purge: bool) -> Resolved:
     """A new volume is allocated (``STORAGE:GiB``); of an existing one the options change and the size grows."""
     settings = {name: value for name, value in wanted.items() if name not in _ORIGIN and value is not None}
     if current is None:
-        return Settled({"volume": _new_volume(wanted), **_origin_options(wanted), **settings})
+        return Resolved({"volume": _new_volume(wanted), **_origin_options(wanted), **settings})
     if not _same_volume(wanted.get("volume"), current.get("volume")):
         if key == "rootfs":
             problem = f"is not the one it has: {current.get('volume')}"
-            return Settled(current, findings=(Finding(f"{path}.volume", wanted["volume"], problem, "Leave it out."),))
+            return Resolved(current, findings=(Finding(f"{path}.volume", wanted["volume"], problem, "Leave it out."),))
         return merge(key, path, {}, {"volume": wanted["volume"], **settings}, purge)
     findings = []
     home = storage_of(current.get("volume") or "")
@@ -113,7 +113,7 @@ def settle_volume(key: str, path: str, current: SubValues | None, wanted: SubVal
     nulls = {name: None for name, value in wanted.items() if value is None and name not in _ORIGIN}
     kept: SubValues = {name: current[name] for name in ("volume", "mp", "size") if name in current}
     merged = merge(key, path, current, {**kept, **settings, **nulls}, purge)
-    return Settled(merged.values, want if have and want and want > have else None, tuple(findings))
+    return Resolved(merged.values, want if have and want and want > have else None, tuple(findings))
 
 
 def _new_volume(wanted: SubValues) -> str:

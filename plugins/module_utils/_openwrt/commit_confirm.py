@@ -87,7 +87,7 @@ done
 uci -t "$dir/delta" batch < "$dir/batch" > /dev/null 2> "$dir/errors"
 if [ -s "$dir/errors" ]; then
     cat "$dir/errors" >&2
-    put_back
+    restore_backup
     rm -rf "$dir"
     leave {batch_failed}
 fi
@@ -95,7 +95,7 @@ fi
 
 # Shared by the script, the guard and the hook. A file is put back whole or not at all.
 _LIB = """\
-put_back() {{
+restore_backup() {{
     for file in "$dir"/old/*; do
         [ -e "$file" ] || continue
         name=${{file##*/}}
@@ -124,7 +124,7 @@ discard() {{
 }}
 revert() {{
     mv "$dir/armed.$1" "$dir/reverting" 2> /dev/null || return 1
-    put_back
+    restore_backup
     logger -t pve-provision "change taken back: {packages}" 2> /dev/null
     reload
     discard
@@ -135,7 +135,7 @@ _GUARDED = """\
 token=$(cat /proc/sys/kernel/random/uuid) || fail {write} "no token"
 mkdir -p "${{hook%/*}}"
 cat > "$hook" <<'{end}'
-{head}if [ -d "$dir/old" ] && [ ! -e "$dir/confirmed" ]; then . "$dir/lib"; put_back; fi
+{head}if [ -d "$dir/old" ] && [ ! -e "$dir/confirmed" ]; then . "$dir/lib"; restore_backup; fi
 rm -rf "$dir"
 true
 {end}
@@ -166,7 +166,7 @@ leave 0
 _PLAIN = """\
 if ! commit; then
     cat "$dir/errors" >&2
-    put_back
+    restore_backup
     rm -rf "$dir"
     leave {write}
 fi

@@ -23,7 +23,7 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt.router impo
     counterpart,
     desired,
     factory,
-    line_of,
+    series_of,
 )
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci import (
     Config,
@@ -132,7 +132,7 @@ def abandoned(export: str, description: Description) -> set[str]:
 
 def target(actual: Config, description: Description, version: str) -> Config:
     """The running configuration as it should be."""
-    wanted = desired(description, line_of(version))
+    wanted = desired(description, series_of(version))
     if "uhttpd" not in actual:  # Its package is not installed, and would not put its own configuration over ours.
         del wanted["uhttpd"]
     result = copy.deepcopy(actual)
@@ -141,7 +141,7 @@ def target(actual: Config, description: Description, version: str) -> Config:
     for name, package in wanted.items():
         _settle(result.setdefault(name, Package(name)), package)
     _free_ports(result["network"], wanted["network"])
-    return merge_declared(result, actual, wanted, description.uci, factory(line_of(version)))
+    return merge_declared(result, actual, wanted, description.uci, factory(series_of(version)))
 
 
 def _free_ports(network: Package, wanted: Package) -> None:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the pve.provision authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to this collection: what a description means in UCI, for each release line of OpenWrt.
+"""Private to this collection: what a description means in UCI, for each release series of OpenWrt.
 
 :func:`desired` is what was declared, and nothing else: a running router is compared with it. :func:`factory` is what
 a release begins with where nothing is declared (the DNS server's options, NTP, log size): it is written once, before
@@ -28,8 +28,8 @@ Options = dict[str, Value]
 
 
 @dataclass(frozen=True)
-class Line:
-    """A release line and how its configuration is written.
+class ReleaseSeries:
+    """A release series and how its configuration is written.
 
     ``prefix_length``: addresses carry their prefix length in a list, instead of ``ipaddr`` and ``netmask``.
     ``odhcpd``: where odhcpd keeps what it learns. Its section must be there: where it is missing, odhcpd's own
@@ -41,10 +41,10 @@ class Line:
     odhcpd: t.Mapping[str, str]
 
 
-LINES = (
-    Line("23.05", False, {"leasefile": "/tmp/hosts/odhcpd"}),
-    Line("24.10", False, {"leasefile": "/tmp/hosts/odhcpd", "piofolder": "/tmp/odhcpd-piofolder"}),
-    Line(
+SERIES = (
+    ReleaseSeries("23.05", False, {"leasefile": "/tmp/hosts/odhcpd"}),
+    ReleaseSeries("24.10", False, {"leasefile": "/tmp/hosts/odhcpd", "piofolder": "/tmp/odhcpd-piofolder"}),
+    ReleaseSeries(
         "25.12",
         True,
         {"leasefile": "/tmp/odhcpd.leases", "hostsdir": "/tmp/hosts", "piodir": "/tmp/odhcpd-piodir"},
@@ -52,14 +52,14 @@ LINES = (
 )
 
 
-def line_of(version: str) -> Line:
-    """The line that writes as this version does: the newest one not newer. A snapshot writes as the newest line."""
+def series_of(version: str) -> ReleaseSeries:
+    """The series that writes as this version does: the newest one not newer. A snapshot writes as the newest series."""
     match = re.match(r"(\d+)\.(\d+)", version)
     if match is None:
-        return LINES[-1]
-    fitting = [line for line in LINES if tuple(map(int, line.name.split("."))) <= (int(match[1]), int(match[2]))]
+        return SERIES[-1]
+    fitting = [series for series in SERIES if tuple(map(int, series.name.split("."))) <= (int(match[1]), int(match[2]))]
     if not fitting:
-        raise Unsupported(f"OpenWrt {version} is too old.", remedy=f"Take {LINES[0].name} or newer.")
+        raise Unsupported(f"OpenWrt {version} is too old.", remedy=f"Take {SERIES[0].name} or newer.")
     return fitting[-1]
 
 
@@ -125,13 +125,13 @@ _CERT: Options = {
 }
 
 
-def factory(line: Line) -> Config:
+def factory(series: ReleaseSeries) -> Config:
     """What the release itself would begin with, without any interface, address or open port."""
     loopback: Options = {"device": "lo", "proto": "static"}
-    loopback |= {"ipaddr": ["127.0.0.1/8"]} if line.prefix_length else {"ipaddr": "127.0.0.1", "netmask": "255.0.0.0"}
+    loopback |= {"ipaddr": ["127.0.0.1/8"]} if series.prefix_length else {"ipaddr": "127.0.0.1", "netmask": "255.0.0.0"}
     sections = {
         "network": [Section("interface", "loopback", loopback)],
-        "dhcp": [Section("dnsmasq", None, _DNSMASQ), Section("odhcpd", "odhcpd", _ODHCPD | dict(line.odhcpd))],
+        "dhcp": [Section("dnsmasq", None, _DNSMASQ), Section("odhcpd", "odhcpd", _ODHCPD | dict(series.odhcpd))],
         "firewall": [],
         "dropbear": [],
         "system": [Section("system", None, _SYSTEM), Section("timeserver", "ntp", _NTP)],
@@ -143,10 +143,10 @@ def factory(line: Line) -> Config:
 # --- what was declared ---------------------------------------------------------------------------------------------
 
 
-def desired(description: Description, line: Line) -> Config:
+def desired(description: Description, series: ReleaseSeries) -> Config:
     """What was declared, without the user's own ``uci``, which addresses sections of the whole configuration."""
     sections = {
-        "network": _network(description, line),
+        "network": _network(description, series),
         "dhcp": [_pool(interface) for interface in description.interfaces],
         "firewall": _firewall(description),
         "dropbear": _dropbear(description),
@@ -156,15 +156,15 @@ def desired(description: Description, line: Line) -> Config:
     return {name: Package(name, found) for name, found in sections.items()}
 
 
-def complete(description: Description, line: Line, shipped: Config | None = None) -> Config:
+def complete(description: Description, series: ReleaseSeries, shipped: Config | None = None) -> Config:
     """Every file of a first boot: the release's beginnings, what was declared, and the user's own ``uci`` last.
 
     ``shipped`` packages stand in for the release's beginnings. Raises :class:`InvalidInput` with everything that is
     wrong in ``uci``.
     """
-    beginnings = factory(line) | (shipped or {})
+    beginnings = factory(series) | (shipped or {})
     result = copy.deepcopy(beginnings)
-    wanted = desired(description, line)
+    wanted = desired(description, series)
     for name, package in wanted.items():
         for section in package.sections:
             known = counterpart(result[name], section)
@@ -233,11 +233,11 @@ def counterpart(package: Package, section: Section) -> Section | None:
     return next((each for each in package.sections if identity(each) == identity(section)), None)
 
 
-def _network(description: Description, line: Line) -> list[Section]:
+def _network(description: Description, series: ReleaseSeries) -> list[Section]:
     local = any(each.ip6 in ("pd", "ula") and each.proto == "static" for each in description.interfaces)
     sections = [Section("globals", "globals", {"ula_prefix": "auto"})] if local else []
     for interface in description.interfaces:
-        sections.append(Section("interface", interface.name, _speaking(interface, line)))
+        sections.append(Section("interface", interface.name, _speaking(interface, series)))
         if interface.ip6 and interface.proto in ("dhcp", "pppoe"):
             device = interface.device if interface.proto == "dhcp" else f"@{interface.name}"
             six: Options = {"device": device, "proto": "dhcpv6"}
@@ -249,11 +249,11 @@ def _upstream6(interface: Interface) -> Options:
     return {"reqprefix": "no"} if interface.ip6 == "auto" else {}
 
 
-def _speaking(interface: Interface, line: Line) -> Options:
+def _speaking(interface: Interface, series: ReleaseSeries) -> Options:
     """The options of an ``interface`` section, straight on its port: no bridge around a single port."""
     options: Options = {"device": interface.device, "proto": interface.proto}
     if interface.proto == "static":
-        options |= _addresses(interface, line)
+        options |= _addresses(interface, series)
     if interface.proto == "pppoe":
         options |= {"username": interface.username, "password": interface.password}
         options |= {"ipv6": "1" if interface.ip6 else "0"}
@@ -267,11 +267,11 @@ def _speaking(interface: Interface, line: Line) -> Options:
     return options
 
 
-def _addresses(interface: Interface, line: Line) -> Options:
+def _addresses(interface: Interface, series: ReleaseSeries) -> Options:
     four = [address for address in interface.addresses if address.version == 4]
     six = [str(address) for address in interface.addresses if address.version == 6]
     options: Options = {}
-    if len(four) == 1 and not line.prefix_length:
+    if len(four) == 1 and not series.prefix_length:
         options |= {"ipaddr": str(four[0].ip), "netmask": str(four[0].netmask)}
     else:
         options |= {"ipaddr": [str(address) for address in four]}

@@ -23,7 +23,12 @@ import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description, Management
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import PREINIT_CONF, without_failsafe
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.router import Line, complete, factory, line_of
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.router import (
+    ReleaseSeries,
+    complete,
+    factory,
+    series_of,
+)
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci import Config, parse_config, render
 
 Read: t.TypeAlias = "t.Callable[[str], bytes | None]"
@@ -49,10 +54,10 @@ def seed(read: Read, description: Description, version: str) -> dict[str, tuple[
     The same rootfs, description and version give the same bytes. Raises InvalidInput for what ``uci`` declares
     wrongly, Unsupported for a version that is too old.
     """
-    line = line_of(version)
+    series = series_of(version)
     files = {
         f"etc/config/{name}": (0o644 if name in READABLE else 0o600, render(package).encode())
-        for name, package in sorted(_config(read, description, line).items())
+        for name, package in sorted(_config(read, description, series).items())
     }
     keys = "".join(f"{key}\n" for key in description.management.ssh_keys)
     if keys:
@@ -77,19 +82,19 @@ def boot_files(read: Read, description: Description) -> dict[str, tuple[int, byt
     return files
 
 
-def _config(read: Read, description: Description, line: Line) -> Config:
+def _config(read: Read, description: Description, series: ReleaseSeries) -> Config:
     """Every package to write. One that the rootfs ships, and that is not ours from scratch, is kept and added to.
 
     What ``uci`` declares for a package that is not installed yet has to wait until it is: its own configuration
     would not be installed over ours.
     """
-    ours = [name for name in factory(line) if name != "uhttpd"]
+    ours = [name for name in factory(series) if name != "uhttpd"]
     shipped = {
         name: parse_config(content.decode(), name)
         for name in {"uhttpd", *description.uci} - {*ours}
         if (content := read(f"etc/config/{name}")) is not None
     }
-    config = complete(description, line, shipped)
+    config = complete(description, series, shipped)
     if "uhttpd" not in shipped and read(RELEASE) is not None and not description.management.luci:
         del config["uhttpd"]
     return config

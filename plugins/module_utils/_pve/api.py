@@ -35,7 +35,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
 )
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import parse_size
 from ansible_collections.pve.provision.plugins.module_utils._model.segments import Link, make_link
-from ansible_collections.pve.provision.plugins.module_utils._pve import config_text, wording
+from ansible_collections.pve.provision.plugins.module_utils._pve import config_text, error_messages
 from ansible_collections.pve.provision.plugins.module_utils._pve.leftovers import Leftovers
 from ansible_collections.pve.provision.plugins.module_utils._pve.multipart import Multipart
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import (
@@ -252,7 +252,7 @@ def _faults(step: str, method: str) -> t.Iterator[None]:
         ) from error
     except ResourceException as error:
         words = "\n".join(
-            wording.lines(f"{error.status_code} {error.content.partition(' - {')[0]}")
+            error_messages.lines(f"{error.status_code} {error.content.partition(' - {')[0]}")
             + [f"{name}: {text}".strip() for name, text in _errors_of(error).items()]
         )
         if error.status_code in _GATEWAY:
@@ -261,7 +261,7 @@ def _faults(step: str, method: str) -> t.Iterator[None]:
             raise _NoAnswer(unreachable, harmless=harmless) from error
         if error.status_code == 401:
             raise PveError(f"{step}: {words}", remedy=_LOGIN, reason="login") from error
-        raise wording.error_of(step, words, status=error.status_code) from error
+        raise error_messages.error_of(step, words, status=error.status_code) from error
     except requests.exceptions.SSLError as error:
         if not _untrusted(error):
             broken = Unreachable(
@@ -461,7 +461,7 @@ class ApiNode:
         ]
 
     def volumes(self, storage: str, content: str | None = None) -> list[Volume]:
-        return wording.volumes_of(
+        return error_messages.volumes_of(
             self._client("GET", f"/nodes/{self.name}/storage/{storage}/content", {"content": content})
         )
 
@@ -525,7 +525,7 @@ class ApiNode:
 
     def interfaces(self, kind: Kind, vmid: int) -> list[dict[str, t.Any]]:
         tail = "interfaces" if kind == "lxc" else "agent/network-get-interfaces"
-        return wording.interfaces_of(self._client("GET", self._path(kind, vmid, tail)))
+        return error_messages.interfaces_of(self._client("GET", self._path(kind, vmid, tail)))
 
     def local_addresses(self, vmid: int) -> frozenset[str] | None:
         return None
@@ -539,7 +539,7 @@ class ApiNode:
         return {}
 
     # -- serialising -----------------------------------------------------------------------------------------------
-    def guard(self, key: str) -> t.ContextManager[None]:
+    def lock(self, key: str) -> t.ContextManager[None]:
         return contextlib.nullcontext()
 
     # -- guests ----------------------------------------------------------------------------------------------------
@@ -590,9 +590,11 @@ class ApiNode:
         outcome = self._act(step, "PUT", path, values, timeout=timeout)
         log = self.task_log(Upid.parse(outcome.upid)) if outcome.upid else []
         said = "\n".join(log[-10:])
-        if self._size(kind, vmid, disk) != wanted or wording.filesystem_failed(said):
-            error = wording.error_of(step, said or "PVE said nothing, and the disk did not grow", upid=outcome.upid)
-            error.remedy = error.remedy or wording.ungrown_remedy(said, self.transport)
+        if self._size(kind, vmid, disk) != wanted or error_messages.filesystem_failed(said):
+            error = error_messages.error_of(
+                step, said or "PVE said nothing, and the disk did not grow", upid=outcome.upid
+            )
+            error.remedy = error.remedy or error_messages.ungrown_remedy(said, self.transport)
             raise error
         return Outcome(tuple(log), outcome.warnings, outcome.upid)
 
@@ -602,14 +604,14 @@ class ApiNode:
     def _size(self, kind: Kind, vmid: int, disk: str) -> int | None:
         config = self.config(kind, vmid)
         if config is None:
-            raise wording.error_of(f"{kind} {vmid}", f"Configuration file '{vmid}.conf' does not exist")
+            raise error_messages.error_of(f"{kind} {vmid}", f"Configuration file '{vmid}.conf' does not exist")
         return config_text.disk_size(config.live.get(disk, ""))
 
     def start(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
         def start(options: t.Mapping[str, str]) -> Outcome:
             return self._switch(kind, vmid, "start", "running", timeout, options)
 
-        return wording.start_container(start) if kind == "lxc" else start({})
+        return error_messages.start_container(start) if kind == "lxc" else start({})
 
     def stop(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
         return self._switch(kind, vmid, "stop", "stopped", timeout)
@@ -632,7 +634,7 @@ class ApiNode:
         try:
             return self._act(f"{verb} {kind} {vmid}", "POST", path, values, timeout=timeout)
         except PveError as error:
-            if not wording.is_so_already(error.message) or self.status(kind, vmid) != wanted:
+            if not error_messages.is_so_already(error.message) or self.status(kind, vmid) != wanted:
                 raise
             return Outcome()
 
@@ -698,7 +700,7 @@ class ApiNode:
         pid = self._client("POST", self._path("qemu", vmid, "agent", "exec"), values)["pid"]
         status = self._path("qemu", vmid, "agent", "exec-status")
         while True:
-            done = wording.completed_of(self._client("GET", status, {"pid": pid}))
+            done = error_messages.completed_of(self._client("GET", status, {"pid": pid}))
             if done is not None:
                 return done
             if time.monotonic() > deadline:

@@ -41,9 +41,9 @@ from ansible_collections.pve.provision.plugins.module_utils._model.segments impo
 from ansible_collections.pve.provision.plugins.module_utils._pve import (
     config_text,
     directory,
+    error_messages,
     kernel,
     processes,
-    wording,
 )
 from ansible_collections.pve.provision.plugins.module_utils._pve.agent import Agent
 from ansible_collections.pve.provision.plugins.module_utils._pve.journal import Journal, held
@@ -144,7 +144,7 @@ class CliNode:
         for entry in self._entries():
             if entry.name == storage:
                 return entry
-        raise wording.error_of(f"storage {storage}", f"storage '{storage}' does not exist")
+        raise error_messages.error_of(f"storage {storage}", f"storage '{storage}' does not exist")
 
     # -- commands --------------------------------------------------------------------------------------------------
     def _command(
@@ -160,11 +160,11 @@ class CliNode:
                 done = self._run(argv, stdin=stdin, timeout=deadline - time.monotonic())
             except Timeout as error:
                 raise locked or error from error
-            stdout, stderr = (wording.scrub(text, secrets) for text in (done.stdout, done.stderr))
+            stdout, stderr = (error_messages.scrub(text, secrets) for text in (done.stdout, done.stderr))
             if done.rc == 0:
                 return Completed(0, stdout, stderr)
             failure = self._failure(step, done.rc, stdout, stderr)
-            if not wording.is_lock_timeout(stderr) or time.monotonic() + delay > deadline:
+            if not error_messages.is_lock_timeout(stderr) or time.monotonic() + delay > deadline:
                 raise failure
             locked = failure
             self._sleep(delay * random.uniform(0.5, 1.5))
@@ -173,12 +173,14 @@ class CliNode:
     @staticmethod
     def _failure(step: str, rc: int, stdout: str, stderr: str) -> PveError:
         """The error of a failed command."""
-        log = wording.tail_of(wording.lines(stdout))
-        words = wording.words_of(stderr) or f"ended with exit code {rc}"
-        return wording.error_of(step, words, log_tail=log, rc=rc, log=log)
+        log = error_messages.tail_of(error_messages.lines(stdout))
+        words = error_messages.words_of(stderr) or f"ended with exit code {rc}"
+        return error_messages.error_of(step, words, log_tail=log, rc=rc, log=log)
 
     def _outcome(self, done: Completed) -> Outcome:
-        return Outcome(log=tuple(wording.lines(done.stdout)), warnings=wording.warnings_of(done.stdout, done.stderr))
+        return Outcome(
+            log=tuple(error_messages.lines(done.stdout)), warnings=error_messages.warnings_of(done.stdout, done.stderr)
+        )
 
     def _write(
         self, argv: t.Sequence[str], options: t.Mapping[str, str] | None = None, *, timeout: float | None = None
@@ -302,7 +304,7 @@ class CliNode:
         config = self.config(kind, vmid)
         if config is None:
             words = f"Configuration file '{self._config_path(kind, vmid).relative_to('etc/pve')}' does not exist"
-            raise wording.error_of(f"{kind} {vmid}", words)
+            raise error_messages.error_of(f"{kind} {vmid}", words)
         return config
 
     def status(self, kind: Kind, vmid: int) -> str:
@@ -334,7 +336,7 @@ class CliNode:
             containers = {vmid for vmid, place in places.items() if place.kind == "lxc"}
             return directory.list_volumes(entry, containers, content)
         options = ["--content", content] if content else []
-        return wording.volumes_of(
+        return error_messages.volumes_of(
             self._json(["pvesh", "get", f"/nodes/{self.name}/storage/{storage}/content", *options])
         )
 
@@ -417,10 +419,10 @@ class CliNode:
             argv = ["nsenter", "-t", str(process), "-n", "ip", "-j", "addr", "show"]
             return kernel.addresses_of(self._parsed(argv) or [])
         if kind == "qemu" and (agent := self._agent(vmid)):
-            return wording.interfaces_of(agent.interfaces())
+            return error_messages.interfaces_of(agent.interfaces())
         tail = "interfaces" if kind == "lxc" else "agent/network-get-interfaces"
         answer = self._json(["pvesh", "get", f"/nodes/{self.name}/{kind}/{vmid}/{tail}"])
-        return wording.interfaces_of(answer)
+        return error_messages.interfaces_of(answer)
 
     def local_addresses(self, vmid: int) -> frozenset[str] | None:
         process = kernel.first_process(self._root, vmid)
@@ -457,7 +459,7 @@ class CliNode:
         return heard
 
     # -- serialising -----------------------------------------------------------------------------------------------
-    def guard(self, key: str) -> t.ContextManager[None]:
+    def lock(self, key: str) -> t.ContextManager[None]:
         return held(self._root / "run/lock/pve-provision" / f"{quote(key, safe='')}.lock", timeout=self._timeout)
 
     # -- guests ----------------------------------------------------------------------------------------------------
@@ -530,11 +532,11 @@ class CliNode:
             return Outcome()
         done = self._command([_COMMAND[kind], "resize", str(vmid), disk, size], timeout=timeout)
         after = self._known(kind, vmid).live.get(disk, "")
-        said = "\n".join(wording.lines(f"{done.stdout}\n{done.stderr}")[-_LOG_TAIL:])
-        if config_text.disk_size(after) != wanted or wording.filesystem_failed(said):
-            words = wording.words_of(said) or "said nothing, and the disk did not grow"
-            error = wording.error_of(step, words, rc=done.rc)
-            error.remedy = error.remedy or wording.ungrown_remedy(said, self.transport)
+        said = "\n".join(error_messages.lines(f"{done.stdout}\n{done.stderr}")[-_LOG_TAIL:])
+        if config_text.disk_size(after) != wanted or error_messages.filesystem_failed(said):
+            words = error_messages.words_of(said) or "said nothing, and the disk did not grow"
+            error = error_messages.error_of(step, words, rc=done.rc)
+            error.remedy = error.remedy or error_messages.ungrown_remedy(said, self.transport)
             raise error
         return self._outcome(done)
 
@@ -560,7 +562,7 @@ class CliNode:
         def start(options: t.Mapping[str, str]) -> Outcome:
             return self._switch(kind, vmid, "start", "running", timeout, options)
 
-        return wording.start_container(start) if kind == "lxc" else start({})
+        return error_messages.start_container(start) if kind == "lxc" else start({})
 
     def stop(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
         return self._switch(kind, vmid, "stop", "stopped", timeout)
@@ -584,7 +586,7 @@ class CliNode:
         try:
             return self._write([_COMMAND[kind], verb, str(vmid)], options, timeout=timeout)
         except PveError as error:
-            if not wording.is_so_already(error.message) or self.status(kind, vmid) != wanted:
+            if not error_messages.is_so_already(error.message) or self.status(kind, vmid) != wanted:
                 raise
             return Outcome()
 
@@ -662,7 +664,7 @@ class CliNode:
         status = self._json(["pvesh", "get", f"/nodes/{self.name}/tasks/{upids[-1]}/status"])
         ending = str(status.get("exitstatus", "ended without a word"))
         if not succeeded(ending):
-            raise wording.error_of(step, ending, otherwise=TaskFailed, log_tail=log, upid=upids[-1], log=log)
+            raise error_messages.error_of(step, ending, otherwise=TaskFailed, log_tail=log, upid=upids[-1], log=log)
         return Outcome(outcome.log, outcome.warnings, upids[-1])
 
     def upload(self, storage: str, content: str, path: str, filename: str, *, timeout: int) -> Outcome:
@@ -707,7 +709,7 @@ class CliNode:
     def _exec_by_qm(self, vmid: int, argv: t.Sequence[str], *, stdin: str, timeout: int) -> Completed | None:
         line = ["qm", "guest", "exec", str(vmid), "--timeout", str(timeout), "--pass-stdin", "1", "--", *argv]
         said = self._command(line, stdin=stdin, timeout=timeout + 30).stdout
-        return wording.completed_of(json.loads(said))
+        return error_messages.completed_of(json.loads(said))
 
     # -- inside containers -----------------------------------------------------------------------------------------
     def exec(self, vmid: int, argv: t.Sequence[str], *, stdin: str = "", timeout: int = 60) -> Completed:
@@ -725,7 +727,7 @@ class CliNode:
     def push(self, vmid: int, source: str, target: str, *, mode: str = "0644") -> None:
         argv = ["pct", "push", str(vmid), source, target, "--perms", mode]
         done = self._transfer(argv, vmid)
-        if wording.words_of(done.stderr) and not self._has_arrived(vmid, Path(source), target):
+        if error_messages.words_of(done.stderr) and not self._has_arrived(vmid, Path(source), target):
             raise self._failure(" ".join(argv[:5]), done.rc, done.stdout, done.stderr)
 
     def _has_arrived(self, vmid: int, source: Path, target: str) -> bool:
@@ -777,7 +779,7 @@ def _private_file(text: str) -> t.Iterator[str]:
 
 def _refuse_newline(name: str, value: str) -> None:
     if "\n" in value:
-        raise InvalidInput([Finding(name, wording.HIDDEN, "holds a line break, and PVE reads one line")])
+        raise InvalidInput([Finding(name, error_messages.HIDDEN, "holds a line break, and PVE reads one line")])
 
 
 def _refuse_nul(name: str, value: str) -> None:

@@ -202,7 +202,7 @@ class Node(t.Protocol):
         tells, so there it is empty."""
 
     # -- serialising -----------------------------------------------------------------------------------------------
-    def guard(self, key: str) -> t.ContextManager[None]:
+    def lock(self, key: str) -> t.ContextManager[None]:
         """Hold off other runs on this node that guard the same key; over the API there is nothing to hold."""
 
     # -- guests ----------------------------------------------------------------------------------------------------

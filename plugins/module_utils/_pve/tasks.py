@@ -10,7 +10,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import TaskFailed, Timeout, Unreachable
-from ansible_collections.pve.provision.plugins.module_utils._pve import wording
+from ansible_collections.pve.provision.plugins.module_utils._pve import error_messages
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Outcome
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
@@ -96,6 +96,6 @@ def _ending(tasks: Tasks, upid: Upid, step: str, exitstatus: str) -> Outcome:
         return Outcome(upid=upid.text)
     log = tuple(tasks.task_log(upid))
     if succeeded(exitstatus):
-        return Outcome(log, wording.warnings_of("\n".join(log)) or (exitstatus,), upid.text)
-    tail = wording.tail_of(log)
-    raise wording.error_of(step, exitstatus, otherwise=TaskFailed, log_tail=tail, upid=upid.text, log=tail)
+        return Outcome(log, error_messages.warnings_of("\n".join(log)) or (exitstatus,), upid.text)
+    tail = error_messages.tail_of(log)
+    raise error_messages.error_of(step, exitstatus, otherwise=TaskFailed, log_tail=tail, upid=upid.text, log=tail)

@@ -24,7 +24,7 @@ from ansible_collections.pve.provision.plugins.module_utils._images.releases.ind
 from ansible_collections.pve.provision.plugins.module_utils._store.local import OnNode
 from ansible_collections.pve.provision.plugins.module_utils._store.remote import OverApi
 from ansible_collections.pve.provision.plugins.module_utils._store.run import Result, stores
-from ansible_collections.pve.provision.plugins.module_utils._store.source import Shop, WantedImage
+from ansible_collections.pve.provision.plugins.module_utils._store.source import ImageFetcher, WantedImage
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
@@ -47,7 +47,7 @@ def provide(
     _check(node, wanted)
     places = stores(node, wanted)
     run = (OnNode if node.transport == "cli" else OverApi)(
-        node, wanted, places, Shop(wanted, indexes, progress, now), check_mode
+        node, wanted, places, ImageFetcher(wanted, indexes, progress, now), check_mode
     )
     result = run.result
     result.source = wanted.source

@@ -66,7 +66,7 @@ class OnNode(Run):
             if (record := entry.record)
             and self._wanted.covers(record.version)
             and pin in ("", record.origin)
-            and self._shop.accepts(record)
+            and self._fetcher.accepts(record)
         ]
         for entry in sorted(fitting, key=lambda e: order.key(t.cast("cache.Record", e.record).version), reverse=True):
             if self._is_good(entry):
@@ -105,9 +105,9 @@ class OnNode(Run):
             same = record.version == offer.release.version and offer.origin in ("", record.origin)
             if not same or not self._is_good(entry):
                 continue
-            if self._shop.accepts(record):
+            if self._fetcher.accepts(record):
                 return entry
-            proven = self._shop.prove(entry, offer)
+            proven = self._fetcher.prove(entry, offer)
             if proven is not None:
                 if not self._check_mode:
                     proven.write(entry.path)
@@ -122,7 +122,7 @@ class OnNode(Run):
             place: self._may_replace(t.cast("Path", place.directory) / offer.name, offer) for place in self._places
         }
         if self._check_mode:
-            self._shop.expect(offer)  # what the source signs and lists is judged before anything is fetched
+            self._fetcher.expect(offer)  # what the source signs and lists is judged before anything is fetched
             self.result.version = offer.release.version
             for number, place in enumerate(self._places):
                 if number:
@@ -133,7 +133,7 @@ class OnNode(Run):
             entry = cache.lookup(first)
             record = self._brought_beside_us(entry, offer)
             if record is None:
-                record, transferred = self._shop.fetch(offer, first, overwrite=replace[self._places[0]])
+                record, transferred = self._fetcher.fetch(offer, first, overwrite=replace[self._places[0]])
                 record = record.write(first)
                 self.result.transferred = transferred
         self._spread(record, first, replace)
@@ -141,7 +141,7 @@ class OnNode(Run):
     def _brought_beside_us(self, entry: cache.Entry, offer: Offer) -> cache.Record | None:
         """The record of what another run has brought meanwhile."""
         record = entry.record
-        if record is None or not offer.origin or record.origin != offer.origin or not self._shop.accepts(record):
+        if record is None or not offer.origin or record.origin != offer.origin or not self._fetcher.accepts(record):
             return None
         return record if cache.is_trustworthy(entry) else None
 

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Private to this collection: OpenWrt's verified root file system as a container template on storages, and its disks.
 
-Whatever is fetched lies verified in a *depot*, a directory of this machine, so that many templates are built from one
-download. On the node the depot is below ``/var/cache``, and the templates' records lie beside them on the storages.
-Over the API the depot is the user's cache; templates are built there and uploaded, and a storage is known by the names
+Whatever is fetched lies verified in a *store*, a directory of this machine, so that many templates are built from one
+download. On the node the store is below ``/var/cache``, and the templates' records lie beside them on the storages.
+Over the API the store is the user's cache; templates are built there and uploaded, and a storage is known by the names
 and sizes of its files.
 """
 
@@ -44,8 +44,8 @@ from ansible_collections.pve.provision.plugins.module_utils._store.contents impo
 from ansible_collections.pve.provision.plugins.module_utils._store.image import cache_directory
 from ansible_collections.pve.provision.plugins.module_utils._store.run import Step, Store, stores
 from ansible_collections.pve.provision.plugins.module_utils._store.source import (
+    ImageFetcher,
     Offer,
-    Shop,
     UserKey,
     signers,
 )
@@ -57,7 +57,7 @@ if t.TYPE_CHECKING:
 
 #: How an architecture may be called: PVE's name, or OpenWrt's target.
 ARCHES: t.Final = {"amd64": "amd64", "arm64": "arm64", "x86/64": "amd64", "armsr/armv8": "arm64"}
-#: How many files the depot keeps whatever their age, and for how many seconds it keeps the others.
+#: How many files the store keeps whatever their age, and for how many seconds it keeps the others.
 KEEP: t.Final = 4
 KEEP_FOR: t.Final = 7 * 86400
 _CONTENT: t.Final = "vztmpl"
@@ -230,23 +230,23 @@ def forget(node: Node, wanted: WantedTemplate) -> None:
 
 def ensure_image(node: Node, wanted: WantedDisk, progress: download.Progress | None = None) -> Disk:
     """The disk image as a verified file of the machine this runs on: on the node, or over the API the controller."""
-    depot = _Depot(node, wanted, "import", wanted.variant, progress)
-    there = newest(depot.entries(), wanted) if wanted.exact else None
+    store = _ImageStore(node, wanted, "import", wanted.variant, progress)
+    there = newest(store.entries(), wanted) if wanted.exact else None
     warnings: list[str] = []
     transferred = 0
     if there is None:
         try:
-            there, transferred = depot.bring()
+            there, transferred = store.bring()
         except (ImageError, Timeout) as error:
-            there, warning = _instead(error, depot.entries(), wanted)
+            there, warning = _instead(error, store.entries(), wanted)
             warnings.append(warning)
     record = t.cast("cache.Record", there.record)
     record.write(there.path)
-    depot.tidy()
-    return Disk(there.path, record.version, record.sha256, record.signed_by, transferred, warnings + depot.warnings())
+    store.tidy()
+    return Disk(there.path, record.version, record.sha256, record.signed_by, transferred, warnings + store.warnings())
 
 
-# -- the depot ---------------------------------------------------------------------------------------------------------
+# -- the store ---------------------------------------------------------------------------------------------------------
 def newest(
     entries: t.Iterable[cache.Entry],
     wanted: WantedRelease,
@@ -277,7 +277,7 @@ def _instead(
     return there, f"The source could not be asked: {error.message} {there.path.name}, verified before, is used."
 
 
-class _Depot:
+class _ImageStore:
     """The verified files of one kind of image, fetched when they are not there."""
 
     def __init__(
@@ -299,12 +299,12 @@ class _Depot:
             timeout=wanted.timeout,
         )
         self._indexes = Indexes(base, wanted.index_max_age, Access(ca_path=wanted.ca_path))
-        self._shop = Shop(self._image, self._indexes, progress, time.time())
+        self._fetcher = ImageFetcher(self._image, self._indexes, progress, time.time())
 
     @functools.cached_property
     def offer(self) -> Offer:
         """What the source has."""
-        return self._shop.offer()
+        return self._fetcher.offer()
 
     def warnings(self) -> list[str]:
         """Old indexes that had to do, and what was not verified."""
@@ -320,7 +320,7 @@ class _Depot:
 
     def check(self) -> None:
         """Judge what the source signs and lists, without fetching an image. Raises VerificationError."""
-        self._shop.expect(self.offer)
+        self._fetcher.expect(self.offer)
 
     def _standing(self, *, note: bool = True) -> cache.Entry | None:
         wanted = dataclasses.replace(self._wanted, version=self.offer.release.version)
@@ -335,7 +335,7 @@ class _Depot:
             there = self._standing()  # a run beside us may have been faster
             if there is not None:
                 return there, 0
-            record, transferred = self._shop.fetch(self.offer, target, overwrite=True)
+            record, transferred = self._fetcher.fetch(self.offer, target, overwrite=True)
             record.write(target)
         return cache.lookup(target), transferred
 
@@ -387,7 +387,7 @@ class _Run:
         self._node = node
         self._note = note
         self._wanted = wanted
-        self._depot = _Depot(node, wanted, _CONTENT, "", progress)
+        self._store = _ImageStore(node, wanted, _CONTENT, "", progress)
         image = _Image(source="openwrt", content=_CONTENT, storages=wanted.storages)
         self._places = stores(node, image)
         self._on_node = node.transport == "cli"
@@ -396,9 +396,9 @@ class _Run:
         decision = self._decide()
         name = self._wanted.name(decision.version)
         steps = self._steps(name, decision.record)
-        fetches = decision.entry is None and not self._depot.has()
+        fetches = decision.entry is None and not self._store.has()
         if fetches:
-            self._depot.check()
+            self._store.check()
         plan = [*self._making(name, fetches), *steps] if decision.entry is None and steps else steps
         return self._told(decision, plan, steps, would_fetch=fetches)
 
@@ -417,7 +417,7 @@ class _Run:
             self._spread(entry.path, record, steps)
             if not self._on_node:
                 record.write(entry.path)  # it is in use
-        self._depot.tidy()
+        self._store.tidy()
         told = self._told(decision, [*making, *steps] if steps else [], steps, would_fetch=transferred > 0)
         return Ensured(
             **{**vars(told), "digest": record.sha256},
@@ -430,7 +430,7 @@ class _Run:
         name = self._wanted.name(decision.version)
         volids = [place.volid(_CONTENT, name) for place in self._places]
         touched = {step["storage"] for step in steps}
-        asked = "offer" in vars(self._depot)
+        asked = "offer" in vars(self._store)
         exact = self._wanted.version if self._wanted.exact else None
         return Prediction(
             volid=volids[0],
@@ -438,18 +438,18 @@ class _Run:
             name=name,
             version=decision.version,
             would_fetch=would_fetch,
-            available_version=self._depot.offer.release.version if asked else exact,
+            available_version=self._store.offer.release.version if asked else exact,
             digest=decision.record.sha256 if decision.record else None,
             plan=plan,
             kept=[place.volid(_CONTENT, name) for place in self._places if place.storage.name not in touched],
-            warnings=[*([decision.warning] if decision.warning else []), *self._depot.warnings()],
+            warnings=[*([decision.warning] if decision.warning else []), *self._store.warnings()],
         )
 
     # -- deciding ------------------------------------------------------------------------------------------------------
     def _shelf(self) -> list[cache.Entry]:
         """Templates of this kind whose bytes can be looked at from here."""
         places = [t.cast("Path", place.directory) for place in self._places]
-        directories = places if self._on_node else [self._depot.directory]
+        directories = places if self._on_node else [self._store.directory]
         return [entry for directory in directories for entry in cache.recorded(directory, self._wanted.family)]
 
     def _decide(self) -> _Decision:
@@ -459,7 +459,7 @@ class _Run:
             if there is not None:
                 return _Decision(self._wanted.version, there)
         try:
-            offer = self._depot.offer
+            offer = self._store.offer
         except (ImageError, Timeout) as error:
             return self._fall_back(error)
         return _Decision(offer.release.version, self._standing(offer))
@@ -475,18 +475,18 @@ class _Run:
     # -- building ------------------------------------------------------------------------------------------------------
     def _making(self, name: str, fetches: bool) -> list[Step]:
         """The steps that come before the template can be brought anywhere."""
-        offer = self._depot.offer
+        offer = self._store.offer
         fetching = [{"step": "download", "url": shown(offer.artefact.url), "name": offer.name}] if fetches else []
         return [*fetching, {"step": "build", "name": name}]
 
     def _make(self, decision: _Decision, stack: contextlib.ExitStack) -> tuple[_Decision, list[Step], int]:
-        """Make the template in the depot, where it stays ours as long as the stack lasts, and on the node no longer.
+        """Make the template in the store, where it stays ours as long as the stack lasts, and on the node no longer.
 
         Returns where it is, the steps and the bytes transferred."""
-        offer = self._depot.offer
-        target = self._depot.directory / self._wanted.name(decision.version)
-        fetches = not self._depot.has()
-        source, transferred = self._depot.bring()
+        offer = self._store.offer
+        target = self._store.directory / self._wanted.name(decision.version)
+        fetches = not self._store.has()
+        source, transferred = self._store.bring()
         stack.enter_context(cache.exclusive(target, self._wanted.timeout))
         there = self._standing(offer)  # a run beside us may have been faster
         if there is not None:

@@ -68,7 +68,7 @@ class OverApi(Run):
                 " overwritten.",
                 remedy="Move it away, or set force: true to replace it.",
             )
-        if self._shop.policy is verify.Policy.REQUIRED:
+        if self._fetcher.policy is verify.Policy.REQUIRED:
             self.result.warnings.append(
                 f"{there.volid} is known by its name and size alone, as no file can be read over the API: no signature"
                 " was checked in this run."
@@ -88,7 +88,7 @@ class OverApi(Run):
         """
         wanted, artefact = self._wanted, offer.artefact
         storage = place.storage.name
-        expected = self._shop.expect(offer)
+        expected = self._fetcher.expect(offer)
         direct_fits = (
             not replace
             and wanted.source != "file"
@@ -109,7 +109,7 @@ class OverApi(Run):
             return how
         local = folder / offer.name
         if not local.exists():
-            _record, self.result.transferred = self._shop.fetch(offer, local, overwrite=True)
+            _record, self.result.transferred = self._fetcher.fetch(offer, local, overwrite=True)
         if replace:
             self._node.free(volid)
         self._node.upload(storage, wanted.content, str(local), offer.name, timeout=wanted.timeout)

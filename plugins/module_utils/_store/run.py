@@ -20,8 +20,8 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
 from ansible_collections.pve.provision.plugins.module_utils._images import cache
 from ansible_collections.pve.provision.plugins.module_utils._pve.storages import WORDS, usable
 from ansible_collections.pve.provision.plugins.module_utils._store.source import (
+    ImageFetcher,
     Offer,
-    Shop,
     WantedImage,
 )
 
@@ -108,12 +108,14 @@ def _directory(node: Node, storage: Storage, content: str) -> Path | None:
 class Run:
     """What both ways have in common: the offer, and what is reported."""
 
-    def __init__(self, node: Node, wanted: WantedImage, places: list[Store], shop: Shop, check_mode: bool) -> None:
+    def __init__(
+        self, node: Node, wanted: WantedImage, places: list[Store], fetcher: ImageFetcher, check_mode: bool
+    ) -> None:
         self.result = Result()
         self._node = node
         self._wanted = wanted
         self._places = places
-        self._shop = shop
+        self._fetcher = fetcher
         self._check_mode = check_mode
 
     def carry_out(self) -> None:
@@ -122,7 +124,7 @@ class Run:
     def _ask(self) -> Offer | ProvisionError:
         """The source's offer, or why there is none."""
         try:
-            offer = self._shop.offer()
+            offer = self._fetcher.offer()
         except (ImageError, Timeout) as error:
             return error
         self.result.available_version = offer.release.version

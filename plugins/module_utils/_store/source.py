@@ -142,7 +142,7 @@ def file_name(source: str, version: str, artefact: Artefact, content: str) -> st
     return "-".join([*front, stem, *missing]) + dot + end
 
 
-class Shop:
+class ImageFetcher:
     """Asks a source, and fetches from it what a run needs."""
 
     def __init__(self, wanted: WantedImage, indexes: Indexes, progress: download.Progress | None, now: float) -> None:

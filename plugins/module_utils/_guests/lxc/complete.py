@@ -82,7 +82,7 @@ def _with_source(facts: Facts, wanted: Wanted, clone: CloneSource) -> Wanted:
 def _with_template(facts: Facts, wanted: Wanted) -> Wanted:
     """The template's volid: as given where it exists, or the newest one that the name means."""
     source = wanted.source
-    if wanted.source_made:
+    if wanted.template_made_by_run:
         return wanted
     if source is None:
         return _refuse(wanted, None, "is required to create a container", "Name a template, or clone_from.")

@@ -11,8 +11,8 @@ import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import (
     CloneSource,
-    Companion,
     GuestType,
+    Part,
     Policy,
     State,
     Wanted,
@@ -46,7 +46,7 @@ LXC = GuestType(
 UNMANAGED = dataclasses.replace(
     LXC,
     table=tuple(
-        dataclasses.replace(option, hot=True, hot_delete=True) if option.key == "hostname" else option
+        dataclasses.replace(option, hotplug=True, hotplug_delete=True) if option.key == "hostname" else option
         for option in OPTIONS
     ),
 )
@@ -79,9 +79,9 @@ def wanted_container(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = fro
     )
 
 
-def read_container(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozenset()) -> tuple[Wanted, Companion]:
+def read_container(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozenset()) -> tuple[Wanted, Part]:
     """What lxc_create wants: a container, with nothing of its own in the workflow."""
-    return wanted_container(params, nulls), Companion()
+    return wanted_container(params, nulls), Part()
 
 
 def _text(value: object) -> str:

@@ -43,10 +43,10 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.runn
     Shell,
 )
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.seeding import (
-    plant,
+    inject_files,
+    remove_template,
     seeded_template,
     sweep,
-    withdraw,
 )
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.shells import by_exec
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade import (
@@ -125,7 +125,7 @@ def read_router(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozense
     wanted = wanted_container(container, nulls)
     wanted = dataclasses.replace(
         with_own_defaults(wanted, DEFAULTS),
-        whole=True,
+        recreate_if_unfinished=True,
         findings=(*findings, *wanted.findings),
         notes=description.warnings if description else (),
     )
@@ -159,7 +159,7 @@ def wanted_template(params: t.Mapping[str, t.Any]) -> WantedTemplate:
 class OpenWrtContainer(OpenWrtGuest):
     """What OpenWrt adds to the workflow of a container."""
 
-    outsider = "guest"
+    address_source = "guest"
     closed = "over the API a container is entered by SSH alone, and no ssh_private_key is declared"
     template: WantedTemplate | None
     mirrors: tuple[str, ...]
@@ -209,7 +209,7 @@ class OpenWrtContainer(OpenWrtGuest):
     def prepare(self, node: Node, wanted: Wanted) -> Wanted:
         """The template that a new router is made from: the one that is there, or the one that the run makes."""
         if self.description is None:  # The declaration cannot be read; the findings say why.
-            return dataclasses.replace(wanted, source_made=True)
+            return dataclasses.replace(wanted, template_made_by_run=True)
         if self.template is None:
             return wanted
         if node.transport == "api":
@@ -218,7 +218,7 @@ class OpenWrtContainer(OpenWrtGuest):
         expected = openwrt_template.predict(node, self.template)
         self.to_fetch = expected.version if expected.changed else ""
         self.seeded = expected.volid if node.transport == "api" else ""
-        return dataclasses.replace(wanted, source=expected.volid, source_made=True)
+        return dataclasses.replace(wanted, source=expected.volid, template_made_by_run=True)
 
     def extend(self, node: Node, wanted: Wanted, actual: Actual, plan: Plan) -> Plan:
         if wanted.state == "absent" or self.description is None:
@@ -280,14 +280,14 @@ class OpenWrtContainer(OpenWrtGuest):
 
     def see(self, node: Node, vmid: int) -> Seen | None:
         """On the node a running router answers, or something is wrong with it."""
-        return self.router(node, vmid).look() if node.transport == "cli" else self.look(node, vmid)
+        return self.router(node, vmid).probe() if node.transport == "cli" else self.probe(node, vmid)
 
     def _with_unknown(self, plan: Plan) -> Plan:
         """Nobody can say whether a router is older that cannot be seen."""
         if not self.upgrade:
             return plan
         remedy = "Declare ssh_private_key, with an address that can be reached from here, or run on the node."
-        problem = Finding("upgrade", True, f"needs a look into the router: {self.unseen}", remedy)
+        problem = Finding("upgrade", True, f"needs a look into the router: {self.unreachable_reason}", remedy)
         change = dataclasses.replace(plan.change, findings=(*plan.change.findings, problem))
         return dataclasses.replace(plan, change=change)
 
@@ -325,19 +325,19 @@ class OpenWrtContainer(OpenWrtGuest):
         return plan
 
     # -- the way in ------------------------------------------------------------------------------------------------
-    def way_in(self, node: Node, vmid: int) -> Shell | None:
+    def connect(self, node: Node, vmid: int) -> Shell | None:
         return by_exec(node, vmid) if node.transport == "cli" else self.by_ssh(node, vmid)
 
     def router(self, node: Node, vmid: int) -> Router:
         router = super().router(node, vmid)
         router.mirrors = self.mirrors
         if node.transport == "cli":
-            router.hand_in = lambda source, target: node.push(vmid, source, target, mode="0600")
+            router.push_files = lambda source, target: node.push(vmid, source, target, mode="0600")
         return router
 
     def can_enter(self, node: Node) -> bool:
         """Whether there is a way in, however that turns out."""
-        return node.transport == "cli" or bool(self.ssh_key and self.doors())
+        return node.transport == "cli" or bool(self.ssh_key and self.management_addresses())
 
     # -- the steps -------------------------------------------------------------------------------------------------
     def do_template(self, step: Step, run: Run) -> None:
@@ -351,7 +351,7 @@ class OpenWrtContainer(OpenWrtGuest):
         def files(read: Read, version: str) -> Files:
             return seed(read, self.described, version)
 
-        plant(run.node, run.vmid, files)
+        inject_files(run.node, run.vmid, files)
 
     def do_await_up(self, step: Step, run: Run) -> None:
         """Wait until the router is up: by what it says itself; from outside by its addresses, and a while for SSH."""
@@ -366,7 +366,7 @@ class OpenWrtContainer(OpenWrtGuest):
             try:
                 self.router(node, vmid).await_up(min(self.up_timeout, SSH_PATIENCE))
             except Timeout as error:
-                self.unseen = str(error)
+                self.unreachable_reason = str(error)
 
     def do_upgrade(self, step: Step, run: Run) -> None:
         upgrade = Upgrade(
@@ -394,7 +394,7 @@ class OpenWrtContainer(OpenWrtGuest):
         if node.transport != "api" or template is None or self.description is None:
             return
         if self.seeded:
-            run.result.warnings += withdraw(node, template, self.seeded)
+            run.result.warnings += remove_template(node, template, self.seeded)
         else:
             template = seeded_template(node, template, openwrt_template.seeded(self.description))
             openwrt_template.forget(node, template)

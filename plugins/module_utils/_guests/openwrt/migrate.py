@@ -78,7 +78,7 @@ _NAMED = 8  # of the files that are left behind, in a warning
 SWITCHES = frozenset({"onboot", "protection"})
 
 
-def place_of(options: t.Mapping[str, str]) -> dict[str, str]:
+def identity_options(options: t.Mapping[str, str]) -> dict[str, str]:
     """The options by which a router is who it is: its name, its place on the network and at the node's start."""
     place = {key: text for key, text in options.items() if is_net(key) or key in {"hostname", *SWITCHES}}
     return {"onboot": "0", **place}
@@ -145,7 +145,7 @@ def read_backup(told: str) -> Backup:
     return Backup(files, tuple(links))
 
 
-def carried(
+def files_to_migrate(
     read: Read, version: str, backup: Files, seen: Seen, description: Description
 ) -> dict[str, tuple[int, bytes]]:
     """What the first boot of the new release finds: the backup, with the configuration in line with the declaration

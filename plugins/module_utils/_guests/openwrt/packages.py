@@ -139,11 +139,11 @@ cp -p {PLACE}/world /etc/apk/world
 return 1
 """
 
-HandIn = t.Callable[[str, str], None]
+PushFiles = t.Callable[[str, str], None]
 """Copies a file of this machine to a path in the router; raises ProvisionError when that fails."""
 
 
-class Tell(t.Protocol):
+class RunScript(t.Protocol):
     """Runs a script in the router."""
 
     def __call__(self, script: str, *, timeout: int) -> Completed: ...
@@ -215,12 +215,12 @@ class _Answer:
 
 @dataclass(frozen=True)
 class Packages:
-    """What installs packages in one router. ``hand_in`` is None where no file can be handed in; ``uplink`` (s) is how
+    """What installs packages in one router. ``push_files`` is None where no file can be pushed; ``uplink`` (s) is how
     long a router that has just started may take to get a way out."""
 
-    tell: Tell
+    run_script: RunScript
     sleep: t.Callable[[float], None]
-    hand_in: HandIn | None = None
+    push_files: PushFiles | None = None
     mirrors: tuple[str, ...] = ()
     uplink: int = 0
 
@@ -230,10 +230,10 @@ class Packages:
         for attempt in range(_ATTEMPTS):
             if attempt:
                 self.sleep(2.0**attempt)
-            more = "" if attempt or self.hand_in is None else _TELL
+            more = "" if attempt or self.push_files is None else _TELL
             uplink = 0 if attempt else self.uplink
             script = _ASK.format(place=PLACE, mark=_MARK, names=_words(names), more=more, uplink=uplink)
-            done = self.tell(script, timeout=_PATIENCE)
+            done = self.run_script(script, timeout=_PATIENCE)
             if done.rc == 0:
                 return Installation()
             answer = _Answer.of(done)
@@ -253,38 +253,38 @@ class Packages:
     def _help(self, names: t.Sequence[str], told: t.Mapping[str, str]) -> str:
         """Fetch what is needed, hand it in, and let the router install from that; a word on how it went."""
         with tempfile.TemporaryDirectory(prefix="pve-provision-") as folder:
-            supplies = _Supplies(Path(folder), self.mirrors)
+            bundle = _PackageBundle(Path(folder), self.mirrors)
             if "apk" in told:
-                self._help_apk(names, told["apk"], supplies)
+                self._help_apk(names, told["apk"], bundle)
             else:
-                self._help_opkg(names, told, supplies)
-        without = f" (without the feeds {', '.join(supplies.left_out)})" if supplies.left_out else ""
+                self._help_opkg(names, told, bundle)
+        without = f" (without the feeds {', '.join(bundle.left_out)})" if bundle.left_out else ""
         return f"{NOTE}{without}"
 
-    def _help_opkg(self, names: t.Sequence[str], told: t.Mapping[str, str], supplies: _Supplies) -> None:
-        shelves = supplies.indexes(feeds.opkg_feeds(told["opkg"]), signature="Packages.sig")
-        offered = [(shelf, entry) for shelf in shelves for entry in feeds.parse_index(supplies.text(shelf))]
+    def _help_opkg(self, names: t.Sequence[str], told: t.Mapping[str, str], bundle: _PackageBundle) -> None:
+        feeds_fetched = bundle.indexes(feeds.opkg_feeds(told["opkg"]), signature="Packages.sig")
+        offered = [(source, entry) for source in feeds_fetched for entry in feeds.parse_index(bundle.text(source))]
         needed, unknown = feeds.closure(names, offered, feeds.parse_status(told.get("status", "")))
         if unknown:
-            self.tell(f"rm -rf {PLACE}\n", timeout=_PATIENCE)
-            raise _Refused(_nowhere(unknown, supplies.reasons))
-        supplies.packages(needed)
-        places = [(shelf.feed, f"{PLACE}/{shelf.place}") for shelf in shelves]
-        supplies.put("opkg.conf", feeds.opkg_conf(told["opkg"], places, f"{PLACE}/lists"))
-        self._work(supplies, _OPKG, names)
+            self.run_script(f"rm -rf {PLACE}\n", timeout=_PATIENCE)
+            raise _Refused(_nowhere(unknown, bundle.reasons))
+        bundle.packages(needed)
+        places = [(source.feed, f"{PLACE}/{source.place}") for source in feeds_fetched]
+        bundle.put("opkg.conf", feeds.opkg_conf(told["opkg"], places, f"{PLACE}/lists"))
+        self._work(bundle, _OPKG, names)
 
-    def _help_apk(self, names: t.Sequence[str], repositories: str, supplies: _Supplies) -> None:
-        shelves = supplies.indexes(feeds.apk_feeds(repositories))
-        places = [f"{PLACE}/{shelf.place}/{shelf.feed.index}\n" for shelf in shelves]
-        supplies.put("repositories", "".join(places))
-        said = self._work(supplies, _SIMULATE, names, keep=_KEEP)
-        supplies.files(shelves, [f"{name}-{version}.apk" for name, version in feeds.simulated(said)])
-        self._work(supplies, _APK, names)
+    def _help_apk(self, names: t.Sequence[str], repositories: str, bundle: _PackageBundle) -> None:
+        feeds_fetched = bundle.indexes(feeds.apk_feeds(repositories))
+        places = [f"{PLACE}/{source.place}/{source.feed.index}\n" for source in feeds_fetched]
+        bundle.put("repositories", "".join(places))
+        said = self._work(bundle, _SIMULATE, names, keep=_KEEP)
+        bundle.files(feeds_fetched, [f"{name}-{version}.apk" for name, version in feeds.simulated(said)])
+        self._work(bundle, _APK, names)
 
-    def _work(self, supplies: _Supplies, script: str, names: t.Sequence[str], *, keep: str = "") -> str:
+    def _work(self, bundle: _PackageBundle, script: str, names: t.Sequence[str], *, keep: str = "") -> str:
         """Hand in what has come since the last time, and run a script with it; what it says."""
-        archive, digest = supplies.pack()
-        t.cast("HandIn", self.hand_in)(str(archive), _ARCHIVE)
+        archive, digest = bundle.pack()
+        t.cast("PushFiles", self.push_files)(str(archive), _ARCHIVE)
         filled = _WORK.format(
             place=PLACE,
             archive=_ARCHIVE,
@@ -293,13 +293,13 @@ class Packages:
             keep=keep,
             not_arrived=_NOT_ARRIVED,
         )
-        done = self.tell(filled, timeout=_PATIENCE)
+        done = self.run_script(filled, timeout=_PATIENCE)
         if done.rc == _NOT_ARRIVED:
             raise ProvisionError(f"what the router was handed did not arrive whole. {done.stderr.strip()}".strip())
         if done.rc != 0:
             answer = _Answer.of(done)
             if answer.unknown and not answer.distrust:
-                raise _Refused(_nowhere(answer.unknown, supplies.reasons))
+                raise _Refused(_nowhere(answer.unknown, bundle.reasons))
             reason = answer.last if answer.distrust in answer.last else f"{answer.distrust}; {answer.last}"
             raise _Refused(f"the router refused what the node had fetched for it: {reason}")
         return done.stdout
@@ -316,7 +316,7 @@ def _words(names: t.Iterable[str]) -> str:
 
 # -- what the node fetches ---------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
-class _Shelf:
+class _FetchedFeed:
     """A feed whose index has come: where from, and where it lies in what the router is handed."""
 
     feed: Feed
@@ -325,7 +325,7 @@ class _Shelf:
 
 
 @dataclass
-class _Supplies:
+class _PackageBundle:
     """What is gathered for a router below ``folder``, and handed in bit by bit."""
 
     folder: Path
@@ -355,15 +355,15 @@ class _Supplies:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content.encode() if isinstance(content, str) else content)
 
-    def text(self, shelf: _Shelf) -> str:
+    def text(self, source: _FetchedFeed) -> str:
         """The text of an index."""
-        content = (self._root / shelf.place / shelf.feed.index).read_bytes()
+        content = (self._root / source.place / source.feed.index).read_bytes()
         return _unpacked(content).decode("utf-8", "replace")
 
-    def indexes(self, found: t.Sequence[Feed], signature: str = "") -> list[_Shelf]:
+    def indexes(self, found: t.Sequence[Feed], signature: str = "") -> list[_FetchedFeed]:
         """Fetch the indexes, each with its signature beside it; a feed that cannot be had is left out."""
 
-        def get(numbered: tuple[int, Feed]) -> _Shelf | str:
+        def get(numbered: tuple[int, Feed]) -> _FetchedFeed | str:
             number, feed = numbered
             try:
                 return self._index(feed, f"feeds/{number}", signature)
@@ -375,12 +375,12 @@ class _Supplies:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             outcomes = list(pool.map(get, enumerate(found)))
         self.left_out = {f.name: got for f, got in zip(found, outcomes, strict=True) if isinstance(got, str)}
-        shelves = [got for got in outcomes if isinstance(got, _Shelf)]
-        if not shelves:
+        feeds_fetched = [got for got in outcomes if isinstance(got, _FetchedFeed)]
+        if not feeds_fetched:
             raise ImageError(self.reasons or "the router names no feeds")
-        return shelves
+        return feeds_fetched
 
-    def _index(self, feed: Feed, place: str, signature: str) -> _Shelf:
+    def _index(self, feed: Feed, place: str, signature: str) -> _FetchedFeed:
         if not feeds.askable(feed.url):
             raise ImageError(f"{shown(feed.url)} is nothing that the node asks for.")
         urls = feeds.mirrored(f"{feed.url}/{feed.index}", self.mirrors)
@@ -399,28 +399,28 @@ class _Supplies:
             _require(signed.content.startswith(b"untrusted comment:"), beside)
             self.put(f"{place}/{signature}", signed.content)
         self.put(f"{place}/{feed.index}", got.content)
-        return _Shelf(feed, place, base)
+        return _FetchedFeed(feed, place, base)
 
-    def packages(self, needed: t.Sequence[tuple[_Shelf, Entry]]) -> None:
+    def packages(self, needed: t.Sequence[tuple[_FetchedFeed, Entry]]) -> None:
         """Fetch packages that an index describes."""
-        size = sum(entry.size for _shelf, entry in needed)
+        size = sum(entry.size for _feed, entry in needed)
         if size > _LARGEST:
             raise ImageError(f"{len(needed)} packages of {size >> 20} MiB in all are too much to hand in.")
 
-        def get(one: tuple[_Shelf, Entry]) -> None:
-            shelf, entry = one
+        def get(one: tuple[_FetchedFeed, Entry]) -> None:
+            source, entry = one
             name = urllib.parse.quote(entry.filename)
-            urls = [f"{shelf.base}/{name}", *feeds.mirrored(f"{shelf.feed.url}/{name}", self.mirrors)]
-            self._fetch(urls, self._root / shelf.place / entry.filename, ("sha256", entry.sha256), entry.size)
+            urls = [f"{source.base}/{name}", *feeds.mirrored(f"{source.feed.url}/{name}", self.mirrors)]
+            self._fetch(urls, self._root / source.place / entry.filename, ("sha256", entry.sha256), entry.size)
 
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             list(pool.map(get, needed))
 
-    def files(self, shelves: t.Sequence[_Shelf], names: t.Sequence[str]) -> None:
+    def files(self, feeds_fetched: t.Sequence[_FetchedFeed], names: t.Sequence[str]) -> None:
         """Fetch packages that are known by their names alone, each from the first feed that has it."""
 
         def get(name: str) -> int:
-            urls = {f"{shelf.base}/{urllib.parse.quote(name)}": shelf for shelf in shelves}
+            urls = {f"{source.base}/{urllib.parse.quote(name)}": source for source in feeds_fetched}
             target = self.folder / name
             fetched = self._fetch(list(urls), target, None, None)
             target.rename(self._root / urls[fetched.url].place / name)

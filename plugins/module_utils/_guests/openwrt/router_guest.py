@@ -14,13 +14,13 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.addresses im
     DECLARED,
     Address,
     ask_until,
-    lasting,
+    global_addresses,
     make_address,
-    met_addresses,
+    neighbour_addresses,
 )
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import (
     Actual,
-    Companion,
+    Part,
     Plan,
     Run,
     Step,
@@ -112,15 +112,16 @@ def with_ports(
 
 
 @dataclass
-class OpenWrtGuest(Companion):
+class OpenWrtGuest(Part):
     """A described router and what was seen of it. ``description`` None: the declaration cannot be read.
 
-    ``unseen`` says why the running configuration cannot be seen; ``closed`` why nobody can enter where no way is
-    declared. ``outsider`` is how results call what PVE itself can ask about a guest's addresses. Times in seconds.
+    ``unreachable_reason`` says why the running configuration cannot be seen; ``no_access_reason`` why nobody can
+    enter where no way is declared. ``address_source`` is how results call what PVE itself can ask about a guest's
+    addresses. Times in seconds.
     """
 
-    outsider: t.ClassVar[str]
-    closed: t.ClassVar[str]
+    address_source: t.ClassVar[str]
+    no_access_reason: t.ClassVar[str]
 
     declared: dict[str, t.Any]
     description: Description | None
@@ -131,20 +132,20 @@ class OpenWrtGuest(Companion):
     seen: Seen | None = dataclasses.field(default=None, kw_only=True)
     drift: Drift | None = dataclasses.field(default=None, kw_only=True)
     ssh_key: str | None = dataclasses.field(default=None, kw_only=True)
-    unseen: str = dataclasses.field(default="", kw_only=True)
+    unreachable_reason: str = dataclasses.field(default="", kw_only=True)
 
-    def way_in(self, node: Node, vmid: int) -> Shell | None:
-        """A shell in the running router, by whatever way there is; None when ``closed`` says why there is none."""
+    def connect(self, node: Node, vmid: int) -> Shell | None:
+        """A shell in the running router, by any way; None where there is none, see ``no_access_reason``."""
         raise NotImplementedError
 
     def by_ssh(self, node: Node, vmid: int) -> Shell | None:
         """The way in by SSH, where a key for it and an address to go to are declared."""
-        address = next(iter(self.doors()), "")
+        address = next(iter(self.management_addresses()), "")
         if not (self.ssh_key and address):
             return None
         return ssh(address, self.ssh_key, self.known_hosts(node, vmid))
 
-    def doors(self) -> list[str]:
+    def management_addresses(self) -> list[str]:
         """The static addresses of the interfaces that the router is managed from."""
         sources = self.described.management.sources
         return [str(a.ip) for each in self.described.interfaces if each.name in sources for a in each.addresses]
@@ -160,21 +161,21 @@ class OpenWrtGuest(Companion):
 
     def router(self, node: Node, vmid: int) -> Router:
         """The running router, by the way there is into it."""
-        shell = t.cast("Shell", self.way_in(node, vmid))
+        shell = t.cast("Shell", self.connect(node, vmid))
         return Router(shell, self.described, confirm_timeout=self.confirm_timeout)
 
-    def look(self, node: Node, vmid: int) -> Seen | None:
-        """The router as it is now; None, and why in ``unseen``, when nobody can look or it does not answer."""
-        if not self.unseen and self.way_in(node, vmid) is None:
-            self.unseen = self.closed
-        if self.unseen:
+    def probe(self, node: Node, vmid: int) -> Seen | None:
+        """The router as it is now; None where nobody can look or it does not answer: ``unreachable_reason``."""
+        if not self.unreachable_reason and self.connect(node, vmid) is None:
+            self.unreachable_reason = self.no_access_reason
+        if self.unreachable_reason:
             return None
         try:
-            return self.router(node, vmid).look()
+            return self.router(node, vmid).probe()
         except AnotherSystem:
             raise
         except ProvisionError as error:
-            self.unseen = str(error)
+            self.unreachable_reason = str(error)
             return None
 
     def told_outside(self, run: Run, seen: Seen | None) -> list[dict[str, t.Any]]:
@@ -182,7 +183,7 @@ class OpenWrtGuest(Companion):
         raise NotImplementedError
 
     # -- which port is which -------------------------------------------------------------------------------------------
-    def settle(self, node: Node, wanted: Wanted, actual: Actual, *, act: bool) -> Wanted:
+    def resolve(self, node: Node, wanted: Wanted, actual: Actual, *, act: bool) -> Wanted:
         """Each interface keeps its port, whatever the declared order; the port of one that is gone is taken away."""
         if self.description is None or actual.config is None or actual.vmid is None or wanted.state == "absent":
             return wanted
@@ -215,7 +216,7 @@ class OpenWrtGuest(Companion):
 
     def see(self, node: Node, vmid: int) -> Seen | None:
         """The running router as the plan is to find it; None where nobody can look."""
-        return self.look(node, vmid)
+        return self.probe(node, vmid)
 
     @property
     def described(self) -> Description:
@@ -261,10 +262,10 @@ class OpenWrtGuest(Companion):
 
     def do_configure(self, step: Step, run: Run) -> None:
         """Bring the running router in line, unless nobody can enter it."""
-        if self.unseen:
+        if self.unreachable_reason:
             return
         router = self.router(run.node, run.vmid)
-        seen = self.seen or router.look()
+        seen = self.seen or router.probe()
         router.apply(self.drift or router.drift(seen), seen, patience=self.up_timeout)
         self.seen = self.drift = None
 
@@ -301,7 +302,7 @@ class OpenWrtGuest(Companion):
                 raise RouterError(f"{run.wanted.label}: {words}.", remedy="Look for a DHCP server on that bridge.")
             result.warnings.append(words)
         if seen is None:
-            told: dict[str, t.Any] = {"drift": "unknown", "reason": self.unseen}
+            told: dict[str, t.Any] = {"drift": "unknown", "reason": self.unreachable_reason}
         else:
             absent = {name for name, state in seen.services.items() if state == "missing"}
             wished = [name for name, wanted in self.described.services.items() if wanted and name in absent]
@@ -318,7 +319,7 @@ class OpenWrtGuest(Companion):
 
         While there is time, what has answered is waited for, and none that is trusted less is asked in its stead.
         """
-        seen, self.seen = self.seen or self.look(run.node, run.vmid), None
+        seen, self.seen = self.seen or self.probe(run.node, run.vmid), None
         interfaces = self.described.interfaces
         found: list[Address] = []
         waiting: list[str] = []
@@ -339,9 +340,9 @@ class OpenWrtGuest(Companion):
         if seen is not None:
             yield [_made(e, text, "ubus") for e in interfaces for text in seen.statuses.get(e.name, [])], False
             yield [_made(e, text, "ip") for e in interfaces for text in seen.addr.get(e.device, [])], True
-        told = {each["name"]: lasting(each) for each in self.told_outside(run, seen)}
-        yield [_made(e, text, self.outsider) for e in interfaces for text in told.get(e.device, [])], bool(told)
-        nets = met_addresses(run.node, run.wanted.type.kind, run.vmid, run.wanted.type.network)
+        told = {each["name"]: global_addresses(each) for each in self.told_outside(run, seen)}
+        yield [_made(e, text, self.address_source) for e in interfaces for text in told.get(e.device, [])], bool(told)
+        nets = neighbour_addresses(run.node, run.wanted.type.kind, run.vmid, run.wanted.type.network)
         met = {each.name: _met(each, nets.get(f"net{each.number}", [])) for each in interfaces}
         yield [_made(e, text, "neighbour") for e in interfaces for text in met[e.name]], True
 

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field, replace
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError, Timeout
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.packages import (
-    HandIn,
     Installation,
     Packages,
+    PushFiles,
 )
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import commit_confirm, live, seed
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.addresses import (
@@ -145,7 +145,7 @@ class Drift:
 class Router:
     """One running OpenWrt and its description. Times in seconds.
 
-    ``hand_in`` copies a file into it, where there is a way to; ``mirrors`` stand in for OpenWrt's own server.
+    ``push_files`` copies a file into it, where there is a way to; ``mirrors`` stand in for OpenWrt's own server.
     """
 
     def __init__(
@@ -154,24 +154,24 @@ class Router:
         description: Description,
         *,
         confirm_timeout: int = 60,
-        hand_in: HandIn | None = None,
+        push_files: PushFiles | None = None,
         mirrors: t.Sequence[str] = (),
     ) -> None:
         self.shell = shell
         self.description = description
         self.confirm_timeout = confirm_timeout
-        self.hand_in = hand_in
+        self.push_files = push_files
         self.mirrors = tuple(mirrors)
         self.sleep: t.Callable[[float], None] = time.sleep
 
-    def tell(self, script: str, *, timeout: int) -> Completed:
+    def run_script(self, script: str, *, timeout: int) -> Completed:
         """Run a script. It is read whole before it begins, so that no command in it can read the rest of it."""
         return self.shell(f"pve_provision() {{\n{script}\n}}\npve_provision < /dev/null\n", timeout=timeout)
 
     # -- looking ---------------------------------------------------------------------------------------------------
     def run(self, script: str, *, timeout: int = 60) -> str:
         """Run a script that is to succeed; its output."""
-        done = self.tell(script, timeout=timeout)
+        done = self.run_script(script, timeout=timeout)
         if done.rc != 0:
             # What it said on standard output may be what it keeps secret.
             said = done.stderr.strip() or "it gave no reason"
@@ -183,7 +183,7 @@ class Router:
         script = "".join(f"echo '{_MARK}{name}'\n{{\n{it}\n}} 2> /dev/null\necho\n" for name, it in asked.items())
         return _parts(self.run(script + "true\n"))
 
-    def look(self) -> Seen:
+    def probe(self) -> Seen:
         """All that is to be known, by one script."""
         interfaces = {each.name: shlex.join(status_argv(each.name)) for each in self._interfaces()}
         services = "\n".join(_SERVICE.format(name) for name in self.description.services) or "true"
@@ -250,7 +250,7 @@ class Router:
         )
         deadline = time.monotonic() + timeout
         while True:
-            done = self.tell(script, timeout=timeout + 30)
+            done = self.run_script(script, timeout=timeout + 30)
             if done.rc == 0:
                 return
             if time.monotonic() > deadline:
@@ -266,7 +266,7 @@ class Router:
     def await_decision(self) -> None:
         """Wait until the change of an earlier run is confirmed, or has taken itself back."""
         timeout = max(self.confirm_timeout, GUARD) + GUARD
-        done = self.tell(commit_confirm.over_script(timeout), timeout=timeout + 60)
+        done = self.run_script(commit_confirm.over_script(timeout), timeout=timeout + 60)
         if done.rc != 0:
             raise _refused(done)
 
@@ -288,7 +288,7 @@ class Router:
         guarded = guarded and drift.change.touches_network
         reached = guarded and self.reached(seen)
         script = commit_confirm.apply_script(drift.change, self.confirm_timeout if guarded else None)
-        done = self.tell(script, timeout=150)
+        done = self.run_script(script, timeout=150)
         if done.rc != 0:
             raise _refused(done)
         if guarded:
@@ -299,11 +299,11 @@ class Router:
         """Let the change stand when the router is well and can be reached; else take it back at once."""
         reason = self._unwell(before, reached, patience)
         if not reason:
-            done = self.tell(commit_confirm.confirm_script(), timeout=60)
+            done = self.run_script(commit_confirm.confirm_script(), timeout=60)
             if done.rc == 0:
                 return
             reason = "it was confirmed too late"
-        taken = self.tell(commit_confirm.revert_script(), timeout=60).rc in (0, commit_confirm.EXIT_NOTHING)
+        taken = self.run_script(commit_confirm.revert_script(), timeout=60).rc in (0, commit_confirm.EXIT_NOTHING)
         how = "was taken back" if taken else f"takes itself back within {self.confirm_timeout} s"
         raise RouterError(
             f"After the change {reason}, so it {how}.", remedy="Mend the declaration, or raise confirm_timeout."
@@ -318,7 +318,7 @@ class Router:
         deadline = time.monotonic() + patience
         try:
             self.await_up(patience)
-            seen = self.look()
+            seen = self.probe()
             left = self.drift(seen).change
             if left:
                 return f"it still differs ({'; '.join(left.words[:5])})"
@@ -326,7 +326,7 @@ class Router:
                 if time.monotonic() > deadline:
                     return lost or "it cannot be reached any more by the interfaces it is managed from"
                 self.sleep(0.5)
-                seen = self.look()
+                seen = self.probe()
         except ProvisionError as error:
             return str(error).rstrip(".")
         return ""
@@ -349,7 +349,7 @@ class Router:
         """Install packages."""
         leased = any(each.proto in LEASED for each in self._interfaces())
         uplink = UPLINK if leased else 0
-        return Packages(self.tell, self.sleep, self.hand_in, self.mirrors, uplink).install(names)
+        return Packages(self.run_script, self.sleep, self.push_files, self.mirrors, uplink).install(names)
 
 
 def _refused(done: Completed) -> RouterError:

@@ -16,7 +16,7 @@ import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._engine import cleanup
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
-from ansible_collections.pve.provision.plugins.module_utils._io.rooted_fs import Tree
+from ansible_collections.pve.provision.plugins.module_utils._io.rooted_fs import RootedFs
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import Files, parse_release
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import RELEASE, Read
 from ansible_collections.pve.provision.plugins.module_utils._pve.storages import usable
@@ -33,10 +33,10 @@ MakeFiles = t.Callable[[Read, str], Files]
 """The files for a root file system, out of what can be read in it and its version."""
 
 
-def plant(node: Node, vmid: int, make: MakeFiles) -> None:
+def inject_files(node: Node, vmid: int, make: MakeFiles) -> None:
     """Write files into a stopped container. A mounted container is locked, so it is unmounted on every way out."""
     cleanup.advance(node, vmid, "seeding")
-    tree = Tree(node.mount(vmid))
+    tree = RootedFs(node.mount(vmid))
     try:
         version = parse_release((tree.read(RELEASE) or b"").decode()).version
         for path, (mode, content) in make(tree.read, version).items():
@@ -70,7 +70,7 @@ def sweep(node: Node, content: str, pattern: re.Pattern[str], own: str = "") -> 
     return troubles
 
 
-def withdraw(node: Node, template: WantedTemplate, volid: str) -> list[str]:
+def remove_template(node: Node, template: WantedTemplate, volid: str) -> list[str]:
     """Remove a template of :func:`seeded_template` wherever it is. Returns what could not be removed, in words."""
     openwrt_template.forget(node, template)
     storage = volid.partition(":")[0]

@@ -39,18 +39,18 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.migr
     BACKUP,
     SWITCHES,
     added_packages,
-    carried,
     digest_of,
+    files_to_migrate,
+    identity_options,
     new_options,
-    place_of,
     read_backup,
 )
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.running import Router, RouterError
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.seeding import (
     MakeFiles,
-    plant,
+    inject_files,
+    remove_template,
     seeded_template,
-    withdraw,
 )
 from ansible_collections.pve.provision.plugins.module_utils._model.network import NET
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import ROOTFS, storage_of
@@ -100,12 +100,12 @@ class Upgrade:
 
     def carry_out(self) -> None:
         """Make the new router and let it take over. The old one serves on, or again, whatever fails."""
-        with guard(self.node, self.run.vmid):
+        with lock(self.node, self.run.vmid):
             self._carry_out(self.run.vmid)
 
     def _carry_out(self, old: int) -> None:
         router = self.make_router(old)
-        seen, config = router.look(), self._config(old)
+        seen, config = router.probe(), self._config(old)
         reached = router.reached(seen)
         added = added_packages(router.run(ADDED))
         backup = read_backup(router.run(BACKUP))
@@ -115,17 +115,17 @@ class Upgrade:
         note: dict[str, t.Any] = {
             "upgrade_of": old,
             "from": seen.version,
-            "place": place_of(config.options),
+            "place": identity_options(config.options),
             "keep": self.keep,
             "packages": sorted({*self.description.packages, *added}),
         }
 
         def files(read: Read, version: str) -> Files:
-            return carried(read, version, backup.files, seen, self.description)
+            return files_to_migrate(read, version, backup.files, seen, self.description)
 
         try:
             self._make(config, note, files, digest_of(backup.files, seen, self.description))
-            self._prove(seen.version)
+            self._verify_new(seen.version)
             self._check_unchanged(old, config)
         except ProvisionError as error:
             raise _with_words(error, self._discard()) from error
@@ -164,11 +164,11 @@ class Upgrade:
             self.created = True
         finally:
             if self.outside:
-                self.run.result.warnings += withdraw(self.node, template, volid)
+                self.run.result.warnings += remove_template(self.node, template, volid)
         if not self.outside:
-            plant(self.node, self.new, files)
+            inject_files(self.node, self.new, files)
 
-    def _prove(self, version: str) -> None:
+    def _verify_new(self, version: str) -> None:
         """Start the new one with its links down and see that it is as declared; what differs is set."""
         try:
             self.node.start("lxc", self.new, timeout=self.wanted.policy.start_timeout)
@@ -188,11 +188,11 @@ class Upgrade:
             return
         router = self.make_router(self.new)
         router.await_shell(self.patience)
-        seen = router.look()
+        seen = router.probe()
         drift = router.drift(seen)
         if drift:
             router.apply(drift, seen, patience=self.patience, guarded=False)
-            left = router.drift(router.look()).change
+            left = router.drift(router.probe()).change
             if left:
                 raise RouterError(f"it does not take {'; '.join(left.words[:5])}")
 
@@ -208,7 +208,7 @@ class Upgrade:
     # -- changing places -------------------------------------------------------------------------------------------
     def _take_over(self, old: int, config: GuestConfig, reached: bool) -> None:
         """The new one gets the old one's name and its place on the network; the old one stays behind."""
-        place = place_of(config.options)
+        place = identity_options(config.options)
         name = place["hostname"]
         try:
             self._stop(old)
@@ -220,7 +220,7 @@ class Upgrade:
         except ProvisionError as error:
             self._note(back=True)
             words = self._step_aside(config)
-            words += attempt(lambda: give_back(self.node, self.wanted, old, place))
+            words += attempt(lambda: restore_identity(self.node, self.wanted, old, place))
             free = {"hostname": interim(name), "onboot": "0", "protection": "0"}
             words += attempt(lambda: self.node.set_config("lxc", self.new, free))
             raise self._went_back(error, old, [*words, *self._discard()]) from error
@@ -237,7 +237,7 @@ class Upgrade:
 
     def _take_place(self, old: int, config: GuestConfig, reached: bool) -> None:
         """The new one is restored over the old; a copy of the old one stays behind."""
-        timeout, place = self.wanted.policy.timeout, place_of(config.options)
+        timeout, place = self.wanted.policy.timeout, identity_options(config.options)
         storage = str(storage_of(ROOTFS.parse(config.options["rootfs"])["volume"]))
         try:
             self._stop(self.new)
@@ -254,7 +254,7 @@ class Upgrade:
             self.node.start("lxc", old, timeout=self.wanted.policy.start_timeout)
             self._await_reach(old, reached)
         except ProvisionError as error:
-            words = attempt(lambda: put_back(self.node, self.wanted, self._note()))
+            words = attempt(lambda: restore_backup(self.node, self.wanted, self._note()))
             note = self._note()
             words += self._discard()
             if self.node.status("lxc", old) == "running":
@@ -278,7 +278,7 @@ class Upgrade:
         router = self.make_router(vmid)
         router.await_up(self.patience)
         deadline = time.monotonic() + self.patience
-        while reached and not router.reached(router.look()):
+        while reached and not router.reached(router.probe()):
             if time.monotonic() > deadline:
                 raise RouterError("it cannot be reached by the interfaces it is managed from")
             router.sleep(0.5)
@@ -311,13 +311,13 @@ def _with_words(error: ProvisionError, words: t.Iterable[str]) -> ProvisionError
 
 def install(router: Router, wished: t.Iterable[str], patience: int) -> list[str]:
     """Install what the old router had and the new one has not, and configure what that brought. Returns warnings."""
-    seen, warnings = router.look(), []
+    seen, warnings = router.probe(), []
     missing = [name for name in wished if name not in seen.packages]
     if missing:
         done = router.install(missing)
         warnings += [done.note] if done.note else []
         warnings += [f"not installed: {', '.join(missing)} ({done.trouble})"] if done.trouble else []
-        seen = router.look()
+        seen = router.probe()
     router.apply(router.drift(seen), seen, patience=patience)
     return warnings
 
@@ -332,7 +332,7 @@ def kept_name(name: str) -> str:
     return f"{name}-rollback"
 
 
-def give_back(node: Node, wanted: Wanted, old: int, place: t.Mapping[str, str]) -> None:
+def restore_identity(node: Node, wanted: Wanted, old: int, place: t.Mapping[str, str]) -> None:
     """Let the old router be what it was, and run unless it is to be stopped."""
     config = node.config("lxc", old)
     has = config.options if config else {}
@@ -349,7 +349,7 @@ def protection_of(place: t.Mapping[str, str], has: t.Mapping[str, str]) -> dict[
     return {"protection": "1"} if place.get("protection") == "1" != has.get("protection") else {}
 
 
-def put_back(node: Node, wanted: Wanted, note: t.Mapping[str, t.Any]) -> None:
+def restore_backup(node: Node, wanted: Wanted, note: t.Mapping[str, t.Any]) -> None:
     """Let the old router run again under its number: from its backup once it may be gone, and before that as it is."""
     old, place = note["upgrade_of"], note["place"]
     release(node, old, note)
@@ -360,7 +360,7 @@ def put_back(node: Node, wanted: Wanted, note: t.Mapping[str, t.Any]) -> None:
             node.set_config("lxc", old, {"protection": "0"})
         options = {**place, "storage": note["storage"]}
         node.restore(old, note["archive"], options, over=there, timeout=wanted.policy.timeout)
-    give_back(node, wanted, old, place)
+    restore_identity(node, wanted, old, place)
 
 
 def keep_copy(node: Node, wanted: Wanted, note: t.Mapping[str, t.Any]) -> list[str]:
@@ -471,7 +471,7 @@ class Resume:
             if not self._concerns(vmid, note):
                 continue
             if act:
-                with guard(self.node, note["upgrade_of"]):
+                with lock(self.node, note["upgrade_of"]):
                     note = self.node.journal.get(vmid, {})
                     if not self._concerns(vmid, note):
                         continue  # it was under way, and has ended
@@ -558,7 +558,7 @@ class Resume:
             if node.status("lxc", successor) != "running":
                 node.start("lxc", successor, timeout=self.wanted.policy.start_timeout)
             router.await_up(self.patience)
-            version = router.look().version
+            version = router.probe().version
         except ProvisionError as error:
             raise InvalidInput([self._unwell(note, successor, error)]) from error
         if successor == vmid:
@@ -591,7 +591,7 @@ class Resume:
         node, wanted, name = self.node, self.wanted, note["place"]["hostname"]
         still = _is_still(node, vmid, note)
         if still:
-            put_back(node, wanted, note)
+            restore_backup(node, wanted, note)
         if _name_of(node, vmid) == name and not use_of(node, vmid, note):  # going back had begun
             node.set_config("lxc", vmid, {"hostname": interim(name), "onboot": "0", "protection": "0"})
         if "archive" in note and not still:
@@ -612,9 +612,9 @@ def _name_of(node: Node, vmid: int) -> str | None:
     return config.options.get("hostname") if config else None
 
 
-def guard(node: Node, old: int) -> t.ContextManager[None]:
+def lock(node: Node, old: int) -> t.ContextManager[None]:
     """Holds off everybody else who would upgrade a router, or clean up after that, by whatever name they call it."""
-    return node.guard(f"lxc-upgrade-{old}")
+    return node.lock(f"lxc-upgrade-{old}")
 
 
 def _is_interim(node: Node, vmid: int, note: t.Mapping[str, t.Any]) -> bool:

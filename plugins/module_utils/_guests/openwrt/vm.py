@@ -62,7 +62,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.qemu import A
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import description as router_description
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.disk_image import prepare_image, unpack_image
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.router import line_of
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.router import series_of
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import seed, unknown
 from ansible_collections.pve.provision.plugins.module_utils._pve.storages import usable
 from ansible_collections.pve.provision.plugins.module_utils._store import openwrt_template
@@ -202,7 +202,7 @@ class OpenWrtVm(OpenWrtGuest):
     VM was made: an answer from there is the router's.
     """
 
-    outsider = "agent"
+    address_source = "agent"
     closed = "there is no way into the router: neither agent nor ssh_private_key is declared"
     image: WantedDisk
     work: FilePath | None = None
@@ -266,7 +266,7 @@ class OpenWrtVm(OpenWrtGuest):
             plan = self._extend_running(node, actual, plan)
         if any(step.action == "start" for step in plan.steps):
             after: list[Step] = [Step("await_up")]
-            if not creating(plan) and not actual.running and self.way_in(node, t.cast("int", actual.vmid)):
+            if not creating(plan) and not actual.running and self.connect(node, t.cast("int", actual.vmid)):
                 after.append(Step("configure"))  # what is in a stopped router cannot be seen
             plan = dataclasses.replace(plan, steps=(*plan.steps, *after))
         return self.with_findings(node, plan, ())
@@ -301,14 +301,14 @@ class OpenWrtVm(OpenWrtGuest):
         return [self.import_storage] if self.import_storage and creating(plan) else []
 
     # -- the way in ------------------------------------------------------------------------------------------------
-    def way_in(self, node: Node, vmid: int) -> Shell | None:
+    def connect(self, node: Node, vmid: int) -> Shell | None:
         """SSH where a key for it is declared, else the guest agent where PVE may ask one."""
         return self.by_ssh(node, vmid) or (by_agent(node, vmid) if has_agent(node, vmid) else None)
 
     # -- the steps -------------------------------------------------------------------------------------------------
     def do_image(self, step: Step, run: Run) -> None:
         """Make the seeded copy of the image that the disk is imported from."""
-        self.silent = [address for address in self.doors() if not answers(address)]
+        self.silent = [address for address in self.management_addresses() if not answers(address)]
         disk = openwrt_template.ensure_image(run.node, self.image)
         run.result.warnings += disk.warnings
         work = t.cast("FilePath", self.work)
@@ -354,7 +354,7 @@ class OpenWrtVm(OpenWrtGuest):
         if self.work is not None:  # made anew, and so are its host keys
             self.forget_hosts(run.node, run.vmid)
         with contextlib.closing(Console(serial_socket(run))) as console:
-            sure = console.open or self.way_in(run.node, run.vmid) is not None
+            sure = console.open or self.connect(run.node, run.vmid) is not None
             deadline = time.monotonic() + (self.up_timeout if sure else self.ip_timeout)
             while not self._is_up(run, console):
                 if time.monotonic() > deadline:
@@ -432,7 +432,7 @@ def first_files(description: Description, version: str) -> dict[str, tuple[int, 
     """What the archive on the boot partition holds: the seed, and what installs the packages."""
     files = seed(unknown, description, version)
     if description.packages:
-        update, install = APK if line_of(version).prefix_length else OPKG
+        update, install = APK if series_of(version).prefix_length else OPKG
         names = " ".join(shlex.quote(name) for name in description.packages)
         files[RC_LOCAL] = (0o644, _INSTALL.format(update=update, install=f"{install} {names}", idle=_IDLE).encode())
     return files

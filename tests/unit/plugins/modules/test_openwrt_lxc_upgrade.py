@@ -206,7 +206,7 @@ def test_an_upgrade_meets_a_fault_and_the_old_router_serves_on(
 def test_a_router_that_somebody_changes_meanwhile_is_not_replaced(
     router: Bench, upgrading: Params, old: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = Upgrade._prove
+    real = Upgrade._verify_new
 
     def meanwhile(self: Upgrade, version: str) -> None:
         real(self, version)

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import DESCRIPTION_KEYS, parse
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.router import LINES, Line
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.router import SERIES, ReleaseSeries
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import seed, unknown
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci import parse_config, render_export
 
@@ -60,9 +60,9 @@ ROUTERS = {
 }
 
 
-def config_files(declared: Declared, line: Line) -> dict[str, str]:
+def config_files(declared: Declared, series: ReleaseSeries) -> dict[str, str]:
     """The configuration of the first boot by package, as text."""
-    files = seed(unknown, parse(declared), f"{line.name}.1")
+    files = seed(unknown, parse(declared), f"{series.name}.1")
     return {path.rpartition("/")[2]: text.decode() for path, (_m, text) in files.items() if "/config/" in path}
 
 
@@ -71,22 +71,22 @@ def test_there_are_routers_in_the_documentation() -> None:
 
 
 @pytest.mark.parametrize("name", ROUTERS)
-@pytest.mark.parametrize("line", LINES, ids=lambda line: line.name)
-def test_a_documented_router_is_to_the_letter(name: str, line: Line) -> None:
-    golden = GOLDEN / "documented" / f"{name}.{line.name}.export"
-    text = exported(config_files(ROUTERS[name], line))
+@pytest.mark.parametrize("series", SERIES, ids=lambda series: series.name)
+def test_a_documented_router_is_to_the_letter(name: str, series: ReleaseSeries) -> None:
+    golden = GOLDEN / "documented" / f"{name}.{series.name}.export"
+    text = exported(config_files(ROUTERS[name], series))
     if os.environ.get("PVE_TEST_WRITE_GOLDEN"):
         golden.write_text(text, encoding="utf-8")
     assert text == golden.read_text(encoding="utf-8")
 
 
 @pytest.mark.skipif(shutil.which("uci") is None, reason="uci is not here")
-@pytest.mark.parametrize("line", LINES, ids=lambda line: line.name)
+@pytest.mark.parametrize("series", SERIES, ids=lambda series: series.name)
 @pytest.mark.parametrize("name", [*ROUTERS, *sorted(path.parent.name for path in GOLDEN.glob("*/declared.yml"))])
-def test_uci_itself_takes_what_the_first_boot_finds(name: str, line: Line, tmp_path: Path) -> None:
+def test_uci_itself_takes_what_the_first_boot_finds(name: str, series: ReleaseSeries, tmp_path: Path) -> None:
     written = GOLDEN / name / "declared.yml"
     declared = ROUTERS.get(name) or yaml.safe_load(written.read_text(encoding="utf-8"))
-    files = config_files(declared, line)
+    files = config_files(declared, series)
     for package, text in files.items():
         (tmp_path / package).write_text(text, encoding="utf-8")
     argv = ["uci", "-c", str(tmp_path), "export"]

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the pve.provision authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What descriptions mean in UCI, to the letter, for every release line.
+"""What descriptions mean in UCI, to the letter, for every release series.
 
 The files under ``golden`` were read by people; ``PVE_TEST_WRITE_GOLDEN=1`` writes them anew, to be read again.
 """
@@ -19,7 +19,12 @@ import yaml
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import InvalidInput, Unsupported
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description, devices, parse
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.router import LINES, Line, complete, line_of
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.router import (
+    SERIES,
+    ReleaseSeries,
+    complete,
+    series_of,
+)
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci import Section, render, render_export
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -27,7 +32,7 @@ EXAMPLES = sorted(path.parent.name for path in GOLDEN.glob("*/declared.yml"))
 UCI = os.environ.get("PVE_TEST_UCI") or shutil.which("uci")
 
 examples = pytest.mark.parametrize("example", EXAMPLES)
-lines = pytest.mark.parametrize("line", LINES, ids=lambda line: line.name)
+lines = pytest.mark.parametrize("series", SERIES, ids=lambda series: series.name)
 
 
 def described(example: str) -> Description:
@@ -35,7 +40,7 @@ def described(example: str) -> Description:
 
 
 def rules(description: Description) -> dict[str, Section]:
-    return {rule.get("name"): rule for rule in complete(description, LINES[1])["firewall"].of_type("rule")}
+    return {rule.get("name"): rule for rule in complete(description, SERIES[1])["firewall"].of_type("rule")}
 
 
 def compare(path: Path, text: str) -> None:
@@ -46,8 +51,8 @@ def compare(path: Path, text: str) -> None:
 
 @examples
 @lines
-def test_a_description_becomes_exactly_these_files(example: str, line: Line) -> None:
-    compare(GOLDEN / example / f"{line.name}.export", render_export(complete(described(example), line)))
+def test_a_description_becomes_exactly_these_files(example: str, series: ReleaseSeries) -> None:
+    compare(GOLDEN / example / f"{series.name}.export", render_export(complete(described(example), series)))
 
 
 @examples
@@ -59,8 +64,10 @@ def test_a_description_becomes_exactly_these_devices(example: str) -> None:
 @pytest.mark.skipif(not UCI, reason="no uci program at hand (PVE_TEST_UCI names one)")
 @examples
 @lines
-def test_uci_itself_accepts_the_files_and_exports_them_alike(tmp_path: Path, example: str, line: Line) -> None:
-    config = complete(described(example), line)
+def test_uci_itself_accepts_the_files_and_exports_them_alike(
+    tmp_path: Path, example: str, series: ReleaseSeries
+) -> None:
+    config = complete(described(example), series)
     for name, package in config.items():
         (tmp_path / name).write_text(render(package))
     done = subprocess.run([str(UCI), "-c", str(tmp_path), "export"], capture_output=True, text=True, check=True)
@@ -79,19 +86,19 @@ def test_uci_itself_accepts_the_files_and_exports_them_alike(tmp_path: Path, exa
     ],
 )
 def test_a_version_is_written_in_its_line(version: str, line: str) -> None:
-    assert line_of(version).name == line
+    assert series_of(version).name == line
 
 
 def test_a_version_older_than_every_line_is_refused() -> None:
     with pytest.raises(Unsupported, match=r"22\.03\.7 is too old"):
-        line_of("22.03.7")
+        series_of("22.03.7")
 
 
 @examples
 @lines
-def test_nothing_is_served_that_was_not_declared(example: str, line: Line) -> None:
+def test_nothing_is_served_that_was_not_declared(example: str, series: ReleaseSeries) -> None:
     description = described(example)
-    config = complete(description, line)
+    config = complete(description, series)
     for interface in description.interfaces:
         pool = config["dhcp"].find(interface.name)
         assert pool is not None
@@ -104,14 +111,14 @@ def test_nothing_is_served_that_was_not_declared(example: str, line: Line) -> No
 
 @examples
 def test_every_file_that_the_first_boot_would_generate_is_there(example: str) -> None:
-    config = complete(described(example), LINES[1])
+    config = complete(described(example), SERIES[1])
     assert config["network"].find("loopback") and config["system"].of_type("system") and config["system"].find("ntp")
 
 
 @examples
 def test_no_zone_lets_management_in_that_was_not_named(example: str) -> None:
     description = described(example)
-    zones = {zone.get("name"): zone for zone in complete(description, LINES[1])["firewall"].of_type("zone")}
+    zones = {zone.get("name"): zone for zone in complete(description, SERIES[1])["firewall"].of_type("zone")}
     found = rules(description)
     for interface in description.interfaces:
         allowed = f"Allow-SSH-{interface.name}" in found
@@ -124,14 +131,14 @@ def test_no_zone_lets_management_in_that_was_not_named(example: str) -> None:
 
 def test_a_network_of_one_interface_directly_on_its_port_has_no_bridge() -> None:
     """A bridge that lists the port beside an interface on the port itself loses DHCP offers."""
-    assert complete(described("single-appliance"), LINES[1])["network"].of_type("device") == []
+    assert complete(described("single-appliance"), SERIES[1])["network"].of_type("device") == []
 
 
 def test_ssh_listens_where_management_comes_from_and_nowhere_else() -> None:
-    package = complete(described("two-uplinks"), LINES[1])["dropbear"]
+    package = complete(described("two-uplinks"), SERIES[1])["dropbear"]
     assert {section.get("Interface") for section in package.sections} == {"lan", "dmz"}
     nobody = parse({"interfaces": {"lan": {"bridge": "vmbr0"}}, "management": {"from": []}})
-    assert [section.get("enable") for section in complete(nobody, LINES[1])["dropbear"].sections] == ["0"]
+    assert [section.get("enable") for section in complete(nobody, SERIES[1])["dropbear"].sections] == ["0"]
 
 
 def test_an_isolated_zone_with_ip6_can_find_its_neighbours() -> None:
@@ -142,8 +149,8 @@ def test_an_isolated_zone_with_ip6_can_find_its_neighbours() -> None:
 
 
 def test_passwords_are_taken_by_ssh_only_with_a_declared_hash() -> None:
-    with_hash = complete(described("wan-lan-iot"), LINES[1])["dropbear"].sections[0]
-    without = complete(described("wan-lan"), LINES[1])["dropbear"].sections[0]
+    with_hash = complete(described("wan-lan-iot"), SERIES[1])["dropbear"].sections[0]
+    without = complete(described("wan-lan"), SERIES[1])["dropbear"].sections[0]
     assert (with_hash.get("PasswordAuth"), with_hash.get("RootPasswordAuth")) == ("on", "on")
     assert (without.get("PasswordAuth"), without.get("RootPasswordAuth")) == ("off", "off")
 
@@ -151,4 +158,4 @@ def test_passwords_are_taken_by_ssh_only_with_a_declared_hash() -> None:
 def test_what_uci_declares_wrongly_is_told() -> None:
     description = parse({"interfaces": {"lan": {"bridge": "vmbr0"}}, "uci": {"system": {"@system[3]": {"x": 1}}}})
     with pytest.raises(InvalidInput, match=r"uci\.system\.@system\[3\]"):
-        complete(description, LINES[1])
+        complete(description, SERIES[1])

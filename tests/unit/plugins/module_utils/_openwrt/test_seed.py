@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description, parse
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.router import LINES, Line
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.router import SERIES, ReleaseSeries
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import seed, unknown, with_root_password
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci import parse_config, parse_export, render
 
@@ -50,15 +50,15 @@ def text(files: dict[str, tuple[int, bytes]], path: str) -> str:
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-@pytest.mark.parametrize("line", LINES, ids=lambda line: line.name)
-def test_the_config_files_are_the_documented_ones(example: str, line: Line) -> None:
+@pytest.mark.parametrize("series", SERIES, ids=lambda series: series.name)
+def test_the_config_files_are_the_documented_ones(example: str, series: ReleaseSeries) -> None:
     description = parse(yaml.safe_load((GOLDEN / example / "declared.yml").read_text()))
-    files = seed(unknown, description, f"{line.name}.1")
-    config = parse_export((GOLDEN / example / f"{line.name}.export").read_text())
+    files = seed(unknown, description, f"{series.name}.1")
+    config = parse_export((GOLDEN / example / f"{series.name}.export").read_text())
     assert {name: render(package) for name, package in config.items()} == {
         path.removeprefix("etc/config/"): text(files, path) for path in files if path.startswith("etc/config/")
     }
-    assert files == seed(unknown, description, f"{line.name}.1")
+    assert files == seed(unknown, description, f"{series.name}.1")
 
 
 def test_a_seed_is_these_files_and_no_others() -> None:

@@ -723,7 +723,7 @@ def test_what_only_the_node_can_do_says_so_and_names_the_way_out(node: ApiNode, 
 def test_nothing_is_kept_between_runs_and_nothing_is_held(node: ApiNode):
     assert node.has_path("/srv") is None
     assert dict(node.journal) == {}
-    with node.guard("x"), node.guard("x"):
+    with node.lock("x"), node.lock("x"):
         pass
 
 

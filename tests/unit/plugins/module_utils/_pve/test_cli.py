@@ -620,7 +620,7 @@ class TestUpload:
 
 
 def test_guard_and_journal_are_on_the_node(node: CliNode, root: Path):
-    with node.guard("ip 10.0.0.5/24"):
+    with node.lock("ip 10.0.0.5/24"):
         assert [path.name for path in (root / "run/lock/pve-provision").iterdir()] == ["ip%2010.0.0.5%2F24.lock"]
     node.journal[101] = {"name": "web1"}
     assert (root / "var/lib/pve-provision/journal/101.json").exists()

@@ -388,11 +388,11 @@ def test_the_depot_is_closed_to_others_and_drops_what_nobody_used_for_long(
     versions = ("23.05.5", "23.05.6", "24.10.0", "24.10.3", "24.10.4")
     made: list[Ensured] = [ensure(node, dataclasses.replace(wanted, version=version)) for version in versions]
     base = Path(os.environ["PVE_ROOT"]) / "var/cache" if node.transport == "cli" else Path(os.environ["XDG_CACHE_HOME"])
-    depot = base / "pve-provision/openwrt"
-    assert depot.stat().st_mode & 0o777 == 0o700
-    assert len([entry for entry in cache.recorded(depot) if "rootfs" in entry.path.name]) == len(versions)
+    store = base / "pve-provision/openwrt"
+    assert store.stat().st_mode & 0o777 == 0o700
+    assert len([entry for entry in cache.recorded(store) if "rootfs" in entry.path.name]) == len(versions)
     now = time.time() + 30 * 86400
     monkeypatch.setattr(time, "time", lambda: now)
     assert ensure(node, dataclasses.replace(wanted, version="25.12")).changed
-    assert len(cache.recorded(depot)) == openwrt_template.KEEP
+    assert len(cache.recorded(store)) == openwrt_template.KEEP
     assert ensure(node, dataclasses.replace(wanted, version="24.10.3")).digest == made[3].digest

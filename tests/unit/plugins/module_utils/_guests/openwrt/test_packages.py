@@ -48,7 +48,7 @@ class Router:
     handed: list[dict[str, bytes]] = field(default_factory=list)
     pauses: list[float] = field(default_factory=list)
 
-    def tell(self, script: str, *, timeout: int) -> Completed:
+    def run_script(self, script: str, *, timeout: int) -> Completed:
         assert 0 < timeout <= 600
         self.scripts.append(script)
         return self.answers[len(self.scripts) - 1]
@@ -66,7 +66,7 @@ class Router:
 
     def install(self, *names: str, helped: bool = True, mirrors: tuple[str, ...] = ()) -> Installation:
         hand_in = self.hand_in if helped else None
-        return Packages(self.tell, self.pauses.append, hand_in, mirrors).install(names)
+        return Packages(self.run_script, self.pauses.append, hand_in, mirrors).install(names)
 
 
 @pytest.mark.parametrize("helped", [True, False])

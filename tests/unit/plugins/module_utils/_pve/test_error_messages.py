@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, NotFound, PveError, TaskFailed
-from ansible_collections.pve.provision.plugins.module_utils._pve import wording
+from ansible_collections.pve.provision.plugins.module_utils._pve import error_messages
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Volume
 
 
@@ -33,7 +33,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.node import Vol
     ],
 )
 def test_what_pve_says_has_a_meaning_and_a_way_out(words: str, kind: type[PveError], reason: str):
-    error = wording.error_of("pct set 101", words)
+    error = error_messages.error_of("pct set 101", words)
     assert error.__class__ is kind
     assert error.details["reason"] == reason
     assert error.message == f"pct set 101: {words}"
@@ -41,11 +41,11 @@ def test_what_pve_says_has_a_meaning_and_a_way_out(words: str, kind: type[PveErr
 
 
 def test_the_lock_is_named():
-    assert wording.error_of("pct set 101", "CT is locked (backup)").details["lock"] == "backup"
+    assert error_messages.error_of("pct set 101", "CT is locked (backup)").details["lock"] == "backup"
 
 
 def test_unknown_words_are_quoted_whole():
-    error = wording.error_of("pct start 1", "something new\nand more", otherwise=TaskFailed, rc=2)
+    error = error_messages.error_of("pct start 1", "something new\nand more", otherwise=TaskFailed, rc=2)
     assert error.__class__ is TaskFailed
     assert error.message == "pct start 1: something new\nand more"
     assert error.details == {"rc": 2}
@@ -53,8 +53,12 @@ def test_unknown_words_are_quoted_whole():
 
 def test_the_log_is_quoted_where_the_words_hold_no_cause():
     log = ["lxc_init: 845 Failed to run lxc.hook.pre-start"]
-    assert log[0] in wording.error_of("pct start 110", "startup for container '110' failed", log_tail=log).message
-    assert log[0] not in wording.error_of("pct start 110", "bridge 'vmbr99' does not exist", log_tail=log).message
+    assert (
+        log[0] in error_messages.error_of("pct start 110", "startup for container '110' failed", log_tail=log).message
+    )
+    assert (
+        log[0] not in error_messages.error_of("pct start 110", "bridge 'vmbr99' does not exist", log_tail=log).message
+    )
 
 
 def test_the_usage_line_and_the_noise_are_not_quoted():
@@ -63,21 +67,21 @@ def test_the_usage_line_and_the_noise_are_not_quoted():
         "memory: value must have a minimum value of 16\n\npct create <vmid> <ostemplate> [OPTIONS]\n"
     )
     expected = "400 Parameter verification failed.\nmemory: value must have a minimum value of 16"
-    assert wording.words_of(stderr) == expected
+    assert error_messages.words_of(stderr) == expected
 
 
 def test_warnings_come_from_the_log_and_from_standard_error():
     stdout = "Detected container architecture: amd64\nWARN: Systemd 257 detected. You may need to enable nesting.\n"
     stderr = "Task finished with 1 warning(s)!\ncannot delete 'cores' - not set in current configuration!\n"
-    assert wording.warnings_of(stdout, stderr) == (
+    assert error_messages.warnings_of(stdout, stderr) == (
         "Systemd 257 detected. You may need to enable nesting.",
         "cannot delete 'cores' - not set in current configuration!",
     )
-    assert wording.warnings_of("all fine\n", "trying to acquire lock...\n OK\n") == ()
+    assert error_messages.warnings_of("all fine\n", "trying to acquire lock...\n OK\n") == ()
 
 
 def test_secrets_are_scrubbed_longest_first():
-    assert wording.scrub("sesame and sesame2", ["sesame", "sesame2", ""]) == "******** and ********"
+    assert error_messages.scrub("sesame and sesame2", ["sesame", "sesame2", ""]) == "******** and ********"
 
 
 def test_interfaces_of_containers_and_of_the_guest_agent_look_the_same():
@@ -104,9 +108,9 @@ def test_interfaces_of_containers_and_of_the_guest_agent_look_the_same():
         ]
     }
     expected = [{"name": "eth0", "hwaddr": "bc:24:11:01:02:03", "inet": ["10.0.0.5/24"], "inet6": ["fd00::5/64"]}]
-    assert wording.interfaces_of(container) == expected
-    assert wording.interfaces_of(agent) == expected
-    assert wording.interfaces_of(None) == []
+    assert error_messages.interfaces_of(container) == expected
+    assert error_messages.interfaces_of(agent) == expected
+    assert error_messages.interfaces_of(None) == []
 
 
 def test_volumes():
@@ -114,7 +118,7 @@ def test_volumes():
         {"volid": "local:vztmpl/a.tar.gz", "content": "vztmpl", "format": "tgz", "size": 5, "ctime": 7},
         {"volid": "local:101/vm-101-disk-0.raw", "content": "rootdir", "format": "raw", "size": "9", "vmid": "101"},
     ]
-    assert wording.volumes_of(answer) == [
+    assert error_messages.volumes_of(answer) == [
         Volume("local:101/vm-101-disk-0.raw", "rootdir", 9, "raw", 101, None),
         Volume("local:vztmpl/a.tar.gz", "vztmpl", 5, "tgz", None, 7),
     ]
