@@ -160,7 +160,7 @@ class OpenWrtContainer(OpenWrtGuest):
     """What OpenWrt adds to the workflow of a container."""
 
     address_source = "guest"
-    closed = "over the API a container is entered by SSH alone, and no ssh_private_key is declared"
+    no_access_reason = "over the API a container is entered by SSH alone, and no ssh_private_key is declared"
     template: WantedTemplate | None
     mirrors: tuple[str, ...]
     upgrade: bool

@@ -203,7 +203,7 @@ class OpenWrtVm(OpenWrtGuest):
     """
 
     address_source = "agent"
-    closed = "there is no way into the router: neither agent nor ssh_private_key is declared"
+    no_access_reason = "there is no way into the router: neither agent nor ssh_private_key is declared"
     image: WantedDisk
     work: FilePath | None = None
     import_storage: str = ""

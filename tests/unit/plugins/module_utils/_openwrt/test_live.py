@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.addresses import parse_addr, parse_status
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description, parse
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.live import Change, drift, target
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.router import LINES, complete
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.router import SERIES, complete
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import account_drift
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci import (
     Config,
@@ -41,7 +41,7 @@ def declared(example: str) -> dict[str, t.Any]:
 
 def booted(description: Description, version: str = "24.10") -> Config:
     """A router after its first boot, which has drawn its local prefix."""
-    config = complete(description, next(line for line in LINES if line.name == version))
+    config = complete(description, next(line for line in SERIES if line.name == version))
     return overlay(config, PREFIX) if config["network"].find("globals") else config
 
 
@@ -64,7 +64,7 @@ def content(section: Section) -> str:
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-@pytest.mark.parametrize("version", [line.name for line in LINES])
+@pytest.mark.parametrize("version", [line.name for line in SERIES])
 def test_a_router_that_came_up_from_its_seed_has_no_drift(example: str, version: str) -> None:
     description = parse(declared(example))
     found = change(booted(description, version), description, version)
@@ -117,7 +117,7 @@ def declarations(draw: st.DrawFn) -> dict[str, t.Any]:
 
 
 @settings(max_examples=60, deadline=None)
-@given(declarations(), declarations(), st.sampled_from([line.name for line in LINES]))
+@given(declarations(), declarations(), st.sampled_from([line.name for line in SERIES]))
 def test_whatever_is_declared_comes_about_in_one_change_and_stays(before: t.Any, after: t.Any, version: str) -> None:
     old, new = parse(before), parse(after)
     config = booted(old, version)
@@ -125,7 +125,7 @@ def test_whatever_is_declared_comes_about_in_one_change_and_stays(before: t.Any,
     result = mended(config, change(config, new, version))
     assert change(result, new, version).words == []
     for name in ("dropbear", "firewall", "dhcp"):
-        fresh = complete(new, next(line for line in LINES if line.name == version))[name]
+        fresh = complete(new, next(line for line in SERIES if line.name == version))[name]
         assert sorted(map(content, result[name].sections)) == sorted(map(content, fresh.sections))
     interfaces = [
         {section.name for section in c["network"].of_type("interface")} for c in (result, booted(new, version))
