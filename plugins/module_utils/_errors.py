@@ -92,6 +92,12 @@ class Timeout(ProvisionError):
     kind = "timeout"
 
 
+class Interrupted(ProvisionError):
+    """Somebody wants the run to end; the step that it names was not begun."""
+
+    kind = "interrupted"
+
+
 class Unreachable(ProvisionError):
     """The node or the API did not answer at all."""
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import typing as t
 
@@ -20,6 +21,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.guest import
 from ansible_collections.pve.provision.plugins.module_utils._engine.reconcile import reconcile
 from ansible_collections.pve.provision.plugins.module_utils._errors import InvalidInput, ProvisionError
 from ansible_collections.pve.provision.plugins.module_utils._guests.registry import SECRET_OPTIONS, TYPES
+from ansible_collections.pve.provision.plugins.module_utils._io import interrupt, progress
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, null_paths
 from ansible_collections.pve.provision.plugins.module_utils._model.secrets import (
     closed_files,
@@ -57,22 +59,33 @@ class Module(basic.AnsibleModule):
             texts = [defaults.get("scripts"), closed_files(defaults.get("files"))]
             self.no_log_values.update(text_secrets(texts))
 
+    def interruptible(self) -> t.ContextManager[None]:
+        """Have signals end the run between two steps, where it writes something."""
+        return contextlib.nullcontext() if self.check_mode else interrupt.deferred()
+
+    def exit_json(self, **kwargs: t.Any) -> None:
+        super().exit_json(**kwargs, **progress.ended())
+
+    def fail_json(self, msg: str, **kwargs: t.Any) -> None:
+        super().fail_json(msg, **kwargs, **progress.ended())
+
 
 def run_guest_module(kind: str) -> None:
     """The whole of a module for one guest of a type of the registry."""
     declared = TYPES[kind]
     module = CONNECTION.merge(declared.spec).create_module(Module)
-    try:
-        wrong = null_entries(module.nulls, module.argument_spec)
-        if wrong:
-            raise InvalidInput(wrong)
-        wanted, part = declared.read(module.params, module.nulls)
-        result = reconcile(open_node(module.params), wanted, check_mode=module.check_mode, part=part)
-    except ProvisionError as error:
-        module.fail_json(**failure(error))
-    for warning in result.warnings:
-        module.warn(warning)
-    module.exit_json(**answer_of(result))
+    with module.interruptible():
+        try:
+            wrong = null_entries(module.nulls, module.argument_spec)
+            if wrong:
+                raise InvalidInput(wrong)
+            wanted, part = declared.read(module.params, module.nulls)
+            result = reconcile(open_node(module.params), wanted, check_mode=module.check_mode, part=part)
+        except ProvisionError as error:
+            module.fail_json(**failure(error))
+        for warning in result.warnings:
+            module.warn(warning)
+        module.exit_json(**answer_of(result))
 
 
 def answer_of(result: Result) -> dict[str, t.Any]:

@@ -170,15 +170,16 @@ from ansible_collections.pve.provision.plugins.module_utils._module import Modul
 
 def main() -> None:
     module = CONNECTION.merge(GUESTS).create_module(Module)
-    try:
-        answer = run_guests(module.params, check_mode=module.check_mode)
-    except ProvisionError as error:
-        module.fail_json(**failure(error))
-    for warning in answer.pop("warnings"):
-        module.warn(warning)
-    if answer.get("msg"):
-        module.fail_json(**answer)
-    module.exit_json(**answer)
+    with module.interruptible():
+        try:
+            answer = run_guests(module.params, check_mode=module.check_mode)
+        except ProvisionError as error:
+            module.fail_json(**failure(error))
+        for warning in answer.pop("warnings"):
+            module.warn(warning)
+        if answer.get("msg"):
+            module.fail_json(**answer)
+        module.exit_json(**answer)
 
 
 if __name__ == "__main__":

@@ -276,7 +276,7 @@ import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._argspec import CONNECTION, ArgSpec
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
-from ansible_collections.pve.provision.plugins.module_utils._images.progress import reporter
+from ansible_collections.pve.provision.plugins.module_utils._io.progress import download_reporter
 from ansible_collections.pve.provision.plugins.module_utils._module import Module, failure
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
 from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_defaults import (
@@ -354,16 +354,17 @@ def answer(result: Prediction) -> dict[str, t.Any]:
 
 def main() -> None:
     module = CONNECTION.merge(SPEC).create_module(Module)
-    try:
-        wanted = wanted_template(module.params)
-        node = open_node(module.params)
-        refuse_open(node, wanted)
-        result = predict(node, wanted) if module.check_mode else ensure(node, wanted, reporter())
-    except ProvisionError as error:
-        module.fail_json(**failure(error))
-    for warning in result.warnings:
-        module.warn(warning)
-    module.exit_json(**answer(result))
+    with module.interruptible():
+        try:
+            wanted = wanted_template(module.params)
+            node = open_node(module.params)
+            refuse_open(node, wanted)
+            result = predict(node, wanted) if module.check_mode else ensure(node, wanted, download_reporter())
+        except ProvisionError as error:
+            module.fail_json(**failure(error))
+        for warning in result.warnings:
+            module.warn(warning)
+        module.exit_json(**answer(result))
 
 
 if __name__ == "__main__":

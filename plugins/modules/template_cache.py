@@ -332,9 +332,9 @@ import typing as t
 from ansible_collections.pve.provision.plugins.module_utils._argspec import CONNECTION, ArgSpec
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
 from ansible_collections.pve.provision.plugins.module_utils._images.http import Access
-from ansible_collections.pve.provision.plugins.module_utils._images.progress import reporter
 from ansible_collections.pve.provision.plugins.module_utils._images.releases import NAMES
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.indexes import Indexes
+from ansible_collections.pve.provision.plugins.module_utils._io.progress import download_reporter
 from ansible_collections.pve.provision.plugins.module_utils._module import Module, failure
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
 from ansible_collections.pve.provision.plugins.module_utils._store.image import cache_directory, provide
@@ -397,21 +397,26 @@ def answer(result: Result, content: str) -> dict[str, t.Any]:
     return {**values, "diff": {"before": {content: before}, "after": {content: after}}}
 
 
+def run(params: t.Mapping[str, t.Any], *, check_mode: bool) -> Result:
+    """Have the image where it is to be, or tell what that would do."""
+    node = open_node(params)
+    indexes = Indexes(
+        cache_directory(node.transport), params["index_max_age"], Access(ca_path=params["download_ca_path"])
+    )
+    progress = download_reporter()
+    return provide(node, wanted_image(params), indexes, check_mode=check_mode, progress=progress, now=time.time())
+
+
 def main() -> None:
     module = CONNECTION.merge(SPEC).create_module(Module)
-    params = module.params
-    try:
-        node = open_node(params)
-        access = Access(ca_path=params["download_ca_path"])
-        indexes = Indexes(cache_directory(node.transport), params["index_max_age"], access)
-        result = provide(
-            node, wanted_image(params), indexes, check_mode=module.check_mode, progress=reporter(), now=time.time()
-        )
-    except ProvisionError as error:
-        module.fail_json(**failure(error))
-    for warning in result.warnings:
-        module.warn(warning)
-    module.exit_json(**answer(result, params["content"]))
+    with module.interruptible():
+        try:
+            result = run(module.params, check_mode=module.check_mode)
+        except ProvisionError as error:
+            module.fail_json(**failure(error))
+        for warning in result.warnings:
+            module.warn(warning)
+        module.exit_json(**answer(result, module.params["content"]))
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ ROOMS = {
     "_store": {"_model", "_errors", "_io", "_pve", "_images", "_openwrt", "_store"},
     "_engine": {"_model", "_errors", "_io", "_pve", "_images", "_openwrt", "_store", "_engine"},
     "_guests": {"_argspec", "_model", "_errors", "_io", "_pve", "_images", "_openwrt", "_store", "_engine", "_guests"},
-    "_module": {"_argspec", "_model", "_errors", "_pve", "_engine", "_guests"},
+    "_module": {"_argspec", "_model", "_errors", "_io", "_pve", "_engine", "_guests"},
 }
 # Module (below the standard library) -> the only files that may import it.
 FOREIGN = {

@@ -19,7 +19,13 @@ from dataclasses import dataclass, field
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Part, Result, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._engine.preflight import Facts, Planned
 from ansible_collections.pve.provision.plugins.module_utils._engine.reconcile import reconcile
-from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, InvalidInput, ProvisionError
+from ansible_collections.pve.provision.plugins.module_utils._errors import (
+    Finding,
+    Interrupted,
+    InvalidInput,
+    ProvisionError,
+)
+from ansible_collections.pve.provision.plugins.module_utils._io import interrupt
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import render
 from ansible_collections.pve.provision.plugins.module_utils._pve.view import NodeView
 
@@ -45,13 +51,17 @@ class Member:
 
 @dataclass
 class Ended:
-    """How it went with one guest. ``skipped`` names the guest whose failure is the reason that nothing was done."""
+    """How it went with one guest. ``skipped`` is the reason that nothing was done with it."""
 
     member: Member
     result: Result | None = None
     error: ProvisionError | None = None
     skipped: str = ""
     seconds: float = 0.0
+
+    @property
+    def well(self) -> bool:
+        return self.error is None and not self.skipped
 
 
 @dataclass
@@ -118,9 +128,9 @@ class Fleet:
                 for member in list(waiting):
                     if len(running) >= self.concurrency:
                         break
-                    blocker = self._blocker(befores[member.name], done)
-                    if blocker:
-                        done[member.name] = Ended(member, skipped=blocker)
+                    reason = interrupt.reason() or self._blocker(befores[member.name], done)
+                    if reason:
+                        done[member.name] = Ended(member, skipped=reason)
                         waiting.remove(member)
                     elif befores[member.name] <= done.keys():
                         pause = max((ready_at.get(name, 0.0) for name in befores[member.name]), default=0.0)
@@ -134,7 +144,7 @@ class Fleet:
         return [done[ended.member.name] for ended in planned]
 
     def _act(self, member: Member, vmid: int | None, not_before: float) -> Ended:
-        time.sleep(max(not_before - time.monotonic(), 0.0))
+        interrupt.pause(not_before - time.monotonic())
         began = time.monotonic()
         self.tell(member, "begins")
         wanted, part = member.read()
@@ -146,6 +156,8 @@ class Fleet:
             if made is not None and ended.result.vmid:
                 self._remember(wanted, ended.result.vmid, made.options)
         except ProvisionError as error:
+            if _is_untouched(error):
+                return Ended(member, skipped=interrupt.reason())
             ended.error = error
         ended.seconds = time.monotonic() - began
         self.tell(member, "failed" if ended.error else "done")
@@ -162,11 +174,18 @@ class Fleet:
         return frozenset((member.after | earlier) & names)
 
     def _blocker(self, befores: t.Collection[str], done: t.Mapping[str, Ended]) -> str:
-        """The guest whose failure keeps another from beginning."""
-        failed = [name for name, ended in done.items() if ended.error is not None or ended.skipped]
-        if self.on_failure == "stop" and failed:
-            return failed[0]
-        return next((name for name in failed if name in befores), "")
+        """Why a guest is not to begin: the failure of another one."""
+        failed = [name for name, ended in done.items() if not ended.well]
+        for name in failed:
+            if name in befores:
+                return f"comes after {name}, which {'was not begun' if done[name].skipped else 'failed'}"
+        return f"{failed[0]} failed, and on_failure is stop" if failed and self.on_failure == "stop" else ""
+
+
+def _is_untouched(error: ProvisionError) -> bool:
+    """Whether a guest was interrupted before the first step of its plan."""
+    plan = error.details.get("plan")
+    return isinstance(error, Interrupted) and (not plan or plan[0]["step"] == error.details.get("step"))
 
 
 def _of(member: Member, finding: Finding) -> Finding:

@@ -32,11 +32,13 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.preflight im
 from ansible_collections.pve.provision.plugins.module_utils._errors import (
     Conflict,
     Finding,
+    Interrupted,
     InvalidInput,
     ProvisionError,
     PveError,
     Timeout,
 )
+from ansible_collections.pve.provision.plugins.module_utils._io import interrupt, progress
 from ansible_collections.pve.provision.plugins.module_utils._model import diff
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import parse_size
 from ansible_collections.pve.provision.plugins.module_utils._pve.config_text import disk_size
@@ -283,7 +285,9 @@ class _Run:
         try:
             for step in self.plan.steps:
                 try:
-                    self.note(self.act(step))
+                    interrupt.check()
+                    with progress.step(self.wanted.name or self.wanted.label, step.action):
+                        self.note(self.act(step))
                 except ProvisionError as error:
                     raise self.failed(step, error) from error
         finally:
@@ -307,7 +311,8 @@ class _Run:
             after = after or [f"{self.wanted.type.noun} {self.vmid}, which this run had made, was removed again"]
         elif not self.made and self.result.vmid in self.node.journal:
             after = cleanup.undo(self.node, self.wanted, self.vmid, made=False)
-        error.message = f"{self.wanted.label}: {step.action} failed: {error.message}"
+        how = "was not begun" if isinstance(error, Interrupted) else "failed"
+        error.message = f"{self.wanted.label}: {step.action} {how}: {error.message}"
         error.remedy = ". ".join(part.rstrip(".") for part in (error.remedy, *after) if part)
         error.details.update(step=step.action, vmid=self.result.vmid, plan=self.result.plan)
         return error

@@ -26,7 +26,7 @@ def entry(ended: Ended, *, details: bool = False) -> dict[str, t.Any]:
     """One guest of the results."""
     told: dict[str, t.Any] = {"name": ended.member.name, "type": ended.member.type, "changed": False}
     if ended.skipped:
-        return {**told, "skipped": f"comes after {ended.skipped}, which failed"}
+        return {**told, "skipped": ended.skipped}
     if ended.error is not None:
         return {**told, "failed": True, "msg": str(ended.error), "error": ended.error.kind, **ended.error.details}
     result = dataclasses.asdict(t.cast("t.Any", ended.result))
@@ -87,12 +87,18 @@ def _text(value: t.Any) -> str:
     return str(value)
 
 
-def failures(ended: t.Sequence[Ended]) -> str:
-    """What went wrong, in one text; empty when nothing did."""
-    failed = [each for each in ended if each.error is not None]
-    if not failed:
+def failures(ended: t.Sequence[Ended], interrupted: str = "") -> str:
+    """What went wrong, in one text; empty when nothing did. ``interrupted``: why the run was to end."""
+    if all(each.well for each in ended):
         return ""
-    skipped = [each.member.name for each in ended if each.skipped]
-    told = [f"{each.member.name}: {each.error}" for each in failed]
-    told += [f"not begun, for they come after: {', '.join(skipped)}"] if skipped else []
-    return "\n".join([f"{len(failed)} of {len(ended)} guests failed.", *told])
+    failed = [f"{each.member.name}: {each.error}" for each in ended if each.error is not None]
+    lines = [f"{len(failed)} of {len(ended)} guests failed.", *failed]
+    if interrupted:
+        done = [each.member.name for each in ended if each.well and each.result and each.result.changed]
+        lines = [f"The run was interrupted: {interrupted}. Run again to go on.", *failed]
+        lines += [f"done: {', '.join(done) or 'none'}"]
+    reasons: dict[str, list[str]] = {}
+    for each in ended:
+        if each.skipped:
+            reasons.setdefault(each.skipped, []).append(each.member.name)
+    return "\n".join([*lines, *(f"not begun: {', '.join(names)} ({why})" for why, names in reasons.items())])

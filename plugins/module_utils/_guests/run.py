@@ -9,7 +9,7 @@ import os
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.fleet import Ended, Fleet, workers
-from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
+from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, Interrupted
 from ansible_collections.pve.provision.plugins.module_utils._guests import report
 from ansible_collections.pve.provision.plugins.module_utils._guests.declaration import (
     Ownership,
@@ -17,6 +17,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.declaration 
     read_declaration,
 )
 from ansible_collections.pve.provision.plugins.module_utils._guests.registry import Guest, with_defaults
+from ansible_collections.pve.provision.plugins.module_utils._io import interrupt, progress
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
 
 
@@ -35,8 +36,11 @@ def run_guests(params: t.Mapping[str, t.Any], *, check_mode: bool) -> dict[str, 
     limit = params.get("limit")
     fleet.members = declaration.members
     planned = [each for each in fleet.plan(findings) if not limit or each.member.name in limit]
-    ended = planned if check_mode else fleet.carry_out(planned)
-    return _answer(planned, ended, gone, params)
+    if check_mode:
+        return _answer(planned, planned, gone, params)
+    if any(each.result and each.result.changed for each in planned):
+        progress.note("plan", report.plan_lines(planned)[-1])
+    return _answer(planned, fleet.carry_out(planned), gone, params)
 
 
 def _unknown_names(option: str, params: t.Mapping[str, t.Any], names: t.Collection[str]) -> t.Iterator[Finding]:
@@ -67,5 +71,8 @@ def _answer(
         "warnings": warnings,
         "diff": {"prepared": "".join(f"{line}\n" for line in lines)},
     }
-    failed = report.failures(ended)
-    return {**answer, "msg": failed} if failed else answer
+    failed = report.failures(ended, interrupt.reason())
+    if not failed:
+        return answer
+    kind = {"error": Interrupted.kind} if interrupt.reason() else {}
+    return {**answer, **kind, "msg": failed}

@@ -28,8 +28,14 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError, Timeout, VerificationError
+from ansible_collections.pve.provision.plugins.module_utils._errors import (
+    ImageError,
+    Interrupted,
+    Timeout,
+    VerificationError,
+)
 from ansible_collections.pve.provision.plugins.module_utils._images.outside import Outside, Refused, server_of
+from ansible_collections.pve.provision.plugins.module_utils._io import interrupt
 
 _WORTH_RETRYING: t.Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _T = t.TypeVar("_T")
@@ -116,6 +122,8 @@ class Deadline:
         return self.started + self.total - self.clock.now()
 
     def check(self, doing: str) -> None:
+        if why := interrupt.reason():
+            raise Interrupted(f"{self.what}: was not fetched to its end, because {why}.", remedy="Run again.")
         if self.left() <= 0:
             raise Timeout(
                 f"{self.what}: the time limit of {self.total:g} s passed while {doing}.",

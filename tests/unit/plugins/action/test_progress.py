@@ -21,75 +21,17 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.pve.provision.plugins.module_utils._images import progress
-from ansible_collections.pve.provision.plugins.module_utils._images.progress import Pace, Seen
 from embedded_node import EmbeddedNode
 from embedded_node.mirror import images, sites
 from embedded_node.mirror.server import Mirror
 
-TREE = Path(progress.__file__).parents[6]
-CALLBACKS = Path(__file__).resolve().parents[4] / "tests/integration/callback_plugins"
-LINE = re.compile(r"^pve: pve\.provision\.\w+: (\d+) %, [\d.]+ of [\d.]+ MiB, [\d.]+ MiB/s(, .+ left)?$", re.MULTILINE)
+ROOT = Path(__file__).resolve().parents[4]
+TREE = ROOT / ".build"
+CALLBACKS = ROOT / "tests/integration/callback_plugins"
+LINE = re.compile(r"^pve: download: (\d+) %, [\d.]+ of [\d.]+ MiB, [\d.]+ MiB/s(, .+ left)?$", re.MULTILINE)
 FOLDER = "openwrt/releases/24.10.4/targets/x86/64"
 ROOTFS = f"{FOLDER}/openwrt-24.10.4-x86-64-rootfs.tar.gz"
 MIB = 1 << 20
-
-
-# -- what is shown -----------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(
-    ("seen", "text"),
-    [
-        (Seen(0, 4 * MIB, 0.0), "0 %, 0.0 of 4.0 MiB, 0.0 MiB/s"),
-        (Seen(MIB, 4 * MIB, MIB / 2), "25 %, 1.0 of 4.0 MiB, 0.5 MiB/s, 6 s left"),
-        (Seen(MIB, 401 * MIB, 4 * MIB), "0 %, 1.0 of 401.0 MiB, 4.0 MiB/s, 1 min 40 s left"),
-        (Seen(0, 36000 * MIB, 4 * MIB), "0 %, 0.0 of 36000.0 MiB, 4.0 MiB/s, 2 h 30 min left"),
-        (Seen(3 * MIB, None, MIB), "3.0 MiB, 1.0 MiB/s"),
-    ],
-)
-def test_a_line_tells_percent_rate_and_time_left(seen: Seen, text: str) -> None:
-    assert str(seen) == text
-
-
-@pytest.mark.parametrize("line", [b"", b"{", b"{}", b"[]", b"null", b'{"done": "x", "total": 1, "rate": 1}'])
-def test_what_is_no_line_yet_is_nothing(line: bytes) -> None:
-    assert Seen.parse(line) is None
-
-
-def test_lines_come_each_tenth_or_each_ten_seconds() -> None:
-    pace = Pace()
-    fast = [done for second, done in enumerate(range(0, 101, 4)) if pace.due(Seen(done, 100, 4.0), float(second))]
-    assert fast == [0, 12, 24, 36, 48, 60, 72, 84, 96]
-    pace = Pace()
-    slow = [second for second in range(1, 40) if pace.due(Seen(second, 10_000, 1.0), float(second))]
-    assert slow == [1, 11, 21, 31]
-    pace = Pace()
-    stalled = [second for second in range(1, 40) if pace.due(Seen(7, 100, 0.0), float(second))]
-    assert stalled == [1]
-
-
-def test_the_module_writes_one_whole_line_into_a_file_that_is_new(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv(progress.VARIABLE, raising=False)
-    assert progress.reporter() is None
-    path = tmp_path / "line"
-    monkeypatch.setenv(progress.VARIABLE, str(path))
-    report = progress.reporter()
-    assert report is not None
-    for done, total in ((5, None), (123456789, 987654321), (7, 9)):
-        report(done, total, 2.6)
-        assert path.stat().st_size == progress.LENGTH
-        assert Seen.parse(path.read_bytes()) == Seen(done, total, 3.0)
-    other = tmp_path / "other"
-    other.write_text("somebody's")
-    link = tmp_path / "link"
-    link.symlink_to(other)
-    for taken in (other, link):
-        monkeypatch.setenv(progress.VARIABLE, str(taken))
-        again = progress.reporter()
-        assert again is not None
-        again(1, 2, 3.0)
-        assert other.read_text() == "somebody's"
 
 
 # -- real runs ---------------------------------------------------------------------------------------------------------
