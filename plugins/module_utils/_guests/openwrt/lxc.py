@@ -409,7 +409,7 @@ class OpenWrtContainer(OpenWrtGuest):
         super().finish(run)
         run.result.warnings += self.resumed
         if run.result.more and self.described.packages and not self.can_enter(run.node):
-            run.result.warnings.append(f"packages are not installed: {self.closed}")
+            run.result.warnings.append(f"packages are not installed: {self.no_access_reason}")
 
 
 def _unfinished(node: Node, name: str) -> t.Iterator[Finding]:
