@@ -57,15 +57,18 @@ class ArgSpec:
                 merged[name] = [rule for part in parts for rule in part]
         return ArgSpec(**merged)
 
+    @property
+    def rules(self) -> dict[str, t.Any]:
+        """The rules between the options, by the names that AnsibleModule has for them."""
+        return {rule.name: getattr(self, rule.name) for rule in fields(self) if rule.name != "options"}
+
     def create_module(self, module_class: t.Callable[..., _Module], *, supports_check_mode: bool = True) -> _Module:
         """An AnsibleModule, ``_module.Module`` but for a test, with this spec."""
-        rules = {spec_field.name: getattr(self, spec_field.name) for spec_field in fields(self)}
-        return module_class(argument_spec=rules.pop("options"), supports_check_mode=supports_check_mode, **rules)
+        return module_class(argument_spec=self.options, supports_check_mode=supports_check_mode, **self.rules)
 
     def validate(self, declared: t.Mapping[str, t.Any]) -> Checked:
         """Hold a declaration against this spec. One wrong option hides nothing that is wrong with the others."""
-        rules = {spec_field.name: getattr(self, spec_field.name) for spec_field in fields(self)}
-        options = rules.pop("options")
+        options, rules = self.options, self.rules
         result = ArgumentSpecValidator(options, **rules).validate(declared)
         if not result.error_messages:
             return Checked(result.validated_parameters)

@@ -29,6 +29,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import Findi
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.read import read_container
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.lxc import read_router
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.vm import read_vm
+from ansible_collections.pve.provision.plugins.module_utils._guests.typed import NeedsValidator, TypedReader
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, null_paths
 
 Guest = dict[str, t.Any]
@@ -61,6 +62,12 @@ class DeclaredType:
 
     def check(self, declared: Guest) -> Checked:
         """The options of a declaration by their types, where it says null, and what is wrong with it."""
+        try:
+            return Checked(self._typed.read(declared), frozenset(), [])
+        except NeedsValidator:
+            return self._validated(declared)
+
+    def _validated(self, declared: Guest) -> Checked:
         options = self._spec.options
         given = blank_is_null(declared, options)
         nulls = null_paths(given)
@@ -78,6 +85,10 @@ class DeclaredType:
     @functools.cached_property
     def _spec(self) -> ArgSpec:
         return _ALWAYS.merge(self.spec)
+
+    @functools.cached_property
+    def _typed(self) -> TypedReader:
+        return TypedReader(self._spec.options, self._spec.rules)
 
     def _meant(self, name: str) -> str:
         close = difflib.get_close_matches(name, self.spec.options, n=1)

@@ -10,6 +10,9 @@ import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.fleet import Ended
 
+if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Result
+
 # What an entry of an unchanged guest tells; the others tell everything.
 _SHORT = ("vmid", "node", "status", "addresses")
 # The word for what happens to a guest, by the steps that tell it, in the order in which they count.
@@ -29,12 +32,12 @@ def entry(ended: Ended, *, details: bool = False) -> dict[str, t.Any]:
         return {**told, "skipped": ended.skipped}
     if ended.error is not None:
         return {**told, "failed": True, "msg": str(ended.error), "error": ended.error.kind, **ended.error.details}
-    result = dataclasses.asdict(t.cast("t.Any", ended.result))
-    told["changed"] = result["changed"]
-    shown = {name: result[name] for name in _SHORT if result[name] not in (None, "", [])}
-    shown |= {**result["more"], **{name: result[name] for name in ("pending", "warnings") if result[name]}}
-    if result["changed"] or details:
-        rest = {name: value for name, value in result.items() if value not in (None, "")}
+    result = t.cast("Result", ended.result)
+    told["changed"] = result.changed
+    shown = {name: value for name in _SHORT if (value := getattr(result, name)) not in (None, "", [])}
+    shown |= {**result.more, **{name: value for name in ("pending", "warnings") if (value := getattr(result, name))}}
+    if result.changed or details:
+        rest = {name: value for name, value in dataclasses.asdict(result).items() if value not in (None, "")}
         shown |= {**rest.pop("more"), **rest}
         told["seconds"] = round(ended.seconds, 1)
     return {**told, **shown}

@@ -306,8 +306,11 @@ def place(
         if not option.indexed:
             continue
         fields = t.cast("Fields", option.codec)
-        current = {_number(option, key): fields.read(actual[key]) for key in actual if _owns(option, key)}
         theirs = [key for key in declaration.values if _owns(option, key)]
+        removals = [each for each in declaration.removals if each.option == option.key]
+        if not theirs and not removals:
+            continue
+        current = {_number(option, key): fields.read(actual[key]) for key in actual if _owns(option, key)}
         unnumbered = [key for key in theirs if key in declaration.assumed]
         matched = Matching(
             Rules(option.identity, option.marks, option.told_by, functools.partial(_as_declared, fields, purge)),
@@ -323,7 +326,7 @@ def place(
         for number, doubt in matched.doubts.items():
             key = f"{option.key}{number}"
             findings.append(_doubtful(option, declaration.paths[key], declaration.values[key], doubt, current))
-        for removal in (each for each in declaration.removals if each.option == option.key):
+        for removal in removals:
             meant = [n for n in current if all(current[n].get(k) == value for k, value in removal.identity.items())]
             if len(meant) > 1:
                 findings.append(_doubtful(option, removal.path, None, Doubt(tuple(meant)), current))

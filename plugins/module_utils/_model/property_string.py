@@ -10,6 +10,7 @@ a round trip.
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 import typing as t
@@ -296,13 +297,19 @@ class Fields:
     default_key: str = ""
     bare: bool = True
     _params: dict[str, str] = field(init=False, repr=False, compare=False)
+    _parsed: t.Callable[[str], dict[str, Canonical]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         names = {entry.param or key: key for key, entry in self.keys.items()}
         object.__setattr__(self, "_params", names)
+        # A run looks at the same text several times, as it plans, checks and tells.
+        object.__setattr__(self, "_parsed", functools.lru_cache(maxsize=256)(self._parse))
 
     def parse(self, value: str) -> dict[str, Canonical]:
         """Canonical values by PVE's keys; unknown keys stay as text, and so do values that we cannot read."""
+        return dict(self._parsed(value))
+
+    def _parse(self, value: str) -> dict[str, Canonical]:
         return {key: self._read(key, raw) for key, raw in split(value, self.default_key).items()}
 
     def read(self, value: str) -> dict[str, Canonical]:

@@ -429,18 +429,19 @@ class CliNode:
         return frozenset() if process is None else kernel.local_addresses(self._root, process)
 
     def outdated(self, kind: Kind, vmid: int, config: GuestConfig) -> dict[str, str]:
-        process = kernel.first_process(self._root, vmid) if kind == "lxc" else None
-        if process is None:
+        if kind != "lxc":
             return {}
         found = {}
         for key, text in config.live.items():
-            mtu = NET.parse(text).get("mtu") if re.fullmatch(r"net\d+", key) else None
+            mtu = NET.parse(text).get("mtu") if key.startswith("net") and key[3:].isdigit() else None
             if mtu and kernel.device_mtu(self._root, vmid, key[3:]) not in (None, mtu):
                 found[key] = text
         # One that PVE does not manage gives itself its name.
         name = config.live.get("hostname") if config.live.get("ostype") != "unmanaged" else None
-        if name and self._written_since_start(vmid) and kernel.host_name(self._root, process) not in (None, name):
-            found["hostname"] = name
+        if name and self._written_since_start(vmid):
+            process = kernel.first_process(self._root, vmid)
+            if process is not None and kernel.host_name(self._root, process) not in (None, name):
+                found["hostname"] = name
         return found
 
     def _written_since_start(self, vmid: int) -> bool:
