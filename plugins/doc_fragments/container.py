@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the pve.provision authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Documentation of the options of every container; the spec is CONTAINER in module_utils/_argspec.py."""
+"""Documentation of the options of every container; their table is module_utils/_model/lxc.py."""
 
 from __future__ import annotations
 

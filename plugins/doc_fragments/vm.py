@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the pve.provision authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Documentation of the options of every VM; the spec is VM in module_utils/_argspec.py."""
+"""Documentation of the options of every VM; their table is module_utils/_model/qemu.py."""
 
 from __future__ import annotations
 

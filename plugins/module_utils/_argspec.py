@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the pve.provision authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to this collection: argument specs as objects that merge, and the one of the connection."""
+"""Private to this collection: argument specs as objects that merge, and those that no table of options holds."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.errors import UnsupportedError
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, spell
-from ansible_collections.pve.provision.plugins.module_utils._model.lxc import OSTYPES
+from ansible_collections.pve.provision.plugins.module_utils._model.diff import Option, Path, Table, spell
+from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Codec, Fields
+from ansible_collections.pve.provision.plugins.module_utils._model.qemu import OPENWRT_DISK
 
 _Module = t.TypeVar("_Module")
 Rules = t.Sequence[t.Sequence[t.Any]]
@@ -175,82 +176,55 @@ POLICY = ArgSpec(
 )
 """How far a run may go with a guest; documented by the fragment ``pve.provision.policy``."""
 
-# What containers and VMs have in common.
-_GUEST: dict[str, dict[str, t.Any]] = {
-    "onboot": {"type": "bool"},
-    "startup": {
-        "type": "dict",
-        "options": {"order": {"type": "int"}, "up": {"type": "int"}, "down": {"type": "int"}},
-    },
-    "protection": {"type": "bool"},
-    "tags": {"type": "list", "elements": "str"},
-    "description": {"type": "str"},
-    "pool": {"type": "str"},
-    "hookscript": {"type": "str"},
-}
-
 # What every entry of a numbered list has.
 ENTRY: dict[str, dict[str, t.Any]] = {
     "id": {"type": "int"},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
 }
 
-_VOLUME: dict[str, dict[str, t.Any]] = {
-    "storage": {"type": "str"},
-    "size": {"type": "str"},
-    "mountoptions": {"type": "list", "elements": "str"},
-    "acl": {"type": "bool"},
-    "quota": {"type": "bool"},
-    "replicate": {"type": "bool"},
-    "ro": {"type": "bool"},
-    "shared": {"type": "bool"},
-}
 
-CONTAINER = ArgSpec(
-    options={
-        "vmid": {"type": "int"},
-        "hostname": {"type": "str", "aliases": ["name"]},
-        "arch": {"type": "str", "choices": ["amd64", "i386", "arm64", "armhf", "riscv32", "riscv64"]},
-        "cores": {"type": "int"},
-        "cpulimit": {"type": "float"},
-        "cpuunits": {"type": "int"},
-        "memory": {"type": "int"},
-        "swap": {"type": "int"},
-        "rootfs": {"type": "dict", "options": {"volume": {"type": "str"}, **_VOLUME}},
-        "mount_points": {
-            "type": "list",
-            "elements": "dict",
-            "options": {
-                **ENTRY,
-                "volume": {"type": "str"},
-                "bind": {"type": "str"},
-                "mp": {"type": "str"},
-                "backup": {"type": "bool"},
-                "keepattrs": {"type": "bool"},
-                **_VOLUME,
-            },
-            "mutually_exclusive": [("storage", "volume", "bind")],
-        },
-        "devices": {
-            "type": "list",
-            "elements": "dict",
-            "options": {
-                **ENTRY,
-                "path": {"type": "str"},
-                "mode": {"type": "raw"},
-                "uid": {"type": "int"},
-                "gid": {"type": "int"},
-                "deny_write": {"type": "bool"},
-            },
-        },
-        **_GUEST,
-        "console": {"type": "bool"},
-        "cmode": {"type": "str", "choices": ["tty", "console", "shell"]},
-        "tty": {"type": "int"},
-        "debug": {"type": "bool"},
-    },
-)
-"""The options that every container takes; documented by the fragment ``pve.provision.container``."""
+def spec_of(table: Table) -> ArgSpec:
+    """What a module takes of a table of options."""
+    return ArgSpec(
+        options={option.param: option_spec(option) for option in table},
+        mutually_exclusive=[(other, option.param) for option in table for other in option.excludes],
+    )
+
+
+def option_spec(option: Option) -> dict[str, t.Any]:
+    """An option of a table as AnsibleModule wants it."""
+    if isinstance(option.codec, Codec):
+        spec = _value_spec(option.codec)
+    elif option.indexed:
+        inner = fields_spec(option.codec)
+        spec = {**inner, "type": "list", "elements": "dict", "options": {**ENTRY, **inner["options"]}}
+    else:
+        spec = fields_spec(option.codec)
+    if option.aliases:
+        spec["aliases"] = list(option.aliases)
+    if option.secret or option.public:
+        spec["no_log"] = option.secret
+    return spec
+
+
+def fields_spec(fields: Fields) -> dict[str, t.Any]:
+    """A property string as a dictionary of what the user may say in it."""
+    spec: dict[str, t.Any] = {"type": "dict", "options": {}}
+    for key, entry in fields.keys.items():
+        hint = {"no_log": False} if entry.public else {}
+        spec["options"][entry.param or key] = {**_value_spec(entry.codec), **hint}
+    rules = {"mutually_exclusive": fields.exclusive, "required_one_of": fields.one_of}
+    return {**spec, **{name: list(rule) for name, rule in rules.items() if rule}}
+
+
+def _value_spec(codec: Codec) -> dict[str, t.Any]:
+    spec: dict[str, t.Any] = {"type": codec.type}
+    if codec.elements:
+        spec["elements"] = codec.elements
+    if codec.choices:
+        spec["choices"] = list(codec.choices)
+    return spec
+
 
 ROUTER = ArgSpec(
     options={
@@ -284,26 +258,6 @@ ROUTER = ArgSpec(
 )
 """An OpenWrt router as people think of it; documented by the fragment ``pve.provision.router``."""
 
-VM = ArgSpec(
-    options={
-        "vmid": {"type": "int"},
-        "name": {"type": "str", "aliases": ["hostname"]},
-        "cores": {"type": "int"},
-        "sockets": {"type": "int"},
-        "cpu": {"type": "str"},
-        "cpulimit": {"type": "float"},
-        "cpuunits": {"type": "int"},
-        "memory": {"type": "int"},
-        "balloon": {"type": "int"},
-        "machine": {"type": "str"},
-        "bios": {"type": "str", "choices": ["seabios", "ovmf"]},
-        "vga": {"type": "str"},
-        "agent": {"type": "bool"},
-        **_GUEST,
-    },
-)
-"""The options that every VM takes; documented by the fragment ``pve.provision.vm``."""
-
 LXC_CREATE = ArgSpec(
     options={
         "state": {
@@ -311,68 +265,10 @@ LXC_CREATE = ArgSpec(
             "choices": ["present", "started", "stopped", "restarted", "absent"],
             "default": "present",
         },
-        "ostemplate": {"type": "str"},
-        "ostype": {"type": "str", "choices": list(OSTYPES)},
-        "unprivileged": {"type": "bool"},
-        "networks": {
-            "type": "list",
-            "elements": "dict",
-            "options": {
-                **ENTRY,
-                "name": {"type": "str"},
-                "bridge": {"type": "str"},
-                "ip": {"type": "str"},
-                "gateway": {"type": "str"},
-                "ip6": {"type": "str"},
-                "gateway6": {"type": "str"},
-                "tag": {"type": "int"},
-                "trunks": {"type": "list", "elements": "str"},
-                "mtu": {"type": "int"},
-                "hwaddr": {"type": "str"},
-                "firewall": {"type": "bool"},
-                "rate": {"type": "float"},
-                "link_down": {"type": "bool"},
-                "host_managed": {"type": "bool"},
-                "type": {"type": "str", "choices": ["veth"]},
-            },
-        },
-        "nameserver": {"type": "list", "elements": "str"},
-        "searchdomain": {"type": "list", "elements": "str"},
-        "features": {
-            "type": "dict",
-            "options": {
-                "nesting": {"type": "bool"},
-                "keyctl": {"type": "bool", "no_log": False},
-                "fuse": {"type": "bool"},
-                "mknod": {"type": "bool"},
-                "mount": {"type": "list", "elements": "str"},
-                "force_rw_sys": {"type": "bool"},
-            },
-        },
-        "timezone": {"type": "str"},
-        "entrypoint": {"type": "str"},
-        "env": {"type": "list", "elements": "str", "no_log": True},
-        "password": {"type": "str", "no_log": True},
-        "ssh_public_keys": {"type": "list", "elements": "str", "no_log": False},
-        "ignore_unpack_errors": {"type": "bool"},
-        "bwlimit": {"type": "int"},
-        "clone_from": {
-            "type": "dict",
-            "options": {
-                "vmid": {"type": "int"},
-                "name": {"type": "str"},
-                "full": {"type": "bool"},
-                "snapname": {"type": "str"},
-                "storage": {"type": "str"},
-            },
-            "required_one_of": [("vmid", "name")],
-            "mutually_exclusive": [("vmid", "name")],
-        },
         "recreate": {"type": "bool", "default": False},
     },
-    mutually_exclusive=[("ostemplate", "clone_from")],
 )
-"""What only ``lxc_create`` takes."""
+"""What ``lxc_create`` takes besides the options of a container."""
 
 OPENWRT_LXC = ArgSpec(
     options={
@@ -389,7 +285,7 @@ OPENWRT_LXC = ArgSpec(
         "unprivileged": {"type": "bool"},
     },
 )
-"""What only ``openwrt_lxc`` takes."""
+"""What ``openwrt_lxc`` takes besides the options of a container and of a router."""
 
 OPENWRT_VM = ArgSpec(
     options={
@@ -399,22 +295,12 @@ OPENWRT_VM = ArgSpec(
             "default": "started",
         },
         "filesystem": {"type": "str", "choices": ["ext4", "squashfs"], "default": "ext4"},
-        "disk": {
-            "type": "dict",
-            "options": {
-                "storage": {"type": "str"},
-                "size": {"type": "str"},
-                "format": {"type": "str", "choices": ["raw", "qcow2"]},
-                "discard": {"type": "str", "choices": ["on", "ignore"]},
-                "ssd": {"type": "bool"},
-                "backup": {"type": "bool"},
-                "iothread": {"type": "bool"},
-            },
-        },
+        "agent": {"type": "bool"},
+        "disk": fields_spec(OPENWRT_DISK),
         "recreate": {"type": "bool", "default": False},
     },
 )
-"""What only ``openwrt_vm`` takes."""
+"""What ``openwrt_vm`` takes besides the options of a VM and of a router."""
 
 GUESTS = ArgSpec(
     options={

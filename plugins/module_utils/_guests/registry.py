@@ -12,16 +12,15 @@ from dataclasses import dataclass
 
 from ansible_collections.pve.provision.plugins.module_utils._argspec import (
     CONNECTION,
-    CONTAINER,
     LXC_CREATE,
     OPENWRT_LXC,
     OPENWRT_VM,
     POLICY,
     ROUTER,
-    VM,
     ArgSpec,
     blank_is_null,
     null_entries,
+    spec_of,
     without_nulls,
 )
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Part, Wanted
@@ -30,7 +29,9 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.read imp
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.lxc import read_router
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.vm import read_vm
 from ansible_collections.pve.provision.plugins.module_utils._guests.typed import NeedsValidator, TypedReader
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, null_paths
+from ansible_collections.pve.provision.plugins.module_utils._model import lxc, qemu
+from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, Table, null_paths
+from ansible_collections.pve.provision.plugins.module_utils._model.qemu import BUSES
 
 Guest = dict[str, t.Any]
 Read = t.Callable[[t.Mapping[str, t.Any], frozenset[Path]], tuple[Wanted, Part]]
@@ -95,10 +96,29 @@ class DeclaredType:
         return f"Did you mean {close[0]}?" if close else ""
 
 
+# Options of a container that follow from the router in it, and what PVE would write into its files.
+_NOT_OF_A_ROUTER: t.Final = frozenset({
+    "ostemplate", "clone_from", "ostype", "unprivileged", "networks", "features", "entrypoint", "env",
+    "nameserver", "searchdomain", "timezone", "password", "ssh_public_keys", "ignore_unpack_errors", "bwlimit",
+})  # fmt: skip
+# Options of a VM that follow from the router in it. It has one disk, and its agent is a matter of yes or no.
+_NOT_OF_A_ROUTER_VM: t.Final = frozenset({
+    "ostype", "scsihw", "efidisks", *BUSES, "networks", "serials", "boot", "agent",
+    "numa", "kvm", "acpi", "tablet", "localtime",
+})  # fmt: skip
+
+
+def _without(table: Table, params: t.Container[str]) -> Table:
+    return [option for option in table if option.param not in params]
+
+
+_CONTAINER_ROUTER = spec_of(_without(lxc.TABLE, _NOT_OF_A_ROUTER))
+_VM_ROUTER = spec_of(_without(qemu.TABLE, _NOT_OF_A_ROUTER_VM))
+
 TYPES: t.Final[dict[str, DeclaredType]] = {
-    "lxc": DeclaredType(POLICY.merge(CONTAINER, LXC_CREATE), read_container),
-    "openwrt_lxc": DeclaredType(POLICY.merge(CONTAINER, ROUTER, OPENWRT_LXC), read_router),
-    "openwrt_vm": DeclaredType(POLICY.merge(VM, ROUTER, OPENWRT_VM), read_vm),
+    "lxc": DeclaredType(POLICY.merge(spec_of(lxc.TABLE), LXC_CREATE), read_container),
+    "openwrt_lxc": DeclaredType(POLICY.merge(_CONTAINER_ROUTER, ROUTER, OPENWRT_LXC), read_router),
+    "openwrt_vm": DeclaredType(POLICY.merge(_VM_ROUTER, ROUTER, OPENWRT_VM), read_vm),
 }
 """By the word of ``type``."""
 SECRET_OPTIONS: t.Final = frozenset(

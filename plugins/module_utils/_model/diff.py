@@ -58,7 +58,11 @@ class Option:
     place; ``told_by`` tells apart what has neither. ``last`` is the highest number that PVE takes.
     ``purge``: ``purge_options`` may delete it. ``required``: PVE refuses to delete it, so that its default takes its
     place.
-    ``secret``: plans and diffs do not show its value.
+    ``secret``: plans and diffs do not show its value; ``public``: it has a name like a secret's, and is none.
+    ``aliases`` are other names of the user's for it, ``excludes`` options that cannot be stated with it, ``since`` is
+    the version of PVE that it came with, where nodes are still supported that do not know it.
+    ``scope``: whether it stands in the guest's config, counts only when the guest is created, or is about the guest as
+    a whole (its number, what it is made from). Only a config can be compared.
     """
 
     key: str
@@ -79,6 +83,11 @@ class Option:
     required: bool = False
     resolve: Settle | None = None
     secret: bool = False
+    public: bool = False
+    aliases: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = ()
+    since: str = ""
+    scope: t.Literal["config", "creation", "guest"] = "config"
 
 
 Table = t.Sequence[Option]
@@ -132,6 +141,11 @@ class Change:
 
     def __bool__(self) -> bool:
         return bool(self.set or self.delete or self.revert or self.resize)
+
+
+def in_scope(table: Table, scope: str) -> tuple[Option, ...]:
+    """The options of a table that stand in a config, count at the creation, or are about the guest."""
+    return tuple(option for option in table if option.scope == scope)
 
 
 def find_option(table: Table, key: str) -> Option | None:

@@ -9,13 +9,21 @@ and vmconfig_hotplug_pending). Defaults are those of the PVE 9 schema.
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
 import re
 import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import Declaration, Option, Path, declare
+from ansible_collections.pve.provision.plugins.module_utils._model.diff import (
+    HIDDEN,
+    Declaration,
+    Option,
+    Path,
+    declare,
+    in_scope,
+)
 from ansible_collections.pve.provision.plugins.module_utils._model.network import (
     NET,
     check_networks,
@@ -26,6 +34,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.network impor
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import (
     BOOLEAN,
     TEXT,
+    BadEntries,
     Codec,
     Field,
     Fields,
@@ -75,7 +84,7 @@ NAMESERVER = Codec(parse=_known_nameserver, accept=_nameserver, render=str)
 FEATURES = Fields(
     {
         "nesting": Field(BOOLEAN, default=False),
-        "keyctl": Field(BOOLEAN, default=False),
+        "keyctl": Field(BOOLEAN, default=False, public=True),
         "fuse": Field(BOOLEAN, default=False),
         "mknod": Field(BOOLEAN, default=False),
         "mount": Field(words(";", text(r"[\w.-]+", "is not a file system type"), ordered=False), default=()),
@@ -98,7 +107,7 @@ def _mode(value: t.Any) -> str:
     return value.zfill(4)
 
 
-MODE = Codec(parse=lambda value: value.zfill(4), accept=_mode, render=str)
+MODE = Codec(parse=lambda value: value.zfill(4), accept=_mode, render=str, type="raw")
 DEVICE = Fields(
     {
         "path": Field(text(r"/.+", "is not an absolute path, such as /dev/net/tun")),
@@ -111,12 +120,62 @@ DEVICE = Fields(
 )
 
 # PVE takes more, and keeps 10000 of it.
-CPUUNITS = Codec(
-    parse=lambda value: min(max(int(value), 1), 10000), accept=integer(1, 10000, "a CPU weight").accept, render=str
+CPUUNITS = dataclasses.replace(integer(1, 10000, "a CPU weight"), parse=lambda value: min(max(int(value), 1), 10000))
+VMID = integer(100, 999999999, "a vmid")
+
+
+def _password(value: t.Any) -> str:
+    password = str(value)
+    if len(password) < 5:
+        raise ValueError("is too short; Proxmox VE takes 5 characters or more")
+    if re.search(r"[\0\r\n]", password):
+        raise ValueError("holds a line break; leave it out")
+    return password
+
+
+# A line of authorized_keys: options (whose quoted values may hold spaces), kind of key, key, comment.
+_SSH_KEY = re.compile(r'(?:(?:[^\s"#]|"(?:[^"\\]|\\.)*")+[ \t]+)?(ssh-|ecdsa-|sk-)\S+[ \t]+[A-Za-z0-9+/]+=*([ \t].*)?')
+
+
+def _ssh_keys(entries: t.Iterable[t.Any]) -> tuple[str, ...]:
+    """The lines of keys; an entry may be a whole file of them, with comments and empty lines."""
+    lines = [
+        (place, line.strip())
+        for place, entry in enumerate(entries)
+        for line in str(entry).splitlines()
+        if line.strip() and not line.lstrip().startswith("#")
+    ]
+    problem = "is not an SSH public key; give the line of an OpenSSH public key file, or one as in authorized_keys"
+    wrong = [(place, line, problem) for place, line in lines if not _SSH_KEY.fullmatch(line)]
+    if wrong:
+        raise BadEntries(wrong)
+    return tuple(line for _place, line in lines)
+
+
+SSH_KEYS = Codec(
+    parse=lambda value: tuple(value.splitlines()),
+    accept=_ssh_keys,
+    render=lambda value: "".join(f"{line}\n" for line in value),
+    type="list",
+    elements="str",
+)
+# What the user says of the container that a new one is cloned from.
+CLONE_FROM = Fields(
+    {"vmid": Field(VMID), "name": Field(), "full": Field(BOOLEAN), "snapname": Field(), "storage": Field()},
+    exclusive=(("vmid", "name"),),
+    one_of=(("vmid", "name"),),
 )
 
-OPTIONS: tuple[Option, ...] = (
-    Option("hostname", "hostname", HOSTNAME, purge=False),
+TABLE: t.Final[tuple[Option, ...]] = (
+    Option("vmid", "vmid", VMID, scope="guest"),
+    Option("ostemplate", "ostemplate", TEXT, scope="guest"),
+    Option("clone_from", "clone_from", CLONE_FROM, scope="guest", excludes=("ostemplate",)),
+    Option("pool", "pool", TEXT, scope="guest"),
+    Option("password", "password", Codec(parse=str, accept=_password, render=str), secret=True, scope="creation"),
+    Option("ssh-public-keys", "ssh_public_keys", SSH_KEYS, public=True, scope="creation"),
+    Option("ignore-unpack-errors", "ignore_unpack_errors", BOOLEAN, scope="creation"),
+    Option("bwlimit", "bwlimit", integer(0, None, "a number of KiB/s"), scope="creation"),
+    Option("hostname", "hostname", HOSTNAME, aliases=("name",), purge=False),
     Option("ostype", "ostype", choice(*OSTYPES), purge=False, required=True),
     Option("arch", "arch", choice(*ARCHES), default="amd64", immutable=True, purge=False),
     Option("unprivileged", "unprivileged", BOOLEAN, default=False, immutable=True, purge=False),
@@ -164,9 +223,19 @@ OPTIONS: tuple[Option, ...] = (
     Option("cmode", "cmode", choice("tty", "console", "shell"), default="tty"),
     Option("tty", "tty", integer(0, 6), default=2),
     Option("debug", "debug", BOOLEAN, default=False),
-    Option("entrypoint", "entrypoint", TEXT, default="/sbin/init"),
-    Option("env", "env", words("\0", text(r"\w+=.*", "is not NAME=value"), splitter="\0"), default=(), secret=True),
+    Option("entrypoint", "entrypoint", TEXT, default="/sbin/init", since="9.1"),
+    Option(
+        "env",
+        "env",
+        words("\0", text(r"\w+=.*", "is not NAME=value"), splitter="\0"),
+        default=(),
+        secret=True,
+        since="9.1",
+    ),
 )
+"""Every option of a container, and all that is to be said of it; specs and documentation follow it."""
+OPTIONS: t.Final = in_scope(TABLE, "config")
+CREATION: t.Final = in_scope(TABLE, "creation")
 
 
 def privileged_needs(values: t.Mapping[str, t.Any], paths: t.Mapping[str, str]) -> t.Iterator[tuple[str, object]]:
@@ -206,6 +275,19 @@ def declare_lxc(
     return declaration, findings + check_vmid(params.get("vmid"))
 
 
+def declare_creation(params: t.Mapping[str, t.Any]) -> tuple[Declaration, list[Finding]]:
+    """Read what counts only when a container is created. Nothing of that has an effect on a clone."""
+    declaration, findings = declare(CREATION, params)
+    if params.get("clone_from"):
+        remedy = "Leave it out, or use ostemplate."
+        findings += [
+            Finding(option.param, HIDDEN if option.secret else params[option.param], "has no effect on a clone", remedy)
+            for option in CREATION
+            if params.get(option.param) is not None
+        ]
+    return declaration, findings
+
+
 def check_container(values: t.Mapping[str, t.Any], paths: t.Mapping[str, str]) -> list[Finding]:
     """What is wrong with all options of a container together, declared or not."""
     return [
@@ -218,16 +300,21 @@ def check_container(values: t.Mapping[str, t.Any], paths: t.Mapping[str, str]) -
 
 def check_vmid(vmid: int | None) -> list[Finding]:
     """What is wrong with a guest's number."""
-    if vmid is None or 100 <= int(vmid) <= 999999999:
-        return []
-    return [Finding("vmid", vmid, "is out of range", "Use 100 to 999999999, or leave it out.")]
+    try:
+        VMID.accept(VMID.minimum if vmid is None else vmid)
+    except ValueError as error:
+        return [Finding("vmid", vmid, str(error), "Leave it out to get the lowest free one.")]
+    return []
 
 
 def _mount_points(given: t.Sequence[t.Mapping[str, t.Any]] | None) -> list[dict[str, t.Any]] | None:
-    """`bind` is the user's word for a volume that is a directory of the node."""
+    """``bind`` is the user's word for a volume that is a directory of the node."""
     if given is None:
         return None
-    return [{**entry, "volume": entry.get("bind") or entry.get("volume")} for entry in given]
+    return [
+        {**{name: entry[name] for name in entry if name != "bind"}, "volume": entry.get("bind") or entry.get("volume")}
+        for entry in given
+    ]
 
 
 def _check_binds(entries: t.Sequence[t.Mapping[str, t.Any]]) -> t.Iterator[Finding]:

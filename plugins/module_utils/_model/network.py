@@ -92,7 +92,7 @@ NET = Fields(
         "firewall": Field(BOOLEAN, default=False),
         "gw": Field(_address(4), param="gateway"),
         "gw6": Field(_address(6), param="gateway6"),
-        "host-managed": Field(BOOLEAN, param="host_managed", default=False),
+        "host-managed": Field(BOOLEAN, param="host_managed", default=False, since="9.1"),
         "hwaddr": Field(HWADDR, preserve=True),
         "ip": Field(_interface(4)),
         "ip6": Field(_interface(6)),

@@ -101,12 +101,18 @@ def join(values: t.Mapping[str, str], default_key: str = "") -> str:
 class Codec:
     """How one value is read from PVE (``parse``), from the user (``accept``) and written to PVE (``render``).
 
-    ``accept`` raises ValueError whose text continues a sentence about the value ("is not ...").
+    ``accept`` raises ValueError whose text continues a sentence about the value ("is not ..."). ``type`` is Ansible's
+    word for what the user writes, a list of ``elements`` or one of ``choices``, from ``minimum`` to ``maximum``.
     """
 
     parse: t.Callable[[str], Canonical]
     accept: t.Callable[[t.Any], Canonical]
     render: t.Callable[[Canonical], str]
+    type: str = "str"
+    elements: str = ""
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
 
 
 def integer(minimum: int | None = None, maximum: int | None = None, what: str = "a whole number") -> Codec:
@@ -122,7 +128,9 @@ def integer(minimum: int | None = None, maximum: int | None = None, what: str = 
             raise ValueError(f"is out of range; {what} is {bounds}")
         return number
 
-    return Codec(parse=lambda text: int(float(text)), accept=accept, render=str)
+    return Codec(
+        parse=lambda text: int(float(text)), accept=accept, render=str, type="int", minimum=minimum, maximum=maximum
+    )
 
 
 def number(minimum: float, maximum: float) -> Codec:
@@ -137,7 +145,14 @@ def number(minimum: float, maximum: float) -> Codec:
             raise ValueError(f"is out of range; it goes from {minimum:g} to {maximum:g}")
         return result
 
-    return Codec(parse=float, accept=accept, render=lambda value: repr(value).removesuffix(".0"))
+    return Codec(
+        parse=float,
+        accept=accept,
+        render=lambda value: repr(value).removesuffix(".0"),
+        type="float",
+        minimum=minimum,
+        maximum=maximum,
+    )
 
 
 def text(pattern: str = "", problem: str = "is not valid", fold: t.Callable[[str], str] = str) -> Codec:
@@ -161,7 +176,7 @@ def choice(*words: str) -> Codec:
             raise ValueError(f"is none of {listed}")
         return str(value)
 
-    return Codec(parse=str, accept=accept, render=str)
+    return Codec(parse=str, accept=accept, render=str, choices=words)
 
 
 def words(separator: str, item: Codec, *, ordered: bool = True, splitter: str = r"[;,\s\0]+") -> Codec:
@@ -177,7 +192,13 @@ def words(separator: str, item: Codec, *, ordered: bool = True, splitter: str = 
         parts = re.split(splitter, value) if isinstance(value, str) else value
         return finish(accept_each(item, [part for part in parts if part != ""]))
 
-    return Codec(parse=parse, accept=accept, render=lambda value: separator.join(item.render(part) for part in value))
+    return Codec(
+        parse=parse,
+        accept=accept,
+        render=lambda value: separator.join(item.render(part) for part in value),
+        type="list",
+        elements=item.type,
+    )
 
 
 def accept_each(item: Codec, values: t.Iterable[t.Any]) -> list[Canonical]:
@@ -217,7 +238,7 @@ def vlans(*, ranges: bool) -> Codec:
             str(tag) for part in value for low, high in [_vlan_range(str(part))] for tag in range(low, high + 1)
         )
 
-    return Codec(parse=parse, accept=accept, render=render)
+    return Codec(parse=parse, accept=accept, render=render, type="list", elements="str")
 
 
 def _parts(value: t.Any) -> list[t.Any]:
@@ -249,7 +270,7 @@ def _fewest(ranges: t.Iterable[tuple[int, int]]) -> tuple[int | str, ...]:
 
 
 TEXT = text()
-BOOLEAN = Codec(parse=parse_boolean, accept=parse_boolean, render=lambda value: "1" if value else "0")
+BOOLEAN = Codec(parse=parse_boolean, accept=parse_boolean, render=lambda value: "1" if value else "0", type="bool")
 
 
 def _size(step: int, rounded: t.Callable[[float], int]) -> Codec:
@@ -278,24 +299,31 @@ class Field:
 
     ``param`` is the user's name for it (default: PVE's). ``default`` is what PVE assumes where the key is missing.
     ``preserve``: PVE or the first run chose the value; it is carried over whenever the user does not state it.
+    ``since`` is the version of PVE that it came with, where nodes are still supported that do not know it.
+    ``public``: what has a name like a secret's, and is none.
     """
 
     codec: Codec = TEXT
     param: str = ""
     default: Canonical = None
     preserve: bool = False
+    since: str = ""
+    public: bool = False
 
 
 @dataclass(frozen=True)
 class Fields:
     """A property string as data: its keys in PVE's order, and the key that may stand without its name.
 
-    ``bare``: whether we write that key without its name too.
+    ``bare``: whether we write that key without its name too. ``exclusive`` are groups of the user's names of which he
+    states one at most, ``one_of`` those of which he states one at least.
     """
 
     keys: t.Mapping[str, Field]
     default_key: str = ""
     bare: bool = True
+    exclusive: tuple[tuple[str, ...], ...] = ()
+    one_of: tuple[tuple[str, ...], ...] = ()
     _params: dict[str, str] = field(init=False, repr=False, compare=False)
     _parsed: t.Callable[[str], dict[str, Canonical]] = field(init=False, repr=False, compare=False)
 

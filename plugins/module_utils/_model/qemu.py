@@ -10,6 +10,7 @@ of their own (``net0``, ``scsi0``); what PVE chose itself (MAC addresses, volume
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import typing as t
 
@@ -21,6 +22,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.diff import (
     Resolved,
     SubValues,
     declare,
+    in_scope,
     merge,
 )
 from ansible_collections.pve.provision.plugins.module_utils._model.lxc import (
@@ -29,6 +31,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.lxc import (
     HOSTNAME,
     STARTUP,
     TAG_WORD,
+    VMID,
     check_vmid,
 )
 from ansible_collections.pve.provision.plugins.module_utils._model.network import (
@@ -74,7 +77,7 @@ _VOLUME = re.compile(r"(scsi|virtio|sata|ide|efidisk|tpmstate|unused)\d+")
 
 # PVE may keep it as a property string (``current=2048``).
 _MIB = integer(16, None, "a number of MiB")
-MEMORY = Codec(parse=lambda value: _MIB.parse(value.removeprefix("current=")), accept=_MIB.accept, render=str)
+MEMORY = dataclasses.replace(_MIB, parse=lambda value: _MIB.parse(value.removeprefix("current=")))
 
 
 class NetFields(Fields):
@@ -133,6 +136,13 @@ DISK = Fields(
     },
     default_key="volume",
 )
+# What the user says of the one disk of an OpenWrt VM. It grows in place, which a vmdk image cannot.
+OPENWRT_DISK = Fields(
+    {
+        **{name: DISK.keys[name] for name in ("storage", "size", "discard", "ssd", "backup", "iothread")},
+        "format": Field(choice("raw", "qcow2")),
+    }
+)
 EFIDISK = Fields(
     {
         "volume": Field(),
@@ -170,8 +180,10 @@ def settle_net(key: str, path: str, current: SubValues | None, wanted: SubValues
     return merge(key, path, current, wanted if current else {"model": "virtio", **wanted}, purge)
 
 
-OPTIONS: tuple[Option, ...] = (
-    Option("name", "name", HOSTNAME, hotplug=True, hotplug_delete=True, purge=False),
+TABLE: t.Final[tuple[Option, ...]] = (
+    Option("vmid", "vmid", VMID, scope="guest"),
+    Option("pool", "pool", TEXT, scope="guest"),
+    Option("name", "name", HOSTNAME, aliases=("hostname",), hotplug=True, hotplug_delete=True, purge=False),
     Option("ostype", "ostype", TEXT, default="other", purge=False),
     Option("machine", "machine", MACHINE, default="i440fx"),
     Option("bios", "bios", choice("seabios", "ovmf"), default="seabios", immutable=True, purge=False),
@@ -215,6 +227,8 @@ OPTIONS: tuple[Option, ...] = (
     Option("description", "description", DESCRIPTION, default="", hotplug=True, hotplug_delete=True),
     Option("hookscript", "hookscript", TEXT, hotplug=True, hotplug_delete=True),
 )
+"""Every option of a VM, and all that is to be said of it; specs and documentation follow it."""
+OPTIONS: t.Final = in_scope(TABLE, "config")
 
 
 def is_volume(key: str) -> bool:

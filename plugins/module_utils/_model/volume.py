@@ -64,18 +64,20 @@ _COMMON = {
     "shared": Field(BOOLEAN, default=False),
     "size": Field(CONTAINER_SIZE),
 }
-# `storage` is no key of PVE's; it says where a new volume goes and never reaches a config.
+# `storage` and `bind` are no keys of PVE's: where a new volume goes, and a volume that is a directory of the node.
 ROOTFS = Fields({"volume": Field(), "storage": Field(), **_COMMON}, default_key="volume")
 MOUNT_POINT = Fields(
     {
         "volume": Field(SOURCE),
+        "bind": Field(),
         "storage": Field(),
         "mp": Field(directory("the guest")),
         "backup": Field(BOOLEAN, default=False),
-        "keepattrs": Field(BOOLEAN, default=False),
+        "keepattrs": Field(BOOLEAN, default=False, since="9.1"),
         **_COMMON,
     },
     default_key="volume",
+    exclusive=(("storage", "volume", "bind"),),
 )
 
 

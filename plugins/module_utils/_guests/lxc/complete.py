@@ -17,7 +17,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.volume import
 from ansible_collections.pve.provision.plugins.module_utils._pve.storages import usable
 
 # What PVE writes into a container's files at creation, and drops in silence when ostype is unmanaged.
-WRITTEN_INTO_ROOTFS = ("nameserver", "searchdomain", "timezone")
+WRITTEN_INTO_ROOTFS = ("nameserver", "searchdomain", "timezone", "password", "ssh-public-keys")
 
 
 def complete(facts: Facts, wanted: Wanted) -> Wanted:
@@ -108,8 +108,8 @@ def _refuse(wanted: Wanted, value: object, problem: str, remedy: str) -> Wanted:
 def _ignored(wanted: Wanted, values: t.Mapping[str, t.Any]) -> list[str]:
     if values.get("ostype") != "unmanaged":
         return []
-    ignored = [option for option in WRITTEN_INTO_ROOTFS if values.get(option)]
-    ignored += sorted(option.replace("-", "_") for option in wanted.secrets)
+    given = {**values, **wanted.create, **wanted.secrets}
+    ignored = [option.replace("-", "_") for option in WRITTEN_INTO_ROOTFS if given.get(option)]
     ignored += [wanted.declaration.paths[key] + ".ip" for key, net in values.items() if is_net(key) and net.get("ip")]
     if not ignored:
         return []

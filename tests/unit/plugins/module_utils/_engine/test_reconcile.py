@@ -16,11 +16,11 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.pve.provision.plugins.module_utils._argspec import CONTAINER, LXC_CREATE, POLICY
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Result
 from ansible_collections.pve.provision.plugins.module_utils._engine.reconcile import reconcile
 from ansible_collections.pve.provision.plugins.module_utils._errors import InvalidInput
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.read import wanted_container
+from ansible_collections.pve.provision.plugins.module_utils._guests.registry import TYPES
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import null_paths
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli import CliNode
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed
@@ -32,7 +32,7 @@ VMID = 101
 # What each step of a plan runs on the node.
 COMMAND = {"create": "create", "set": "set", "resize": "resize", "start": "start", "shutdown": "shutdown"}
 DEFAULTS: Params = {
-    name: spec.get("default") for part in (CONTAINER, POLICY, LXC_CREATE) for name, spec in part.options.items()
+    name: spec.get("default") for name, spec in TYPES["lxc"].spec.options.items()
 }
 
 
