@@ -16,11 +16,11 @@ import json
 import os
 import random
 import socket
-import time
 import typing as t
 from pathlib import Path
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError, Timeout
+from ansible_collections.pve.provision.plugins.module_utils._io.clock import Clock, poll
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed
 
 _MARK = b"\xff"
@@ -32,8 +32,9 @@ _PAUSES = (0.02, 0.5)
 class Agent:
     """One VM's agent."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
+        self._clock = clock
 
     def interfaces(self, *, timeout: float = 10) -> t.Any:
         """The guest's interfaces, as PVE tells them."""
@@ -42,17 +43,19 @@ class Agent:
 
     def run(self, argv: t.Sequence[str], *, stdin: str, timeout: float) -> Completed | None:
         """Run a command in the guest; None when it goes on after ``timeout`` (s)."""
-        deadline = time.monotonic() + timeout
         arguments = {"path": argv[0], "arg": list(argv[1:]), "capture-output": True}
         given = {"input-data": base64.b64encode(stdin.encode()).decode()} if stdin else {}
         with self._connected(timeout + 30) as ask:
             pid = ask("guest-exec", **arguments, **given)["pid"]
-            pause, longest = _PAUSES
-            while not (done := ask("guest-exec-status", pid=pid)).get("exited"):
-                if time.monotonic() > deadline:
-                    return None
-                time.sleep(pause)
-                pause = min(pause * 1.5, longest)
+            done = poll(
+                lambda: ask("guest-exec-status", pid=pid),
+                lambda status: status.get("exited"),
+                timeout=timeout,
+                clock=self._clock,
+                pauses=_PAUSES,
+            )
+        if not done.get("exited"):
+            return None
         out, err = (base64.b64decode(done.get(name, "")).decode(errors="replace") for name in ("out-data", "err-data"))
         return Completed(int(done.get("exitcode", 128 + int(done.get("signal") or 0))), out, err)
 

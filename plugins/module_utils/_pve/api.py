@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import random
 import re
-import time
 import typing as t
 from pathlib import Path
 from urllib.parse import quote, urljoin, urlsplit
@@ -33,6 +32,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
     Unreachable,
     Unsupported,
 )
+from ansible_collections.pve.provision.plugins.module_utils._io.clock import SYSTEM, Clock, poll, retry
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import parse_size
 from ansible_collections.pve.provision.plugins.module_utils._model.segments import Link, make_link
 from ansible_collections.pve.provision.plugins.module_utils._pve import config_text, error_messages
@@ -78,18 +78,18 @@ _CONNECTIONS = 32
 class Client:
     """HTTP requests to one API, with PVE's errors turned into ours. ``timeout`` (s) is that of one request."""
 
-    def __init__(self, backend: t.Any) -> None:
+    def __init__(self, backend: t.Any, clock: Clock) -> None:
         self._backend = backend
+        self._clock = clock
         self._session = backend.get_session()
         self._session.hooks["response"] += [_refuse_redirect, _keep_message]
         self._session.mount("https://", requests.adapters.HTTPAdapter(pool_maxsize=_CONNECTIONS))
         self._resource = ProxmoxResource(
             base_url=backend.get_base_url(), session=self._session, serializer=backend.get_serializer()
         )
-        self.sleep: t.Callable[[float], None] = time.sleep
 
     @classmethod
-    def connect(cls, params: t.Mapping[str, t.Any]) -> Client:
+    def connect(cls, params: t.Mapping[str, t.Any], clock: Clock) -> Client:
         """A client for the connection options. A password is exchanged for a ticket at once."""
         if MISSING:
             raise Unsupported(
@@ -116,8 +116,8 @@ class Client:
                 token_value=params.get("api_token_secret") or "",
             )
             if not params.get("api_token_id"):
-                backend.auth = _Ticket(backend, params["api_user"], params["api_password"])
-            return cls(backend)
+                backend.auth = _Ticket(backend, params["api_user"], params["api_password"], clock)
+            return cls(backend, clock)
 
     def __call__(self, method: str, path: str, values: t.Mapping[str, t.Any] | None = None) -> t.Any:
         """Do a request and hand back its ``data``. Values that are None are left out."""
@@ -134,7 +134,7 @@ class Client:
             except _NoAnswer as fault:
                 if pause is None or not fault.harmless:
                     raise fault.error from fault.__cause__
-                self.sleep(pause * random.uniform(0.5, 1.5))
+                self._clock.sleep(pause * random.uniform(0.5, 1.5))
         raise AssertionError("the last attempt returns or raises")
 
     def upload(self, path: str, body: Multipart) -> t.Any:
@@ -166,7 +166,8 @@ class _Ticket:
     #: A ticket lasts for two hours.
     RENEW: t.Final = 3600
 
-    def __init__(self, backend: t.Any, user: str, password: str) -> None:
+    def __init__(self, backend: t.Any, user: str, password: str, clock: Clock) -> None:
+        self._clock = clock
         self.verify_ssl = backend.auth.verify_ssl
         self.timeout = backend.auth.timeout
         self._url = f"{backend.get_base_url()}/access/ticket"
@@ -187,7 +188,7 @@ class _Ticket:
                 f"{self._user} needs a second factor, and nobody is here to give it. Use a token."
             )
         self._ticket, self._token = str(given["ticket"]), str(given["CSRFPreventionToken"])
-        self._since = time.monotonic()
+        self._since = self._clock.now()
 
     def get_cookies(self) -> dict[str, str]:
         return {"PVEAuthCookie": self._ticket}
@@ -196,7 +197,7 @@ class _Ticket:
         return self._ticket, self._token
 
     def __call__(self, request: t.Any) -> t.Any:
-        if time.monotonic() - self._since > self.RENEW:
+        if self._clock.now() - self._since > self.RENEW:
             self._login(self._ticket)
         if request.method != "GET":
             request.headers["CSRFPreventionToken"] = self._token
@@ -303,8 +304,16 @@ class ApiNode:
     transport: Transport = "api"
 
     def __init__(
-        self, name: str, client: Client, *, login: str = "", root_login: bool = False, timeout: int = 60
+        self,
+        name: str,
+        client: Client,
+        *,
+        login: str = "",
+        root_login: bool = False,
+        timeout: int = 60,
+        clock: Clock = SYSTEM,
     ) -> None:
+        self.clock = clock
         self.name = name
         self.root_login = root_login
         self._login = login
@@ -316,17 +325,18 @@ class ApiNode:
         self._timeout = timeout
 
     @classmethod
-    def connect(cls, params: t.Mapping[str, t.Any]) -> ApiNode:
+    def connect(cls, params: t.Mapping[str, t.Any], clock: Clock) -> ApiNode:
         """The node that ``node`` names, the only one online, or the one that has the guest ``vmid``."""
         try:
-            client = Client.connect(params)
+            client = Client.connect(params, clock)
         except _NoAnswer as fault:
             raise fault.error from fault.__cause__
         root_login = params.get("api_user") == "root@pam" and not params.get("api_token_id")
         name = params.get("node") or _choose(client, params.get("vmid"))
         token = f"!{params['api_token_id']}" if params.get("api_token_id") else ""
         login = f"{params['api_user']}{token}"
-        return cls(name, client, login=login, root_login=root_login, timeout=int(params.get("timeout") or 600))
+        timeout = int(params.get("timeout") or 600)
+        return cls(name, client, login=login, root_login=root_login, timeout=timeout, clock=clock)
 
     # -- requests --------------------------------------------------------------------------------------------------
     def _path(self, kind: Kind, vmid: int, *rest: str) -> str:
@@ -345,24 +355,14 @@ class ApiNode:
         return self._await(step, lambda: self._client(method, path, values), timeout or self._timeout)
 
     def _await(self, step: str, ask: t.Callable[[], t.Any], timeout: float) -> Outcome:
-        deadline = time.monotonic() + timeout
-        pause = 0.5
-        locked: PveError | None = None
-        while True:
-            try:
-                answer = ask()
-                if not isinstance(answer, str) or not answer.startswith("UPID:"):
-                    return Outcome()
-                left = max(deadline - time.monotonic(), 0)
-                return wait(self, Upid.parse(answer), step=step, timeout=left, sleep=self._client.sleep)
-            except Timeout as late:
-                raise locked or late from late
-            except PveError as error:
-                if error.details.get("reason") != "lock_timeout" or time.monotonic() + pause > deadline:
-                    raise
-                locked = error
-            self._client.sleep(pause * random.uniform(0.5, 1.5))
-            pause = min(pause * 2, 10)
+
+        def attempt(left: float) -> Outcome:
+            answer = ask()
+            if not isinstance(answer, str) or not answer.startswith("UPID:"):
+                return Outcome()
+            return wait(self, Upid.parse(answer), step=step, timeout=left, clock=self.clock)
+
+        return retry(attempt, error_messages.is_held_lock, timeout=timeout, clock=self.clock)
 
     def task_status(self, upid: Upid) -> t.Mapping[str, t.Any]:
         return t.cast("dict[str, t.Any]", self._client("GET", f"/nodes/{upid.node}/tasks/{upid.text}/status") or {})
@@ -695,18 +695,19 @@ class ApiNode:
 
     # -- inside VMs ------------------------------------------------------------------------------------------------
     def agent_exec(self, vmid: int, argv: t.Sequence[str], *, stdin: str = "", timeout: int = 60) -> Completed:
-        deadline, pause = time.monotonic() + timeout, 0.1
         values = {"command": list(argv), "input-data": stdin or None}
         pid = self._client("POST", self._path("qemu", vmid, "agent", "exec"), values)["pid"]
         status = self._path("qemu", vmid, "agent", "exec-status")
-        while True:
-            done = error_messages.completed_of(self._client("GET", status, {"pid": pid}))
-            if done is not None:
-                return done
-            if time.monotonic() > deadline:
-                raise Timeout(f"{argv[0]} in VM {vmid} was not done after {timeout} s.")
-            self._client.sleep(pause)
-            pause = min(pause * 1.5, 1.0)
+        done = poll(
+            lambda: error_messages.completed_of(self._client("GET", status, {"pid": pid})),
+            lambda done: done is not None,
+            timeout=timeout,
+            clock=self.clock,
+            pauses=(0.1, 1.0),
+        )
+        if done is None:
+            raise Timeout(f"{argv[0]} in VM {vmid} was not done after {timeout} s.")
+        return done
 
     # -- inside containers -----------------------------------------------------------------------------------------
     def exec(self, vmid: int, argv: t.Sequence[str], *, stdin: str = "", timeout: int = 60) -> Completed:

@@ -16,11 +16,9 @@ import hashlib
 import ipaddress
 import json
 import os
-import random
 import re
 import shutil
 import tempfile
-import time
 import typing as t
 from pathlib import Path
 from urllib.parse import quote
@@ -35,6 +33,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
     Unreachable,
     Unsupported,
 )
+from ansible_collections.pve.provision.plugins.module_utils._io.clock import SYSTEM, Clock, retry
 from ansible_collections.pve.provision.plugins.module_utils._model.network import NET
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import parse_size
 from ansible_collections.pve.provision.plugins.module_utils._model.segments import Link, make_link
@@ -91,7 +90,15 @@ class CliNode:
     transport: Transport = "cli"
     root_login = True
 
-    def __init__(self, name: str, *, root: Path = Path("/"), runner: Runner = processes.run, timeout: int = 60) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        root: Path = Path("/"),
+        runner: Runner = processes.run,
+        timeout: int = 60,
+        clock: Clock = SYSTEM,
+    ) -> None:
         self.name = name
         self.journal: t.MutableMapping[int, dict[str, t.Any]] = Journal(root / "var/lib/pve-provision/journal")
         self.ungrown: t.MutableMapping[int, dict[str, t.Any]] = Journal(root / "var/lib/pve-provision/ungrown")
@@ -100,10 +107,10 @@ class CliNode:
         self._timeout = timeout
         self._storages: list[Storage] | None = None
         self.leftovers: Leftovers | None = Leftovers(name, root, self)
-        self._sleep: t.Callable[[float], None] = time.sleep
+        self.clock = clock
 
     @classmethod
-    def here(cls, params: t.Mapping[str, t.Any]) -> CliNode:
+    def here(cls, params: t.Mapping[str, t.Any], clock: Clock) -> CliNode:
         """The node whose files are under ``PVE_ROOT`` (unset: ``/``)."""
         root = Path(os.environ.get("PVE_ROOT") or "/")
         try:
@@ -116,7 +123,7 @@ class CliNode:
         if params.get("node") not in (None, "", name):
             problem = f"is not the node this runs on, which is {name}"
             raise InvalidInput([Finding("node", params["node"], problem, "Run the task there, or set api_host")])
-        return cls(name, root=root, timeout=int(params.get("timeout") or 600))
+        return cls(name, root=root, timeout=int(params.get("timeout") or 600), clock=clock)
 
     # -- files -----------------------------------------------------------------------------------------------------
     def _bytes(self, path: str | Path) -> bytes | None:
@@ -151,24 +158,15 @@ class CliNode:
         self, argv: t.Sequence[str], *, timeout: float, stdin: str = "", secrets: t.Sequence[str] = ()
     ) -> Completed:
         """Run a command; its failure becomes an error with PVE's words. Asks again while PVE's lock is held."""
-        deadline = time.monotonic() + timeout
-        step = " ".join(argv[:3])
-        delay = 0.5
-        locked: PveError | None = None
-        while True:
-            try:
-                done = self._run(argv, stdin=stdin, timeout=deadline - time.monotonic())
-            except Timeout as error:
-                raise locked or error from error
+
+        def attempt(left: float) -> Completed:
+            done = self._run(argv, stdin=stdin, timeout=left)
             stdout, stderr = (error_messages.scrub(text, secrets) for text in (done.stdout, done.stderr))
-            if done.rc == 0:
-                return Completed(0, stdout, stderr)
-            failure = self._failure(step, done.rc, stdout, stderr)
-            if not error_messages.is_lock_timeout(stderr) or time.monotonic() + delay > deadline:
-                raise failure
-            locked = failure
-            self._sleep(delay * random.uniform(0.5, 1.5))
-            delay = min(delay * 2, 10)
+            if done.rc:
+                raise self._failure(" ".join(argv[:3]), done.rc, stdout, stderr)
+            return Completed(0, stdout, stderr)
+
+        return retry(attempt, error_messages.is_held_lock, timeout=timeout, clock=self.clock)
 
     @staticmethod
     def _failure(step: str, rc: int, stdout: str, stderr: str) -> PveError:
@@ -670,7 +668,7 @@ class CliNode:
 
     def upload(self, storage: str, content: str, path: str, filename: str, *, timeout: int) -> Outcome:
         """Copy a file into the storage's folder; it gets its name only when it is whole."""
-        deadline = time.monotonic() + timeout
+        deadline = self.clock.now() + timeout
         target = Path(self.volume_path(f"{storage}:{content}/{filename}"))
         if self._entry(storage).type == "dir":
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -679,7 +677,7 @@ class CliNode:
             with open(path, "rb") as source, os.fdopen(handle, "wb") as sink:
                 while block := source.read(1 << 22):
                     sink.write(block)
-                    if time.monotonic() > deadline:
+                    if self.clock.now() > deadline:
                         raise Timeout(f"Copying {path} to {storage} took longer than {timeout} s.")
                 sink.flush()
                 os.fsync(sink.fileno())
@@ -695,7 +693,7 @@ class CliNode:
     def _agent(self, vmid: int) -> Agent | None:
         """The agent's socket, which QEMU makes where the VM has one."""
         path = self._root / "run/qemu-server" / f"{vmid}.qga"
-        return Agent(path) if path.is_socket() else None
+        return Agent(path, self.clock) if path.is_socket() else None
 
     def agent_exec(self, vmid: int, argv: t.Sequence[str], *, stdin: str = "", timeout: int = 60) -> Completed:
         agent = self._agent(vmid)

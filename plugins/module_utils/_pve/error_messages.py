@@ -8,7 +8,12 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, NotFound, PveError
+from ansible_collections.pve.provision.plugins.module_utils._errors import (
+    Conflict,
+    NotFound,
+    ProvisionError,
+    PveError,
+)
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed, Outcome, Transport, Volume
 
 HIDDEN = "********"
@@ -111,9 +116,9 @@ def scrub(text: str, secrets: t.Iterable[str]) -> str:
     return text
 
 
-def is_lock_timeout(text: str) -> bool:
+def is_held_lock(error: ProvisionError) -> bool:
     """Whether PVE gave up waiting for its own lock: nothing was done, so the same may be asked again."""
-    return bool(_LOCK_TIMEOUT.search(text))
+    return error.details.get("reason") == "lock_timeout"
 
 
 def is_so_already(text: str) -> bool:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
+from ansible_collections.pve.provision.plugins.module_utils._io.clock import Clock
 from ansible_collections.pve.provision.plugins.module_utils._model.segments import Link
 
 if t.TYPE_CHECKING:
@@ -133,6 +134,7 @@ class Node(t.Protocol):
 
     name: str
     transport: Transport
+    clock: Clock  # by which everything waits that has to do with this node
     root_login: bool  # whether PVE lets us do what it reserves to root@pam itself (an API token never may)
     journal: t.MutableMapping[int, dict[str, t.Any]]  # notes about guests being made, kept on the node by vmid
     ungrown: t.MutableMapping[int, dict[str, t.Any]]  # volumes by vmid whose file systems are to grow to a size

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.pve.provision.plugins.module_utils._io import clock
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
 
 
 def open_node(params: t.Mapping[str, t.Any]) -> Node:
-    """The node that the connection options name: over the API when ``api_host`` is set, else the one we run on."""
+    """The node that the connection options name: over the API when ``api_host`` is set, else the one we run on.
+
+    It holds the clock by which everything in the run waits.
+    """
     if params.get("api_host"):
         from ansible_collections.pve.provision.plugins.module_utils._pve.api import ApiNode
 
-        return ApiNode.connect(params)
+        return ApiNode.connect(params, clock.SYSTEM)
     from ansible_collections.pve.provision.plugins.module_utils._pve.cli import CliNode
 
-    return CliNode.here(params)
+    return CliNode.here(params, clock.SYSTEM)

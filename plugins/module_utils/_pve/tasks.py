@@ -5,15 +5,15 @@
 
 from __future__ import annotations
 
-import time
 import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import TaskFailed, Timeout, Unreachable
+from ansible_collections.pve.provision.plugins.module_utils._io.clock import Clock, poll
 from ansible_collections.pve.provision.plugins.module_utils._pve import error_messages
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Outcome
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
+_PAUSES = (0.1, 2.0)
 # How long (s) the API may be silent while a task runs: a node's services restart in less.
 _SILENCE = 60.0
 
@@ -54,41 +54,36 @@ def succeeded(exitstatus: str) -> bool:
     return exitstatus == "OK" or exitstatus.startswith("WARNINGS")
 
 
-def wait(
-    tasks: Tasks,
-    upid: Upid,
-    *,
-    step: str,
-    timeout: float,
-    clock: t.Callable[[], float] = time.monotonic,
-    sleep: t.Callable[[float], None] = time.sleep,
-) -> Outcome:
+def wait(tasks: Tasks, upid: Upid, *, step: str, timeout: float, clock: Clock) -> Outcome:
     """Wait until a task has ended, at most ``timeout`` (s).
 
     Its log is read only when it has something to say: after a failure or warnings. Raises what PVE's words mean
     (TaskFailed when they mean nothing special), Timeout, or Unreachable when the API stays silent for a minute.
     """
-    deadline = clock() + timeout
-    heard = clock()
-    pause = _FIRST_PAUSE
-    while True:
+    heard = clock.now()
+
+    def ask() -> t.Mapping[str, t.Any]:
+        nonlocal heard
         try:
             status = tasks.task_status(upid)
-            heard = clock()
         except Unreachable as error:
-            if clock() - heard > _SILENCE:
+            if clock.now() - heard > _SILENCE:
                 raise Unreachable(f"{step}: {error.message}", remedy=error.remedy, upid=upid.text) from error
-            status = {}
-        if status.get("status") == "stopped":
-            return _ending(tasks, upid, step, str(status.get("exitstatus", "ended without a word")))
-        if clock() >= deadline:
-            raise Timeout(
-                f"{step}: the task {upid.text} did not end within {timeout:.0f} s.",
-                remedy="It may still end well; look at it on the node, and raise timeout.",
-                upid=upid.text,
-            )
-        sleep(min(pause, max(deadline - clock(), 0.01)))
-        pause = min(pause * 1.5, _LONGEST_PAUSE)
+            return {}
+        heard = clock.now()
+        return status
+
+    def ended(status: t.Mapping[str, t.Any]) -> bool:
+        return bool(status.get("status") == "stopped")
+
+    status = poll(ask, ended, timeout=timeout, clock=clock, pauses=_PAUSES)
+    if not ended(status):
+        raise Timeout(
+            f"{step}: the task {upid.text} did not end within {timeout:.0f} s.",
+            remedy="It may still end well; look at it on the node, and raise timeout.",
+            upid=upid.text,
+        )
+    return _ending(tasks, upid, step, str(status.get("exitstatus", "ended without a word")))
 
 
 def _ending(tasks: Tasks, upid: Upid, step: str, exitstatus: str) -> Outcome:

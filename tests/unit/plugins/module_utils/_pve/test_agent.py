@@ -14,6 +14,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from fake_clock import FakeClock
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
 from ansible_collections.pve.provision.plugins.module_utils._pve import agent as agents
@@ -93,14 +94,14 @@ def test_a_command(path: Path, tmp_path: Path, end: dict[str, int], code: int) -
 def test_a_command_that_goes_on(path: Path) -> None:
     going = [{"return": {"exited": False}}] * 3
     Guest(path, {"guest-exec": [{"return": {"pid": 9}}], "guest-exec-status": going})
-    assert Agent(path).run(["sh"], stdin="", timeout=-1) is None
+    assert Agent(path, FakeClock()).run(["sh"], stdin="", timeout=-1) is None
 
 
 def test_what_the_agent_refuses_is_quoted(path: Path) -> None:
     refusal = {"error": {"class": "GenericError", "desc": "Command guest-exec has been disabled"}}
     Guest(path, {"guest-exec": [refusal]})
     with pytest.raises(PveError, match="has been disabled"):
-        Agent(path).run(["sh"], stdin="", timeout=60)
+        Agent(path, FakeClock()).run(["sh"], stdin="", timeout=60)
 
 
 def test_an_agent_that_does_not_run(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,4 +109,4 @@ def test_an_agent_that_does_not_run(path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(agents, "_ANSWERS_WITHIN", 0.05)
     Guest(path, {}, silent=True)
     with pytest.raises(PveError, match="not running"):
-        Agent(path).interfaces()
+        Agent(path, FakeClock()).interfaces()

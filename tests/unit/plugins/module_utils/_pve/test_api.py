@@ -8,11 +8,11 @@ import itertools
 import json
 import typing as t
 from pathlib import Path
-from types import SimpleNamespace
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import requests
+from fake_clock import FakeClock
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import (
@@ -26,6 +26,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
     Unreachable,
     Unsupported,
 )
+from ansible_collections.pve.provision.plugins.module_utils._io import clock
 from ansible_collections.pve.provision.plugins.module_utils._pve import api
 from ansible_collections.pve.provision.plugins.module_utils._pve.api import ApiNode
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Access, Bridge, GuestRef
@@ -108,7 +109,7 @@ def script() -> t.Iterator[Script]:
 @pytest.fixture
 def connect(script: Script, monkeypatch: pytest.MonkeyPatch) -> Connect:
     monkeypatch.setattr(requests.adapters, "HTTPAdapter", lambda **_: script)
-    monkeypatch.setattr(api.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(clock, "SYSTEM", FakeClock())
     return lambda **params: open_node({**TOKEN, "timeout": 60, **params})
 
 
@@ -623,7 +624,7 @@ class TestErrors:
 
     def test_but_not_for_ever(self, node: ApiNode, script: Script, monkeypatch: pytest.MonkeyPatch):
         """Each look at the clock is an hour later than the one before."""
-        monkeypatch.setattr(api, "time", SimpleNamespace(monotonic=itertools.count(step=3600).__next__))
+        monkeypatch.setattr(node.clock, "now", itertools.count(step=3600).__next__)
         script.expect("PUT", "/nodes/pve1/lxc/101/config", status=500, message=LOCKED)
         with pytest.raises(Conflict):
             node.set_config("lxc", 101, {"memory": "1"})

@@ -8,9 +8,9 @@ import json
 import stat
 import typing as t
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
+from fake_clock import FakeClock
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import (
     Conflict,
@@ -21,7 +21,6 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
     Timeout,
     Unreachable,
 )
-from ansible_collections.pve.provision.plugins.module_utils._pve import cli
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli import CliNode
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Bridge, Completed, GuestRef, Outcome
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
@@ -84,9 +83,7 @@ def script() -> t.Iterator[Script]:
 
 @pytest.fixture
 def node(root: Path, script: Script) -> CliNode:
-    node = CliNode("pve1", root=root, runner=script, timeout=30)
-    node._sleep = lambda seconds: None
-    return node
+    return CliNode("pve1", root=root, runner=script, timeout=30, clock=FakeClock())
 
 
 def write(root: Path, path: str, text: str):
@@ -458,11 +455,10 @@ class TestFailing:
         script.expect("pct set 101 --memory 1")
         node.set_config("lxc", 101, {"memory": "1"})
 
-    def test_but_not_for_ever(self, root: Path, script: Script, monkeypatch: pytest.MonkeyPatch):
-        times = [0.0]
-        monkeypatch.setattr(cli, "time", SimpleNamespace(monotonic=lambda: times[-1], sleep=times.append))
-        node = CliNode("pve1", root=root, runner=script, timeout=60)
-        script.expect("pct set 101 --memory 1", rc=4, err=LOCKED, effect=lambda: times.append(60))
+    def test_but_not_for_ever(self, root: Path, script: Script):
+        clock = FakeClock()
+        node = CliNode("pve1", root=root, runner=script, timeout=60, clock=clock)
+        script.expect("pct set 101 --memory 1", rc=4, err=LOCKED, effect=lambda: clock.sleep(60))
         with pytest.raises(Conflict) as caught:
             node.set_config("lxc", 101, {"memory": "1"})
         assert caught.value.details["reason"] == "lock_timeout"

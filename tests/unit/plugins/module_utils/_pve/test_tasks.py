@@ -6,6 +6,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
+from fake_clock import FakeClock
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, TaskFailed, Timeout, Unreachable
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Outcome
@@ -26,8 +27,7 @@ class Script:
     def __init__(self, *answers: t.Any, log: list[str] = ()):
         self.answers = list(answers)
         self.log = list(log)
-        self.now = 0.0
-        self.pauses = []
+        self.clock = FakeClock(now=0.0)
 
     def task_status(self, upid: Upid) -> t.Any:
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
@@ -38,12 +38,8 @@ class Script:
     def task_log(self, upid: Upid) -> list[str]:
         return self.log
 
-    def sleep(self, seconds: float):
-        self.pauses.append(seconds)
-        self.now += seconds
-
     def wait(self, timeout: float = 600) -> Outcome:
-        return wait(self, UPID, step="create lxc 140", timeout=timeout, clock=lambda: self.now, sleep=self.sleep)
+        return wait(self, UPID, step="create lxc 140", timeout=timeout, clock=self.clock)
 
 
 def test_an_upid_tells_what_it_is_about():
@@ -72,9 +68,9 @@ def test_ok_reads_no_log():
 def test_pauses_grow_from_a_tenth_of_a_second_to_two():
     script = Script(*[RUNNING] * 30, stopped("OK"))
     script.wait()
-    assert script.pauses[0] == 0.1
-    assert script.pauses == sorted(script.pauses)
-    assert script.pauses[-1] == 2.0
+    assert script.clock.slept[0] == 0.1
+    assert script.clock.slept == sorted(script.clock.slept)
+    assert script.clock.slept[-1] == 2.0
 
 
 def test_a_failure_is_told_at_once_with_the_end_of_the_log():
@@ -85,7 +81,7 @@ def test_a_failure_is_told_at_once_with_the_end_of_the_log():
     assert caught.value.message.startswith("create lxc 140: command 'tar' failed: exit code 2\nline 10")
     assert caught.value.details["log"] == log[-10:]
     assert caught.value.details["upid"] == TEXT
-    assert script.pauses == []
+    assert script.clock.slept == []
 
 
 def test_a_failure_with_a_meaning_has_it():
@@ -106,7 +102,7 @@ def test_the_deadline_names_the_task():
         script.wait(timeout=7)
     assert TEXT in caught.value.message
     assert caught.value.details["upid"] == TEXT
-    assert 7 <= script.now < 8
+    assert 7 <= script.clock.time < 8
 
 
 def test_a_short_silence_is_survived():
@@ -118,4 +114,4 @@ def test_a_long_one_is_not():
     with pytest.raises(Unreachable, match="refused") as caught:
         script.wait()
     assert caught.value.details["upid"] == TEXT
-    assert 60 < script.now < 70
+    assert 60 < script.clock.time < 70
