@@ -11,6 +11,7 @@ import io
 import json
 import subprocess
 import sys
+import tempfile
 import time
 import typing as t
 from dataclasses import dataclass, field
@@ -70,8 +71,11 @@ def call(module: str, params: Params, *, check: bool = False) -> Answer:
 def spawn(params: Params, module: str = "lxc_create") -> subprocess.Popen[str]:
     """Run a module in a process of its own, as Ansible does."""
     name = f"ansible_collections.pve.provision.plugins.modules.{module}"
-    argv = [sys.executable, "-m", name, json.dumps({"ANSIBLE_MODULE_ARGS": params})]
-    return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    with tempfile.TemporaryFile("w+") as given:
+        json.dump({"ANSIBLE_MODULE_ARGS": params}, given)
+        given.seek(0)
+        pipes = {"stdin": given, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen([sys.executable, "-m", name], **pipes, text=True, start_new_session=True)
 
 
 @dataclass
