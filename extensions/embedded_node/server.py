@@ -23,7 +23,7 @@ from fakepve import FakePve, PveError
 from fakepve.server import USER
 from fakepve.server import params as fakepve_params
 
-from . import command_server
+from . import command_server, commands
 from .api import http, routes, validation
 from .api.session import Session
 from .errors import ApiError
@@ -45,7 +45,7 @@ class EmbeddedApi(FakePve):  # type: ignore[misc]
         self.client_max_size = UPLOAD_LIMIT
         self.body_timeout = 0
         self.nodes = {name: {"online": True} for name in state.nodes()}
-        routes.load_areas()
+        commands.load()
 
     def _build_app(self) -> web.Application:
         app: web.Application = super()._build_app()

@@ -119,16 +119,18 @@ class EmbeddedDriver:
 
     def request(self, root: Path, http: dict[str, Any], auth: str) -> tuple[int, str, Any]:
         """Makes one request."""
+        from embedded_node import commands
         from embedded_node.api import access
-        from embedded_node.api import http as http_api
+        from embedded_node.api.http import respond
         from embedded_node.state.root import State
 
+        commands.load()
         state = State(root)
         headers, cookies = self._credentials(state, access, auth)
         params = http.get("params") or {}
         if http["method"] == "POST" and http["path"].endswith("/upload"):
             params = {**params, "tmpfilename": self._received(root)}
-        answer = http_api.respond(state, http["method"], http["path"], params, headers, cookies)
+        answer = respond(state, http["method"], http["path"], params, headers, cookies)
         return answer.status, answer.reason, "" if answer.body is None else answer.body
 
     @staticmethod

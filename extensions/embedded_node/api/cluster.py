@@ -16,16 +16,17 @@ import typing as t
 from urllib.parse import unquote
 
 from ..errors import ApiError, bad_params
-from ..lxc import container
 from ..state import storage
 from ..state.propstring import split_list
 from ..state.root import PRIVATE, State
 from . import access, validation
 from . import storage as storage_api
-from .routes import HANDLERS, Params, route
+from .routes import Params, route
 from .session import TASKS, Session, log_name
 
 VERSION = {"release": "9.1", "repoid": "ad92ef6082138bff", "version": "9.1.7"}
+#: Kind of guest -> its status for ``/cluster/resources``, from (session, vmid, running containers).
+GUEST_STATUS: dict[str, t.Callable[[Session, int, t.Any], dict[str, t.Any]]] = {}
 UPID = re.compile(r"UPID:([^:]+):([0-9A-F]{8}):([0-9A-F]{8,9}):([0-9A-F]{8}):([^:\s]+):([^:\s]*):([^:\s]+):")
 
 
@@ -123,11 +124,7 @@ def _may_see_pool(session: Session, pool: str) -> bool:
 
 
 def _guest_resource(session: Session, kind: str, vmid: int, running: t.Any) -> dict[str, t.Any]:
-    handler = HANDLERS.get(("GET", "/nodes/{node}/qemu/{vmid}/status/current"))
-    if kind == "qemu":
-        status = handler(session, {"node": session.state.name, "vmid": vmid}) if handler else {"status": "stopped"}
-    else:
-        status = container.status(session.state, vmid, running)
+    status = GUEST_STATUS[kind](session, vmid, running)
     kept = (
         "cpu",
         "disk",

@@ -94,7 +94,6 @@ def respond(
     call: Callable[[Session, str, str, Mapping[str, t.Any]], t.Any] = routes.call,
 ) -> Answer:
     """Answer one request in this process; a task runs to its end before its UPID is answered."""
-    routes.load_areas()
     try:
         user = "" if needs_no_login(method, path) else authenticate(state, method, headers or {}, cookies or {})
         check_upload(Session(state, user=user), method, path)

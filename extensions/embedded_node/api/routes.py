@@ -9,7 +9,6 @@ permissions as the schema says, and runs the handler. Commands and the HTTPS ser
 
 from __future__ import annotations
 
-import importlib
 import typing as t
 from collections.abc import Callable, Mapping
 
@@ -21,7 +20,6 @@ Params = dict[str, t.Any]
 Handler = Callable[[Session, Params], t.Any]
 
 HANDLERS: dict[tuple[str, str], Handler] = {}
-AREAS = ("api.access_control", "api.cluster", "api.storage", "lxc.api", "commands.vzdump", "qemu.api", "qemu.agent")
 VERBS = {"GET": "get", "POST": "create", "PUT": "set", "DELETE": "delete"}
 
 
@@ -33,13 +31,6 @@ def route(method: str, path: str) -> Callable[[Handler], Handler]:
         return handler
 
     return register
-
-
-def load_areas() -> None:
-    """Import every module that registers handlers."""
-    package = __package__.rpartition(".")[0]
-    for area in AREAS:
-        importlib.import_module(f"{package}.{area}")
 
 
 def not_implemented(method: str, path: str) -> ApiError:

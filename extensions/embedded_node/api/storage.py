@@ -18,8 +18,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ..errors import ApiError, bad_params
-from ..lxc import create as lxc_create
-from ..state import faults, storage
+from ..state import archive, faults, storage
 from ..state.config_file import render
 from ..state.propstring import split_list
 from ..state.storage import Storage
@@ -513,4 +512,4 @@ def download_appliance(session: Session, params: Params) -> str:
 def extract_config(session: Session, params: Params) -> str:
     """The guest config inside a backup."""
     store, volume = storage.locate(session.state, str(params["volume"]))
-    return render(lxc_create.read_backup_config(store.check_enabled().require(volume)))
+    return render(archive.read_backup_config(store.check_enabled().require(volume)))

@@ -14,24 +14,17 @@ import typing as t
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..api import routes
 from ..api.session import Session
 from ..errors import Interrupted
 from ..state.root import State
 from . import command_line
 
-PROGRAMS = {
-    "pct": "pct",
-    "pvesm": "pvesm",
-    "pveam": "pveam",
-    "pvesh": "pvesh",
-    "vzdump": "vzdump",
-    "pveversion": "pveversion",
-    "qm": "qm",
-    "qmrestore": "qmrestore",
-    "ip": "ip",
-    "nsenter": "nsenter",
-}
+PROGRAMS = ("pct", "pvesm", "pveam", "pvesh", "vzdump", "pveversion", "qm", "qmrestore", "ip", "nsenter")
+#: What else enters itself into a table when it is imported: handlers of the API, and the systems that guests run.
+PARTS = (
+    *("api.access_control", "api.cluster", "api.storage", "lxc.api", "qemu.api", "qemu.agent"),
+    *("guest.commands", "openwrt.commands"),
+)
 #: What a command costs on a real node, seconds (latency "realistic"); Perl's start alone is half a second.
 COSTS = {
     ("pct", "list"): 0.51, ("pct", "config"): 0.51, ("pct", "set"): 0.54, ("pct", "create"): 0.94,
@@ -46,9 +39,11 @@ USUAL_COST = 0.55
 
 @functools.cache
 def load() -> Mapping[str, t.Any]:
-    """The sub-command tables of all programs that there are."""
-    routes.load_areas()
-    return {name: importlib.import_module(f"{__package__}.{module}").TABLE for name, module in PROGRAMS.items()}
+    """Import all that the node can do; answers the sub-command tables of its programs."""
+    package = __package__.rpartition(".")[0]
+    for part in PARTS:
+        importlib.import_module(f"{package}.{part}")
+    return {name: importlib.import_module(f"{__package__}.{name}").TABLE for name in PROGRAMS}
 
 
 def execute(session: Session, argv: Sequence[str]) -> int:

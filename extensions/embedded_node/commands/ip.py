@@ -16,7 +16,8 @@ import typing as t
 from collections.abc import Iterator
 
 from ..api.session import Session
-from ..guest.runtime import Guest, bridge_addresses, guest, links
+from ..guest.runtime import Guest, bridge_addresses, links
+from ..lxc import container
 from ..openwrt.network import ports
 from ..qemu import boot
 from ..state.root import State
@@ -70,7 +71,7 @@ def _neighbours(state: State) -> Iterator[dict[str, t.Any]]:
 
 
 def _running(state: State) -> Iterator[Guest]:
-    yield from (guest(state, vmid) for vmid in state.running())
+    yield from (container.guest(state, vmid) for vmid in state.running())
     for path in sorted(state.path("run/qemu-server").glob("*.pid")):
         if re.fullmatch(r"\d+", path.stem):
             yield boot.guest(state, int(path.stem))

@@ -11,7 +11,8 @@ import typing as t
 from collections.abc import Iterator
 
 from ..api.session import Session
-from ..guest.runtime import Guest, guest, links
+from ..guest.runtime import Guest, links
+from ..lxc import container
 from .command_line import Command, Exit, Params
 
 LOOPBACK = ("lo", "00:00:00:00:00:00", ("127.0.0.1/8", "::1/128"))
@@ -27,7 +28,7 @@ def _run(session: Session, params: Params) -> None:
     if vmid is None:
         session.err.write(f"nsenter: cannot open /proc/{pid}/ns/net: No such file or directory\n")
         raise Exit(1)
-    session.say(json.dumps(list(_links(guest(state, vmid))), separators=(",", ":")))
+    session.say(json.dumps(list(_links(container.guest(state, vmid))), separators=(",", ":")))
 
 
 def _links(inside: Guest) -> Iterator[dict[str, t.Any]]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from ..api.session import Session
 from ..errors import ApiError
 from ..guest import runtime
+from ..guest.commands import CLEAN_ENV
 from ..guest.shell import READERS
 from ..lxc import api, container
 from ..state import storage
@@ -144,11 +145,9 @@ HOST_ENV = {
 
 
 def _attach(session: Session, vmid: int, command: list[str], keep_env: bool) -> None:
-    from ..guest.commands import CLEAN_ENV
-
     kept = {key: session.env.get(key, HOST_ENV[key]) for key in ("LANG", "TERM")}
     env = {**HOST_ENV, **kept, "container": "lxc"} if keep_env else CLEAN_ENV
-    guest = runtime.guest(session.state, vmid, env)
+    guest = container.guest(session.state, vmid, env)
     reads = os.path.basename(command[0]) in {*READERS, "bash", "dash"} and not session.stdin.isatty()
     stdin = session.stdin.read() if reads else b""
     done = runtime.runtime(session.state).exec(guest, command, stdin)
@@ -198,7 +197,7 @@ def _push(session: Session, params: Params) -> None:
     with container.lock(session, vmid):
         if not container.is_running(session.state, vmid):
             raise ApiError("can only push files to a running CT")
-        guest = runtime.guest(session.state, vmid)
+        guest = container.guest(session.state, vmid)
 
         def users(what: str, name: str) -> int:
             table = guest.files.read("/etc/passwd" if what == "uid" else "/etc/group")
@@ -226,7 +225,7 @@ def _pull(session: Session, params: Params) -> None:
     with container.lock(session, vmid):
         if not container.is_running(session.state, vmid):
             raise ApiError("can only pull files from a running VM at /usr/share/perl5/PVE/CLI/pct.pm line 657.")
-        guest = runtime.guest(session.state, vmid)
+        guest = container.guest(session.state, vmid)
 
         def users(what: str, name: str) -> int:
             try:

@@ -12,8 +12,7 @@ from pathlib import Path
 from ..api import storage as storage_api
 from ..api.session import Session
 from ..errors import ApiError
-from ..lxc import create
-from ..state import config_file, storage
+from ..state import archive, config_file, storage
 from .command_line import FLAG, STRING, Command, Params, Table, api_command
 
 NODE = "/nodes/{node}/storage"
@@ -56,7 +55,7 @@ def _extract_config(session: Session, params: Params) -> None:
     store, volume = storage.locate(session.state, str(params["volume"]))
     if store.parse(volume).content != "backup":
         raise ApiError(f"volume '{params['volume']}' is not a backup")
-    text = config_file.render(create.read_backup_config(store.check_enabled().require(volume)))
+    text = config_file.render(archive.read_backup_config(store.check_enabled().require(volume)))
     session.write(text)
 
 

@@ -17,8 +17,7 @@ import time
 import typing as t
 from pathlib import Path
 
-from ..openwrt.packages import done
-from .runtime import Command, Completed, Guest
+from .runtime import Command, Completed, Guest, done
 
 #: This machine's text programs; True: the first plain argument is a pattern or script, not a file.
 FILTERS = {
@@ -333,9 +332,7 @@ def _xargs(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
 
 
 def _which(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
-    from ..openwrt.commands import COMMANDS as everything
-
-    found = [name for name in argv[1:] if name in everything]
+    found = [name for name in argv[1:] if guest.system.knows(name)]
     return done("".join(f"/usr/bin/{name}\n" for name in found), int(len(found) != len(argv) - 1))
 
 

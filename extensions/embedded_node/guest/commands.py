@@ -15,7 +15,7 @@ import typing as t
 from collections.abc import Sequence
 
 from . import busybox
-from .runtime import Command, Completed, Guest, Interface
+from .runtime import SYSTEMS, Command, Completed, Guest, Interface, System
 from .shell import Shell
 
 CLEAN_ENV = {
@@ -53,7 +53,7 @@ class _Host:
 
     def knows(self, name: str) -> bool:
         """Whether the guest has such a command."""
-        return os.path.basename(name) in COMMANDS
+        return _find(name) is not None
 
     def spawn(self, script: str, memory: dict[str, t.Any]) -> int:
         """A job in the background, over before the next command."""
@@ -290,3 +290,15 @@ COMMANDS: dict[str, Command] = {
     "uname": _uname,
     "whoami": lambda guest, argv, stdin: out("root"),
 }
+
+
+def _find(name: str) -> Command | None:
+    return COMMANDS.get(os.path.basename(name))
+
+
+SYSTEMS["linux"] = System(
+    find=_find,
+    knows=lambda name: _find(name) is not None,
+    booted=lambda guest: None,
+    addresses=lambda guest: {item.name: item.addresses for item in guest.interfaces},
+)

@@ -5,13 +5,12 @@
 
 ``Runtime.exec`` gets an argv and stdin's bytes and answers a Completed. The scripted runtime looks the command up in a
 table ``{name: command}``; a command is a function ``(guest, argv, stdin) -> Completed`` with argv[0] its own name. What
-no table knows is not there: exit 127 with lxc-attach's words. A guest with ``/etc/openwrt_release`` is answered by
-``openwrt.commands`` alone: its table ``COMMANDS``, ``booted(guest)`` after a start, ``addresses(guest)`` by interface.
+no table knows is not there: exit 127 with lxc-attach's words. The table is that of the guest's :class:`System`: with
+``/etc/openwrt_release`` it is OpenWrt.
 """
 
 from __future__ import annotations
 
-import importlib
 import ipaddress
 import json
 import os
@@ -23,8 +22,8 @@ from dataclasses import dataclass, field
 
 from ..api import validation
 from ..errors import ApiError
-from ..lxc import container
 from ..state import kernel
+from ..state.config_file import NET_KEY
 from ..state.propstring import parse
 from ..state.root import PRIVATE, State
 from ..state.rootfs import GuestFiles
@@ -37,6 +36,11 @@ class Completed:
     rc: int = 0
     stdout: bytes = b""
     stderr: bytes = b""
+
+
+def done(text: str = "", rc: int = 0, err: str = "") -> Completed:
+    """A command's answer."""
+    return Completed(rc, text.encode(), err.encode())
 
 
 @dataclass(frozen=True)
@@ -86,9 +90,14 @@ class Guest:
         return self.files.exists("/etc/openwrt_release")
 
     @property
+    def system(self) -> System:
+        """The system that answers for it."""
+        return SYSTEMS["openwrt" if self.is_openwrt else "linux"]
+
+    @property
     def interfaces(self) -> list[Interface]:
         """The interfaces of its netN options, with the addresses that the config gives (a managed guest only)."""
-        keys = sorted((key for key in self.options if container.NET_KEY.fullmatch(key)), key=lambda key: int(key[3:]))
+        keys = sorted((key for key in self.options if NET_KEY.fullmatch(key)), key=lambda key: int(key[3:]))
         return [self._interface(parse(self.options[key], validation.option_format("lxc", key))) for key in keys]
 
     def _interface(self, net: Mapping[str, str]) -> Interface:
@@ -127,6 +136,25 @@ class Guest:
 Command = Callable[[Guest, Sequence[str], bytes], Completed]
 
 
+@dataclass(frozen=True)
+class System:
+    """An operating system that runs in guests.
+
+    ``find`` answers the function behind a command name or path, None when there is none; ``knows`` whether it brings
+    that command; ``booted`` is what happens after a start; ``addresses`` are those that the guest has now, with prefix
+    length, by its own interface names.
+    """
+
+    find: Callable[[str], Command | None]
+    knows: Callable[[str], bool]
+    booted: Callable[[Guest], None]
+    addresses: Callable[[Guest], Mapping[str, Sequence[str]]]
+
+
+#: The systems by name; each enters itself when it is imported.
+SYSTEMS: dict[str, System] = {}
+
+
 class Runtime(t.Protocol):
     """Something that runs containers."""
 
@@ -144,10 +172,9 @@ class Scripted:
     """The default: a small table of commands that work on the container's files."""
 
     def start(self, guest: Guest) -> None:
-        """Forget what an earlier run remembered; let OpenWrt's own boot happen."""
+        """Forget what an earlier run remembered; let its system boot."""
         guest.state.path(f"{PRIVATE}/guests/{guest.vmid}.json").unlink(missing_ok=True)
-        if guest.is_openwrt:
-            _openwrt().booted(guest)
+        guest.system.booted(guest)
 
     def stop(self, guest: Guest) -> None:
         """Forget what its commands remembered."""
@@ -163,17 +190,7 @@ class Scripted:
     @staticmethod
     def find(guest: Guest, name: str) -> Command | None:
         """The function behind a command name or path, None when the guest has none."""
-        from .commands import COMMANDS
-
-        if guest.is_openwrt:
-            table: Mapping[str, Command] = _openwrt().COMMANDS
-            return table.get(name)
-        return COMMANDS.get(os.path.basename(name))
-
-
-def _openwrt() -> t.Any:
-    """OpenWrt's side of the contract; it needs this module, so it is looked up late."""
-    return importlib.import_module(f"{__package__.rpartition('.')[0]}.openwrt.commands")
+        return guest.system.find(name)
 
 
 RUNTIMES: dict[str, Callable[[], Runtime]] = {"scripted": Scripted}
@@ -187,17 +204,10 @@ def runtime(state: State) -> Runtime:
     return RUNTIMES[name]()
 
 
-def guest(state: State, vmid: int, env: Mapping[str, str] | None = None) -> Guest:
-    """A running container."""
-    return Guest(state, vmid, state.guest("lxc", vmid).options, container.files(state, vmid), dict(env or {}))
-
-
 def links(guest: Guest) -> list[tuple[str, str, tuple[str, ...]]]:
     """The interfaces inside a guest, without the loopback: name, MAC address, addresses."""
     cards = {item.name: item for item in guest.interfaces}
-    if not guest.is_openwrt:
-        return [(item.name, item.mac, item.addresses) for item in cards.values()]
-    inside: Mapping[str, Sequence[str]] = _openwrt().addresses(guest)
+    inside = guest.system.addresses(guest)
     first = next((item.mac for item in cards.values()), "")
     names = [name for name in {**cards, **inside} if name != "lo"]
     return [(name, cards[name].mac if name in cards else first, tuple(inside.get(name, ()))) for name in names]

@@ -10,13 +10,13 @@ import shutil
 import time
 import typing as t
 
-from ..api import access, ha
+from ..api import access, cluster, ha
 from ..api.routes import Params, route
 from ..api.session import Session
 from ..errors import ApiError, bad_params
 from ..guest import runtime
 from ..state import config_file, faults, storage
-from ..state.config_file import GuestFile, Section
+from ..state.config_file import NET_KEY, GuestFile, Section
 from ..state.propstring import format_size, parse_size
 from . import config, container, create, status
 
@@ -134,6 +134,9 @@ def current(session: Session, params: Params) -> dict[str, t.Any]:
     return {**container.status(session.state, vmid), "ha": {"managed": int(ha.managed(session.state, "lxc", vmid))}}
 
 
+cluster.GUEST_STATUS["lxc"] = lambda session, vmid, running: container.status(session.state, vmid, running)
+
+
 @route("POST", f"{GUEST}/status/start")
 def start(session: Session, params: Params) -> str:
     """Start."""
@@ -208,7 +211,7 @@ def interfaces(session: Session, params: Params) -> list[dict[str, t.Any]] | Non
     session.state.guest("lxc", vmid)
     if not container.is_running(session.state, vmid):
         return None
-    guest = runtime.guest(session.state, vmid)
+    guest = container.guest(session.state, vmid)
     found = [_interface("lo", "00:00:00:00:00:00", ("127.0.0.1/8", "::1/128"))]
     return found + [_interface(*link) for link in runtime.links(guest)]
 
@@ -395,7 +398,7 @@ def _plan_clone(session: Session, vmid: int, source: GuestFile, params: Params) 
         if not full and not can_link:
             raise ApiError(f"Linked clone feature for '{mount.volume}' is not available", exit_code=2)
     for key, value in old.items():
-        if container.NET_KEY.fullmatch(key):
+        if NET_KEY.fullmatch(key):
             options[key] = container.render_net(re.sub(r",hwaddr=[^,]*", "", value))
         elif not container.VOLUME_KEY.fullmatch(key) and not container.UNUSED_KEY.fullmatch(key):
             options[key] = value

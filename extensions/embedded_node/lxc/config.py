@@ -16,7 +16,7 @@ from ..api import access, validation, volume_access
 from ..api.session import Session
 from ..errors import INVALID, ApiError, bad_params, forbidden, no_such_file
 from ..state import kernel, storage
-from ..state.config_file import GuestFile, Section
+from ..state.config_file import NET_KEY, GuestFile, Section
 from ..state.propstring import format_size, parse, split_list
 from . import container, network
 
@@ -127,7 +127,7 @@ class Permissions:
         access.need_on_guest(self.session, self.vmid, pool, privilege)
         if container.VOLUME_KEY.fullmatch(option) and value is not None:
             self._check_volume(option, value)
-        elif container.NET_KEY.fullmatch(option):
+        elif NET_KEY.fullmatch(option):
             before = self.old.options.get(option) if self.old else None
             for text in filter(None, (before, value)):
                 access.need_bridge(self.session, parse(text, validation.option_format("lxc", option)))
@@ -234,7 +234,7 @@ def _checked(session: Session, vmid: int, conf: GuestFile, option: str, value: t
         text = ";".join(sorted({tag.lower() for tag in split_list(text)}))
     elif option == "cpuunits":
         text = str(min(max(int(text), 1), 10000))
-    elif container.NET_KEY.fullmatch(option):
+    elif NET_KEY.fullmatch(option):
         net = parse(text, validation.option_format("lxc", option))
         if net.get("mtu"):
             limit = session.state.bridge_mtu(net.get("bridge", ""))
@@ -295,7 +295,7 @@ def _apply(session: Session, vmid: int, conf: GuestFile, running: bool, only: se
 def _delete(session: Session, vmid: int, conf: GuestFile, option: str, running: bool) -> None:
     if option not in conf.options:
         return
-    if running and container.NET_KEY.fullmatch(option):
+    if running and NET_KEY.fullmatch(option):
         session.say(f"delete ips from {option}")
     elif re.fullmatch(r"mp\d+", option):
         mount = container.parse_volume(option, conf.options[option])
@@ -308,7 +308,7 @@ def _delete(session: Session, vmid: int, conf: GuestFile, option: str, running: 
 def _final(session: Session, vmid: int, conf: GuestFile, option: str, running: bool) -> str:
     """A waiting value as the live config holds it; new volumes are made here, and a hot-plugged one has to be there."""
     value = conf.pending[option]
-    if container.NET_KEY.fullmatch(option):
+    if NET_KEY.fullmatch(option):
         value = container.render_net(value)
         if running:
             network.replug(session, vmid, conf, option, value)

@@ -20,6 +20,7 @@ from pathlib import Path
 from ..api import validation
 from ..api.session import Session
 from ..errors import ApiError
+from ..guest.runtime import Guest
 from ..state import config_file, faults, storage
 from ..state.config_file import GuestFile
 from ..state.propstring import format_size, parse, parse_boolean, parse_size, render
@@ -28,7 +29,6 @@ from ..state.rootfs import GuestFiles
 
 VOLUME_KEY = re.compile(r"rootfs|mp\d+")
 UNUSED_KEY = re.compile(r"unused\d+")
-NET_KEY = re.compile(r"net\d+")
 GIB = 1024**3
 #: What is in a rootfs whose disk was laid out by hand, without ever having had files.
 SKELETON = ("dev", "etc", "proc", "root", "run", "sbin", "sys", "tmp", "var")
@@ -322,6 +322,11 @@ def add_unused(conf: GuestFile, volume: str) -> str | None:
 def root_path(state: State, vmid: int) -> Path:
     """Where a mounted container's files are shown."""
     return state.path(f"var/lib/lxc/{vmid}/rootfs")
+
+
+def guest(state: State, vmid: int, env: Mapping[str, str] | None = None) -> Guest:
+    """A running container, as what runs in it sees it."""
+    return Guest(state, vmid, state.guest("lxc", vmid).options, files(state, vmid), dict(env or {}))
 
 
 def files(state: State, vmid: int) -> GuestFiles:

@@ -5,18 +5,16 @@
 
 from __future__ import annotations
 
-import io
 import re
 import shutil
-import tarfile
 import typing as t
 from pathlib import Path
 
 from ..api import access, volume_access
 from ..api.session import Session
 from ..errors import ApiError, Interrupted, bad_params, failure_text, forbidden
-from ..state import archive, config_file, faults, storage
-from ..state.config_file import GuestFile, Section
+from ..state import archive, faults, storage
+from ..state.config_file import NET_KEY, GuestFile, Section
 from ..state.rootfs import GuestFiles
 from . import config, container, setup, status
 
@@ -247,7 +245,7 @@ class Job:
     # -- restoring -------------------------------------------------------------------------------------------------
     def _recover(self) -> GuestFile:
         self.session.say(f"recovering backed-up configuration from '{self.archive}'")
-        backup = read_backup_config(storage.absolute_path(self.session.state, self.archive))
+        backup = archive.read_backup_config(storage.absolute_path(self.session.state, self.archive))
         if self.unprivileged is None and backup.options.get("unprivileged"):
             self.conf.options["unprivileged"] = backup.options["unprivileged"]
         if self.conf.options.get("unprivileged") != "1":
@@ -259,24 +257,9 @@ class Job:
         for key, value in backup.options.items():
             if key in skipped or container.VOLUME_KEY.fullmatch(key) or container.UNUSED_KEY.fullmatch(key):
                 continue
-            if self.unique and container.NET_KEY.fullmatch(key):
+            if self.unique and NET_KEY.fullmatch(key):
                 value = container.render_net(re.sub(r",hwaddr=[^,]*", "", value))
             self.conf.options.setdefault(key, value)
-
-
-def read_backup_config(path: Path) -> GuestFile:
-    """The guest config inside a container backup; dies when there is none."""
-    try:
-        with (
-            archive.opened(path) as plain,
-            tarfile.open(fileobj=io.BufferedReader(t.cast(t.Any, plain)), mode="r|") as tar,
-        ):
-            for member in tar:
-                if member.name == archive.BACKUP_CONFIG:
-                    return config_file.parse(t.cast(t.IO[bytes], tar.extractfile(member)).read().decode())
-    except archive.DAMAGE as error:
-        raise ApiError(f"unable to read '{path}': {error}") from error
-    raise ApiError(f"unable to find configuration in '{path}'")
 
 
 def _human(size: float) -> str:

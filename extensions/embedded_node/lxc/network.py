@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from ..api import validation
 from ..api.session import Session
 from ..errors import ApiError
-from ..guest import runtime
 from ..state.config_file import GuestFile
 from ..state.propstring import parse, render
+from . import container
 
 PLUGGED = ("hwaddr", "name")
 SWITCHED = ("bridge", "tag", "firewall", "link_down")
@@ -63,7 +63,7 @@ class Change:
         self.card = new.get("name", "")
         self.old_ip, self.new_ip = old.get(f"ip{suffix}"), new.get(f"ip{suffix}")
         self.old_gw, self.new_gw = old.get(f"gw{suffix}"), new.get(f"gw{suffix}")
-        self.guest = runtime.guest(session.state, vmid)
+        self.guest = container.guest(session.state, vmid)
         self.managed = conf.options.get("ostype") != "unmanaged"
 
     def make(self) -> None:

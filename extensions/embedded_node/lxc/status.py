@@ -13,7 +13,8 @@ from ..api.session import Session
 from ..api.validation import option_format
 from ..errors import ApiError, bad_params
 from ..guest import runtime
-from ..state import faults, storage
+from ..state import faults, kernel, storage
+from ..state.config_file import NET_KEY
 from ..state.propstring import parse
 from . import config, container, setup
 
@@ -65,7 +66,7 @@ def boot(session: Session, vmid: int, debug: bool = False) -> None:
     except ApiError:
         container.unmount(state, vmid)
         raise
-    state.set_running(vmid, random.randrange(2000, 4_000_000))
+    kernel.set_running(state, vmid, random.randrange(2000, 4_000_000))
 
 
 def _check_source(session: Session, vmid: int, mount: container.MountPoint, debug: bool) -> None:
@@ -91,7 +92,7 @@ def _hook_died(session: Session, vmid: int, hook: str, words: str, debug: bool) 
 
 
 def _check_network(session: Session, vmid: int, options: t.Mapping[str, str], debug: bool) -> None:
-    for key in sorted(key for key in options if container.NET_KEY.fullmatch(key)):
+    for key in sorted(key for key in options if NET_KEY.fullmatch(key)):
         net = parse(options[key], option_format("lxc", key))
         if not net.get("bridge"):
             continue
@@ -108,9 +109,9 @@ def _check_network(session: Session, vmid: int, options: t.Mapping[str, str], de
 def halt(session: Session, vmid: int) -> None:
     """The container is down: unmount, and make waiting changes real."""
     state = session.state
-    guest = runtime.guest(state, vmid)
+    guest = container.guest(state, vmid)
     runtime.runtime(state).stop(guest)
-    state.set_running(vmid, None)
+    kernel.set_running(state, vmid, None)
     container.unmount(state, vmid)
     conf = state.guest("lxc", vmid)
     if conf.pending:

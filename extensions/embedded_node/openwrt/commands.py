@@ -5,7 +5,7 @@
 
 :data:`COMMANDS` is looked up by the runtime; it holds what OpenWrt has and nothing else (no bash, python, stat, base64,
 timeout, hostname). Everything works on the guest's own files; what only lives while it runs is remembered by the node.
-Background jobs of its shell are processes of their own (``python -m embedded_node.openwrt.commands``), and end with the
+Background jobs of its shell are processes of their own (:mod:`.job`), and end with the
 guest.
 """
 
@@ -28,14 +28,13 @@ import typing as t
 from pathlib import Path
 
 from ..guest import busybox, runtime
-from ..guest.runtime import Command, Completed, Guest, not_found
+from ..guest.runtime import SYSTEMS, Command, Completed, Guest, System, done, not_found
 from ..guest.shell import Shell
 from ..lxc import container
-from ..state.root import State
+from ..state import kernel
 from . import boot, ip, packages, ubus
 from .boot import WITHOUT_DAEMON, enabled, services
 from .network import Network, items, text
-from .packages import done
 from .uci import Uci, UciError
 
 #: Which services act on a config file, when ``reload_config`` finds it changed. Others have the file's own name.
@@ -90,7 +89,7 @@ class Host:
         """Start a background job."""
         package = str(Path(__file__).parents[2])
         search = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
-        argv = [sys.executable, "-m", f"{__package__}.commands", str(self.guest.state.root), str(self.guest.vmid)]
+        argv = [sys.executable, "-m", f"{__package__}.job", str(self.guest.state.root), str(self.guest.vmid)]
         job = subprocess.Popen(
             argv,
             stdin=subprocess.PIPE,
@@ -531,13 +530,13 @@ def _nft(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
 def _reboot(guest: Guest, _argv: t.Sequence[str], _stdin: bytes) -> Completed:
     pid = guest.state.running().get(guest.vmid, {}).get("pid", 1)
     runtime.Scripted().start(guest)
-    guest.state.set_running(guest.vmid, int(pid))
+    kernel.set_running(guest.state, guest.vmid, int(pid))
     return done()
 
 
 def _poweroff(guest: Guest, _argv: t.Sequence[str], _stdin: bytes) -> Completed:
     runtime.Scripted().stop(guest)
-    guest.state.set_running(guest.vmid, None)
+    kernel.set_running(guest.state, guest.vmid, None)
     container.unmount(guest.state, guest.vmid)
     return done()
 
@@ -639,16 +638,4 @@ COMMANDS = _Table(
 )
 """What an OpenWrt guest has, by name: ``(guest, argv, stdin) -> Completed``."""
 
-
-def main(argv: t.Sequence[str]) -> int:
-    """A background job of a guest's shell: what to run is read from stdin."""
-    state = State(argv[1])
-    memory = json.loads(sys.stdin.read())
-    guest = runtime.guest(state, int(argv[2]))
-    shell = Shell(Host(guest, memory["started"]), memory["name"])
-    shell.remember(memory)
-    return shell.run(memory["script"])[0]
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+SYSTEMS["openwrt"] = System(COMMANDS.get, COMMANDS.__contains__, booted, addresses)

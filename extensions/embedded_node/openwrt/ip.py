@@ -10,9 +10,8 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-from ..guest.runtime import Command, Completed, Guest
+from ..guest.runtime import Command, Completed, Guest, done
 from .network import Network
-from .packages import done
 
 BUSYBOX = "BusyBox v1.36.1 (2025-10-19 16:37:45 UTC) multi-call binary."
 USAGE = f"""\

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 from ..api.validation import option_format
 from ..guest.runtime import Guest, dhcp_lease
-from ..lxc.container import NET_KEY
+from ..state.config_file import NET_KEY
 from ..state.propstring import parse
 from ..state.root import PRIVATE
 from .uci import Package, Section, Uci, UciError

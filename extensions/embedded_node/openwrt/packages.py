@@ -20,7 +20,7 @@ import urllib.parse
 import zlib
 from dataclasses import dataclass, field
 
-from ..guest.runtime import Completed, Guest
+from ..guest.runtime import Completed, Guest, done
 from ..mirror import feeds
 from ..mirror.feeds import CORE, FEEDS, PACKAGES, SITE
 from .boot import enabled, release
@@ -29,11 +29,6 @@ from .network import Network
 OPKG_STATUS, OPKG_LISTS = "/usr/lib/opkg/status", "/var/opkg-lists"
 APK_INSTALLED, APK_WORLD = "/lib/apk/db/installed", "/etc/apk/world"
 CHECK = "check_signature"
-
-
-def done(text: str = "", rc: int = 0, err: str = "") -> Completed:
-    """A command's answer."""
-    return Completed(rc, text.encode(), err.encode())
 
 
 def _arch(guest: Guest) -> str:

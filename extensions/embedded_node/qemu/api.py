@@ -10,7 +10,7 @@ import re
 import time
 import typing as t
 
-from ..api import access, ha, validation
+from ..api import access, cluster, ha, validation
 from ..api.routes import route
 from ..errors import ApiError, bad_params
 from ..state import faults, propstring
@@ -106,6 +106,9 @@ def current_status(session: Session, params: Params) -> dict[str, t.Any]:
     if config.agent_enabled(options):
         row["agent"] = 1
     return row
+
+
+cluster.GUEST_STATUS["qemu"] = lambda session, vmid, running: current_status(session, {"vmid": vmid})
 
 
 @route("GET", VM)

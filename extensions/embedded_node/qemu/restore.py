@@ -16,7 +16,6 @@ from pathlib import Path
 
 from ..api import access, validation
 from ..errors import ApiError, bad_params
-from ..lxc import create
 from ..state import archive, config_file, vma
 from ..state import disk_image as image
 from ..state import storage as storages
@@ -118,7 +117,7 @@ def _restore(session: Session, params: Params, options: config.Options, path: Pa
 def _foreign(session: Session, vmid: int, path: Path) -> None:
     """A container's backup is no VM's: PVE reads its config as one, complains, and gives up."""
     with contextlib.suppress(ApiError):
-        for name, value in create.read_backup_config(path).options.items():
+        for name, value in archive.read_backup_config(path).options.items():
             why = _wrong(name, value)
             if why:
                 session.warn(f"vm {vmid} - unable to parse value of '{name}' - {why}")

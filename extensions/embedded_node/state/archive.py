@@ -25,6 +25,8 @@ from pathlib import Path, PurePosixPath
 import zstandard
 
 from ..errors import ApiError
+from . import config_file
+from .config_file import GuestFile
 
 OPTIONS = {".gz": "-z", ".bz2": "-j", ".xz": "-J", ".lzo": "--lzop", ".zst": "--zstd"}
 TAR_FLAGS = (
@@ -156,3 +158,18 @@ def _said(archive: Path, error: BaseException) -> str:
     tool = {"gz": "\ngzip: stdin: unexpected end of file\n", "xz": "xz: (stdin): Unexpected end of input\n"}
     said = tool.get(archive.name.rsplit(".", 1)[-1], "zstd: /*stdin*\\: unexpected end of file \n")
     return said + TAR_END
+
+
+def read_backup_config(path: Path) -> GuestFile:
+    """The guest config inside a container backup; dies when there is none."""
+    try:
+        with (
+            opened(path) as plain,
+            tarfile.open(fileobj=io.BufferedReader(t.cast(t.Any, plain)), mode="r|") as tar,
+        ):
+            for member in tar:
+                if member.name == BACKUP_CONFIG:
+                    return config_file.parse(t.cast(t.IO[bytes], tar.extractfile(member)).read().decode())
+    except DAMAGE as error:
+        raise ApiError(f"unable to read '{path}': {error}") from error
+    raise ApiError(f"unable to find configuration in '{path}'")

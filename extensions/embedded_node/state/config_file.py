@@ -19,6 +19,7 @@ from .propstring import decode_text, encode_text
 SECTION = re.compile(r"\[([^\]]+)\]\s*")
 RAW_LXC = re.compile(r"(lxc\.[^:=\s]+)\s*[:=]\s*(.*?)\s*")
 OPTION = re.compile(r"([A-Za-z][\w-]*):\s*(.+?)\s*")
+NET_KEY = re.compile(r"net\d+")
 SPECIAL = "special:"
 PENDING_NAMES = {"lxc": "pve:pending", "qemu": "PENDING"}
 ENVIRONMENT = "lxc.environment.runtime"

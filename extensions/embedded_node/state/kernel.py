@@ -10,15 +10,38 @@ the node's end of each network device. A device keeps the MTU that it was made w
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 import shutil
-import typing as t
+import time
 from collections.abc import Mapping
 
-if t.TYPE_CHECKING:
-    from .root import State
+from .root import COMMAND_SOCKET, PRIVATE, State
 
 NET = re.compile(r"net(\d+)")
+
+
+def set_running(state: State, vmid: int, pid: int | None) -> None:
+    """Note that a container runs (as this pid) or, with None, that it stopped."""
+    with state.locked("/run/lock/embedded-running.lck"):
+        lines = [
+            line for line in state.read("proc/net/unix").splitlines() if not line.endswith(COMMAND_SOCKET.format(vmid))
+        ]
+        started = state.read_json(f"{PRIVATE}/running.json", {})
+        started.pop(str(vmid), None)
+        if pid is not None:
+            lines.append(f"0000000000000000: 00000002 00000000 00010000 0001 01 {pid} {COMMAND_SOCKET.format(vmid)}")
+            started[str(vmid)] = {"pid": pid, "started": time.time()}
+        _show(state, vmid, pid)
+        state.write("proc/net/unix", "".join(f"{line}\n" for line in lines))
+        state.write(f"{PRIVATE}/running.json", json.dumps(started))
+
+
+def _show(state: State, vmid: int, pid: int | None) -> None:
+    if pid is None:
+        vanish(state, vmid)
+    elif state.has_guest("lxc", vmid):
+        appear(state, vmid, pid, state.guest("lxc", vmid).options)
 
 
 def appear(state: State, vmid: int, pid: int, options: Mapping[str, str]) -> None:

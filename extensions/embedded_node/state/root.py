@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import ApiError, no_such_file
-from . import config_file, kernel
+from . import config_file
 
 FOLDERS = {"lxc": "lxc", "qemu": "qemu-server"}
 GUEST_NAMES = {"lxc": "CT", "qemu": "VM"}
@@ -206,31 +206,6 @@ class State:
         found = re.findall(r"@/var/lib/lxc/(\d+)/command$", self.read("proc/net/unix"), re.MULTILINE)
         started: dict[str, dict[str, t.Any]] = self.read_json(f"{PRIVATE}/running.json", {})
         return {int(vmid): started.get(vmid, {"pid": 4000 + int(vmid), "started": time.time()}) for vmid in found}
-
-    def set_running(self, vmid: int, pid: int | None) -> None:
-        """Note that a container runs (as this pid) or, with None, that it stopped."""
-        with self.locked("/run/lock/embedded-running.lck"):
-            lines = [
-                line
-                for line in self.read("proc/net/unix").splitlines()
-                if not line.endswith(COMMAND_SOCKET.format(vmid))
-            ]
-            started = self.read_json(f"{PRIVATE}/running.json", {})
-            started.pop(str(vmid), None)
-            if pid is not None:
-                lines.append(
-                    f"0000000000000000: 00000002 00000000 00010000 0001 01 {pid} {COMMAND_SOCKET.format(vmid)}"
-                )
-                started[str(vmid)] = {"pid": pid, "started": time.time()}
-            self._show(vmid, pid)
-            self.write("proc/net/unix", "".join(f"{line}\n" for line in lines))
-            self.write(f"{PRIVATE}/running.json", json.dumps(started))
-
-    def _show(self, vmid: int, pid: int | None) -> None:
-        if pid is None:
-            kernel.vanish(self, vmid)
-        elif self.has_guest("lxc", vmid):
-            kernel.appear(self, vmid, pid, self.guest("lxc", vmid).options)
 
     # -- bridges ---------------------------------------------------------------------------------------------------
     def bridge_mtu(self, bridge: str) -> int:

@@ -70,6 +70,7 @@ def write_template(path: Path) -> None:
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
     """A node's state with three storages and one bridge."""
+    commands.load()
     folder = tmp_path / "etc/pve/nodes/pve1"
     (folder / "lxc").mkdir(parents=True)
     (tmp_path / "etc/pve/local").symlink_to("nodes/pve1")

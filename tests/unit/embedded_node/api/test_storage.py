@@ -54,7 +54,6 @@ def site() -> Iterator[str]:
 
 
 def call(machine: Machine, method: str, path: str, **params: t.Any) -> t.Any:
-    routes.load_areas()
     named = {name.replace("_", "-"): value for name, value in params.items()}
     return routes.call(Session(machine.state), method, f"/nodes/pve1{path}", named)
 

@@ -9,8 +9,11 @@ import json
 import typing as t
 from dataclasses import dataclass
 
+from embedded_node import commands
 from embedded_node.guest import runtime
+from embedded_node.lxc import container
 from embedded_node.openwrt.network import SEGMENTS
+from embedded_node.state import kernel
 from embedded_node.state.root import State
 
 if t.TYPE_CHECKING:
@@ -111,17 +114,17 @@ class Box:
 
     def start(self) -> None:
         """Boot it."""
-        runtime.Scripted().start(runtime.guest(self.state, VMID))
-        self.state.set_running(VMID, 4711)
+        runtime.Scripted().start(container.guest(self.state, VMID))
+        kernel.set_running(self.state, VMID, 4711)
 
     def stop(self) -> None:
         """Stop it."""
-        runtime.Scripted().stop(runtime.guest(self.state, VMID))
-        self.state.set_running(VMID, None)
+        runtime.Scripted().stop(container.guest(self.state, VMID))
+        kernel.set_running(self.state, VMID, None)
 
     def run(self, *argv: str, stdin: str = "") -> tuple[int, str, str]:
         """``pct exec`` of a command."""
-        answer = runtime.Scripted().exec(runtime.guest(self.state, VMID), argv, stdin.encode())
+        answer = runtime.Scripted().exec(container.guest(self.state, VMID), argv, stdin.encode())
         return answer.rc, answer.stdout.decode(), answer.stderr.decode()
 
     def sh(self, script: str) -> str:
@@ -151,6 +154,7 @@ class Box:
 
 def box(folder: Path, version: str = "24.10.4", conf: str = CONF) -> Box:
     """A stopped container with a small root file system, as the mirror's template gives one."""
+    commands.load()
     state = State(folder)
     (folder / "etc/pve/nodes/pve1/lxc").mkdir(parents=True)
     (folder / "etc/pve/local").symlink_to("nodes/pve1")

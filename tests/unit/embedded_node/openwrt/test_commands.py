@@ -13,7 +13,7 @@ import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import commit_confirm, live
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci import Op
-from embedded_node.guest import runtime
+from embedded_node.lxc import container
 from embedded_node.mirror import feeds
 from embedded_node.mirror.keys import Signer
 from embedded_node.openwrt import commands
@@ -131,7 +131,7 @@ def test_addresses_are_told_by_every_source(router: Box) -> None:
     assert up(router, "lan")["ipv4-address"] == [{"address": "192.168.20.1", "mask": 24}]
     line = "2: eth0    inet 192.168.20.1/24 brd 192.168.20.255 scope global eth0\\       valid_lft forever"
     assert line in router.run("ip", "-4", "-o", "addr")[1]
-    assert commands.addresses(runtime.guest(router.state, VMID))["eth0"] == ["192.168.20.1/24"]
+    assert commands.addresses(container.guest(router.state, VMID))["eth0"] == ["192.168.20.1/24"]
 
 
 def test_a_client_gets_a_lease_where_somebody_serves(router: Box) -> None:

@@ -30,6 +30,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt impo
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed
 from embedded_node import EmbeddedNode, commands
 from embedded_node.guest import runtime
+from embedded_node.lxc import container
 from embedded_node.mirror.server import Mirror
 from embedded_node.state.root import State
 
@@ -219,7 +220,8 @@ def entered(bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Be
         state = State(bench.node.root)
         if vmid not in state.running() or any("link_down=1" in value for value in bench.config(vmid).values()):
             return False
-        links = runtime.links(runtime.guest(state, vmid))
+        commands.load()
+        links = runtime.links(container.guest(state, vmid))
         return any(text.startswith(f"{address}/") for _name, _mac, texts in links for text in texts)
 
     def ssh(address: str, key: str, known_hosts: Path) -> openwrt.Shell:
