@@ -79,8 +79,8 @@ def run_guest_module(kind: str) -> None:
             wrong = null_entries(module.nulls, module.argument_spec)
             if wrong:
                 raise InvalidInput(wrong)
-            wanted, part = declared.read(module.params, module.nulls)
-            result = reconcile(open_node(module.params), wanted, check_mode=module.check_mode, part=part)
+            wanted, parts = declared.read(module.params, module.nulls)
+            result = reconcile(open_node(module.params), wanted, check_mode=module.check_mode, parts=parts)
         except ProvisionError as error:
             module.fail_json(**failure(error))
         for warning in result.warnings:

@@ -9,7 +9,7 @@ import ipaddress
 import time
 import typing as t
 
-from ansible_collections.pve.provision.plugins.module_utils._engine.preflight import is_net
+from ansible_collections.pve.provision.plugins.module_utils._engine.facts import is_net
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError, Timeout
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Fields
 

@@ -11,12 +11,8 @@ import typing as t
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import SubValues
 
 if t.TYPE_CHECKING:
-    from ansible_collections.pve.provision.plugins.module_utils._engine.preflight import (
-        Facts,
-        Neighbour,
-        Outlook,
-        Report,
-    )
+    from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts, Neighbour
+    from ansible_collections.pve.provision.plugins.module_utils._engine.preflight import Outlook, Report
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Bridge
 
 

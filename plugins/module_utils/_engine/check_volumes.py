@@ -12,7 +12,8 @@ from ansible_collections.pve.provision.plugins.module_utils._model.volume import
 from ansible_collections.pve.provision.plugins.module_utils._pve.storages import check_storage
 
 if t.TYPE_CHECKING:
-    from ansible_collections.pve.provision.plugins.module_utils._engine.preflight import Facts, Outlook, Report
+    from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
+    from ansible_collections.pve.provision.plugins.module_utils._engine.preflight import Outlook, Report
 
 
 def check_volumes(report: Report, facts: Facts, outlook: Outlook, touched: t.Mapping[str, t.Any]) -> None:

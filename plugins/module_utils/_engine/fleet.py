@@ -16,8 +16,9 @@ import typing as t
 from concurrent import futures
 from dataclasses import dataclass, field
 
-from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Part, Result, Wanted
-from ansible_collections.pve.provision.plugins.module_utils._engine.preflight import Facts, Planned
+from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts, Planned
+from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Result, Wanted
+from ansible_collections.pve.provision.plugins.module_utils._engine.part import Part
 from ansible_collections.pve.provision.plugins.module_utils._engine.reconcile import reconcile
 from ansible_collections.pve.provision.plugins.module_utils._errors import (
     Finding,
@@ -33,7 +34,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
 
 OnFailure = t.Literal["continue", "stop"]
-Read = t.Callable[[], tuple[Wanted, Part]]
+Read = t.Callable[[], tuple[Wanted, t.Sequence[Part]]]
 
 
 @dataclass(frozen=True)
@@ -100,9 +101,9 @@ class Fleet:
         return planned
 
     def _plan_one(self, member: Member) -> Ended:
-        wanted, part = member.read()
+        wanted, parts = member.read()
         try:
-            result = reconcile(self.facts.node, wanted, check_mode=True, part=part, facts=self.facts)
+            result = reconcile(self.facts.node, wanted, check_mode=True, parts=parts, facts=self.facts)
         except ProvisionError as error:
             return Ended(member, error=error)
         if result.changed and result.vmid is not None:
@@ -147,11 +148,11 @@ class Fleet:
         interrupt.pause(not_before - time.monotonic())
         began = time.monotonic()
         self.tell(member, "begins")
-        wanted, part = member.read()
+        wanted, parts = member.read()
         wanted = dataclasses.replace(wanted, planned_vmid=vmid)
         ended = Ended(member)
         try:
-            ended.result = reconcile(self.node, wanted, check_mode=False, part=part, facts=self.facts)
+            ended.result = reconcile(self.node, wanted, check_mode=False, parts=parts, facts=self.facts)
             made = self.node.config(wanted.type.kind, ended.result.vmid) if ended.result.vmid else None
             if made is not None and ended.result.vmid:
                 self._remember(wanted, ended.result.vmid, made.options)

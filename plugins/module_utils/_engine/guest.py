@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the pve.provision authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to this collection: the data that flow through the workflow, from what is wanted to what was done."""
+"""Private to this collection: a guest as it is wanted, as it is, and as a run left it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,21 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import REBUILD, Change, Declaration, Table
+from ansible_collections.pve.provision.plugins.module_utils._model.diff import (
+    REBUILD,
+    Change,
+    Declaration,
+    Held,
+    Table,
+    compare,
+    render,
+)
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Fields
 
 if t.TYPE_CHECKING:
-    from ansible_collections.pve.provision.plugins.module_utils._engine.preflight import Facts
+    from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
     from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
-    from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestConfig, GuestRef, Kind, Node
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestConfig, GuestRef, Kind
 
 State = t.Literal["present", "started", "stopped", "restarted", "absent"]
 
@@ -121,6 +129,15 @@ class Wanted:
         number = "" if self.vmid is None else f" {self.vmid}"
         return f"{self.type.noun}{number}{f' ({self.name})' if self.name else ''}"
 
+    def create_options(self) -> dict[str, str]:
+        """PVE's options for the creation: the declaration and what counts only then, but for the secrets."""
+        return {**render(self.type.table, self.declaration), **self.create}
+
+    def difference(self, vmid: int | None, config: GuestConfig, *, purge: bool) -> Change:
+        """What has to change in a guest that is there."""
+        held = Held(config.options, config.live, config.pending, f"{self.type.noun} {vmid}")
+        return compare(self.type.table, held, self.declaration, purge=purge, rebuild=self.rebuild)
+
 
 @dataclass(frozen=True)
 class Actual:
@@ -144,31 +161,6 @@ class Actual:
         return self.status == "running"
 
 
-@dataclass(frozen=True)
-class Step:
-    """One thing a run does. ``details`` are for people and results; they hold no secret."""
-
-    action: str
-    details: dict[str, t.Any] = field(default_factory=dict)
-
-    def view(self) -> dict[str, t.Any]:
-        return {"step": self.action, **self.details}
-
-
-@dataclass(frozen=True)
-class Plan:
-    """All a run is going to do, in order, and what it changes; empty when the guest is as declared."""
-
-    steps: tuple[Step, ...] = ()
-    change: Change = field(default_factory=Change)
-    before: dict[str, t.Any] = field(default_factory=dict)
-    after: dict[str, t.Any] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self.steps)
-
-
 @dataclass
 class Result:
     """What a run found and did."""
@@ -187,49 +179,3 @@ class Result:
     privilege: str = ""
     ostemplate: str | None = None
     more: dict[str, t.Any] = field(default_factory=dict)
-
-
-class Run(t.Protocol):
-    """A run that is under way, as a companion's steps see it."""
-
-    node: Node
-    wanted: Wanted
-    result: Result
-
-    @property
-    def vmid(self) -> int: ...
-
-
-class Part:
-    """What a kind of guest adds to the workflow that all guests share. This one adds nothing.
-
-    Its steps stand in the plan like any other; a method ``do_STEP`` carries each out.
-    """
-
-    def recover(self, node: Node, wanted: Wanted, *, act: bool) -> list[Step]:
-        """Put right what a killed run of the companion's own steps left, before anything is read; the steps that this
-        took, or takes: without ``act`` nothing is written."""
-        return []
-
-    def resolve(self, node: Node, wanted: Wanted, actual: Actual, *, act: bool) -> Wanted:
-        """What is wanted of an existing guest, by the numbers that its parts have there. Without ``act`` nothing is
-        waited for."""
-        return wanted
-
-    def prepare(self, node: Node, wanted: Wanted) -> Wanted:
-        """What a new guest is made from, where that is for the part to say. Writes nothing."""
-        return wanted
-
-    def extend(self, node: Node, wanted: Wanted, actual: Actual, plan: Plan) -> Plan:
-        """The plan with the companion's own steps. May read the guest; writes nothing."""
-        return plan
-
-    def uploads(self, node: Node, plan: Plan) -> t.Sequence[str]:
-        """The storages that the plan puts files on, and removes them from again."""
-        return ()
-
-    def tidy(self, run: Run) -> None:
-        """Remove what only this run needed, however it ended. Raises nothing."""
-
-    def finish(self, run: Run) -> None:
-        """Add to the result what the part knows."""

@@ -11,11 +11,13 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Clone, Destroy, JoinPool
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import storage_of
 from ansible_collections.pve.provision.plugins.module_utils._pve.privileges import Need, file_needs
 
 if t.TYPE_CHECKING:
-    from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Plan, Wanted
+    from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Wanted
+    from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Bridge, Kind
 
 # Which privilege on a guest changes an option of it; what is not listed needs REST.
@@ -37,16 +39,6 @@ _OPTIONS: dict[Kind, tuple[tuple[str, str], ...]] = {
     ),
 }
 _REST = "VM.Config.Options"
-# What each step of a plan needs on the guest itself.
-_STEPS = {
-    "start": "VM.PowerMgmt",
-    "shutdown": "VM.PowerMgmt",
-    "destroy": "VM.Allocate",
-    "create": "VM.Allocate",
-    "clone": "VM.Allocate",
-    "join_pool": "VM.Allocate",
-    "resize": "VM.Config.Disk",
-}
 
 
 def privilege_of(kind: Kind, key: str) -> str:
@@ -65,24 +57,26 @@ def needs(
     """What the plan needs. ``touched`` are the declared values that it writes, ``uploads`` the storages that it puts
     files of ours on."""
     kind, vmid = wanted.type.kind, actual.vmid or wanted.vmid
-    steps = {step.action for step in plan.steps} or ({"destroy"} if wanted.state == "absent" else set())
-    making = bool(steps & {"create", "clone"})
+    steps = {step.action: step.privilege for step in plan.steps if step.privilege}
+    if wanted.state == "absent" and not plan:
+        steps = {Destroy.action: Destroy.privilege}
+    making, cloning = plan.creating, plan.has(Clone)
     guest = f"/vms/{vmid}" if vmid else "/vms"
     here = (guest, f"/pool/{wanted.pool}") if making and wanted.pool else (guest,)
     found = [Need(here, ("VM.Audit",), "reading the guest")]
-    found += [Need(here, (_STEPS[action],), action) for action in sorted(steps & set(_STEPS))]
+    found += [Need(here, (privilege,), action) for action, privilege in sorted(steps.items())]
     path = wanted.declaration.paths
     for key in {**touched, **dict.fromkeys((*plan.change.delete, *plan.change.revert))}:
         if key != "unprivileged":
             found.append(Need(here, (privilege_of(kind, key),), path.get(key, key)))
-    if making and kind == "lxc" and "clone" not in steps and touched.get("unprivileged") is False:
+    if making and kind == "lxc" and not cloning and touched.get("unprivileged") is False:
         found.append(Need(("/",), ("Sys.Modify",), "a privileged container"))
     found += _on_storages(wanted, actual, plan, touched, making)
     found += _on_networks(wanted, touched, bridges)
     found += [need for name in uploads for step in ("upload", "remove") for need in file_needs(step, name, "")]
-    if wanted.clone and "clone" in steps:
+    if wanted.clone and cloning:
         found.append(Need((f"/vms/{wanted.clone.vmid}",), ("VM.Clone",), "clone_from"))
-    if "join_pool" in steps:
+    if plan.has(JoinPool):
         found.append(Need((f"/pool/{wanted.pool}",), ("Pool.Allocate",), "pool"))
     return found
 

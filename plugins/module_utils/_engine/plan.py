@@ -11,14 +11,29 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Plan, Step, Wanted
+from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
+from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Wanted
+from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan, Step
+from ansible_collections.pve.provision.plugins.module_utils._engine.steps import (
+    CleanUp,
+    Clone,
+    Create,
+    Destroy,
+    GrowFilesystem,
+    JoinPool,
+    Resize,
+    Set,
+    Shutdown,
+    Start,
+)
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._model import diff
-from ansible_collections.pve.provision.plugins.module_utils._model.property_string import render_size
+from ansible_collections.pve.provision.plugins.module_utils._model.property_string import parse_size, render_size
 from ansible_collections.pve.provision.plugins.module_utils._model.template_name import parse_template
+from ansible_collections.pve.provision.plugins.module_utils._pve.config_text import disk_size
 
 if t.TYPE_CHECKING:
-    from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestConfig
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
 
 RUNNING_AFTER = {"present": None, "started": True, "stopped": False, "restarted": True}
 
@@ -29,17 +44,11 @@ def make_plan(wanted: Wanted, actual: Actual) -> Plan:
         return _absent(wanted, actual)
     if actual.config is None:
         return _create(wanted, actual)
-    change = difference(wanted, actual.vmid, actual.config, purge=wanted.policy.purge_options)
+    change = wanted.difference(actual.vmid, actual.config, purge=wanted.policy.purge_options)
     change = dataclasses.replace(change, findings=(*change.findings, *_other_template(wanted, actual)))
     if change.findings and wanted.policy.recreate:
         return _recreate(wanted, actual)
     return _update(wanted, actual, change)
-
-
-def difference(wanted: Wanted, vmid: int | None, config: GuestConfig, *, purge: bool) -> diff.Change:
-    """What has to change in a guest that is there."""
-    held = diff.Held(config.options, config.live, config.pending, f"{wanted.type.noun} {vmid}")
-    return diff.compare(wanted.type.table, held, wanted.declaration, purge=purge, rebuild=wanted.rebuild)
 
 
 def _other_template(wanted: Wanted, actual: Actual) -> t.Iterator[Finding]:
@@ -54,32 +63,31 @@ def _other_template(wanted: Wanted, actual: Actual) -> t.Iterator[Finding]:
 def _absent(wanted: Wanted, actual: Actual) -> Plan:
     steps = _clean_up(actual)
     if actual.config is not None:
-        steps += [*_stop(wanted, actual), Step("destroy", {"purge": wanted.policy.purge})]
+        steps += [*_stop(wanted, actual), Destroy(wanted.policy.purge)]
     before = {} if actual.config is None else _state(wanted, actual)
     return Plan(tuple(steps), before=before)
 
 
 def _clean_up(actual: Actual) -> list[Step]:
-    return [] if actual.leftover is None else [Step("clean_up", {"vmid": actual.vmid})]
+    return [] if actual.leftover is None else [CleanUp(actual.vmid)]
 
 
 def _stop(wanted: Wanted, actual: Actual) -> list[Step]:
-    policy = wanted.policy
-    return [Step("shutdown", {"timeout": policy.shutdown_timeout, "force": policy.force})] if actual.running else []
+    return [Shutdown(wanted.policy.shutdown_timeout, wanted.policy.force)] if actual.running else []
 
 
 def _create(wanted: Wanted, actual: Actual) -> Plan:
     change = diff.Change()
     if wanted.clone:
         change = diff.compare(wanted.type.table, wanted.clone.options, wanted.declaration)
-        steps = [Step("clone", {"source": wanted.clone.vmid or wanted.clone.name}), *_changing(wanted, change)]
+        steps: list[Step] = [Clone(wanted.clone.vmid or wanted.clone.name), *_changing(wanted, change)]
     else:
         template = {} if wanted.source is None else {"ostemplate": wanted.source}
-        options = {**_shown(wanted, create_options(wanted)), **dict.fromkeys(wanted.secrets, diff.HIDDEN)}
-        steps = [Step("create", {**template, "options": options})]
+        options = {**_shown(wanted, wanted.create_options()), **dict.fromkeys(wanted.secrets, diff.HIDDEN)}
+        steps = [Create(template, options)]
     runs = RUNNING_AFTER[wanted.state]
     if runs:
-        steps.append(Step("start"))
+        steps.append(Start())
     after = {**_declared(wanted), "status": "running" if runs else "stopped"}
     return Plan(tuple(_clean_up(actual) + steps), change, after=after)
 
@@ -95,11 +103,6 @@ def _shown(wanted: Wanted, options: t.Mapping[str, str]) -> dict[str, str]:
     table = wanted.type.table
     hidden = {key for key in options if (option := diff.find_option(table, key)) and option.secret}
     return {key: diff.HIDDEN if key in hidden else value for key, value in options.items()}
-
-
-def create_options(wanted: Wanted) -> dict[str, str]:
-    """PVE's options for the creation: the declaration and what counts only then. Secrets are added when it runs."""
-    return {**diff.render(wanted.type.table, wanted.declaration), **wanted.create}
 
 
 def _declared(wanted: Wanted) -> dict[str, t.Any]:
@@ -123,17 +126,16 @@ def _update(wanted: Wanted, actual: Actual, change: diff.Change) -> Plan:
 
 def _changing(wanted: Wanted, change: diff.Change) -> list[Step]:
     """A disk grows first: an option of its that waits for a restart must not bring the old size back."""
-    steps = [Step("resize", {"disk": disk, "size": render_size(size)}) for disk, size in change.resize.items()]
-    parts = {"options": _shown(wanted, change.set), "delete": list(change.delete), "revert": list(change.revert)}
-    if details := {name: part for name, part in parts.items() if part}:
-        steps.append(Step("set", details))
+    steps: list[Step] = [Resize(disk, render_size(size)) for disk, size in change.resize.items()]
+    if change.set or change.delete or change.revert:
+        steps.append(Set(_shown(wanted, change.set), tuple(change.delete), tuple(change.revert)))
     return steps
 
 
 def _power(wanted: Wanted, actual: Actual, change: diff.Change) -> list[Step]:
     """The steps that bring the guest to its state, and let it take what waits for a restart."""
     runs = RUNNING_AFTER[wanted.state]
-    start = [Step("start")]
+    start: list[Step] = [Start()]
     if not actual.running:
         return start if runs else []
     if runs is False:
@@ -148,4 +150,30 @@ def _power(wanted: Wanted, actual: Actual, change: diff.Change) -> list[Step]:
 def _status_after(actual: Actual, power: list[Step]) -> str:
     if not power:
         return actual.status
-    return "running" if power[-1].action == "start" else "stopped"
+    return "running" if isinstance(power[-1], Start) else "stopped"
+
+
+# -- what only the node tells ----------------------------------------------------------------------------------------
+
+
+def with_growth(node: Node, actual: Actual, plan: Plan) -> Plan:
+    """The plan, and first what an earlier run's resize left undone: the file systems of volumes that have grown."""
+    if actual.vmid is None or actual.config is None or plan.creating or plan.has(Destroy):
+        return plan
+    live = actual.config.live
+    steps = [
+        GrowFilesystem(disk, size)
+        for disk, size in node.ungrown.get(actual.vmid, {}).items()
+        if disk_size(live.get(disk, "")) == parse_size(size, unit=1) and disk not in plan.change.resize
+    ]
+    return dataclasses.replace(plan, steps=(*steps, *plan.steps)) if steps else plan
+
+
+def with_pool(facts: Facts, wanted: Wanted, actual: Actual, plan: Plan) -> Plan:
+    """The plan, and the step into the declared pool where an existing guest is not in it."""
+    if wanted.pool is None or actual.config is None or wanted.state == "absent" or plan.creating:
+        return plan
+    if actual.vmid in facts.pools.get(wanted.pool, frozenset()):
+        return plan
+    plan = plan.append(JoinPool(wanted.pool))
+    return dataclasses.replace(plan, after={**plan.after, "pool": wanted.pool})

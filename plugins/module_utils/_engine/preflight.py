@@ -13,11 +13,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import difflib
-import functools
 import re
 import typing as t
-from dataclasses import dataclass
-from pathlib import Path
 
 from ansible_collections.pve.provision.plugins.module_utils._engine import permissions
 from ansible_collections.pve.provision.plugins.module_utils._engine.check_networks import (
@@ -25,123 +22,20 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.check_networ
     check_neighbours,
 )
 from ansible_collections.pve.provision.plugins.module_utils._engine.check_volumes import check_volumes
-from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Plan, Wanted
+from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts, is_net
+from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Wanted
+from ansible_collections.pve.provision.plugins.module_utils._engine.read import is_declared_guest
+from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan
+from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Start
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
-from ansible_collections.pve.provision.plugins.module_utils._model import diff, network, qemu
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import SubValues
+from ansible_collections.pve.provision.plugins.module_utils._model import diff
 from ansible_collections.pve.provision.plugins.module_utils._model.lxc import FEATURES
 from ansible_collections.pve.provision.plugins.module_utils._pve import privileges
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import same_name
 
 if t.TYPE_CHECKING:
-    from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Fields
-    from ansible_collections.pve.provision.plugins.module_utils._pve.node import (
-        Access,
-        Bridge,
-        GuestRef,
-        Kind,
-        Node,
-        Storage,
-        Volume,
-    )
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestRef, Node
 
-ZONE_TAB: t.Final = Path("/usr/share/zoneinfo/zone.tab")
 OTHER_WAYS = "Log in with root's password, or run on the node itself over SSH."
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A guest that is made before, by the same run: its number, and its options as PVE will have them."""
-
-    vmid: int
-    options: t.Mapping[str, str]
-
-
-class Facts:
-    """What a run reads of a node besides the guest, each thing once and only when it is asked for."""
-
-    def __init__(self, node: Node) -> None:
-        self.node = node
-        # Bytes that the guests planned before take on each storage, while several are planned.
-        self.reserved: dict[str, int] | None = None
-        self.planned: dict[tuple[Kind, str], Planned] = {}
-
-    def reserve(self, storage: str, size: int) -> int:
-        """Count bytes that a guest takes on a storage, while several are planned. What those before it take."""
-        if self.reserved is None:
-            return 0
-        before = self.reserved.get(storage, 0)
-        self.reserved[storage] = before + size
-        return before
-
-    @functools.cached_property
-    def storages(self) -> list[Storage]:
-        return self.node.storages()
-
-    @functools.cached_property
-    def bridges(self) -> dict[str, Bridge]:
-        return {bridge.name: bridge for bridge in self.node.bridges()}
-
-    @functools.cached_property
-    def pools(self) -> dict[str, frozenset[int]]:
-        return self.node.pools()
-
-    @functools.cached_property
-    def access(self) -> Access | None:
-        return self.node.access()
-
-    @functools.cached_property
-    def guests(self) -> list[GuestRef]:
-        return self.node.guests()
-
-    @functools.cached_property
-    def templates(self) -> list[Volume]:
-        holding = [storage for storage in self.storages if "vztmpl" in storage.content and storage.active]
-        return [volume for storage in holding for volume in self.node.volumes(storage.name, "vztmpl")]
-
-    @functools.cached_property
-    def neighbours(self) -> list[Neighbour]:
-        """Every guest of this node with its networks."""
-        found = []
-        for guest in self.guests:
-            config = self.node.config(guest.kind, guest.vmid)
-            options = {} if config is None else config.options
-            written = NETWORKS[guest.kind]
-            networks = {key: written.read(text) for key, text in options.items() if is_net(key)}
-            found.append(Neighbour(guest, networks))
-        return found
-
-    @functools.cached_property
-    def time_zones(self) -> frozenset[str]:
-        """The time zones that PVE takes: those of zone.tab, as this machine has it; none where it has no such file."""
-        try:
-            table = ZONE_TAB.read_text(encoding="utf-8")
-        except OSError:
-            return frozenset()
-        return frozenset(line.split("\t")[2] for line in table.splitlines() if line and not line.startswith("#"))
-
-    def find_volume(self, volid: str) -> Volume | None:
-        """A volume of a storage of this node, or None when it is not there."""
-        storage = volid.partition(":")[0]
-        if not any(each.name == storage and each.active for each in self.storages):
-            return None
-        return next((volume for volume in self.node.volumes(storage) if volume.volid == volid), None)
-
-
-# How each kind of guest writes its networks.
-NETWORKS: dict[Kind, Fields] = {"lxc": network.NET, "qemu": qemu.NET}
-
-
-def is_net(key: str) -> bool:
-    return key.startswith("net") and key[3:].isdigit()
-
-
-@dataclasses.dataclass(frozen=True)
-class Neighbour:
-    """Another guest of the node, with its networks by PVE's keys."""
-
-    guest: GuestRef
-    networks: dict[str, SubValues]
 
 
 class Report:
@@ -165,7 +59,7 @@ class Outlook:
     def __init__(self, wanted: Wanted, actual: Actual, plan: Plan) -> None:
         table, change = wanted.type.table, plan.change
         has: t.Mapping[str, str] = {} if actual.config is None else actual.config.options
-        self.new = creating(plan)
+        self.new = plan.creating
         if self.new:
             has = wanted.clone.options if wanted.clone else {}
         declaration, _doubts = diff.place(table, has, wanted.declaration, purge=wanted.policy.purge_options)
@@ -232,13 +126,9 @@ def _check_whole(report: Report, outlook: Outlook) -> None:
             report.add(problem.option, problem.value, problem.problem, problem.remedy)
 
 
-def creating(plan: Plan) -> bool:
-    return any(step.action in {"create", "clone"} for step in plan.steps)
-
-
 def _touched(wanted: Wanted, actual: Actual, plan: Plan) -> dict[str, t.Any]:
     """The declared values that the plan writes; for property strings as they will be."""
-    if creating(plan):
+    if plan.creating:
         return {key: value for key, value in wanted.declaration.values.items() if value is not None}
     declared = wanted.declaration.values
     return {key: declared[key] for key in (*plan.change.set, *plan.change.resize) if declared.get(key) is not None}
@@ -261,13 +151,6 @@ def removal_findings(wanted: Wanted, actual: Actual) -> list[Finding]:
 def _check_absent(report: Report, wanted: Wanted, actual: Actual) -> None:
     report.findings += removal_findings(wanted, actual)
     _check_lock(report, wanted, actual)
-
-
-def is_declared_guest(wanted: Wanted, actual: Actual) -> bool:
-    """Whether a guest that is there has the declared name, if one is declared: otherwise it is somebody else's."""
-    if actual.config is None or not wanted.name:
-        return True
-    return same_name(actual.config.options.get(wanted.type.name_key), wanted.name)
 
 
 def _check_name(report: Report, wanted: Wanted, actual: Actual, remedy: str) -> None:
@@ -306,7 +189,7 @@ def _check_guest(report: Report, wanted: Wanted, actual: Actual, plan: Plan) -> 
         _check_taken(report, wanted, actual.taken)
     if actual.config is None:
         return
-    if creating(plan):
+    if plan.creating:
         _check_name(report, wanted, actual, "A guest of another name is not made anew; choose another vmid.")
     elif not wanted.policy.rename:
         _check_name(report, wanted, actual, "Choose another vmid, or set rename: true to give it this name.")
@@ -315,7 +198,7 @@ def _check_guest(report: Report, wanted: Wanted, actual: Actual, plan: Plan) -> 
     options = actual.config.options
     if options.get("protection") == "1":
         _check_protection(report, wanted, plan)
-    if options.get("template") == "1" and any(step.action == "start" for step in plan.steps):
+    if options.get("template") == "1" and plan.has(Start):
         report.add("state", wanted.state, f"is refused: {wanted.label} is a template", "Clone it, and start the clone.")
 
 
@@ -323,7 +206,7 @@ def _check_protection(report: Report, wanted: Wanted, plan: Plan) -> None:
     """What PVE refuses to a protected guest, even when the same call ends the protection: to destroy it, to remove a
     volume, and in a container any change of one (pve-container, LXC/Config.pm; qemu-server, API2/Qemu.pm)."""
     refused = f"is refused: {wanted.label} is protected"
-    if creating(plan):
+    if plan.creating:
         report.add("recreate", True, refused, "Set protection=false first.")
     changed = plan.change.set if wanted.type.kind == "lxc" else ()
     for key in filter(wanted.type.is_volume, (*changed, *plan.change.delete)):

@@ -23,9 +23,13 @@ from ansible_collections.pve.provision.plugins.module_utils._argspec import (
     spec_of,
     without_nulls,
 )
-from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Part, Wanted
+from ansible_collections.pve.provision.plugins.module_utils._engine import steps
+from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Wanted
+from ansible_collections.pve.provision.plugins.module_utils._engine.part import Part
+from ansible_collections.pve.provision.plugins.module_utils._engine.step import Step
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.read import read_container
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import steps as openwrt_steps
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.lxc import read_router
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.vm import read_vm
 from ansible_collections.pve.provision.plugins.module_utils._guests.typed import NeedsValidator, TypedReader
@@ -34,7 +38,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.diff import P
 from ansible_collections.pve.provision.plugins.module_utils._model.qemu import BUSES
 
 Guest = dict[str, t.Any]
-Read = t.Callable[[t.Mapping[str, t.Any], frozenset[Path]], tuple[Wanted, Part]]
+Read = t.Callable[[t.Mapping[str, t.Any], frozenset[Path]], tuple[Wanted, t.Sequence[Part]]]
 
 
 def _inside(declared: Guest, path: str) -> t.Any:
@@ -121,6 +125,8 @@ TYPES: t.Final[dict[str, DeclaredType]] = {
     "openwrt_vm": DeclaredType(POLICY.merge(_VM_ROUTER, ROUTER, OPENWRT_VM), read_vm),
 }
 """By the word of ``type``."""
+STEPS: t.Final[tuple[type[Step], ...]] = (*steps.STEPS, *openwrt_steps.STEPS)
+"""Every step that a run over any guest may take."""
 SECRET_OPTIONS: t.Final = frozenset(
     name for each in TYPES.values() for name, spec in each.spec.options.items() if spec.get("no_log")
 )

@@ -8,8 +8,8 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts, is_net
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import CloneSource, Wanted
-from ansible_collections.pve.provision.plugins.module_utils._engine.preflight import Facts, is_net
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._model.lxc import decide_privilege
 from ansible_collections.pve.provision.plugins.module_utils._model.template_name import newest_match, parse_template

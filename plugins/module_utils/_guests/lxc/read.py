@@ -12,12 +12,12 @@ import typing as t
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import (
     CloneSource,
     GuestType,
-    Part,
     Policy,
     State,
     Wanted,
     rebuild,
 )
+from ansible_collections.pve.provision.plugins.module_utils._engine.part import Part
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc import complete as create
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, render
@@ -76,9 +76,11 @@ def wanted_container(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = fro
     )
 
 
-def read_container(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozenset()) -> tuple[Wanted, Part]:
-    """What lxc_create wants: a container, with nothing of its own in the workflow."""
-    return wanted_container(params, nulls), Part()
+def read_container(
+    params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozenset()
+) -> tuple[Wanted, tuple[Part, ...]]:
+    """What lxc_create wants: a container, with nothing of its own in the run."""
+    return wanted_container(params, nulls), ()
 
 
 def _check_name(params: t.Mapping[str, t.Any]) -> t.Iterator[Finding]:

@@ -16,14 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.addresses import await_static, told_interfaces
-from ansible_collections.pve.provision.plugins.module_utils._engine.guest import (
-    Actual,
-    Plan,
-    Run,
-    Step,
-    Wanted,
-)
-from ansible_collections.pve.provision.plugins.module_utils._engine.preflight import creating
+from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Wanted
+from ansible_collections.pve.provision.plugins.module_utils._engine.part import Part
+from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan, Run, Step
+from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Create, Start
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, InvalidInput, Timeout
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.read import wanted_container
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.migrate import (
@@ -49,6 +45,14 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.seed
     sweep,
 )
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.shells import by_exec
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.steps import (
+    AwaitUp,
+    BuildTemplate,
+    Configure,
+    InstallPackages,
+    Seed,
+)
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.steps import Upgrade as UpgradeStep
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade import (
     ReleaseError,
     Resume,
@@ -94,7 +98,7 @@ _RULE = (
 )
 
 
-def read_router(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozenset()) -> tuple[Wanted, OpenWrtContainer]:
+def read_router(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozenset()) -> tuple[Wanted, tuple[Part, ...]]:
     """Read a router's parameters: the container that is wanted, and the router inside it."""
     findings = [
         Finding(name, params[name], "is not possible for OpenWrt", reason)
@@ -129,7 +133,7 @@ def read_router(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozense
         findings=(*findings, *wanted.findings),
         notes=description.warnings if description else (),
     )
-    return wanted, OpenWrtContainer.of(params, declared, description)
+    return wanted, (OpenWrtContainer.of(params, declared, description),)
 
 
 def _devices(params: t.Mapping[str, t.Any], description: Description | None) -> list[dict[str, t.Any]] | None:
@@ -157,7 +161,7 @@ def wanted_template(params: t.Mapping[str, t.Any]) -> WantedTemplate:
 
 @dataclass
 class OpenWrtContainer(OpenWrtGuest):
-    """What OpenWrt adds to the workflow of a container."""
+    """What OpenWrt adds to a run over a container."""
 
     address_source = "guest"
     no_access_reason = "over the API a container is entered by SSH alone, and no ssh_private_key is declared"
@@ -202,7 +206,7 @@ class OpenWrtContainer(OpenWrtGuest):
         return steps
 
     def uploads(self, node: Node, plan: Plan) -> t.Sequence[str]:
-        makes = any(step.action == "template" for step in plan.steps)
+        makes = plan.has(BuildTemplate)
         return self.template.storages if makes and self.template and node.transport == "api" else ()
 
     # -- the plan --------------------------------------------------------------------------------------------------
@@ -224,7 +228,7 @@ class OpenWrtContainer(OpenWrtGuest):
         if wanted.state == "absent" or self.description is None:
             return plan
         findings = list(self._wrong_guest(actual))
-        if creating(plan):
+        if plan.creating:
             findings += self._wrong_template(node, wanted) if self.template is None else ()
             findings += _unfinished(node, wanted.name) if wanted.name else ()
         if not findings:
@@ -233,7 +237,7 @@ class OpenWrtContainer(OpenWrtGuest):
 
     def _extend_inside(self, node: Node, actual: Actual, plan: Plan) -> Plan:
         """The plan with what there is to do in the router itself."""
-        if creating(plan):
+        if plan.creating:
             return self._extend_creation(node, plan)
         return self._extend_running(node, actual, plan) if actual.running else self._extend_stopped(node, plan)
 
@@ -259,18 +263,16 @@ class OpenWrtContainer(OpenWrtGuest):
             yield Finding("template", source, problem, "Leave it out, or run on the node.")
 
     def _extend_creation(self, node: Node, plan: Plan) -> Plan:
-        steps: list[Step] = []
-        for step in plan.steps:
-            if step.action == "create" and self.to_fetch:
-                steps.append(Step("template", {"version": self.to_fetch}))
-            steps.append(step)
-            if step.action == "create" and node.transport == "cli":
-                steps.append(Step("seed", {"interfaces": [each.name for each in self.described.interfaces]}))
-        if any(step.action == "start" for step in plan.steps):
-            steps.append(Step("await_up"))
+        if self.to_fetch:
+            plan = plan.insert(BuildTemplate(self, self.to_fetch), before=Create)
+        if node.transport == "cli":
+            names = tuple(each.name for each in self.described.interfaces)
+            plan = plan.insert_after(Seed(self, names), after=Create)
+        if plan.has(Start):
+            plan = plan.append(AwaitUp(self))
             if self.described.packages and self.can_enter(node):
-                steps.append(Step("packages", {"install": list(self.described.packages)}))
-        return dataclasses.replace(plan, steps=tuple(steps))
+                plan = plan.append(InstallPackages(self, tuple(self.described.packages)))
+        return plan
 
     def _extend_running(self, node: Node, actual: Actual, plan: Plan) -> Plan:
         vmid = t.cast("int", actual.vmid)
@@ -309,8 +311,8 @@ class OpenWrtContainer(OpenWrtGuest):
             findings.append(Finding("upgrade", True, f"cannot keep vmid {actual.vmid} over the API", remedy))
         self.target = expected.volid
         needed = expected.changed and node.transport == "cli"  # over the API the new router gets a template of its own
-        fetch = [Step("template", {"version": expected.version})] if needed else []
-        upgrade = Step("upgrade", {"from": self.seen.version, "to": expected.version, "keep": self.rollback_keep})
+        fetch = [BuildTemplate(self, expected.version)] if needed else []
+        upgrade = UpgradeStep(self, self.seen.version, expected.version, self.rollback_keep)
         change = dataclasses.replace(plan.change, findings=(*plan.change.findings, *findings))
         before = {**plan.before, "version": self.seen.version}
         after = {**plan.after, "version": expected.version}
@@ -319,10 +321,10 @@ class OpenWrtContainer(OpenWrtGuest):
 
     def _extend_stopped(self, node: Node, plan: Plan) -> Plan:
         """What is in a stopped router cannot be seen; when it starts, it is looked at and brought in line."""
-        if any(step.action == "start" for step in plan.steps):
-            inside = [Step("configure")] if self.can_enter(node) else []
-            return dataclasses.replace(plan, steps=(*plan.steps, Step("await_up"), *inside))
-        return plan
+        if not plan.has(Start):
+            return plan
+        inside = [Configure(self)] if self.can_enter(node) else []
+        return plan.append(AwaitUp(self), *inside)
 
     # -- the way in ------------------------------------------------------------------------------------------------
     def connect(self, node: Node, vmid: int) -> Shell | None:
@@ -340,12 +342,12 @@ class OpenWrtContainer(OpenWrtGuest):
         return node.transport == "cli" or bool(self.ssh_key and self.management_addresses())
 
     # -- the steps -------------------------------------------------------------------------------------------------
-    def do_template(self, step: Step, run: Run) -> None:
+    def build_template(self, run: Run) -> None:
         made = openwrt_template.ensure(run.node, t.cast("WantedTemplate", self.template))
         self.made_templates = tuple(sorted({*made.volids} - {*made.kept}))
         run.result.warnings += made.warnings
 
-    def do_seed(self, step: Step, run: Run) -> None:
+    def seed(self, run: Run) -> None:
         """Write everything that the first boot is to find."""
 
         def files(read: Read, version: str) -> Files:
@@ -353,7 +355,7 @@ class OpenWrtContainer(OpenWrtGuest):
 
         inject_files(run.node, run.vmid, files)
 
-    def do_await_up(self, step: Step, run: Run) -> None:
+    def await_up(self, run: Run) -> None:
         """Wait until the router is up: by what it says itself; from outside by its addresses, and a while for SSH."""
         node, vmid = run.node, run.vmid
         if node.transport == "cli":
@@ -368,7 +370,7 @@ class OpenWrtContainer(OpenWrtGuest):
             except Timeout as error:
                 self.unreachable_reason = str(error)
 
-    def do_upgrade(self, step: Step, run: Run) -> None:
+    def upgrade_to(self, run: Run, version: str) -> None:
         upgrade = Upgrade(
             run,
             t.cast("WantedTemplate", self.template),
@@ -378,7 +380,7 @@ class OpenWrtContainer(OpenWrtGuest):
             patience=self.up_timeout,
             keep=self.rollback_keep,
             in_place=self.by_vmid,
-            to=step.details["to"],
+            to=version,
         )
         try:
             upgrade.carry_out()

@@ -13,7 +13,7 @@ import tarfile
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.pve.provision.plugins.module_utils._engine.preflight import is_net
+from ansible_collections.pve.provision.plugins.module_utils._engine.facts import is_net
 from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.running import Seen
 from ansible_collections.pve.provision.plugins.module_utils._model.lxc import OPTIONS

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the pve.provision authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to this collection: what an OpenWrt guest adds to the workflow, be it a container or a VM."""
+"""Private to this collection: what an OpenWrt guest adds to a run, be it a container or a VM."""
 
 from __future__ import annotations
 
@@ -18,16 +18,13 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.addresses im
     make_address,
     neighbour_addresses,
 )
-from ansible_collections.pve.provision.plugins.module_utils._engine.guest import (
-    Actual,
-    Part,
-    Plan,
-    Run,
-    Step,
-    Wanted,
-)
-from ansible_collections.pve.provision.plugins.module_utils._engine.preflight import is_net
+from ansible_collections.pve.provision.plugins.module_utils._engine.facts import is_net
+from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Wanted
+from ansible_collections.pve.provision.plugins.module_utils._engine.part import Part
+from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan, Run, Step
+from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Shutdown, Start
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, InvalidInput, ProvisionError
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.packages import Installation
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.running import (
     AnotherSystem,
     Drift,
@@ -37,6 +34,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.runn
     Shell,
 )
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.shells import ssh
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.steps import Configure, InstallPackages
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import find_option
 from ansible_collections.pve.provision.plugins.module_utils._model.segments import addresses_on
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import description as router_description
@@ -244,23 +242,22 @@ class OpenWrtGuest(Part):
         if not drift:
             return plan
         view = drift.view()
-        ours = []
+        ours: list[Step] = []
         inside = {name: what for name, what in view.items() if name != "packages"}
         if inside:
-            ours.append(Step("configure", inside))
+            ours.append(Configure(self, inside))
         if drift.missing:
-            ours.append(Step("packages", {"install": view["packages"]}))
-        place = next((n for n, step in enumerate(plan.steps) if step.action in {"shutdown", "start"}), len(plan.steps))
+            ours.append(InstallPackages(self, drift.missing))
         before, after = dict(plan.before), {**plan.after, **{n: what for n, what in view.items() if n != "files"}}
         if seed.KEYS in drift.files:
             has = self.seen.files.get(seed.KEYS, b"") if self.seen else b""
             before["ssh_keys"], after["ssh_keys"] = has.decode().splitlines(), [*self.described.management.ssh_keys]
         if seed.SHADOW in drift.files:
             before["password"], after["password"] = "(hidden)", "(hidden, changes)"
-        steps = (*plan.steps[:place], *ours, *plan.steps[place:])
-        return dataclasses.replace(plan, steps=steps, before=before, after=after)
+        plan = plan.insert(*ours, before=(Shutdown, Start))
+        return dataclasses.replace(plan, before=before, after=after)
 
-    def do_configure(self, step: Step, run: Run) -> None:
+    def configure(self, run: Run) -> None:
         """Bring the running router in line, unless nobody can enter it."""
         if self.unreachable_reason:
             return
@@ -269,18 +266,15 @@ class OpenWrtGuest(Part):
         router.apply(self.drift or router.drift(seen), seen, patience=self.up_timeout)
         self.seen = self.drift = None
 
-    def do_packages(self, step: Step, run: Run) -> None:
-        """Install packages, and configure what could not be configured before they were there."""
-        names = step.details["install"]
+    def install_packages(self, run: Run, names: t.Sequence[str]) -> Installation:
+        """Install packages in the running router; how that went."""
         done = self.router(run.node, run.vmid).install(names)
         self.seen = self.drift = None
-        if done.note:
-            run.result.warnings.append(done.note)
-        if done.trouble:
-            run.result.warnings.append(f"not installed: {', '.join(names)} ({done.trouble}). The next run tries again.")
-            run.result.changed = any(other["step"] != "packages" for other in run.result.plan)
-        else:
-            self.do_configure(step, run)
+        return done
+
+    def await_up(self, run: Run) -> None:
+        """Wait until the router has booted."""
+        raise NotImplementedError
 
     # -- afterwards ------------------------------------------------------------------------------------------------
     def finish(self, run: Run) -> None:

@@ -25,8 +25,10 @@ from dataclasses import dataclass, field
 
 from ansible_collections.pve.provision.plugins.module_utils._engine import cleanup
 from ansible_collections.pve.provision.plugins.module_utils._engine.addresses import ask_until, await_static
-from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Run, Step, Wanted
-from ansible_collections.pve.provision.plugins.module_utils._engine.preflight import is_net
+from ansible_collections.pve.provision.plugins.module_utils._engine.facts import is_net
+from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Wanted
+from ansible_collections.pve.provision.plugins.module_utils._engine.step import Run, Step
+from ansible_collections.pve.provision.plugins.module_utils._engine.steps import CleanUp
 from ansible_collections.pve.provision.plugins.module_utils._errors import (
     Conflict,
     Finding,
@@ -466,7 +468,7 @@ class Resume:
 
     def carry_out(self, *, act: bool) -> list[Step]:
         """One that is under way is waited for. Returns the steps; without ``act`` they are only told."""
-        steps = []
+        steps: list[Step] = []
         for vmid, note in list(cleanup.notes(self.node)):
             if not self._concerns(vmid, note):
                 continue
@@ -481,7 +483,7 @@ class Resume:
                     self._resume(vmid, note)
             else:
                 self._check(vmid, note)
-            steps.append(Step("clean_up", {"vmid": vmid}))
+            steps.append(CleanUp(vmid))
         return steps
 
     def _concerns(self, vmid: int, note: t.Mapping[str, t.Any]) -> bool:

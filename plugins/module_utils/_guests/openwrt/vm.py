@@ -26,14 +26,11 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.addresses import told_interfaces
-from ansible_collections.pve.provision.plugins.module_utils._engine.guest import (
-    Actual,
-    Plan,
-    Run,
-    Step,
-    Wanted,
-)
-from ansible_collections.pve.provision.plugins.module_utils._engine.preflight import creating, is_net
+from ansible_collections.pve.provision.plugins.module_utils._engine.facts import is_net
+from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Wanted
+from ansible_collections.pve.provision.plugins.module_utils._engine.part import Part
+from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan, Run
+from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Create, Start
 from ansible_collections.pve.provision.plugins.module_utils._errors import (
     Finding,
     ImageError,
@@ -55,6 +52,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.runn
 )
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.seeding import sweep
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.shells import by_agent
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.steps import AwaitUp, Configure, PrepareDisk
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.read import wanted_vm
 from ansible_collections.pve.provision.plugins.module_utils._io.qcow2 import write_qcow2
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path
@@ -126,7 +124,7 @@ exit 0
 """
 
 
-def read_vm(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozenset()) -> tuple[Wanted, OpenWrtVm]:
+def read_vm(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozenset()) -> tuple[Wanted, tuple[Part, ...]]:
     """Read a router's parameters: the VM that is wanted, and the router inside it."""
     findings: list[Finding] = []
     declared = {name: params[name] for name in DESCRIPTION_OPTIONS if params.get(name) is not None}
@@ -152,7 +150,7 @@ def read_vm(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozenset())
         findings=(*findings, *(dataclasses.replace(p, option=_renamed(p.option, paths)) for p in wanted.findings)),
         notes=description.warnings if description else (),
     )
-    return wanted, OpenWrtVm.of(params, declared, description)
+    return wanted, (OpenWrtVm.of(params, declared, description),)
 
 
 def _packages(params: t.Mapping[str, t.Any]) -> list[str]:
@@ -195,7 +193,7 @@ def wanted_disk(params: t.Mapping[str, t.Any]) -> WantedDisk:
 
 @dataclass
 class OpenWrtVm(OpenWrtGuest):
-    """What OpenWrt adds to the workflow of a VM.
+    """What OpenWrt adds to a run over a VM.
 
     ``work`` is the seeded copy of the image on this machine, ``import_storage`` where it is uploaded to;
     ``verified_by`` says what showed that the router is up. ``silent`` are the addresses at which nobody was before the
@@ -260,15 +258,14 @@ class OpenWrtVm(OpenWrtGuest):
         findings = list(self._wrong_guest(actual))
         if findings:
             return self.with_findings(node, plan, findings)
-        if creating(plan):
-            plan = self._extend_creation(node, plan)
+        if plan.creating:
+            plan = plan.insert(PrepareDisk(self, self.image.version, self.image.variant), before=Create)
         elif actual.running:
             plan = self._extend_running(node, actual, plan)
-        if any(step.action == "start" for step in plan.steps):
-            after: list[Step] = [Step("await_up")]
-            if not creating(plan) and not actual.running and self.connect(node, t.cast("int", actual.vmid)):
-                after.append(Step("configure"))  # what is in a stopped router cannot be seen
-            plan = dataclasses.replace(plan, steps=(*plan.steps, *after))
+        if plan.has(Start):
+            plan = plan.append(AwaitUp(self))
+            if not plan.creating and not actual.running and self.connect(node, t.cast("int", actual.vmid)):
+                plan = plan.append(Configure(self))  # what is in a stopped router cannot be seen
         return self.with_findings(node, plan, ())
 
     @staticmethod
@@ -287,18 +284,13 @@ class OpenWrtVm(OpenWrtGuest):
             problem = f"is a VM{called} that this module did not make, no OpenWrt ({', '.join(signs)})"
             yield Finding("vmid", actual.vmid, problem, NEVER_ANOTHER)
 
-    def _extend_creation(self, node: Node, plan: Plan) -> Plan:
-        image = Step("image", {"version": self.image.version, "variant": self.image.variant})
-        place = next(n for n, step in enumerate(plan.steps) if step.action == "create")
-        return dataclasses.replace(plan, steps=(*plan.steps[:place], image, *plan.steps[place:]))
-
     def _extend_running(self, node: Node, actual: Actual, plan: Plan) -> Plan:
         """The router's own configuration is looked at where there is a way into it."""
         vmid = t.cast("int", actual.vmid)
         return self.with_drift(plan, self.router(node, vmid).drift(self.seen)) if self.seen else plan
 
     def uploads(self, node: Node, plan: Plan) -> t.Sequence[str]:
-        return [self.import_storage] if self.import_storage and creating(plan) else []
+        return [self.import_storage] if self.import_storage and plan.creating else []
 
     # -- the way in ------------------------------------------------------------------------------------------------
     def connect(self, node: Node, vmid: int) -> Shell | None:
@@ -306,7 +298,7 @@ class OpenWrtVm(OpenWrtGuest):
         return self.by_ssh(node, vmid) or (by_agent(node, vmid) if has_agent(node, vmid) else None)
 
     # -- the steps -------------------------------------------------------------------------------------------------
-    def do_image(self, step: Step, run: Run) -> None:
+    def prepare_disk(self, run: Run) -> None:
         """Make the seeded copy of the image that the disk is imported from."""
         self.silent = [address for address in self.management_addresses() if not answers(address)]
         disk = openwrt_template.ensure_image(run.node, self.image)
@@ -346,7 +338,7 @@ class OpenWrtVm(OpenWrtGuest):
         if run.node.transport == "api":
             run.result.warnings += sweep(run.node, "import", SEEDED, f"{work.stem}.qcow2")
 
-    def do_await_up(self, step: Step, run: Run) -> None:
+    def await_up(self, run: Run) -> None:
         """Wait until anything shows that the router has booted: its console, the agent, SSH, or an address.
 
         An address alone is waited for as long as ``ip_timeout`` says: from here it may be out of reach.

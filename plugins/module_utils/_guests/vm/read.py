@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import (
     GuestType,
     Policy,
@@ -15,7 +16,6 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.guest import
     Wanted,
     rebuild,
 )
-from ansible_collections.pve.provision.plugins.module_utils._engine.preflight import Facts
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path
 from ansible_collections.pve.provision.plugins.module_utils._model.qemu import (

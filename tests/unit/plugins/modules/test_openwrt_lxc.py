@@ -17,6 +17,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt impo
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import seeding as openwrt_seeding
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.lxc import OpenWrtContainer
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.running import Router
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.steps import Seed
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli import CliNode
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed
 
@@ -361,13 +362,13 @@ def test_a_change_that_cuts_off_the_management_is_taken_back(
     assert not router.good("openwrt_lxc", **gateway).changed
 
 
-@pytest.mark.parametrize("moment", ["do_seed", "inside do_seed"])
+@pytest.mark.parametrize("moment", ["before the seed", "inside the seed"])
 def test_a_router_whose_maker_was_killed_before_it_was_configured_is_made_anew(
     router: Bench, gateway: Params, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     with monkeypatch.context() as patched:
-        if moment == "do_seed":
-            patched.setattr(openwrt_lxc.OpenWrtContainer, "do_seed", killed)
+        if moment == "before the seed":
+            patched.setattr(Seed, "run", killed)
         else:
             patched.setattr(openwrt_lxc, "seed", killed)
             patched.setattr(CliNode, "unmount", lambda self, vmid: None)

@@ -15,7 +15,7 @@ import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._engine import cleanup
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError, Timeout
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.lxc import OpenWrtContainer
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.steps import AwaitUp, Seed
 from ansible_collections.pve.provision.plugins.module_utils._pve.api import ApiNode
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli import CliNode
 from embedded_node import commands
@@ -243,7 +243,7 @@ def test_a_router_whose_maker_was_killed_after_the_start_is_not_made_anew(
     cli: Bench, gateway: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(OpenWrtContainer, "do_await_up", killed)
+        patched.setattr(AwaitUp, "run", killed)
         with pytest.raises(KeyboardInterrupt):
             cli.run("openwrt_lxc", **gateway)
     (vmid,) = vmids(cli)
@@ -261,7 +261,7 @@ def test_nor_is_one_that_a_failed_run_has_left_for_a_look(
         raise Timeout("lan did not come up")
 
     with monkeypatch.context() as patched:
-        patched.setattr(OpenWrtContainer, "do_await_up", late)
+        patched.setattr(AwaitUp, "run", late)
         vmid = cli.bad("openwrt_lxc", **gateway, cleanup_on_failure=False).vmid
     write_inside(cli, vmid)
     cli.pct("stop", str(vmid))
@@ -274,7 +274,7 @@ def test_nor_is_one_that_its_owner_has_started_himself(
 ) -> None:
     """It was never configured: whether that is wanted is not for a later run to say."""
     with monkeypatch.context() as patched:
-        patched.setattr(OpenWrtContainer, "do_seed", killed)
+        patched.setattr(Seed, "run", killed)
         with pytest.raises(KeyboardInterrupt):
             cli.run("openwrt_lxc", **gateway, state="present")
     (vmid,) = vmids(cli)
@@ -300,7 +300,7 @@ def test_a_router_that_was_configured_and_not_started_yet_is_used(
 def kill_before_seeding(bench: Bench, monkeypatch: pytest.MonkeyPatch, **declared: t.Any) -> int:
     """A router whose maker was killed when it was made and not configured: the next run makes it anew."""
     with monkeypatch.context() as patched:
-        patched.setattr(OpenWrtContainer, "do_seed", killed)
+        patched.setattr(Seed, "run", killed)
         with pytest.raises(KeyboardInterrupt):
             bench.run("openwrt_lxc", **declared, state="present")
     (vmid,) = vmids(bench)

@@ -11,9 +11,10 @@ import typing as t
 import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._engine import permissions
-from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, CloneSource, Plan, Wanted
+from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, CloneSource, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._engine.plan import make_plan
 from ansible_collections.pve.provision.plugins.module_utils._engine.preflight import _touched
+from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.read import wanted_container
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Bridge, GuestConfig, Kind
 

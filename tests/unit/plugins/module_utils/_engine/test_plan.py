@@ -9,8 +9,9 @@ import typing as t
 
 import pytest
 
-from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Plan
+from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual
 from ansible_collections.pve.provision.plugins.module_utils._engine.plan import make_plan
+from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.read import wanted_container
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import null_paths
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestConfig

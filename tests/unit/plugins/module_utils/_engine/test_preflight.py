@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual
 from ansible_collections.pve.provision.plugins.module_utils._engine.plan import make_plan
-from ansible_collections.pve.provision.plugins.module_utils._engine.preflight import Facts, Report, preflight
+from ansible_collections.pve.provision.plugins.module_utils._engine.preflight import Report, preflight
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.read import wanted_container
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import null_paths
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import (
@@ -257,7 +258,7 @@ def test_a_time_zone_is_one_that_pve_knows(
 ) -> None:
     table = tmp_path / "zone.tab"
     table.write_text("# codes\tcoordinates\tTZ\nDE\t+5230+01322\tEurope/Berlin\tmost of Germany\n")
-    monkeypatch.setattr("ansible_collections.pve.provision.plugins.module_utils._engine.preflight.ZONE_TAB", table)
+    monkeypatch.setattr("ansible_collections.pve.provision.plugins.module_utils._engine.facts.ZONE_TAB", table)
     assert [finding.remedy for finding in check(NEW, {"timezone": zone}).findings] == ([remedy] if remedy else [])
 
 

@@ -1,0 +1,152 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: what a run reads of a node besides its guests, and what its guests share."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import typing as t
+from dataclasses import dataclass
+from pathlib import Path
+
+from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
+from ansible_collections.pve.provision.plugins.module_utils._model import network, qemu
+from ansible_collections.pve.provision.plugins.module_utils._model.diff import SubValues
+
+if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Fields
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import (
+        Access,
+        Bridge,
+        GuestRef,
+        Kind,
+        Node,
+        Outcome,
+        Storage,
+        Volume,
+    )
+
+ZONE_TAB: t.Final = Path("/usr/share/zoneinfo/zone.tab")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A guest that is made before, by the same run: its number, and its options as PVE will have them."""
+
+    vmid: int
+    options: t.Mapping[str, str]
+
+
+class Shared:
+    """The steps that several guests of a run need: each is carried out once, and the others wait for that."""
+
+    def __init__(self) -> None:
+        self._locks: dict[str, threading.Lock] = {}
+        self._ended: dict[str, ProvisionError | None] = {}
+
+    def once(self, key: str, act: t.Callable[[], Outcome | None]) -> Outcome | None:
+        """Carry out what has this key, unless that was done before; what failed once is not tried again."""
+        with self._locks.setdefault(key, threading.Lock()):
+            if key not in self._ended:
+                try:
+                    outcome = act()
+                except ProvisionError as error:
+                    self._ended[key] = error
+                    raise
+                self._ended[key] = None
+                return outcome
+            failed = self._ended[key]
+        if failed is not None:
+            words = f"it failed for another guest of this run: {failed.message}"
+            raise ProvisionError(words, remedy=failed.remedy)
+        return None
+
+
+class Facts:
+    """What a run reads of a node besides the guest, each thing once and only when it is asked for."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        # Bytes that the guests planned before take on each storage, while several are planned.
+        self.reserved: dict[str, int] | None = None
+        self.planned: dict[tuple[Kind, str], Planned] = {}
+        self.shared = Shared()
+
+    def reserve(self, storage: str, size: int) -> int:
+        """Count bytes that a guest takes on a storage, while several are planned. What those before it take."""
+        if self.reserved is None:
+            return 0
+        before = self.reserved.get(storage, 0)
+        self.reserved[storage] = before + size
+        return before
+
+    @functools.cached_property
+    def storages(self) -> list[Storage]:
+        return self.node.storages()
+
+    @functools.cached_property
+    def bridges(self) -> dict[str, Bridge]:
+        return {bridge.name: bridge for bridge in self.node.bridges()}
+
+    @functools.cached_property
+    def pools(self) -> dict[str, frozenset[int]]:
+        return self.node.pools()
+
+    @functools.cached_property
+    def access(self) -> Access | None:
+        return self.node.access()
+
+    @functools.cached_property
+    def guests(self) -> list[GuestRef]:
+        return self.node.guests()
+
+    @functools.cached_property
+    def templates(self) -> list[Volume]:
+        holding = [storage for storage in self.storages if "vztmpl" in storage.content and storage.active]
+        return [volume for storage in holding for volume in self.node.volumes(storage.name, "vztmpl")]
+
+    @functools.cached_property
+    def neighbours(self) -> list[Neighbour]:
+        """Every guest of this node with its networks."""
+        found = []
+        for guest in self.guests:
+            config = self.node.config(guest.kind, guest.vmid)
+            options = {} if config is None else config.options
+            written = NETWORKS[guest.kind]
+            networks = {key: written.read(text) for key, text in options.items() if is_net(key)}
+            found.append(Neighbour(guest, networks))
+        return found
+
+    @functools.cached_property
+    def time_zones(self) -> frozenset[str]:
+        """The time zones that PVE takes: those of zone.tab, as this machine has it; none where it has no such file."""
+        try:
+            table = ZONE_TAB.read_text(encoding="utf-8")
+        except OSError:
+            return frozenset()
+        return frozenset(line.split("\t")[2] for line in table.splitlines() if line and not line.startswith("#"))
+
+    def find_volume(self, volid: str) -> Volume | None:
+        """A volume of a storage of this node, or None when it is not there."""
+        storage = volid.partition(":")[0]
+        if not any(each.name == storage and each.active for each in self.storages):
+            return None
+        return next((volume for volume in self.node.volumes(storage) if volume.volid == volid), None)
+
+
+# How each kind of guest writes its networks.
+NETWORKS: dict[Kind, Fields] = {"lxc": network.NET, "qemu": qemu.NET}
+
+
+def is_net(key: str) -> bool:
+    return key.startswith("net") and key[3:].isdigit()
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """Another guest of the node, with its networks by PVE's keys."""
+
+    guest: GuestRef
+    networks: dict[str, SubValues]

@@ -1,0 +1,394 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: the steps that any guest may need."""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.pve.provision.plugins.module_utils._engine import addresses as health
+from ansible_collections.pve.provision.plugins.module_utils._engine import cleanup
+from ansible_collections.pve.provision.plugins.module_utils._engine.guest import CloneSource
+from ansible_collections.pve.provision.plugins.module_utils._engine.step import Phase, Run, Step
+from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, ProvisionError, PveError, Timeout
+
+if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._model.diff import Change
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestConfig, Outcome
+
+Options = t.Mapping[str, str]
+
+
+class MadeTwice(Exception):
+    """Another run has made the guest at the same time; ours is gone again."""
+
+
+@dataclass(frozen=True)
+class CleanUp(Step):
+    """Remove what a killed run of ours left under a vmid."""
+
+    action = "clean_up"
+    phase = Phase.CLEAN_UP
+
+    vmid: int | None
+
+    def details(self) -> dict[str, t.Any]:
+        return {"vmid": self.vmid}
+
+    def run(self, run: Run) -> None:
+        run.result.warnings += cleanup.recover(run.node, run.wanted, run.actual)
+
+
+# -- making a guest ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class NewGuest(Step):
+    """Whatever makes a guest: under the declared vmid, or under a free one."""
+
+    phase = Phase.CREATE
+    privilege = "VM.Allocate"
+    makes_guest = True
+
+    def undo(self, run: Run) -> list[str]:
+        """Remove the guest, unless the user wants to see what is left of it."""
+        if not run.made:
+            noted = run.result.vmid is not None and run.result.vmid in run.node.journal
+            return cleanup.undo(run.node, run.wanted, run.vmid, made=False) if noted else []
+        if not run.wanted.policy.cleanup_on_failure:
+            return []
+        left = cleanup.undo(run.node, run.wanted, run.vmid, made=True)
+        return left or [f"{run.wanted.type.noun} {run.vmid}, which this run had made, was removed again"]
+
+
+def make(
+    run: Run, options: Options, act: t.Callable[[int, int], Outcome], *, by: t.Literal["create", "clone", "restore"]
+) -> Outcome:
+    """Make a guest by a call that takes a vmid and a timeout. ``options`` tell which storages it gets volumes on."""
+
+    def numbered(vmid: int) -> Outcome:
+        run.result.vmid = vmid
+        return act(vmid, run.wanted.policy.timeout)
+
+    number = run.wanted.vmid or run.actual.vmid
+    outcome = cleanup.claim(run.node, run.wanted, options, numbered, vmid=number, by=by)
+    run.made = True
+    if run.wanted.vmid is None and run.wanted.name is not None:
+        _give_way(run, run.wanted.name)
+    return outcome
+
+
+def _give_way(run: Run, name: str) -> None:
+    """Another run, on another controller or node, may have made a guest of this name at the same time. Before it is
+    started the one with the lower vmid stays, and the run that made the other takes it back."""
+    kind = run.wanted.type.kind
+    for vmid in run.node.being_made(kind):
+        if vmid < run.vmid:
+            with contextlib.suppress(Conflict):
+                cleanup.await_creator(run.node, kind, vmid, run.wanted.policy.timeout)
+    named = run.node.named(kind, name, everywhere=True)
+    first = min(named, key=lambda guest: guest.vmid, default=None)
+    if first is None or first.vmid >= run.vmid:
+        return
+    told = f"{first.vmid} on node {first.node} was made at the same time by another run; it stays"
+    failed = cleanup.undo(run.node, run.wanted, run.vmid, made=True)
+    if failed:
+        raise Conflict(f"{name} is there twice: {told}, and {'; '.join(failed)}", remedy="Remove the second one.")
+    raise MadeTwice(f"{told}, and {run.vmid}, which this run had made, was removed again")
+
+
+@dataclass(frozen=True)
+class Create(NewGuest):
+    """Make a guest with all its options. ``source`` tells what from, ``options`` are the options as they are shown."""
+
+    action = "create"
+
+    source: t.Mapping[str, str]
+    options: Options
+
+    def details(self) -> dict[str, t.Any]:
+        return {**self.source, "options": dict(self.options)}
+
+    def run(self, run: Run) -> Outcome:
+        wanted = run.wanted
+        options = {**wanted.create_options(), **wanted.secrets, **self.source}
+        if wanted.pool:
+            options["pool"] = wanted.pool
+
+        def create(vmid: int, timeout: int) -> Outcome:
+            return run.node.create(wanted.type.kind, vmid, options, timeout=timeout)
+
+        return make(run, options, create, by="create")
+
+
+@dataclass(frozen=True)
+class Clone(NewGuest):
+    """Clone a guest; its own options are set afterwards."""
+
+    action = "clone"
+
+    source: int | str | None
+
+    def details(self) -> dict[str, t.Any]:
+        return {"source": self.source}
+
+    def run(self, run: Run) -> Outcome:
+        wanted, source = run.wanted, run.wanted.clone or CloneSource()
+        options = {wanted.type.name_key: wanted.name, "snapname": source.snapname, "storage": source.storage}
+        options |= {"pool": wanted.pool, "full": None if source.full is None else str(int(source.full))}
+        given = {key: value for key, value in options.items() if value is not None}
+
+        def clone(vmid: int, timeout: int) -> Outcome:
+            try:
+                return run.node.clone(wanted.type.kind, t.cast("int", source.vmid), vmid, given, timeout=timeout)
+            except PveError as error:
+                if source.full is not None or "Linked clone feature" not in error.message:
+                    raise
+                full = {**given, "full": "1"}
+                return run.node.clone(wanted.type.kind, t.cast("int", source.vmid), vmid, full, timeout=timeout)
+
+        moved = {"rootfs": f"{source.storage}:0"} if source.storage else {}
+        return make(run, {**source.options, **moved}, clone, by="clone")
+
+
+# -- changing it ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Set(Step):
+    """Set, delete and take back options; ``options`` as they are shown."""
+
+    action = "set"
+    phase = Phase.CHANGE
+
+    options: Options = field(default_factory=dict)
+    delete: tuple[str, ...] = ()
+    revert: tuple[str, ...] = ()
+
+    def details(self) -> dict[str, t.Any]:
+        parts = {"options": dict(self.options), "delete": list(self.delete), "revert": list(self.revert)}
+        return {name: part for name, part in parts.items() if part}
+
+    def run(self, run: Run) -> Outcome | None:
+        """One call that holds only what differs, and PVE's digest, so nobody's concurrent edit is lost."""
+        kind = run.wanted.type.kind
+        before = run.config() if run.made else _known(run)
+        change = _difference(run, before) if run.made else run.plan.change
+        outcome = None
+        if change.revert:  # PVE refuses to take back and delete the same option in one call
+            outcome = run.node.set_config(kind, run.vmid, {}, digest=before.digest, revert=change.revert)
+            before = run.config()
+        if change.set or change.delete:
+            try:
+                outcome = run.node.set_config(kind, run.vmid, change.set, change.delete, before.digest)
+            except PveError:
+                _revert_change(run, before, change)
+                raise
+        _check_effect(run, before)
+        return outcome
+
+
+def _known(run: Run) -> GuestConfig:
+    """The config that the plan was made from; after a resize of ours the same with its new digest."""
+    config = t.cast("GuestConfig", run.actual.config)
+    if not run.plan.change.resize:
+        return config
+    now, disks = run.config(), run.plan.change.resize.keys()
+    if {**now.options, **dict.fromkeys(disks)} != {**config.options, **dict.fromkeys(disks)}:
+        raise Conflict(f"{run.wanted.label} was changed by somebody else meanwhile.", remedy="Run again.")
+    return now
+
+
+def _difference(run: Run, config: GuestConfig) -> Change:
+    return run.wanted.difference(run.vmid, config, purge=run.wanted.policy.purge_options and not run.made)
+
+
+def _revert_change(run: Run, before: GuestConfig, change: Change) -> None:
+    """A change that a running guest refuses stays pending, and its next start would apply it. A network card whose new
+    bridge fails is even unplugged, and gone from the config: it gets back what it had."""
+    kind = run.wanted.type.kind
+    now = run.node.config(kind, run.vmid)
+    if now is None:
+        return
+    lost = {key: before.live[key] for key in change.set if key in before.live and key not in now.live}
+    pending = now.pending.items() - before.pending.items()
+    stuck = sorted(key for key, _value in pending if key in change.set or key in change.delete)
+    with contextlib.suppress(ProvisionError):
+        if stuck:
+            run.node.set_config(kind, run.vmid, {}, revert=stuck)
+        if lost:
+            run.node.set_config(kind, run.vmid, lost)
+
+
+def _check_effect(run: Run, before: GuestConfig) -> None:
+    """PVE may accept an option and do nothing: that is a failure; what it spells otherwise is told."""
+    now = run.config()
+    for key, value in _difference(run, now).set.items():
+        if now.options.get(key) == before.options.get(key):
+            raise PveError(f"PVE accepted {key}={value} and did nothing.", option=key)
+        run.result.warnings.append(f"{key}: asked for {value}, PVE made it {now.options.get(key)}")
+
+
+@dataclass(frozen=True)
+class Resize(Step):
+    """Let a volume grow to a size."""
+
+    action = "resize"
+    phase = Phase.CHANGE
+    privilege = "VM.Config.Disk"
+
+    disk: str
+    size: str
+
+    def details(self) -> dict[str, t.Any]:
+        return {"disk": self.disk, "size": self.size}
+
+    def run(self, run: Run) -> Outcome:
+        """Noted before: PVE writes the new size first, and grows the file system of a container's volume then."""
+        kind = run.wanted.type.kind
+        if kind == "lxc":
+            run.node.ungrown[run.vmid] = {**run.node.ungrown.get(run.vmid, {}), self.disk: self.size}
+        outcome = run.node.resize(kind, run.vmid, self.disk, self.size, timeout=run.wanted.policy.timeout)
+        _has_grown(run, self.disk)
+        return outcome
+
+
+@dataclass(frozen=True)
+class GrowFilesystem(Step):
+    """Let the file system of a volume become as large as the volume, which an earlier run's resize left undone."""
+
+    action = "grow_filesystem"
+    phase = Phase.CHANGE
+
+    disk: str
+    size: str
+
+    def details(self) -> dict[str, t.Any]:
+        return {"disk": self.disk, "size": self.size}
+
+    def run(self, run: Run) -> Outcome:
+        outcome = run.node.grow_filesystem(run.vmid, self.disk, timeout=run.wanted.policy.timeout)
+        _has_grown(run, self.disk)
+        return outcome
+
+
+def _has_grown(run: Run, disk: str) -> None:
+    left = {name: size for name, size in run.node.ungrown.get(run.vmid, {}).items() if name != disk}
+    if left:
+        run.node.ungrown[run.vmid] = left
+    else:
+        run.node.ungrown.pop(run.vmid, None)
+
+
+@dataclass(frozen=True)
+class JoinPool(Step):
+    """Make the guest a member of its pool."""
+
+    action = "join_pool"
+    phase = Phase.CHANGE
+    privilege = "VM.Allocate"
+
+    pool: str
+
+    def details(self) -> dict[str, t.Any]:
+        return {"pool": self.pool}
+
+    def run(self, run: Run) -> None:
+        run.node.join_pool(run.vmid, self.pool)
+
+
+# -- starting, stopping, removing ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Start(Step):
+    action = "start"
+    phase = Phase.POWER
+    privilege = "VM.PowerMgmt"
+
+    def run(self, run: Run) -> Outcome:
+        timeout = run.wanted.policy.start_timeout
+        cleanup.advance(run.node, run.vmid, "started")  # from now on it may hold what somebody needs
+        outcome = run.node.start(run.wanted.type.kind, run.vmid, timeout=timeout)
+        _await_status(run, "running", timeout)
+        return outcome
+
+
+@dataclass(frozen=True)
+class Shutdown(Step):
+    """Let the guest shut down; ``force`` stops it hard when the time is over."""
+
+    action = "shutdown"
+    phase = Phase.POWER
+    privilege = "VM.PowerMgmt"
+
+    timeout: int
+    force: bool
+
+    def details(self) -> dict[str, t.Any]:
+        return {"timeout": self.timeout, "force": self.force}
+
+    def run(self, run: Run) -> Outcome:
+        kind = run.wanted.type.kind
+        try:
+            outcome = run.node.shutdown(kind, run.vmid, timeout=self.timeout, force=self.force)
+            _await_status(run, "stopped", self.timeout)
+            return outcome
+        except (PveError, Timeout) as error:
+            if run.node.status(kind, run.vmid) != "running":
+                raise
+            error.remedy = error.remedy or "Raise shutdown_timeout, or set force=true to stop it hard after that."
+            raise
+
+
+def _await_status(run: Run, status: str, timeout: int) -> None:
+    """Wait for what PVE said it did: of a guest under HA it only takes note, and the HA manager does it later."""
+    kind = run.wanted.type.kind
+    if run.node.status(kind, run.vmid) == status:
+        return
+    found = health.ask_until(lambda _last: run.node.status(kind, run.vmid), lambda found: found == status, timeout)
+    if found != status:
+        raise Timeout(
+            f"PVE took note, and after {timeout} s the guest is still not {status}.",
+            remedy="If HA manages it, see what 'ha-manager status' says of it; else see the log of its last task.",
+        )
+
+
+@dataclass(frozen=True)
+class Destroy(Step):
+    """Remove the guest and its volumes; ``purge`` also from backup jobs, replication and HA."""
+
+    action = "destroy"
+    phase = Phase.REMOVE
+    privilege = "VM.Allocate"
+
+    purge: bool
+
+    def details(self) -> dict[str, t.Any]:
+        return {"purge": self.purge}
+
+    def run(self, run: Run) -> Outcome:
+        kind = run.wanted.type.kind
+        outcome = run.node.destroy(kind, run.vmid, purge=self.purge, timeout=run.wanted.policy.timeout)
+        if run.node.config(kind, run.vmid) is not None:
+            raise PveError("PVE said nothing, and the guest is still there.")
+        cleanup.forget(run.node, run.vmid)
+        run.node.ungrown.pop(run.vmid, None)
+        return outcome
+
+
+STEPS: t.Final[tuple[type[Step], ...]] = (
+    CleanUp,
+    Create,
+    Clone,
+    Set,
+    Resize,
+    GrowFilesystem,
+    JoinPool,
+    Start,
+    Shutdown,
+    Destroy,
+)

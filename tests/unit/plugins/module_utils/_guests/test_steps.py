@@ -1,0 +1,88 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every step that there is: what it is called, when its turn comes, and what people are told of it."""
+
+from __future__ import annotations
+
+import inspect
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.pve.provision.plugins.module_utils._engine import steps
+from ansible_collections.pve.provision.plugins.module_utils._engine.step import Phase, Step
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import steps as openwrt
+from ansible_collections.pve.provision.plugins.module_utils._guests.registry import STEPS
+
+TESTS = Path(__file__).resolve().parents[2]
+NO_GUEST = t.cast("t.Any", None)
+
+EXAMPLES: list[tuple[Step, Phase, dict[str, t.Any]]] = [
+    (steps.CleanUp(101), Phase.CLEAN_UP, {"step": "clean_up", "vmid": 101}),
+    (
+        steps.Create({"ostemplate": "local:vztmpl/a.tar.gz"}, {"memory": "512"}),
+        Phase.CREATE,
+        {"step": "create", "ostemplate": "local:vztmpl/a.tar.gz", "options": {"memory": "512"}},
+    ),
+    (steps.Clone("golden"), Phase.CREATE, {"step": "clone", "source": "golden"}),
+    (
+        steps.Set({"memory": "512"}, ("net0",), ("features",)),
+        Phase.CHANGE,
+        {"step": "set", "options": {"memory": "512"}, "delete": ["net0"], "revert": ["features"]},
+    ),
+    (steps.Resize("rootfs", "6G"), Phase.CHANGE, {"step": "resize", "disk": "rootfs", "size": "6G"}),
+    (steps.GrowFilesystem("mp0", "6G"), Phase.CHANGE, {"step": "grow_filesystem", "disk": "mp0", "size": "6G"}),
+    (steps.JoinPool("web"), Phase.CHANGE, {"step": "join_pool", "pool": "web"}),
+    (steps.Start(), Phase.POWER, {"step": "start"}),
+    (steps.Shutdown(60, force=False), Phase.POWER, {"step": "shutdown", "timeout": 60, "force": False}),
+    (steps.Destroy(purge=True), Phase.REMOVE, {"step": "destroy", "purge": True}),
+    (openwrt.BuildTemplate(NO_GUEST, "24.10.4"), Phase.IMAGE, {"step": "template", "version": "24.10.4"}),
+    (
+        openwrt.PrepareDisk(NO_GUEST, "24.10", "ext4-combined"),
+        Phase.IMAGE,
+        {"step": "image", "version": "24.10", "variant": "ext4-combined"},
+    ),
+    (openwrt.Seed(NO_GUEST, ("lan", "wan")), Phase.INSIDE, {"step": "seed", "interfaces": ["lan", "wan"]}),
+    (openwrt.AwaitUp(NO_GUEST), Phase.POWER, {"step": "await_up"}),
+    (
+        openwrt.Configure(NO_GUEST, {"uci": ["network.lan.mtu='1400'"]}),
+        Phase.INSIDE,
+        {"step": "configure", "uci": ["network.lan.mtu='1400'"]},
+    ),
+    (openwrt.InstallPackages(NO_GUEST, ("nano",)), Phase.INSIDE, {"step": "packages", "install": ["nano"]}),
+    (
+        openwrt.Upgrade(NO_GUEST, "23.05.5", "24.10.4", keep=True),
+        Phase.INSIDE,
+        {"step": "upgrade", "from": "23.05.5", "to": "24.10.4", "keep": True},
+    ),
+]
+
+
+@pytest.mark.parametrize(("step", "phase", "view"), EXAMPLES, ids=lambda value: getattr(value, "action", ""))
+def test_a_step_tells_what_it_does_and_belongs_to_a_phase(
+    step: Step, phase: Phase, view: dict[str, t.Any]
+) -> None:
+    assert (step.view(), step.phase) == (view, phase)
+
+
+def concrete(step: type[Step]) -> t.Iterator[type[Step]]:
+    """The steps that are defined below a class, but for those that stand only for others."""
+    for below in step.__subclasses__():
+        if not inspect.isabstract(below) and below.__module__.startswith("ansible_collections."):
+            yield below
+        yield from concrete(below)
+
+
+def test_the_registry_knows_every_step_and_here_is_an_example_of_each() -> None:
+    assert set(concrete(Step)) == set(STEPS)
+    assert {type(step) for step, _phase, _view in EXAMPLES} == set(STEPS)
+    assert len({step.action for step in STEPS}) == len(STEPS)
+
+
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.action)
+def test_some_test_of_a_module_meets_each_step(step: type[Step]) -> None:
+    """Most are met in the plan of a run against the embedded node."""
+    sources = "".join(path.read_text() for path in sorted(TESTS.glob("modules/*.py")))
+    assert f'"{step.action}"' in sources
