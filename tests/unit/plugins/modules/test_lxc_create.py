@@ -15,6 +15,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import PveEr
 from ansible_collections.pve.provision.plugins.module_utils._pve.api import ApiNode
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli import CliNode
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Outcome
+from embedded_node import commands
 
 from .conftest import Bench
 
@@ -173,6 +174,15 @@ def test_a_clone_takes_the_source_and_then_what_is_declared(bench: Bench) -> Non
 def test_a_new_container_joins_its_pool(bench: Bench) -> None:
     bench.bad("lxc_create", **WEB, pool="nowhere")
     assert not bench.exists(101)
+
+
+def test_a_container_that_is_there_joins_the_pool_that_it_is_declared_in(bench: Bench) -> None:
+    commands.run(["pvesh", "create", "/pools", "--poolid", "web"], bench.node.root)
+    bench.good("lxc_create", **WEB)
+    joined = bench.good("lxc_create", **WEB, pool="web")
+    assert joined.plan == [{"step": "join_pool", "pool": "web"}]
+    assert joined.diff["after"] == {"pool": "web"}
+    assert not bench.good("lxc_create", **WEB, pool="web").changed
 
 
 # -- check mode and diff -------------------------------------------------------------------------------------------
