@@ -400,9 +400,7 @@ def answer(result: Result, content: str) -> dict[str, t.Any]:
 def run(params: t.Mapping[str, t.Any], *, check_mode: bool) -> Result:
     """Have the image where it is to be, or tell what that would do."""
     node = open_node(params)
-    indexes = Indexes(
-        cache_directory(node.transport), params["index_max_age"], Access(ca_path=params["download_ca_path"])
-    )
+    indexes = Indexes(cache_directory(node), params["index_max_age"], Access(ca_path=params["download_ca_path"]))
     progress = download_reporter()
     return provide(node, wanted_image(params), indexes, check_mode=check_mode, progress=progress, now=time.time())
 

@@ -9,6 +9,7 @@ Read from the source by ``ast``: nothing is imported. Paths are relative to ``pl
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -38,8 +39,8 @@ ROOMS = {
 # Module (below the standard library) -> the only files that may import it.
 FOREIGN = {
     "ansible": {"module_utils/_argspec.py", "module_utils/_module.py"},
-    "proxmoxer": {"module_utils/_pve/api.py"},
-    "requests": {"module_utils/_pve/api.py"},
+    "proxmoxer": {"module_utils/_pve/api/client.py"},
+    "requests": {"module_utils/_pve/api/client.py"},
 }
 IO_MODULES = {
     "asyncio", "fcntl", "glob", "http", "io", "logging", "mmap", "multiprocessing", "os", "select", "shutil",
@@ -47,7 +48,9 @@ IO_MODULES = {
 }  # fmt: skip
 IO_BUILTINS = {"open", "print", "input", "exec", "eval", "breakpoint"}
 PVE_COMMANDS = {"pct", "qm", "pvesm", "pveam", "pvesh"}
-STARTS_COMMANDS = "module_utils/_pve/cli.py"
+STARTS_COMMANDS = PurePosixPath("module_utils/_pve/cli")  # a folder
+# Of messages for people, only whole paths count: a remedy may name a file.
+PVE_PLACES = re.compile(r"PVE_ROOT|(?<![\w.-])/?etc/pve(?![\w-])|run/qemu-server|\.serial0\b|\.qga\b")
 FACE = "module_utils/_module.py"
 RUNNER = MODULE_UTILS + "_pve.processes"
 MODULE_LINES = 150
@@ -96,7 +99,7 @@ def import_faults(path: PurePosixPath, tree: ast.Module) -> Iterator[str]:
                 yield f"imports {top}, which is not the standard library"
         elif top in {"proxmoxer", "requests"}:
             yield f"imports {top}"
-        if name == RUNNER and str(path) != STARTS_COMMANDS:
+        if name == RUNNER and path.parent != STARTS_COMMANDS:
             yield f"starts commands by {RUNNER}"
 
 
@@ -105,10 +108,33 @@ def behaviour_faults(path: PurePosixPath, tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and node.attr in {"exit_json", "fail_json"} and not face:
             yield f"{node.attr} outside of a module"
-        if isinstance(node, ast.List) and node.elts and str(path) != STARTS_COMMANDS:
+        if isinstance(node, ast.List) and node.elts and path.parent != STARTS_COMMANDS:
             first = node.elts[0]
             if isinstance(first, ast.Constant) and PurePosixPath(str(first.value)).name in PVE_COMMANDS:
                 yield f"the argv of {first.value}"
+
+
+def texts(tree: ast.Module) -> Iterator[str]:
+    """The string constants of a file, without its docstrings."""
+    docs = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs:
+            yield node.value
+
+
+def place_faults(path: PurePosixPath, tree: ast.Module) -> Iterator[str]:
+    """Where PVE keeps its files and QEMU its sockets is known to one room alone."""
+    if path.parts[:2] == ("module_utils", "_pve") or path.parts[0] == "doc_fragments":
+        return
+    for text in texts(tree):
+        if found := PVE_PLACES.search(text):
+            yield f"knows {found[0]}"
 
 
 def io_faults(path: PurePosixPath, tree: ast.Module) -> Iterator[str]:
@@ -135,6 +161,7 @@ def faults(path: str, source: str) -> set[str]:
     return {
         *import_faults(where, tree),
         *behaviour_faults(where, tree),
+        *place_faults(where, tree),
         *io_faults(where, tree),
         *length_faults(where, tree, source),
     }
@@ -166,13 +193,14 @@ def test_action_group_holds_all_modules() -> None:
         ("module_utils/_model/lxc.py", "import os.path", "_model imports os.path"),
         ("module_utils/_model/lxc.py", "from pathlib import Path", "_model imports pathlib.Path"),
         ("module_utils/_model/lxc.py", "def f():\n    return open('x')", "_model calls open"),
-        ("module_utils/_pve/cli.py", f"import {MODULE_UTILS}_engine.plan", "_pve imports _engine"),
-        ("module_utils/_pve/cli.py", f"from {OURS}module_utils import _images", "_pve imports _images"),
+        ("module_utils/_pve/cli/node.py", f"import {MODULE_UTILS}_engine.plan", "_pve imports _engine"),
+        ("module_utils/_pve/cli/node.py", f"from {OURS}module_utils import _images", "_pve imports _images"),
         ("module_utils/_images/http.py", f"from {MODULE_UTILS}_pve.node import Node", "_images imports _pve"),
         ("module_utils/_openwrt/uci.py", f"from {MODULE_UTILS}_images import http", "_openwrt imports _images"),
         ("module_utils/_errors.py", f"from {MODULE_UTILS}_model import diff", "_errors imports _model"),
         ("module_utils/_pve/node.py", "from .cli import Cli", ".cli: relative import"),
         ("module_utils/_engine/plan.py", f"from {OURS}modules import x", f"_engine imports the face {OURS}modules"),
+        ("module_utils/_pve/api/node.py", "import proxmoxer", "imports proxmoxer, which is not the standard library"),
         ("module_utils/_pve/node.py", "import proxmoxer", "imports proxmoxer, which is not the standard library"),
         ("modules/lxc_create.py", "def f():\n    import proxmoxer", "imports proxmoxer"),
         (
@@ -183,7 +211,10 @@ def test_action_group_holds_all_modules() -> None:
         ("module_utils/_engine/plan.py", "def f(module):\n    module.fail_json()", "fail_json outside of a module"),
         ("module_utils/_engine/plan.py", "run(['/usr/sbin/pct', 'list'])", "the argv of /usr/sbin/pct"),
         ("modules/lxc_create.py", "run(['qm', 'list'])", "the argv of qm"),
-        ("module_utils/_pve/api.py", f"from {RUNNER} import run", f"starts commands by {RUNNER}"),
+        ("module_utils/_store/local.py", "Path(root) / 'etc/pve/nodes'", "knows etc/pve"),
+        ("module_utils/_guests/vm/x.py", "f'/run/qemu-server/{vmid}.serial0'", "knows run/qemu-server"),
+        ("module_utils/_engine/plan.py", "os.environ.get('PVE_ROOT')", "knows PVE_ROOT"),
+        ("module_utils/_pve/api/client.py", f"from {RUNNER} import run", f"starts commands by {RUNNER}"),
         ("modules/x.py", "DOCUMENTATION = '''\n\n'''\n" + "x = 1\n" * 151, "151 lines without documentation"),
     ],
 )
@@ -195,9 +226,12 @@ def test_checker_finds(path: str, source: str, fault: str) -> None:
     ("path", "source"),
     [
         ("module_utils/_model/lxc.py", f"import re\nfrom {MODULE_UTILS}_model import diff"),
-        ("module_utils/_pve/api.py", "import proxmoxer\nimport requests"),
-        ("module_utils/_pve/cli.py", f"from {RUNNER} import run\nrun(['pct', 'list'])"),
+        ("module_utils/_pve/api/client.py", "import proxmoxer\nimport requests"),
+        ("module_utils/_pve/cli/node.py", f"from {RUNNER} import run\nrun(['pct', 'list'])"),
         ("module_utils/_engine/plan.py", f"from {MODULE_UTILS}_pve.node import Node"),
+        ("module_utils/_pve/cli/guests.py", "root / 'etc/pve/nodes'"),
+        ("module_utils/_openwrt/x.py", "'/etc/pve-provision/armed'"),
+        ("module_utils/_engine/x.py", '"""As /etc/pve/nodes has it."""'),
         ("modules/x.py", "DOCUMENTATION = '''" + "\n" * 900 + "'''\n" + "x = 1\n" * 150),
         ("modules/x.py", "from ansible.module_utils.basic import AnsibleModule\nmodule.fail_json()"),
     ],

@@ -14,7 +14,8 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import Provi
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Fields
 
 if t.TYPE_CHECKING:
-    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Kind, Node
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
+    from ansible_collections.pve.provision.plugins.module_utils._pve.types import Kind
 
 # The source of an address that nobody has seen: it rests on the declaration alone.
 DECLARED: t.Final = "declared"

@@ -18,7 +18,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model import diff
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Result
-    from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestConfig, Outcome
+    from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig, Outcome
 
 Parts = t.Sequence[Part]
 

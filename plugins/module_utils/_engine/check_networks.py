@@ -13,7 +13,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.diff import S
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts, Neighbour
     from ansible_collections.pve.provision.plugins.module_utils._engine.preflight import Outlook, Report
-    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Bridge
+    from ansible_collections.pve.provision.plugins.module_utils._pve.types import Bridge
 
 
 def check_bridges(report: Report, facts: Facts, outlook: Outlook) -> None:

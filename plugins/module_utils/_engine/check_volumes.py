@@ -57,7 +57,7 @@ def _check_source(report: Report, facts: Facts, outlook: Outlook, key: str, valu
     if not volume or volume == MOUNT_POINT.read(outlook.before.get(key, "")).get("volume"):
         return
     if volume.startswith("/"):
-        if facts.node.has_path(volume) is False:
+        if facts.node.files is not None and not facts.node.files.has(volume):
             problem = f"does not exist on node {facts.node.name}"
             report.add(f"{path}.bind", volume, problem, "Make the directory first.")
     elif key == "rootfs":

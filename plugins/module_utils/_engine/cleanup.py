@@ -23,11 +23,11 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import Confl
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import split
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import storage_of
 from ansible_collections.pve.provision.plugins.module_utils._pve.journal import identity, is_alive
-from ansible_collections.pve.provision.plugins.module_utils._pve.leftovers import Window
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import same_name
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Window, same_name
 
 if t.TYPE_CHECKING:
-    from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestConfig, Kind, Node
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
+    from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig, Kind
 
 Note = dict[str, t.Any]
 Stage = t.Literal["creating", "created", "seeding", "seeded", "started"]
@@ -273,7 +273,7 @@ def remove(node: Node, wanted: Wanted, vmid: int, note: Note) -> None:
     if config is not None:
         lock = config.options.get("lock")
         if lock is not None and lock == UNFINISHED.get(note.get("stage", "")):
-            node.unmount(vmid) if lock == "mounted" else node.unlock(kind, vmid)
+            _unlock(node, kind, vmid, lock)
         elif lock is None and node.status(kind, vmid) == "running":
             node.stop(kind, vmid, timeout=wanted.policy.shutdown_timeout)
         if config.options.get("protection") == "1" and note.get("protection") is True:
@@ -282,6 +282,14 @@ def remove(node: Node, wanted: Wanted, vmid: int, note: Note) -> None:
         node.leftovers.release(vmid)
     if config is not None:
         node.destroy(kind, vmid, purge=False, timeout=wanted.policy.timeout)
+
+
+def _unlock(node: Node, kind: Kind, vmid: int, lock: str) -> None:
+    """Free a guest of the lock that its killed maker left; over the API nobody is killed on the node."""
+    if lock == "mounted" and node.containers is not None:
+        node.containers.unmount(vmid)
+    elif node.leftovers is not None:
+        node.leftovers.unlock(kind, vmid)
 
 
 def free_orphans(node: Node, vmid: int, note: Note) -> list[str]:

@@ -17,12 +17,12 @@ from ansible_collections.pve.provision.plugins.module_utils._model.diff import S
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Fields
-    from ansible_collections.pve.provision.plugins.module_utils._pve.node import (
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
+    from ansible_collections.pve.provision.plugins.module_utils._pve.types import (
         Access,
         Bridge,
         GuestRef,
         Kind,
-        Node,
         Outcome,
         Storage,
         Volume,

@@ -23,7 +23,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.property_stri
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
     from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
-    from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestConfig, GuestRef, Kind
+    from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig, GuestRef, Kind
 
 State = t.Literal["present", "started", "stopped", "restarted", "absent"]
 

@@ -18,7 +18,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.privileges impo
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Wanted
     from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan
-    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Bridge, Kind
+    from ansible_collections.pve.provision.plugins.module_utils._pve.types import Bridge, Kind
 
 # Which privilege on a guest changes an option of it; what is not listed needs REST.
 _OPTIONS: dict[Kind, tuple[tuple[str, str], ...]] = {

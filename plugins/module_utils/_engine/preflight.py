@@ -33,7 +33,8 @@ from ansible_collections.pve.provision.plugins.module_utils._model.lxc import FE
 from ansible_collections.pve.provision.plugins.module_utils._pve import privileges
 
 if t.TYPE_CHECKING:
-    from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestRef, Node
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
+    from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestRef
 
 OTHER_WAYS = "Log in with root's password, or run on the node itself over SSH."
 
@@ -270,7 +271,7 @@ def _check_permissions(
 
 def _check_devices(report: Report, node: Node, wanted: Wanted, touched: t.Mapping[str, t.Any]) -> None:
     for key, value in touched.items():
-        if key.startswith("dev") and value.get("path") and node.has_path(value["path"]) is False:
+        if key.startswith("dev") and value.get("path") and node.files is not None and not node.files.has(value["path"]):
             path = f"{wanted.declaration.paths[key]}.path"
             report.add(path, value["path"], f"does not exist on node {node.name}", "Load its kernel module there.")
 

@@ -12,7 +12,7 @@ import typing as t
 from ansible_collections.pve.provision.plugins.module_utils._engine import cleanup
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, Finding, InvalidInput, PveError
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import same_name
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import same_name
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node

@@ -43,7 +43,8 @@ from ansible_collections.pve.provision.plugins.module_utils._model.diff import C
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
     from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Result, Wanted
-    from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestConfig, Node, Outcome
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
+    from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig, Outcome
 
 
 class Phase(enum.IntEnum):

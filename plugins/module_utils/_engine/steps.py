@@ -14,10 +14,11 @@ from ansible_collections.pve.provision.plugins.module_utils._engine import clean
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import CloneSource
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Phase, Run, Step
 from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, ProvisionError, PveError, Timeout
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import required
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._model.diff import Change
-    from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestConfig, Outcome
+    from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig, Outcome
 
 Options = t.Mapping[str, str]
 
@@ -270,7 +271,8 @@ class GrowFilesystem(Step):
         return {"disk": self.disk, "size": self.size}
 
     def run(self, run: Run) -> Outcome:
-        outcome = run.node.grow_filesystem(run.vmid, self.disk, timeout=run.wanted.policy.timeout)
+        containers = required(run.node.containers, "A file system is grown only")
+        outcome = containers.grow_filesystem(run.vmid, self.disk, timeout=run.wanted.policy.timeout)
         _has_grown(run, self.disk)
         return outcome
 

@@ -15,7 +15,8 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import Findi
 from ansible_collections.pve.provision.plugins.module_utils._guests.registry import TYPES, DeclaredType, Guest
 
 if t.TYPE_CHECKING:
-    from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestRef, Node
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
+    from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestRef
 
 # What a guest of a list has besides the options of its type.
 OWN_KEYS = ("type", "after")

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError, Timeout
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import Clock, poll
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
 
 _MARK = b"\xff"
 # For how many seconds an agent that runs may take to answer that it does.

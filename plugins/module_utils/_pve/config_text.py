@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import parse_size
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestConfig, Kind
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig, Kind
 
 _SECTION = re.compile(r"\[([^\]]*)\]\s*")
 _OPTION = re.compile(r"([a-z][a-z_\-]*\d*):\s*(.*?)\s*")

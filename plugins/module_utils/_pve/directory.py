@@ -10,7 +10,7 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.pve.provision.plugins.module_utils._pve.config_text import StorageEntry
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import Volume
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Volume
 
 _SUBDIRECTORY = {
     "images": "images",

@@ -14,7 +14,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
     ProvisionError,
     PveError,
 )
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed, Outcome, Transport, Volume
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed, Outcome, Volume
 
 HIDDEN = "********"
 _LOG_TAIL = 10
@@ -184,11 +184,11 @@ def filesystem_failed(text: str) -> bool:
     return "Failed to update the container's filesystem" in text
 
 
-def ungrown_remedy(text: str, transport: Transport) -> str:
+def ungrown_remedy(text: str, *, on_node: bool) -> str:
     """What to do about a volume that PVE has made larger and whose file system it has not."""
     if not filesystem_failed(text):
         return ""
-    if transport == "cli":
+    if on_node:
         return "The volume has its new size, its file system not yet: the next run grows that."
     return (
         "The volume has its new size, its file system not yet, and over the API nobody can mend that: stop the "

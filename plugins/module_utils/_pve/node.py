@@ -1,144 +1,147 @@
 # Copyright: (c) 2026, the pve.provision authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to this collection: what every way of reaching a PVE node can do.
+"""Private to this collection: what every way of reaching a PVE node can do, and what only some can.
 
 Everything above this layer talks to a node through :class:`Node` alone. There are two backends: ``cli`` runs on the
 node, ``api`` speaks HTTPS from outside. A verb returns when PVE has finished, raises one of the errors of ``_errors``
 when PVE refused or failed, and hands back PVE's warnings in an :class:`Outcome`.
+
+What only the node itself can do is a capability: an attribute of the node that is None over the API. Whoever needs one
+asks for it before anything is written (``if node.containers is None``), and says what there is to do instead.
 """
 
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, field
 
+from ansible_collections.pve.provision.plugins.module_utils._errors import Unsupported
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import Clock
 from ansible_collections.pve.provision.plugins.module_utils._model.segments import Link
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import (
+    Access,
+    Bridge,
+    Completed,
+    GuestConfig,
+    GuestRef,
+    Kind,
+    Outcome,
+    Storage,
+    Volume,
+    Window,
+)
 
 if t.TYPE_CHECKING:
-    from ansible_collections.pve.provision.plugins.module_utils._pve.leftovers import Leftovers
-
-Kind = t.Literal["lxc", "qemu"]
-Transport = t.Literal["cli", "api"]
-
-
-@dataclass(frozen=True)
-class GuestRef:
-    """A guest somewhere in the cluster. ``status`` is known only for guests of this node; the name may not be told."""
-
-    vmid: int
-    kind: Kind
-    node: str
-    name: str | None = None
-    status: str | None = None
-    lock: str | None = None
-    template: bool = False
+    from pathlib import Path
+Notes = t.MutableMapping[int, dict[str, t.Any]]
+_Capability = t.TypeVar("_Capability")
 
 
-def same_name(one: str | None, other: str | None) -> bool:
-    """Whether two names are the same guest's: DNS does not tell them apart by case."""
-    return one is not None and other is not None and one.lower() == other.lower()
+class Containers(t.Protocol):
+    """What is inside containers."""
+
+    def exec(self, vmid: int, argv: t.Sequence[str], *, stdin: str = "", timeout: int = 60) -> Completed:
+        """Run a command in a running container; its exit code is handed back, PVE's own failures are raised."""
+
+    def push(self, vmid: int, source: str, target: str, *, mode: str = "0644") -> None:
+        """Put a file of the node into a running container."""
+
+    def pull(self, vmid: int, source: str, target: str) -> None:
+        """Copy a file of a running container to the node."""
+
+    def mount(self, vmid: int) -> str:
+        """Mount a stopped container's file systems; returns the directory. Always unmount."""
+
+    def unmount(self, vmid: int) -> None: ...
+
+    def grow_filesystem(self, vmid: int, disk: str, *, timeout: int) -> Outcome:
+        """Make the file system of a volume as large as the volume, where PVE's resize could not."""
 
 
-@dataclass(frozen=True)
-class GuestConfig:
-    """A guest's config as PVE holds it: PVE's option names, values as PVE's strings.
+class Backups(t.Protocol):
+    """Backups of containers in files of this node that only root can read, one of each container."""
 
-    ``options`` is what the next start would use (pending changes applied), ``live`` what the running guest has.
-    ``pending`` are the options that differ; ``None`` stands for a waiting deletion. The description is decoded, without
-    the trailing newline that PVE adds. ``raw`` are the ``lxc.*`` lines that somebody wrote into the file (cli only).
-    """
+    def archive(self, vmid: int, *, timeout: int) -> str:
+        """Back a stopped container up, and return the path; an earlier backup of the same container goes."""
 
-    options: dict[str, str]
-    live: dict[str, str]
-    pending: dict[str, str | None] = field(default_factory=dict)
-    digest: str = ""
-    snapshots: tuple[str, ...] = ()
-    raw: tuple[str, ...] = ()
+    def restore(
+        self, vmid: int, archive: str, options: t.Mapping[str, str], *, over: bool = False, timeout: int
+    ) -> None:
+        """Make a container from a backup, with these options in place of those that it holds; ``over`` a stopped one
+        that has the vmid, which keeps its permissions and firewall rules."""
 
-
-@dataclass(frozen=True)
-class Storage:
-    """A storage as this node sees it. Sizes in bytes, ``None`` where PVE does not tell."""
-
-    name: str
-    type: str
-    content: frozenset[str]
-    active: bool = True
-    enabled: bool = True
-    shared: bool = False
-    path: str | None = None
-    total: int | None = None
-    used: int | None = None
-    available: int | None = None
-
-    @property
-    def thin(self) -> bool:
-        """Whether volumes take space only as they are written."""
-        return self.type in {"lvmthin", "zfspool", "rbd", "btrfs", "dir", "nfs", "cifs", "cephfs"}
+    def discard(self, vmid: int) -> None:
+        """Remove the backup of a container, if there is one."""
 
 
-@dataclass(frozen=True)
-class Volume:
-    """A file or disk on a storage. ``size`` in bytes; ``ctime`` in seconds since the epoch, where the storage tells."""
+class Files(t.Protocol):
+    """The node's own files, for whoever runs on it."""
 
-    volid: str
-    content: str
-    size: int
-    format: str = ""
-    vmid: int | None = None
-    ctime: int | None = None
+    cache: Path  # where what can be had again is kept
 
+    def has(self, path: str) -> bool:
+        """Whether a file or directory is on the node."""
 
-@dataclass(frozen=True)
-class Bridge:
-    """Something a guest's network device can be plugged into. ``kind``: bridge, OVSBridge or vnet. ``vlan_aware`` None:
-    PVE does not tell."""
+    def volume_path(self, volid: str) -> Path:
+        """The file or device of a volume."""
 
-    name: str
-    kind: str = "bridge"
-    mtu: int | None = None
-    addresses: tuple[str, ...] = ()
-    vlan_aware: bool | None = False
+    def serial_console(self, vmid: int) -> Path:
+        """The socket on which a running VM speaks on its serial console, where it has one."""
+
+    def guest_configs(self) -> t.Iterator[str]:
+        """The config files of all guests of the cluster, with their snapshots and what is pending or unused."""
 
 
-@dataclass(frozen=True)
-class Access:
-    """What a login may do. ``paths``: the privileges on each path that PVE lists, and whether they are handed down."""
+class Leftovers(t.Protocol):
+    """What a killed creation leaves on the node, and how to tell that it is its own."""
 
-    login: str
-    paths: t.Mapping[str, t.Mapping[str, bool]]
+    def written(self, kind: Kind, vmid: int) -> float | None:
+        """When a guest's config was written last."""
+
+    def only_made(self, vmid: int, task: str, window: Window) -> bool:
+        """Whether nothing was done to a guest since then but one creation, begun in time."""
+
+    def orphans(self, vmid: int, storages: t.Iterable[str], task: str, window: Window) -> tuple[list[str], list[str]]:
+        """The volumes with this vmid that no guest of the cluster names: those that such a task made in that time, and
+        all others."""
+
+    def unlock(self, kind: Kind, vmid: int) -> None:
+        """Remove the lock that a killed command left in a guest's config."""
+
+    def release(self, vmid: int) -> None:
+        """Unmount a container's file systems that an unpacking or a mount left, and detach their devices."""
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What PVE said while it did something that worked."""
+class GuestAgent(t.Protocol):
+    """The guest agents of running VMs."""
 
-    log: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-    upid: str | None = None
+    def run(self, vmid: int, argv: t.Sequence[str], *, stdin: str = "", timeout: int = 60) -> Completed:
+        """Run a command in a VM; PveError when no agent answers, Timeout when it goes on."""
 
 
-@dataclass(frozen=True)
-class Completed:
-    """A command that ran inside a guest."""
-
-    rc: int
-    stdout: str
-    stderr: str
+def required(capability: _Capability | None, what: str) -> _Capability:
+    """A capability without which a step cannot be done; the checks before a run see to it that it is there."""
+    if capability is None:
+        raise Unsupported(
+            f"{what} on the node itself, not over the API.", remedy="Run this task on the node, without api_host."
+        )
+    return capability
 
 
 class Node(t.Protocol):
     """One PVE node, reached somehow."""
 
     name: str
-    transport: Transport
     clock: Clock  # by which everything waits that has to do with this node
     root_login: bool  # whether PVE lets us do what it reserves to root@pam itself (an API token never may)
-    journal: t.MutableMapping[int, dict[str, t.Any]]  # notes about guests being made, kept on the node by vmid
-    ungrown: t.MutableMapping[int, dict[str, t.Any]]  # volumes by vmid whose file systems are to grow to a size
-    leftovers: Leftovers | None  # what killed creations left; None over the API, where PVE's tasks go on by themselves
+    journal: Notes  # about guests being made, kept on the node by vmid
+    ungrown: Notes  # volumes by vmid whose file systems are to grow to a size
+
+    agent: GuestAgent
+    containers: Containers | None
+    backups: Backups | None
+    files: Files | None
+    leftovers: Leftovers | None  # what killed creations left; over the API, PVE's tasks go on by themselves
 
     # -- reading ---------------------------------------------------------------------------------------------------
     def guests(self, kind: Kind | None = None) -> list[GuestRef]:
@@ -178,15 +181,12 @@ class Node(t.Protocol):
     def access(self) -> Access | None:
         """What this login may do; None where it may do everything."""
 
-    def has_path(self, path: str) -> bool | None:
-        """Whether a file or directory is on the node; None where that cannot be known (over the API)."""
-
     def busy(self, kind: Kind, vmid: int) -> bool:
         """Whether somebody is creating, restoring or filling this guest right now."""
 
     def being_made(self, kind: Kind) -> list[int]:
         """The vmids under which this login is creating guests right now that have no name yet. On the node itself
-        :meth:`guard` keeps runs for one name apart, so there it is empty."""
+        :meth:`lock` keeps runs for one name apart, so there it is empty."""
 
     def interfaces(self, kind: Kind, vmid: int) -> list[dict[str, t.Any]]:
         """A running guest's interfaces: name, hwaddr, inet and inet6 (each a list of address/prefix)."""
@@ -233,10 +233,6 @@ class Node(t.Protocol):
     def resize(self, kind: Kind, vmid: int, disk: str, size: str, *, timeout: int) -> Outcome:
         """Grow a disk to ``size`` (``8G``, ``1536M``). Verifies the effect: PVE may fail with exit code 0."""
 
-    def grow_filesystem(self, vmid: int, disk: str, *, timeout: int) -> Outcome:
-        """Make the file system of a container's volume as large as the volume, where PVE's resize could not. Only the
-        cli backend can."""
-
     def start(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome: ...
 
     def stop(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
@@ -250,26 +246,7 @@ class Node(t.Protocol):
     def join_pool(self, vmid: int, pool: str) -> None:
         """Make a guest a member of a pool, and of no other."""
 
-    def archive(self, vmid: int, *, timeout: int) -> str:
-        """Back a stopped container up to a file of this node that only root can read, and return its path; an earlier
-        one of the same container goes. Only the cli backend can; the other raises Unsupported."""
-
-    def restore(
-        self, vmid: int, archive: str, options: t.Mapping[str, str], *, over: bool = False, timeout: int
-    ) -> None:
-        """Make a container from a backup, with these options in place of those that it holds; ``over`` a stopped one
-        that has the vmid, which keeps its permissions and firewall rules. Only the cli backend can."""
-
-    def discard_archive(self, vmid: int) -> None:
-        """Remove the backup of a container, if there is one. Only the cli backend can."""
-
-    def unlock(self, kind: Kind, vmid: int) -> None:
-        """Remove a config lock. Only the cli backend can; over the API this raises Unsupported."""
-
     # -- storage ---------------------------------------------------------------------------------------------------
-    def volume_path(self, volid: str) -> str:
-        """The file or device of a volume on this node (cli only)."""
-
     def free(self, volid: str) -> None:
         """Delete a volume."""
 
@@ -280,19 +257,3 @@ class Node(t.Protocol):
 
     def upload(self, storage: str, content: str, path: str, filename: str, *, timeout: int) -> Outcome:
         """Put a local file on a storage; streams, whatever its size."""
-
-    # -- inside VMs ------------------------------------------------------------------------------------------------
-    def agent_exec(self, vmid: int, argv: t.Sequence[str], *, stdin: str = "", timeout: int = 60) -> Completed:
-        """Run a command by the guest agent of a running VM; PveError when none answers, Timeout when it goes on."""
-
-    # -- inside containers (cli only; over the API they raise Unsupported with the way out) ---------------------------
-    def exec(self, vmid: int, argv: t.Sequence[str], *, stdin: str = "", timeout: int = 60) -> Completed: ...
-
-    def push(self, vmid: int, source: str, target: str, *, mode: str = "0644") -> None: ...
-
-    def pull(self, vmid: int, source: str, target: str) -> None: ...
-
-    def mount(self, vmid: int) -> str:
-        """Mount a stopped container's file systems; returns the directory. Always unmount."""
-
-    def unmount(self, vmid: int) -> None: ...

@@ -17,9 +17,9 @@ def open_node(params: t.Mapping[str, t.Any]) -> Node:
     It holds the clock by which everything in the run waits.
     """
     if params.get("api_host"):
-        from ansible_collections.pve.provision.plugins.module_utils._pve.api import ApiNode
+        from ansible_collections.pve.provision.plugins.module_utils._pve.api.node import ApiNode
 
         return ApiNode.connect(params, clock.SYSTEM)
-    from ansible_collections.pve.provision.plugins.module_utils._pve.cli import CliNode
+    from ansible_collections.pve.provision.plugins.module_utils._pve.cli.node import CliNode
 
     return CliNode.here(params, clock.SYSTEM)

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, InvalidInput
 
 if t.TYPE_CHECKING:
-    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Access, Node
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
+    from ansible_collections.pve.provision.plugins.module_utils._pve.types import Access
 
 # The roles that the remedy makes, by the first word of the path.
 ROLES: t.Final = {

@@ -14,7 +14,7 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Timeout, Unreachable
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed, Kind
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed, Kind
 
 _GRACE = 10.0
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"

@@ -10,7 +10,7 @@ import typing as t
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 
 if t.TYPE_CHECKING:
-    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Storage
+    from ansible_collections.pve.provision.plugins.module_utils._pve.types import Storage
 
 WORDS = {"rootdir": "containers", "images": "VM disks", "vztmpl": "container templates", "iso": "ISO images"}
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ansible_collections.pve.provision.plugins.module_utils._errors import TaskFailed, Timeout, Unreachable
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import Clock, poll
 from ansible_collections.pve.provision.plugins.module_utils._pve import error_messages
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import Outcome
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Outcome
 
 _PAUSES = (0.1, 2.0)
 # How long (s) the API may be silent while a task runs: a node's services restart in less.

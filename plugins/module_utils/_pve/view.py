@@ -8,13 +8,12 @@ from __future__ import annotations
 import threading
 import typing as t
 
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestConfig, GuestRef, Kind, Node
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig, GuestRef, Kind
 
 _Value = t.TypeVar("_Value")
 # What is read once, whoever asks and from whatever thread. Everything else goes to the node itself.
-_READ_ONCE = frozenset(
-    {"storages", "bridges", "links", "pools", "access", "neighbours", "locate", "volumes", "has_path"}
-)
+_READ_ONCE = frozenset({"storages", "bridges", "links", "pools", "access", "neighbours", "locate", "volumes"})
 
 
 class NodeView:

@@ -46,7 +46,7 @@ def provide(
     """Make an image match its declaration. ``now``: seconds since the epoch, for the age of snapshots."""
     _check(node, wanted)
     places = stores(node, wanted)
-    run = (OnNode if node.transport == "cli" else OverApi)(
+    run = (OverApi if node.files is None else OnNode)(
         node, wanted, places, ImageFetcher(wanted, indexes, progress, now), check_mode
     )
     result = run.result
@@ -68,7 +68,7 @@ def _check(node: Node, wanted: WantedImage) -> None:
         findings.append(Finding("filename", wanted.filename, "is no plain file name"))
     else:
         findings += _not_taken(wanted)
-    if node.transport != "cli":
+    if node.files is None:
         if wanted.keep is not None:
             problem = "needs the records beside the files, which only the node itself can read"
             findings.append(Finding("keep", wanted.keep, problem, "Run the task on the node, without api_host"))
@@ -94,9 +94,9 @@ def _not_taken(wanted: WantedImage) -> t.Iterator[Finding]:
         yield Finding("filename", wanted.filename, "is no name that Proxmox VE takes for this content", remedy)
 
 
-def cache_directory(transport: str) -> Path:
+def cache_directory(node: Node) -> Path:
     """Where indexes are kept: on the node below its own /var/cache, elsewhere in the user's cache."""
-    if transport == "cli":
-        return Path(os.environ.get("PVE_ROOT") or "/") / "var/cache/pve-provision"
+    if node.files is not None:
+        return node.files.cache
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "pve-provision"

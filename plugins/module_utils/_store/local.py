@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
 import re
 import typing as t
 from pathlib import Path
@@ -20,23 +19,9 @@ from ansible_collections.pve.provision.plugins.module_utils._images import cache
 from ansible_collections.pve.provision.plugins.module_utils._images.http import shown
 from ansible_collections.pve.provision.plugins.module_utils._images.releases import direct
 from ansible_collections.pve.provision.plugins.module_utils._images.releases import versions as order
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import required
 from ansible_collections.pve.provision.plugins.module_utils._store.run import Run, Store
 from ansible_collections.pve.provision.plugins.module_utils._store.source import Offer
-
-
-def references() -> str:
-    """The configs of every guest of the cluster, snapshots included, as one text to look for a volume's name in."""
-    nodes = Path(os.environ.get("PVE_ROOT") or "/") / "etc/pve/nodes"
-    configs = [path for kind in ("lxc", "qemu-server") for path in nodes.glob(f"*/{kind}/*.conf")]
-    return "\n".join(text for path in configs if (text := _text(path)))
-
-
-def _text(path: Path) -> str:
-    """A config; nothing when the guest vanishes while we look."""
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return ""
 
 
 class OnNode(Run):
@@ -194,7 +179,7 @@ class OnNode(Run):
     # -- removing ------------------------------------------------------------------------------------------------------
     @functools.cached_property
     def _references(self) -> str:
-        return references()
+        return "\n".join(required(self._node.files, "The configs of all guests are read only").guest_configs())
 
     def _in_use(self, path: Path) -> bool:
         for place in self._places:

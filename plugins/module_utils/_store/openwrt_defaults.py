@@ -67,7 +67,7 @@ def declared_defaults(declared: t.Mapping[str, t.Any]) -> Defaults | None:
 
 def refuse_open(node: Node, wanted: WantedTemplate) -> None:
     """Raise for secrets in a template over the API: what is uploaded, every user of the node may read."""
-    if wanted.secret and node.transport == "api":
+    if wanted.secret and node.files is None:
         problem = "hold a secret, and a file that is uploaded over the API can be read by every user of the node"
         remedy = "Run the task on the node, without api_host, or leave out the password hash, keys and closed files."
         raise InvalidInput([Finding("defaults", "(hidden)", problem, remedy)])

@@ -224,7 +224,7 @@ def ensure(node: Node, wanted: WantedTemplate, progress: download.Progress | Non
 
 def forget(node: Node, wanted: WantedTemplate) -> None:
     """Remove what this machine keeps of a template; what lies on storages stays."""
-    for entry in cache.recorded(cache_directory(node.transport) / "openwrt", wanted.family):
+    for entry in cache.recorded(cache_directory(node) / "openwrt", wanted.family):
         cache.remove(entry)
 
 
@@ -283,7 +283,7 @@ class _ImageStore:
     def __init__(
         self, node: Node, wanted: WantedRelease, content: str, variant: str, progress: download.Progress | None
     ) -> None:
-        base = cache_directory(node.transport)
+        base = cache_directory(node)
         self.directory = base / "openwrt"
         self._wanted = wanted
         self._image = _Image(
@@ -390,7 +390,7 @@ class _Run:
         self._store = _ImageStore(node, wanted, _CONTENT, "", progress)
         image = _Image(source="openwrt", content=_CONTENT, storages=wanted.storages)
         self._places = stores(node, image)
-        self._on_node = node.transport == "cli"
+        self._on_node = node.files is not None
 
     def predict(self) -> Prediction:
         decision = self._decide()

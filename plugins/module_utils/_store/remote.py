@@ -20,7 +20,7 @@ from ansible_collections.pve.provision.plugins.module_utils._store.run import Ru
 from ansible_collections.pve.provision.plugins.module_utils._store.source import Offer
 
 if t.TYPE_CHECKING:
-    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Volume
+    from ansible_collections.pve.provision.plugins.module_utils._pve.types import Volume
 
 
 class OverApi(Run):

@@ -26,7 +26,8 @@ from ansible_collections.pve.provision.plugins.module_utils._store.source import
 )
 
 if t.TYPE_CHECKING:
-    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node, Storage
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
+    from ansible_collections.pve.provision.plugins.module_utils._pve.types import Storage
 
 #: Storages whose files are files: everything else keeps blocks, and no templates.
 FILE_STORAGES: t.Final = frozenset({"dir", "nfs", "cifs", "cephfs", "btrfs", "glusterfs"})
@@ -99,10 +100,10 @@ def stores(node: Node, wanted: WantedImage) -> list[Store]:
 
 
 def _directory(node: Node, storage: Storage, content: str) -> Path | None:
-    if node.transport != "cli":
+    if node.files is None:
         return None
     end = {"vztmpl": "tar.gz", "iso": "iso", "import": "raw"}[content]
-    return Path(node.volume_path(f"{storage.name}:{content}/any.{end}")).parent
+    return node.files.volume_path(f"{storage.name}:{content}/any.{end}").parent
 
 
 class Run:

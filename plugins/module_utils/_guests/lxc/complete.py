@@ -87,7 +87,8 @@ def _with_template(facts: Facts, wanted: Wanted) -> Wanted:
     if source is None:
         return _refuse(wanted, None, "is required to create a container", "Name a template, or clone_from.")
     if source.startswith("/"):
-        found = source if facts.node.has_path(source) is not False else None
+        files = facts.node.files
+        found = source if files is None or files.has(source) else None
     else:
         volids = [volume.volid for volume in facts.templates if volume.size]
         arch = wanted.declaration.values.get("arch")

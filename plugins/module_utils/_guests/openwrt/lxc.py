@@ -71,13 +71,14 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs impo
     is_openwrt_template,
 )
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import Read, seed
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import same_name
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import same_name
 from ansible_collections.pve.provision.plugins.module_utils._store import openwrt_template
 from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_template import WantedTemplate
 from ansible_collections.pve.provision.plugins.module_utils._store.source import UserKey
 
 if t.TYPE_CHECKING:
-    from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestConfig, Node
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
+    from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig
 
 # What a new router gets where nothing is declared, by PVE's keys; the disk in bytes.
 DEFAULTS: t.Final[dict[str, t.Any]] = {
@@ -207,7 +208,7 @@ class OpenWrtContainer(OpenWrtGuest):
 
     def uploads(self, node: Node, plan: Plan) -> t.Sequence[str]:
         makes = plan.has(BuildTemplate)
-        return self.template.storages if makes and self.template and node.transport == "api" else ()
+        return self.template.storages if makes and self.template and node.containers is None else ()
 
     # -- the plan --------------------------------------------------------------------------------------------------
     def prepare(self, node: Node, wanted: Wanted) -> Wanted:
@@ -216,12 +217,12 @@ class OpenWrtContainer(OpenWrtGuest):
             return dataclasses.replace(wanted, template_made_by_run=True)
         if self.template is None:
             return wanted
-        if node.transport == "api":
+        if node.containers is None:
             # Nobody can write into a container over the API, so there the first boot is baked into the template.
             self.template = seeded_template(node, self.template, openwrt_template.seeded(self.description))
         expected = openwrt_template.predict(node, self.template)
         self.to_fetch = expected.version if expected.changed else ""
-        self.seeded = expected.volid if node.transport == "api" else ""
+        self.seeded = "" if node.containers else expected.volid
         return dataclasses.replace(wanted, source=expected.volid, template_made_by_run=True)
 
     def extend(self, node: Node, wanted: Wanted, actual: Actual, plan: Plan) -> Plan:
@@ -251,21 +252,20 @@ class OpenWrtContainer(OpenWrtGuest):
         source = wanted.source or ""
         if any(problem.option == "ostemplate" for problem in wanted.findings):
             return  # It is not even there.
-        outside = node.transport == "api"
-        if outside:
+        if node.files is None:
             good = parse_template(source).name.startswith("openwrt")
         else:
-            good = is_openwrt_template(FilePath(source if source.startswith("/") else node.volume_path(source)))
+            good = is_openwrt_template(FilePath(source) if source.startswith("/") else node.files.volume_path(source))
         if not good:
             yield Finding("template", source, "is no OpenWrt root file system", "Leave it out to get the official one.")
-        elif outside:
+        elif node.containers is None:
             problem = "cannot be configured before its first boot over the API"
             yield Finding("template", source, problem, "Leave it out, or run on the node.")
 
     def _extend_creation(self, node: Node, plan: Plan) -> Plan:
         if self.to_fetch:
             plan = plan.insert(BuildTemplate(self, self.to_fetch), before=Create)
-        if node.transport == "cli":
+        if node.containers is not None:
             names = tuple(each.name for each in self.described.interfaces)
             plan = plan.insert_after(Seed(self, names), after=Create)
         if plan.has(Start):
@@ -282,7 +282,7 @@ class OpenWrtContainer(OpenWrtGuest):
 
     def see(self, node: Node, vmid: int) -> Seen | None:
         """On the node a running router answers, or something is wrong with it."""
-        return self.router(node, vmid).probe() if node.transport == "cli" else self.probe(node, vmid)
+        return self.router(node, vmid).probe() if node.containers else self.probe(node, vmid)
 
     def _with_unknown(self, plan: Plan) -> Plan:
         """Nobody can say whether a router is older that cannot be seen."""
@@ -306,11 +306,12 @@ class OpenWrtContainer(OpenWrtGuest):
         if left:
             remedy = "Move their data into the root volume and remove them, or make a new router by hand."
             findings.append(Finding("upgrade", True, f"cannot take along {', '.join(left)}", remedy))
-        if self.by_vmid and node.transport == "api":
+        if self.by_vmid and node.backups is None:
             remedy = "Declare the router by hostname alone (the new container gets another vmid), or run on the node."
             findings.append(Finding("upgrade", True, f"cannot keep vmid {actual.vmid} over the API", remedy))
         self.target = expected.volid
-        needed = expected.changed and node.transport == "cli"  # over the API the new router gets a template of its own
+        # Where nobody can write into a container, the new router gets a template of its own.
+        needed = expected.changed and node.containers is not None
         fetch = [BuildTemplate(self, expected.version)] if needed else []
         upgrade = UpgradeStep(self, self.seen.version, expected.version, self.rollback_keep)
         change = dataclasses.replace(plan.change, findings=(*plan.change.findings, *findings))
@@ -328,18 +329,18 @@ class OpenWrtContainer(OpenWrtGuest):
 
     # -- the way in ------------------------------------------------------------------------------------------------
     def connect(self, node: Node, vmid: int) -> Shell | None:
-        return by_exec(node, vmid) if node.transport == "cli" else self.by_ssh(node, vmid)
+        return by_exec(node.containers, vmid) if node.containers else self.by_ssh(node, vmid)
 
     def router(self, node: Node, vmid: int) -> Router:
         router = super().router(node, vmid)
         router.mirrors = self.mirrors
-        if node.transport == "cli":
-            router.push_files = lambda source, target: node.push(vmid, source, target, mode="0600")
+        if node.containers is not None:
+            router.push_files = functools.partial(node.containers.push, vmid, mode="0600")
         return router
 
     def can_enter(self, node: Node) -> bool:
         """Whether there is a way in, however that turns out."""
-        return node.transport == "cli" or bool(self.ssh_key and self.management_addresses())
+        return node.containers is not None or bool(self.ssh_key and self.management_addresses())
 
     # -- the steps -------------------------------------------------------------------------------------------------
     def build_template(self, run: Run) -> None:
@@ -358,7 +359,7 @@ class OpenWrtContainer(OpenWrtGuest):
     def await_up(self, run: Run) -> None:
         """Wait until the router is up: by what it says itself; from outside by its addresses, and a while for SSH."""
         node, vmid = run.node, run.vmid
-        if node.transport == "cli":
+        if node.containers is not None:
             self.router(node, vmid).await_up(self.up_timeout)
             return
         if self.seeded:
@@ -393,7 +394,7 @@ class OpenWrtContainer(OpenWrtGuest):
     def tidy(self, run: Run) -> None:
         """The template that holds a router's secrets is of no use any more; nor is one that a killed run has left."""
         node, template = run.node, self.template
-        if node.transport != "api" or template is None or self.description is None:
+        if node.containers is not None or template is None or self.description is None:
             return
         if self.seeded:
             run.result.warnings += remove_template(node, template, self.seeded)

@@ -35,7 +35,7 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci import parse_config, parse_export, render
 
 if t.TYPE_CHECKING:
-    from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestConfig
+    from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig
 
 # Accounts belong to the release; of the old ones only root's password is carried over.
 _ACCOUNTS = frozenset({"etc/passwd", "etc/group", SHADOW})

@@ -42,7 +42,7 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt import feed
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.feeds import Entry, Feed
 
 if t.TYPE_CHECKING:
-    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed
+    from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
 
 #: Where a router keeps what it is handed, for as long as that takes.
 PLACE: t.Final = "/tmp/pve-provision-packages"

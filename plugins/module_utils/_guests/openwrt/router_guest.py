@@ -47,7 +47,8 @@ if t.TYPE_CHECKING:
     from pathlib import Path
 
     from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Fields
-    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Kind, Node
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
+    from ansible_collections.pve.provision.plugins.module_utils._pve.types import Kind
 
 DESCRIPTION_OPTIONS = (
     *("interfaces", "management", "uci", "packages", "services", "timezone", "zonename", "allow_shared_segment"),
@@ -150,7 +151,7 @@ class OpenWrtGuest(Part):
 
     def known_hosts(self, node: Node, vmid: int) -> Path:
         """Where the router's host keys are kept from the first time they are seen until it is made anew."""
-        return cache_directory(node.transport) / "known_hosts" / f"{node.name}-{vmid}"
+        return cache_directory(node) / "known_hosts" / f"{node.name}-{vmid}"
 
     def forget_hosts(self, node: Node, vmid: int) -> None:
         """A router that was made anew has new host keys."""

@@ -38,7 +38,7 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci import 
 )
 
 if t.TYPE_CHECKING:
-    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed
+    from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
 
 Files = t.Mapping[str, tuple[int, bytes]]
 

@@ -19,6 +19,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import Provi
 from ansible_collections.pve.provision.plugins.module_utils._io.rooted_fs import RootedFs
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import Files, parse_release
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import RELEASE, Read
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import required
 from ansible_collections.pve.provision.plugins.module_utils._pve.storages import usable
 from ansible_collections.pve.provision.plugins.module_utils._store import openwrt_template
 from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_template import Defaults, WantedTemplate
@@ -36,13 +37,14 @@ MakeFiles = t.Callable[[Read, str], Files]
 def inject_files(node: Node, vmid: int, make: MakeFiles) -> None:
     """Write files into a stopped container. A mounted container is locked, so it is unmounted on every way out."""
     cleanup.advance(node, vmid, "seeding")
-    tree = RootedFs(node.mount(vmid))
+    containers = required(node.containers, "A stopped container is written into only")
+    tree = RootedFs(containers.mount(vmid))
     try:
         version = parse_release((tree.read(RELEASE) or b"").decode()).version
         for path, (mode, content) in make(tree.read, version).items():
             tree.write(path, mode, content)
     finally:
-        node.unmount(vmid)
+        containers.unmount(vmid)
     cleanup.advance(node, vmid, "seeded")
 
 

@@ -10,20 +10,20 @@ import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.commit_confirm import SHELL
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
 
 if t.TYPE_CHECKING:
     from pathlib import Path
 
     from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.running import Shell
-    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Containers, Node
 
 
-def by_exec(node: Node, vmid: int) -> Shell:
+def by_exec(containers: Containers, vmid: int) -> Shell:
     """A shell in a container, on the node."""
 
     def shell(script: str, *, timeout: int) -> Completed:
-        return node.exec(vmid, SHELL, stdin=script, timeout=timeout)
+        return containers.exec(vmid, SHELL, stdin=script, timeout=timeout)
 
     return shell
 
@@ -33,7 +33,7 @@ def by_agent(node: Node, vmid: int) -> Shell:
 
     def shell(script: str, *, timeout: int) -> Completed:
         try:
-            return node.agent_exec(vmid, SHELL, stdin=script, timeout=timeout)
+            return node.agent.run(vmid, SHELL, stdin=script, timeout=timeout)
         except ProvisionError as error:
             return Completed(255, "", str(error))
 

@@ -59,12 +59,16 @@ from ansible_collections.pve.provision.plugins.module_utils._model.volume import
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import Files
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import Read
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import same_name
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import required
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import same_name
 from ansible_collections.pve.provision.plugins.module_utils._store import openwrt_template
 from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_template import Defaults, WantedTemplate
 
 if t.TYPE_CHECKING:
-    from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestConfig, Node
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
+    from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig
+
+_KEEP_VMID: t.Final = "A router keeps its vmid in an upgrade only"
 
 
 @dataclass
@@ -98,7 +102,7 @@ class Upgrade:
     @property
     def outside(self) -> bool:
         """Whether containers can be seen from outside alone."""
-        return self.node.transport == "api"
+        return self.node.containers is None
 
     def carry_out(self) -> None:
         """Make the new router and let it take over. The old one serves on, or again, whatever fails."""
@@ -240,19 +244,20 @@ class Upgrade:
     def _take_place(self, old: int, config: GuestConfig, reached: bool) -> None:
         """The new one is restored over the old; a copy of the old one stays behind."""
         timeout, place = self.wanted.policy.timeout, identity_options(config.options)
+        backups = required(self.node.backups, _KEEP_VMID)
         storage = str(storage_of(ROOTFS.parse(config.options["rootfs"])["volume"]))
         try:
             self._stop(self.new)
             self._note(archiving=self.new)
-            new_archive = self.node.archive(self.new, timeout=timeout)
+            new_archive = backups.archive(self.new, timeout=timeout)
             self._stop(old)
             self._note(archiving=old)
-            old_archive = self.node.archive(old, timeout=timeout)
+            old_archive = backups.archive(old, timeout=timeout)
             self._check_unchanged(old, config)
             free = {key: "0" if key == "protection" else text for key, text in place.items()}
             self.node.set_config("lxc", old, {key: text for key, text in free.items() if key in SWITCHES})
             self._note(archive=old_archive, storage=storage, over=cleanup.window(self.wanted))
-            self.node.restore(old, new_archive, {**free, "storage": storage}, over=True, timeout=timeout)
+            backups.restore(old, new_archive, {**free, "storage": storage}, over=True, timeout=timeout)
             self.node.start("lxc", old, timeout=self.wanted.policy.start_timeout)
             self._await_reach(old, reached)
         except ProvisionError as error:
@@ -361,7 +366,8 @@ def restore_backup(node: Node, wanted: Wanted, note: t.Mapping[str, t.Any]) -> N
             node.stop("lxc", old, timeout=wanted.policy.timeout)
             node.set_config("lxc", old, {"protection": "0"})
         options = {**place, "storage": note["storage"]}
-        node.restore(old, note["archive"], options, over=there, timeout=wanted.policy.timeout)
+        backups = required(node.backups, _KEEP_VMID)
+        backups.restore(old, note["archive"], options, over=there, timeout=wanted.policy.timeout)
     restore_identity(node, wanted, old, place)
 
 
@@ -371,10 +377,11 @@ def keep_copy(node: Node, wanted: Wanted, note: t.Mapping[str, t.Any]) -> list[s
     options = {"hostname": kept_name(note["place"]["hostname"]), "onboot": "0", "protection": "0", "unique": "1"}
     ours: dict[str, t.Any] = {"name": options["hostname"], "copy_of": note["upgrade_of"]}
     made: list[int] = []
+    backups = required(node.backups, _KEEP_VMID)
 
     def restore(vmid: int) -> None:
         made.append(vmid)
-        node.restore(vmid, archive, {**options, "storage": storage}, timeout=wanted.policy.timeout)
+        backups.restore(vmid, archive, {**options, "storage": storage}, timeout=wanted.policy.timeout)
 
     try:
         cleanup.claim(node, wanted, {"rootfs": f"{storage}:0"}, restore, by="restore", **ours)
@@ -395,17 +402,18 @@ def release(node: Node, vmid: int, note: t.Mapping[str, t.Any]) -> None:
         "backup": note.get("archiving") == vmid and (vmid != note["upgrade_of"] or "archive" not in note),
         "create": note["upgrade_of"] == vmid and is_half_restored(node, note),
     }
-    if lock is None or not ours.get(lock) or node.busy("lxc", vmid):
+    if lock is None or not ours.get(lock) or node.leftovers is None or node.busy("lxc", vmid):
         return
-    node.unlock("lxc", vmid)
+    node.leftovers.unlock("lxc", vmid)
     if lock == "create":
         cleanup.free_orphans(node, vmid, {"storages": [note["storage"]], "task": "vzrestore", **note["over"]})
 
 
 def drop_archives(node: Node, *vmids: int) -> None:
     """Remove the backups of an upgrade: they hold the routers' secrets."""
-    for vmid in vmids:
-        node.discard_archive(vmid)
+    if node.backups is not None:
+        for vmid in vmids:
+            node.backups.discard(vmid)
 
 
 def is_half_restored(node: Node, note: t.Mapping[str, t.Any]) -> bool:
@@ -605,7 +613,7 @@ class Resume:
         sure = _is_interim(self.node, vmid, note) and not use_of(self.node, vmid, note)
         cleanup.recover(self.node, self.wanted, Actual(vmid, leftover=note), sure=sure)
         self.node.journal.pop(vmid, None)
-        if archives and self.node.transport == "cli":
+        if archives:
             drop_archives(self.node, note["upgrade_of"], vmid)
 
 

@@ -229,7 +229,7 @@ class OpenWrtVm(OpenWrtGuest):
         self.work = work_file(node, wanted)
         findings = list(self._no_room(self.work))
         source = str(self.work)
-        if node.transport == "api":
+        if node.files is None:
             homes = usable(node.storages(), "import")
             if not homes:
                 remedy = "Give a storage with files the content type import (PVE 8.4 and newer), or run on the node."
@@ -335,7 +335,7 @@ class OpenWrtVm(OpenWrtGuest):
         for copy in (work, work.with_suffix(".qcow2")):
             with contextlib.suppress(OSError):
                 copy.unlink(missing_ok=True)
-        if run.node.transport == "api":
+        if run.node.files is None:
             run.result.warnings += sweep(run.node, "import", SEEDED, f"{work.stem}.qcow2")
 
     def await_up(self, run: Run) -> None:
@@ -412,8 +412,8 @@ class OpenWrtVm(OpenWrtGuest):
 def work_file(node: Node, wanted: Wanted) -> FilePath:
     """Where a router's image is prepared, on the machine this runs on: every run for it knows the place. A controller
     may have routers of one name on several nodes."""
-    folder = cache_directory(node.transport) / "work"
-    folder = folder / node.name if node.transport == "api" else folder
+    folder = cache_directory(node) / "work"
+    folder = folder / node.name if node.files is None else folder
     return folder / f"pve-provision-{wanted.name or wanted.vmid}.raw"
 
 
@@ -447,9 +447,7 @@ def has_agent(node: Node, vmid: int) -> bool:
 
 def serial_socket(run: Run) -> FilePath | None:
     """Where the VM's serial console can be listened to, which is on the node itself."""
-    if run.node.transport != "cli":
-        return None
-    return FilePath(os.environ.get("PVE_ROOT") or "/") / f"run/qemu-server/{run.vmid}.serial0"
+    return None if run.node.files is None else run.node.files.serial_console(run.vmid)
 
 
 class Console:

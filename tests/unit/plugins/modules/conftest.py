@@ -27,7 +27,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt impo
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import running as openwrt
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import upgrade as openwrt_upgrade
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import vm as openwrt_vm
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
 from embedded_node import EmbeddedNode, commands
 from embedded_node.guest import runtime
 from embedded_node.lxc import container

@@ -12,9 +12,9 @@ import pytest
 from ansible.module_utils import basic
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
-from ansible_collections.pve.provision.plugins.module_utils._pve.api import ApiNode
-from ansible_collections.pve.provision.plugins.module_utils._pve.cli import CliNode
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import Outcome
+from ansible_collections.pve.provision.plugins.module_utils._pve.api.changes import ApiChanges
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.changes import CliChanges
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Outcome
 from embedded_node import commands
 
 from .conftest import Bench
@@ -642,7 +642,7 @@ def test_what_a_running_container_refuses_does_not_wait_for_its_next_start(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench.good("lxc_create", **WEB, state="started", cmode="shell")
-    backend = CliNode if bench.backend == "cli" else ApiNode
+    backend = CliChanges if bench.backend == "cli" else ApiChanges
     real = backend.set_config
 
     def refuses(self: t.Any, kind: t.Any, vmid: int, options: Params, *more: t.Any, **named: t.Any) -> Outcome:
@@ -663,7 +663,7 @@ def test_a_network_card_that_a_failed_hotplug_has_taken_out_is_put_back(
     """PVE unplugs the card, forgets it, and only then tries the new bridge."""
     bench.good("lxc_create", **WEB, state="started")
     before = bench.config(101)
-    backend = CliNode if bench.backend == "cli" else ApiNode
+    backend = CliChanges if bench.backend == "cli" else ApiChanges
     real = backend.set_config
 
     def refuses(self: t.Any, kind: t.Any, vmid: int, options: Params, *more: t.Any, **named: t.Any) -> Outcome:

@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
-from ansible_collections.pve.provision.plugins.module_utils._pve.cli import CliNode
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import Outcome
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.changes import CliChanges
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.containers import CliContainers
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Outcome
 
 from .conftest import Bench, Params, spawn
 from .test_lxc_create import WEB, steps
@@ -236,13 +237,12 @@ def test_a_vmid_that_somebody_takes_while_we_fail_stays_theirs(bench: Bench, mon
     if bench.backend == "api":
         pytest.skip("the journal is the node's")
     from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
-    from ansible_collections.pve.provision.plugins.module_utils._pve.cli import CliNode
 
-    def taken(self: CliNode, *args: t.Any, **options: t.Any) -> None:
+    def taken(self: object, *args: t.Any, **options: t.Any) -> None:
         bench.pct("create", "101", "local:vztmpl/" + _template(bench), "--rootfs", "local-lvm:1", "--start", "1")
         raise PveError("something else went wrong")
 
-    monkeypatch.setattr(CliNode, "create", taken)
+    monkeypatch.setattr(CliChanges, "create", taken)
     bench.bad("lxc_create", **WEB)
     assert bench.pct("status", "101").strip() == "status: running"
 
@@ -313,16 +313,16 @@ def test_a_file_system_that_did_not_grow_is_not_forgotten(bench: Bench, monkeypa
         return
     grown: list[str] = []
 
-    def broken(self: CliNode, vmid: int, disk: str, *, timeout: int) -> Outcome:
+    def broken(self: object, vmid: int, disk: str, *, timeout: int) -> Outcome:
         raise PveError("resize2fs: no")
 
-    def works(self: CliNode, vmid: int, disk: str, *, timeout: int) -> Outcome:
+    def works(self: object, vmid: int, disk: str, *, timeout: int) -> Outcome:
         grown.append(disk)
         return Outcome()
 
-    monkeypatch.setattr(CliNode, "grow_filesystem", broken)
+    monkeypatch.setattr(CliContainers, "grow_filesystem", broken)
     assert "grow_filesystem failed" in bench.bad("lxc_create", **larger).msg
-    monkeypatch.setattr(CliNode, "grow_filesystem", works)
+    monkeypatch.setattr(CliContainers, "grow_filesystem", works)
     assert steps(bench.good("lxc_create", check=True, **larger)) == ["grow_filesystem"]
     assert grown == []
     assert steps(bench.good("lxc_create", **larger)) == ["grow_filesystem"]

@@ -18,8 +18,10 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt impo
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.lxc import OpenWrtContainer
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.running import Router
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.steps import Seed
-from ansible_collections.pve.provision.plugins.module_utils._pve.cli import CliNode
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.containers import CliContainers
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.network import CliNetwork
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.running import CliRunning
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
 
 from .conftest import Answer, Bench, Clock
 from .routers import INTERFACES, KEY, Params, killed, segments, uci, vmids
@@ -183,7 +185,7 @@ def test_over_the_api_the_configuration_is_baked_into_the_template(bench: Bench,
     made = bench.good("openwrt_lxc", **gateway)
     assert steps(made) == ["template", "create", "start", "await_up"]
     assert uci(bench, made.vmid, "get", "network.lan.ipaddr") == "192.168.20.1"
-    assert made.openwrt == {"drift": "unknown", "reason": OpenWrtContainer.closed}
+    assert made.openwrt == {"drift": "unknown", "reason": OpenWrtContainer.no_access_reason}
     assert not bench.good("openwrt_lxc", **gateway).changed
 
 
@@ -265,7 +267,7 @@ def sources(answer: Answer) -> list[tuple[str, str]]:
 
 def met(patch: pytest.MonkeyPatch, bench: Bench, vmid: int) -> None:
     """Let the node have met the router's WAN at an address."""
-    patch.setattr(CliNode, "neighbours", lambda self: {mac_of(bench.config(vmid)["net0"]): ["10.10.10.9"]})
+    patch.setattr(CliNetwork, "neighbours", lambda self: {mac_of(bench.config(vmid)["net0"]): ["10.10.10.9"]})
 
 
 def mac_of(net: str) -> str:
@@ -287,15 +289,15 @@ def test_over_the_api_pve_is_asked_until_the_lease_is_there(bench: Bench, gatewa
         pytest.skip("on the node the router itself is asked")
     made = bench.good("openwrt_lxc", **{**gateway, "interfaces": LEASED, "ip_timeout": 300, "require_ip": True})
     assert sources(made) == [("wan", "guest"), ("lan", "guest")]
-    assert made.openwrt == {"drift": "unknown", "reason": OpenWrtContainer.closed}
+    assert made.openwrt == {"drift": "unknown", "reason": OpenWrtContainer.no_access_reason}
 
 
 @pytest.mark.parametrize(
     ("silent", "found"),
     [
-        (["look"], [("wan", "guest"), ("lan", "guest")]),
-        (["look", "interfaces"], [("wan", "neighbour"), ("lan", "declared")]),
-        (["look", "interfaces", "neighbours"], [("lan", "declared")]),
+        (["probe"], [("wan", "guest"), ("lan", "guest")]),
+        (["probe", "interfaces"], [("wan", "neighbour"), ("lan", "declared")]),
+        (["probe", "interfaces", "neighbours"], [("lan", "declared")]),
     ],
     ids=lambda value: "-".join(value) if isinstance(value[0], str) else "",
 )
@@ -311,7 +313,7 @@ def test_where_one_does_not_answer_the_next_is_asked(
         raise PveError("lxc-attach: no answer")
 
     for name in silent:
-        monkeypatch.setattr(Router if name == "look" else CliNode, name, refuse)
+        monkeypatch.setattr({"probe": Router, "interfaces": CliRunning, "neighbours": CliNetwork}[name], name, refuse)
     made = router.good("openwrt_lxc", **{**gateway, "interfaces": LEASED, "ip_timeout": 60})
     assert sources(made) == found
     assert made.openwrt == {"drift": "unknown", "reason": "lxc-attach: no answer"}
@@ -371,7 +373,7 @@ def test_a_router_whose_maker_was_killed_before_it_was_configured_is_made_anew(
             patched.setattr(Seed, "run", killed)
         else:
             patched.setattr(openwrt_lxc, "seed", killed)
-            patched.setattr(CliNode, "unmount", lambda self, vmid: None)
+            patched.setattr(CliContainers, "unmount", lambda self, vmid: None)
         with pytest.raises(KeyboardInterrupt):
             router.run("openwrt_lxc", **gateway)
     made = router.good("openwrt_lxc", **gateway)

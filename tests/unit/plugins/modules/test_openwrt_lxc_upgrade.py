@@ -10,7 +10,7 @@ import pytest
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError, Timeout
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.running import Router
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade import Upgrade
-from ansible_collections.pve.provision.plugins.module_utils._pve.cli import CliNode
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.changes import CliChanges
 
 from .conftest import Bench
 from .routers import Params, archives, uci, vmids
@@ -133,12 +133,12 @@ def test_a_protected_router_goes_back_too(
 def test_what_could_not_be_tidied_up_does_not_undo_an_upgrade(
     router: Bench, gateway: Params, old: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def busy(self: CliNode, kind: str, vmid: int, *, purge: bool, timeout: int) -> None:
+    def busy(self: object, kind: str, vmid: int, *, purge: bool, timeout: int) -> None:
         raise PveError("dataset is busy")
 
     declaration = {**gateway, "vmid": old, "version": "24"}
     with monkeypatch.context() as patched:
-        patched.setattr(CliNode, "destroy", busy)
+        patched.setattr(CliChanges, "destroy", busy)
         done = router.good("openwrt_lxc", **declaration, upgrade=True)
     assert "could not be removed again: dataset is busy" in str(done.warnings)
     predicted = router.good("openwrt_lxc", check=True, **declaration)
@@ -212,7 +212,7 @@ def test_a_router_that_somebody_changes_meanwhile_is_not_replaced(
         real(self, version)
         router.pct("set", str(old), "--protection", "1")
 
-    monkeypatch.setattr(Upgrade, "_prove", meanwhile)
+    monkeypatch.setattr(Upgrade, "_verify_new", meanwhile)
     assert f"container {old} was changed by somebody else meanwhile" in router.bad("openwrt_lxc", **upgrading).msg
     assert vmids(router) == [old]
     assert router.config(old)["protection"] == "1"
@@ -226,12 +226,12 @@ def test_the_old_router_runs_again_though_the_new_one_cannot_be_stopped(
     def never(self: Router, timeout: int) -> None:
         raise Timeout("lan did not come up")
 
-    def stuck(self: CliNode, kind: str, vmid: int, *, timeout: int) -> None:
+    def stuck(self: object, kind: str, vmid: int, *, timeout: int) -> None:
         raise PveError("can't lock file - got timeout")
 
     with monkeypatch.context() as patched:
         patched.setattr(Router, "await_up", never)
-        patched.setattr(CliNode, "stop", stuck)
+        patched.setattr(CliChanges, "stop", stuck)
         failed = router.bad("openwrt_lxc", **gateway, version="24", upgrade=True)
     assert "the old one runs again" in failed.msg
     assert "got timeout" in failed.msg

@@ -11,7 +11,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import Timeo
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import upgrade as openwrt_upgrade
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.running import Router
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade import Upgrade
-from ansible_collections.pve.provision.plugins.module_utils._pve.cli import CliNode
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.backups import CliBackups
 from embedded_node import commands
 
 from .conftest import Bench
@@ -24,7 +24,7 @@ def test_another_router_and_its_upgrade_are_left_alone(
     router: Bench, gateway: Params, old: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(Upgrade, "_prove", killed)
+        patched.setattr(Upgrade, "_verify_new", killed)
         with pytest.raises(KeyboardInterrupt):
             router.run("openwrt_lxc", **gateway, version="24", upgrade=True)
     there = vmids(router)
@@ -34,13 +34,13 @@ def test_another_router_and_its_upgrade_are_left_alone(
     assert vmids(router) == [*there, made.vmid]
 
 
-@pytest.mark.parametrize("moment", [*thorough("_prove", "_await_reach"), "inside restore"])
+@pytest.mark.parametrize("moment", [*thorough("_verify_new", "_await_reach"), "inside restore"])
 def test_absent_leaves_nothing_of_an_upgrade_that_was_killed(
     router: Bench, gateway: Params, old: int, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     with monkeypatch.context() as patched:
         if moment == "inside restore":
-            patched.setattr(CliNode, "restore", killed)
+            patched.setattr(CliBackups, "restore", killed)
         else:
             patched.setattr(Upgrade, moment, killed)
         with pytest.raises(KeyboardInterrupt):
@@ -51,7 +51,7 @@ def test_absent_leaves_nothing_of_an_upgrade_that_was_killed(
 
 
 @pytest.mark.parametrize(
-    "moment", [*thorough("_prove", "_stop", "keep_copy", "inside archive"), "_await_reach", "inside restore"]
+    "moment", [*thorough("_verify_new", "_stop", "keep_copy", "inside archive"), "_await_reach", "inside restore"]
 )
 def test_an_upgrade_that_was_killed_is_done_by_the_next_run(
     router: Bench, upgrading: Params, old: int, monkeypatch: pytest.MonkeyPatch, moment: str
@@ -61,12 +61,12 @@ def test_an_upgrade_that_was_killed_is_done_by_the_next_run(
         pytest.skip("nothing is backed up")
     with monkeypatch.context() as patched:
         if moment == "inside restore":
-            patched.setattr(CliNode, "restore", killed)
+            patched.setattr(CliBackups, "restore", killed)
         elif moment == "keep_copy":
             patched.setattr(openwrt_upgrade, moment, killed)
         elif moment == "inside archive":
-            backup = CliNode.archive
-            patched.setattr(CliNode, "archive", lambda *args, **more: killed(backup(*args, **more)))
+            backup = CliBackups.archive
+            patched.setattr(CliBackups, "archive", lambda *args, **more: killed(backup(*args, **more)))
         else:
             patched.setattr(Upgrade, moment, killed)
         with pytest.raises(KeyboardInterrupt):
@@ -296,7 +296,7 @@ def test_the_new_number_is_not_removed_while_it_may_be_all_there_is(
 ) -> None:
     router.node.fault("kill", at="extract", nth=2)
     with monkeypatch.context() as patched:
-        patched.setattr(openwrt_upgrade, "put_back", killed)
+        patched.setattr(openwrt_upgrade, "restore_identity", killed)
         with pytest.raises(KeyboardInterrupt):
             router.run("openwrt_lxc", **gateway, vmid=old, version="24", upgrade=True)
     router.node.clear_faults()
@@ -323,7 +323,7 @@ def test_absent_that_is_refused_removes_no_backup(
     router: Bench, gateway: Params, old: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(CliNode, "restore", killed)  # from here on the backup may be all there is of the old router
+        patched.setattr(CliBackups, "restore", killed)  # from here on the backup may be all there is of the old router
         with pytest.raises(KeyboardInterrupt):
             router.run("openwrt_lxc", **gateway, vmid=old, version="24", upgrade=True)
     before = (archives(router), vmids(router))

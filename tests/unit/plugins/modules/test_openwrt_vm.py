@@ -19,7 +19,7 @@ import pytest
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import router_guest as workflow
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import running as openwrt
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import vm as openwrt_vm
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
 from embedded_node import commands
 from embedded_node.guest import runtime
 from embedded_node.mirror import images

@@ -16,8 +16,11 @@ import pytest
 from ansible_collections.pve.provision.plugins.module_utils._engine import cleanup
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError, Timeout
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.steps import AwaitUp, Seed
-from ansible_collections.pve.provision.plugins.module_utils._pve.api import ApiNode
-from ansible_collections.pve.provision.plugins.module_utils._pve.cli import CliNode
+from ansible_collections.pve.provision.plugins.module_utils._pve.api.changes import ApiChanges
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.backups import CliBackups
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.changes import CliChanges
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.commands import Commands
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.guests import CliGuests
 from embedded_node import commands
 
 from .conftest import Bench, Params
@@ -64,7 +67,7 @@ def vm(bench: Bench, vmid: int, name: str, *more: str) -> None:
 def kill_before(bench: Bench, monkeypatch: pytest.MonkeyPatch, **declared: t.Any) -> None:
     """A run that is killed when it has noted what it is about to create, and has created nothing."""
     with monkeypatch.context() as patched:
-        patched.setattr(CliNode, "create", killed)
+        patched.setattr(CliChanges, "create", killed)
         with pytest.raises(KeyboardInterrupt):
             bench.run("lxc_create", **declared)
 
@@ -126,7 +129,7 @@ def test_a_restore_under_way_is_not_taken_for_half_a_creation_of_ours(
     """PVE locks the config by the same word. The restoration's worker has the task's name for a command line."""
     kill_before(cli, monkeypatch, **WEB)
     (cli.node.root / "etc/pve/lxc/101.conf").write_text("lock: create\n")
-    monkeypatch.setattr(CliNode, "busy", lambda self, kind, vmid: kind == "lxc" and vmid == 101)
+    monkeypatch.setattr(CliGuests, "busy", lambda self, kind, vmid: kind == "lxc" and vmid == 101)
     refused = cli.bad("lxc_create", **WEB, timeout=1)
     assert "still being created" in refused.msg
     assert cli.config(101) == {"lock": "create"}
@@ -289,7 +292,7 @@ def test_a_router_that_was_configured_and_not_started_yet_is_used(
     cli: Bench, gateway: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(CliNode, "start", killed)
+        patched.setattr(CliChanges, "start", killed)
         with pytest.raises(KeyboardInterrupt):
             cli.run("openwrt_lxc", **gateway)
     made = cli.good("openwrt_lxc", **gateway)
@@ -435,7 +438,7 @@ def test_what_is_noted_for_a_vmid_of_another_node_frees_nothing_on_shared_storag
     elsewhere: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(CliNode, "locate", lambda self, vmid: None)
+        patched.setattr(CliGuests, "locate", lambda self, vmid: None)
         kill_before(elsewhere, monkeypatch, **{**SMALL, "hostname": "other", "vmid": 301})
     rc, volid, err = commands.run(["pvesm", "alloc", "local-lvm", "301", "", "1G"], elsewhere.node.root, b"")
     assert rc == 0, err
@@ -452,7 +455,7 @@ def test_of_two_guests_made_at_the_same_time_the_one_with_the_lower_vmid_stays(
 ) -> None:
     """The other controller makes its guest between our look and our creation."""
     container(bench, 100, "x") if other != 100 else None
-    backend: t.Any = CliNode if bench.backend == "cli" else ApiNode
+    backend: t.Any = CliChanges if bench.backend == "cli" else ApiChanges
     real = backend.create
 
     def late(self: t.Any, kind: str, vmid: int, options: t.Any, *, timeout: int) -> t.Any:
@@ -505,15 +508,15 @@ def test_a_state_that_somebody_else_brings_about_is_no_failure(
     """A killed run may leave its command at work."""
     cli.good("lxc_create", **SMALL, state="started" if state == "stopped" else "present")
     (vmid,) = vmids(cli)
-    real = CliNode._write
+    real = Commands.write
 
-    def beaten(self: CliNode, argv: t.Sequence[str], *args: t.Any, **more: t.Any) -> t.Any:
+    def beaten(self: object, argv: t.Sequence[str], *args: t.Any, **more: t.Any) -> t.Any:
         if argv[1] == verb:
             cli.pct("start" if verb == "start" else "stop", str(vmid))
             raise PveError(f"pct {verb} {vmid}: CT {vmid} {words}")
         return real(self, argv, *args, **more)
 
-    monkeypatch.setattr(CliNode, "_write", beaten)
+    monkeypatch.setattr(Commands, "write", beaten)
     assert cli.good("lxc_create", **SMALL, state=state).status == ("running" if state == "started" else "stopped")
 
 
@@ -524,7 +527,7 @@ def test_a_refused_removal_of_a_router_leaves_what_a_killed_upgrade_needs(
     router: Bench, gateway: Params, old: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(CliNode, "restore", killed)
+        patched.setattr(CliBackups, "restore", killed)
         with pytest.raises(KeyboardInterrupt):
             router.run("openwrt_lxc", **gateway, vmid=old, version="24", upgrade=True)
     there = vmids(router), notes(router), archives(router)

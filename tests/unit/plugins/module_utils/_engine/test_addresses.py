@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.pve.provision.plugins.module_utils._engine import addresses as health
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
 from ansible_collections.pve.provision.plugins.module_utils._model.network import NET
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestConfig
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node

@@ -16,7 +16,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.plan import 
 from ansible_collections.pve.provision.plugins.module_utils._engine.preflight import _touched
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.read import wanted_container
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import Bridge, GuestConfig, Kind
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Bridge, GuestConfig, Kind
 
 Params = dict[str, t.Any]
 BRIDGES = {"vmbr0": Bridge("vmbr0"), "red": Bridge("red", kind="vnet")}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,7 +17,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.plan import 
 from ansible_collections.pve.provision.plugins.module_utils._engine.preflight import Report, preflight
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.read import wanted_container
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import null_paths
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import (
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import (
     Bridge,
     GuestConfig,
     GuestRef,
@@ -46,7 +47,6 @@ class FakeNode:
     """A node that answers from memory and notes what it was asked."""
 
     name = "pve1"
-    transport = "cli"
 
     def __init__(self, root_login: bool = True) -> None:
         self.root_login = root_login
@@ -95,8 +95,7 @@ class FakeNode:
     def config(self, kind: str, vmid: int) -> GuestConfig:
         return GuestConfig(NEIGHBOURS[vmid], NEIGHBOURS[vmid])
 
-    def has_path(self, path: str) -> bool:
-        return path == "/srv"
+    files = SimpleNamespace(has=lambda path: path == "/srv")
 
     def pools(self) -> dict[str, frozenset[int]]:
         return {"home": frozenset()}

@@ -22,8 +22,8 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import Inval
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.read import wanted_container
 from ansible_collections.pve.provision.plugins.module_utils._guests.registry import TYPES
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import null_paths
-from ansible_collections.pve.provision.plugins.module_utils._pve.cli import CliNode
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.node import CliNode
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
 from embedded_node import bootstrap, commands
 
 Params = dict[str, t.Any]
@@ -31,9 +31,7 @@ Params = dict[str, t.Any]
 VMID = 101
 # What each step of a plan runs on the node.
 COMMAND = {"create": "create", "set": "set", "resize": "resize", "start": "start", "shutdown": "shutdown"}
-DEFAULTS: Params = {
-    name: spec.get("default") for name, spec in TYPES["lxc"].spec.options.items()
-}
+DEFAULTS: Params = {name: spec.get("default") for name, spec in TYPES["lxc"].spec.options.items()}
 
 
 class Lab:

@@ -19,8 +19,8 @@ from fake_clock import FakeClock
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
 from ansible_collections.pve.provision.plugins.module_utils._pve import agent as agents
 from ansible_collections.pve.provision.plugins.module_utils._pve.agent import Agent
-from ansible_collections.pve.provision.plugins.module_utils._pve.cli import CliNode
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.node import CliNode
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
 
 ETH0 = {
     "name": "eth0",
@@ -83,7 +83,7 @@ def test_a_command(path: Path, tmp_path: Path, end: dict[str, int], code: int) -
     done = {"exited": True, **end, "out-data": base64.b64encode("ü\n".encode()).decode()}
     statuses = [{"return": {"exited": False}}, {"return": done}]
     guest = Guest(path, {"guest-exec": [{"return": {"pid": 9}}], "guest-exec-status": statuses})
-    ended = CliNode("pve1", root=tmp_path).agent_exec(200, ["sh", "-s"], stdin="exit 3\n")
+    ended = CliNode("pve1", root=tmp_path).agent.run(200, ["sh", "-s"], stdin="exit 3\n")
     assert ended == Completed(code, "ü\n", "")
     name, arguments = guest.asked[0]
     assert (name, arguments["path"], arguments["arg"]) == ("guest-exec", "sh", ["-s"])

@@ -27,10 +27,11 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
     Unsupported,
 )
 from ansible_collections.pve.provision.plugins.module_utils._io import clock
-from ansible_collections.pve.provision.plugins.module_utils._pve import api
-from ansible_collections.pve.provision.plugins.module_utils._pve.api import ApiNode
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import Access, Bridge, GuestRef
+from ansible_collections.pve.provision.plugins.module_utils._pve.api import client
+from ansible_collections.pve.provision.plugins.module_utils._pve.api.node import ApiNode
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import required
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Access, Bridge, GuestRef
 
 Connect = t.Callable[..., ApiNode]
 
@@ -126,7 +127,7 @@ def task(script: Script, ending: str = "OK", log: list[str] | None = None):
 
 class TestConnecting:
     def test_the_named_node_is_taken_without_asking(self, node: ApiNode):
-        assert (node.name, node.transport, node.root_login) == ("pve1", "api", False)
+        assert (node.name, node.root_login) == ("pve1", False)
 
     def test_the_only_online_node_is_found(self, connect: Connect, script: Script):
         script.expect("GET", "/nodes", [{"node": "pve1", "status": "online"}, {"node": "pve2", "status": "offline"}])
@@ -181,7 +182,7 @@ class TestConnecting:
             connect(**{missing: None})
 
     def test_missing_libraries_say_what_to_install(self, connect: Connect, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr(api, "MISSING", ImportError("No module named 'proxmoxer'"))
+        monkeypatch.setattr(client, "MISSING", ImportError("No module named 'proxmoxer'"))
         with pytest.raises(Unsupported, match="proxmoxer") as caught:
             connect()
         assert "pip install proxmoxer requests" in caught.value.remedy
@@ -350,7 +351,7 @@ class TestReading:
         script.expect("GET", "/nodes/pve2/lxc", [{"vmid": 300, "name": "db"}, {"vmid": 301, "name": "db"}])
         assert [guest.vmid for guest in node.named("lxc", "db")] == [300, 301]
 
-    def test_creations_by_this_login_that_are_under_way(self, node: ApiNode, script: Script):
+    def test_creations_by_this_login_that_are_under_way(self, connect: Connect, script: Script):
         tasks = [
             {"type": "vzcreate", "id": "105", "user": "root@pam"},
             {"type": "vzcreate", "id": "106", "user": "ops@pve"},
@@ -358,7 +359,7 @@ class TestReading:
             {"type": "vzrestore", "id": "108", "user": "root@pam"},
             {"type": "vzcreate", "id": "109", "user": "root@pam"},
         ]
-        node._login = "root@pam!t"
+        node = connect(node="pve1", api_user="root@pam")
         node.journal[109] = {}
         script.expect("GET", "/nodes/pve1/tasks?source=active", tasks)
         assert node.being_made("lxc") == [105]
@@ -703,26 +704,14 @@ class TestFaults:
         node.create("lxc", 101, {"ostemplate": "x"}, timeout=60)
 
 
-@pytest.mark.parametrize(
-    "verb",
-    [
-        lambda node: node.exec(101, ["true"]),
-        lambda node: node.push(101, "/a", "/b"),
-        lambda node: node.pull(101, "/a", "/b"),
-        lambda node: node.mount(101),
-        lambda node: node.unmount(101),
-        lambda node: node.unlock("lxc", 101),
-        lambda node: node.volume_path("local:iso/a.iso"),
-    ],
-)
-def test_what_only_the_node_can_do_says_so_and_names_the_way_out(node: ApiNode, verb: t.Any):
-    with pytest.raises(Unsupported, match="not over the API") as caught:
-        verb(node)
+@pytest.mark.parametrize("capability", ["containers", "backups", "files", "leftovers"])
+def test_what_only_the_node_can_do_is_no_capability_and_whoever_needs_it_says_so(node: ApiNode, capability: str):
+    with pytest.raises(Unsupported, match="This is done only on the node itself, not over the API") as caught:
+        required(getattr(node, capability), "This is done only")
     assert "without api_host" in caught.value.remedy
 
 
 def test_nothing_is_kept_between_runs_and_nothing_is_held(node: ApiNode):
-    assert node.has_path("/srv") is None
     assert dict(node.journal) == {}
     with node.lock("x"), node.lock("x"):
         pass
@@ -733,7 +722,7 @@ def test_the_agent_is_asked_until_its_command_has_ended(connect: Connect, script
     script.expect("POST", f"{path}/exec", {"pid": 44})
     script.expect("GET", f"{path}/exec-status?pid=44", {"exited": 0})
     script.expect("GET", f"{path}/exec-status?pid=44", {"exited": 1, "exitcode": 0, "out-data": "ok\n"})
-    done = connect(node="pve1").agent_exec(200, ["sh", "-s"], stdin="echo ok\n")
+    done = connect(node="pve1").agent.run(200, ["sh", "-s"], stdin="echo ok\n")
     assert (done.rc, done.stdout) == (0, "ok\n")
     assert script.bodies[0] == {"command": "-s", "input-data": "echo ok\n"}  # both words are there: the last shows
 
@@ -742,7 +731,7 @@ def test_a_command_of_the_agent_that_goes_on_is_told(connect: Connect, script: S
     script.expect("POST", "/nodes/pve1/qemu/200/agent/exec", {"pid": 44})
     script.expect("GET", "/nodes/pve1/qemu/200/agent/exec-status?pid=44", {"exited": 0})
     with pytest.raises(Timeout, match="sh in VM 200 was not done after -1 s"):
-        connect(node="pve1").agent_exec(200, ["sh", "-s"], timeout=-1)
+        connect(node="pve1").agent.run(200, ["sh", "-s"], timeout=-1)
 
 
 def test_what_a_login_may_do(connect: Connect, script: Script):

@@ -20,7 +20,6 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
     ProvisionError,
     PveError,
     Unreachable,
-    Unsupported,
 )
 from ansible_collections.pve.provision.plugins.module_utils._pve.multipart import Multipart
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
@@ -321,7 +320,7 @@ class TestTheNode:
         node.set_config("lxc", vmid, {"ostype": "debian", "net0": f"{net}10.10.10.77/24"})
         assert node.neighbours() == {}
         node.start("lxc", vmid, timeout=60)
-        assert node.neighbours() == ({"BC:24:11:00:00:0A": ["10.10.10.77"]} if node.transport == "cli" else {})
+        assert node.neighbours() == ({"BC:24:11:00:00:0A": ["10.10.10.77"]} if node.files is not None else {})
 
     def test_pools(self, node: Node, vmid: int) -> None:
         for pool, members in node.pools().items():
@@ -335,38 +334,34 @@ class TestTheNode:
 
 class TestWhatOnlyTheNodeCanDo:
     def test_in_a_running_container(self, node: Node, vmid: int, tmp_path: Path) -> None:
-        if node.transport == "api":
-            with pytest.raises(Unsupported, match="not over the API"):
-                node.exec(vmid, ["true"])
+        if node.containers is None:
             return
         with pytest.raises(Conflict, match="not running"):
-            node.exec(vmid, ["true"])
+            node.containers.exec(vmid, ["true"])
         node.start("lxc", vmid, timeout=60)
         (tmp_path / "a").write_bytes(b"\x00data")
-        node.push(vmid, str(tmp_path / "a"), "/etc/a", mode="0600")
-        node.pull(vmid, "/etc/a", str(tmp_path / "b"))
+        node.containers.push(vmid, str(tmp_path / "a"), "/etc/a", mode="0600")
+        node.containers.pull(vmid, "/etc/a", str(tmp_path / "b"))
         assert (tmp_path / "b").read_bytes() == b"\x00data"
-        assert node.exec(vmid, ["test", "-e", "/etc/a"]).rc == 0
-        assert node.exec(vmid, ["test", "-e", "/etc/none"]).rc == 1
+        assert node.containers.exec(vmid, ["test", "-e", "/etc/a"]).rc == 0
+        assert node.containers.exec(vmid, ["test", "-e", "/etc/none"]).rc == 1
         with pytest.raises(PveError):
-            node.push(vmid, str(tmp_path / "none"), "/etc/a")
+            node.containers.push(vmid, str(tmp_path / "none"), "/etc/a")
 
     def test_in_a_stopped_one(self, node: Node, vmid: int) -> None:
-        if node.transport == "api":
-            with pytest.raises(Unsupported, match="not over the API"):
-                node.mount(vmid)
+        if node.containers is None:
             return
-        folder = Path(node.mount(vmid))
+        folder = Path(node.containers.mount(vmid))
         try:
             assert (folder / "bin/sh").exists()
             with pytest.raises(Conflict) as caught:
                 node.destroy("lxc", vmid, purge=False, timeout=60)
             assert caught.value.details["lock"] == "mounted"
         finally:
-            node.unmount(vmid)
+            node.containers.unmount(vmid)
         node.set_config("lxc", vmid, {"lock": "backup"})
-        node.unlock("lxc", vmid)
-        assert node.volume_path(TEMPLATE).endswith("/template/cache/tiny_1_amd64.tar.gz")
+        node.leftovers.unlock("lxc", vmid)
+        assert str(node.files.volume_path(TEMPLATE)).endswith("/template/cache/tiny_1_amd64.tar.gz")
 
 
 class TestBothReadTheSame:
@@ -413,7 +408,7 @@ class TestWhatReadingCosts:
         embedded.forget()
         node.config("lxc", vmid)
         node.status("lxc", vmid)
-        if node.transport == "cli":
+        if node.files is not None:
             assert embedded.commands() == []
         else:
             assert len(embedded.requests()) == 2
@@ -422,7 +417,7 @@ class TestWhatReadingCosts:
         embedded.forget()
         node.guests("lxc")
         assert len(embedded.commands()) == 0
-        assert len(embedded.requests()) == (0 if node.transport == "cli" else 1)
+        assert len(embedded.requests()) == (0 if node.files is not None else 1)
 
 
 class TestTls:

@@ -21,9 +21,9 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
     Timeout,
     Unreachable,
 )
-from ansible_collections.pve.provision.plugins.module_utils._pve.cli import CliNode
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import Bridge, Completed, GuestRef, Outcome
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.node import CliNode
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Bridge, Completed, GuestRef, Outcome
 
 CONTAINER = "arch: amd64\nhostname: web1\nmemory: 512\nrootfs: local:101/vm-101-disk-0.raw,size=3G\n"
 LOCKED = "trying to acquire lock...\ncan't lock file '/run/lock/lxc/pve-config-101.lock' - got timeout\n"
@@ -99,7 +99,7 @@ class TestWhereWeAre:
     def test_the_node_is_the_one_whose_files_are_there(self, root: Path, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setenv("PVE_ROOT", str(root))
         node = open_node({"api_host": None, "node": None, "timeout": 5})
-        assert (node.name, node.transport, node.root_login) == ("pve1", "cli", True)
+        assert (node.name, node.root_login) == ("pve1", True)
 
     def test_another_node_is_an_error_that_names_both(self, root: Path, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setenv("PVE_ROOT", str(root))
@@ -161,7 +161,7 @@ class TestReadingStartsNoCommand:
         write(root, "store/template/cache/a.tar.gz", "x")
         write(root, "etc/pve/storage.cfg", f"dir: store\n\tpath {root}/store\n\tcontent vztmpl\n")
         assert [volume.volid for volume in node.volumes("store")] == ["store:vztmpl/a.tar.gz"]
-        assert node.volume_path("store:vztmpl/a.tar.gz") == f"{root}/store/template/cache/a.tar.gz"
+        assert node.files.volume_path("store:vztmpl/a.tar.gz") == root / "store/template/cache/a.tar.gz"
         with pytest.raises(NotFound, match="'nope'"):
             node.volumes("nope")
 
@@ -169,9 +169,9 @@ class TestReadingStartsNoCommand:
         write(root, "etc/pve/user.cfg", "pool:web:c:101:local:\n")
         write(root, "srv/data/x", "")
         assert node.pools() == {"web": frozenset({101})}
-        assert node.has_path("/srv/data")
-        assert node.has_path(f"{root}/srv/data")
-        assert not node.has_path("/srv/nothing")
+        assert node.files.has("/srv/data")
+        assert node.files.has(f"{root}/srv/data")
+        assert not node.files.has("/srv/nothing")
 
     def test_starting_what_runs_and_stopping_what_does_not(self, node: CliNode, root: Path):
         node.stop("lxc", 101, timeout=5)
@@ -290,22 +290,22 @@ class TestAgent:
     def test_a_script_goes_in_on_standard_input(self, node: CliNode, script: Script):
         said = {"exited": 1, "exitcode": 3, "out-data": "out\n", "err-data": "err\n"}
         script.expect(self.LINE, out=json.dumps(said))
-        assert node.agent_exec(200, ["sh", "-s"], stdin="exit 3\n", timeout=20) == Completed(3, "out\n", "err\n")
+        assert node.agent.run(200, ["sh", "-s"], stdin="exit 3\n", timeout=20) == Completed(3, "out\n", "err\n")
         assert script.stdin == ["exit 3\n"]
 
     def test_one_that_is_killed_has_a_shells_exit_code(self, node: CliNode, script: Script):
         script.expect(self.LINE, out='{"exited": 1, "signal": 15}')
-        assert node.agent_exec(200, ["sh", "-s"], timeout=20) == Completed(143, "", "")
+        assert node.agent.run(200, ["sh", "-s"], timeout=20) == Completed(143, "", "")
 
     def test_one_that_goes_on_is_told(self, node: CliNode, script: Script):
         script.expect(self.LINE, out='{"pid": 44}')
         with pytest.raises(Timeout, match="sh in VM 200 was not done after 20 s"):
-            node.agent_exec(200, ["sh", "-s"], timeout=20)
+            node.agent.run(200, ["sh", "-s"], timeout=20)
 
     def test_an_agent_that_is_not_there_is_told_in_pves_words(self, node: CliNode, script: Script):
         script.expect(self.LINE, rc=255, err="QEMU guest agent is not running\n")
         with pytest.raises(PveError, match="QEMU guest agent is not running"):
-            node.agent_exec(200, ["sh", "-s"], timeout=20)
+            node.agent.run(200, ["sh", "-s"], timeout=20)
 
 
 class TestWriting:
@@ -402,11 +402,11 @@ class TestWriting:
         node.clone("lxc", 101, 110, {"full": "1", "hostname": "c1"}, timeout=5)
         node.destroy("lxc", 110, purge=True, timeout=5)
         node.destroy("qemu", 200, purge=False, timeout=5)
-        node.unlock("lxc", 101)
+        node.leftovers.unlock("lxc", 101)
         node.join_pool(101, "web")
         node.free("local:101/vm-101-disk-1.raw")
-        assert node.mount(101) == f"{root}/var/lib/lxc/101/rootfs"
-        node.unmount(101)
+        assert node.containers.mount(101) == f"{root}/var/lib/lxc/101/rootfs"
+        node.containers.unmount(101)
 
     def test_warnings_of_what_worked(self, node: CliNode, script: Script):
         script.expect(
@@ -514,23 +514,23 @@ class TestCommandsThatFailWithExitCodeZero:
     ):
         store = "dir: local\n\tpath /srv/local\n\tcontent rootdir\n"
         write(root, "etc/pve/storage.cfg", store)
-        path = node.volume_path("local:101/vm-101-disk-0.raw")
+        path = node.files.volume_path("local:101/vm-101-disk-0.raw")
         script.expect(f"e2fsck -f -y {path}", rc=1, out="mended\n")
         script.expect(f"resize2fs {path}", out="Resizing the filesystem\n")
-        node.grow_filesystem(101, "rootfs", timeout=60)
+        node.containers.grow_filesystem(101, "rootfs", timeout=60)
         script.expect(f"e2fsck -f -y {path}", rc=8, err="MMP: device currently active\n")
         with pytest.raises(PveError, match="currently active"):
-            node.grow_filesystem(101, "rootfs", timeout=60)
+            node.containers.grow_filesystem(101, "rootfs", timeout=60)
 
     def test_that_of_a_running_one_is_grown_where_it_is_mounted(self, node: CliNode, root: Path, script: Script):
         write(root, "etc/pve/storage.cfg", "dir: local\n\tpath /srv/local\n\tcontent rootdir\n")
         run_container(root)
-        path = node.volume_path("local:101/vm-101-disk-0.raw")
+        path = node.files.volume_path("local:101/vm-101-disk-0.raw")
         script.expect(f"losetup --noheadings --output NAME --associated {path}", out="/dev/loop3\n")
         script.expect("losetup --set-capacity /dev/loop3")
         inside = 'mount --make-rprivate / && mount "$1" /tmp && resize2fs "$1"'
         script.expect(["unshare", "-m", "--", "sh", "-c", inside, "sh", "/dev/loop3"])
-        node.grow_filesystem(101, "rootfs", timeout=60)
+        node.containers.grow_filesystem(101, "rootfs", timeout=60)
 
     NOISE = "user config - ignore invalid acl token 'x@pve!y'\n"
 
@@ -539,13 +539,13 @@ class TestCommandsThatFailWithExitCodeZero:
         source, target = tmp_path / "a", tmp_path / "b"
         source.write_text("content")
         script.expect(f"pct push 101 {source} /b --perms 0600", err=self.NOISE)
-        node.push(101, str(source), "/b", mode="0600")
+        node.containers.push(101, str(source), "/b", mode="0600")
         script.expect(f"pct pull 101 /b {target}.part", err="anything\n", effect=lambda: write(tmp_path, "b.part", "x"))
-        node.pull(101, "/b", str(target))
+        node.containers.pull(101, "/b", str(target))
         assert target.read_text() == "x"
         script.expect(f"pct pull 101 /no {target}.part", err="failed to open /no: No such file or directory\n")
         with pytest.raises(PveError, match="failed to open /no"):
-            node.pull(101, "/no", str(target))
+            node.containers.pull(101, "/no", str(target))
 
     @pytest.mark.parametrize(("inside", "arrived"), [("content", True), ("other", False), (None, False)])
     def test_what_push_says_is_held_against_what_is_there(
@@ -558,10 +558,10 @@ class TestCommandsThatFailWithExitCodeZero:
         script.expect(f"pct push 101 {source} /no/b --perms 0644", err=f"{self.NOISE}some words\n")
         script.expect("pct exec 101 -- sha256sum /no/b", rc=0 if told else 1, out=told)
         if arrived:
-            node.push(101, str(source), "/no/b")
+            node.containers.push(101, str(source), "/no/b")
         else:
             with pytest.raises(PveError, match="some words") as caught:
-                node.push(101, str(source), "/no/b")
+                node.containers.push(101, str(source), "/no/b")
             assert "ignore" not in caught.value.message
 
     @pytest.mark.parametrize("ending", ["OK", "WARNINGS: 1", "download failed: 404"])
@@ -589,11 +589,11 @@ class TestInsideContainers:
     def test_exec_hands_back_what_the_command_did(self, node: CliNode, root: Path, script: Script):
         run_container(root)
         script.expect(["pct", "exec", "101", "--", "sh", "-c", "exit 7"], rc=7, out="out\n", err="err\n")
-        assert node.exec(101, ["sh", "-c", "exit 7"], stdin="in") == Completed(7, "out\n", "err\n")
+        assert node.containers.exec(101, ["sh", "-c", "exit 7"], stdin="in") == Completed(7, "out\n", "err\n")
         assert script.stdin == ["in"]
 
     def test_a_container_that_does_not_run(self, node: CliNode):
-        for verb in (lambda: node.exec(101, ["true"]), lambda: node.push(101, "/a", "/b")):
+        for verb in (lambda: node.containers.exec(101, ["true"]), lambda: node.containers.push(101, "/a", "/b")):
             with pytest.raises(Conflict, match="not running"):
                 verb()
 

@@ -7,7 +7,7 @@ import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, NotFound, PveError, TaskFailed
 from ansible_collections.pve.provision.plugins.module_utils._pve import error_messages
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import Volume
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Volume
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.pve.provision.plugins.module_utils._pve.leftovers import Leftovers, Window
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed, Volume
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.leftovers import CliLeftovers
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.root import Root
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed, Volume, Window
 
 NOW = 1_800_000_000
 WINDOW = Window(NOW, NOW + 660)
@@ -33,7 +34,7 @@ class Place:
     def volume_path(self, volid: str) -> str:
         return str(self.root / "images" / volid.rpartition("/")[2])
 
-    def storage_type(self, storage: str) -> str:
+    def type_of(self, storage: str) -> str:
         return self.kind
 
     def run(self, argv: t.Sequence[str]) -> Completed:
@@ -56,8 +57,9 @@ def ran(root: Path, kind: str, vmid: int | str = 105, *, at: int = NOW, ended: i
     os.utime(root / path / name, (moment, moment))
 
 
-def leftovers(place: Place) -> Leftovers:
-    return Leftovers("pve1", place.root, place)
+def leftovers(place: Place) -> CliLeftovers:
+    played: t.Any = place
+    return CliLeftovers(Root("pve1", place.root), played, played)
 
 
 def write(root: Path, path: str, text: str) -> None:

@@ -10,7 +10,7 @@ import dataclasses
 import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._pve import privileges
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import Access
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Access
 
 ACCESS = Access(
     "ansible@pve!run",

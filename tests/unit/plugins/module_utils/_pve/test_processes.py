@@ -15,8 +15,8 @@ import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Timeout, Unreachable
 from ansible_collections.pve.provision.plugins.module_utils._pve import processes
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import Kind
 from ansible_collections.pve.provision.plugins.module_utils._pve.processes import is_creating, run
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Kind
 
 
 def test_output_exit_code_and_input_are_kept_apart():

@@ -9,8 +9,8 @@ import pytest
 from fake_clock import FakeClock
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, TaskFailed, Timeout, Unreachable
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import Outcome
 from ansible_collections.pve.provision.plugins.module_utils._pve.tasks import Upid, succeeded, wait
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Outcome
 
 TEXT = "UPID:pve1:000044AA:000426BA:6B03AD98:vzcreate:140:root@pam!oracle:"
 UPID = Upid.parse(TEXT)

@@ -28,8 +28,8 @@ from ansible_collections.pve.provision.plugins.module_utils._images import cache
 from ansible_collections.pve.provision.plugins.module_utils._images.http import Retries
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.base import Artefact
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.indexes import Indexes
-from ansible_collections.pve.provision.plugins.module_utils._pve.cli import CliNode
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed, Outcome, Storage, Volume
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.node import CliNode
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed, Outcome, Storage, Volume
 from ansible_collections.pve.provision.plugins.module_utils._store.image import provide
 from ansible_collections.pve.provision.plugins.module_utils._store.run import Result
 from ansible_collections.pve.provision.plugins.module_utils._store.source import (
@@ -549,7 +549,7 @@ class ApiNode:
     """As much of a node over the API as a template needs; a storage is a dictionary of names."""
 
     name = "pve1"
-    transport = "api"
+    files = None
 
     def __init__(self, mirror: Mirror) -> None:
         self.mirror = mirror

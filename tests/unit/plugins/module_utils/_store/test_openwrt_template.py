@@ -109,8 +109,8 @@ def steps(result: openwrt_template.Prediction) -> list[str]:
 BUILDER = """
 import hashlib, json, os, sys, time
 from pathlib import Path
-from ansible_collections.pve.provision.plugins.module_utils._pve.cli import CliNode
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.node import CliNode
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
 from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_defaults import declared_defaults
 from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_template import WantedTemplate, ensure
 from ansible_collections.pve.provision.plugins.module_utils._store.source import UserKey
@@ -285,7 +285,7 @@ def test_a_release_that_was_published_anew_replaces_ours(node: Node, wanted: Wan
     mirror.put(f"{TARGET}/sha256sums", listing)
     mirror.put(f"{TARGET}/sha256sums.sig", mirror.signer.usign(listing))
     assert predict(node, loose).would_fetch
-    if node.transport == "api":  # a storage's file is known by its size, and so is in the way
+    if node.files is None:  # a storage's file is known by its size, and so is in the way
         with pytest.raises(VerificationError, match="neither used nor overwritten"):
             ensure(node, loose)
         loose = dataclasses.replace(loose, force=True)
@@ -387,7 +387,7 @@ def test_the_depot_is_closed_to_others_and_drops_what_nobody_used_for_long(
 ) -> None:
     versions = ("23.05.5", "23.05.6", "24.10.0", "24.10.3", "24.10.4")
     made: list[Ensured] = [ensure(node, dataclasses.replace(wanted, version=version)) for version in versions]
-    base = Path(os.environ["PVE_ROOT"]) / "var/cache" if node.transport == "cli" else Path(os.environ["XDG_CACHE_HOME"])
+    base = Path(os.environ["PVE_ROOT"]) / "var/cache" if node.files is not None else Path(os.environ["XDG_CACHE_HOME"])
     store = base / "pve-provision/openwrt"
     assert store.stat().st_mode & 0o777 == 0o700
     assert len([entry for entry in cache.recorded(store) if "rootfs" in entry.path.name]) == len(versions)

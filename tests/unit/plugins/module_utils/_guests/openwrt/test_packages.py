@@ -24,7 +24,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.pack
     Installation,
     Packages,
 )
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
 from embedded_node.mirror.server import Mirror
 
 OK = Completed(0, "", "")

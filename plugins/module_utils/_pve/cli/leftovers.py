@@ -14,57 +14,36 @@ import re
 import typing as t
 from pathlib import Path
 
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import Completed, Kind, Volume
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.commands import COMMAND, Commands
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.root import Root
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.storages import CliStorages
 from ansible_collections.pve.provision.plugins.module_utils._pve.tasks import Upid
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Kind, Volume, Window
 
-_FOLDERS: dict[Kind, str] = {"lxc": "lxc", "qemu": "qemu-server"}
 # The volumes that a creation makes; not those of templates, snapshots' memory or somebody's own naming.
 _MADE = r"(?:vm|subvol)-{vmid}-(?:disk-\d+|cloudinit)(?:\.\w+)?"
 # Storages whose creation time of a volume is just that. Elsewhere it is the time of the last write, or is not told.
 _DATED = frozenset({"lvm", "lvmthin"})
 
 
-class Source(t.Protocol):
-    """What is asked of the node."""
+class CliLeftovers:
+    """What killed creations left on the node."""
 
-    def volumes(self, storage: str) -> list[Volume]: ...
-
-    def volume_path(self, volid: str) -> str: ...
-
-    def storage_type(self, storage: str) -> str: ...
-
-    def run(self, argv: t.Sequence[str]) -> Completed: ...
-
-
-class Window(t.NamedTuple):
-    """When a creation can have been at work, in seconds since the epoch."""
-
-    since: float
-    until: float
-
-    def __contains__(self, moment: object) -> bool:
-        """PVE tells most times in whole seconds."""
-        return isinstance(moment, int | float) and int(self.since) <= moment <= self.until
-
-
-class Leftovers:
-    """What is left on the node whose files are under ``root``."""
-
-    def __init__(self, node: str, root: Path, source: Source) -> None:
-        self._node = node
+    def __init__(self, root: Root, commands: Commands, storages: CliStorages) -> None:
         self._root = root
-        self._source = source
+        self._commands = commands
+        self._storages = storages
 
     # -- whose is it -----------------------------------------------------------------------------------------------
     def tasks(self, vmid: int, since: float) -> list[Upid]:
         """PVE's tasks on a guest that had not ended then, by their log files: those that were killed have one too."""
-        logs = (self._root / "var/log/pve/tasks").glob(f"[0-9A-F]/UPID:*:{vmid}:*")
+        logs = (self._root.path / "var/log/pve/tasks").glob(f"[0-9A-F]/UPID:*:{vmid}:*")
         upids = (Upid.parse(path.name) for path in logs if path.stat().st_mtime >= since)
         return [upid for upid in upids if upid.id == str(vmid)]
 
     def written(self, kind: Kind, vmid: int) -> float | None:
         """When a guest's config was written last."""
-        path = self._root / "etc/pve/nodes" / self._node / _FOLDERS[kind] / f"{vmid}.conf"
+        path = self._root.path / self._root.config_path(kind, vmid)
         try:
             return path.stat().st_mtime
         except OSError:
@@ -78,7 +57,7 @@ class Leftovers:
     def _was_begun(self, vmid: int, task: str, window: Window) -> bool:
         """Whether PVE began such a creation in that time. The task of a clone names the guest that is cloned."""
         number = "*" if task.endswith("clone") else vmid
-        logs = (self._root / "var/log/pve/tasks").glob(f"[0-9A-F]/UPID:*:{task}:{number}:*")
+        logs = (self._root.path / "var/log/pve/tasks").glob(f"[0-9A-F]/UPID:*:{task}:{number}:*")
         return any(Upid.parse(path.name).started in window for path in logs)
 
     # -- volumes ---------------------------------------------------------------------------------------------------
@@ -90,39 +69,32 @@ class Leftovers:
         others: list[str] = []
         texts: list[str] | None = None
         for storage in storages:
-            for volume in self._source.volumes(storage):
+            for volume in self._storages.volumes(storage):
                 if volume.vmid != vmid or volume.content not in {"images", "rootdir"}:
                     continue
                 name = volume.volid.rpartition("/")[2].rpartition(":")[2]
-                texts = self._configs() if texts is None else texts
+                texts = list(self._root.guest_configs()) if texts is None else texts
                 if _is_named(name, texts):
                     continue
                 made = begun and re.fullmatch(_MADE.format(vmid=vmid), name) and self._born(storage, volume) in window
                 (ours if made else others).append(volume.volid)
         return ours, others
 
-    def _configs(self) -> list[str]:
-        """Every guest's config in the cluster, with its snapshots and what is pending or unused in it."""
-        found = []
-        for folder in _FOLDERS.values():
-            for path in (self._root / "etc/pve/nodes").glob(f"*/{folder}/*.conf"):
-                try:
-                    found.append(path.read_text(encoding="utf-8", errors="replace"))
-                except FileNotFoundError:  # a guest may vanish while we look
-                    continue
-        return found
-
     def _born(self, storage: str, volume: Volume) -> int | None:
         """When a volume was made, where that can be known."""
-        if self._source.storage_type(storage) in _DATED:
+        if self._storages.type_of(storage) in _DATED:
             return volume.ctime
-        path = Path(self._source.volume_path(volume.volid))
+        path = Path(self._storages.volume_path(volume.volid))
         if not (path.is_file() or path.is_dir()):  # the device of a volume is as old as the last boot
             return None
-        told = self._source.run(["stat", "--format=%W", str(path)]).stdout.strip()
+        told = self._commands.run(["stat", "--format=%W", str(path)]).stdout.strip()
         return int(told) or None if told.isdigit() else None
 
-    # -- mounts ----------------------------------------------------------------------------------------------------
+    # -- locks and mounts ------------------------------------------------------------------------------------------
+    def unlock(self, kind: Kind, vmid: int) -> None:
+        """Remove the lock that a killed command left in a guest's config."""
+        self._commands.write([COMMAND[kind], "unlock", str(vmid)])
+
     def release(self, vmid: int) -> None:
         """Unmount a container's file systems that an unpacking or a mount left on the node, and detach their devices.
 
@@ -132,15 +104,15 @@ class Leftovers:
         mounts = [line.split(" ") for line in self._text("proc/mounts").splitlines()]
         below = [(target, source) for source, target, *_rest in mounts if f"{target}/".startswith(f"{place}/")]
         for target, _source in reversed(below):
-            self._source.run(["umount", str(self._root / target.lstrip("/"))])
+            self._commands.run(["umount", str(self._root.path / target.lstrip("/"))])
         devices = {source for _target, source in below if source.startswith("/dev/loop")}
         for device in sorted(devices | self._loops(vmid)):
             if self._backing(device.rpartition("/")[2]):
-                self._source.run(["losetup", "--detach", device])
+                self._commands.run(["losetup", "--detach", device])
 
     def _loops(self, vmid: int) -> set[str]:
         """The loop devices over the images of a guest."""
-        devices = (path.name for path in (self._root / "sys/block").glob("loop*"))
+        devices = (path.name for path in (self._root.path / "sys/block").glob("loop*"))
         pattern = re.compile(_MADE.format(vmid=vmid))
         return {f"/dev/{name}" for name in devices if pattern.fullmatch(Path(self._backing(name)).name)}
 
@@ -150,7 +122,7 @@ class Leftovers:
 
     def _text(self, path: str) -> str:
         try:
-            return (self._root / path).read_text(encoding="utf-8", errors="replace")
+            return (self._root.path / path).read_text(encoding="utf-8", errors="replace")
         except OSError:
             return ""
 

@@ -1,0 +1,36 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: commands in VMs by their guest agents, over the API."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.pve.provision.plugins.module_utils._errors import Timeout
+from ansible_collections.pve.provision.plugins.module_utils._io.clock import poll
+from ansible_collections.pve.provision.plugins.module_utils._pve import error_messages
+from ansible_collections.pve.provision.plugins.module_utils._pve.api.requests import Requests
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
+
+
+class ApiAgent:
+    """Guest agents, asked by PVE."""
+
+    def __init__(self, requests: Requests) -> None:
+        self._requests = requests
+
+    def run(self, vmid: int, argv: t.Sequence[str], *, stdin: str = "", timeout: int = 60) -> Completed:
+        values = {"command": list(argv), "input-data": stdin or None}
+        pid = self._requests.ask("POST", self._requests.path("qemu", vmid, "agent", "exec"), values)["pid"]
+        status = self._requests.path("qemu", vmid, "agent", "exec-status")
+        done = poll(
+            lambda: error_messages.completed_of(self._requests.ask("GET", status, {"pid": pid})),
+            lambda done: done is not None,
+            timeout=timeout,
+            clock=self._requests.clock,
+            pauses=(0.1, 1.0),
+        )
+        if done is None:
+            raise Timeout(f"{argv[0]} in VM {vmid} was not done after {timeout} s.")
+        return done

@@ -1,0 +1,120 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: make, change and remove guests over the API."""
+
+from __future__ import annotations
+
+import typing as t
+from urllib.parse import quote
+
+from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
+from ansible_collections.pve.provision.plugins.module_utils._model.property_string import parse_size
+from ansible_collections.pve.provision.plugins.module_utils._pve import config_text, error_messages
+from ansible_collections.pve.provision.plugins.module_utils._pve.api.guests import ApiGuests
+from ansible_collections.pve.provision.plugins.module_utils._pve.api.requests import Requests
+from ansible_collections.pve.provision.plugins.module_utils._pve.tasks import Upid
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Kind, Outcome
+
+
+class ApiChanges:
+    """Guests made, changed and removed."""
+
+    def __init__(self, requests: Requests, guests: ApiGuests) -> None:
+        self._requests = requests
+        self._guests = guests
+
+    def create(self, kind: Kind, vmid: int, options: t.Mapping[str, str], *, timeout: int) -> Outcome:
+        values = {"vmid": vmid, **_encoded(options)}
+        return self._requests.act(
+            f"create {kind} {vmid}", "POST", f"/nodes/{self._requests.node}/{kind}", values, timeout=timeout
+        )
+
+    def clone(self, kind: Kind, source: int, vmid: int, options: t.Mapping[str, str], *, timeout: int) -> Outcome:
+        step, path = f"clone {kind} {source} to {vmid}", self._requests.path(kind, source, "clone")
+        return self._requests.act(step, "POST", path, {"newid": vmid, **options}, timeout=timeout)
+
+    def set_config(
+        self,
+        kind: Kind,
+        vmid: int,
+        options: t.Mapping[str, str],
+        delete: t.Sequence[str] = (),
+        digest: str = "",
+        *,
+        revert: t.Sequence[str] = (),
+    ) -> Outcome:
+        """A VM's config is set by a task, since a change may import or move a disk."""
+        lists = {"delete": ",".join(delete) or None, "revert": ",".join(revert) or None}
+        values = {**_encoded(options), **lists, "digest": digest or None}
+        method = "PUT" if kind == "lxc" else "POST"
+        return self._requests.act(f"set {kind} {vmid}", method, self._requests.path(kind, vmid, "config"), values)
+
+    def resize(self, kind: Kind, vmid: int, disk: str, size: str, *, timeout: int) -> Outcome:
+        step = f"resize {kind} {vmid} {disk} {size}"
+        wanted = parse_size(size, unit=1)
+        if self._size(kind, vmid, disk) == wanted:
+            return Outcome()
+        path, values = self._requests.path(kind, vmid, "resize"), {"disk": disk, "size": size}
+        outcome = self._requests.act(step, "PUT", path, values, timeout=timeout)
+        log = self._requests.task_log(Upid.parse(outcome.upid)) if outcome.upid else []
+        said = "\n".join(log[-10:])
+        if self._size(kind, vmid, disk) != wanted or error_messages.filesystem_failed(said):
+            error = error_messages.error_of(
+                step, said or "PVE said nothing, and the disk did not grow", upid=outcome.upid
+            )
+            error.remedy = error.remedy or error_messages.ungrown_remedy(said, on_node=False)
+            raise error
+        return Outcome(tuple(log), outcome.warnings, outcome.upid)
+
+    def _size(self, kind: Kind, vmid: int, disk: str) -> int | None:
+        config = self._guests.config(kind, vmid)
+        if config is None:
+            raise error_messages.error_of(f"{kind} {vmid}", f"Configuration file '{vmid}.conf' does not exist")
+        return config_text.disk_size(config.live.get(disk, ""))
+
+    def start(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
+        def start(options: t.Mapping[str, str]) -> Outcome:
+            return self._switch(kind, vmid, "start", "running", timeout, options)
+
+        return error_messages.start_container(start) if kind == "lxc" else start({})
+
+    def stop(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
+        return self._switch(kind, vmid, "stop", "stopped", timeout)
+
+    def shutdown(self, kind: Kind, vmid: int, *, timeout: int, force: bool) -> Outcome:
+        values = {"timeout": timeout, "forceStop": int(force)}
+        return self._switch(kind, vmid, "shutdown", "stopped", timeout + 60, values)
+
+    def _switch(
+        self,
+        kind: Kind,
+        vmid: int,
+        verb: str,
+        wanted: str,
+        timeout: int,
+        values: t.Mapping[str, t.Any] | None = None,
+    ) -> Outcome:
+        """Change a guest's power state; it is no error when it has that state already."""
+        path = self._requests.path(kind, vmid, "status", verb)
+        try:
+            return self._requests.act(f"{verb} {kind} {vmid}", "POST", path, values, timeout=timeout)
+        except PveError as error:
+            if not error_messages.is_so_already(error.message) or self._guests.status(kind, vmid) != wanted:
+                raise
+            return Outcome()
+
+    def destroy(self, kind: Kind, vmid: int, *, purge: bool, timeout: int) -> Outcome:
+        values = {"purge": 1 if purge else None}
+        return self._requests.act(
+            f"destroy {kind} {vmid}", "DELETE", self._requests.path(kind, vmid), values, timeout=timeout
+        )
+
+    def join_pool(self, vmid: int, pool: str) -> None:
+        values = {"poolid": pool, "vms": vmid, "allow-move": 1}
+        self._requests.act(f"add {vmid} to pool {pool}", "PUT", "/pools", values)
+
+
+def _encoded(options: t.Mapping[str, str]) -> dict[str, str]:
+    """The API takes the keys of cloud-init percent-encoded inside the (again encoded) form."""
+    return {name: quote(value, safe="") if name == "sshkeys" else value for name, value in options.items()}

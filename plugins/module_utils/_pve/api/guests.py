@@ -1,0 +1,179 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: the guests of the cluster as the API tells them."""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+
+from ansible_collections.pve.provision.plugins.module_utils._errors import (
+    Conflict,
+    Finding,
+    InvalidInput,
+    NotFound,
+    Timeout,
+    Unreachable,
+)
+from ansible_collections.pve.provision.plugins.module_utils._pve import config_text, error_messages
+from ansible_collections.pve.provision.plugins.module_utils._pve.api.requests import Requests
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import Notes
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig, GuestRef, Kind, same_name
+
+_KINDS: tuple[Kind, ...] = ("lxc", "qemu")
+_CREATING: dict[Kind, frozenset[str]] = {
+    "lxc": frozenset({"vzcreate", "vzrestore"}),
+    "qemu": frozenset({"qmcreate", "qmrestore", "importdisk", "imgcopy"}),
+}
+_MAKING: dict[Kind, str] = {"lxc": "vzcreate", "qemu": "qmcreate"}
+_CLONING: dict[Kind, str] = {"lxc": "vzclone", "qemu": "qmclone"}
+
+
+class ApiGuests:
+    """The guests of the cluster."""
+
+    def __init__(self, requests: Requests, login: str, journal: Notes) -> None:
+        self._requests = requests
+        self._login = login
+        self._journal = journal
+
+    def here(self, kind: Kind | None = None) -> list[GuestRef]:
+        return self._guests_of(self._requests.node, (kind,) if kind else _KINDS)
+
+    def _guests_of(self, node: str, kinds: t.Iterable[Kind]) -> list[GuestRef]:
+        found = [
+            GuestRef(
+                vmid=int(entry["vmid"]),
+                kind=kind,
+                node=node,
+                name=entry.get("name"),
+                status=entry.get("status") if node == self._requests.node else None,
+                lock=entry.get("lock") or None,
+                template=bool(int(entry.get("template") or 0)),
+            )
+            for kind in kinds
+            for entry in self._requests.ask("GET", f"/nodes/{node}/{kind}") or []
+        ]
+        return sorted(found, key=lambda guest: guest.vmid)
+
+    def _cluster_guests(self) -> list[GuestRef]:
+        """The cluster's own list. It knows the place of a guest at once, but name and status some seconds later."""
+        entries = self._requests.ask("GET", "/cluster/resources", {"type": "vm"}) or []
+        return [
+            GuestRef(int(e["vmid"]), "lxc" if e["type"] == "lxc" else "qemu", e["node"], e.get("name")) for e in entries
+        ]
+
+    def _guests_elsewhere(self, kinds: t.Iterable[Kind]) -> list[GuestRef]:
+        """The guests of the other nodes: by each node's own list, or the cluster's where a node does not answer."""
+        found = {guest.vmid: guest for guest in self._cluster_guests() if guest.node != self._requests.node}
+        found = {vmid: guest for vmid, guest in found.items() if guest.kind in kinds}
+        for entry in self._requests.ask("GET", "/nodes") or []:
+            if entry["node"] != self._requests.node and entry.get("status") == "online":
+                with contextlib.suppress(Unreachable, Timeout):
+                    found |= {guest.vmid: guest for guest in self._guests_of(entry["node"], kinds)}
+        return list(found.values())
+
+    def elsewhere(self, kind: Kind) -> list[GuestRef]:
+        return self._guests_elsewhere((kind,))
+
+    def named(self, kind: Kind, name: str, *, everywhere: bool = False) -> list[GuestRef]:
+        found = [guest for guest in self.here(kind) if same_name(guest.name, name)]
+        if found and not everywhere:
+            return found
+        others = [guest for guest in self.elsewhere(kind) if same_name(guest.name, name)]
+        return sorted(found + others, key=lambda guest: guest.vmid)
+
+    def locate(self, vmid: int) -> GuestRef | None:
+        """Where a vmid is in use: the cluster's list may lag or hide guests, so whether it is free is asked besides."""
+        known = next((guest for guest in self._cluster_guests() if guest.vmid == vmid), None)
+        if known is None and self.is_free(vmid):
+            return None
+        if known is not None and known.node != self._requests.node:
+            return known
+        here = self.here(known.kind if known else None)
+        there = () if known else self._guests_elsewhere(_KINDS)
+        found = next((guest for guest in (*here, *there) if guest.vmid == vmid), known)
+        if found is None:
+            remedy = f"Choose another vmid, or give this login VM.Audit on /vms/{vmid}."
+            raise InvalidInput([Finding("vmid", vmid, "is taken by a guest that this login may not see", remedy)])
+        return found
+
+    def config(self, kind: Kind, vmid: int) -> GuestConfig | None:
+        """One request: the pending view holds value, waiting change and digest. Of snapshots it tells the last."""
+        try:
+            entries = self._requests.ask("GET", self._requests.path(kind, vmid, "pending"))
+        except NotFound:
+            return None
+        return _config(entries or [])
+
+    def status(self, kind: Kind, vmid: int) -> str:
+        return str(self._requests.ask("GET", self._requests.path(kind, vmid, "status/current"))["status"])
+
+    def interfaces(self, kind: Kind, vmid: int) -> list[dict[str, t.Any]]:
+        tail = "interfaces" if kind == "lxc" else "agent/network-get-interfaces"
+        return error_messages.interfaces_of(self._requests.ask("GET", self._requests.path(kind, vmid, tail)))
+
+    def busy(self, kind: Kind, vmid: int) -> bool:
+        """A clone's task names its source alone, so any clone that runs may be the one that makes this guest."""
+        return any(
+            task["type"] == _CLONING[kind] or (task["type"] in _CREATING[kind] and str(task.get("id")) == str(vmid))
+            for task in self._active_tasks()
+        )
+
+    def _active_tasks(self) -> list[dict[str, t.Any]]:
+        tasks = self._requests.ask("GET", f"/nodes/{self._requests.node}/tasks", {"source": "active"}) or []
+        return [task for task in tasks if not task.get("endtime")]
+
+    def being_made(self, kind: Kind) -> list[int]:
+        """PVE's list of tasks tells the user, and in a field of its own his token."""
+        mine = [task for task in self._active_tasks() if task["type"] == _MAKING[kind]]
+        named = {
+            str(task.get("id"))
+            for task in mine
+            if str(task.get("user")).partition("!")[0] == self._login.partition("!")[0]
+        }
+        return sorted(int(vmid) for vmid in named if vmid.isdecimal() and int(vmid) not in self._journal)
+
+    def next_vmid(self, skip: t.Container[int] = ()) -> int:
+        vmid = int(self._requests.ask("GET", "/cluster/nextid"))
+        if vmid in skip:
+            while vmid in skip or not self.is_free(vmid):
+                vmid += 1
+        return vmid
+
+    def is_free(self, vmid: int) -> bool:
+        try:
+            self._requests.ask("GET", "/cluster/nextid", {"vmid": vmid})
+        except Conflict:
+            return False
+        return True
+
+    def local_addresses(self, vmid: int) -> frozenset[str] | None:
+        return None
+
+    def outdated(self, kind: Kind, vmid: int, config: GuestConfig) -> dict[str, str]:
+        """PVE tells nobody what the kernel of a node knows."""
+        return {}
+
+
+def _config(entries: t.Iterable[t.Mapping[str, t.Any]]) -> GuestConfig:
+    """A guest's config from the pending view."""
+    live: dict[str, str] = {}
+    pending: dict[str, str | None] = {}
+    for entry in entries:
+        key = entry["key"]
+        if entry.get("value") is not None:
+            live[key] = _text(key, entry["value"])
+        if entry.get("delete"):
+            pending[key] = None
+        elif "pending" in entry:
+            pending[key] = _text(key, entry["pending"])
+    digest = live.pop("digest", "")
+    parent = live.get("parent")
+    return GuestConfig(config_text.combine(live, pending), live, pending, digest, (parent,) if parent else ())
+
+
+def _text(key: str, value: t.Any) -> str:
+    text = str(value)
+    return text.removesuffix("\n") if key == "description" else text.strip()

@@ -1,0 +1,112 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: reach a node from anywhere, by PVE's HTTPS API."""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+
+from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, InvalidInput
+from ansible_collections.pve.provision.plugins.module_utils._io.clock import Clock
+from ansible_collections.pve.provision.plugins.module_utils._pve.api.agent import ApiAgent
+from ansible_collections.pve.provision.plugins.module_utils._pve.api.changes import ApiChanges
+from ansible_collections.pve.provision.plugins.module_utils._pve.api.client import Client
+from ansible_collections.pve.provision.plugins.module_utils._pve.api.guests import ApiGuests
+from ansible_collections.pve.provision.plugins.module_utils._pve.api.network import ApiNetwork
+from ansible_collections.pve.provision.plugins.module_utils._pve.api.requests import Requests
+from ansible_collections.pve.provision.plugins.module_utils._pve.api.storages import ApiStorages
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import (
+    Backups,
+    Containers,
+    Files,
+    GuestAgent,
+    Leftovers,
+    Notes,
+)
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Access
+
+
+class ApiNode:
+    """A node behind the API. ``timeout`` (s) bounds the verbs that take none of their own."""
+
+    containers: Containers | None = None
+    backups: Backups | None = None
+    files: Files | None = None
+    leftovers: Leftovers | None = None
+
+    def __init__(
+        self, name: str, client: Client, *, login: str = "", root_login: bool = False, timeout: int = 60
+    ) -> None:
+        self.name = name
+        self.clock = client.clock
+        self.root_login = root_login
+        self._login = login
+        self._requests = requests = Requests(client, name, timeout)
+        # A task outlives whoever started it and ends well or cleans up, so nothing has to be kept between runs.
+        self.journal: Notes = {}
+        self.ungrown: Notes = {}
+        self.agent: GuestAgent = ApiAgent(requests)
+
+        guests = ApiGuests(requests, login, self.journal)
+        self.guests, self.elsewhere = guests.here, guests.elsewhere
+        self.named, self.locate = guests.named, guests.locate
+        self.config, self.status = guests.config, guests.status
+        self.busy, self.being_made, self.next_vmid = guests.busy, guests.being_made, guests.next_vmid
+        self.interfaces, self.local_addresses, self.outdated = (
+            guests.interfaces,
+            guests.local_addresses,
+            guests.outdated,
+        )
+
+        changes = ApiChanges(requests, guests)
+        self.create, self.clone, self.destroy = changes.create, changes.clone, changes.destroy
+        self.set_config, self.resize, self.join_pool = changes.set_config, changes.resize, changes.join_pool
+        self.start, self.stop, self.shutdown = changes.start, changes.stop, changes.shutdown
+
+        storages = ApiStorages(requests)
+        self.storages, self.volumes, self.free = storages.all, storages.volumes, storages.free
+        self.download_url, self.upload = storages.download_url, storages.upload
+
+        network = ApiNetwork(requests)
+        self.bridges, self.links, self.neighbours = network.bridges, network.links, network.neighbours
+
+    @classmethod
+    def connect(cls, params: t.Mapping[str, t.Any], clock: Clock) -> ApiNode:
+        """The node that ``node`` names, the only one online, or the one that has the guest ``vmid``."""
+        client = Client.connect(params, clock)
+        root_login = params.get("api_user") == "root@pam" and not params.get("api_token_id")
+        name = params.get("node") or _choose(client, params.get("vmid"))
+        token = f"!{params['api_token_id']}" if params.get("api_token_id") else ""
+        login = f"{params['api_user']}{token}"
+        return cls(name, client, login=login, root_login=root_login, timeout=int(params.get("timeout") or 600))
+
+    def pools(self) -> dict[str, frozenset[int]]:
+        names = [entry["poolid"] for entry in self._requests.ask("GET", "/pools") or []]
+        if not names:
+            return {}
+        guests = self._requests.ask("GET", "/cluster/resources", {"type": "vm"}) or []
+        return {name: frozenset(int(guest["vmid"]) for guest in guests if guest.get("pool") == name) for name in names}
+
+    def access(self) -> Access | None:
+        if self.root_login:
+            return None
+        told = self._requests.ask("GET", "/access/permissions") or {}
+        paths = {path: {name: bool(int(value)) for name, value in held.items()} for path, held in told.items()}
+        return Access(self._login, paths)
+
+    def lock(self, key: str) -> t.ContextManager[None]:
+        return contextlib.nullcontext()
+
+
+def _choose(client: Client, vmid: int | None) -> str:
+    """The node to work on when none is named."""
+    online = sorted(entry["node"] for entry in client("GET", "/nodes") or [] if entry.get("status") == "online")
+    if len(online) > 1 and vmid is not None:
+        entries = client("GET", "/cluster/resources", {"type": "vm"}) or []
+        online = [entry["node"] for entry in entries if int(entry["vmid"]) == vmid] or online
+    if len(online) == 1:
+        return str(online[0])
+    names = f"one of {', '.join(online)}" if online else "though no node is online"
+    raise InvalidInput([Finding("node", None, "has to be named", f"Set node: {names}")])

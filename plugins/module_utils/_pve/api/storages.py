@@ -1,0 +1,72 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: storages and what lies on them, over the API."""
+
+from __future__ import annotations
+
+import functools
+import re
+from pathlib import Path
+from urllib.parse import quote
+
+from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
+from ansible_collections.pve.provision.plugins.module_utils._pve import error_messages
+from ansible_collections.pve.provision.plugins.module_utils._pve.api.requests import Requests, whole_number
+from ansible_collections.pve.provision.plugins.module_utils._pve.multipart import Multipart
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Outcome, Storage, Volume
+
+
+class ApiStorages:
+    """The storages of the node."""
+
+    def __init__(self, requests: Requests) -> None:
+        self._requests = requests
+
+    def all(self) -> list[Storage]:
+        return [
+            Storage(
+                name=entry["storage"],
+                type=entry.get("type", ""),
+                content=frozenset(filter(None, re.split(r"[\s,;]+", entry.get("content", "")))),
+                active=bool(int(entry.get("active") or 0)),
+                enabled=bool(int(entry.get("enabled", 1) or 0)),
+                shared=bool(int(entry.get("shared") or 0)),
+                total=whole_number(entry.get("total")),
+                used=whole_number(entry.get("used")),
+                available=whole_number(entry.get("avail")),
+            )
+            for entry in self._requests.ask("GET", f"/nodes/{self._requests.node}/storage") or []
+        ]
+
+    def volumes(self, storage: str, content: str | None = None) -> list[Volume]:
+        return error_messages.volumes_of(
+            self._requests.ask("GET", f"/nodes/{self._requests.node}/storage/{storage}/content", {"content": content})
+        )
+
+    def free(self, volid: str) -> None:
+        path = f"/nodes/{self._requests.node}/storage/{volid.partition(':')[0]}/content/{quote(volid, safe=':')}"
+        self._requests.act(f"free {volid}", "DELETE", path)
+
+    def download_url(
+        self, storage: str, content: str, filename: str, url: str, *, checksum: tuple[str, str] | None, timeout: int
+    ) -> Outcome:
+        algorithm, digest = checksum or (None, None)
+        values = {
+            "content": content,
+            "filename": filename,
+            "url": url,
+            "checksum": digest,
+            "checksum-algorithm": algorithm,
+        }
+        path = f"/nodes/{self._requests.node}/storage/{storage}/download-url"
+        return self._requests.act(f"download {filename} to {storage}", "POST", path, values, timeout=timeout)
+
+    def upload(self, storage: str, content: str, path: str, filename: str, *, timeout: int) -> Outcome:
+        target = f"/nodes/{self._requests.node}/storage/{storage}/upload"
+        try:
+            with Multipart({"content": content}, "filename", Path(path), filename) as body:
+                ask = functools.partial(self._requests.upload, target, body)
+                return self._requests.act_by(f"upload {filename} to {storage}", ask, timeout)
+        except OSError as error:
+            raise PveError(f"upload {filename} to {storage}: {error}") from error

@@ -1,0 +1,50 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: back containers up to files that only root can read, and restore them."""
+
+from __future__ import annotations
+
+import shutil
+import typing as t
+from pathlib import Path
+
+from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.changes import CliChanges
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.commands import Commands
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.root import Root
+
+
+class CliBackups:
+    """Backups of containers in files of the node."""
+
+    def __init__(self, root: Root, commands: Commands, changes: CliChanges) -> None:
+        self._root = root
+        self._commands = commands
+        self._changes = changes
+
+    def archive(self, vmid: int, *, timeout: int) -> str:
+        self.discard(vmid)
+        folder = self._archives(vmid)
+        folder.mkdir(mode=0o700, parents=True)
+        # Another backup job holds the node's one lock for as long as it takes: better to fail than to keep waiting.
+        options = {"dumpdir": str(folder), "mode": "stop", "compress": "zstd", "remove": "0", "lockwait": "1"}
+        self._commands.write(["vzdump", str(vmid)], options, timeout=timeout)
+        found = list(folder.glob(f"vzdump-lxc-{vmid}-*.tar.zst"))
+        if len(found) != 1:
+            raise PveError(f"vzdump of {vmid} said nothing, and left no archive.")
+        return str(found[0])
+
+    def restore(
+        self, vmid: int, archive: str, options: t.Mapping[str, str], *, over: bool = False, timeout: int
+    ) -> None:
+        force = ["--force", "1"] if over else []
+        rest = {name: value for name, value in options.items() if name != "env"}
+        self._commands.write(["pct", "restore", str(vmid), archive, *force], rest, timeout=timeout)
+        self._changes.set_environment(vmid, options)
+
+    def discard(self, vmid: int) -> None:
+        shutil.rmtree(self._archives(vmid), ignore_errors=True)
+
+    def _archives(self, vmid: int) -> Path:
+        return self._root.path / "var/lib/pve-provision/archives" / str(vmid)

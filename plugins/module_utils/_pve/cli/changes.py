@@ -1,0 +1,137 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: make, change and remove guests by PVE's commands."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, PveError
+from ansible_collections.pve.provision.plugins.module_utils._model.property_string import parse_size
+from ansible_collections.pve.provision.plugins.module_utils._pve import config_text, error_messages
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.commands import COMMAND, Commands, outcome_of
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.guests import CliGuests
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.root import Root
+from ansible_collections.pve.provision.plugins.module_utils._pve.journal import held
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Kind, Outcome
+
+_LOG_TAIL = 10
+
+
+class CliChanges:
+    """Guests made, changed and removed."""
+
+    def __init__(self, root: Root, commands: Commands, guests: CliGuests) -> None:
+        self._root = root
+        self._commands = commands
+        self._guests = guests
+
+    def create(self, kind: Kind, vmid: int, options: t.Mapping[str, str], *, timeout: int) -> Outcome:
+        rest = {name: value for name, value in options.items() if name not in ("ostemplate", "env")}
+        template = [options["ostemplate"]] if "ostemplate" in options else []
+        outcome = self._commands.write([COMMAND[kind], "create", str(vmid), *template], rest, timeout=timeout)
+        self.set_environment(vmid, options)
+        return outcome
+
+    def clone(self, kind: Kind, source: int, vmid: int, options: t.Mapping[str, str], *, timeout: int) -> Outcome:
+        return self._commands.write([COMMAND[kind], "clone", str(source), str(vmid)], options, timeout=timeout)
+
+    def set_config(
+        self,
+        kind: Kind,
+        vmid: int,
+        options: t.Mapping[str, str],
+        delete: t.Sequence[str] = (),
+        digest: str = "",
+        *,
+        revert: t.Sequence[str] = (),
+    ) -> Outcome:
+        line = {name: value for name, value in options.items() if name != "env"}
+        if delete:
+            line["delete"] = ",".join(delete)
+        if revert:
+            line["revert"] = ",".join(revert)
+        outcome = Outcome()
+        if line:
+            given = {"digest": digest} if digest else {}
+            outcome = self._commands.write([COMMAND[kind], "set", str(vmid)], {**line, **given})
+        self.set_environment(vmid, options, "" if line else digest)
+        return outcome
+
+    def set_environment(self, vmid: int, options: t.Mapping[str, str], digest: str = "") -> None:
+        """Write a container's environment into its config. PVE takes it on the command line alone, which every user of
+        the node can read; so it is written as PVE writes it, under PVE's own lock."""
+        if "env" not in options:
+            return
+        entries = [entry for entry in options["env"].split("\0") if entry]
+        path = self._root.path / self._root.config_path("lxc", vmid)
+        with held(self._root.path / "run/lock/lxc" / f"pve-config-{vmid}.lock", timeout=self._commands.timeout):
+            before = self._root.read(self._root.config_path("lxc", vmid))
+            if before is None or (digest and config_text.digest(before) != digest):
+                raise Conflict(f"The config of CT {vmid} changed meanwhile.", remedy="Run the task again.")
+            text = before.decode("utf-8", "surrogateescape")
+            waiting = self._guests.status("lxc", vmid) == "running"
+            after = config_text.with_environment(text, entries, waiting=waiting)
+            fresh = path.with_name(f"{path.name}.tmp.{os.getpid()}")  # as PVE's own: no guest's name
+            try:
+                fresh.write_text(after, encoding="utf-8", errors="surrogateescape")
+                fresh.replace(path)
+            except OSError as error:
+                raise PveError(f"The config of CT {vmid} cannot be written: {error}.") from error
+
+    def resize(self, kind: Kind, vmid: int, disk: str, size: str, *, timeout: int) -> Outcome:
+        step = f"{COMMAND[kind]} resize {vmid} {disk} {size}"
+        wanted = parse_size(size, unit=1)
+        before = self._guests.known(kind, vmid).live.get(disk, "")
+        if config_text.disk_size(before) == wanted:
+            return Outcome()
+        done = self._commands.run([COMMAND[kind], "resize", str(vmid), disk, size], timeout=timeout)
+        after = self._guests.known(kind, vmid).live.get(disk, "")
+        said = "\n".join(error_messages.lines(f"{done.stdout}\n{done.stderr}")[-_LOG_TAIL:])
+        if config_text.disk_size(after) != wanted or error_messages.filesystem_failed(said):
+            words = error_messages.words_of(said) or "said nothing, and the disk did not grow"
+            error = error_messages.error_of(step, words, rc=done.rc)
+            error.remedy = error.remedy or error_messages.ungrown_remedy(said, on_node=True)
+            raise error
+        return outcome_of(done)
+
+    def start(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
+        def start(options: t.Mapping[str, str]) -> Outcome:
+            return self._switch(kind, vmid, "start", "running", timeout, options)
+
+        return error_messages.start_container(start) if kind == "lxc" else start({})
+
+    def stop(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
+        return self._switch(kind, vmid, "stop", "stopped", timeout)
+
+    def shutdown(self, kind: Kind, vmid: int, *, timeout: int, force: bool) -> Outcome:
+        options = {"timeout": str(timeout), "forceStop": "1" if force else "0"}
+        return self._switch(kind, vmid, "shutdown", "stopped", timeout + 60, options)
+
+    def _switch(
+        self,
+        kind: Kind,
+        vmid: int,
+        verb: str,
+        wanted: str,
+        timeout: int,
+        options: t.Mapping[str, str] | None = None,
+    ) -> Outcome:
+        """Change a guest's power state; it is no error when it has that state, or gets it from somebody else first."""
+        if self._guests.status(kind, vmid) == wanted:
+            return Outcome()
+        try:
+            return self._commands.write([COMMAND[kind], verb, str(vmid)], options, timeout=timeout)
+        except PveError as error:
+            if not error_messages.is_so_already(error.message) or self._guests.status(kind, vmid) != wanted:
+                raise
+            return Outcome()
+
+    def destroy(self, kind: Kind, vmid: int, *, purge: bool, timeout: int) -> Outcome:
+        options = {"purge": "1"} if purge else {}
+        return self._commands.write([COMMAND[kind], "destroy", str(vmid)], options, timeout=timeout)
+
+    def join_pool(self, vmid: int, pool: str) -> None:
+        self._commands.write(["pvesh", "set", "/pools"], {"poolid": pool, "vms": str(vmid), "allow-move": "1"})

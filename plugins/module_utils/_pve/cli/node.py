@@ -1,0 +1,122 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: reach a node from the node itself, by PVE's commands and by its files.
+
+Reading is done from files wherever PVE keeps one, since a command costs half a second and a file nothing. What starts a
+command: writing, the capacity of storages, what lies on a storage that is no plain directory, and a guest's addresses.
+What only the kernel knows of the node's network is asked of ``ip``, which costs next to nothing.
+Every path goes through ``root`` (environment variable ``PVE_ROOT``), which is ``/`` on a real node.
+"""
+
+from __future__ import annotations
+
+import os
+import typing as t
+from pathlib import Path
+from urllib.parse import quote
+
+from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, InvalidInput, Unreachable
+from ansible_collections.pve.provision.plugins.module_utils._io.clock import SYSTEM, Clock
+from ansible_collections.pve.provision.plugins.module_utils._pve import config_text, processes
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.agent import CliAgent
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.backups import CliBackups
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.changes import CliChanges
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.commands import Commands
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.containers import CliContainers
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.files import CliFiles
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.guests import CliGuests
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.leftovers import CliLeftovers
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.network import CliNetwork
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.root import Root
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.running import CliRunning
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.storages import CliStorages
+from ansible_collections.pve.provision.plugins.module_utils._pve.journal import Journal, held
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import (
+    Backups,
+    Containers,
+    Files,
+    GuestAgent,
+    Leftovers,
+    Notes,
+)
+from ansible_collections.pve.provision.plugins.module_utils._pve.processes import Runner
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Access
+
+
+class CliNode:
+    """The node this process runs on. ``timeout`` (s) bounds the verbs that take none of their own."""
+
+    root_login = True
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        root: Path = Path("/"),
+        runner: Runner = processes.run,
+        timeout: int = 60,
+        clock: Clock = SYSTEM,
+    ) -> None:
+        self.name = name
+        self.clock = clock
+        self._root = Root(name, root)
+        self._commands = commands = Commands(runner, timeout, clock)
+        state = root / "var/lib/pve-provision"
+        self.journal: Notes = Journal(state / "journal")
+        self.ungrown: Notes = Journal(state / "ungrown")
+
+        guests = CliGuests(self._root)
+        self.guests, self.elsewhere = guests.here, guests.elsewhere
+        self.named, self.locate = guests.named, guests.locate
+        self.config, self.status = guests.config, guests.status
+        self.busy, self.being_made, self.next_vmid = guests.busy, guests.being_made, guests.next_vmid
+
+        changes = CliChanges(self._root, commands, guests)
+        self.create, self.clone, self.destroy = changes.create, changes.clone, changes.destroy
+        self.set_config, self.resize, self.join_pool = changes.set_config, changes.resize, changes.join_pool
+        self.start, self.stop, self.shutdown = changes.start, changes.stop, changes.shutdown
+
+        storages = CliStorages(self._root, commands)
+        self.storages, self.volumes, self.free = storages.all, storages.volumes, storages.free
+        self.download_url, self.upload = storages.download_url, storages.upload
+
+        network = CliNetwork(self._root, commands)
+        self.bridges, self.links, self.neighbours = network.bridges, network.links, network.neighbours
+
+        agent = CliAgent(self._root, commands)
+        self.agent: GuestAgent = agent
+        running = CliRunning(self._root, commands, agent)
+        self.interfaces, self.outdated = running.interfaces, running.outdated
+        self.local_addresses = running.local_addresses
+
+        self.containers: Containers | None = CliContainers(self._root, commands, guests, storages)
+        self.backups: Backups | None = CliBackups(self._root, commands, changes)
+        self.files: Files | None = CliFiles(self._root, storages)
+        self.leftovers: Leftovers | None = CliLeftovers(self._root, commands, storages)
+
+    @classmethod
+    def here(cls, params: t.Mapping[str, t.Any], clock: Clock) -> CliNode:
+        """The node whose files are under ``PVE_ROOT`` (unset: ``/``)."""
+        root = Path(os.environ.get("PVE_ROOT") or "/")
+        try:
+            name = Path(os.readlink(root / "etc/pve/local")).name
+        except OSError as error:
+            raise Unreachable(
+                f"This machine is no Proxmox VE node, or its cluster file system is not up: {error}.",
+                remedy="Run the task on a node, or set api_host to speak to the API of one.",
+            ) from error
+        if params.get("node") not in (None, "", name):
+            problem = f"is not the node this runs on, which is {name}"
+            raise InvalidInput([Finding("node", params["node"], problem, "Run the task there, or set api_host")])
+        return cls(name, root=root, timeout=int(params.get("timeout") or 600), clock=clock)
+
+    def pools(self) -> dict[str, frozenset[int]]:
+        return config_text.parse_pools(self._root.text("etc/pve/user.cfg"))
+
+    def access(self) -> Access | None:
+        return None
+
+    def lock(self, key: str) -> t.ContextManager[None]:
+        path = self._root.path / "run/lock/pve-provision" / f"{quote(key, safe='')}.lock"
+        return held(path, timeout=self._commands.timeout)

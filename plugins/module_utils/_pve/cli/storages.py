@@ -1,0 +1,118 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: storages and what lies on them, by files where they are directories."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from pathlib import Path
+
+from ansible_collections.pve.provision.plugins.module_utils._errors import PveError, TaskFailed, Timeout
+from ansible_collections.pve.provision.plugins.module_utils._pve import config_text, directory, error_messages
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.commands import Commands
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.root import Root
+from ansible_collections.pve.provision.plugins.module_utils._pve.tasks import succeeded
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Outcome, Storage, Volume
+
+_LOG_TAIL = 10
+_UPID = re.compile(r"UPID:[^\s\"']+")
+
+
+class CliStorages:
+    """The storages of the node."""
+
+    def __init__(self, root: Root, commands: Commands) -> None:
+        self._root = root
+        self._commands = commands
+        self._storages: list[Storage] | None = None
+
+    def all(self) -> list[Storage]:
+        """Read once: a run asks in several places, and its own writes do not change what is decided by it."""
+        if self._storages is None:
+            self._storages = self._read_storages()
+        return self._storages
+
+    def _read_storages(self) -> list[Storage]:
+        entries = self._root.storages()
+        capacity = {}
+        if any(entry.enabled for entry in entries):
+            status = self._commands.run(["pvesm", "status"])
+            capacity = config_text.parse_storage_status(status.stdout)
+        return [
+            Storage(entry.name, entry.type, entry.content, active, entry.enabled, entry.shared, entry.path, *sizes)
+            for entry in entries
+            for active, *sizes in [capacity.get(entry.name, (False, None, None, None))]
+        ]
+
+    def volumes(self, storage: str, content: str | None = None) -> list[Volume]:
+        entry = self._root.storage(storage)
+        if entry.type == "dir" and entry.path:
+            places = config_text.parse_vmlist(self._root.text("etc/pve/.vmlist"))
+            containers = {vmid for vmid, place in places.items() if place.kind == "lxc"}
+            return directory.list_volumes(entry, containers, content)
+        options = ["--content", content] if content else []
+        return error_messages.volumes_of(
+            self._commands.json(["pvesh", "get", f"/nodes/{self._root.node}/storage/{storage}/content", *options])
+        )
+
+    def type_of(self, storage: str) -> str:
+        """The type of a storage, from its configuration."""
+        return self._root.storage(storage).type
+
+    def volume_path(self, volid: str) -> str:
+        storage, name = volid.split(":", 1) if ":" in volid else ("", volid)
+        entry = self._root.storage(storage)
+        if entry.type == "dir" and (path := directory.volume_path(entry, name)):
+            return str(path)
+        return self._commands.run(["pvesm", "path", volid]).stdout.strip()
+
+    def free(self, volid: str) -> None:
+        self._commands.write(["pvesm", "free", volid])
+
+    def download_url(
+        self, storage: str, content: str, filename: str, url: str, *, checksum: tuple[str, str] | None, timeout: int
+    ) -> Outcome:
+        options = {"content": content, "filename": filename, "url": url}
+        if checksum:
+            options["checksum-algorithm"], options["checksum"] = checksum
+        path = f"/nodes/{self._root.node}/storage/{storage}/download-url"
+        outcome = self._commands.write(["pvesh", "create", path], options, timeout=timeout)
+        return self._verified(f"download of {filename} to {storage}", outcome)
+
+    def _verified(self, step: str, outcome: Outcome) -> Outcome:
+        """Look up how a task ended that pvesh started: pvesh itself exits 0 however it ended."""
+        log = list(outcome.log[-_LOG_TAIL:])
+        upids = _UPID.findall("\n".join(outcome.log))
+        if not upids:
+            raise TaskFailed(f"{step}: PVE named no task.", log=log)
+        status = self._commands.json(["pvesh", "get", f"/nodes/{self._root.node}/tasks/{upids[-1]}/status"])
+        ending = str(status.get("exitstatus", "ended without a word"))
+        if not succeeded(ending):
+            raise error_messages.error_of(step, ending, otherwise=TaskFailed, log_tail=log, upid=upids[-1], log=log)
+        return Outcome(outcome.log, outcome.warnings, upids[-1])
+
+    def upload(self, storage: str, content: str, path: str, filename: str, *, timeout: int) -> Outcome:
+        """Copy a file into the storage's folder; it gets its name only when it is whole."""
+        deadline = self._commands.clock.now() + timeout
+        target = Path(self.volume_path(f"{storage}:{content}/{filename}"))
+        if self._root.storage(storage).type == "dir":
+            target.parent.mkdir(parents=True, exist_ok=True)
+        handle, partial = tempfile.mkstemp(prefix=f".{filename}.", suffix=".part", dir=target.parent)
+        try:
+            with open(path, "rb") as source, os.fdopen(handle, "wb") as sink:
+                while block := source.read(1 << 22):
+                    sink.write(block)
+                    if self._commands.clock.now() > deadline:
+                        raise Timeout(f"Copying {path} to {storage} took longer than {timeout} s.")
+                sink.flush()
+                os.fsync(sink.fileno())
+            os.chmod(partial, 0o644)
+            os.replace(partial, target)
+        except OSError as error:
+            raise PveError(f"Copying {path} to {storage}: {error}") from error
+        finally:
+            Path(partial).unlink(missing_ok=True)
+        return Outcome()

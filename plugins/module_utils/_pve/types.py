@@ -1,0 +1,128 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: what a node tells about guests, storages and networks, whatever way it is reached."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+Kind = t.Literal["lxc", "qemu"]
+
+
+@dataclass(frozen=True)
+class GuestRef:
+    """A guest somewhere in the cluster. ``status`` is known only for guests of this node; the name may not be told."""
+
+    vmid: int
+    kind: Kind
+    node: str
+    name: str | None = None
+    status: str | None = None
+    lock: str | None = None
+    template: bool = False
+
+
+def same_name(one: str | None, other: str | None) -> bool:
+    """Whether two names are the same guest's: DNS does not tell them apart by case."""
+    return one is not None and other is not None and one.lower() == other.lower()
+
+
+@dataclass(frozen=True)
+class GuestConfig:
+    """A guest's config as PVE holds it: PVE's option names, values as PVE's strings.
+
+    ``options`` is what the next start would use (pending changes applied), ``live`` what the running guest has.
+    ``pending`` are the options that differ; ``None`` stands for a waiting deletion. The description is decoded, without
+    the trailing newline that PVE adds. ``raw`` are the ``lxc.*`` lines that somebody wrote into the file (cli only).
+    """
+
+    options: dict[str, str]
+    live: dict[str, str]
+    pending: dict[str, str | None] = field(default_factory=dict)
+    digest: str = ""
+    snapshots: tuple[str, ...] = ()
+    raw: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A storage as this node sees it. Sizes in bytes, ``None`` where PVE does not tell."""
+
+    name: str
+    type: str
+    content: frozenset[str]
+    active: bool = True
+    enabled: bool = True
+    shared: bool = False
+    path: str | None = None
+    total: int | None = None
+    used: int | None = None
+    available: int | None = None
+
+    @property
+    def thin(self) -> bool:
+        """Whether volumes take space only as they are written."""
+        return self.type in {"lvmthin", "zfspool", "rbd", "btrfs", "dir", "nfs", "cifs", "cephfs"}
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A file or disk on a storage. ``size`` in bytes; ``ctime`` in seconds since the epoch, where the storage tells."""
+
+    volid: str
+    content: str
+    size: int
+    format: str = ""
+    vmid: int | None = None
+    ctime: int | None = None
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """Something a guest's network device can be plugged into. ``kind``: bridge, OVSBridge or vnet. ``vlan_aware`` None:
+    PVE does not tell."""
+
+    name: str
+    kind: str = "bridge"
+    mtu: int | None = None
+    addresses: tuple[str, ...] = ()
+    vlan_aware: bool | None = False
+
+
+@dataclass(frozen=True)
+class Access:
+    """What a login may do. ``paths``: the privileges on each path that PVE lists, and whether they are handed down."""
+
+    login: str
+    paths: t.Mapping[str, t.Mapping[str, bool]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What PVE said while it did something that worked."""
+
+    log: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    upid: str | None = None
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A command that ran inside a guest."""
+
+    rc: int
+    stdout: str
+    stderr: str
+
+
+class Window(t.NamedTuple):
+    """When a creation can have been at work, in seconds since the epoch."""
+
+    since: float
+    until: float
+
+    def __contains__(self, moment: object) -> bool:
+        """PVE tells most times in whole seconds."""
+        return isinstance(moment, int | float) and int(self.since) <= moment <= self.until
