@@ -73,7 +73,7 @@ ruff: $(READY)  ## style and common mistakes
 
 mypy: $(READY) $(COLLECTION)  ## types, strict
 	cd $(TREE) && MYPYPATH=$(TREE) mypy --config-file $(CURDIR)/pyproject.toml --no-error-summary \
-		ansible_collections/pve/provision/plugins/module_utils
+		ansible_collections/pve/provision/plugins
 
 yamllint: $(READY)  ## YAML
 	yamllint --strict .

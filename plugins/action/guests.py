@@ -158,7 +158,7 @@ class _Watch:
     def _ask(self, command: str) -> bytes:
         # The module's own connection keeps what belongs to one command at a time.
         connection: ConnectionBase = copy.copy(self._connection)
-        _rc, stdout, _stderr = connection.exec_command(command, sudoable=False)
+        stdout: bytes = connection.exec_command(command, sudoable=False)[1]
         return stdout
 
     def _take(self, event: Event, now: float) -> None:

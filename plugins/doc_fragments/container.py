@@ -19,22 +19,22 @@ options:
     type: int
   hostname:
     description:
-      - Host name of the container, a DNS name.
+      - Host name of the container, a DNS name. A running container takes a change at its next start.
       - Required when O(vmid) is left out. With O(state=absent) it must be the name the container has.
     type: str
     aliases: [name]
   arch:
     description:
-      - Architecture of the container. Cannot change on an existing container.
+      - Architecture of the container. Proxmox VE's default is V(amd64). Cannot change on an existing container.
     type: str
     choices: [amd64, i386, arm64, armhf, riscv32, riscv64]
   cores:
     description:
-      - Number of CPU cores. A container without this option may use all of the node's.
+      - Number of CPU cores, V(1) to V(8192). A container without this option may use all of the node's.
     type: int
   cpulimit:
     description:
-      - Limit of CPU time, in cores. V(0) means no limit.
+      - Limit of CPU time in cores, V(0) to V(8192). V(0) means no limit.
     type: float
   cpuunits:
     description:
@@ -42,7 +42,7 @@ options:
     type: int
   memory:
     description:
-      - RAM in MiB. Proxmox VE's default is V(512).
+      - RAM in MiB, V(16) or more. Proxmox VE's default is V(512).
     type: int
   swap:
     description:
@@ -50,7 +50,8 @@ options:
     type: int
   rootfs:
     description:
-      - The root volume. It grows in place and never shrinks.
+      - The root volume. It grows in place and never shrinks. A running container takes a change of anything else at
+        its next start.
     type: dict
     suboptions:
       volume:
@@ -90,7 +91,8 @@ options:
         type: bool
   mount_points:
     description:
-      - Further volumes, directories or devices of the node that appear in the container.
+      - Further volumes, directories or devices of the node that appear in the container. A running container takes a
+        new one at once, and a change of one at its next start.
     type: list
     elements: dict
     suboptions:
@@ -127,7 +129,8 @@ options:
         description: Whether backups include the volume.
         type: bool
       keepattrs:
-        description: Whether a new mount point keeps the attributes of the directory it covers.
+        description: >-
+          Whether a new mount point keeps the attributes of the directory it covers. Since Proxmox VE 9.1.
         type: bool
       mountoptions:
         description: Extra mount options, V(discard), V(lazytime), V(noatime), V(nodev), V(noexec) and V(nosuid).
@@ -152,7 +155,8 @@ options:
         type: bool
   devices:
     description:
-      - Devices of the node that appear in the container. Proxmox VE reserves this to C(root@pam).
+      - Devices of the node that appear in the container. Proxmox VE reserves this to C(root@pam). A running container
+        takes a new one at once, and a change of one at its next start.
     type: list
     elements: dict
     suboptions:
@@ -215,16 +219,22 @@ options:
     description: Volume of a script that runs at the steps of the container's life. Reserved to C(root@pam).
     type: str
   console:
-    description: Whether the container has a C(/dev/console).
+    description: >-
+      Whether the container has a C(/dev/console). A running container takes a change at its next start.
     type: bool
   cmode:
-    description: What the console attaches to.
+    description: >-
+      What the console attaches to. Proxmox VE's default is V(tty). A running container takes a change at its next
+      start.
     type: str
     choices: [tty, console, shell]
   tty:
-    description: Number of terminals, V(0) to V(6).
+    description: >-
+      Number of terminals, V(0) to V(6). Proxmox VE's default is V(2). A running container takes a change at its next
+      start.
     type: int
   debug:
-    description: Whether starts are logged verbosely.
+    description: >-
+      Whether starts are logged verbosely. A running container takes a change at its next start.
     type: bool
 """

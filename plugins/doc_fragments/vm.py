@@ -25,19 +25,22 @@ options:
     aliases: [hostname]
   cores:
     description:
-      - Number of CPU cores of each socket.
+      - Number of CPU cores of each socket, V(1) to V(8192). Proxmox VE's default is V(1). A running VM takes a change
+        at its next start.
     type: int
   sockets:
     description:
-      - Number of CPU sockets.
+      - Number of CPU sockets, V(1) to V(64). Proxmox VE's default is V(1).
+      - A running VM takes a change at its next start.
     type: int
   cpu:
     description:
-      - CPU model, such as V(host) or V(x86-64-v2-AES), as Proxmox VE writes it.
+      - CPU model, such as V(host) or V(x86-64-v2-AES), as Proxmox VE writes it. A running VM takes a change at its
+        next start.
     type: str
   cpulimit:
     description:
-      - Limit of CPU time, in cores. V(0) means no limit.
+      - Limit of CPU time in cores, V(0) to V(128). V(0) means no limit.
     type: float
   cpuunits:
     description:
@@ -45,7 +48,7 @@ options:
     type: int
   memory:
     description:
-      - RAM in MiB.
+      - RAM in MiB, V(16) or more. Proxmox VE's default is V(512). A running VM takes a change at its next start.
     type: int
   balloon:
     description:
@@ -53,17 +56,19 @@ options:
     type: int
   machine:
     description:
-      - Machine type. V(i440fx) is Proxmox VE's default, V(q35) has PCI Express. A version may be pinned, as in
-        V(pc-q35-9.2).
+      - Machine type. Proxmox VE's default is V(i440fx); V(q35) has PCI Express. A version may be pinned, as in
+        V(pc-q35-9.2). A running VM takes a change at its next start.
     type: str
   bios:
     description:
-      - Firmware. V(ovmf) is UEFI and gets a small disk for its variables. Cannot change on an existing VM.
+      - Firmware. Proxmox VE's default is V(seabios). V(ovmf) is UEFI and gets a small disk for its variables. Cannot
+        change on an existing VM.
     type: str
     choices: [seabios, ovmf]
   vga:
     description:
-      - Display, as Proxmox VE writes it. V(serial0) shows the serial console.
+      - Display, as Proxmox VE writes it. V(serial0) shows the serial console. A running VM takes a change at its next
+        start.
     type: str
   agent:
     description:

@@ -58,7 +58,7 @@ options:
   ostype:
     description:
       - What Proxmox VE sets up inside the container. It detects this from the template by default. With V(unmanaged)
-        it writes nothing into the container.
+        it writes nothing into the container. A running container takes a change at its next start.
     type: str
     choices: [debian, devuan, ubuntu, centos, fedora, opensuse, archlinux, alpine, gentoo, nixos, unmanaged]
   unprivileged:
@@ -112,7 +112,8 @@ options:
         type: list
         elements: str
       mtu:
-        description: MTU, V(64) to V(65535), not above that of the bridge.
+        description: >-
+          MTU, V(64) to V(65535), not above that of the bridge. A running container takes a change at its next start.
         type: int
       hwaddr:
         description: MAC address, unicast.
@@ -121,30 +122,32 @@ options:
         description: Whether Proxmox VE's firewall filters this device.
         type: bool
       rate:
-        description: Rate limit in MB/s.
+        description: Rate limit in MB/s, V(0) to V(10000).
         type: float
       link_down:
         description: Whether the device is unplugged.
         type: bool
       host_managed:
-        description: Whether the node configures the address from outside.
+        description: Whether the node configures the address from outside. Since Proxmox VE 9.1.
         type: bool
       type:
         description: Kind of the device; Proxmox VE has this one.
         type: str
         choices: [veth]
   nameserver:
-    description: DNS servers, by address. A link-local one names its interface, as in V(fe80::1%eth0).
+    description:
+      - DNS servers, by address. A link-local one names its interface, as in V(fe80::1%eth0). A running container takes
+        a change at its next start.
     type: list
     elements: str
   searchdomain:
-    description: DNS search domains.
+    description: DNS search domains. A running container takes a change at its next start.
     type: list
     elements: str
   features:
     description:
       - What the container may do beyond the ordinary. Proxmox VE reserves all but nesting in an unprivileged container
-        to C(root@pam).
+        to C(root@pam). A running container takes a change at its next start.
     type: dict
     suboptions:
       nesting:
@@ -167,19 +170,22 @@ options:
         description: Whether C(/sys) is writable in an unprivileged container.
         type: bool
   timezone:
-    description: Time zone such as V(Europe/Berlin), or V(host).
+    description: Time zone such as V(Europe/Berlin), or V(host). A running container takes a change at its next start.
     type: str
   entrypoint:
-    description: Command that runs as init.
+    description: >-
+      Command that runs as init. Proxmox VE's default is V(/sbin/init). A running container takes a change at its next
+      start. Since Proxmox VE 9.1.
     type: str
   env:
     description:
       - Environment of the init process, as C(NAME=value). It may hold secrets, so it is on no command line and in no
-        log; on the node it is written into the config of the container.
+        log, and never shown; on the node it is written into the config of the container.
+      - A running container takes a change at its next start. Since Proxmox VE 9.1.
     type: list
     elements: str
   password:
-    description: Password of root. Counts only at the creation.
+    description: Password of root, of 5 characters or more. Counts only at the creation, and is never shown.
     type: str
   ssh_public_keys:
     description:
@@ -188,17 +194,18 @@ options:
     type: list
     elements: str
   ignore_unpack_errors:
-    description: Whether the creation goes on when the template does not unpack cleanly.
+    description: >-
+      Whether the creation goes on when the template does not unpack cleanly. Counts only at the creation.
     type: bool
   bwlimit:
-    description: Limit of I/O while unpacking, in KiB/s.
+    description: Limit of I/O while unpacking, in KiB/s. Counts only at the creation.
     type: int
   clone_from:
     description: A container that a new one is cloned from, instead of O(ostemplate).
     type: dict
     suboptions:
       vmid:
-        description: Number of the source.
+        description: Number of the source, V(100) to V(999999999).
         type: int
       name:
         description: Host name of the source.

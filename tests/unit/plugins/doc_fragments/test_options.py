@@ -1,0 +1,141 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the documentation says of an option is what its table and its spec say.
+
+A fragment is written by hand. These are the words in which it tells what a table knows, so that a test can look for
+them: ``V(1) to V(10)``, ``V(16) or more``, "default is", "Cannot change on an existing", "at its next start", "Counts
+only at the creation.", "never shown", "Since Proxmox VE".
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import typing as t
+from collections.abc import Iterator
+
+import pytest
+import yaml
+
+from ansible_collections.pve.provision.plugins.module_utils._argspec import CONNECTION
+from ansible_collections.pve.provision.plugins.module_utils._guests.registry import TYPES
+from ansible_collections.pve.provision.plugins.module_utils._model import lxc, qemu
+from ansible_collections.pve.provision.plugins.module_utils._model.diff import Option
+from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Codec, Field, Fields
+
+PLUGINS = "ansible_collections.pve.provision.plugins"
+MODULES = {"lxc": "lxc_create", "openwrt_lxc": "openwrt_lxc", "openwrt_vm": "openwrt_vm"}
+TABLES = {"lxc": lxc.TABLE, "openwrt_lxc": lxc.TABLE, "openwrt_vm": qemu.TABLE}
+# What a router's module has an option of its own for, by the name that a table has for another one.
+OWN = {
+    "openwrt_lxc": {"ostype", "unprivileged", "timezone"},
+    "openwrt_vm": {"agent"},
+}
+Doc = dict[str, t.Any]
+
+
+@functools.cache
+def documented(kind: str) -> Doc:
+    """The options that the documentation of a module has, those of its fragments among them."""
+    own = yaml.safe_load(importlib.import_module(f"{PLUGINS}.modules.{MODULES[kind]}").DOCUMENTATION)
+    fragments = [name.rpartition(".")[2] for name in own["extends_documentation_fragment"]]
+    texts = [importlib.import_module(f"{PLUGINS}.doc_fragments.{name}").ModuleDocFragment for name in fragments]
+    shared = [yaml.safe_load(text.DOCUMENTATION)["options"] for text in texts]
+    return {name: doc for options in [own["options"], *shared] for name, doc in options.items()}
+
+
+def text_of(doc: Doc) -> str:
+    description = doc["description"]
+    return " ".join([description] if isinstance(description, str) else description)
+
+
+def options_of(kind: str) -> Iterator[Option]:
+    """The options of a table that a module takes."""
+    spec = TYPES[kind].spec.options
+    return (option for option in TABLES[kind] if option.param in spec and option.param not in OWN.get(kind, ()))
+
+
+def fields_of(kind: str) -> Iterator[tuple[Option, str, Field]]:
+    for option in options_of(kind):
+        if isinstance(option.codec, Fields):
+            yield from ((option, key, entry) for key, entry in option.codec.keys.items())
+
+
+OPTIONS = [pytest.param(kind, option, id=f"{kind}-{option.param}") for kind in MODULES for option in options_of(kind)]
+FIELDS = [
+    pytest.param(kind, option, key, entry, id=f"{kind}-{option.param}-{key}")
+    for kind in MODULES
+    for option, key, entry in fields_of(kind)
+]
+
+
+@pytest.mark.parametrize("kind", MODULES)
+def test_every_option_is_documented_and_none_else(kind: str) -> None:
+    assert set(documented(kind)) == {*TYPES[kind].spec.options, *CONNECTION.options}
+
+
+def same(spec: Doc, doc: Doc, path: str) -> Iterator[str]:
+    """In what an option's documentation differs from its spec."""
+    for word in ("type", "elements", "default", "required"):
+        if spec.get(word) != doc.get(word):
+            yield f"{path}: {word} is {spec.get(word)}, documented as {doc.get(word)}"
+    for word in ("choices", "aliases"):
+        if sorted(spec.get(word, ())) != sorted(doc.get(word, ())):
+            yield f"{path}: {word} are {spec.get(word)}, documented as {doc.get(word)}"
+    if spec["type"] == "dict" and "options" not in spec:
+        return  # free in form: its suboptions are told for people alone
+    inner, told = spec.get("options", {}), doc.get("suboptions", {})
+    if inner.keys() != told.keys():
+        yield f"{path}: has {sorted(inner)}, documented are {sorted(told)}"
+    for name in inner.keys() & told.keys():
+        yield from same(inner[name], told[name], f"{path}.{name}")
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in MODULES for name in TYPES[kind].spec.options])
+def test_type_elements_choices_default_and_suboptions_are_those_of_the_spec(kind: str, name: str) -> None:
+    assert list(same(TYPES[kind].spec.options[name], documented(kind)[name], name)) == []
+
+
+def bounds(codec: Codec) -> str:
+    if codec.maximum is not None:
+        return f"V({codec.minimum:g}) to V({codec.maximum:.12g})"
+    return f"V({codec.minimum:g}) or more" if codec.minimum else ""
+
+
+@pytest.mark.parametrize(("kind", "option"), OPTIONS)
+class TestOption:
+    def test_bounds(self, kind: str, option: Option) -> None:
+        if isinstance(option.codec, Codec):
+            assert bounds(option.codec) in text_of(documented(kind)[option.param])
+
+    def test_the_default_of_pve(self, kind: str, option: Option) -> None:
+        text = text_of(documented(kind)[option.param])
+        if option.default and not isinstance(option.default, (bool, float)):
+            assert f"default is V({option.default})" in text
+
+    def test_when_a_change_counts(self, kind: str, option: Option) -> None:
+        text = text_of(documented(kind)[option.param])
+        waits = option.scope == "config" and not option.hotplug and not option.immutable
+        assert ("at its next start" in text) == waits
+        assert ("Cannot change on an existing" in text) == option.immutable
+        assert ("only at the creation" in text) == (option.scope == "creation")
+
+    def test_what_is_secret_and_what_is_new(self, kind: str, option: Option) -> None:
+        text = text_of(documented(kind)[option.param])
+        assert ("never shown" in text) == option.secret
+        assert (f"Since Proxmox VE {option.since}" in text) == bool(option.since)
+
+
+@pytest.mark.parametrize(("kind", "option", "key", "entry"), FIELDS)
+class TestSuboption:
+    def test_bounds_and_what_is_new(self, kind: str, option: Option, key: str, entry: Field) -> None:
+        text = text_of(documented(kind)[option.param]["suboptions"][entry.param or key])
+        assert bounds(entry.codec) in text
+        assert (f"Since Proxmox VE {entry.since}" in text) == bool(entry.since)
+
+    def test_what_a_running_guest_takes_only_at_its_next_start(
+        self, kind: str, option: Option, key: str, entry: Field
+    ) -> None:
+        text = text_of(documented(kind)[option.param]["suboptions"][entry.param or key])
+        assert ("at its next start" in text) == (key in option.cold)
