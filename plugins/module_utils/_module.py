@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import typing as t
 
 from ansible.module_utils import basic
@@ -90,9 +89,9 @@ def run_guest_module(kind: str) -> None:
 
 def answer_of(result: Result) -> dict[str, t.Any]:
     """The return values of a module for one guest, without its warnings."""
-    answer = {key: value for key, value in dataclasses.asdict(result).items() if value not in (None, "")}
+    answer = result.values()
     del answer["warnings"]
-    return {**answer.pop("more"), **answer}
+    return answer
 
 
 def failure(error: ProvisionError) -> dict[str, t.Any]:

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import time
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.facts import is_net
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError, Timeout
+from ansible_collections.pve.provision.plugins.module_utils._model.network import read_interface
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Fields
 
 if t.TYPE_CHECKING:
@@ -40,7 +40,7 @@ def declared_addresses(options: t.Mapping[str, str], network: Fields) -> list[Ad
 
 def make_address(interface: str, text: str, source: str, hwaddr: str | None) -> Address:
     """One address as a result shows it. Where ``text`` says no prefix length, nobody knows it: it is None."""
-    address = ipaddress.ip_interface(text)
+    address = read_interface(text)
     prefix: int | None = address.network.prefixlen if "/" in text else None
     return {
         "interface": interface,
@@ -159,7 +159,7 @@ def told_interfaces(node: Node, kind: Kind, vmid: int) -> list[dict[str, t.Any]]
 def global_addresses(interface: t.Mapping[str, t.Any]) -> list[str]:
     """The addresses with prefix of one of them that others can reach: none of the loopback, none that is link-local."""
     texts = [*interface.get("inet", []), *interface.get("inet6", [])]
-    ips = [ipaddress.ip_interface(text).ip for text in texts]
+    ips = [read_interface(text).ip for text in texts]
     return [text for text, ip in zip(texts, ips, strict=True) if not (ip.is_loopback or ip.is_link_local)]
 
 

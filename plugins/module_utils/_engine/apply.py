@@ -14,7 +14,6 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.step import 
 from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Start
 from ansible_collections.pve.provision.plugins.module_utils._errors import Interrupted, ProvisionError
 from ansible_collections.pve.provision.plugins.module_utils._io import interrupt, progress
-from ansible_collections.pve.provision.plugins.module_utils._model import diff
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Result
@@ -72,8 +71,7 @@ def _finish(run: Run, parts: Parts) -> Result:
         return result
     config = run.config() if plan else t.cast("GuestConfig", run.actual.config)
     result.status = run.node.status(kind.kind, run.vmid) if plan else run.actual.status
-    result.config = diff.typed(kind.table, config.options)
-    result.other_options = diff.unmanaged(kind.table, config.options)
+    result.options = config.options
     result.pending = {**config.pending, **_outdated(run, config)}
     if result.pending:
         waiting = ", ".join(sorted(result.pending))

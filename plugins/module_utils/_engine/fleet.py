@@ -75,10 +75,12 @@ class Fleet:
     concurrency: int = 4
     on_failure: OnFailure = "continue"
     tell: t.Callable[[Member, str], None] = lambda _member, _what: None
+    view: NodeView = field(init=False)
     facts: Facts = field(init=False)
 
     def __post_init__(self) -> None:
-        self.facts = Facts(NodeView.of(self.node))
+        self.view = NodeView(self.node)
+        self.facts = Facts(t.cast("Node", self.view))
 
     # -- planning --------------------------------------------------------------------------------------------------
     def plan(self, findings: t.Iterable[Finding] = ()) -> list[Ended]:

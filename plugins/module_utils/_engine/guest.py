@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import (
@@ -17,6 +17,8 @@ from ansible_collections.pve.provision.plugins.module_utils._model.diff import (
     Table,
     compare,
     render,
+    typed,
+    unmanaged,
 )
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Fields
 
@@ -171,11 +173,22 @@ class Result:
     status: str
     plan: list[dict[str, t.Any]]
     diff: dict[str, t.Any]
-    config: dict[str, t.Any] = field(default_factory=dict)
-    other_options: dict[str, str] = field(default_factory=dict)
+    table: Table = ()
+    options: t.Mapping[str, str] = field(default_factory=dict)
     addresses: list[dict[str, t.Any]] = field(default_factory=list)
     pending: dict[str, t.Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     privilege: str = ""
     ostemplate: str | None = None
     more: dict[str, t.Any] = field(default_factory=dict)
+
+    @property
+    def config(self) -> dict[str, t.Any]:
+        """PVE's ``options`` by the user's names and types."""
+        return typed(self.table, self.options)
+
+    def values(self) -> dict[str, t.Any]:
+        """All of it as return values, but for what is empty text or nothing."""
+        found = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in ("table", "options")}
+        found |= {"config": self.config, "other_options": unmanaged(self.table, self.options)}
+        return {**found.pop("more"), **{name: value for name, value in found.items() if value not in (None, "")}}

@@ -45,7 +45,8 @@ def make_plan(wanted: Wanted, actual: Actual) -> Plan:
     if actual.config is None:
         return _create(wanted, actual)
     change = wanted.difference(actual.vmid, actual.config, purge=wanted.policy.purge_options)
-    change = dataclasses.replace(change, findings=(*change.findings, *_other_template(wanted, actual)))
+    if other := tuple(_other_template(wanted, actual)):
+        change = dataclasses.replace(change, findings=(*change.findings, *other))
     if change.findings and wanted.policy.recreate:
         return _recreate(wanted, actual)
     return _update(wanted, actual, change)

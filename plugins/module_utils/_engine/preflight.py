@@ -100,21 +100,23 @@ def preflight(facts: Facts, wanted: Wanted, actual: Actual, plan: Plan, uploads:
         if (plan or actual.forbidden) and not report.findings:
             _check_permissions(report, facts, wanted, actual, plan, {}, ())
         return report
+    if not plan:
+        _check_guest(report, wanted, actual, plan)
+        return report
     outlook = Outlook(wanted, actual, plan)
     wanted = outlook.wanted
+    touched = {**_touched(wanted, actual, plan), **outlook.networks}
     _check_guest(report, wanted, actual, plan)
-    if plan:
-        touched = {**_touched(wanted, actual, plan), **outlook.networks}
-        _check_whole(report, outlook)
-        check_bridges(report, facts, outlook)
-        check_neighbours(report, facts, outlook)
-        check_volumes(report, facts, outlook, touched)
-        _check_token(report, facts.node, wanted, actual, plan, touched)
-        _check_devices(report, facts.node, wanted, touched)
-        _check_hookscript(report, facts, touched)
-        _check_time_zone(report, facts, touched)
-        _check_pool(report, facts, wanted)
-        _check_permissions(report, facts, wanted, actual, plan, touched, uploads)
+    _check_whole(report, outlook)
+    check_bridges(report, facts, outlook)
+    check_neighbours(report, facts, outlook)
+    check_volumes(report, facts, outlook, touched)
+    _check_token(report, facts.node, wanted, actual, plan, touched)
+    _check_devices(report, facts.node, wanted, touched)
+    _check_hookscript(report, facts, touched)
+    _check_time_zone(report, facts, touched)
+    _check_pool(report, facts, wanted)
+    _check_permissions(report, facts, wanted, actual, plan, touched, uploads)
     return report
 
 

@@ -124,6 +124,7 @@ class Reconciliation:
             warnings=[*wanted.notes, *report.warnings, *plan.warnings] if plan else [],
             privilege=self.privilege,
             ostemplate=wanted.source if plan.creating else None,
+            table=wanted.type.table,
         )
 
     def _carry_out(self, actual: Actual, plan: Plan, result: Result) -> Result:
@@ -143,7 +144,7 @@ class Reconciliation:
         live = {} if actual.config is None else {key: actual.config.live.get(key) for key in change.revert}
         after = {**options, **live, **change.set, **dict.fromkeys(change.delete)}
         options = {key: value for key, value in after.items() if value is not None}
-        result.config = diff.typed(wanted.type.table, options)
+        result.options = options
         result.addresses = health.declared_addresses(options, wanted.type.network)
         return result
 

@@ -124,6 +124,13 @@ class Ownership:
     prune: bool = False
 
 
+def declared_guests(there: t.Iterable[GuestRef], guests: t.Sequence[Guest]) -> list[GuestRef]:
+    """Which of the guests that are there are declared, by number or by name."""
+    names = {str(guest.get("name")).lower() for guest in guests}
+    vmids = {guest["vmid"] for guest in guests if isinstance(guest.get("vmid"), int)}
+    return [ref for ref in there if ref.vmid in vmids or (ref.name or "").lower() in names]
+
+
 def on_node(node: Node, guests: t.Sequence[Guest], ownership: Ownership) -> tuple[list[Guest], dict[str, Guest]]:
     """The guests as they are to be declared given what is there: with the mark, absent ones with their vmid, and those
     that are to be pruned. And those that are to be absent and are nowhere, by name."""

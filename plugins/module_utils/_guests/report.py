@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.fleet import Ended
@@ -37,8 +36,7 @@ def entry(ended: Ended, *, details: bool = False) -> dict[str, t.Any]:
     shown = {name: value for name in _SHORT if (value := getattr(result, name)) not in (None, "", [])}
     shown |= {**result.more, **{name: value for name in ("pending", "warnings") if (value := getattr(result, name))}}
     if result.changed or details:
-        rest = {name: value for name, value in dataclasses.asdict(result).items() if value not in (None, "")}
-        shown |= {**rest.pop("more"), **rest}
+        shown |= result.values()
         told["seconds"] = round(ended.seconds, 1)
     return {**told, **shown}
 

@@ -13,6 +13,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import Findi
 from ansible_collections.pve.provision.plugins.module_utils._guests import report
 from ansible_collections.pve.provision.plugins.module_utils._guests.declaration import (
     Ownership,
+    declared_guests,
     on_node,
     read_declaration,
 )
@@ -28,6 +29,7 @@ def run_guests(params: t.Mapping[str, t.Any], *, check_mode: bool) -> dict[str, 
     fleet.on_failure = params["on_failure"]
     guests = with_defaults(params["guests"], params["defaults"])
     names = {str(guest.get("name")) for guest in guests}
+    fleet.view.read_ahead(declared_guests(fleet.view.guests(), guests))
     ownership = Ownership(params.get("owner_tag") or "", frozenset(params.get("adopt") or ()), params["prune"])
     wished, gone = on_node(fleet.facts.node, guests, ownership)
     declaration = read_declaration(wished)

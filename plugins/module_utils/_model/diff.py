@@ -281,8 +281,10 @@ def declare(
     assumed: set[str] = set()
     removals: list[Removal] = []
     for option in table:
-        path: Path = (option.param,)
         given = params.get(option.param)
+        if given is None and not nulls:
+            continue
+        path: Path = (option.param,)
         if given is None:
             if path in nulls and option.indexed:
                 cleared.add(option.key)

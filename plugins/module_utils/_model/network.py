@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 import typing as t
@@ -23,6 +24,9 @@ from ansible_collections.pve.provision.plugins.module_utils._model.property_stri
     vlans,
 )
 
+# A run reads the same address in a declaration, in a config and for its result.
+read_interface = functools.lru_cache(maxsize=4096)(ipaddress.ip_interface)
+
 IP_WORDS: dict[int, tuple[str, ...]] = {4: ("dhcp", "manual"), 6: ("auto", "dhcp", "manual")}
 
 
@@ -36,7 +40,7 @@ def _interface(version: int) -> Codec:
         if given in IP_WORDS[version]:
             return given
         try:
-            address = ipaddress.ip_interface(given)
+            address = read_interface(given)
         except ValueError:
             address = None
         if address is None or address.version != version:
@@ -45,7 +49,7 @@ def _interface(version: int) -> Codec:
             raise ValueError(f"has no prefix; write it like {example}")
         return str(address)
 
-    return Codec(parse=lambda value: _normal(value, ipaddress.ip_interface), accept=accept, render=str)
+    return Codec(parse=lambda value: _normal(value, read_interface), accept=accept, render=str)
 
 
 def _address(version: int) -> Codec:
@@ -157,7 +161,7 @@ def _check_gateway(path: str, address: str | None, gateway: str | None, param: s
     if "/" not in address:
         return [Finding(f"{path}.{param}", gateway, f"makes no sense with {address}", "Leave the gateway out.")]
     try:
-        interface, target = ipaddress.ip_interface(address), ipaddress.ip_address(gateway)
+        interface, target = read_interface(address), ipaddress.ip_address(gateway)
     except ValueError:  # somebody else's, and PVE took it
         return []
     if target == interface.ip:

@@ -160,6 +160,9 @@ class Node(t.Protocol):
     def config(self, kind: Kind, vmid: int) -> GuestConfig | None:
         """A guest's config on this node, or None when there is none."""
 
+    def configs(self, guests: t.Iterable[GuestRef]) -> list[tuple[GuestRef, GuestConfig]]:
+        """The configs of several guests of this node, asked for at once; of those that cannot be read, none."""
+
     def status(self, kind: Kind, vmid: int) -> str:
         """``running`` or ``stopped``, as of now."""
 

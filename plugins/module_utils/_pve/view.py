@@ -28,10 +28,9 @@ class NodeView:
         self._kept: dict[tuple[t.Any, ...], t.Any] = {}
         self._handed_out: set[int] = set()
 
-    @classmethod
-    def of(cls, node: Node) -> Node:
-        """A view, for everybody who reads a node."""
-        return t.cast("Node", cls(node))
+    @property
+    def journal(self) -> t.Mapping[int, dict[str, t.Any]]:
+        return self._once(("journal",), lambda: dict(self._node.journal))
 
     def __getattr__(self, name: str) -> t.Any:
         theirs = getattr(self._node, name)
@@ -62,6 +61,11 @@ class NodeView:
         if key not in self._kept:
             self._kept[key] = self._node.config(kind, vmid)
         return t.cast("GuestConfig | None", self._kept[key])
+
+    def read_ahead(self, guests: t.Iterable[GuestRef]) -> None:
+        """Read the configs of guests that will be asked for."""
+        for guest, config in self._node.configs(guests):
+            self._kept["config", guest.kind, guest.vmid] = config
 
     def status(self, kind: Kind, vmid: int) -> str:
         by_vmid = self._once(("statuses",), lambda: {(g.kind, g.vmid): g.status for g in self.guests()})

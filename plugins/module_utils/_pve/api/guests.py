@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import typing as t
+from concurrent import futures
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import (
     Conflict,
     Finding,
     InvalidInput,
     NotFound,
+    ProvisionError,
     Timeout,
     Unreachable,
 )
@@ -28,6 +30,8 @@ _CREATING: dict[Kind, frozenset[str]] = {
 }
 _MAKING: dict[Kind, str] = {"lxc": "vzcreate", "qemu": "qmcreate"}
 _CLONING: dict[Kind, str] = {"lxc": "vzclone", "qemu": "qmclone"}
+# How many guests' configs are asked for at once: twice as many as pveproxy has workers.
+_READERS = 6
 
 
 class ApiGuests:
@@ -106,6 +110,16 @@ class ApiGuests:
         except NotFound:
             return None
         return _config(entries or [])
+
+    def configs(self, guests: t.Iterable[GuestRef]) -> list[tuple[GuestRef, GuestConfig]]:
+        def read(guest: GuestRef) -> list[tuple[GuestRef, GuestConfig]]:
+            with contextlib.suppress(ProvisionError):
+                config = self.config(guest.kind, guest.vmid)
+                return [] if config is None else [(guest, config)]
+            return []
+
+        with futures.ThreadPoolExecutor(_READERS) as pool:
+            return [found for each in pool.map(read, guests) for found in each]
 
     def status(self, kind: Kind, vmid: int) -> str:
         return str(self._requests.ask("GET", self._requests.path(kind, vmid, "status/current"))["status"])

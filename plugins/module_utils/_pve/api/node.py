@@ -52,7 +52,7 @@ class ApiNode:
         guests = ApiGuests(requests, login, self.journal)
         self.guests, self.elsewhere = guests.here, guests.elsewhere
         self.named, self.locate = guests.named, guests.locate
-        self.config, self.status = guests.config, guests.status
+        self.config, self.configs, self.status = guests.config, guests.configs, guests.status
         self.busy, self.being_made, self.next_vmid = guests.busy, guests.being_made, guests.next_vmid
         self.interfaces, self.local_addresses, self.outdated = (
             guests.interfaces,

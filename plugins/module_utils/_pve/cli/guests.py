@@ -101,6 +101,9 @@ class CliGuests:
         raw = self._root.read(self._root.config_path(kind, vmid))
         return None if raw is None else config_text.parse_guest_config(raw)
 
+    def configs(self, guests: t.Iterable[GuestRef]) -> list[tuple[GuestRef, GuestConfig]]:
+        return [(guest, config) for guest in guests if (config := self.config(guest.kind, guest.vmid)) is not None]
+
     def known(self, kind: Kind, vmid: int) -> GuestConfig:
         config = self.config(kind, vmid)
         if config is None:

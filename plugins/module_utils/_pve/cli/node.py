@@ -69,7 +69,7 @@ class CliNode:
         guests = CliGuests(self._root)
         self.guests, self.elsewhere = guests.here, guests.elsewhere
         self.named, self.locate = guests.named, guests.locate
-        self.config, self.status = guests.config, guests.status
+        self.config, self.configs, self.status = guests.config, guests.configs, guests.status
         self.busy, self.being_made, self.next_vmid = guests.busy, guests.being_made, guests.next_vmid
 
         changes = CliChanges(self._root, commands, guests)

@@ -62,6 +62,20 @@ def test_a_list_is_made_once_and_then_left_alone(bench: Bench) -> None:
     assert bench.writes() == []
 
 
+def test_an_unchanged_guest_costs_no_command_and_over_the_api_one_request(bench: Bench) -> None:
+    """Whatever else is asked is asked once for all of the list."""
+    asked = []
+    for count in (1, 3):
+        fleet = [{**WEB, "name": f"web{n}", "networks": net(f"10.0.0.{n}/24")} for n in range(1, count + 1)]
+        good(bench, *fleet)
+        bench.node.forget()
+        assert not good(bench, *fleet).changed
+        assert bench.node.commands() == []
+        asked.append(len(bench.node.requests()))
+    assert asked[1] - asked[0] == (2 if bench.backend == "api" else 0)
+    assert asked[0] <= 4
+
+
 def test_a_guest_without_a_name_hides_no_finding_and_makes_none(bench: Bench) -> None:
     failed = run(bench, WEB, {"memory": 64})
     assert [finding["option"] for finding in failed.findings] == ["guests[1]"]
