@@ -48,14 +48,11 @@ class TypedReader:
         """The options with their values and defaults; NeedsValidator where that is not all there is to it."""
         values = {}
         for name, value in given.items():
-            reader = self._readers.get(self._aliases.get(name, name))
-            if reader is None or value is None:
+            option = self._aliases.get(name, name)
+            if option not in self._readers or value is None or (option != name and option in given):
                 raise NeedsValidator(name)
-            values[name] = reader(value)
-        for alias in values.keys() & self._aliases.keys():
-            if self._aliases[alias] in values:
-                raise NeedsValidator(alias)
-            values[self._aliases[alias]] = values[alias]
+            values[name] = value  # under an alias it stays as it was given
+            values[option] = self._readers[option](value)
         if self._left or self._breaks_a_rule(values.keys()):
             raise NeedsValidator("rules")
         return {**self._blank, **values}
