@@ -42,4 +42,4 @@ class ImpatientClock:
 
     def sleep(self, seconds: float) -> None:
         self.paused += max(seconds, 15)
-        time.sleep(0.05)
+        time.sleep(min(seconds, 0.2))

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-import time
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.facts import is_net
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError, Timeout
+from ansible_collections.pve.provision.plugins.module_utils._io.clock import poll
 from ansible_collections.pve.provision.plugins.module_utils._model.network import read_interface
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Fields
 
@@ -21,7 +21,6 @@ if t.TYPE_CHECKING:
 DECLARED: t.Final = "declared"
 
 Address = dict[str, t.Any]
-Answer = t.TypeVar("Answer")
 
 
 def declared_addresses(options: t.Mapping[str, str], network: Fields) -> list[Address]:
@@ -84,8 +83,11 @@ def await_addresses(
         have = {entry["address"] for entry in seen}
         return sorted({*(dynamic - with_ipv4), *(e["interface"] for e in static if e["address"] not in have)})
 
-    told = ask_until(
-        lambda last: told_interfaces(node, "lxc", vmid), lambda told: not lacking(told), timeout if wait else 0
+    told = poll(
+        lambda: told_interfaces(node, "lxc", vmid),
+        lambda told: not lacking(told),
+        timeout=timeout if wait else 0,
+        clock=node.clock,
     )
     if told:
         return _seen(told), lacking(told)
@@ -99,36 +101,16 @@ def _met(entry: Address, met: t.Mapping[str, list[str]]) -> Address:
     return {**entry, "source": "neighbour"} if found else entry
 
 
-def ask_until(
-    ask: t.Callable[[bool], Answer],
-    enough: t.Callable[[Answer], bool],
-    timeout: float,
-    pauses: tuple[float, float] = (0.25, 2.0),
-) -> Answer:
-    """Ask until the answer is enough or ``timeout`` (s) has passed; ``ask`` is told whether that is the last time.
-
-    ``pauses`` (s) between two times grow from the first to the second.
-    """
-    deadline, (pause, longest) = time.monotonic() + timeout, pauses
-    while True:
-        last = time.monotonic() >= deadline
-        answer = ask(last)
-        if last or enough(answer):
-            return answer
-        time.sleep(max(min(pause, deadline - time.monotonic()), 0))
-        pause = min(pause * 1.5, longest)
-
-
 def await_static(node: Node, vmid: int, static: t.Mapping[str, t.Iterable[str]], timeout: int) -> None:
     """Wait until a container has the addresses that it gives itself, by device, as PVE sees it from outside.
 
     Raises Timeout when it has not after ``timeout`` seconds."""
     wanted = {(device, address) for device, addresses in static.items() for address in addresses}
 
-    def missing(_last: bool) -> set[tuple[str, str]]:
+    def missing() -> set[tuple[str, str]]:
         return wanted - {(entry["interface"], entry["address"]) for entry in guest_addresses(node, vmid)}
 
-    left = ask_until(missing, lambda missing: not missing, timeout)
+    left = poll(missing, lambda missing: not missing, timeout=timeout, clock=node.clock)
     if left:
         words = ", ".join(f"{address} on {device}" for device, address in sorted(left))
         raise Timeout(f"{words} did not come up within {timeout} s.", remedy="Look at its console.")

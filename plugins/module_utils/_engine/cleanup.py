@@ -20,6 +20,7 @@ import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, ProvisionError
+from ansible_collections.pve.provision.plugins.module_utils._io.clock import poll
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import split
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import storage_of
 from ansible_collections.pve.provision.plugins.module_utils._pve.journal import identity, is_alive
@@ -32,7 +33,6 @@ if t.TYPE_CHECKING:
 Note = dict[str, t.Any]
 Stage = t.Literal["creating", "created", "seeding", "seeded", "started"]
 
-POLL = 1.0
 # The stages in which a guest was never started, and the lock that the run itself may have left in each.
 UNFINISHED: t.Final[dict[str, str | None]] = {"creating": "create", "created": None, "seeding": "mounted"}
 # How often another run may take a free vmid before us until we give up.
@@ -233,13 +233,10 @@ def _has_name(kind: Kind, vmid: int, note: Note, config: GuestConfig) -> bool:
 
 def await_creator(node: Node, kind: Kind, vmid: int, timeout: int) -> None:
     """Wait while somebody is creating the guest: a module may be killed and its ``pct create`` live on."""
-    deadline = time.monotonic() + timeout
-    while node.busy(kind, vmid):
-        if time.monotonic() > deadline:
-            raise Conflict(
-                f"{vmid} is still being created after {timeout} s.", remedy="Wait for that task, or raise the timeout."
-            )
-        time.sleep(POLL)
+    if poll(lambda: node.busy(kind, vmid), lambda busy: not busy, timeout=timeout, clock=node.clock):
+        raise Conflict(
+            f"{vmid} is still being created after {timeout} s.", remedy="Wait for that task, or raise the timeout."
+        )
 
 
 def drop(node: Node, vmid: int, note: Note) -> None:

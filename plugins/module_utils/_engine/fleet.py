@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import time
 import typing as t
 from concurrent import futures
 from dataclasses import dataclass, field
@@ -143,12 +142,12 @@ class Fleet:
                 for future in ended:
                     member = running.pop(future)
                     done[member.name] = future.result()
-                    ready_at[member.name] = time.monotonic() + member.up
+                    ready_at[member.name] = self.node.clock.now() + member.up
         return [done[ended.member.name] for ended in planned]
 
     def _act(self, member: Member, vmid: int | None, not_before: float) -> Ended:
-        interrupt.pause(not_before - time.monotonic())
-        began = time.monotonic()
+        interrupt.pause(not_before - self.node.clock.now())
+        began = self.node.clock.now()
         self.tell(member, "begins")
         wanted, parts = member.read()
         wanted = dataclasses.replace(wanted, planned_vmid=vmid)
@@ -162,7 +161,7 @@ class Fleet:
             if _is_untouched(error):
                 return Ended(member, skipped=interrupt.reason())
             ended.error = error
-        ended.seconds = time.monotonic() - began
+        ended.seconds = self.node.clock.now() - began
         self.tell(member, "failed" if ended.error else "done")
         return ended
 

@@ -9,11 +9,11 @@ import contextlib
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.pve.provision.plugins.module_utils._engine import addresses as health
 from ansible_collections.pve.provision.plugins.module_utils._engine import cleanup
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import CloneSource
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Phase, Run, Step
 from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, ProvisionError, PveError, Timeout
+from ansible_collections.pve.provision.plugins.module_utils._io.clock import poll
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import required
 
 if t.TYPE_CHECKING:
@@ -351,7 +351,9 @@ def _await_status(run: Run, status: str, timeout: int) -> None:
     kind = run.wanted.type.kind
     if run.node.status(kind, run.vmid) == status:
         return
-    found = health.ask_until(lambda _last: run.node.status(kind, run.vmid), lambda found: found == status, timeout)
+    found = poll(
+        lambda: run.node.status(kind, run.vmid), lambda found: found == status, timeout=timeout, clock=run.node.clock
+    )
     if found != status:
         raise Timeout(
             f"PVE took note, and after {timeout} s the guest is still not {status}.",

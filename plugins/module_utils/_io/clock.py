@@ -81,10 +81,14 @@ def poll(
     clock: Clock,
     pauses: tuple[float, float] = PAUSES,
 ) -> Answer:
-    """Ask until the answer is good, for ``timeout`` (s) at most; the last answer, good or not."""
+    """Ask until the answer is good, for ``timeout`` (s) at most; the last answer, good or not.
+
+    Nobody is asked again once an answer has come when the time was over.
+    """
+    deadline = clock.now() + timeout
     for _last in rounds(timeout, clock, pauses):
         answer = ask()
-        if until(answer):
+        if until(answer) or clock.now() >= deadline:
             break
     return answer
 

@@ -132,7 +132,7 @@ class Node(t.Protocol):
     """One PVE node, reached somehow."""
 
     name: str
-    clock: Clock  # by which everything waits that has to do with this node
+    clock: Clock  # by which a run waits for the guests of this node
     root_login: bool  # whether PVE lets us do what it reserves to root@pam itself (an API token never may)
     journal: Notes  # about guests being made, kept on the node by vmid
     ungrown: Notes  # volumes by vmid whose file systems are to grow to a size

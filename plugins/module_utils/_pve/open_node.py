@@ -14,7 +14,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.node import Nod
 def open_node(params: t.Mapping[str, t.Any]) -> Node:
     """The node that the connection options name: over the API when ``api_host`` is set, else the one we run on.
 
-    It holds the clock by which everything in the run waits.
+    It holds the clock by which the run waits.
     """
     if params.get("api_host"):
         from ansible_collections.pve.provision.plugins.module_utils._pve.api.node import ApiNode

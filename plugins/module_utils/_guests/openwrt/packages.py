@@ -38,6 +38,7 @@ from ansible_collections.pve.provision.plugins.module_utils._images.http import 
     shown,
 )
 from ansible_collections.pve.provision.plugins.module_utils._images.outside import Outside
+from ansible_collections.pve.provision.plugins.module_utils._io.clock import Clock
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import feeds
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.feeds import Entry, Feed
 
@@ -219,7 +220,7 @@ class Packages:
     long a router that has just started may take to get a way out."""
 
     run_script: RunScript
-    sleep: t.Callable[[float], None]
+    clock: Clock
     push_files: PushFiles | None = None
     mirrors: tuple[str, ...] = ()
     uplink: int = 0
@@ -229,7 +230,7 @@ class Packages:
         reasons: list[str] = []
         for attempt in range(_ATTEMPTS):
             if attempt:
-                self.sleep(2.0**attempt)
+                self.clock.sleep(2.0**attempt)
             more = "" if attempt or self.push_files is None else _TELL
             uplink = 0 if attempt else self.uplink
             script = _ASK.format(place=PLACE, mark=_MARK, names=_words(names), more=more, uplink=uplink)

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from ansible_collections.pve.provision.plugins.module_utils._engine.addresses import (
     DECLARED,
     Address,
-    ask_until,
     global_addresses,
     make_address,
     neighbour_addresses,
@@ -35,6 +34,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.runn
 )
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.shells import ssh
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.steps import Configure, InstallPackages
+from ansible_collections.pve.provision.plugins.module_utils._io.clock import rounds
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import find_option
 from ansible_collections.pve.provision.plugins.module_utils._model.segments import addresses_on
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import description as router_description
@@ -161,7 +161,7 @@ class OpenWrtGuest(Part):
     def router(self, node: Node, vmid: int) -> Router:
         """The running router, by the way there is into it."""
         shell = t.cast("Shell", self.connect(node, vmid))
-        return Router(shell, self.described, confirm_timeout=self.confirm_timeout)
+        return Router(shell, self.described, node.clock, confirm_timeout=self.confirm_timeout)
 
     def probe(self, node: Node, vmid: int) -> Seen | None:
         """The router as it is now; None where nobody can look or it does not answer: ``unreachable_reason``."""
@@ -283,9 +283,10 @@ class OpenWrtGuest(Part):
         result = run.result
         if result.status != "running" or self.description is None:
             return
-        result.addresses, waiting, seen = ask_until(
-            lambda last: self._ask(run, last), lambda told: not told[1], self.ip_timeout, PAUSES
-        )
+        for last in rounds(self.ip_timeout, run.node.clock, PAUSES):
+            result.addresses, waiting, seen = self._ask(run, last)
+            if not waiting:
+                break
         cards = {net["id"]: net.get("hwaddr") for net in result.config.get("networks", [])}
         macs = {each.name: cards.get(each.number) for each in self.described.interfaces}
         result.addresses = [{**entry, "hwaddr": macs[entry["interface"]]} for entry in result.addresses]

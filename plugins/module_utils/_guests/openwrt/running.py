@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import shlex
 import socket
-import time
 import typing as t
 from dataclasses import dataclass, field, replace
 
@@ -21,6 +20,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.pack
     Packages,
     PushFiles,
 )
+from ansible_collections.pve.provision.plugins.module_utils._io.clock import Clock, poll
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import commit_confirm, live, seed
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.addresses import (
     ADDR_ARGV,
@@ -152,6 +152,7 @@ class Router:
         self,
         shell: Shell,
         description: Description,
+        clock: Clock,
         *,
         confirm_timeout: int = 60,
         push_files: PushFiles | None = None,
@@ -162,7 +163,7 @@ class Router:
         self.confirm_timeout = confirm_timeout
         self.push_files = push_files
         self.mirrors = tuple(mirrors)
-        self.sleep: t.Callable[[float], None] = time.sleep
+        self.clock = clock
 
     def run_script(self, script: str, *, timeout: int) -> Completed:
         """Run a script. It is read whole before it begins, so that no command in it can read the rest of it."""
@@ -248,16 +249,17 @@ class Router:
             "echo $missing\n"
             "exit 1\n"
         )
-        deadline = time.monotonic() + timeout
-        while True:
-            done = self.run_script(script, timeout=timeout + 30)
-            if done.rc == 0:
-                return
-            if time.monotonic() > deadline:
-                missing, said = ", ".join(done.stdout.split()) or "its shell", done.stderr.strip()
-                words = f"{missing} did not come up within {timeout} s. {said}".strip()
-                raise Timeout(words, remedy="See its logread.")
-            self.sleep(0.5)  # The shell itself was not there yet.
+        # Asked again, since the shell itself may not be there yet.
+        done = poll(
+            lambda: self.run_script(script, timeout=timeout + 30),
+            lambda done: done.rc == 0,
+            timeout=timeout,
+            clock=self.clock,
+        )
+        if done.rc != 0:
+            missing, said = ", ".join(done.stdout.split()) or "its shell", done.stderr.strip()
+            words = f"{missing} did not come up within {timeout} s. {said}".strip()
+            raise Timeout(words, remedy="See its logread.")
 
     def await_shell(self, timeout: int) -> None:
         """Wait until netifd answers, whatever the links do."""
@@ -315,21 +317,25 @@ class Router:
         A router that could not be reached from here before the change either is believed what it says itself, as long
         as it has an address where it is managed from.
         """
-        deadline = time.monotonic() + patience
+        deadline = self.clock.now() + patience
         try:
             self.await_up(patience)
-            seen = self.probe()
-            left = self.drift(seen).change
+            left = self.drift(self.probe()).change
             if left:
                 return f"it still differs ({'; '.join(left.words[:5])})"
-            while (lost := self._lost(before, seen)) or (reached and not self.reached(seen)):
-                if time.monotonic() > deadline:
-                    return lost or "it cannot be reached any more by the interfaces it is managed from"
-                self.sleep(0.5)
-                seen = self.probe()
+            return poll(
+                lambda: self._cut_off(before, self.probe(), reached),
+                lambda reason: not reason,
+                timeout=deadline - self.clock.now(),
+                clock=self.clock,
+            )
         except ProvisionError as error:
             return str(error).rstrip(".")
-        return ""
+
+    def _cut_off(self, before: Seen, now: Seen, reached: bool) -> str:
+        """Why nobody can manage the router now who could before; empty where they can."""
+        unreachable = "it cannot be reached any more by the interfaces it is managed from"
+        return self._lost(before, now) or (unreachable if reached and not self.reached(now) else "")
 
     def _lost(self, before: Seen, now: Seen) -> str:
         """Whether nobody can manage the router any more, for want of an address, who could before."""
@@ -349,7 +355,7 @@ class Router:
         """Install packages."""
         leased = any(each.proto in LEASED for each in self._interfaces())
         uplink = UPLINK if leased else 0
-        return Packages(self.run_script, self.sleep, self.push_files, self.mirrors, uplink).install(names)
+        return Packages(self.run_script, self.clock, self.push_files, self.mirrors, uplink).install(names)
 
 
 def _refused(done: Completed) -> RouterError:

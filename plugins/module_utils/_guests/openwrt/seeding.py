@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import time
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._engine import cleanup
@@ -63,7 +62,7 @@ def sweep(node: Node, content: str, pattern: re.Pattern[str], own: str = "") -> 
     for storage in usable(node.storages(), content):
         for volume in node.volumes(storage.name, content):
             name = volume.volid.rpartition("/")[2]
-            old = volume.ctime is not None and time.time() - volume.ctime > IN_USE
+            old = volume.ctime is not None and node.clock.wall() - volume.ctime > IN_USE
             if pattern.fullmatch(name) and (old or (own and name.endswith(own))):
                 try:
                     node.free(volume.volid)

@@ -19,12 +19,11 @@ new one, or has given one of the two another name: then the user is asked.
 
 from __future__ import annotations
 
-import time
 import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.pve.provision.plugins.module_utils._engine import cleanup
-from ansible_collections.pve.provision.plugins.module_utils._engine.addresses import ask_until, await_static
+from ansible_collections.pve.provision.plugins.module_utils._engine.addresses import await_static
 from ansible_collections.pve.provision.plugins.module_utils._engine.facts import is_net
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Run, Step
@@ -54,6 +53,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.seed
     remove_template,
     seeded_template,
 )
+from ansible_collections.pve.provision.plugins.module_utils._io.clock import poll
 from ansible_collections.pve.provision.plugins.module_utils._model.network import NET
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import ROOTFS, storage_of
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description
@@ -276,19 +276,25 @@ class Upgrade:
         """Shut a container down. Where HA looks after it, PVE takes note of that only, and does it later."""
         timeout = self.wanted.policy.shutdown_timeout
         self.node.shutdown("lxc", vmid, timeout=timeout, force=True)
-        if not ask_until(lambda _last: self.node.status("lxc", vmid) == "stopped", bool, timeout):
+        if not self._await_status(vmid, "stopped", timeout):
             raise Timeout(f"container {vmid} did not stop within {timeout} s.", remedy="Look at its tasks.")
 
     def _await_reach(self, vmid: int, reached: bool) -> None:
         """The router runs and is up at its place, and can be reached from here if the old one could."""
-        ask_until(lambda _last: self.node.status("lxc", vmid) == "running", bool, self.wanted.policy.start_timeout)
+        self._await_status(vmid, "running", self.wanted.policy.start_timeout)
         router = self.make_router(vmid)
         router.await_up(self.patience)
-        deadline = time.monotonic() + self.patience
-        while reached and not router.reached(router.probe()):
-            if time.monotonic() > deadline:
-                raise RouterError("it cannot be reached by the interfaces it is managed from")
-            router.sleep(0.5)
+        if reached and not poll(
+            lambda: router.reached(router.probe()), bool, timeout=self.patience, clock=self.node.clock
+        ):
+            raise RouterError("it cannot be reached by the interfaces it is managed from")
+
+    def _await_status(self, vmid: int, status: str, timeout: int) -> bool:
+        """Whether a container has come to this status in time."""
+        found = poll(
+            lambda: self.node.status("lxc", vmid), lambda found: found == status, timeout=timeout, clock=self.node.clock
+        )
+        return found == status
 
     def _went_back(self, error: ProvisionError, old: int, words: t.Sequence[str]) -> ProvisionError:
         config = self.node.config("lxc", old)

@@ -54,6 +54,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.seed
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.shells import by_agent
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.steps import AwaitUp, Configure, PrepareDisk
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.read import wanted_vm
+from ansible_collections.pve.provision.plugins.module_utils._io.clock import poll
 from ansible_collections.pve.provision.plugins.module_utils._io.qcow2 import write_qcow2
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path
 from ansible_collections.pve.provision.plugins.module_utils._model.qemu import AGENT, NET
@@ -92,7 +93,7 @@ SEEDED: t.Final = re.compile(r"pve-provision-.+\.qcow2")
 # For how many seconds what a killed run has left in the work directory may still be in use.
 STALE: t.Final = 86400
 
-PAUSE: t.Final = 0.5
+PAUSES: t.Final = (0.1, 0.5)
 # Options of a VM that cloud-init configures, which OpenWrt's images do not have.
 CLOUD_INIT = re.compile(r"^(?:ci\w+|ipconfig\d+|sshkeys|nameserver|searchdomain): |^[a-z]+\d+: .*cloudinit")
 LINK = re.compile(r"^\d+: ([^\s:@]+).*link/ether (\S+)", re.MULTILINE)
@@ -347,12 +348,10 @@ class OpenWrtVm(OpenWrtGuest):
             self.forget_hosts(run.node, run.vmid)
         with contextlib.closing(Console(serial_socket(run))) as console:
             sure = console.open or self.connect(run.node, run.vmid) is not None
-            deadline = time.monotonic() + (self.up_timeout if sure else self.ip_timeout)
-            while not self._is_up(run, console):
-                if time.monotonic() > deadline:
-                    self._give_up(run, console)
-                    return
-                time.sleep(PAUSE)
+            timeout = self.up_timeout if sure else self.ip_timeout
+            up = poll(lambda: self._is_up(run, console), bool, timeout=timeout, clock=run.node.clock, pauses=PAUSES)
+            if not up:
+                self._give_up(run, console)
 
     def _is_up(self, run: Run, console: Console) -> bool:
         """Whether the router has shown that it is up; by what is noted."""

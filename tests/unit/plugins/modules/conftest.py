@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import io
 import json
 import subprocess
 import sys
 import tempfile
-import time
 import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,12 +21,13 @@ from unittest import mock
 import pytest
 from ansible.module_utils import _internal, basic
 from ansible.module_utils.common import warnings
+from fake_clock import ImpatientClock
 
-from ansible_collections.pve.provision.plugins.module_utils._engine import addresses as health
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import router_guest as openwrt_guest
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import running as openwrt
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import upgrade as openwrt_upgrade
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import vm as openwrt_vm
+from ansible_collections.pve.provision.plugins.module_utils._io.clock import Clock
+from ansible_collections.pve.provision.plugins.module_utils._pve.api.node import ApiNode
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.node import CliNode
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
 from embedded_node import EmbeddedNode, commands
 from embedded_node.guest import runtime
@@ -37,6 +38,7 @@ from embedded_node.state.root import State
 from .routers import INTERFACES, KEY, vmids
 
 Params = dict[str, t.Any]
+AnyClock = t.TypeVar("AnyClock", bound=Clock)
 
 
 @dataclass
@@ -182,26 +184,22 @@ def gateway(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> Params:
     }
 
 
-class Clock:
-    """Time that runs ahead instead of pausing: what is waited for in vain is given up at once, not after a minute."""
-
-    def __init__(self) -> None:
-        self.paused = 0.0
-
-    def monotonic(self) -> float:
-        return time.monotonic() + self.paused
-
-    def sleep(self, seconds: float) -> None:
-        self.paused += max(seconds, 15)
-        time.sleep(0.05)
-
-
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+def clock(monkeypatch: pytest.MonkeyPatch) -> ImpatientClock:
     """For tests in which something never comes. What comes late may be given up too, so not for others."""
-    clock = Clock()
-    for module in (health, openwrt, openwrt_upgrade, openwrt_vm):
-        monkeypatch.setattr(module, "time", clock)
+    return use_clock(monkeypatch, ImpatientClock())
+
+
+def use_clock(monkeypatch: pytest.MonkeyPatch, clock: AnyClock) -> AnyClock:
+    """Give the nodes of a test a clock. What talks to PVE keeps its own: what PVE does does come."""
+
+    def given(make: t.Callable[[Params, Clock], t.Any], params: Params, own: Clock) -> t.Any:
+        node = make(params, own)
+        node.clock = clock
+        return node
+
+    for backend, maker in ((CliNode, "here"), (ApiNode, "connect")):
+        monkeypatch.setattr(backend, maker, functools.partial(given, getattr(backend, maker)))
     return clock
 
 

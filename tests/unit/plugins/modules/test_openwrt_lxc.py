@@ -9,6 +9,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from fake_clock import ImpatientClock
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import lxc as openwrt_lxc
@@ -23,7 +24,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.cli.network imp
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.running import CliRunning
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
 
-from .conftest import Answer, Bench, Clock
+from .conftest import Answer, Bench
 from .routers import INTERFACES, KEY, Params, killed, segments, uci, vmids
 from .test_lxc_create import steps
 
@@ -239,7 +240,7 @@ def test_over_the_api_an_upgrade_needs_a_look_inside(bench: Bench, gateway: Para
 
 
 def test_a_router_that_cannot_be_reached_by_ssh_is_made_all_the_same(
-    bench: Bench, gateway: Params, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, gateway: Params, clock: ImpatientClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if bench.backend == "cli":
         pytest.skip("on the node nobody needs SSH")
@@ -304,7 +305,7 @@ def test_over_the_api_pve_is_asked_until_the_lease_is_there(bench: Bench, gatewa
 def test_where_one_does_not_answer_the_next_is_asked(
     router: Bench,
     gateway: Params,
-    clock: Clock,
+    clock: ImpatientClock,
     monkeypatch: pytest.MonkeyPatch,
     silent: list[str],
     found: list[tuple[str, str]],
@@ -333,7 +334,7 @@ def test_what_a_router_waits_for_is_not_taken_from_an_old_lease(
 
 
 def test_when_the_wait_is_over_the_node_is_asked_whom_it_has_met(
-    router: Bench, gateway: Params, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    router: Bench, gateway: Params, clock: ImpatientClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The WAN's network has no DHCP server."""
     made = router.good("openwrt_lxc", **gateway, ip_timeout=60)
@@ -351,7 +352,7 @@ def test_when_the_wait_is_over_the_node_is_asked_whom_it_has_met(
 
 
 def test_a_change_that_cuts_off_the_management_is_taken_back(
-    router: Bench, gateway: Params, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    router: Bench, gateway: Params, clock: ImpatientClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The router answers at its old address; after the change nothing answers any more."""
     vmid = router.good("openwrt_lxc", **gateway).vmid

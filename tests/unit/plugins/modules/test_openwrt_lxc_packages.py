@@ -11,9 +11,10 @@ import typing as t
 import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import running as openwrt
+from ansible_collections.pve.provision.plugins.module_utils._io.clock import SystemClock
 from embedded_node.mirror.server import Mirror
 
-from .conftest import Bench
+from .conftest import Bench, use_clock
 from .routers import INTERFACES, Params, uci
 from .test_lxc_create import steps
 
@@ -38,13 +39,23 @@ def feeds(mirror: Mirror) -> t.Iterator[Mirror]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Nobody waits between attempts; how long they would have."""
-    waited: list[float] = []
-    sleep = openwrt.time.sleep
-    monkeypatch.setattr(openwrt.time, "sleep", lambda s: waited.append(s) if s in PAUSES else sleep(s))
-    return waited
+    return use_clock(monkeypatch, AttemptsAtOnce()).waited
 
 
 PAUSES = (2.0, 4.0)
+
+
+class AttemptsAtOnce(SystemClock):
+    def __init__(self) -> None:
+        self.waited: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        if seconds in PAUSES:
+            self.waited.append(seconds)
+        else:
+            super().sleep(seconds)
+
+
 INSTALLED = {
     "24.10.4": ("opkg list-installed", "libpcap1 - 1.10.5-r1", "tcpdump - 4.99.5-r1"),
     "25.12.5": ("apk info", "libpcap1", "tcpdump"),

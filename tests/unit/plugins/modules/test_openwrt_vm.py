@@ -15,6 +15,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from fake_clock import ImpatientClock
 
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import router_guest as workflow
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import running as openwrt
@@ -28,7 +29,7 @@ from embedded_node.openwrt import commands as openwrt_guest
 from embedded_node.qemu import boot
 from embedded_node.state.root import State
 
-from .conftest import Answer, Bench, Clock, spawn
+from .conftest import Answer, Bench, spawn
 from .test_lxc_create import steps
 
 Params = dict[str, t.Any]
@@ -60,7 +61,6 @@ def gateway(mirror: Mirror, bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for module in (openwrt, openwrt_vm):
         monkeypatch.setattr(module, "answers", lambda address: False)
-    monkeypatch.setattr(openwrt_vm, "PAUSE", 0.05)
     for note in bench.node.root.rglob("vm-trees/*.seed"):  # which archive a guest of this number has restored
         note.unlink()
     return {
@@ -246,7 +246,7 @@ def test_secrets_are_seen_by_nobody(bench: Bench, gateway: Params) -> None:
 
 
 def test_the_agent_is_installed_by_the_router_itself_and_tells_its_addresses(
-    bench: Bench, gateway: Params, clock: Clock
+    bench: Bench, gateway: Params, clock: ImpatientClock
 ) -> None:
     interfaces = {"wan": {"bridge": "vmbr0", "proto": "dhcp"}, "lan": LAN}
     router = {**gateway, "interfaces": interfaces, "agent": True, "start_timeout": 60}
@@ -279,7 +279,7 @@ def test_cards_in_another_order_are_not_accepted(
     assert vms(bench) == []
 
 
-def test_an_agent_that_never_answers_is_no_failure(bench: Bench, gateway: Params, clock: Clock) -> None:
+def test_an_agent_that_never_answers_is_no_failure(bench: Bench, gateway: Params, clock: ImpatientClock) -> None:
     made = bench.good("openwrt_vm", **{**gateway, "agent": True, "start_timeout": 60})
     assert "nothing told whether the router is up" in str(made.warnings)
     assert made.openwrt["drift"] == "unknown"
@@ -292,7 +292,7 @@ def sources(answer: Answer) -> dict[str, str]:
     return {entry["interface"]: entry["source"] for entry in answer.addresses}
 
 
-def test_a_router_that_nobody_can_ask_is_met_by_the_node(bench: Bench, gateway: Params, clock: Clock) -> None:
+def test_a_router_that_nobody_can_ask_is_met_by_the_node(bench: Bench, gateway: Params, clock: ImpatientClock) -> None:
     """Neither agent nor SSH, and an address by DHCP: the node knows it by the MAC address in the VM's config."""
     router = {**gateway, "interfaces": {"wan": {"bridge": "vmbr0", "proto": "dhcp"}, "lan": LAN}, "ip_timeout": 60}
     made = bench.good("openwrt_vm", **router)
@@ -409,7 +409,7 @@ def test_drift_is_seen_by_ssh_and_mended(bench: Bench, entered: Params) -> None:
     assert not bench.good("openwrt_vm", **entered).changed
 
 
-def test_drift_is_seen_by_the_agent_and_mended(bench: Bench, gateway: Params, clock: Clock) -> None:
+def test_drift_is_seen_by_the_agent_and_mended(bench: Bench, gateway: Params, clock: ImpatientClock) -> None:
     router = {**gateway, "agent": True, "start_timeout": 60}
     made = bench.good("openwrt_vm", **router)
     assert (made.openwrt["drift"], "not running" in made.openwrt["reason"]) == ("unknown", True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
+from fake_clock import FakeClock
 
 from ansible_collections.pve.provision.plugins.module_utils._engine import addresses as health
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
@@ -16,49 +17,6 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.types import Gu
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
-
-
-class Clock:
-    """Time that passes only when somebody sleeps, or takes his time to answer."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now = 100.0
-        monkeypatch.setattr(health.time, "monotonic", lambda: self.now)
-        monkeypatch.setattr(health.time, "sleep", self.pass_by)
-
-    def pass_by(self, seconds: float) -> None:
-        self.now += seconds
-
-
-@pytest.mark.parametrize(
-    ("timeout", "takes", "enough_at", "asked"),
-    [
-        (0, 0, None, [(0, True)]),
-        (10, 0, 1, [(0, False)]),
-        (10, 0, 3, [(0, False), (1, False), (2.5, False)]),
-        (10, 0, None, [(0, False), (1, False), (2.5, False), (4.5, False), (6.5, False), (8.5, False), (10, True)]),
-        (10, 4, None, [(0, False), (5, False), (10, True)]),
-        (10, 30, None, [(0, False), (30, True)]),
-    ],
-)
-def test_asking_ends_by_the_clock(
-    monkeypatch: pytest.MonkeyPatch,
-    timeout: float,
-    takes: float,
-    enough_at: int | None,
-    asked: list[tuple[float, bool]],
-) -> None:
-    """Pauses grow from 1 s to 2 s; however long an answer takes, the last time is when the time is over."""
-    clock, seen = Clock(monkeypatch), []
-
-    def ask(last: bool) -> int:
-        seen.append((clock.now - 100, last))
-        clock.pass_by(takes)
-        return len(seen)
-
-    answer = health.ask_until(ask, lambda answer: answer == enough_at, timeout, (1.0, 2.0))
-    assert seen == asked
-    assert answer == len(asked)
 
 
 @pytest.mark.parametrize(
@@ -85,6 +43,7 @@ class Witness:
         self.met = met or {}
         self.asked = 0
         self.local = frozenset[str]()
+        self.clock = FakeClock()
 
     def interfaces(self, kind: str, vmid: int) -> list[dict[str, t.Any]]:
         self.asked += 1
@@ -131,7 +90,6 @@ OTHER = {**LO, "eth0": ["10.0.0.9/24"]}
     ],
 )
 def test_an_address_tells_who_has_seen_it(
-    monkeypatch: pytest.MonkeyPatch,
     node: Witness,
     options: dict[str, str],
     timeout: int,
@@ -140,7 +98,6 @@ def test_an_address_tells_who_has_seen_it(
     lacking: list[str],
     asked: int,
 ) -> None:
-    Clock(monkeypatch)
     addresses, missing = health.await_addresses(t.cast("Node", node), 101, options, NET, timeout, wait=wait)
     assert [(entry["address"], entry["source"]) for entry in addresses] == found
     assert missing == lacking

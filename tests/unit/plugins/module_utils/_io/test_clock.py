@@ -73,6 +73,18 @@ def test_a_poll_in_vain_ends_with_the_last_answer_when_the_time_is_over() -> Non
     assert 160 <= clock.now() < 160.1
 
 
+def test_nobody_is_asked_again_once_an_answer_took_all_the_time() -> None:
+    clock, asked = FakeClock(), []
+
+    def ask() -> bool:
+        asked.append(clock.now())
+        clock.time += 60
+        return False
+
+    assert poll(ask, bool, timeout=60, clock=clock) is False
+    assert asked == [100]
+
+
 def test_what_a_signal_handler_raises_ends_a_poll() -> None:
     with pytest.raises(Interrupted):
         poll(lambda: False, bool, timeout=60, clock=InterruptedClock())

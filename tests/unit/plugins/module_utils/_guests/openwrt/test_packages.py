@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from fake_clock import FakeClock
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.packages import (
@@ -46,7 +47,7 @@ class Router:
     fails: bool = False
     scripts: list[str] = field(default_factory=list)
     handed: list[dict[str, bytes]] = field(default_factory=list)
-    pauses: list[float] = field(default_factory=list)
+    clock: FakeClock = field(default_factory=FakeClock)
 
     def run_script(self, script: str, *, timeout: int) -> Completed:
         assert 0 < timeout <= 600
@@ -66,7 +67,7 @@ class Router:
 
     def install(self, *names: str, helped: bool = True, mirrors: tuple[str, ...] = ()) -> Installation:
         hand_in = self.hand_in if helped else None
-        return Packages(self.run_script, self.pauses.append, hand_in, mirrors).install(names)
+        return Packages(self.run_script, self.clock, hand_in, mirrors).install(names)
 
 
 @pytest.mark.parametrize("helped", [True, False])
@@ -87,7 +88,7 @@ def test_what_is_worth_it_is_tried_again(
 ) -> None:
     router = Router(answers)
     assert router.install("tcpdump", helped=helped) == Installation(trouble=trouble)
-    assert (len(router.scripts), router.pauses, router.handed) == (len(answers), pauses, [])
+    assert (len(router.scripts), router.clock.slept, router.handed) == (len(answers), pauses, [])
 
 
 def test_a_router_that_no_file_can_be_handed_to_is_asked_again_and_told_nothing_more() -> None:
@@ -117,7 +118,7 @@ def test_all_that_may_be_needed_is_handed_in_at_once(feeds: Mirror) -> None:
     router = Router([Completed(1, ASKED, ""), OK])
     done = router.install("tcpdump", mirrors=(feeds.base("openwrt"),))
     assert done == Installation(note=f"{NOTE} (without the feeds gone)")
-    assert not router.pauses
+    assert not router.clock.slept
     (handed,) = router.handed
     folder = "openwrt/releases/24.10.4/packages/x86_64/base"
     assert handed["feeds/0/Packages.gz"] == feeds.read(f"{folder}/Packages.gz")
@@ -157,7 +158,7 @@ def test_what_does_not_arrive_is_told_with_what_the_router_said(
     router = Router([Completed(1, ASKED, ""), *between, BEHIND, BEHIND], fails)
     done = router.install("tcpdump", mirrors=(feeds.base("openwrt"),))
     assert done.trouble == f"wget returned 4.; {words}"
-    assert router.pauses == [2.0, 4.0]
+    assert router.clock.slept == [2.0, 4.0]
     assert router.scripts[-1].startswith(f"rm -rf {PLACE}\n")
 
 
@@ -179,7 +180,7 @@ def test_what_does_not_arrive_is_told_with_what_the_router_said(
 def test_what_the_router_refuses_is_not_offered_again(feeds: Mirror, answer: Completed, words: str) -> None:
     router = Router([Completed(1, ASKED, ""), answer])
     assert router.install("tcpdump", mirrors=(feeds.base("openwrt"),)).trouble.startswith(words)
-    assert not router.pauses
+    assert not router.clock.slept
 
 
 def packed(text: bytes) -> bytes:
