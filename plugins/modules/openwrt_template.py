@@ -290,7 +290,7 @@ from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_templ
     ensure,
     predict,
 )
-from ansible_collections.pve.provision.plugins.module_utils._store.source import UserKey
+from ansible_collections.pve.provision.plugins.module_utils._store.wanted import UserKey
 
 SPEC = ArgSpec(
     options={

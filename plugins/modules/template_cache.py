@@ -337,12 +337,8 @@ from ansible_collections.pve.provision.plugins.module_utils._images.releases.ind
 from ansible_collections.pve.provision.plugins.module_utils._io.progress import download_reporter
 from ansible_collections.pve.provision.plugins.module_utils._module import Module, failure
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
-from ansible_collections.pve.provision.plugins.module_utils._store.image import cache_directory, provide
-from ansible_collections.pve.provision.plugins.module_utils._store.run import Result
-from ansible_collections.pve.provision.plugins.module_utils._store.source import (
-    UserKey,
-    WantedImage,
-)
+from ansible_collections.pve.provision.plugins.module_utils._store.image import Result, cache_directory, provide
+from ansible_collections.pve.provision.plugins.module_utils._store.wanted import UserKey, WantedImage
 
 SPEC = ArgSpec(
     options={

@@ -142,6 +142,12 @@ def record_path(path: Path) -> Path:
     return path.with_name(f".{path.name}{SUFFIX}")
 
 
+def discard(path: Path) -> None:
+    """Remove a file of this run's own, and its record."""
+    path.unlink(missing_ok=True)
+    record_path(path).unlink(missing_ok=True)
+
+
 def capacity(directory: Path) -> Capacity:
     """Room of the file system that a directory is on, or will be when it does not exist yet."""
     there = next(place for place in (directory, *directory.parents) if place.exists())

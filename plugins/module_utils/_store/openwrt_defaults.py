@@ -18,11 +18,8 @@ from ansible_collections.pve.provision.plugins.module_utils._model.secrets impor
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import rootfs
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import KEYS, SHADOW, Read, with_root_password
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci import Op, value_of
-from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_template import (
-    Defaults,
-    WantedTemplate,
-    baked,
-)
+from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_build import Defaults, baked
+from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_template import WantedTemplate
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
@@ -67,7 +64,7 @@ def declared_defaults(declared: t.Mapping[str, t.Any]) -> Defaults | None:
 
 def refuse_open(node: Node, wanted: WantedTemplate) -> None:
     """Raise for secrets in a template over the API: what is uploaded, every user of the node may read."""
-    if wanted.secret and node.files is None:
+    if wanted.build.closed and node.files is None:
         problem = "hold a secret, and a file that is uploaded over the API can be read by every user of the node"
         remedy = "Run the task on the node, without api_host, or leave out the password hash, keys and closed files."
         raise InvalidInput([Finding("defaults", "(hidden)", problem, remedy)])

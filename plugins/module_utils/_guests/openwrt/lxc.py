@@ -73,8 +73,9 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs impo
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import Read, seed
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import same_name
 from ansible_collections.pve.provision.plugins.module_utils._store import openwrt_template
+from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_build import seeded
 from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_template import WantedTemplate
-from ansible_collections.pve.provision.plugins.module_utils._store.source import UserKey
+from ansible_collections.pve.provision.plugins.module_utils._store.wanted import UserKey
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
@@ -219,7 +220,7 @@ class OpenWrtContainer(OpenWrtGuest):
             return wanted
         if node.containers is None:
             # Nobody can write into a container over the API, so there the first boot is baked into the template.
-            self.template = seeded_template(node, self.template, openwrt_template.seeded(self.description))
+            self.template = seeded_template(node, self.template, seeded(self.description))
         expected = openwrt_template.predict(node, self.template)
         self.to_fetch = expected.version if expected.changed else ""
         self.seeded = "" if node.containers else expected.volid
@@ -399,7 +400,7 @@ class OpenWrtContainer(OpenWrtGuest):
         if self.seeded:
             run.result.warnings += remove_template(node, template, self.seeded)
         else:
-            template = seeded_template(node, template, openwrt_template.seeded(self.description))
+            template = seeded_template(node, template, seeded(self.description))
             openwrt_template.forget(node, template)
         own = template.name("").removeprefix("openwrt-")  # of any version
         run.result.warnings += sweep(node, "vztmpl", ONE_ROUTER, own)

@@ -62,7 +62,8 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import required
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import same_name
 from ansible_collections.pve.provision.plugins.module_utils._store import openwrt_template
-from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_template import Defaults, WantedTemplate
+from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_build import Defaults
+from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_template import WantedTemplate
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node

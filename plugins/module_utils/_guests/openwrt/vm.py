@@ -67,7 +67,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.storages import
 from ansible_collections.pve.provision.plugins.module_utils._store import openwrt_template
 from ansible_collections.pve.provision.plugins.module_utils._store.image import cache_directory
 from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_template import WantedDisk
-from ansible_collections.pve.provision.plugins.module_utils._store.source import UserKey
+from ansible_collections.pve.provision.plugins.module_utils._store.wanted import UserKey
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node

@@ -30,13 +30,9 @@ from ansible_collections.pve.provision.plugins.module_utils._images.releases.bas
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.indexes import Indexes
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.node import CliNode
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed, Outcome, Storage, Volume
-from ansible_collections.pve.provision.plugins.module_utils._store.image import provide
-from ansible_collections.pve.provision.plugins.module_utils._store.run import Result
-from ansible_collections.pve.provision.plugins.module_utils._store.source import (
-    UserKey,
-    WantedImage,
-    file_name,
-)
+from ansible_collections.pve.provision.plugins.module_utils._store.image import Result, provide
+from ansible_collections.pve.provision.plugins.module_utils._store.source import file_name
+from ansible_collections.pve.provision.plugins.module_utils._store.wanted import UserKey, WantedImage
 from embedded_node.mirror import images
 from embedded_node.mirror.server import Mirror
 

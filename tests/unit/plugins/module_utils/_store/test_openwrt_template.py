@@ -31,18 +31,17 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt import disk
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import parse
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
 from ansible_collections.pve.provision.plugins.module_utils._store import openwrt_template
+from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_build import baked, seeded
 from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_defaults import declared_defaults
 from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_template import (
     Ensured,
     WantedDisk,
     WantedTemplate,
-    baked,
     ensure,
     ensure_image,
     predict,
-    seeded,
 )
-from ansible_collections.pve.provision.plugins.module_utils._store.source import UserKey
+from ansible_collections.pve.provision.plugins.module_utils._store.wanted import UserKey
 from embedded_node import EmbeddedNode
 from embedded_node.mirror.server import Mirror
 
@@ -113,7 +112,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.cli.node import
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
 from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_defaults import declared_defaults
 from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_template import WantedTemplate, ensure
-from ansible_collections.pve.provision.plugins.module_utils._store.source import UserKey
+from ansible_collections.pve.provision.plugins.module_utils._store.wanted import UserKey
 
 root, base, key, shift, umask = sys.argv[1:]
 root = Path(root)
