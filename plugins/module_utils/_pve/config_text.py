@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import parse_size
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig, Kind
+from ansible_collections.pve.provision.plugins.module_utils._pve.values import content_types
 
 _SECTION = re.compile(r"\[([^\]]*)\]\s*")
 _OPTION = re.compile(r"([a-z][a-z_\-]*\d*):\s*(.*?)\s*")
@@ -190,8 +191,7 @@ def parse_storages(text: str, node: str) -> list[StorageEntry]:
     return [
         StorageEntry(
             section=section,
-            content=frozenset(filter(None, re.split(r"[\s,;]+", section.options.get("content", ""))))
-            or _DEFAULT_CONTENT.get(section.type, frozenset()),
+            content=content_types(section.options.get("content")) or _DEFAULT_CONTENT.get(section.type, frozenset()),
             enabled=section.options.get("disable", "0") == "0",
             shared=section.type in _SHARED_TYPES or section.options.get("shared", "0") == "1",
             path=section.options.get("path") or ("/var/lib/vz" if section.name == "local" else None),

@@ -21,6 +21,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.segments impo
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import (
     Access,
     Bridge,
+    ClusterNode,
     Completed,
     GuestConfig,
     GuestRef,
@@ -205,6 +206,31 @@ class Node(t.Protocol):
         """Who has shown himself to the node on its own networks: addresses by MAC address (upper case), without prefix,
         those confirmed just now first. None that is link-local. The others may be old leases. Over the API nobody
         tells, so there it is empty."""
+
+    # -- the cluster -----------------------------------------------------------------------------------------------
+    def nodes(self) -> list[ClusterNode]:
+        """The nodes of the cluster. On the node itself this takes a command, so only whoever places guests asks."""
+
+    def ha_managed(self) -> frozenset[int]:
+        """The vmids of guests whose place and power are the business of PVE's HA manager."""
+
+    def on(self, name: str) -> Node | None:
+        """Another node of the cluster, reached the same way; None where each node has to be reached by itself."""
+
+    def migrate(
+        self,
+        kind: Kind,
+        vmid: int,
+        target: str,
+        *,
+        running: bool,
+        local_disks: bool = False,
+        shutdown_timeout: int = 180,
+        timeout: int,
+    ) -> Outcome:
+        """Move a guest from this node to another, and wait until it is there. ``running``: whether it runs and is to go
+        on: a VM then moves as it runs (with ``local_disks`` where it has some), a container is shut down within
+        ``shutdown_timeout`` (s) and started on the other node."""
 
     # -- serialising -----------------------------------------------------------------------------------------------
     def lock(self, key: str) -> t.ContextManager[None]:

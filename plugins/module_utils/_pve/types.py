@@ -68,6 +68,21 @@ class Storage:
 
 
 @dataclass(frozen=True)
+class ClusterNode:
+    """A node of the cluster, as one sees it who looks for a place for a guest. ``cpu_used``: the share of its CPUs that
+    is in use, 0 to 1; sizes in bytes; None where PVE does not tell. ``storages``: those that it can use now, by name;
+    PVE tells their capacity as its statistics saw it last."""
+
+    name: str
+    online: bool
+    cpus: int | None = None
+    cpu_used: float | None = None
+    memory: int | None = None
+    memory_used: int | None = None
+    storages: t.Mapping[str, Storage] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Volume:
     """A file or disk on a storage. ``size`` in bytes; ``ctime`` in seconds since the epoch, where the storage tells."""
 

@@ -13,7 +13,9 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.types import Gu
 
 _Value = t.TypeVar("_Value")
 # What is read once, whoever asks and from whatever thread. Everything else goes to the node itself.
-_READ_ONCE = frozenset({"storages", "bridges", "links", "pools", "access", "neighbours", "locate", "volumes"})
+_READ_ONCE = frozenset(
+    {"storages", "bridges", "links", "pools", "access", "neighbours", "locate", "volumes", "nodes", "ha_managed"}
+)
 
 
 class NodeView:

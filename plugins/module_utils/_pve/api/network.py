@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from ansible_collections.pve.provision.plugins.module_utils._model.segments import Link, make_link
-from ansible_collections.pve.provision.plugins.module_utils._pve.api.requests import Requests, whole_number
+from ansible_collections.pve.provision.plugins.module_utils._pve.api.requests import Requests
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Bridge
+from ansible_collections.pve.provision.plugins.module_utils._pve.values import flag, whole_number
 
 # PVE tells the MTU of a bridge only where /etc/network/interfaces sets one.
 _DEFAULT_MTU = 1500
@@ -28,7 +29,7 @@ class ApiNetwork:
                 addresses=tuple(entry[key] for key in ("cidr", "cidr6") if entry.get(key)),
                 vlan_aware=None
                 if entry.get("type") == "vnet"
-                else bool(int(entry.get("bridge_vlan_aware") or 0)) or entry.get("type") == "OVSBridge",
+                else flag(entry.get("bridge_vlan_aware")) or entry.get("type") == "OVSBridge",
             )
             for entry in self._requests.ask("GET", f"/nodes/{self._requests.node}/network", {"type": "any_bridge"})
             or []

@@ -13,6 +13,7 @@ from ansible_collections.pve.provision.plugins.module_utils._io.clock import Clo
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.agent import ApiAgent
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.changes import ApiChanges
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.client import Client
+from ansible_collections.pve.provision.plugins.module_utils._pve.api.cluster import ApiCluster
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.guests import ApiGuests
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.network import ApiNetwork
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.requests import Requests
@@ -43,6 +44,8 @@ class ApiNode:
         self.clock = client.clock
         self.root_login = root_login
         self._login = login
+        self._client = client
+        self._timeout = timeout
         self._requests = requests = Requests(client, name, timeout)
         # A task outlives whoever started it and ends well or cleans up, so nothing has to be kept between runs.
         self.journal: Notes = {}
@@ -69,6 +72,9 @@ class ApiNode:
         self.storages, self.volumes, self.free = storages.all, storages.volumes, storages.free
         self.download_url, self.upload = storages.download_url, storages.upload
 
+        cluster = ApiCluster(requests, guests)
+        self.nodes, self.ha_managed, self.migrate = cluster.nodes, cluster.ha_managed, cluster.migrate
+
         network = ApiNetwork(requests)
         self.bridges, self.links, self.neighbours = network.bridges, network.links, network.neighbours
 
@@ -81,6 +87,11 @@ class ApiNode:
         token = f"!{params['api_token_id']}" if params.get("api_token_id") else ""
         login = f"{params['api_user']}{token}"
         return cls(name, client, login=login, root_login=root_login, timeout=int(params.get("timeout") or 600))
+
+    def on(self, name: str) -> ApiNode:
+        if name == self.name:
+            return self
+        return ApiNode(name, self._client, login=self._login, root_login=self.root_login, timeout=self._timeout)
 
     def pools(self) -> dict[str, frozenset[int]]:
         names = [entry["poolid"] for entry in self._requests.ask("GET", "/pools") or []]

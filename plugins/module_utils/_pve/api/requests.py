@@ -55,8 +55,3 @@ class Requests:
     def task_log(self, upid: Upid) -> list[str]:
         lines = self.ask("GET", f"/nodes/{upid.node}/tasks/{upid.text}/log", {"limit": 5000})
         return [str(line.get("t", "")) for line in lines or [] if line.get("t")]
-
-
-def whole_number(value: t.Any) -> int | None:
-    """An integer, which PVE's JSON may hold as text; None where there is none."""
-    return None if value in (None, "") else int(value)

@@ -6,15 +6,15 @@
 from __future__ import annotations
 
 import functools
-import re
 from pathlib import Path
 from urllib.parse import quote
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
 from ansible_collections.pve.provision.plugins.module_utils._pve import error_messages
-from ansible_collections.pve.provision.plugins.module_utils._pve.api.requests import Requests, whole_number
+from ansible_collections.pve.provision.plugins.module_utils._pve.api.requests import Requests
 from ansible_collections.pve.provision.plugins.module_utils._pve.multipart import Multipart
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Outcome, Storage, Volume
+from ansible_collections.pve.provision.plugins.module_utils._pve.values import content_types, flag, whole_number
 
 
 class ApiStorages:
@@ -28,10 +28,10 @@ class ApiStorages:
             Storage(
                 name=entry["storage"],
                 type=entry.get("type", ""),
-                content=frozenset(filter(None, re.split(r"[\s,;]+", entry.get("content", "")))),
-                active=bool(int(entry.get("active") or 0)),
-                enabled=bool(int(entry.get("enabled", 1) or 0)),
-                shared=bool(int(entry.get("shared") or 0)),
+                content=content_types(entry.get("content")),
+                active=flag(entry.get("active")),
+                enabled=flag(entry.get("enabled", 1)),
+                shared=flag(entry.get("shared")),
                 total=whole_number(entry.get("total")),
                 used=whole_number(entry.get("used")),
                 available=whole_number(entry.get("avail")),

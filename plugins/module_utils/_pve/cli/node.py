@@ -22,6 +22,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve import config_t
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.agent import CliAgent
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.backups import CliBackups
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.changes import CliChanges
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.cluster import CliCluster
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.commands import Commands
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.containers import CliContainers
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.files import CliFiles
@@ -81,6 +82,9 @@ class CliNode:
         self.storages, self.volumes, self.free = storages.all, storages.volumes, storages.free
         self.download_url, self.upload = storages.download_url, storages.upload
 
+        cluster = CliCluster(self._root, commands, guests)
+        self.nodes, self.ha_managed, self.migrate = cluster.nodes, cluster.ha_managed, cluster.migrate
+
         network = CliNetwork(self._root, commands)
         self.bridges, self.links, self.neighbours = network.bridges, network.links, network.neighbours
 
@@ -110,6 +114,9 @@ class CliNode:
             problem = f"is not the node this runs on, which is {name}"
             raise InvalidInput([Finding("node", params["node"], problem, "Run the task there, or set api_host")])
         return cls(name, root=root, timeout=int(params.get("timeout") or 600), clock=clock)
+
+    def on(self, name: str) -> CliNode | None:
+        return self if name == self.name else None
 
     def pools(self) -> dict[str, frozenset[int]]:
         return config_text.parse_pools(self._root.text("etc/pve/user.cfg"))
