@@ -57,6 +57,8 @@ lvmthin: local-lvm
 ELF = b"\x7fELF\x02\x01\x01" + bytes(9) + (3).to_bytes(2, "little") + (62).to_bytes(2, "little") + bytes(44)
 PASSWD = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
 SHADOW = "root:*:20000:0:99999:7:::\nnobody:*:20000:0:99999:7:::\n"
+#: Where PVE's Perl modules have their version from.
+PVECFG = "package PVE::pvecfg;\n\nsub version {{\n    return '{}';\n}}\n\n1;\n"
 GROUPS = "root:x:0:\nnogroup:x:65534:\n"
 FOLDERS = (
     "dev",
@@ -176,6 +178,7 @@ def prepare(root: Path, name: str, settings: t.Mapping[str, t.Any], password: st
     known = state.read_json(f"{PRIVATE}/settings.json", {})
     state.write(f"{PRIVATE}/settings.json", json.dumps({**known, **settings}))
     state.write(f"{PRIVATE}/started.json", json.dumps(time.time()))
+    state.write("usr/share/perl5/PVE/pvecfg.pm", PVECFG.format(state.settings()["release"]))
     if not state.read("etc/pve/storage.cfg"):
         state.write(
             "etc/pve/storage.cfg",

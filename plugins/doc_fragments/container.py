@@ -128,6 +128,13 @@ options:
       backup:
         description: Whether backups include the volume.
         type: bool
+      idmap:
+        description:
+          - Whose files on the volume are whose in an unprivileged container, as a list of entries such as
+            V("u:1000:1000:1"), which are C(u) or C(g), the first id in the container, the first id on the volume and
+            how many follow. V(passthrough) alone maps every id to itself. Since Proxmox VE 9.2.
+        type: list
+        elements: str
       keepattrs:
         description: >-
           Whether a new mount point keeps the attributes of the directory it covers. Since Proxmox VE 9.1.

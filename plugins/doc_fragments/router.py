@@ -64,6 +64,10 @@ options:
       hwaddr:
         description: MAC address of the port. PVE draws one where none is declared.
         type: str
+      queues:
+        description: >-
+          How many queues the port has, V(1) to V(64), so that as many cores can work on its traffic. In a VM only.
+        type: int
       role:
         description:
           - V(wan) for the interface called wan, V(lan) for the one called lan, V(isolated) for every other, be it

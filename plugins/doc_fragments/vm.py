@@ -54,6 +54,21 @@ options:
     description:
       - RAM in MiB that the VM keeps when the node runs short. V(0) takes it none away.
     type: int
+  numa:
+    description:
+      - Whether the VM sees the node's memory as belonging to its sockets. A running VM takes a change at its next
+        start.
+    type: bool
+  kvm:
+    description:
+      - Whether the processor runs the VM itself. Without it, as on a node that is a VM without nested virtualization,
+        QEMU emulates a processor, which is slow. A running VM takes a change at its next start.
+    type: bool
+  tablet:
+    description:
+      - Whether the VM has a USB pointing device. A VM without a desktop needs none, and is idle more often without. A
+        running VM takes a change at its next start.
+    type: bool
   machine:
     description:
       - Machine type. Proxmox VE's default is V(i440fx); V(q35) has PCI Express. A version may be pinned, as in

@@ -24,7 +24,7 @@ from . import storage as storage_api
 from .routes import Params, route
 from .session import TASKS, Session, log_name
 
-VERSION = {"release": "9.1", "repoid": "ad92ef6082138bff", "version": "9.1.7"}
+REPOID = "ad92ef6082138bff"
 #: Kind of guest -> its status for ``/cluster/resources``, from (session, vmid, running containers).
 GUEST_STATUS: dict[str, t.Callable[[Session, int, t.Any], dict[str, t.Any]]] = {}
 UPID = re.compile(r"UPID:([^:]+):([0-9A-F]{8}):([0-9A-F]{8,9}):([0-9A-F]{8}):([^:\s]+):([^:\s]*):([^:\s]+):")
@@ -33,7 +33,8 @@ UPID = re.compile(r"UPID:([^:]+):([0-9A-F]{8}):([0-9A-F]{8,9}):([0-9A-F]{8}):([^
 @route("GET", "/version")
 def version(session: Session, params: Params) -> dict[str, str]:
     """What the node says it is."""
-    return dict(VERSION)
+    told = session.state.settings()["release"]
+    return {"release": told.rpartition(".")[0], "repoid": REPOID, "version": told}
 
 
 # -- the cluster -------------------------------------------------------------------------------------------------------
@@ -207,9 +208,10 @@ def node_directory(session: Session, params: Params) -> list[dict[str, str]]:
 def node_status(session: Session, params: Params) -> dict[str, t.Any]:
     """The node's own state."""
     row = node_status_row(session)
+    told = version(session, params)
     return {
         "uptime": row["uptime"], "cpu": row["cpu"], "wait": 0, "idle": 0, "loadavg": ["0.10", "0.10", "0.10"],
-        "pveversion": f"pve-manager/{VERSION['version']}/{VERSION['repoid']}", "kversion": "Linux 6.17.2-1-pve #1 SMP",
+        "pveversion": f"pve-manager/{told['version']}/{REPOID}", "kversion": "Linux 6.17.2-1-pve #1 SMP",
         "memory": _usage(row["maxmem"], row["mem"], "available"),
         "swap": {"total": 0, "used": 0, "free": 0},
         "rootfs": _usage(row["maxdisk"], row["disk"], "avail"),
@@ -226,7 +228,7 @@ def _usage(total: int, used: int, available: str) -> dict[str, int]:
 @route("GET", "/nodes/{node}/version")
 def node_version(session: Session, params: Params) -> dict[str, str]:
     """The node's version."""
-    return dict(VERSION)
+    return version(session, params)
 
 
 # -- networks ----------------------------------------------------------------------------------------------------------

@@ -58,6 +58,7 @@ def run(session: Session, method: str, template: str, params: Mapping[str, t.Any
     access.enforce(session, info.get("permissions") or {}, given)
     _check_node(session, given)
     checked, errors = validation.check(info.get("parameters") or {}, given)
+    errors |= validation.unknown_yet(checked, session.state.release)
     if errors:
         raise ApiError(INVALID, 400, errors)
     handler = HANDLERS.get((method, template))

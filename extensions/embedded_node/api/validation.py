@@ -24,6 +24,8 @@ Schema = Mapping[str, t.Any]
 
 UNKNOWN = "property is not defined in schema and the schema does not allow additional properties"
 MISSING = "property is missing and it is not optional"
+#: Keys of property strings by their option, and the release of PVE that they came with. The schema is the newest.
+NEWER: Mapping[str, Mapping[str, tuple[int, ...]]] = {"mp": {"idmap": (9, 2)}, "rootfs": {"idmap": (9, 2)}}
 INDEX_LIMITS = {
     "net": 32, "ipconfig": 32, "ide": 4, "sata": 6, "scsi": 31, "virtio": 16, "unused": 256, "numa": 8,
     "hostpci": 16, "usb": 14, "virtiofs": 10, "serial": 4, "parallel": 3, "mp": 256, "dev": 256, "link": 8,
@@ -81,6 +83,17 @@ def check(spec: Schema, values: Mapping[str, t.Any]) -> tuple[dict[str, t.Any], 
         if name not in values and not schema.get("optional") and not name.endswith("[n]"):
             errors.setdefault(name, MISSING)
     return result, errors
+
+
+def unknown_yet(values: Mapping[str, t.Any], release: tuple[int, ...]) -> dict[str, str]:
+    """What is wrong with keys of property strings that the schema has, and this release of PVE has not."""
+    errors = {}
+    for name, value in values.items():
+        base = name.rstrip("0123456789")
+        for key, since in NEWER.get(base, {}).items():
+            if release < since and re.search(rf"(^|,){key}=", str(value)):
+                errors[name] = f"invalid format - format error\n{name}.{key}: {UNKNOWN}\n"
+    return errors
 
 
 def _check(schema: Schema, value: t.Any, where: str, errors: dict[str, str]) -> t.Any:

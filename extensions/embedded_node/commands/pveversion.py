@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 
-from ..api.cluster import VERSION
+from ..api.cluster import version
 from ..api.session import Session
 from .command_line import FLAG, Command, Params
 
 
 def _run(session: Session, params: Params) -> None:
-    session.say(f"pve-manager/{VERSION['version']}/{VERSION['repoid']} (running kernel: {os.uname().release})")
+    told = version(session, params)
+    session.say(f"pve-manager/{told['version']}/{told['repoid']} (running kernel: {os.uname().release})")
 
 
 TABLE = Command((), own={"verbose": FLAG}, run=_run)

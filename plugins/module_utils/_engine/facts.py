@@ -99,6 +99,10 @@ class Facts:
         return self.node.access()
 
     @functools.cached_property
+    def version(self) -> str:
+        return self.node.version()
+
+    @functools.cached_property
     def guests(self) -> list[GuestRef]:
         return self.node.guests()
 

@@ -21,6 +21,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.check_networ
     check_bridges,
     check_neighbours,
 )
+from ansible_collections.pve.provision.plugins.module_utils._engine.check_version import check_version
 from ansible_collections.pve.provision.plugins.module_utils._engine.check_volumes import check_volumes
 from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts, is_net
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Wanted
@@ -116,6 +117,7 @@ def preflight(facts: Facts, wanted: Wanted, actual: Actual, plan: Plan, uploads:
     _check_hookscript(report, facts, touched)
     _check_time_zone(report, facts, touched)
     _check_pool(report, facts, wanted)
+    check_version(report, facts, wanted, touched)
     _check_permissions(report, facts, wanted, actual, plan, touched, uploads)
     return report
 

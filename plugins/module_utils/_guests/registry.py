@@ -108,7 +108,7 @@ _NOT_OF_A_ROUTER: t.Final = frozenset({
 # Options of a VM that follow from the router in it. It has one disk, and its agent is a matter of yes or no.
 _NOT_OF_A_ROUTER_VM: t.Final = frozenset({
     "ostype", "scsihw", "efidisks", *BUSES, "networks", "serials", "boot", "agent",
-    "numa", "kvm", "acpi", "tablet", "localtime",
+    "acpi", "localtime",
 })  # fmt: skip
 
 

@@ -362,6 +362,12 @@ def _check_privilege(values: t.Mapping[str, t.Any], paths: t.Mapping[str, str]) 
         for option, value in privileged_needs(values, paths):
             remedy = "Leave it out, or make a privileged container (unprivileged=false)."
             yield Finding(option, value, "does not work in an unprivileged container", remedy)
-    elif (values.get("features") or {}).get("keyctl"):
+        return
+    if (values.get("features") or {}).get("keyctl"):
         remedy = "Drop it; a privileged container may use keyctl anyway."
         yield Finding("features.keyctl", True, "is for unprivileged containers only", remedy)
+    for key, value in values.items():
+        if re.fullmatch(r"mp\d+", key) and value and value.get("idmap"):
+            remedy = "Drop it; in a privileged container every id is the node's own."
+            path = f"{paths.get(key, key)}.idmap"
+            yield Finding(path, list(value["idmap"]), "is for unprivileged containers only", remedy)

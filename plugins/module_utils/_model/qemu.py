@@ -105,6 +105,7 @@ NET = NetFields(
         "hwaddr": Field(HWADDR, preserve=True),
         "bridge": Field(BRIDGE),
         "firewall": Field(BOOLEAN, default=False),
+        "host-tunnel": Field(BOOLEAN, param="host_tunnel", default=False, since="9.2"),
         "link_down": Field(BOOLEAN, default=False),
         "mtu": Field(integer(1, 65520, "an MTU")),
         "queues": Field(integer(0, 64)),

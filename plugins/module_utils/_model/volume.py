@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import typing as t
 
@@ -20,6 +21,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.property_stri
     choice,
     render_gib,
     render_size,
+    text,
     words,
 )
 
@@ -55,6 +57,19 @@ SOURCE = Codec(
 # PVE knows these alone (pve-container, LXC/Config.pm).
 MOUNT_OPTIONS = choice("discard", "lazytime", "noatime", "nodev", "noexec", "nosuid")
 
+_IDMAP_ENTRY = text(r"passthrough|[ug]:\d+:\d+:[1-9]\d*", "is neither passthrough nor like u:1000:1000:1")
+_IDMAP = words(";", _IDMAP_ENTRY, ordered=False)
+
+
+def _idmap(value: t.Any) -> tuple[str, ...]:
+    entries: tuple[str, ...] = _IDMAP.accept(value)
+    if "passthrough" in entries and len(entries) > 1:
+        raise ValueError("has passthrough and more; that maps every id already")
+    return entries
+
+
+IDMAP = dataclasses.replace(_IDMAP, accept=_idmap)
+
 _COMMON = {
     "acl": Field(BOOLEAN),
     "mountoptions": Field(words(";", MOUNT_OPTIONS, ordered=False)),
@@ -73,6 +88,7 @@ MOUNT_POINT = Fields(
         "storage": Field(),
         "mp": Field(directory("the guest")),
         "backup": Field(BOOLEAN, default=False),
+        "idmap": Field(IDMAP, default=(), since="9.2"),
         "keepattrs": Field(BOOLEAN, default=False, since="9.1"),
         **_COMMON,
     },

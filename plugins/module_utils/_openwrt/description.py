@@ -37,7 +37,7 @@ IP6 = {
     "static": ("pd", "ula", "static"),
     "none": (),
 }
-PORT_KEYS = ("bridge", "tag", "mtu", "hwaddr")
+PORT_KEYS = ("bridge", "tag", "mtu", "hwaddr", "queues")
 SPEAKING_KEYS = ("proto", "address", "gateway", "dns", "ip6", "metric", "username", "password")
 INTERFACE_KEYS = (*PORT_KEYS, *SPEAKING_KEYS, "dhcp_server", "forward_to", "role")
 DHCP_KEYS = ("start", "limit", "leasetime")
@@ -101,6 +101,7 @@ class Interface:
     tag: int | None = None
     mtu: int | None = None
     hwaddr: str = ""
+    queues: int | None = None
     addresses: tuple[Address, ...] = ()
     gateways: tuple[str, ...] = ()
     dns: tuple[str, ...] = ()
@@ -216,9 +217,9 @@ def devices(description: Description, kind: t.Literal["lxc", "qemu"]) -> list[di
 
 
 def _device(interface: Interface, kind: str) -> dict[str, t.Any]:
-    first = {"name": interface.device} if kind == "lxc" else {"model": "virtio"}
+    first = {"name": interface.device} if kind == "lxc" else {"model": "virtio", "queues": interface.queues}
     rest = {"bridge": interface.bridge, "tag": interface.tag, "mtu": interface.mtu, "hwaddr": interface.hwaddr}
-    return first | {key: value for key, value in rest.items() if value}
+    return {key: value for key, value in (first | rest).items() if value}
 
 
 class _Findings(list[Finding]):
@@ -432,6 +433,7 @@ def _interface(found: _Findings, name: str, number: int, declared: object, names
         role=role,
         tag=found.number(f"{where}.tag", given.get("tag"), 1, 4094),
         mtu=found.number(f"{where}.mtu", given.get("mtu"), 576, 65535),
+        queues=found.number(f"{where}.queues", given.get("queues"), 1, 64),
         hwaddr=found.pattern(
             f"{where}.hwaddr", given.get("hwaddr"), _MAC, "Write a unicast MAC address like BC:24:11:00:00:01."
         ).upper(),

@@ -207,6 +207,9 @@ class Node(t.Protocol):
         those confirmed just now first. None that is link-local. The others may be old leases. Over the API nobody
         tells, so there it is empty."""
 
+    def version(self) -> str:
+        """The version of Proxmox VE, such as 9.1.7; empty where the node does not tell."""
+
     # -- the cluster -----------------------------------------------------------------------------------------------
     def nodes(self) -> list[ClusterNode]:
         """The nodes of the cluster. On the node itself this takes a command, so only whoever places guests asks."""

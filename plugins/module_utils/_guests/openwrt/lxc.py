@@ -115,6 +115,11 @@ def read_router(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozense
             description = router_description.parse(declared)
         except InvalidInput as error:
             findings += list(error.findings)
+    findings += [
+        Finding(f"interfaces.{each.name}.queues", each.queues, "is for VMs only", "Leave it out.")
+        for each in (description.interfaces if description else ())
+        if each.queues
+    ]
     networks = router_description.devices(description, "lxc") if description else None
     container = {
         **params,

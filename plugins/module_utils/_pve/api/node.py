@@ -107,6 +107,9 @@ class ApiNode:
         paths = {path: {name: bool(int(value)) for name, value in held.items()} for path, held in told.items()}
         return Access(self._login, paths)
 
+    def version(self) -> str:
+        return str((self._requests.ask("GET", f"/nodes/{self.name}/version") or {}).get("version", ""))
+
     def lock(self, key: str) -> t.ContextManager[None]:
         return contextlib.nullcontext()
 

@@ -12,6 +12,7 @@ Every path goes through ``root`` (environment variable ``PVE_ROOT``), which is `
 from __future__ import annotations
 
 import os
+import re
 import typing as t
 from pathlib import Path
 from urllib.parse import quote
@@ -123,6 +124,11 @@ class CliNode:
 
     def access(self) -> Access | None:
         return None
+
+    def version(self) -> str:
+        """From the file that ``pveversion`` has it from."""
+        found = re.search(r"sub version \{\s*return '([^']*)'", self._root.text("usr/share/perl5/PVE/pvecfg.pm"))
+        return found[1] if found else ""
 
     def lock(self, key: str) -> t.ContextManager[None]:
         path = self._root.path / "run/lock/pve-provision" / f"{quote(key, safe='')}.lock"

@@ -33,7 +33,7 @@ from embedded_node import EmbeddedNode, commands
 from embedded_node.guest import runtime
 from embedded_node.lxc import container
 from embedded_node.mirror.server import Mirror
-from embedded_node.state.root import State
+from embedded_node.state.root import DEFAULTS, State
 
 from .routers import INTERFACES, KEY, vmids
 
@@ -129,6 +129,19 @@ class Bench:
         rc, out, _err = commands.run(["pvesm", "list", storage, "--vmid", str(vmid)], self.node.root, b"")
         assert rc == 0
         return [line.split()[0] for line in out.splitlines()[1:]]
+
+    @contextlib.contextmanager
+    def release(self, version: str) -> t.Iterator[None]:
+        """The node with another version of PVE."""
+        names = ("var/lib/embedded-node/settings.json", "usr/share/perl5/PVE/pvecfg.pm")
+        files = [self.node.root / name for name in names]
+        before = [path.read_text(encoding="utf-8") for path in files]
+        was = json.loads(before[0]).get("release", DEFAULTS["release"])
+        files[0].write_text(json.dumps({**json.loads(before[0]), "release": version}), encoding="utf-8")
+        files[1].write_text(before[1].replace(was, version), encoding="utf-8")
+        yield
+        for path, text in zip(files, before, strict=True):
+            path.write_text(text, encoding="utf-8")
 
     def writes(self) -> list[list[str]]:
         """The commands of PVE started since `forget`, as argv; to ask the kernel costs nothing."""

@@ -568,6 +568,13 @@ def test_a_storage_for_imports_is_needed_over_the_api(bench: Bench, gateway: Par
     assert "content type import" in refused.msg
 
 
+def test_a_port_has_the_declared_number_of_queues(bench: Bench, gateway: Params) -> None:
+    queued = {**gateway["interfaces"], "lan": {**gateway["interfaces"]["lan"], "queues": 4}}
+    predicted = bench.good("openwrt_vm", check=True, **{**gateway, "interfaces": queued, "state": "present"})
+    (create,) = [step for step in predicted.plan if step["step"] == "create"]
+    assert [("queues=4" in create["options"][net]) for net in ("net0", "net1")] == [False, True]
+
+
 # -- bad input ---------------------------------------------------------------------------------------------------------
 
 

@@ -48,8 +48,9 @@ class FakeNode:
 
     name = "pve1"
 
-    def __init__(self, root_login: bool = True) -> None:
+    def __init__(self, root_login: bool = True, version: str = "9.2.11") -> None:
         self.root_login = root_login
+        self.pve = version
         self.asked: list[str] = []
 
     def storages(self) -> list[Storage]:
@@ -83,6 +84,10 @@ class FakeNode:
 
     def access(self) -> None:
         return None
+
+    def version(self) -> str:
+        self.asked.append("version")
+        return self.pve
 
     def guests(self, kind: str | None = None) -> list[GuestRef]:
         self.asked.append("guests")
@@ -259,6 +264,34 @@ def test_a_time_zone_is_one_that_pve_knows(
     table.write_text("# codes\tcoordinates\tTZ\nDE\t+5230+01322\tEurope/Berlin\tmost of Germany\n")
     monkeypatch.setattr("ansible_collections.pve.provision.plugins.module_utils._engine.facts.ZONE_TAB", table)
     assert [finding.remedy for finding in check(NEW, {"timezone": zone}).findings] == ([remedy] if remedy else [])
+
+
+@pytest.mark.parametrize(
+    ("version", "declared", "told"),
+    [
+        ("9.1.9", {"mount_points": [{"bind": "/srv", "mp": "/a", "idmap": ["passthrough"]}]}, "mount_points[0].idmap"),
+        ("9.2.1", {"mount_points": [{"bind": "/srv", "mp": "/a", "idmap": ["passthrough"]}]}, None),
+        ("9.0.11", {"env": ["A=secret"]}, "env"),
+        ("9.1.0", {"env": ["A=secret"]}, None),
+        ("8.4.14", {"networks": [{"bridge": "vmbr0", "host_managed": True}]}, "networks[0].host_managed"),
+        ("8.4.14", {"networks": [{"bridge": "vmbr0", "host_managed": False}]}, None),
+        ("10.0.1", {"entrypoint": "/bin/app"}, None),
+        ("", {"entrypoint": "/bin/app"}, None),
+    ],
+)
+def test_what_a_node_is_too_old_for_is_told_with_the_version_that_has_it(
+    version: str, declared: Params, told: str | None
+) -> None:
+    findings = check(NEW, {"unprivileged": True, **declared}, FakeNode(version=version)).findings
+    assert [finding.option for finding in findings] == ([told] if told else [])
+    assert all(f"node pve1 has {version}" in finding.problem for finding in findings)
+    assert "secret" not in str(findings)
+
+
+def test_only_what_is_newer_than_the_oldest_supported_version_costs_a_look_at_the_nodes() -> None:
+    node = FakeNode()
+    check(NEW, {"memory": 2048, "networks": [{"bridge": "vmbr0"}]}, node)
+    assert "version" not in node.asked
 
 
 def test_a_finding_without_a_value_names_none() -> None:

@@ -98,6 +98,26 @@ def problems_of(**params: t.Any) -> dict[str, str]:
             "is not an absolute path of the node",
         ),
         ({"mount_points": [{"mp": "/", "bind": "/a"}]}, "mount_points[0].mp", "is not an absolute path"),
+        (
+            {"mount_points": [{"mp": "/a", "bind": "/a", "idmap": ["u:1:1:1", "u:1:1"]}]},
+            "mount_points[0].idmap[1]",
+            "is neither passthrough nor like u:1000:1000:1",
+        ),
+        (
+            {"mount_points": [{"mp": "/a", "bind": "/a", "idmap": ["u:1:1:0"]}]},
+            "mount_points[0].idmap[0]",
+            "is neither passthrough nor like",
+        ),
+        (
+            {"mount_points": [{"mp": "/a", "bind": "/a", "idmap": ["u:1:1:1", "passthrough"]}]},
+            "mount_points[0].idmap",
+            "has passthrough and more",
+        ),
+        (
+            {"mount_points": [{"mp": "/a", "bind": "/a", "idmap": ["passthrough"]}], "unprivileged": False},
+            "mount_points[0].idmap",
+            "is for unprivileged containers only",
+        ),
         ({"rootfs": {"mountoptions": ["noatime", "fast"]}}, "rootfs.mountoptions[1]", "is none of discard"),
         ({"devices": [{"path": "/dev/kvm", "mode": 432}]}, "devices[0].mode", "is a number, and not the mode"),
         ({"devices": [{"path": "/dev/kvm", "mode": "888"}]}, "devices[0].mode", "is not an octal mode"),

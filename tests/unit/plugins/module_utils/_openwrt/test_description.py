@@ -182,6 +182,7 @@ def test_secrets_are_not_in_the_representation() -> None:
         (lan(tag=4095), "interfaces.lan.tag", "number from 1 to 4094"),
         (lan(tag=True), "interfaces.lan.tag", "number"),
         (lan(mtu=100), "interfaces.lan.mtu", "number from 576"),
+        (lan(queues=65), "interfaces.lan.queues", "number from 1 to 64"),
         (lan(hwaddr="01:00:5E:00:00:01"), "interfaces.lan.hwaddr", "is not possible"),
         (lan(proto="dhcpv4"), "interfaces.lan.proto", "is not possible"),
         (lan(proto="dhcp"), "interfaces.lan.proto", "takes no address"),

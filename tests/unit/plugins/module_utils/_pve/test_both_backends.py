@@ -25,6 +25,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.multipart impor
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
 from embedded_node import EmbeddedNode
+from embedded_node.state.root import DEFAULTS
 
 TEMPLATE = "local:vztmpl/tiny_1_amd64.tar.gz"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExampleExampleExampleExampleExampleExample me@example.org"
@@ -321,6 +322,9 @@ class TestTheNode:
         assert node.neighbours() == {}
         node.start("lxc", vmid, timeout=60)
         assert node.neighbours() == ({"BC:24:11:00:00:0A": ["10.10.10.77"]} if node.files is not None else {})
+
+    def test_version(self, node: Node) -> None:
+        assert node.version() == DEFAULTS["release"]
 
     def test_pools(self, node: Node, vmid: int) -> None:
         for pool, members in node.pools().items():
