@@ -20,16 +20,22 @@ import hashlib
 import json
 import os
 import stat
-import tempfile
 import time
 import typing as t
 from dataclasses import dataclass
 from pathlib import Path
 
-from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError, Timeout, VerificationError
+from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError, VerificationError
 from ansible_collections.pve.provision.plugins.module_utils._images import download
 from ansible_collections.pve.provision.plugins.module_utils._images.checksums import hash_file
 from ansible_collections.pve.provision.plugins.module_utils._images.releases import versions as order
+from ansible_collections.pve.provision.plugins.module_utils._io.clock import SYSTEM, Clock
+from ansible_collections.pve.provision.plugins.module_utils._io.files import (
+    free_bytes,
+    sync_directory,
+    write_atomically,
+)
+from ansible_collections.pve.provision.plugins.module_utils._io.locks import locked_file
 
 SUFFIX: t.Final = ".pve-provision.json"
 #: ioctl of Linux that lets two files share their blocks (linux/fs.h).
@@ -87,14 +93,8 @@ class Record:
         written = dataclasses.replace(self, mtime_ns=(part or path).stat().st_mtime_ns, verified=int(time.time()))
         target = record_path(path)
         try:
-            descriptor, scratch = tempfile.mkstemp(prefix=target.name, dir=target.parent)
-            try:
-                with open(descriptor, "w", encoding="utf-8") as file:
-                    json.dump(dataclasses.asdict(written), file, indent=1)
-                    os.fchmod(file.fileno(), (part or path).stat().st_mode & 0o644)
-                Path(scratch).replace(target)
-            finally:
-                Path(scratch).unlink(missing_ok=True)
+            mode = (part or path).stat().st_mode & 0o644
+            write_atomically(target, json.dumps(dataclasses.asdict(written), indent=1).encode(), mode)
         except OSError as error:
             raise _cannot("written", target, error) from error
         return written
@@ -245,7 +245,7 @@ def copy(source: Path, record: Record, target: Path) -> How:
 def _publish(part: Path, target: Path) -> None:
     try:
         part.rename(target)
-        download.sync_directory(target.parent)
+        sync_directory(target.parent)
     except OSError as error:
         raise _cannot("written", target, error) from error
 
@@ -324,51 +324,25 @@ def _locked(target: Path) -> t.ContextManager[Path]:
     return _own(target.with_name(f".{target.name}{download.SUFFIX}"), _LONGEST)
 
 
-def exclusive(target: Path, timeout: float) -> t.ContextManager[Path]:
+def exclusive(target: Path, timeout: float, clock: Clock = SYSTEM) -> t.ContextManager[Path]:
     """Nobody else acquires this file, on any machine that mounts the directory, as long as the context lasts.
 
     Raises Timeout when another run does for longer than ``timeout`` (s).
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    return _own(target.with_name(f".{target.name}.pve-provision.lock"), timeout)
+    return _own(target.with_name(f".{target.name}.pve-provision.lock"), timeout, clock)
 
 
 @contextlib.contextmanager
-def _own(path: Path, timeout: float) -> t.Iterator[Path]:
-    """A file that is locked while it is ours, and gone afterwards. The kernel unlocks it for a run that dies."""
-    deadline = time.monotonic() + timeout
-    while True:
+def _own(path: Path, timeout: float, clock: Clock = SYSTEM) -> t.Iterator[Path]:
+    """A file that is locked while it is ours, and gone afterwards."""
+    with contextlib.ExitStack() as stack:
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            stack.enter_context(locked_file(path, timeout=timeout, clock=clock))
         except OSError as error:
             raise _cannot("written", path, error) from error
-        try:
-            if not _lock(descriptor):
-                if time.monotonic() > deadline:
-                    raise Timeout(
-                        f"{path.parent} is waited for: another run has held {path.name} for {timeout:g} s.",
-                        remedy="Look what it does, and end it if it hangs.",
-                    )
-                time.sleep(0.1)
-                continue
-            # Whoever held it has removed or renamed it meanwhile: then this is no longer the file of that name.
-            if not path.exists() or not os.path.samestat(os.fstat(descriptor), path.stat()):
-                continue
-            try:
-                yield path
-            finally:
-                path.unlink(missing_ok=True)
-            return
-        finally:
-            os.close(descriptor)
-
-
-def _lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        stack.callback(path.unlink, missing_ok=True)
+        yield path
 
 
 def _same_bytes(source: Path, record: Record, part: Path, *, linked: bool = True) -> How:
@@ -410,7 +384,7 @@ def _set_mode(part: Path, descriptor: int, mode: int) -> None:
 
 def _copy(source: Path, record: Record, part: Path) -> None:
     """Copy, 4 MiB at a time, and compare what was read with the record on the way."""
-    free = download.free_bytes(part.parent)
+    free = free_bytes(part.parent)
     if record.size > free:
         raise ImageError(
             f"{part.parent} has {free} bytes free, the image needs {record.size}.",

@@ -17,7 +17,6 @@ import base64
 import binascii
 import contextlib
 import errno
-import fcntl
 import hashlib
 import http.client
 import json
@@ -32,11 +31,9 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import Image
 from ansible_collections.pve.provision.plugins.module_utils._images.checksums import hash_file, normalise
 from ansible_collections.pve.provision.plugins.module_utils._images.http import (
     ACCESS,
-    CLOCK,
     RETRIES,
     TIMEOUTS,
     Access,
-    Clock,
     Deadline,
     Failed,
     Retries,
@@ -46,6 +43,13 @@ from ansible_collections.pve.provision.plugins.module_utils._images.http import 
     shown,
     try_mirrors,
 )
+from ansible_collections.pve.provision.plugins.module_utils._io.clock import SYSTEM, Clock
+from ansible_collections.pve.provision.plugins.module_utils._io.files import (
+    free_bytes,
+    sync_directory,
+    write_atomically,
+)
+from ansible_collections.pve.provision.plugins.module_utils._io.locks import locked_file, try_lock
 
 if t.TYPE_CHECKING:
     from pathlib import Path
@@ -114,7 +118,7 @@ def fetch(
     timeouts: Timeouts = TIMEOUTS,
     retries: Retries = RETRIES,
     progress: Progress | None = None,
-    clock: Clock = CLOCK,
+    clock: Clock = SYSTEM,
 ) -> Fetched:
     """Bring the file to ``request.target``; nothing is transferred when it is there.
 
@@ -168,7 +172,7 @@ def fetch_text(
     access: Access = ACCESS,
     timeouts: Timeouts = TIMEOUTS,
     retries: Retries = RETRIES,
-    clock: Clock = CLOCK,
+    clock: Clock = SYSTEM,
 ) -> Text:
     """A text of at most ``max_bytes`` from the first mirror that has it.
 
@@ -199,21 +203,6 @@ def fetch_text(
         if entry.content is None:
             raise
         return Text(entry.content, entry.url, entry.age, error.message)
-
-
-def sync_directory(directory: Path) -> None:
-    """Make a rename in this directory survive a power cut."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def free_bytes(directory: Path) -> int:
-    """What an ordinary user may still write there."""
-    stat = os.statvfs(directory)
-    return stat.f_bavail * stat.f_frsize
 
 
 # -- the target --------------------------------------------------------------------------------------------------------
@@ -249,8 +238,7 @@ def _remove_abandoned(directory: Path, clock: Clock) -> None:
     """Remove partial files that nobody writes and nobody came back for."""
     for path in directory.glob(f".*{SUFFIX}"):
         with contextlib.suppress(OSError), path.open("rb") as file:
-            if clock.wall() - os.fstat(file.fileno()).st_mtime > ABANDONED:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if clock.wall() - os.fstat(file.fileno()).st_mtime > ABANDONED and try_lock(file.fileno()):
                 _origin_file(path).unlink(missing_ok=True)
                 path.unlink()
 
@@ -304,22 +292,14 @@ class _Partial:
     ) -> t.Iterator[_Partial]:
         """Wait for the lock. Whoever held it may have renamed the file meanwhile: then the new one is locked."""
         path = _partial_file(target)
-        while True:
+        with contextlib.ExitStack() as stack:
             try:
-                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+                lock = locked_file(path, timeout=deadline.left(), clock=deadline.clock)
+                partial = cls(target, stack.enter_context(lock), digest, algorithms)
             except OSError as error:
                 raise _cannot_write(path, error) from error
-            try:
-                _wait_for_lock(descriptor, deadline)
-                if _is_still(path, descriptor):
-                    partial = cls(target, descriptor, digest, algorithms)
-                    try:
-                        yield partial
-                    finally:
-                        partial._hasher.close()
-                    return
-            finally:
-                os.close(descriptor)
+            stack.callback(partial._hasher.close)
+            yield partial
 
     def adopt(self) -> None:
         """Go on with what a dead run left, where a digest will tell in the end whether it was right to."""
@@ -437,23 +417,6 @@ def _partial_file(target: Path) -> Path:
 
 def _origin_file(partial: Path) -> Path:
     return partial.with_name(partial.name + ".json")
-
-
-def _is_still(path: Path, descriptor: int) -> bool:
-    """Whether the file that was opened still has this name."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-def _wait_for_lock(descriptor: int, deadline: Deadline) -> None:
-    while True:
-        try:
-            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            deadline.check("another run was fetching it")
-            deadline.clock.sleep(0.1)
 
 
 def _cannot_write(path: Path, error: OSError) -> ImageError:
@@ -649,10 +612,9 @@ class _CachedText:
         if self.path is None:
             return
         record = {"url": shown(url), "etag": etag, "last_modified": last_modified, "confirmed": self.clock.wall()}
-        scratch = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        text = json.dumps({**record, "content": base64.b64encode(content).decode("ascii")})
         with contextlib.suppress(OSError):
-            scratch.write_text(json.dumps({**record, "content": base64.b64encode(content).decode("ascii")}))
-            scratch.replace(self.path)
+            write_atomically(self.path, text.encode(), 0o644)
 
 
 def _read_all(response: http.client.HTTPResponse, max_bytes: int, deadline: Deadline) -> bytes:

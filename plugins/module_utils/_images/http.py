@@ -20,7 +20,6 @@ import random
 import re
 import socket
 import ssl
-import time
 import typing as t
 import urllib.error
 import urllib.parse
@@ -36,6 +35,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
 )
 from ansible_collections.pve.provision.plugins.module_utils._images.outside import Outside, Refused, server_of
 from ansible_collections.pve.provision.plugins.module_utils._io import interrupt
+from ansible_collections.pve.provision.plugins.module_utils._io.clock import Clock
 
 _WORTH_RETRYING: t.Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _T = t.TypeVar("_T")
@@ -64,15 +64,6 @@ class Retries:
 
 
 @dataclass(frozen=True)
-class Clock:
-    """Where time comes from. ``now`` counts up, ``wall`` is the time of day."""
-
-    now: t.Callable[[], float] = time.monotonic
-    wall: t.Callable[[], float] = time.time
-    sleep: t.Callable[[float], None] = time.sleep
-
-
-@dataclass(frozen=True)
 class Access:
     """How servers are spoken to. ``ca_path``: file or directory of CA certificates to trust instead of the system's.
 
@@ -88,7 +79,6 @@ class Access:
 
 TIMEOUTS: t.Final = Timeouts()
 RETRIES: t.Final = Retries()
-CLOCK: t.Final = Clock()
 ACCESS: t.Final = Access()
 
 

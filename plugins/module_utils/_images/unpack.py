@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError, Unsupported, VerificationError
-from ansible_collections.pve.provision.plugins.module_utils._images.download import free_bytes, sync_directory
+from ansible_collections.pve.provision.plugins.module_utils._io.files import atomic_file, free_bytes, write_sparse
 
 _BLOCK: t.Final = 256 << 10
 _MOST: t.Final = 16 << 20
@@ -277,37 +277,22 @@ def unpack(
     with Stream(source, limits) as stream:
         if not stream.compression:
             raise stream.refusal("it is not compressed in a way that is known here (gzip, xz, bzip2, zstd)")
-        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        scratch = Path(name)
         try:
-            with open(descriptor, "wb", buffering=0) as file:
+            with atomic_file(target, mode, check=check) as file:
                 digest = _copy(stream, file, free_bytes(target.parent))
-                os.fchmod(descriptor, mode)
-                os.fsync(descriptor)
-            check()
-            scratch.rename(target)
-            sync_directory(target.parent)
         except OSError as error:
             raise ImageError(f"{target} cannot be written: {error.strerror}.", remedy="Free some space.") from error
-        finally:
-            scratch.unlink(missing_ok=True)
         return Unpacked(target, stream.position, stream.compression, stream.trailing, digest)
 
 
-def _copy(stream: Stream, file: t.BinaryIO | io.FileIO, room: int) -> str:
+def _copy(stream: Stream, file: t.BinaryIO, room: int) -> str:
     """Write the stream, and its digest while at it."""
     hasher = hashlib.sha256()
     written = 0
     for block in stream.blocks():
         hasher.update(block)
-        if block.count(0) == len(block):
-            file.seek(len(block), os.SEEK_CUR)
-            continue
-        written += len(block)
+        written += write_sparse(file, block)
         if written > room:
             raise ImageError(f"{stream.path} does not fit: it unpacks to more than the {room} bytes that are free.")
-        rest = memoryview(block)
-        while rest:
-            rest = rest[file.write(rest) or 0 :]
     file.truncate(stream.position)
     return hasher.hexdigest()

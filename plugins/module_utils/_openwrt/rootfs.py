@@ -25,27 +25,25 @@ import contextlib
 import hashlib
 import io
 import lzma
-import os
 import posixpath
 import re
 import shutil
 import subprocess
 import tarfile
 import tempfile
-import time
 import typing as t
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError
+from ansible_collections.pve.provision.plugins.module_utils._io.files import atomic_file
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.gunzip import gunzip
 
 Files = c.Mapping[str, tuple[int, bytes]]
 """Files to put into a root file system: path (relative, or absolute within the guest) -> (mode, content)."""
 
 MAX_UNPACKED = 1 << 30
-STALE_PARTIAL = 3600  # seconds after which a partial file belongs to a run that died
 RELEASE_FILE = "etc/openwrt_release"
 PREINIT_CONF = "lib/preinit/00_preinit.conf"
 FOREIGN = {
@@ -181,7 +179,7 @@ def build_template(source: Path, target: Path | None, files: Files | None = None
                 release = _check(tree, source)
                 _overlay(tree, files or {})
                 with contextlib.ExitStack() as stack:
-                    sink = _Sink(stack.enter_context(_partial(target, mode)) if target else None)
+                    sink = _Sink(stack.enter_context(atomic_file(target, mode)) if target else None)
                     _write(tree, sink)
     except (tarfile.TarError, RecursionError) as error:
         raise ImageError(f"{source} is not a readable tar archive: {error}.", remedy="Fetch it again.") from error
@@ -443,26 +441,6 @@ class _Sink:
         self.size += len(data)
         if self._stream is not None:
             self._stream.write(data)
-
-
-@contextlib.contextmanager
-def _partial(target: Path, mode: int) -> c.Iterator[t.IO[bytes]]:
-    """A file that becomes ``target`` when all went well; what runs that died left beside it is removed."""
-    for stale in target.parent.glob(f".{target.name}.*.part"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - stale.stat().st_mtime > STALE_PARTIAL:
-                stale.unlink()
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            yield stream
-            stream.flush()
-            os.fchmod(stream.fileno(), mode)
-            os.fsync(stream.fileno())
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink()
-        raise
 
 
 def _unpacked(source: Path) -> c.Generator[bytes, None, None]:

@@ -6,17 +6,18 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
-import time
 import typing as t
 from pathlib import Path
 
-from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError, Timeout
-from ansible_collections.pve.provision.plugins.module_utils._io.private import open_private, private_directory
+from ansible_collections.pve.provision.plugins.module_utils._io.files import write_atomically
+from ansible_collections.pve.provision.plugins.module_utils._io.locks import lock
+from ansible_collections.pve.provision.plugins.module_utils._io.private import private_directory
 
 Note = dict[str, t.Any]
+#: For how many seconds other runs may be writing: each takes a moment.
+_PATIENCE: t.Final = 60.0
 
 
 class Journal(t.MutableMapping[int, Note]):
@@ -65,22 +66,16 @@ class Journal(t.MutableMapping[int, Note]):
 
     @contextlib.contextmanager
     def _changing(self) -> t.Iterator[None]:
-        """Hold off other runs that write, and see to it that what was written outlives a power cut."""
+        """Hold off other runs that write."""
         directory = os.open(private_directory(self._folder), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            fcntl.flock(directory, fcntl.LOCK_EX)
+            lock(directory, self._folder, timeout=_PATIENCE)
             yield
-            os.fsync(directory)
         finally:
             os.close(directory)
 
     def _write(self, key: int, value: Note) -> None:
-        partial = self._folder / f".{key}.part"
-        with partial.open("w", encoding="utf-8") as file:
-            json.dump(value, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, self._path(key))
+        write_atomically(self._path(key), json.dumps(value).encode())
 
 
 def identity(pid: int | None = None) -> str:
@@ -98,30 +93,3 @@ def is_alive(text: str) -> bool:
         return number.isdecimal() and identity(int(number)) == text
     except OSError:
         return False
-
-
-@contextlib.contextmanager
-def held(path: Path, *, timeout: float, poll: float = 0.05) -> t.Iterator[None]:
-    """Hold a lock file while the block runs; the kernel lets go of it when the process dies."""
-    deadline = time.monotonic() + timeout
-    try:
-        descriptor = open_private(path)
-    except OSError as error:
-        raise ProvisionError(
-            f"The lock {error.filename or path} cannot be used: {error.strerror}.",
-            remedy="Look who made it, and remove it when no other run is at work.",
-        ) from error
-    try:
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() > deadline:
-                    raise Timeout(
-                        f"Another run has held {path} for {timeout:.0f} s.", remedy="Wait until it has ended."
-                    ) from error
-                time.sleep(poll)
-        yield
-    finally:
-        os.close(descriptor)

@@ -30,7 +30,6 @@ from pathlib import Path
 from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError, ProvisionError, Timeout
 from ansible_collections.pve.provision.plugins.module_utils._images import download
 from ansible_collections.pve.provision.plugins.module_utils._images.http import (
-    CLOCK,
     Access,
     Deadline,
     Retries,
@@ -38,7 +37,7 @@ from ansible_collections.pve.provision.plugins.module_utils._images.http import 
     shown,
 )
 from ansible_collections.pve.provision.plugins.module_utils._images.outside import Outside
-from ansible_collections.pve.provision.plugins.module_utils._io.clock import Clock
+from ansible_collections.pve.provision.plugins.module_utils._io.clock import SYSTEM, Clock
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import feeds
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.feeds import Entry, Feed
 
@@ -334,7 +333,7 @@ class _PackageBundle:
     left_out: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._deadline = Deadline.start("what the router needs", _TIMEOUTS, CLOCK)
+        self._deadline = Deadline.start("what the router needs", _TIMEOUTS, SYSTEM)
         self._access = Access(outside=Outside.but(self.mirrors))
         self._root = self.folder / "in"
         self._root.mkdir()

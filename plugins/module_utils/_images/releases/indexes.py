@@ -17,6 +17,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import Image
 from ansible_collections.pve.provision.plugins.module_utils._images.download import Text, fetch_text
 from ansible_collections.pve.provision.plugins.module_utils._images.http import ACCESS, Access, Retries, Timeouts, shown
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.base import UNREADABLE, unreadable
+from ansible_collections.pve.provision.plugins.module_utils._io.files import atomic_file
 from ansible_collections.pve.provision.plugins.module_utils._io.private import private_directory
 
 #: The largest index (Ubuntu's streams) is far below this.
@@ -117,8 +118,8 @@ class Indexes:
         if good is None:
             return
         with contextlib.suppress(OSError):
-            scratch = good.with_name(f".{good.name}.{time.monotonic_ns()}")
-            scratch.write_bytes(text.content)
             confirmed = time.time() - text.age
-            os.utime(scratch, (confirmed, confirmed))
-            scratch.replace(good)
+            with atomic_file(good) as file:
+                file.write(text.content)
+                file.flush()
+                os.utime(file.fileno(), (confirmed, confirmed))

@@ -9,12 +9,12 @@ import os
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, PveError
+from ansible_collections.pve.provision.plugins.module_utils._io.locks import held
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import parse_size
 from ansible_collections.pve.provision.plugins.module_utils._pve import config_text, error_messages
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.commands import COMMAND, Commands, outcome_of
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.guests import CliGuests
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.root import Root
-from ansible_collections.pve.provision.plugins.module_utils._pve.journal import held
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Kind, Outcome
 
 _LOG_TAIL = 10
@@ -67,7 +67,11 @@ class CliChanges:
             return
         entries = [entry for entry in options["env"].split("\0") if entry]
         path = self._root.path / self._root.config_path("lxc", vmid)
-        with held(self._root.path / "run/lock/lxc" / f"pve-config-{vmid}.lock", timeout=self._commands.timeout):
+        with held(
+            self._root.path / "run/lock/lxc" / f"pve-config-{vmid}.lock",
+            timeout=self._commands.timeout,
+            clock=self._commands.clock,
+        ):
             before = self._root.read(self._root.config_path("lxc", vmid))
             if before is None or (digest and config_text.digest(before) != digest):
                 raise Conflict(f"The config of CT {vmid} changed meanwhile.", remedy="Run the task again.")

@@ -19,6 +19,7 @@ from urllib.parse import quote
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, InvalidInput, Unreachable
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import SYSTEM, Clock
+from ansible_collections.pve.provision.plugins.module_utils._io.locks import held
 from ansible_collections.pve.provision.plugins.module_utils._pve import config_text, processes
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.agent import CliAgent
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.backups import CliBackups
@@ -33,7 +34,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.cli.network imp
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.root import Root
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.running import CliRunning
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.storages import CliStorages
-from ansible_collections.pve.provision.plugins.module_utils._pve.journal import Journal, held
+from ansible_collections.pve.provision.plugins.module_utils._pve.journal import Journal
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import (
     Backups,
     Containers,
@@ -132,4 +133,4 @@ class CliNode:
 
     def lock(self, key: str) -> t.ContextManager[None]:
         path = self._root.path / "run/lock/pve-provision" / f"{quote(key, safe='')}.lock"
-        return held(path, timeout=self._commands.timeout)
+        return held(path, timeout=self._commands.timeout, clock=self._commands.clock)

@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from pathlib import Path
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError, TaskFailed, Timeout
+from ansible_collections.pve.provision.plugins.module_utils._io.files import atomic_file
 from ansible_collections.pve.provision.plugins.module_utils._pve import config_text, directory, error_messages
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.commands import Commands
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.root import Root
@@ -100,19 +99,12 @@ class CliStorages:
         target = Path(self.volume_path(f"{storage}:{content}/{filename}"))
         if self._root.storage(storage).type == "dir":
             target.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(prefix=f".{filename}.", suffix=".part", dir=target.parent)
         try:
-            with open(path, "rb") as source, os.fdopen(handle, "wb") as sink:
+            with open(path, "rb") as source, atomic_file(target) as sink:
                 while block := source.read(1 << 22):
                     sink.write(block)
                     if self._commands.clock.now() > deadline:
                         raise Timeout(f"Copying {path} to {storage} took longer than {timeout} s.")
-                sink.flush()
-                os.fsync(sink.fileno())
-            os.chmod(partial, 0o644)
-            os.replace(partial, target)
         except OSError as error:
             raise PveError(f"Copying {path} to {storage}: {error}") from error
-        finally:
-            Path(partial).unlink(missing_ok=True)
         return Outcome()

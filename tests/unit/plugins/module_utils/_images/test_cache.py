@@ -230,7 +230,7 @@ def test_other_bytes_in_the_way_are_replaced_by_force_alone(tmp_path: Path, ours
 
 
 def test_without_room_nothing_is_written(tmp_path: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache.download, "free_bytes", lambda _directory: 10)
+    monkeypatch.setattr(cache, "free_bytes", lambda _directory: 10)
     with pytest.raises(ImageError, match="has 10 bytes free"):
         cache.place(put(tmp_path / "image"), record(), [elsewhere / "image"])
     assert os.listdir(elsewhere) == []
@@ -248,7 +248,7 @@ def test_runs_side_by_side_place_one_file(tmp_path: Path, elsewhere: Path) -> No
 def test_a_run_that_holds_a_file_for_too_long_is_named(tmp_path: Path) -> None:
     with (
         cache.exclusive(tmp_path / "image", 1),
-        pytest.raises(Timeout, match="another run has held"),
+        pytest.raises(Timeout, match="Another run has held"),
         cache.exclusive(tmp_path / "image", 0.05),
     ):
         pytest.fail("two at once")

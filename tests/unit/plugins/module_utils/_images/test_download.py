@@ -19,13 +19,13 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from fake_clock import FakeClock
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError, Timeout, VerificationError
 from ansible_collections.pve.provision.plugins.module_utils._images import download
 from ansible_collections.pve.provision.plugins.module_utils._images.download import Request, fetch, fetch_text
 from ansible_collections.pve.provision.plugins.module_utils._images.http import (
     Access,
-    Clock,
     Retries,
     Timeouts,
     shown,
@@ -116,9 +116,16 @@ def test_a_body_without_length(server: FaultyServer, target: Path, faults: t.Any
         assert target.read_bytes() == CONTENT
 
 
+class TickingClock(FakeClock):
+    """Each look at it takes a hundredth of a second."""
+
+    def now(self) -> float:
+        self.time += 0.01
+        return self.time
+
+
 def test_progress_comes_at_most_every_half_second(server: FaultyServer, target: Path) -> None:
-    ticks = iter(range(10**9))
-    clock = Clock(now=lambda: next(ticks) * 0.01)
+    clock = TickingClock()
     seen: list[tuple[int, int | None, float]] = []
     times: list[float] = []
 
@@ -286,16 +293,9 @@ def test_a_server_that_stays_down_is_given_up_after_the_attempts(server: FaultyS
 
 @pytest.mark.parametrize(("value", "seconds"), [("7", 7), ("Fri, 01 May 2026 10:00:09 GMT", 9), ("soon", 0)])
 def test_retry_after_is_honoured(server: FaultyServer, target: Path, value: str, seconds: float) -> None:
-    slept: list[float] = []
-    elapsed = [0.0]
-
-    def sleep(duration: float) -> None:
-        slept.append(duration)
-        elapsed[0] += duration
-
-    clock = Clock(now=lambda: elapsed[0], wall=lambda: 1777629600.0, sleep=sleep)
+    clock = FakeClock(wall=1777629600.0)
     get(target, server.put("/image", CONTENT, status=[429], headers={"Retry-After": value}), clock=clock)
-    assert seconds <= sum(slept) <= seconds + 0.1
+    assert seconds <= sum(clock.slept) <= seconds + 0.1
 
 
 def test_retry_after_beyond_the_limit_is_not_waited_for(server: FaultyServer, target: Path) -> None:
@@ -622,7 +622,7 @@ def test_waiting_for_another_run_ends_at_the_limit(server: FaultyServer, target:
     run.start()
     wait_for_a_megabyte(target, run)
     try:
-        with pytest.raises(Timeout, match="another run"):
+        with pytest.raises(Timeout, match="Another run"):
             fetch(Request([url], target, SHA256), timeouts=Timeouts(total=0.5))
     finally:
         run.kill()
@@ -641,14 +641,13 @@ def test_a_text_is_read_whole_or_not_at_all(server: FaultyServer) -> None:
 
 def test_a_cached_text_costs_no_body(server: FaultyServer, tmp_path: Path) -> None:
     url = server.put("/index", b"one")
-    day = [1000.0]
-    clock = Clock(wall=lambda: day[0])
+    clock = FakeClock()
 
     def ask(max_age: float) -> download.Text:
         return fetch_text([url], 100, cache=tmp_path, max_age=max_age, retries=QUICK, clock=clock)
 
     assert ask(60) == download.Text(b"one", url)
-    day[0] += 50
+    clock.time += 50
     assert ask(60) == download.Text(b"one", url, age=50.0)
     assert server.statuses() == [200]
     assert ask(10) == download.Text(b"one", url)
@@ -656,7 +655,7 @@ def test_a_cached_text_costs_no_body(server: FaultyServer, tmp_path: Path) -> No
     server.put("/index", b"two")
     assert ask(0).content == b"two"
     del server.files["/index"]
-    day[0] += 3600
+    clock.time += 3600
     stale = ask(0)
     assert (stale.content, stale.age) == (b"two", 3600.0)
     assert "HTTP 404" in stale.problem

@@ -385,16 +385,6 @@ def test_an_archive_that_unpacks_without_end_is_refused(tmp_path: Path, monkeypa
         rootfs.build_template(source, tmp_path / "t.tar.gz")
 
 
-def test_partial_files_of_dead_runs_are_removed_and_those_of_living_ones_kept(tmp_path: Path, source: Path) -> None:
-    dead, living = tmp_path / ".t.tar.gz.dead.part", tmp_path / ".t.tar.gz.live.part"
-    dead.touch()
-    living.touch()
-    os.utime(dead, (BUILT, BUILT))
-    rootfs.build_template(source, tmp_path / "t.tar.gz")
-    assert not dead.exists()
-    assert living.exists()
-
-
 def test_a_failed_write_leaves_the_old_template(tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = tmp_path / "t.tar.gz"
     target.write_bytes(b"old")
@@ -402,7 +392,7 @@ def test_a_failed_write_leaves_the_old_template(tmp_path: Path, source: Path, mo
     def full(_handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(rootfs.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(ImageError, match="No space"):
         rootfs.build_template(source, target)
     assert target.read_bytes() == b"old"

@@ -4,13 +4,11 @@
 from __future__ import annotations
 
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
-from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError, Timeout
-from ansible_collections.pve.provision.plugins.module_utils._pve.journal import Journal, held, identity, is_alive
+from ansible_collections.pve.provision.plugins.module_utils._pve.journal import Journal, identity, is_alive
 
 
 def test_notes_outlive_the_journal_that_wrote_them(tmp_path: Path):
@@ -84,48 +82,6 @@ def test_a_process_is_told_from_every_other():
     boot, number, started = identity().split("/")
     others = (f"{boot}/{number}/{int(started) + 1}", f"other-boot/{number}/{started}", f"{boot}/999999999/1", "", "1/2")
     assert not any(map(is_alive, others))
-
-
-class TestHeld:
-    def test_the_second_waits_for_the_first(self, tmp_path: Path):
-        order = []
-        entered = threading.Event()
-
-        def first():
-            with held(tmp_path / "x.lock", timeout=60):
-                entered.set()
-                time.sleep(0.2)
-                order.append("first")
-
-        thread = threading.Thread(target=first)
-        thread.start()
-        entered.wait(60)
-        with held(tmp_path / "x.lock", timeout=60):
-            order.append("second")
-        thread.join()
-        assert order == ["first", "second"]
-
-    def test_it_gives_up(self, tmp_path: Path):
-        with (
-            held(tmp_path / "x.lock", timeout=1),
-            pytest.raises(Timeout, match=r"x\.lock"),
-            held(tmp_path / "x.lock", timeout=0.1),
-        ):
-            pass
-
-    def test_a_link_in_its_place_is_not_followed(self, tmp_path: Path):
-        (tmp_path / "passwd").write_text("root:x:0:0")
-        (tmp_path / "locks").mkdir()
-        (tmp_path / "locks" / "x.lock").symlink_to(tmp_path / "passwd")
-        with pytest.raises(ProvisionError, match=r"x\.lock cannot be used: it is a symbolic link"):
-            held(tmp_path / "locks" / "x.lock", timeout=1).__enter__()
-        assert (tmp_path / "passwd").read_text() == "root:x:0:0"
-
-    def test_a_failure_lets_go(self, tmp_path: Path):
-        with pytest.raises(RuntimeError), held(tmp_path / "x.lock", timeout=1):
-            raise RuntimeError
-        with held(tmp_path / "x.lock", timeout=0.1):
-            pass
 
 
 def test_of_two_runs_at_once_one_note_holds(tmp_path: Path) -> None:
