@@ -15,7 +15,7 @@ from pathlib import Path
 
 import zstandard
 
-from .api import access
+from .api import access, credentials
 from .state.root import PRIVATE, State
 
 ADDRESS = "10.10.10.2"
@@ -163,17 +163,7 @@ def add_bridge(state: State, name: str, mtu: int = 1500, bridge: bool = True, vl
 
 def prepare(root: Path, name: str, settings: t.Mapping[str, t.Any], password: str, token: tuple[str, str]) -> State:
     """Complete a state root; what is there already stays. ``token`` is a name and its secret."""
-    root.mkdir(parents=True, exist_ok=True)
-    local = root / "etc/pve/local"
-    for folder in ("lxc", "qemu-server"):
-        (root / f"etc/pve/nodes/{name}/{folder}").mkdir(parents=True, exist_ok=True)
-    for link, target in (
-        ("local", f"nodes/{name}"),
-        ("lxc", f"nodes/{name}/lxc"),
-        ("qemu-server", f"nodes/{name}/qemu-server"),
-    ):
-        if not (local.parent / link).is_symlink():
-            (local.parent / link).symlink_to(target)
+    _make_folders(root, name)
     state = State(root)
     known = state.read_json(f"{PRIVATE}/settings.json", {})
     state.write(f"{PRIVATE}/settings.json", json.dumps({**known, **settings}))
@@ -206,10 +196,24 @@ def prepare(root: Path, name: str, settings: t.Mapping[str, t.Any], password: st
     return state
 
 
+def _make_folders(root: Path, name: str) -> None:
+    """The node's folders below ``etc/pve``, and the links to them."""
+    for folder in ("lxc", "qemu-server"):
+        (root / f"etc/pve/nodes/{name}/{folder}").mkdir(parents=True, exist_ok=True)
+    for link, target in (
+        ("local", f"nodes/{name}"),
+        ("lxc", f"nodes/{name}/lxc"),
+        ("qemu-server", f"nodes/{name}/qemu-server"),
+    ):
+        path = root / "etc/pve" / link
+        if not path.is_symlink():
+            path.symlink_to(target)
+
+
 def _users(state: State, password: str, token: tuple[str, str]) -> None:
     conf = access.UserFile.load(state)
     name = f"root@pam!{token[0]}"
     conf.tokens[name] = ["0", "0", ""]
     conf.save(state)
-    access.set_secret(state, "shadow.cfg", "root@pam", password)
-    access.set_secret(state, "token.cfg", name, token[1])
+    credentials.set_secret(state, "shadow.cfg", "root@pam", password)
+    credentials.set_secret(state, "token.cfg", name, token[1])

@@ -19,7 +19,6 @@ from .sites import CONTENT
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import ModuleType
 
     from embedded_node.state.root import State
 
@@ -120,13 +119,12 @@ class EmbeddedDriver:
     def request(self, root: Path, http: dict[str, Any], auth: str) -> tuple[int, str, Any]:
         """Makes one request."""
         from embedded_node import commands
-        from embedded_node.api import access
         from embedded_node.api.http import respond
         from embedded_node.state.root import State
 
         commands.load()
         state = State(root)
-        headers, cookies = self._credentials(state, access, auth)
+        headers, cookies = self._credentials(state, auth)
         params = http.get("params") or {}
         if http["method"] == "POST" and http["path"].endswith("/upload"):
             params = {**params, "tmpfilename": self._received(root)}
@@ -143,8 +141,10 @@ class EmbeddedDriver:
         return name
 
     @staticmethod
-    def _credentials(state: State, access: ModuleType, auth: str) -> tuple[dict[str, str], dict[str, str]]:
+    def _credentials(state: State, auth: str) -> tuple[dict[str, str], dict[str, str]]:
         """Headers and cookies of this kind of caller; secrets, and users that no run recorded, are made when needed."""
+        from embedded_node.api import access, credentials
+
         token = auth if "!" in auth else TOKEN
         users = access.UserFile.load(state)
         if token == TOKEN and TOKEN not in users.tokens:
@@ -153,13 +153,13 @@ class EmbeddedDriver:
         if auth == "stranger":
             users.users.setdefault(STRANGER, ["1", "0", "", "", "", "", "", ""])
             users.save(state)
-        access.set_secret(state, "token.cfg", token, "secret")
-        access.set_secret(state, "shadow.cfg", "root@pam", "right")
+        credentials.set_secret(state, "token.cfg", token, "secret")
+        credentials.set_secret(state, "shadow.cfg", "root@pam", "right")
         if auth == "bearer":
             return {"Authorization": f"Bearer {token}=secret"}, {}
         if auth == "nobody":
             return {}, {}
         if auth in ("ticket", "ticket-no-csrf", "stranger"):
-            ticket, csrf = access.issue_ticket(state, STRANGER if auth == "stranger" else "root@pam")
+            ticket, csrf = credentials.issue_ticket(state, STRANGER if auth == "stranger" else "root@pam")
             return {} if auth == "ticket-no-csrf" else {"CSRFPreventionToken": csrf}, {"PVEAuthCookie": ticket}
         return {"Authorization": f"PVEAPIToken={token}={'guess' if auth == 'wrong-token' else 'secret'}"}, {}

@@ -9,67 +9,22 @@ root@pam is refused to it.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
-import secrets
 import time
 import typing as t
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from fakepve import shapes
-
 from ..errors import ApiError, forbidden
 from ..state.propstring import parse_boolean, split_list
 from ..state.root import State
+from .roles import ALL_PRIVILEGES, ROLES
 from .session import Session
 
 USER_LOCK = "/var/lock/pve-manager/user.cfg"
 VNETS = "etc/pve/sdn/vnets.cfg"
 #: A refusal that names no privilege.
 UNNAMED = "unnamed"
-TICKET_SECONDS = 2 * 3600
-ALL_PRIVILEGES: frozenset[str] = frozenset(shapes.PRIVILEGES)
-
-#: The privileges of each kind by who is meant to have them; what root alone has is in no role but Administrator.
-_GROUPS: dict[str, dict[str, str]] = {
-    "VM": {
-        "admin": "VM.Config.Disk VM.Config.CPU VM.Config.Memory VM.Config.Network VM.Config.HWType VM.Config.Options"
-        " VM.Allocate VM.Clone VM.GuestAgent.Unrestricted VM.Migrate VM.Replicate VM.Snapshot VM.Snapshot.Rollback",
-        "user": "VM.Config.CDROM VM.Config.Cloudinit VM.Console VM.Backup VM.PowerMgmt VM.GuestAgent.FileRead"
-        " VM.GuestAgent.FileSystemMgmt VM.GuestAgent.FileWrite",
-        "audit": "VM.Audit VM.GuestAgent.Audit",
-    },
-    "Sys": {"admin": "Sys.Console Sys.Syslog", "audit": "Sys.Audit"},
-    "Datastore": {
-        "admin": "Datastore.Allocate Datastore.AllocateTemplate",
-        "user": "Datastore.AllocateSpace",
-        "audit": "Datastore.Audit",
-    },
-    "SDN": {"admin": "SDN.Allocate SDN.Audit", "user": "SDN.Use", "audit": "SDN.Audit"},
-    "User": {"admin": "User.Modify Group.Allocate Realm.AllocateUser"},
-    "Pool": {"admin": "Pool.Allocate", "user": "Pool.Audit", "audit": "Pool.Audit"},
-    "Mapping": {"admin": "Mapping.Modify", "user": "Mapping.Use", "audit": "Mapping.Audit"},
-}
-
-
-def _special_roles() -> dict[str, frozenset[str]]:
-    """The roles that PVE brings along, made of the groups of privileges."""
-    roles: dict[str, set[str]] = {"PVEAdmin": set(), "PVEAuditor": set(), "PVETemplateUser": {"VM.Audit", "VM.Clone"}}
-    for kind, levels in _GROUPS.items():
-        admin, user, audit = (set(levels.get(level, "").split()) for level in ("admin", "user", "audit"))
-        roles[f"PVE{kind}Admin"] = admin | user | audit
-        roles["PVEAdmin"] |= admin | user | audit
-        roles["PVEAuditor"] |= audit
-        if user:
-            roles[f"PVE{kind}User"] = user | audit
-    roles["PVEAdmin"] -= {"Mapping.Modify"}
-    found = {name: frozenset(held) for name, held in roles.items()}
-    return {"Administrator": ALL_PRIVILEGES, "NoAccess": frozenset(), **found}
-
-
-ROLES: dict[str, frozenset[str]] = _special_roles()
 
 
 @dataclass
@@ -249,79 +204,6 @@ def need_bridge(session: Session, net: t.Mapping[str, str]) -> None:
         tags += map(str, range(int(first), int(last or first) + 1)) if first else []
     for place in [f"{path}/{tag}" for tag in tags] or [path]:
         need(session, place, "SDN.Use")
-
-
-# -- secrets and tickets -----------------------------------------------------------------------------------------------
-
-
-def _hash(secret: str, salt: str) -> str:
-    return hashlib.pbkdf2_hmac("sha256", secret.encode(), salt.encode(), 1000).hex()
-
-
-def _secrets(state: State, name: str) -> dict[str, str]:
-    rows = (line.partition(" ") for line in state.read(f"etc/pve/priv/{name}").splitlines())
-    return {key: value for key, _sep, value in rows}
-
-
-def set_secret(state: State, name: str, key: str, secret: str | None) -> None:
-    """Store a password (``shadow.cfg``) or a token's value (``token.cfg``), or forget it. Only a hash is kept."""
-    rows = _secrets(state, name)
-    rows.pop(key, None)
-    if secret is not None:
-        salt = secrets.token_hex(8)
-        rows[key] = f"{salt}:{_hash(secret, salt)}"
-    state.write(f"etc/pve/priv/{name}", "".join(f"{key} {rows[key]}\n" for key in sorted(rows)))
-
-
-def check_secret(state: State, name: str, key: str, secret: str) -> bool:
-    """Whether this is the stored password or token value."""
-    salt, _sep, digest = _secrets(state, name).get(key, "").partition(":")
-    return bool(digest) and hmac.compare_digest(digest, _hash(secret, salt))
-
-
-def _key(state: State) -> bytes:
-    text = state.read("etc/pve/priv/authkey.key")
-    if not text:
-        text = secrets.token_hex(32)
-        state.write("etc/pve/priv/authkey.key", text)
-    return text.encode()
-
-
-def _sign(state: State, text: str) -> str:
-    return hmac.new(_key(state), text.encode(), "sha256").hexdigest()
-
-
-def issue_ticket(state: State, user: str) -> tuple[str, str]:
-    """A login ticket and its CSRF token."""
-    stamp = f"{int(time.time()):08X}"
-    plain = f"PVE:{user}:{stamp}"
-    return f"{plain}::{_sign(state, plain)}", f"{stamp}:{_sign(state, f'csrf:{user}:{stamp}')}"
-
-
-def check_ticket(state: State, ticket: str) -> str | None:
-    """The user of a valid ticket."""
-    plain, _sep, signature = ticket.partition("::")
-    parts = plain.split(":")
-    if len(parts) != 3 or not hmac.compare_digest(signature, _sign(state, plain)):
-        return None
-    age = time.time() - int(parts[2], 16)
-    return parts[1] if -300 < age < TICKET_SECONDS else None
-
-
-def check_csrf(state: State, user: str, token: str) -> bool:
-    """Whether a CSRF token belongs to the user."""
-    stamp, _sep, signature = token.partition(":")
-    return hmac.compare_digest(signature, _sign(state, f"csrf:{user}:{stamp}"))
-
-
-def check_login(state: State, user: str, password: str) -> bool:
-    """Whether a user exists, is enabled and has this password."""
-    return UserFile.load(state).enabled(user) and check_secret(state, "shadow.cfg", user, password)
-
-
-def check_token(state: State, token: str, secret: str) -> bool:
-    """Whether a token may come in with this value. Why not is told to nobody."""
-    return UserFile.load(state).valid(token) and check_secret(state, "token.cfg", token, secret)
 
 
 # -- the schema's permission expressions -------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from ..errors import ApiError
 from ..state.root import State
-from . import access, routes, validation
+from . import access, credentials, routes, validation
 from .session import Session
 
 PREFIXES = ("/api2/json", "/api2/extjs")
@@ -49,16 +49,18 @@ def authenticate(state: State, method: str, headers: Mapping[str, str], cookies:
     given = headers.get("Authorization", "")
     if given.startswith("PVEAPIToken="):
         name, _sep, secret = given.removeprefix("PVEAPIToken=").partition("=")
-        if not access.check_token(state, name, secret):
+        if not credentials.check_token(state, name, secret):
             raise ApiError("Authentication failed!", 401)
         return name
     ticket = cookies.get("PVEAuthCookie")
     if not ticket:
         raise ApiError("No ticket", 401)
-    user = access.check_ticket(state, unquote(ticket))
+    user = credentials.check_ticket(state, unquote(ticket))
     if user is None or not access.UserFile.load(state).enabled(user):
         raise ApiError("Authentication failed!", 401)
-    if method not in ("GET", "HEAD") and not access.check_csrf(state, user, headers.get("CSRFPreventionToken", "")):
+    if method not in ("GET", "HEAD") and not credentials.check_csrf(
+        state, user, headers.get("CSRFPreventionToken", "")
+    ):
         raise ApiError("Permission denied - invalid csrf token", 401)
     return user
 

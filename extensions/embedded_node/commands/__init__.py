@@ -22,7 +22,10 @@ from . import command_line
 PROGRAMS = ("pct", "pvesm", "pveam", "pvesh", "vzdump", "pveversion", "qm", "qmrestore", "ip", "nsenter")
 #: What else enters itself into a table when it is imported: handlers of the API, and the systems that guests run.
 PARTS = (
-    *("api.access_control", "api.cluster", "api.storage", "lxc.api", "qemu.api", "qemu.agent"),
+    *("api.access_control", "api.users", "api.pools", "api.cluster", "api.nodes", "api.networks", "api.tasks"),
+    *("api.storage", "api.storage_content", "api.storage_upload"),
+    *("lxc.api", "lxc.status_api", "lxc.disks", "lxc.clone", "lxc.snapshots"),
+    *("qemu.api", "qemu.status_api", "qemu.disks_api", "qemu.snapshots_api", "qemu.agent"),
     *("guest.commands", "openwrt.commands"),
 )
 #: What a command costs on a real node, seconds (latency "realistic"); Perl's start alone is half a second.

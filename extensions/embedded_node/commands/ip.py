@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from ..api.session import Session
 from ..guest.runtime import Guest, bridge_addresses, links
 from ..lxc import container
-from ..openwrt.network import ports
+from ..openwrt.interfaces import ports
 from ..qemu import boot
 from ..state.root import State
 from .command_line import Command, Exit, Params

@@ -9,10 +9,10 @@ import re
 import typing as t
 from pathlib import Path
 
-from ..api import storage as storage_api
+from ..api import storage_content
 from ..api.session import Session
 from ..errors import ApiError
-from ..state import archive, config_file, storage
+from ..state import archive, config_file, storage, storage_volumes
 from .command_line import FLAG, STRING, Command, Params, Table, api_command
 
 NODE = "/nodes/{node}/storage"
@@ -69,7 +69,7 @@ def _prune(session: Session, params: Params) -> None:
     rule = ",".join(keeps) or store.options.get("prune-backups", "")
     if not rule:
         raise ApiError("no prune-backups options configured for storage '" + store.name + "'")
-    rows = storage_api.prune_marks(store, rule, params.get("vmid"))
+    rows = storage_content.prune_marks(store, rule, params.get("vmid"))
     if not params.get("dry-run"):
         for row in rows:
             if row["mark"] == "remove":
@@ -110,7 +110,7 @@ PLUGINS = {"dir": "Dir", "btrfs": "BTRFS", "nfs": "NFS", "cifs": "CIFS", "lvm": 
 RAW = re.compile(r"(raw|tar|qcow2|vmdk)\+size")
 
 
-def _plugin(store: storage.Storage) -> str:
+def _plugin(store: storage_volumes.Storage) -> str:
     return f"PVE::Storage::{PLUGINS.get(store.type, 'Dir')}Plugin"
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from ..api.cluster import version
+from ..api.nodes import version
 from ..api.session import Session
 from .command_line import FLAG, Command, Params
 

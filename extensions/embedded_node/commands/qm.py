@@ -13,11 +13,9 @@ from urllib.parse import quote
 
 from ..api import routes, validation
 from ..errors import ApiError, bad_params
-from ..qemu import agent, process, run
-from ..qemu import api as qemu
-from ..qemu import guest as guests
+from ..qemu import agent, disk_changes, process, run, status_api
 from .command_line import FLAG, STRING, VMID, Command, Params, Table, api_command, upid_exit
-from .pct import show_config, show_pending, show_snapshots
+from .output import show_config, show_pending, show_snapshots
 
 if t.TYPE_CHECKING:
     from ..api.session import Session
@@ -78,7 +76,7 @@ def _show_tree(session: Session, name: str, value: t.Any, indent: str = "") -> N
 
 
 def _status(session: Session, params: Params) -> None:
-    row = qemu.status(session.state, int(params["vmid"]), full=True)
+    row = status_api.status(session.state, int(params["vmid"]), full=True)
     if not params.get("verbose"):
         session.say(f"status: {row['qmpstatus']}")
         return
@@ -117,7 +115,7 @@ def _showcmd(session: Session, params: Params) -> None:
 
 def _import(session: Session, params: Params) -> None:
     vmid, source, storage = int(params["vmid"]), str(params["source"]), str(params["storage"])
-    guests.import_disk(session, vmid, source, storage, params.get("format"), params.get("target-disk"))
+    disk_changes.import_disk(session, vmid, source, storage, params.get("format"), params.get("target-disk"))
 
 
 def _rescan(session: Session, params: Params) -> None:
@@ -127,7 +125,7 @@ def _rescan(session: Session, params: Params) -> None:
     here = ("qemu", session.state.name)
     known = [vmid for vmid, place in session.state.guests().items() if place == here]
     for vmid in [int(params["vmid"])] if params.get("vmid") else known:
-        guests.rescan(session, vmid, bool(params.get("dryrun")))
+        disk_changes.rescan(session, vmid, bool(params.get("dryrun")))
 
 
 def _monitor(session: Session, params: Params) -> None:

@@ -21,7 +21,7 @@ from ..api.session import Session
 from ..errors import ApiError, bad_params
 from ..lxc import container, status
 from ..qemu import backup, process
-from ..state import config_file, storage
+from ..state import config_file, storage, storage_types
 from ..state.archive import BACKUP_CONFIG
 from ..state.config_file import GuestFile, Section
 from ..state.propstring import split_list
@@ -131,7 +131,7 @@ def _dump_folder(session: Session, params: Params) -> Path:
         errors.append(f"could not get storage information for '{name}': {error.message}")
     if errors:
         raise ApiError("\n".join(errors))
-    return store.base / storage.CONTENT_FOLDERS["backup"]
+    return store.base / storage_types.CONTENT_FOLDERS["backup"]
 
 
 def _stamp(moment: float) -> str:

@@ -9,16 +9,16 @@ import re
 import stat
 import typing as t
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-from ..api import access, validation, volume_access
+from ..api import validation
 from ..api.session import Session
-from ..errors import INVALID, ApiError, bad_params, forbidden, no_such_file
+from ..errors import INVALID, ApiError, bad_params, no_such_file
 from ..state import kernel, storage
 from ..state.config_file import NET_KEY, GuestFile, Section
 from ..state.propstring import format_size, parse, split_list
-from . import container, network
+from . import allocation, container, network
+from .permissions import Permissions
 
 #: Options that change at once in a running container although nothing in it needs to know.
 AT_ONCE = frozenset({
@@ -28,12 +28,6 @@ AT_ONCE = frozenset({
 HOT = re.compile(r"cpulimit|cpuunits|memory|swap|net\d+")
 HOT_NEW = re.compile(r"mp\d+|dev\d+")
 HOT_DELETE = re.compile(r"swap|cpulimit|cpuunits|net\d|unused\d+")
-PRIVILEGES = (
-    (re.compile(r"cores|cpuunits|cpulimit"), "VM.Config.CPU"),
-    (re.compile(r"rootfs|mp\d+"), "VM.Config.Disk"),
-    (re.compile(r"memory|swap"), "VM.Config.Memory"),
-    (re.compile(r"net\d+|nameserver|searchdomain|hostname"), "VM.Config.Network"),
-)
 
 
 def put(session: Session, params: dict[str, t.Any]) -> None:
@@ -87,74 +81,6 @@ def _check_names(params: Mapping[str, t.Any], delete: list[str], revert: list[st
             raise bad_params(delete=f"you can't use '-{option}' and -delete {option}' at the same time")
         if option in revert:
             raise bad_params(delete=f"you can't use '-delete {option}' and '-revert {option}' at the same time")
-
-
-# -- permissions -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Permissions:
-    """What a caller may set or delete. A token of root@pam is not root@pam.
-
-    ``old`` is the config that is changed, none for a container that is made, maybe in a ``pool``.
-    """
-
-    session: Session
-    vmid: int
-    old: GuestFile | None
-    unprivileged: bool
-    pool: str | None = None
-
-    def check(self, new: Mapping[str, t.Any], delete: t.Sequence[str] = ()) -> None:
-        """Die with a 403 for the first option that the caller may not set or delete."""
-        if self.session.is_root:
-            return
-        for option in sorted(new):
-            self._check_option(option, str(new[option]))
-        for option in delete:
-            self._check_option(option, None)
-
-    def _check_option(self, option: str, value: str | None) -> None:
-        if re.fullmatch(r"dev\d+", option):
-            raise forbidden("configuring device passthrough is only allowed for root@pam")
-        if option == "hookscript":
-            raise forbidden("changing the hookscript is only allowed for root@pam")
-        if option == "features":
-            self._check_features(value)
-            return
-        pool = None if option == "tags" else self.pool
-        privilege = next((name for pattern, name in PRIVILEGES if pattern.fullmatch(option)), "VM.Config.Options")
-        access.need_on_guest(self.session, self.vmid, pool, privilege)
-        if container.VOLUME_KEY.fullmatch(option) and value is not None:
-            self._check_volume(option, value)
-        elif NET_KEY.fullmatch(option):
-            before = self.old.options.get(option) if self.old else None
-            for text in filter(None, (before, value)):
-                access.need_bridge(self.session, parse(text, validation.option_format("lxc", option)))
-
-    def _check_volume(self, option: str, value: str) -> None:
-        if re.fullmatch(r"\d+(\.\d+)?", value):  # on the default storage, which is looked at later
-            return
-        mount = container.parse_volume(option, value)
-        if mount.type != "volume":
-            raise forbidden(f"mount point type {mount.type} is only allowed for root@pam")
-        fresh = storage.NEW_DISK.fullmatch(mount.volume)
-        if fresh:
-            access.need(self.session, f"/storage/{fresh[1]}", "Datastore.AllocateSpace")
-        else:
-            volume_access.check(self.session, mount.volume, self.vmid, "rootdir")
-
-    def _check_features(self, value: str | None) -> None:
-        if not self.unprivileged:
-            raise forbidden("changing feature flags for privileged container is only allowed for root@pam")
-        form = validation.option_format("lxc", "features")
-        before = parse(self.old.options.get("features", ""), form) if self.old else {}
-        after = parse(value, form) if value is not None else {}
-        changed = {key for key in {*before, *after} if before.get(key, "") != after.get(key, "")}
-        if changed - {"nesting"}:
-            raise forbidden("changing feature flags (except nesting) is only allowed for root@pam")
-        if changed:
-            access.need_on_guest(self.session, self.vmid, self.pool, "VM.Allocate")
 
 
 # -- the change itself -------------------------------------------------------------------------------------------------
@@ -300,9 +226,9 @@ def _delete(session: Session, vmid: int, conf: GuestFile, option: str, running: 
     elif re.fullmatch(r"mp\d+", option):
         mount = container.parse_volume(option, conf.options[option])
         if mount.type == "volume":  # even when a snapshot, or another mount point, still uses it
-            container.add_unused(conf, mount.volume)
-    elif container.UNUSED_KEY.fullmatch(option) and not container.in_use(conf, conf.options[option]):
-        container.delete_volume(session, vmid, conf.options[option])
+            allocation.add_unused(conf, mount.volume)
+    elif container.UNUSED_KEY.fullmatch(option) and not allocation.in_use(conf, conf.options[option]):
+        allocation.delete_volume(session, vmid, conf.options[option])
 
 
 def _final(session: Session, vmid: int, conf: GuestFile, option: str, running: bool) -> str:
@@ -319,7 +245,7 @@ def _final(session: Session, vmid: int, conf: GuestFile, option: str, running: b
     mount = container.parse_volume(option, value)
     if storage.NEW_DISK.fullmatch(mount.volume):
         made: dict[str, str] = {}
-        container.create_disks(session, vmid, {option: value}, made)
+        allocation.create_disks(session, vmid, {option: value}, made)
         value = made[option]
     else:
         if mount.type == "volume":
@@ -339,8 +265,8 @@ def _final(session: Session, vmid: int, conf: GuestFile, option: str, running: b
         before = container.parse_volume(option, old)
         if before.type == "volume" and before.volume != container.parse_volume(option, value).volume:
             conf.options[option] = value
-            if not container.in_use(conf, before.volume):
-                container.add_unused(conf, before.volume)
+            if not allocation.in_use(conf, before.volume):
+                allocation.add_unused(conf, before.volume)
     return value
 
 

@@ -16,7 +16,7 @@ from ..errors import ApiError, Interrupted, bad_params, failure_text, forbidden
 from ..state import archive, faults, storage
 from ..state.config_file import NET_KEY, GuestFile, Section
 from ..state.rootfs import GuestFiles
-from . import config, container, setup, status
+from . import allocation, config, container, permissions, setup, status
 
 Params = dict[str, t.Any]
 
@@ -47,21 +47,26 @@ def create(session: Session, params: Params) -> str:
     default_store = str(params.pop("storage", "local"))
     job.archive = str(params.pop("ostemplate"))
     unprivileged_now = bool(unprivileged) if unprivileged is not None else True
-    config.Permissions(session, vmid, None, unprivileged_now, job.pool).check(params)
+    permissions.Permissions(session, vmid, None, unprivileged_now, job.pool).check(params)
     volume_access.check(session, job.archive, vmid, "backup" if restore else "vztmpl")
     job.split(params, default_store)
     config.update(session, vmid, job.conf, False, job.plain)
     if unprivileged:
         job.conf.options["unprivileged"] = "1"
-    try:
-        if overwrite:
-            job.old = container.set_lock(session, vmid, "create")
-        else:
-            container.create_and_lock(session, vmid)
-    except ApiError as error:
-        raise ApiError(f"{job.complaint} {error.message}", exit_code=error.exit_code) from error
+    _take_vmid(session, job, overwrite)
     faults.step(state, "lock")
     return session.worker("vzrestore" if restore else "vzcreate", str(vmid), job.run)
+
+
+def _take_vmid(session: Session, job: Job, overwrite: bool) -> None:
+    """Lock the guest that is replaced, or make the config of a new one."""
+    try:
+        if overwrite:
+            job.old = container.set_lock(session, job.vmid, "create")
+        else:
+            container.create_and_lock(session, job.vmid)
+    except ApiError as error:
+        raise ApiError(f"{job.complaint} {error.message}", exit_code=error.exit_code) from error
 
 
 def _check_allocate(session: Session, vmid: int, pool: str | None, overwrite: bool) -> None:
@@ -143,7 +148,7 @@ class Job:
                 self._build(made)
             except (ApiError, OSError, Interrupted) as error:
                 container.forget(self.session.state, self.vmid)
-                container.destroy_disks(self.session, made)
+                allocation.destroy_disks(self.session, made)
                 if self.old is None or made:
                     self.session.state.remove_guest("lxc", self.vmid)
                 else:
@@ -159,10 +164,10 @@ class Job:
         state, session, vmid = self.session.state, self.session, self.vmid
         backup = self._recover() if self.restore else None
         disks = self.disks or self._default_disks(backup)
-        made += container.create_disks(session, vmid, disks, self.conf.options)
+        made += allocation.create_disks(session, vmid, disks, self.conf.options)
         if self.old is not None:
             for mount in container.volumes(self.old.options, unused=True):
-                container.delete_volume(session, vmid, mount.volume)
+                allocation.delete_volume(session, vmid, mount.volume)
             state.write_guest(vmid, GuestFile("lxc", Section({"lock": "create"})))
         with container.mounted(session, vmid, self.conf.options) as files:
             if self.restore:

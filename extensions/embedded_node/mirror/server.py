@@ -13,78 +13,18 @@ from __future__ import annotations
 
 import email.utils
 import fnmatch
-import hashlib
-import html
 import http.server
 import re
 import tempfile
 import threading
-import time
 import typing as t
 import urllib.parse
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import sites as mirror_sites
+from .documents import TYPES, Answered, Document, Fault, FaultKind, listing, of_bytes
 from .keys import Signer
-
-_CHUNK = 64 * 1024
-_TYPES = {".json": "application/json", ".txt": "text/plain", ".gz": "application/gzip"}
-FaultKind = t.Literal["cut", "stall", "slow", "ignore-range", "html", "status", "flip", "replace", "no-length"]
-
-
-@dataclass
-class Answered:
-    """One request as it is answered; ``sent`` counts body bytes, before the client can have them."""
-
-    method: str
-    path: str
-    range: str = ""
-    status: int = 0
-    sent: int = 0
-
-
-@dataclass
-class Fault:
-    """What goes wrong for paths that fit ``pattern`` (as in a shell), ``times`` times (None: always).
-
-    ``cut``: the connection ends after ``after`` body bytes. ``stall``: silence of ``seconds`` there. ``slow``: a
-    pause of ``seconds`` before each 64 KiB. ``ignore-range``: 200 with everything. ``html``: a log-in page with 200.
-    ``status``: the status ``code`` (with ``Retry-After: seconds`` when seconds are given). ``flip``: the byte at
-    ``after`` is changed. ``replace``: other bytes (``body``) with an ETag of their own. ``no-length``: the body
-    without Content-Length.
-    """
-
-    kind: FaultKind
-    pattern: str = "*"
-    times: int | None = None
-    after: int = 0
-    seconds: float = 0.0
-    code: int = 503
-    body: bytes = b""
-
-
-@dataclass
-class _Document:
-    """What a path holds at the moment."""
-
-    body: bytes | None
-    path: Path | None
-    size: int
-    etag: str
-    modified: float
-    kind: str
-
-    def chunks(self, start: int, end: int) -> t.Iterator[bytes]:
-        if self.path is None:
-            for position in range(start, end, _CHUNK):
-                yield (self.body or b"")[position : min(position + _CHUNK, end)]
-            return
-        with self.path.open("rb") as file:
-            file.seek(start)
-            while start < end and (chunk := file.read(min(_CHUNK, end - start))):
-                start += len(chunk)
-                yield chunk
 
 
 @dataclass
@@ -215,40 +155,22 @@ class Mirror:
                     return fault
         return None
 
-    def _document(self, path: str) -> _Document | None:
+    def _document(self, path: str) -> Document | None:
         target = self._directory / path.lstrip("/")
         if ".." in Path(path).parts or any(part.startswith(".keys") for part in Path(path).parts):
             return None
         if target.is_dir():
-            return _of_bytes(_listing(target, path), "text/html;charset=UTF-8") if path.endswith("/") else None
+            return of_bytes(listing(target, path), "text/html;charset=UTF-8") if path.endswith("/") else None
         if not target.is_file():
             return None
         stat = target.stat()
         etag = f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"'
-        kind = _TYPES.get(target.suffix, "application/octet-stream")
-        return _Document(None, target, stat.st_size, etag, stat.st_mtime, kind)
+        kind = TYPES.get(target.suffix, "application/octet-stream")
+        return Document(None, target, stat.st_size, etag, stat.st_mtime, kind)
 
     def wait(self, seconds: float) -> None:
         """Sleep, but not longer than the mirror lives."""
         self._stopping.wait(seconds)
-
-
-def _of_bytes(body: bytes, kind: str) -> _Document:
-    return _Document(body, None, len(body), f'"{hashlib.sha256(body).hexdigest()[:16]}"', 1_700_000_000.0, kind)
-
-
-def _listing(directory: Path, path: str) -> bytes:
-    """A directory as Apache lists it."""
-    rows = []
-    for entry in sorted(directory.iterdir()):
-        if not entry.name.startswith(".") or entry.name == ".versions.json":
-            name = html.escape(entry.name + ("/" if entry.is_dir() else ""), quote=True)
-            day = time.strftime("%Y-%m-%d %H:%M", time.gmtime(entry.stat().st_mtime))
-            rows.append(f'<tr><td><a href="{name}">{name}</a></td><td align="right">{day}  </td></tr>')
-    title = html.escape(f"Index of {path}")
-    head = f'<html><title>{title}</title><body><h1>{title}</h1><table><tr><th><a href="?C=N;O=D">Name</a></th>'
-    parent = '<tr><td><a href="../">Parent Directory</a></td></tr>'
-    return "\n".join([head + "</tr>", parent, *rows, "</table></body></html>\n"]).encode()
 
 
 _LOGIN = b"<!DOCTYPE html>\n<html><title>Sign in</title><body>Please sign in to use this network.</body></html>\n"
@@ -276,9 +198,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             if fault is not None and fault.kind == "status":
                 self._refuse(answer, fault.code, fault.seconds)
                 return
-            document = _of_bytes(_LOGIN, "text/html") if fault and fault.kind == "html" else self.owner._document(path)
+            document = of_bytes(_LOGIN, "text/html") if fault and fault.kind == "html" else self.owner._document(path)
             if document is not None and fault is not None and fault.kind == "replace":
-                document = _of_bytes(fault.body, document.kind)
+                document = of_bytes(fault.body, document.kind)
             if document is None:
                 self._refuse(answer, 404)
                 return
@@ -302,7 +224,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             answer.sent += len(body)
             self.wfile.write(body)
 
-    def _extent(self, document: _Document, *, ignore: bool) -> tuple[int, int, int]:
+    def _extent(self, document: Document, *, ignore: bool) -> tuple[int, int, int]:
         """Status, first byte, byte after the last."""
         conditions = self.headers
         if document.etag in conditions.get("If-None-Match", "") or (
@@ -323,7 +245,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         parsed = email.utils.parsedate_tz(self.headers.get(header, ""))
         return email.utils.mktime_tz(parsed) if parsed else -1.0
 
-    def _head(self, document: _Document, status: int, start: int, end: int, fault: Fault | None) -> None:
+    def _head(self, document: Document, status: int, start: int, end: int, fault: Fault | None) -> None:
         self.send_response(status)
         self.send_header("ETag", document.etag)
         self.send_header("Last-Modified", email.utils.formatdate(document.modified, usegmt=True))
@@ -341,7 +263,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(end - start))
         self.end_headers()
 
-    def _body(self, document: _Document, start: int, end: int, fault: Fault | None, answer: Answered) -> None:
+    def _body(self, document: Document, start: int, end: int, fault: Fault | None, answer: Answered) -> None:
         position = start
         for chunk in document.chunks(start, end):
             block = chunk

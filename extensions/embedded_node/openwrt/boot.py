@@ -14,8 +14,10 @@ import random
 import re
 import typing as t
 
-from .network import Network, ports
-from .uci import Uci, UciError
+from .interfaces import ports
+from .network import Network
+from .uci import UciError
+from .uci_command import Uci
 
 if t.TYPE_CHECKING:
     from ..guest.runtime import Guest

@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
-import ipaddress
 import json
 import os
 import re
@@ -22,50 +20,27 @@ import shutil
 import signal
 import subprocess
 import sys
-import tarfile
 import time
 import typing as t
 from pathlib import Path
 
-from ..guest import busybox, runtime
+from ..guest import busybox, busybox_files, runtime
 from ..guest.runtime import SYSTEMS, Command, Completed, Guest, System, done, not_found
 from ..guest.shell import Shell
 from ..lxc import container
 from ..state import kernel
-from . import boot, ip, packages, ubus
-from .boot import WITHOUT_DAEMON, enabled, services
-from .network import Network, items, text
-from .uci import Uci, UciError
+from . import backup, boot, firewall, ip, jsonfilter, log, opkg, services, ubus
+from .apk import apk
+from .network import Network
+from .services import digests, init_script
+from .uci_command import Uci
 
-#: Which services act on a config file, when ``reload_config`` finds it changed. Others have the file's own name.
-TRIGGERS = {"dhcp": ("dnsmasq", "odhcpd"), "system": ("system", "log"), "network": ("network", "firewall")}
-SERVICE_USAGE = """\
-Syntax: /etc/init.d/{name} [command]
-
-Available commands:
-\tstart           Start the service
-\tstop            Stop the service
-\trestart         Restart the service
-\treload          Reload configuration files (or restart if service does not implement reload)
-\tenable          Enable service autostart
-\tdisable         Disable service autostart
-\tenabled         Check if service is started on boot
-\trunning         Check if service is running
-\tstatus          Service status
-\ttrace           Start with syscall trace
-\tinfo            Dump procd service info
-
-"""
-KEPT = (
-    *("config", "dropbear", "group", "hosts", "inittab", "passwd", "profile", "rc.local", "shadow", "shells", "shinit"),
-    *("sysctl.conf", "sysctl.d", "sysupgrade.conf", "uci-defaults", "uhttpd.crt", "uhttpd.key"),
-)
-"""What of ``/etc`` a backup holds."""
 MIN_PASSWORD = 5
 LONGEST_BOOT = 30  # seconds that a job of the boot waits for the guest to be told running
 
-
 # -- the shell and its surroundings ------------------------------------------------------------------------------------
+
+
 class Host:
     """The guest, as its shell sees it."""
 
@@ -128,7 +103,7 @@ def _shell(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
         text = words.pop(0) if words else ""
         name = words.pop(0) if words else name
     elif words and "s" not in options:
-        path = guest.files.resolve(busybox.path_of(guest, words[0]))
+        path = guest.files.resolve(busybox_files.path_of(guest, words[0]))
         if not path.is_file():
             return done(rc=2, err=f"{name}: can't open '{words[0]}': No such file or directory\n")
         text, name = path.read_text(encoding="utf-8", errors="surrogateescape"), words.pop(0)
@@ -155,9 +130,9 @@ def _script_of(guest: Guest, name: str) -> str | None:
     """The guest's own shell script that a path names."""
     if "/" not in name:
         return None
-    path = guest.files.resolve(busybox.path_of(guest, name))
+    path = guest.files.resolve(busybox_files.path_of(guest, name))
     is_script = path.is_file() and path.stat().st_mode & 0o111 and path.open("rb").read(2) == b"#!"
-    return busybox.path_of(guest, name) if is_script else None
+    return busybox_files.path_of(guest, name) if is_script else None
 
 
 def _builtin(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
@@ -196,108 +171,16 @@ def _busybox(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
 
 
 # -- configuration -----------------------------------------------------------------------------------------------------
+
+
 def _uci(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
     rc, out, err = Uci(guest.files, stdin.decode("utf-8", "surrogateescape")).run(argv[1:])
     return Completed(rc, out.encode("utf-8", "surrogateescape"), err.encode("utf-8", "surrogateescape"))
 
 
-def _reload_config(guest: Guest, _argv: t.Sequence[str], _stdin: bytes) -> Completed:
-    """Reload the services whose committed configuration has changed since they read it."""
-    before = guest.recall("read", {})
-    now = _digests(guest)
-    guest.remember("read", now)
-    changed = [name for name in now if before.get(name) != now[name]]
-    for service in dict.fromkeys(one for name in changed for one in TRIGGERS.get(name, (name,))):
-        if service in services(guest) and (guest.recall("services", {}).get(service) or service in WITHOUT_DAEMON):
-            _act(guest, service, "reload")
-    return done()
-
-
-def _digests(guest: Guest) -> dict[str, str]:
-    folder = guest.files.resolve("/etc/config")
-    files = sorted(folder.iterdir()) if folder.is_dir() else []
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.is_file()}
-
-
-def _config_value(guest: Guest, path: str, default: str = "") -> str:
-    rc, out, _other = Uci(guest.files).run(["get", path])
-    return out.strip() if rc == 0 else default
-
-
-# -- services ----------------------------------------------------------------------------------------------------------
-def _init_script(guest: Guest, argv: t.Sequence[str], _stdin: bytes) -> Completed:
-    """``/etc/init.d/NAME ACTION``."""
-    name, action = os.path.basename(argv[0]), argv[1] if len(argv) > 1 else ""
-    if name not in services(guest):
-        return Completed(127, stderr=not_found(guest.vmid, f"/etc/init.d/{name}"))
-    running = bool(guest.recall("services", {}).get(name))
-    if action == "running":
-        return done(rc=int(not running))
-    if action == "enabled":
-        return done(rc=int(not enabled(guest, name)))
-    if action == "status":
-        idle = name in WITHOUT_DAEMON
-        said = "running" if running else "active with no instances" if idle else "inactive"
-        return done(f"{said}\n", 0 if running or idle else 3)
-    if action in ("enable", "disable"):
-        return _enable(guest, name, action == "enable")
-    if action in ("start", "stop", "restart", "reload", "boot", "shutdown"):
-        _act(guest, name, action)
-        return done()
-    if action == "info":
-        return ubus.run(guest, ["ubus", "call", "service", "list", json.dumps({"name": name})], b"")
-    return done(SERVICE_USAGE.format(name=name))
-
-
-def _enable(guest: Guest, name: str, wanted: bool) -> Completed:
-    start, stop = services(guest)[name]
-    folder = guest.files.resolve("/etc/rc.d")
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in list(folder.iterdir()):
-        if re.fullmatch(rf"[SK]\d+{re.escape(name)}", path.name):
-            path.unlink()
-    for letter, number in (("S", start), ("K", stop)):
-        if wanted and number is not None:
-            (folder / f"{letter}{number:02d}{name}").symlink_to(f"../init.d/{name}")
-    return done()
-
-
-def _act(guest: Guest, name: str, action: str) -> None:
-    """Start, stop or reload a service, with what others on the network see of it."""
-    running = guest.recall("services", {})
-    if name not in WITHOUT_DAEMON:
-        up = bool(running.get(name)) if action == "reload" else action not in ("stop", "shutdown")
-        guest.remember("services", {**running, name: up or action == "reload"})
-    network = Network(guest)
-    if name == "network" and action not in ("stop", "shutdown"):
-        network.reload()
-    else:
-        network.note()
-
-
-def _service(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
-    if len(argv) > 1:
-        return _init_script(guest, [f"/etc/init.d/{argv[1]}", *argv[2:]], stdin)
-    running = guest.recall("services", {})
-    rows = [
-        f"/etc/init.d/{name:<18}\t{'enabled' if enabled(guest, name) else 'disabled':>10}"
-        f"\t{'running' if running.get(name) else 'stopped':>10}\n"
-        for name in services(guest)
-    ]
-    return done("Usage: service <service> [command]\n" + "".join(rows))
-
-
-def _if_switch(up: bool) -> Command:
-    def switch(guest: Guest, argv: t.Sequence[str], _stdin: bytes) -> Completed:
-        network = Network(guest)
-        names = list(network.interfaces) if "-a" in argv else list(argv[1:])
-        missing = [name for name in names if not network.set_up(name, up)]
-        return done(rc=int(bool(missing)), err="".join(f"Interface {name} not found\n" for name in missing))
-
-    return switch
-
-
 # -- accounts ----------------------------------------------------------------------------------------------------------
+
+
 def _passwd(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
     words = [word for word in argv[1:] if not word.startswith("-")]
     user = words[0] if words else "root"
@@ -315,7 +198,7 @@ def _passwd(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
     fields[1:3] = [_hash(answers[0]), str(int(time.time()) // 86400)]
     changed = [":".join(fields) if row.startswith(f"{user}:") else row for row in rows]
     guest.files.write("/etc/shadow", "\n".join([*changed, ""]), 0o600)
-    _log(guest, f"auth.err passwd: password for {user} changed by root")
+    log.write(guest, f"auth.err passwd: password for {user} changed by root")
     return done(said, 0, f"passwd: password for {user} changed by root\n")
 
 
@@ -331,202 +214,9 @@ def _hash(password: str) -> str:
     return f"$1${hashlib.sha256(os.urandom(8)).hexdigest()[:8]}${hashlib.sha256(password.encode()).hexdigest()[:22]}"
 
 
-# -- backup ------------------------------------------------------------------------------------------------------------
-def _sysupgrade(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
-    words = list(argv[1:])
-    for flag in ("-q", "-v", "-k", "-u", "-o", "-F"):
-        while flag in words:
-            words.remove(flag)
-    if words[:1] in (["-l"], ["--list-backup"]):
-        return done("".join(f"/{name}\n" for name in _kept(guest)))
-    if words[:1] in (["-b"], ["--create-backup"]) and len(words) > 1:
-        data = _backup(guest)
-        said = f"{_now(guest)} upgrade: Saving config files...\n"
-        _log(guest, "user.info upgrade: Saving config files...")
-        if words[1] == "-":
-            return Completed(0, data, said.encode())
-        path = guest.files.resolve(busybox.path_of(guest, words[1]))
-        if not path.parent.is_dir():
-            said += (
-                f"tar: can't open '{words[1]}': No such file or directory\nFailed to create the configuration backup.\n"
-            )
-            return done(rc=1, err=said)
-        path.write_bytes(data)
-        return done(err=said)
-    if words[:1] in (["-r"], ["--restore-backup"]) and len(words) > 1:
-        return _restore(guest, words[1], stdin)
-    if words:
-        return done(rc=1, err="Image check failed: a container has no image to write.\n")
-    return done("Usage: sysupgrade [<upgrade-option>...] <image file or URL>\n", 1)
-
-
-def _kept(guest: Guest) -> list[str]:
-    """What a backup holds: the kept files, and what ``/etc/sysupgrade.conf`` and the packages add."""
-    lists = [guest.files.read("/etc/sysupgrade.conf")]
-    folder = guest.files.resolve("/lib/upgrade/keep.d")
-    lists += [path.read_text(errors="replace") for path in sorted(folder.iterdir())] if folder.is_dir() else []
-    extra = [line.strip().lstrip("/") for text in lists for line in text.splitlines() if line.strip().startswith("/")]
-    root, found = guest.files.root, set()
-    for name in [*(f"etc/{name}" for name in KEPT), *extra]:
-        path = guest.files.resolve(name)
-        inside = [path] if path.is_file() else sorted(path.rglob("*")) if path.is_dir() else []
-        found |= {str(one.relative_to(root)) for one in inside if one.is_file() and not one.is_symlink()}
-    return sorted(found)
-
-
-def _backup(guest: Guest) -> bytes:
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w:gz") as archive:
-        for name in _kept(guest):
-            path = guest.files.root / name
-            facts, member = path.stat(), tarfile.TarInfo(name)
-            member.size, member.mode, member.mtime = facts.st_size, facts.st_mode & 0o7777, int(facts.st_mtime)
-            with path.open("rb") as content:
-                archive.addfile(member, content)
-    return stream.getvalue()
-
-
-def _restore(guest: Guest, name: str, stdin: bytes) -> Completed:
-    path = guest.files.resolve(busybox.path_of(guest, name))
-    if name != "-" and not path.is_file():
-        return done(rc=1, err=f"Backup archive '{name}' not found.\n")
-    said = f"{_now(guest)} upgrade: Restoring config files...\n"
-    _log(guest, "user.info upgrade: Restoring config files...")
-    try:
-        with tarfile.open(fileobj=io.BytesIO(stdin if name == "-" else path.read_bytes())) as archive:
-            for member in archive:
-                content = archive.extractfile(member) if member.isreg() else None
-                if content is None:
-                    continue
-                target = guest.files.resolve(f"/{member.name}")
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(content.read())
-                target.chmod(member.mode)
-    except (tarfile.TarError, EOFError, OSError):
-        return done(rc=1, err=f"{said}tar: invalid magic\n")
-    return done(err=said)
-
-
-# -- log and time ------------------------------------------------------------------------------------------------------
-def _log(guest: Guest, text: str) -> None:
-    stamp = time.strftime("%a %b %e %H:%M:%S %Y", time.gmtime())
-    guest.remember("log", [*guest.recall("log", []), f"{stamp} {text}"][-500:])
-
-
-def _logread(guest: Guest, argv: t.Sequence[str], _stdin: bytes) -> Completed:
-    lines = guest.recall("log", [])
-    words = list(argv[1:])
-    if "-e" in words:
-        lines = [line for line in lines if re.search(words[words.index("-e") + 1], line)]
-    if "-l" in words:
-        lines = lines[-int(words[words.index("-l") + 1]) :]
-    return done("".join(f"{line}\n" for line in lines))
-
-
-def _logger(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
-    words, tag, priority = list(argv[1:]), "root", "user.notice"
-    while words and words[0].startswith("-"):
-        option = words.pop(0)
-        if option == "-t" and words:
-            tag = words.pop(0)
-        elif option == "-p" and words:
-            priority = words.pop(0)
-    text = " ".join(words) or stdin.decode("utf-8", "replace").strip()
-    for line in text.splitlines():
-        _log(guest, f"{priority} {tag}: {line}")
-    return done()
-
-
-def _date(guest: Guest, argv: t.Sequence[str], _stdin: bytes) -> Completed:
-    if any(word.startswith(("-s", "--set")) for word in argv[1:]):
-        return done(rc=1, err="date: can't set date: Operation not permitted\n")
-    zone = "UTC0" if "-u" in argv else _config_value(guest, "system.@system[0].timezone", "UTC") or "UTC"
-    form = [word for word in argv[1:] if word.startswith("+")] or ["+%a %b %e %H:%M:%S %Z %Y"]
-    surroundings = {"TZ": zone, "LC_ALL": "C", "PATH": os.environ["PATH"]}
-    made = subprocess.run(["date", form[0]], env=surroundings, capture_output=True, check=False)
-    return Completed(made.returncode, made.stdout, made.stderr)
-
-
-def _now(guest: Guest) -> str:
-    return _date(guest, ["date"], b"").stdout.decode().strip()
-
-
-# -- firewall ----------------------------------------------------------------------------------------------------------
-#: Connection tracking helpers: name -> (protocol, family).
-HELPERS = {
-    "amanda": ("udp", "inet"),
-    "ftp": ("tcp", "inet"),
-    "RAS": ("udp", "inet"),
-    "Q.931": ("tcp", "inet"),
-    "irc": ("tcp", "ip"),
-    "netbios-ns": ("udp", "ip"),
-    "sane": ("tcp", "inet"),
-    "sip": ("udp", "inet"),
-    "snmp": ("udp", "ip"),
-    "tftp": ("udp", "inet"),
-}
-
-
-def _fw4(guest: Guest, argv: t.Sequence[str], _stdin: bytes) -> Completed:
-    command = argv[1] if len(argv) > 1 else ""
-    try:
-        Uci(guest.files).load("firewall", staged=False)
-    except UciError:
-        return done(rc=1, err="Error: no firewall configuration\n")
-    if command == "check":
-        return done("Ruleset passes nftables check.\n")
-    if command == "print":
-        return done(_ruleset(guest))
-    if command in ("start", "stop", "restart", "reload", "flush"):
-        return done()
-    return done("Usage:\n  fw4 [-v] [-q] start|stop|flush|restart|reload|reload-sets|check|print\n", 1)
-
-
-def _ruleset(guest: Guest) -> str:
-    """The head of what fw4 makes of the zones, and their policies."""
-    zones = Uci(guest.files).load("firewall", staged=False).of_type("zone")
-    network = Network(guest).interfaces
-    lines = ["table inet fw4", "flush table inet fw4", "", "table inet fw4 {", *_title("CT helper definitions")]
-    for name, (protocol, _other) in HELPERS.items():
-        lines += [f"\tct helper {name} {{", f'\t\ttype "{name}" protocol {protocol};', "\t}", ""]
-    lines += ["", *_title("Defines")]
-    for zone in zones:
-        known = [network[one] for one in items(zone.options.get("network")) if one in network]
-        devices = ", ".join(f'"{one}"' for one in dict.fromkeys(interface.device for interface in known))
-        held = [
-            address for interface in known if interface.up for address in interface.addresses + interface.addresses6
-        ]
-        subnets = ", ".join(str(ipaddress.ip_interface(address).network) for address in held)
-        name = text(zone, "name")
-        lines += [f"\tdefine {name}_devices = {{ {devices} }}", f"\tdefine {name}_subnets = {{ {subnets} }}", ""]
-    for zone in zones:
-        name = text(zone, "name")
-        for chain in ("input", "output", "forward"):
-            verdict = text(zone, chain, "DROP").lower()
-            lines += ["", f"\tchain {chain}_{name} {{", f"\t\tjump {verdict}_to_{name}", "\t}"]
-    return "\n".join([*lines, "}", ""])
-
-
-def _title(words: str) -> list[str]:
-    return ["\t#", f"\t# {words}", "\t#", ""]
-
-
-def _nft(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
-    if list(argv[1:3]) != ["list", "ruleset"]:
-        return done()
-    lines = ["table inet fw4 {"]
-    for name, (protocol, family) in HELPERS.items():
-        lines += [
-            f"\tct helper {name} {{",
-            f'\t\ttype "{name}" protocol {protocol}',
-            f"\t\tl3proto {family}",
-            "\t}",
-            "",
-        ]
-    return done("\n".join([*lines, "}", ""]))
-
-
 # -- power -------------------------------------------------------------------------------------------------------------
+
+
 def _reboot(guest: Guest, _argv: t.Sequence[str], _stdin: bytes) -> Completed:
     pid = guest.state.running().get(guest.vmid, {}).get("pid", 1)
     runtime.Scripted().start(guest)
@@ -542,6 +232,8 @@ def _poweroff(guest: Guest, _argv: t.Sequence[str], _stdin: bytes) -> Completed:
 
 
 # -- boot --------------------------------------------------------------------------------------------------------------
+
+
 def booted(guest: Guest) -> None:
     """The guest was started: do what OpenWrt does until its services run."""
 
@@ -549,8 +241,8 @@ def booted(guest: Guest) -> None:
         return _shell(_placed(guest, place), ["sh", path], b"").rc
 
     boot.boot(guest, run_script)
-    guest.remember("read", _digests(guest))
-    _log(guest, "daemon.info procd: - init complete -")
+    guest.remember("read", digests(guest))
+    log.write(guest, "daemon.info procd: - init complete -")
 
 
 def addresses(guest: Guest) -> dict[str, list[str]]:
@@ -559,6 +251,8 @@ def addresses(guest: Guest) -> dict[str, list[str]]:
 
 
 # -- the table ---------------------------------------------------------------------------------------------------------
+
+
 class _Table(dict[str, Command]):
     """A command by name or path; a name that OpenWrt does not have is answered with lxc-attach's words."""
 
@@ -581,7 +275,7 @@ class _Table(dict[str, Command]):
 
 
 def _init_script_at(path: str) -> Command:
-    return lambda guest, argv, stdin: _init_script(guest, [path, *argv[1:]], stdin)
+    return lambda guest, argv, stdin: init_script(guest, [path, *argv[1:]], stdin)
 
 
 def _missing(name: str) -> Command:
@@ -609,6 +303,10 @@ COMMANDS = _Table(
     {
         **busybox.COMMANDS,
         **ip.COMMANDS,
+        **log.COMMANDS,
+        **services.COMMANDS,
+        **firewall.COMMANDS,
+        **backup.COMMANDS,
         **dict.fromkeys(("echo", "printf", "test", "[", "true", "false", "pwd"), _builtin),
         "ash": _shell,
         "sh": _shell,
@@ -617,25 +315,14 @@ COMMANDS = _Table(
         "kill": _kill,
         "uci": _uci,
         "ubus": ubus.run,
-        "jsonfilter": ubus.jsonfilter,
-        "reload_config": _reload_config,
-        "service": _service,
-        "ifup": _if_switch(True),
-        "ifdown": _if_switch(False),
+        "jsonfilter": jsonfilter.jsonfilter,
         "passwd": _passwd,
-        "sysupgrade": _sysupgrade,
-        "logread": _logread,
-        "logger": _logger,
-        "date": _date,
-        "fw4": _fw4,
-        "nft": _nft,
-        "opkg": _by_release(packages.opkg, apk=False),
-        "apk": _by_release(packages.apk, apk=True),
+        "opkg": _by_release(opkg.opkg, apk=False),
+        "apk": _by_release(apk, apk=True),
         "reboot": _reboot,
         "poweroff": _poweroff,
         "halt": _poweroff,
     }
 )
 """What an OpenWrt guest has, by name: ``(guest, argv, stdin) -> Completed``."""
-
 SYSTEMS["openwrt"] = System(COMMANDS.get, COMMANDS.__contains__, booted, addresses)

@@ -6,16 +6,17 @@
 from __future__ import annotations
 
 import fnmatch
-import ipaddress
 import json
-import re
 import time
 import typing as t
 
 from ..guest.runtime import Completed, Guest
 from . import boot
-from .network import Interface, Network
-from .uci import Package, Section, Uci, UciError
+from .interface_status import status
+from .interfaces import Interface
+from .network import Network
+from .uci import Package, Section, UciError
+from .uci_command import Uci
 
 NOT_FOUND, TIMED_OUT, INVALID_COMMAND, INVALID_ARGUMENT, NO_METHOD = 4, 7, 1, 2, 253
 MESSAGES = {NOT_FOUND: "Not found", TIMED_OUT: "Request timed out", INVALID_ARGUMENT: "Invalid argument"}
@@ -134,6 +135,8 @@ def _call(guest: Guest, words: list[str], compact: bool) -> Completed:
 
 
 # -- system ------------------------------------------------------------------------------------------------------------
+
+
 def _board(guest: Guest, _message: dict[str, t.Any]) -> dict[str, t.Any]:
     release = boot.release(guest)
     shown = {
@@ -176,63 +179,6 @@ def _system_info(guest: Guest, _message: dict[str, t.Any]) -> dict[str, t.Any]:
 
 
 # -- network -----------------------------------------------------------------------------------------------------------
-def _split(address: str) -> tuple[str, int]:
-    ip, _other, length = address.partition("/")
-    return ip, int(length or 32)
-
-
-def status(interface: Interface, full: bool = True) -> dict[str, t.Any]:
-    """What ``network.interface.X status`` answers."""
-    shown: dict[str, t.Any] = {
-        "up": interface.up,
-        "pending": interface.pending,
-        "available": interface.available,
-        "autostart": interface.autostart,
-        "dynamic": False,
-    }
-    if not interface.up:
-        return {**shown, "proto": interface.proto, "device": interface.device, "data": {}}
-    shown |= {
-        "uptime": int(time.time() - (interface.ready or 0)),
-        "l3_device": interface.device,
-        "proto": interface.proto,
-        "device": interface.device,
-    }
-    if interface.addresses or interface.addresses6:
-        shown["updated"] = ["addresses"] + (["routes"] if interface.gateway else [])
-    assigned = [interface.prefix] if interface.prefix else []
-    own6 = [address for address in interface.addresses6 if not interface.prefix or address != interface.addresses6[-1]]
-    shown |= {
-        "metric": interface.metric,
-        "dns_metric": 0,
-        "delegation": True,
-        "ipv4-address": [dict(zip(("address", "mask"), _split(one), strict=True)) for one in interface.addresses],
-        "ipv6-address": [dict(zip(("address", "mask"), _split(one), strict=True)) for one in own6],
-        "ipv6-prefix": [],
-        "ipv6-prefix-assignment": [_assignment(prefix) for prefix in assigned],
-        "route": _routes(interface),
-        "dns-server": interface.dns,
-        "dns-search": ["lan"] if interface.proto == "dhcp" else [],
-        "neighbors": [],
-        "inactive": {
-            name: [] for name in ("ipv4-address", "ipv6-address", "route", "dns-server", "dns-search", "neighbors")
-        },
-        "data": {"leasetime": 43200} if interface.proto == "dhcp" else {},
-    }
-    return shown if full else {key: shown[key] for key in ("up", "proto", "device")}
-
-
-def _assignment(prefix: str) -> dict[str, t.Any]:
-    network = ipaddress.IPv6Network(prefix, strict=False)
-    own = {"address": str(network.network_address + 1), "mask": network.prefixlen}
-    return {"address": str(network.network_address), "mask": network.prefixlen, "local-address": own}
-
-
-def _routes(interface: Interface) -> list[dict[str, t.Any]]:
-    if not interface.gateway or not interface.addresses:
-        return []
-    source = f"{_split(interface.addresses[0])[0]}/32"
-    return [{"target": "0.0.0.0", "mask": 0, "nexthop": interface.gateway, "source": source}]
 
 
 def _interface(guest: Guest, message: dict[str, t.Any]) -> Interface:
@@ -286,6 +232,8 @@ def _reload_network(guest: Guest, _message: dict[str, t.Any]) -> None:
 
 
 # -- services ----------------------------------------------------------------------------------------------------------
+
+
 def _service_list(guest: Guest, message: dict[str, t.Any]) -> dict[str, t.Any]:
     shown: dict[str, t.Any] = {}
     for number, (name, runs) in enumerate(guest.recall("services", {}).items()):
@@ -317,6 +265,8 @@ def _rc_list(guest: Guest, message: dict[str, t.Any]) -> dict[str, t.Any]:
 
 
 # -- uci ---------------------------------------------------------------------------------------------------------------
+
+
 def _package(guest: Guest, message: dict[str, t.Any]) -> Package:
     if "config" not in message:
         raise UbusError(INVALID_ARGUMENT)
@@ -367,64 +317,3 @@ _METHODS: dict[tuple[str, str], t.Callable[[Guest, dict[str, t.Any]], dict[str, 
     ("uci", "get"): _uci_get,
     ("uci", "configs"): _uci_configs,
 }
-
-
-# -- jsonfilter --------------------------------------------------------------------------------------------------------
-STEP = re.compile(
-    r"""\.\*|\.([A-Za-z_][\w-]*)|\[(\d+|\*)\]|\[['"]([^'"]+)['"]\]|\[@\.([\w-]+)\s*=\s*['"]?([^'"\]]*)['"]?\]"""
-)
-
-
-def select(value: t.Any, path: str) -> list[t.Any]:
-    """The values at a path like ``@.interface[0]['ipv4-address'][*].address``."""
-    found, at = [value], 1
-    while at < len(path):
-        step = STEP.match(path, at)
-        if step is None:
-            raise ValueError(path)
-        at = step.end()
-        found = [inner for one in found for inner in _inside(one, step)]
-    return found
-
-
-def _inside(value: t.Any, step: re.Match[str]) -> list[t.Any]:
-    name, index, key = step[1] or step[3], step[2], step[4]
-    held = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
-    if key:
-        return [one for one in held if isinstance(one, dict) and _plain(one.get(key)) == step[5]]
-    if name:
-        return [value[name]] if isinstance(value, dict) and name in value else []
-    if index and index != "*":
-        return [held[int(index)]] if isinstance(value, list) and int(index) < len(held) else []
-    return held
-
-
-def _plain(value: t.Any) -> str:
-    if isinstance(value, (dict, list)):
-        return json.dumps(value)
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def jsonfilter(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
-    """The ``jsonfilter`` command: ``-e``, ``-s``, ``-i``, ``-q``, ``-t`` is not needed by anybody."""
-    words, paths, source = list(argv[1:]), [], stdin.decode("utf-8", "replace")
-    while words:
-        option = words.pop(0)
-        value = words.pop(0) if option in ("-e", "-s", "-i", "-l", "-F") and words else ""
-        if option == "-e":
-            paths.append(value)
-        elif option == "-s":
-            source = value
-        elif option == "-i":
-            source = guest.files.read(value)
-        elif not option.startswith("-"):
-            paths.append(option)
-    try:
-        document = json.loads(source)
-    except ValueError:
-        return Completed(126, stderr=b"Failed to parse json data: unexpected end of data\n")
-    try:
-        found = [value for path in paths for value in select(document, path.strip())]
-    except ValueError as error:
-        return Completed(127, stderr=f"Syntax error: {error}\n".encode())
-    return Completed(int(not found), "".join(f"{_plain(value)}\n" for value in found).encode())

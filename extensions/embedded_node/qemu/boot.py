@@ -27,7 +27,7 @@ import zlib
 from pathlib import Path
 
 from ..guest import runtime
-from ..mirror import images
+from ..mirror import openwrt_image
 from ..state import disk_image as image
 from ..state import propstring
 from ..state import storage as storages
@@ -189,7 +189,7 @@ def _first_member(packed: gzip.GzipFile) -> bytes:
 
 def _boot_openwrt(state: State, vmid: int, tree: GuestFiles, boot: bytes) -> None:
     if not tree.exists("/etc/openwrt_release"):
-        for name, body in images.openwrt_tree(*OPENWRT).items():
+        for name, body in openwrt_image.openwrt_tree(*OPENWRT).items():
             _write(tree, name, body)
     data = find_seed(boot)
     digest = hashlib.sha256(data or b"").hexdigest()

@@ -11,20 +11,19 @@ import re
 import typing as t
 from pathlib import Path
 
-from ..api import access
-from ..errors import ApiError, bad_params
+from ..errors import ApiError
 from ..state import disk_image as image
-from ..state import faults
+from ..state import faults, storage_volumes
 from ..state import storage as storages
 from ..state.propstring import format_size
 from . import config
+from .disk_checks import DiskChecks
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ..api.session import Session
     from ..state.root import State
-    from .permissions import Rights
+
 
 CLOUDINIT_SIZE = 4 << 20
 TPM_SIZE = 4 << 20
@@ -35,158 +34,8 @@ TELLS_MORE = (9, 1, 9)
 FIRMWARE = "/usr/share/pve-edk2-firmware/"
 
 
-class Disks:
+class Disks(DiskChecks):
     """Disk work for one VM in one call. What it made is remembered, to be taken back when the call fails."""
-
-    def __init__(self, session: Session, vmid: int) -> None:
-        self.session, self.vmid = session, vmid
-        self.made: list[str] = []
-        self.jobs: list[str] = []
-
-    @property
-    def state(self) -> State:
-        """The node."""
-        return self.session.state
-
-    # -- volumes ---------------------------------------------------------------------------------------------------
-    def allocate(self, storage: storages.Storage, form: str, size: int, name: str | None = None) -> str:
-        """A new volume; what its tool prints is printed. Sizes in bytes."""
-        storage.check_enabled().activate()
-        volume, said = storage.allocate(self.vmid, form, name, size)
-        path = storage.path(volume)
-        if form == "qcow2" and path.is_file():
-            image.write_qcow2(path, size)
-        if not storage.keeps_subvolumes(form):  # there a file is made without a tool that would say so
-            self.session.write(said)
-        volid = storage.volid(volume)
-        self.made.append(volid)
-        return volid
-
-    def free(self, volid: str) -> None:
-        """Destroy a volume."""
-        storage, volume = storages.locate(self.state, volid)
-        self.session.complain(storage.remove(volume))
-
-    def take_back(self) -> None:
-        """Destroy what this call made."""
-        while self.made:
-            self.free(self.made.pop())
-
-    def path(self, volid: str) -> Path:
-        """A volume's file."""
-        storage, volume = storages.locate(self.state, volid)
-        return storage.path(volume)
-
-    def size(self, volid: str) -> int:
-        """A volume's size as the guest sees it; dies when it is not there."""
-        storage, volume = storages.locate(self.state, volid)
-        return storage.check_enabled().activate().size(volume)
-
-    def format(self, volid: str) -> str:
-        """A volume's format, by its name."""
-        storage, volume = storages.locate(self.state, volid)
-        return storage.parse(volume).format
-
-    def owns(self, volid: str) -> bool:
-        """Whether a volume is this VM's own."""
-        if storages.split_volid(volid) is None:
-            return False
-        storage, volume = storages.locate(self.state, volid)
-        return storage.parse(volume).vmid == self.vmid
-
-    # -- checks before anything is written -------------------------------------------------------------------------
-    def complete(self, options: dict[str, str]) -> None:
-        """Check the drives among new options for what they say, and complete them."""
-        for name in sorted(filter(config.is_drive, options)):
-            drive = config.parse_drive(name, options[name])
-            if (problem := config.drive_problem(name, drive)) is not None:
-                self.session.complain(problem)
-                raise bad_params(**{name: "unable to parse drive options"})
-            self._check_import(name, drive)
-            if drive["file"] in ("none", "cdrom"):
-                drive.setdefault("media", "cdrom")
-            self._check_plain_path(name, drive)
-            self._check_volume_type(name, drive)
-            options[name] = config.print_drive(name, drive)
-
-    def check_access(self, options: dict[str, str], rights: Rights, default: str | None = None) -> None:
-        """Check that storages and volumes of the drives among new options may be used for them."""
-        for name in sorted(filter(config.is_drive, options)):
-            drive = config.parse_drive(name, options[name])
-            if config.drive_problem(name, drive) is None:  # what cannot be read is refused elsewhere
-                self._check_access(name, drive, rights, default)
-        if "vmstatestorage" in options:
-            access.need(self.session, f"/storage/{options['vmstatestorage']}", "Datastore.AllocateSpace")
-
-    @staticmethod
-    def _check_import(name: str, drive: config.Drive) -> None:
-        if "import-from" not in drive:
-            return
-        new = config.NEW_DISK.fullmatch(drive["file"])
-        if not new or float(new[2]):
-            message = "'import-from' requires special syntax - use <storage ID>:0,import-from=<source>"
-            raise bad_params(**{name: message})
-        needed = {"efidisk0": ("efitype", "pre-enrolled-keys"), "tpmstate0": ("version",)}.get(name, ())
-        for key in needed:
-            if key not in drive:
-                raise bad_params(**{name: f"need to specify '{key}' when using 'import-from'"})
-
-    def _check_plain_path(self, name: str, drive: config.Drive) -> None:
-        file = drive["file"]
-        if file in ("none", "cdrom") or file.startswith("/dev/") or ":" in file or file.isdigit():
-            return
-        for storage in storages.load(self.state).values():
-            for item in (*storage.images(), *storage.files("iso")):
-                if str(self.path(item.volid)) in (file, str(self.state.path(file))):
-                    drive["file"] = item.volid
-                    if item.content == "iso":
-                        drive.setdefault("media", "cdrom")
-                    return
-        raise bad_params(**{name: f"unable to associate path '{file}' to any storage"})
-
-    def _check_volume_type(self, name: str, drive: config.Drive) -> None:
-        found = storages.split_volid(drive["file"])
-        if not found or config.NEW_DISK.fullmatch(drive["file"]) or found[1] == "cloudinit":
-            return
-        storage, volume = storages.locate(self.state, drive["file"])
-        if storage.parse(volume).content == "iso" and drive.get("media") != "cdrom":
-            raise bad_params(**{name: "explicit 'media=cdrom' is required for iso images"})
-
-    def _check_access(self, name: str, drive: config.Drive, rights: Rights, default: str | None) -> None:
-        file, cdrom = drive["file"], config.is_cdrom(drive)
-        new, found = config.NEW_DISK.fullmatch(file), storages.split_volid(file)
-        if cdrom and file == "cdrom":
-            access.need(self.session, "/", "Sys.Console")
-        elif new and not cdrom:
-            store = new[1] or default
-            if not store:
-                raise ApiError("no storage ID specified (and no default storage)")
-            access.need(self.session, f"/storage/{store}", "Datastore.AllocateSpace")
-            if "images" not in storages.get(self.state, store).contents:
-                raise bad_params(storage=f"storage '{store}' does not support vm images")
-        elif file not in ("none", "cdrom", "cloudinit") and not (found and found[1] == "cloudinit"):
-            rights.volume(file)
-            if found and self._content(file) not in ("images", "iso"):
-                raise bad_params(**{name: "content type needs to be 'images' or 'iso'"})
-        if "import-from" in drive:
-            self._check_source(name, drive["import-from"], rights)
-
-    def _check_source(self, name: str, source: str, rights: Rights) -> None:
-        owner = None
-        if storages.split_volid(source):
-            kind = self._content(source)
-            if kind not in ("images", "import"):
-                raise bad_params(**{name: f"{source} has wrong type '{kind}' - needs to be 'images' or 'import'"})
-            storage, volume = storages.locate(self.state, source)
-            owner = storage.parse(volume).vmid
-        if owner:
-            access.need(self.session, f"/vms/{owner}", "VM.Clone")
-        else:
-            rights.volume(source)
-
-    def _content(self, volid: str) -> str:
-        storage, volume = storages.locate(self.state, volid)
-        return storage.parse(volume).content
 
     # -- making drives ---------------------------------------------------------------------------------------------
     def create(self, options: dict[str, str], wanted: dict[str, str], default: str | None = None) -> dict[str, str]:
@@ -284,18 +133,7 @@ class Disks:
         drive.pop("format", None)
         return self._finish(name, drive, volid, self.size(volid))
 
-    def _check_there(self, source: str) -> None:
-        """Die when a volume to import from is not there. What somebody uploaded is looked at first."""
-        path = self.path(source)
-        if path.is_file():
-            return
-        lost = f"failed to stat '{path}'"
-        if self._content(source) == "import":
-            raise ApiError(lost)
-        self.session.warn(lost)
-        raise ApiError(f"cannot import from '{source}' - could not get size of {source}")
-
-    def _import_volume(self, source: str, storage: storages.Storage, form: str | None) -> str:
+    def _import_volume(self, source: str, storage: storage_volumes.Storage, form: str | None) -> str:
         size = self.size(source)
         if config.is_cloudinit({"file": source}):
             raise ApiError("cannot import from cloudinit disk")
@@ -304,7 +142,7 @@ class Disks:
         self._copy(self.path(source), self.format(source), target, size)
         return target
 
-    def import_file(self, path: Path, shown: str, storage: storages.Storage, form: str | None) -> str:
+    def import_file(self, path: Path, shown: str, storage: storage_volumes.Storage, form: str | None) -> str:
         """A new volume with the content of a file on the node."""
         size = image.sniffed_size(path)
         if not size:
@@ -337,7 +175,7 @@ class Disks:
     def _progress(self, size: int) -> None:
         self.session.say(f"transferred {shown_size(size)} of {shown_size(size)} (100.00%)")
 
-    def _target(self, drive: config.Drive, default: str | None) -> tuple[storages.Storage, float]:
+    def _target(self, drive: config.Drive, default: str | None) -> tuple[storage_volumes.Storage, float]:
         new = t.cast(re.Match[str], config.NEW_DISK.fullmatch(drive["file"]))
         store = new[1] or default
         if not store:
@@ -345,7 +183,7 @@ class Disks:
         return storages.get(self.state, store), float(new[2])
 
     @staticmethod
-    def _supported(storage: storages.Storage, form: str) -> str:
+    def _supported(storage: storage_volumes.Storage, form: str) -> str:
         return form if form in storage.kind.formats else "raw"
 
     def _finish(self, name: str, drive: config.Drive, volid: str, size: int) -> str:
@@ -378,7 +216,9 @@ class Disks:
             new["size"] = format_size(self.size(copy))
         return new
 
-    def _full_clone(self, name: str, drive: config.Drive, storage: storages.Storage, form: str, mirror: bool) -> str:
+    def _full_clone(
+        self, name: str, drive: config.Drive, storage: storage_volumes.Storage, form: str, mirror: bool
+    ) -> str:
         volid = drive["file"]
         if config.is_cloudinit(drive):
             suffix = "" if storage.kind.block else f".{form}"
@@ -392,7 +232,7 @@ class Disks:
             self._copy(self.path(volid), self.format(volid), copy, size)
         return copy
 
-    def _target_volume(self, storage: storages.Storage, form: str, size: int, name: str | None = None) -> str:
+    def _target_volume(self, storage: storage_volumes.Storage, form: str, size: int, name: str | None = None) -> str:
         """A new volume for a copy."""
         volid = self.allocate(storage, form, size, name)
         self.tell(f"allocated target volume '{volid}'")
@@ -433,7 +273,7 @@ class Disks:
             self.session.say(f"{self.jobs.pop(0)}: Done.")
         self.session.say(thaw if frozen else "resume vm")
 
-    def _linked_clone(self, storage: storages.Storage, volume: str, snapshot: str | None) -> str:
+    def _linked_clone(self, storage: storage_volumes.Storage, volume: str, snapshot: str | None) -> str:
         parsed = storage.parse(volume)
         source = storage.path(volume)
         clone = storage.clone(volume, self.vmid, snapshot)

@@ -16,11 +16,10 @@ from pathlib import Path
 
 from ..api import access, validation
 from ..errors import ApiError, bad_params
-from ..state import archive, config_file, vma
+from ..state import archive, config_file, storage_volumes, vma
 from ..state import disk_image as image
 from ..state import storage as storages
-from . import config, process, run
-from . import guest as guests
+from . import config, disk_changes, process, run
 from .disks import Disks
 
 if t.TYPE_CHECKING:
@@ -109,7 +108,7 @@ def _restore(session: Session, params: Params, options: config.Options, path: Pa
         conf.options.update(options)
         process.write(state, vmid, conf)
         session.say("rescan volumes...")
-        guests.rescan(session, vmid, dry_run=False)
+        disk_changes.rescan(session, vmid, dry_run=False)
         if "pool" in params:
             access.add_to_pool(session, params["pool"], vmid)
 
@@ -165,7 +164,9 @@ class _Restore:
     def _device(self, number: int) -> vma.Device:
         return next(device for device in self.source.devices if device.number == number)
 
-    def _target(self, name: str, device: str, store: str, form: str) -> tuple[str, int, storages.Storage, str, int]:
+    def _target(
+        self, name: str, device: str, store: str, form: str
+    ) -> tuple[str, int, storage_volumes.Storage, str, int]:
         """Where a disk goes: its option, its number in the archive, the storage, the format and the size."""
         found = next((item for item in self.source.devices if item.name == device), None)
         if found is None:
@@ -183,7 +184,7 @@ class _Restore:
             if name in names and self.disks.owns(drive["file"]):
                 self.disks.free(drive["file"])
 
-    def _allocate(self, name: str, storage: storages.Storage, form: str, size: int) -> Path:
+    def _allocate(self, name: str, storage: storage_volumes.Storage, form: str, size: int) -> Path:
         volid = self.disks.allocate(storage, form, size)
         self.session.warn(f"new volume ID is '{volid}'")
         self.places[name] = volid

@@ -9,7 +9,7 @@ import typing as t
 
 import pytest
 
-from embedded_node.api import access, http
+from embedded_node.api import access, credentials, http
 
 Machine = t.Any  # see conftest.py
 
@@ -30,7 +30,7 @@ def granted(machine: Machine, text: str) -> access.UserFile:
 
 
 def ask(machine: Machine, token: str, method: str, path: str, params: dict[str, t.Any] | None = None) -> t.Any:
-    access.set_secret(machine.state, "token.cfg", token, "secret")
+    credentials.set_secret(machine.state, "token.cfg", token, "secret")
     headers = {"Authorization": f"PVEAPIToken={token}=secret"}
     return http.respond(machine.state, method, f"/api2/json{path}", params or {}, headers)
 

@@ -24,7 +24,7 @@ import zlib
 
 import pytest
 
-from embedded_node.mirror import feeds, images
+from embedded_node.mirror import feeds, images, openwrt_image
 from embedded_node.mirror.server import Mirror
 
 if t.TYPE_CHECKING:
@@ -231,7 +231,7 @@ def test_the_efi_image_has_a_gpt_with_a_fat_boot_partition(site: Mirror) -> None
 
 
 def test_a_rootfs_is_the_same_bytes_each_time() -> None:
-    first, second = (images.gz(images.tar(images.openwrt_tree("24.10.4", "r1", "x86/64"))) for _run in range(2))
+    first, second = (images.gz(images.tar(openwrt_image.openwrt_tree("24.10.4", "r1", "x86/64"))) for _run in range(2))
     assert first == second
 
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedded_node.openwrt.uci import Package, Section, Uci, UciError, parse, render
+from embedded_node.openwrt.uci import Package, Section, UciError, parse, render
+from embedded_node.openwrt.uci_command import Uci
 from embedded_node.state.rootfs import GuestFiles
 
 if t.TYPE_CHECKING:

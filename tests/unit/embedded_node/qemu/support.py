@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from embedded_node import commands
-from embedded_node.api import access
+from embedded_node.api import access, credentials
 from embedded_node.api.http import respond
 from embedded_node.state.root import State
 
@@ -78,7 +78,7 @@ class Caller:
             users.roles[f"R{number}"] = [privileges, ""]
             users.acl.append(("1", path, "u@pve", f"R{number}"))
         users.save(qm.state)
-        access.set_secret(qm.state, "token.cfg", "u@pve!t", "s")
+        credentials.set_secret(qm.state, "token.cfg", "u@pve!t", "s")
 
     def __call__(self, method: str, path: str, **params: t.Any) -> tuple[int, str]:
         """Status and reason of a request below ``/nodes/pve1/qemu``."""

@@ -10,6 +10,7 @@ import typing as t
 
 import pytest
 
+from embedded_node.api import access, credentials
 from embedded_node.api.http import respond
 from embedded_node.mirror import images
 from embedded_node.qemu import boot as qemu_boot
@@ -390,9 +391,8 @@ def test_what_an_agent_answers(qm: Qm, tmp_path: Path, command: str, answer: str
 
 
 def api(qm: Qm, method: str, path: str, **params: t.Any) -> tuple[int, t.Any]:
-    from embedded_node.api import access
 
-    ticket, csrf = access.issue_ticket(qm.state, LOGIN)
+    ticket, csrf = credentials.issue_ticket(qm.state, LOGIN)
     answer = respond(qm.state, method, f"/api2/json/nodes/pve1/qemu{path}", params, {"CSRFPreventionToken": csrf},
                      {"PVEAuthCookie": ticket})  # fmt: skip
     return answer.status, (answer.body or {}).get("data") if answer.status == 200 else answer.reason
@@ -413,12 +413,10 @@ def test_the_api_and_the_command_see_one_vm(qm: Qm) -> None:
 
 def test_a_token_is_not_root(qm: Qm, tmp_path: Path) -> None:
     """What PVE keeps for root itself is refused to its tokens, before anything is made."""
-    from embedded_node.api import access
-
     users = access.UserFile.load(qm.state)
     users.tokens["root@pam!t"] = ["0", "0", "", ""]
     users.save(qm.state)
-    access.set_secret(qm.state, "token.cfg", "root@pam!t", "s")
+    credentials.set_secret(qm.state, "token.cfg", "root@pam!t", "s")
     header = {"Authorization": "PVEAPIToken=root@pam!t=s"}
     source = bootable(tmp_path / "a.raw")
 

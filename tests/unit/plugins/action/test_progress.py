@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 
 from embedded_node import EmbeddedNode
-from embedded_node.mirror import images, sites
+from embedded_node.mirror import images, openwrt_image, site_openwrt
 from embedded_node.mirror.server import Mirror
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -93,9 +93,9 @@ class Site:
 def place(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Site]:
     with EmbeddedNode() as node, Mirror(sites=("openwrt",)) as mirror:
         noise = random.Random(24).randbytes(3 * MIB)
-        tree = {**images.openwrt_tree("24.10.4", "r1-abc", "x86/64"), "usr/lib/noise": noise}
+        tree = {**openwrt_image.openwrt_tree("24.10.4", "r1-abc", "x86/64"), "usr/lib/noise": noise}
         mirror.put(ROOTFS, images.gz(images.tar(tree)))
-        sites._openwrt_sign(mirror.directory / FOLDER, mirror.signer)
+        site_openwrt._openwrt_sign(mirror.directory / FOLDER, mirror.signer)
         mirror.fault("slow", "*rootfs.tar.gz", seconds=0.06)
         yield Site(node, mirror, tmp_path_factory.mktemp("playbooks"))
 

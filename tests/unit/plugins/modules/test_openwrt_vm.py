@@ -23,7 +23,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt impo
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
 from embedded_node import commands
 from embedded_node.guest import runtime
-from embedded_node.mirror import images
+from embedded_node.mirror import images, openwrt_image
 from embedded_node.mirror.server import Mirror
 from embedded_node.openwrt import commands as openwrt_guest
 from embedded_node.qemu import boot
@@ -43,7 +43,7 @@ MADE = ["image", "create", "start", "await_up"]
 @pytest.fixture(scope="module")
 def mirror(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Mirror]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(images, "fat16", whole_fat)
+        patch.setattr(openwrt_image, "fat16", whole_fat)
         with Mirror(tmp_path_factory.mktemp("mirror"), sites=("openwrt",)) as site:
             yield site
 
