@@ -276,7 +276,6 @@ import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._argspec import CONNECTION, ArgSpec
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
-from ansible_collections.pve.provision.plugins.module_utils._io.progress import download_reporter
 from ansible_collections.pve.provision.plugins.module_utils._module import Module, failure
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
 from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_defaults import (
@@ -359,7 +358,7 @@ def main() -> None:
             wanted = wanted_template(module.params)
             node = open_node(module.params)
             refuse_open(node, wanted)
-            result = predict(node, wanted) if module.check_mode else ensure(node, wanted, download_reporter())
+            result = predict(node, wanted) if module.check_mode else ensure(node, wanted)
         except ProvisionError as error:
             module.fail_json(**failure(error))
         for warning in result.warnings:

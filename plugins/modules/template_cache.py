@@ -334,7 +334,6 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import Provi
 from ansible_collections.pve.provision.plugins.module_utils._images.http import Access
 from ansible_collections.pve.provision.plugins.module_utils._images.releases import NAMES
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.indexes import Indexes
-from ansible_collections.pve.provision.plugins.module_utils._io.progress import download_reporter
 from ansible_collections.pve.provision.plugins.module_utils._module import Module, failure
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
 from ansible_collections.pve.provision.plugins.module_utils._store.image import Result, cache_directory, provide
@@ -397,8 +396,7 @@ def run(params: t.Mapping[str, t.Any], *, check_mode: bool) -> Result:
     """Have the image where it is to be, or tell what that would do."""
     node = open_node(params)
     indexes = Indexes(cache_directory(node), params["index_max_age"], Access(ca_path=params["download_ca_path"]))
-    progress = download_reporter()
-    return provide(node, wanted_image(params), indexes, check_mode=check_mode, progress=progress, now=time.time())
+    return provide(node, wanted_image(params), indexes, check_mode=check_mode, now=time.time())
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.facts import is_net
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError, Timeout
+from ansible_collections.pve.provision.plugins.module_utils._io import interrupt
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import poll
 from ansible_collections.pve.provision.plugins.module_utils._model.network import read_interface
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Fields
@@ -85,7 +86,7 @@ def await_addresses(
 
     told = poll(
         lambda: told_interfaces(node, "lxc", vmid),
-        lambda told: not lacking(told),
+        lambda told: not lacking(told) or interrupt.reason(),
         timeout=timeout if wait else 0,
         clock=node.clock,
     )

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import typing as t
 
@@ -31,7 +32,7 @@ def carry_out(run: Run, parts: Parts) -> Result:
             try:
                 interrupt.check()
                 begun.append(step)
-                with progress.step(run.wanted.name or run.wanted.label, step.action):
+                with progress.step(_name(run), step.action):
                     outcome = _act(run, step)
             except ProvisionError as error:
                 raise _failed(run, step, begun, error) from error
@@ -41,6 +42,11 @@ def carry_out(run: Run, parts: Parts) -> Result:
         for part in parts:
             part.tidy(run)
     return _finish(run, parts)
+
+
+def _name(run: Run) -> str:
+    """How progress calls the guest."""
+    return run.wanted.name or run.wanted.label
 
 
 def _act(run: Run, step: Step) -> Outcome | None:
@@ -53,8 +59,10 @@ def _act(run: Run, step: Step) -> Outcome | None:
 def _failed(run: Run, step: Step, begun: t.Sequence[Step], error: ProvisionError) -> ProvisionError:
     """The error of a failed step, told with guest and step; what the run has done is taken back first."""
     words = [word for each in reversed(begun) for word in each.undo(run)]
-    how = "was not begun" if isinstance(error, Interrupted) else "failed"
-    error.message = f"{run.wanted.label}: {step.action} {how}: {error.message}"
+    how = "failed:"
+    if isinstance(error, Interrupted):
+        how = "was not finished." if step in begun else "was not begun."
+    error.message = f"{run.wanted.label}: {step.action} {how} {error.message}"
     error.remedy = ". ".join(part.rstrip(".") for part in (error.remedy, *words) if part)
     error.details.update(step=step.action, vmid=run.result.vmid, plan=run.result.plan)
     return error
@@ -76,15 +84,22 @@ def _finish(run: Run, parts: Parts) -> Result:
     if result.pending:
         waiting = ", ".join(sorted(result.pending))
         result.warnings.append(f"waits for a restart: {waiting} (restart=when_needed does it)")
+    with progress.step(_name(run), "verify") if plan and result.status == "running" else contextlib.nullcontext():
+        _verify(run, config)
+        for part in parts:
+            part.finish(run)
+    return result
+
+
+def _verify(run: Run, config: GuestConfig) -> None:
+    """Which addresses the guest has, and who says so."""
+    result, waits = run.result, bool(run.plan)
     timeout = run.wanted.policy.ip_timeout if result.status == "running" else 0
     result.addresses, lacking = health.await_addresses(
-        run.node, run.vmid, config.options, kind.network, timeout, wait=bool(plan)
+        run.node, run.vmid, config.options, run.wanted.type.network, timeout, wait=waits
     )
-    if lacking and plan:
+    if lacking and waits:
         result.warnings.append(f"no address, or not the declared one, on {', '.join(lacking)} after {timeout} s")
-    for part in parts:
-        part.finish(run)
-    return result
 
 
 def _outdated(run: Run, config: GuestConfig) -> dict[str, str]:

@@ -147,6 +147,8 @@ class Fleet:
 
     def _act(self, member: Member, vmid: int | None, not_before: float) -> Ended:
         interrupt.pause(not_before - self.node.clock.now())
+        if why := interrupt.reason():
+            return Ended(member, skipped=why)
         began = self.node.clock.now()
         self.tell(member, "begins")
         wanted, parts = member.read()

@@ -93,7 +93,7 @@ def reason() -> str:
 def check() -> None:
     """Raise Interrupted where the run is not wanted any more."""
     if why := reason():
-        raise Interrupted(f"{why}.", remedy="Run again.")
+        raise Interrupted(f"The run was interrupted: {why}.", remedy="Run again.")
 
 
 def pause(seconds: float) -> None:

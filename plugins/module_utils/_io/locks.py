@@ -27,9 +27,20 @@ def try_lock(descriptor: int) -> bool:
     return True
 
 
-def lock(descriptor: int, path: Path, *, timeout: float, clock: Clock = SYSTEM) -> None:
-    """Lock an open file, which is called ``path``. Raises Timeout when somebody else holds it for too long."""
-    if not poll(lambda: try_lock(descriptor), bool, timeout=timeout, clock=clock, pauses=_PAUSES):
+def lock(
+    descriptor: int, path: Path, *, timeout: float, clock: Clock = SYSTEM, meanwhile: t.Callable[[], None] | None = None
+) -> None:
+    """Lock an open file, which is called ``path``. Raises Timeout when somebody else holds it for too long, and what
+    ``meanwhile`` raises, which is called while it is waited for."""
+
+    def attempt() -> bool:
+        if try_lock(descriptor):
+            return True
+        if meanwhile:
+            meanwhile()
+        return False
+
+    if not poll(attempt, bool, timeout=timeout, clock=clock, pauses=_PAUSES):
         raise Timeout(
             f"Another run has held {path} for {timeout:.0f} s.",
             remedy="Wait until it has ended, or end it if it hangs.",
@@ -37,7 +48,9 @@ def lock(descriptor: int, path: Path, *, timeout: float, clock: Clock = SYSTEM) 
 
 
 @contextlib.contextmanager
-def held(path: Path, *, timeout: float, clock: Clock = SYSTEM) -> t.Iterator[None]:
+def held(
+    path: Path, *, timeout: float, clock: Clock = SYSTEM, meanwhile: t.Callable[[], None] | None = None
+) -> t.Iterator[None]:
     """Hold a lock file in a directory of this user's while the block runs. The file stays."""
     try:
         descriptor = open_private(path)
@@ -47,7 +60,7 @@ def held(path: Path, *, timeout: float, clock: Clock = SYSTEM) -> t.Iterator[Non
             remedy="Look who made it, and remove it when no other run is at work.",
         ) from error
     try:
-        lock(descriptor, path, timeout=timeout, clock=clock)
+        lock(descriptor, path, timeout=timeout, clock=clock, meanwhile=meanwhile)
         yield
     finally:
         os.close(descriptor)

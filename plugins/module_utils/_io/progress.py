@@ -128,11 +128,11 @@ def step(guest: str, name: str) -> t.Iterator[None]:
         told.tell(Event(guest, name, state, round(time.monotonic() - since, 1)))
 
 
-def note(name: str, text: str) -> None:
+def note(what: str, text: str) -> None:
     """Tell something that is about no guest."""
     told = recorder()
     if told is not None:
-        told.tell(Event("", name, "note", note=text))
+        told.tell(Event("", what, "note", note=text))
 
 
 def ended() -> dict[str, t.Any]:
@@ -186,9 +186,9 @@ class Pace:
         return next_one or (step > 0 and (far or now - self._at >= SECONDS))
 
 
-def download_reporter() -> Report | None:
-    """What takes bytes done, bytes in total (None: unknown) and bytes per second of one download; None when nobody
-    wants to know."""
+def download_reporter(name: str) -> Report | None:
+    """What takes bytes done, bytes in total (None: unknown) and bytes per second of the download of a file; None when
+    nobody wants to know."""
     if recorder() is None:
         return None
     pace = Pace()
@@ -196,6 +196,6 @@ def download_reporter() -> Report | None:
     def report(done: int, total: int | None, rate: float) -> None:
         seen = Downloaded(done, total, rate)
         if pace.due(seen, time.monotonic()):
-            note("download", str(seen))
+            note(f"download {name}", str(seen))
 
     return report

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, InvalidInput
-from ansible_collections.pve.provision.plugins.module_utils._images import cache, download, verify
+from ansible_collections.pve.provision.plugins.module_utils._images import cache, verify
 from ansible_collections.pve.provision.plugins.module_utils._images.releases import direct
 from ansible_collections.pve.provision.plugins.module_utils._images.releases import versions as order
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.indexes import Indexes
@@ -60,14 +60,13 @@ def provide(
     indexes: Indexes,
     *,
     check_mode: bool = False,
-    progress: download.Progress | None = None,
     now: float,
 ) -> Result:
     """Make an image match its declaration. ``now``: seconds since the epoch, for the age of snapshots."""
     _check(node, wanted)
     there = stores(node, wanted.content, wanted.storages)
     source = ImageSource(wanted, indexes, now)
-    pipeline = Pipeline(node, there, ImageFetcher(source, progress), check_mode=check_mode)
+    pipeline = Pipeline(node, there, ImageFetcher(source), check_mode=check_mode)
     result = Result(source=wanted.source)
     result.capacity = {store.name: {"before": store.room()} for store in there}
     run = (_OnNode if pipeline.on_node else _OverApi)(node, pipeline, source, result, check_mode)

@@ -23,7 +23,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
     Timeout,
     VerificationError,
 )
-from ansible_collections.pve.provision.plugins.module_utils._images import cache, download
+from ansible_collections.pve.provision.plugins.module_utils._images import cache
 from ansible_collections.pve.provision.plugins.module_utils._images.http import Access
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.indexes import Indexes
 from ansible_collections.pve.provision.plugins.module_utils._io.private import private_directory
@@ -176,13 +176,13 @@ class Disk:
 
 def predict(node: Node, wanted: WantedTemplate) -> Prediction:
     """Where the template is or will be. The source may be asked; nothing is written to a storage."""
-    pipeline, indexes = _pipeline(node, wanted, None, check_mode=True)
+    pipeline, indexes = _pipeline(node, wanted, check_mode=True)
     return Prediction(**_told(pipeline, pipeline.run(), wanted, indexes))
 
 
-def ensure(node: Node, wanted: WantedTemplate, progress: download.Progress | None = None) -> Ensured:
+def ensure(node: Node, wanted: WantedTemplate) -> Ensured:
     """Make the template present on every wanted storage. Raises ImageError, InvalidInput, Timeout."""
-    pipeline, indexes = _pipeline(node, wanted, progress)
+    pipeline, indexes = _pipeline(node, wanted)
     make_directory(_directory(node))
     outcome = pipeline.run()
     entry = t.cast("cache.Entry", outcome.file.entry)
@@ -200,10 +200,10 @@ def forget(node: Node, wanted: WantedTemplate) -> None:
         cache.remove(entry)
 
 
-def ensure_image(node: Node, wanted: WantedDisk, progress: download.Progress | None = None) -> Disk:
+def ensure_image(node: Node, wanted: WantedDisk) -> Disk:
     """The disk image as a verified file of the machine this runs on: on the node, or over the API the controller."""
     image = wanted.image("import", wanted.variant)
-    fetcher, indexes = _fetcher(node, wanted, image, progress)
+    fetcher, indexes = _fetcher(node, wanted, image)
     make_directory(_directory(node))
     files = VerifiedFiles(_directory(node), fetcher)
     there = newest(files.entries(), files.good)
@@ -231,17 +231,13 @@ def _directory(node: Node) -> Path:
     return cache_directory(node) / "openwrt"
 
 
-def _fetcher(
-    node: Node, wanted: WantedRelease, image: WantedImage, progress: download.Progress | None
-) -> tuple[ImageFetcher, Indexes]:
+def _fetcher(node: Node, wanted: WantedRelease, image: WantedImage) -> tuple[ImageFetcher, Indexes]:
     indexes = Indexes(cache_directory(node), wanted.index_max_age, Access(ca_path=wanted.ca_path))
-    return ImageFetcher(ImageSource(image, indexes, time.time()), progress), indexes
+    return ImageFetcher(ImageSource(image, indexes, time.time())), indexes
 
 
-def _pipeline(
-    node: Node, wanted: WantedTemplate, progress: download.Progress | None, *, check_mode: bool = False
-) -> tuple[Pipeline, Indexes]:
-    fetcher, indexes = _fetcher(node, wanted, wanted.image(), progress)
+def _pipeline(node: Node, wanted: WantedTemplate, *, check_mode: bool = False) -> tuple[Pipeline, Indexes]:
+    fetcher, indexes = _fetcher(node, wanted, wanted.image())
     there = stores(node, _CONTENT, wanted.storages)
     workshop = _directory(node)
     return Pipeline(node, there, fetcher, build=wanted.build, workshop=workshop, check_mode=check_mode), indexes

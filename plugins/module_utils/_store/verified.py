@@ -17,6 +17,7 @@ from ansible_collections.pve.provision.plugins.module_utils._images.inspect impo
 from ansible_collections.pve.provision.plugins.module_utils._images.releases import direct
 from ansible_collections.pve.provision.plugins.module_utils._images.releases import versions as order
 from ansible_collections.pve.provision.plugins.module_utils._images.unpack import unpack
+from ansible_collections.pve.provision.plugins.module_utils._io.progress import download_reporter
 from ansible_collections.pve.provision.plugins.module_utils._store.contents import check_disk_inside, check_inside
 from ansible_collections.pve.provision.plugins.module_utils._store.source import ImageSource, Offer
 
@@ -40,9 +41,8 @@ def newest(
 class ImageFetcher:
     """Fetches from a source what it offers."""
 
-    def __init__(self, source: ImageSource, progress: download.Progress | None = None) -> None:
+    def __init__(self, source: ImageSource) -> None:
         self.source = source
-        self._progress = progress
 
     def fetch(self, offer: Offer, target: Path, *, overwrite: bool) -> tuple[cache.Record, int]:
         """Bring the verified, unpacked and inspected file to ``target``: its record, and the bytes transferred."""
@@ -101,7 +101,8 @@ class ImageFetcher:
             check=check,
             access=self.source.indexes.access,
         )
-        fetched = download.fetch(request, timeouts=Timeouts(total=wanted.timeout), progress=self._progress)
+        progress = download_reporter(artefact.name)
+        fetched = download.fetch(request, timeouts=Timeouts(total=wanted.timeout), progress=progress)
         if not fetched.url:  # it lay there already, and was compared with its digest alone
             check(place)
         return fetched

@@ -34,6 +34,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.runn
 )
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.shells import ssh
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.steps import Configure, InstallPackages
+from ansible_collections.pve.provision.plugins.module_utils._io import interrupt
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import rounds
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import find_option
 from ansible_collections.pve.provision.plugins.module_utils._model.segments import addresses_on
@@ -285,7 +286,7 @@ class OpenWrtGuest(Part):
             return
         for last in rounds(self.ip_timeout, run.node.clock, PAUSES):
             result.addresses, waiting, seen = self._ask(run, last)
-            if not waiting:
+            if not waiting or interrupt.reason():
                 break
         cards = {net["id"]: net.get("hwaddr") for net in result.config.get("networks", [])}
         macs = {each.name: cards.get(each.number) for each in self.described.interfaces}

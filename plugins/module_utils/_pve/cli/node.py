@@ -18,6 +18,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, InvalidInput, Unreachable
+from ansible_collections.pve.provision.plugins.module_utils._io import interrupt
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import SYSTEM, Clock
 from ansible_collections.pve.provision.plugins.module_utils._io.locks import held
 from ansible_collections.pve.provision.plugins.module_utils._pve import config_text, processes
@@ -133,4 +134,5 @@ class CliNode:
 
     def lock(self, key: str) -> t.ContextManager[None]:
         path = self._root.path / "run/lock/pve-provision" / f"{quote(key, safe='')}.lock"
-        return held(path, timeout=self._commands.timeout, clock=self._commands.clock)
+        patience, clock = self._commands.timeout, self._commands.clock
+        return held(path, timeout=patience, clock=clock, meanwhile=interrupt.check)

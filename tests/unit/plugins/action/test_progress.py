@@ -28,7 +28,9 @@ from embedded_node.mirror.server import Mirror
 ROOT = Path(__file__).resolve().parents[4]
 TREE = ROOT / ".build"
 CALLBACKS = ROOT / "tests/integration/callback_plugins"
-LINE = re.compile(r"^pve: download: (\d+) %, [\d.]+ of [\d.]+ MiB, [\d.]+ MiB/s(, .+ left)?$", re.MULTILINE)
+LINE = re.compile(
+    r"^pve: download openwrt-[^ ]+: (\d+) %, [\d.]+ of [\d.]+ MiB, [\d.]+ MiB/s(, .+ left)?$", re.MULTILINE
+)
 FOLDER = "openwrt/releases/24.10.4/targets/x86/64"
 ROOTFS = f"{FOLDER}/openwrt-24.10.4-x86-64-rootfs.tar.gz"
 MIB = 1 << 20

@@ -96,7 +96,7 @@ def test_a_guest_that_lacks_a_step_is_taken_back(bench: Bench) -> None:
     process = begun(bench, fleet(state="started"))
     os.killpg(process.pid, signal.SIGTERM)
     failed = answer(process)
-    assert "start was not begun: SIGTERM came. Run again." in failed["msg"]
+    assert "start was not begun. The run was interrupted: SIGTERM came. Run again." in failed["msg"]
     assert "which this run had made, was removed again" in failed["msg"]
     assert "done: none" in failed["msg"]
     assert_exact(bench)

@@ -86,7 +86,7 @@ def test_nothing_is_told_where_nobody_wants_to_know(monkeypatch: pytest.MonkeyPa
     with progress.step("web1", "create"):
         pass
     progress.note("download", "25 %")
-    assert progress.download_reporter() is None
+    assert progress.download_reporter("image.xz") is None
     assert progress.ended() == {}
 
 
@@ -108,12 +108,12 @@ def test_steps_are_written_as_they_begin_and_end(file: Path) -> None:
 
 
 def test_a_download_is_written(file: Path) -> None:
-    report = progress.download_reporter()
+    report = progress.download_reporter("image.xz")
     assert report is not None
     report(MIB, 4 * MIB, MIB)
     report(MIB + 1, 4 * MIB, MIB)
     assert [str(Event.parse(line)) for line in file.read_bytes().splitlines()] == [
-        "download: 25 %, 1.0 of 4.0 MiB, 1.0 MiB/s, 3 s left"
+        "download image.xz: 25 %, 1.0 of 4.0 MiB, 1.0 MiB/s, 3 s left"
     ]
 
 
