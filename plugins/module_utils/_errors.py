@@ -93,9 +93,10 @@ class Timeout(ProvisionError):
 
 
 class Interrupted(ProvisionError):
-    """Somebody wants the run to end; the step that it names was not begun."""
+    """Somebody wants the run to end. ``begun``: whether it had begun to change the guest."""
 
     kind = "interrupted"
+    begun = False
 
 
 class Unreachable(ProvisionError):

@@ -62,6 +62,7 @@ def _failed(run: Run, step: Step, begun: t.Sequence[Step], error: ProvisionError
     how = "failed:"
     if isinstance(error, Interrupted):
         how = "was not finished." if step in begun else "was not begun."
+        error.begun = bool(begun)
     error.message = f"{run.wanted.label}: {step.action} {how} {error.message}"
     error.remedy = ". ".join(part.rstrip(".") for part in (error.remedy, *words) if part)
     error.details.update(step=step.action, vmid=run.result.vmid, plan=run.result.plan)

@@ -160,7 +160,7 @@ class Fleet:
             if made is not None and ended.result.vmid:
                 self._remember(wanted, ended.result.vmid, made.options)
         except ProvisionError as error:
-            if _is_untouched(error):
+            if isinstance(error, Interrupted) and not error.begun:
                 return Ended(member, skipped=interrupt.reason())
             ended.error = error
         ended.seconds = self.node.clock.now() - began
@@ -184,12 +184,6 @@ class Fleet:
             if name in befores:
                 return f"comes after {name}, which {'was not begun' if done[name].skipped else 'failed'}"
         return f"{failed[0]} failed, and on_failure is stop" if failed and self.on_failure == "stop" else ""
-
-
-def _is_untouched(error: ProvisionError) -> bool:
-    """Whether a guest was interrupted before the first step of its plan."""
-    plan = error.details.get("plan")
-    return isinstance(error, Interrupted) and (not plan or plan[0]["step"] == error.details.get("step"))
 
 
 def _of(member: Member, finding: Finding) -> Finding:
