@@ -53,6 +53,20 @@ def test_the_second_waits_for_the_first(tmp_path: Path) -> None:
     assert order == ["first", "second"]
 
 
+def test_who_is_not_wanted_any_more_waits_no_longer(tmp_path: Path) -> None:
+    def meanwhile() -> None:
+        raise ProvisionError("not wanted")
+
+    clock = FakeClock()
+    with (
+        held(tmp_path / "x.lock", timeout=60, meanwhile=meanwhile),
+        pytest.raises(ProvisionError, match="not wanted"),
+        held(tmp_path / "x.lock", timeout=60, clock=clock, meanwhile=meanwhile),
+    ):
+        pass
+    assert clock.slept == []
+
+
 def test_it_gives_up_and_says_on_what(tmp_path: Path) -> None:
     clock = FakeClock()
     with (
