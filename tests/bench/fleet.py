@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from embedded_node import commands
+from embedded_node.state import kernel
 from tests.bench import neighbour
 from tests.integration.conftest import Played, Site
 
@@ -72,7 +73,7 @@ def stock(site: Site, count: int) -> None:
         (folder / f"{FIRST + number}.conf").write_text(text, encoding="utf-8")
     state.publish()
     for number in missing:
-        state.set_running(FIRST + number, 10_000 + number)
+        kernel.set_running(state, FIRST + number, 10_000 + number)
 
 
 def play(site: Site, tasks: list[Declared], **variables: t.Any) -> Played:

@@ -5,15 +5,23 @@
 
 from __future__ import annotations
 
-import ipaddress
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import SubValues
+from ansible_collections.pve.provision.plugins.module_utils._model.network import claims
 
 if t.TYPE_CHECKING:
-    from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts, Neighbour
+    from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
     from ansible_collections.pve.provision.plugins.module_utils._engine.preflight import Outlook, Report
-    from ansible_collections.pve.provision.plugins.module_utils._pve.types import Bridge
+    from ansible_collections.pve.provision.plugins.module_utils._pve.types import Bridge, GuestRef
+
+_SAME_BRIDGE = "is, on the same bridge, the address of"
+# What is wrong with a value that another guest has, and what to do.
+_TAKEN = {
+    "hwaddr": ("is the MAC address of", "Leave it out to get one."),
+    "ip": (_SAME_BRIDGE, "Use another."),
+    "ip6": (_SAME_BRIDGE, "Use another."),
+}
 
 
 def check_bridges(report: Report, facts: Facts, outlook: Outlook) -> None:
@@ -54,17 +62,13 @@ def _check_vlans(report: Report, path: str, net: SubValues, bridge: Bridge) -> N
 def check_neighbours(report: Report, facts: Facts, outlook: Outlook) -> None:
     """MAC addresses and static addresses that another guest of this node has.
 
-    A template never runs. A stopped guest may be there to take turns with this one, so that it is only told of.
+    A stopped guest may be there to take turns with this one, so that it is only told of.
     """
-    mine = {outlook.path(key): _new_addresses(outlook, key, net) for key, net in outlook.networks.items()}
-    if not any(net.get("hwaddr") or "/" in f"{net.get('ip')}{net.get('ip6')}" for net in mine.values()):
-        return
-    for neighbour in facts.neighbours:
-        if neighbour.guest.vmid == outlook.vmid or neighbour.guest.template:
-            continue
-        for path, net in mine.items():
-            for other in neighbour.networks.values():
-                _check_pair(report, path, net, other, neighbour)
+    for key, net in outlook.networks.items():
+        for name, claim in claims(_new_addresses(outlook, key, net)):
+            for guest in facts.users.get(claim, ()):
+                if guest.vmid != outlook.vmid:
+                    _add(report, f"{outlook.path(key)}.{name}", net[name], guest, *_TAKEN[name])
 
 
 def _new_addresses(outlook: Outlook, key: str, net: SubValues) -> SubValues:
@@ -78,30 +82,9 @@ def _new_addresses(outlook: Outlook, key: str, net: SubValues) -> SubValues:
     return {name: value for name, value in net.items() if name not in stays or value != had.get(name)}
 
 
-def _check_pair(report: Report, path: str, net: SubValues, other: SubValues, neighbour: Neighbour) -> None:
-    if net.get("hwaddr") and net["hwaddr"] == other.get("hwaddr"):
-        problem = "is the MAC address of"
-        _add(report, f"{path}.hwaddr", net["hwaddr"], problem, neighbour, "Leave it out to get one.")
-    if net.get("bridge") != other.get("bridge") or net.get("tag") != other.get("tag"):
-        return
-    for key in ("ip", "ip6"):
-        if (address := _host(net.get(key))) is not None and address == _host(other.get(key)):
-            problem = "is, on the same bridge, the address of"
-            _add(report, f"{path}.{key}", net[key], problem, neighbour, "Use another.")
-
-
-def _add(report: Report, option: str, value: object, problem: str, neighbour: Neighbour, remedy: str) -> None:
-    guest = neighbour.guest
+def _add(report: Report, option: str, value: object, guest: GuestRef, problem: str, remedy: str) -> None:
     named = f"guest {guest.vmid}{f' ({guest.name})' if guest.name else ''}"
     if guest.status == "stopped":
         report.warnings.append(f"{option}: {value} {problem} {named}, which is stopped; both cannot run at once")
     else:
         report.add(option, value, f"{problem} {named}", remedy)
-
-
-def _host(text: object) -> object:
-    """The address that a device declares; None for dhcp and the like, and for what cannot be read."""
-    try:
-        return ipaddress.ip_interface(str(text)).ip if "/" in str(text) else None
-    except ValueError:
-        return None

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
 from ansible_collections.pve.provision.plugins.module_utils._model import network, qemu
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import SubValues
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Fields
@@ -112,15 +111,13 @@ class Facts:
         return [volume for storage in holding for volume in self.node.volumes(storage.name, "vztmpl")]
 
     @functools.cached_property
-    def neighbours(self) -> list[Neighbour]:
-        """Every guest of this node with its networks."""
-        found = []
-        for guest in self.guests:
-            config = self.node.config(guest.kind, guest.vmid)
-            options = {} if config is None else config.options
-            written = NETWORKS[guest.kind]
-            networks = {key: written.read(text) for key, text in options.items() if is_net(key)}
-            found.append(Neighbour(guest, networks))
+    def users(self) -> dict[network.Claim, list[GuestRef]]:
+        """The guests of this node that have a MAC address, or an address on a segment. A template never runs."""
+        found: dict[network.Claim, list[GuestRef]] = {}
+        for guest, config in self.node.configs(guest for guest in self.guests if not guest.template):
+            nets = [NETWORKS[guest.kind].read(text) for key, text in config.options.items() if is_net(key)]
+            for claim in {claim for net in nets for _key, claim in network.claims(net)}:
+                found.setdefault(claim, []).append(guest)
         return found
 
     @functools.cached_property
@@ -146,11 +143,3 @@ NETWORKS: dict[Kind, Fields] = {"lxc": network.NET, "qemu": qemu.NET}
 
 def is_net(key: str) -> bool:
     return key.startswith("net") and key[3:].isdigit()
-
-
-@dataclass(frozen=True)
-class Neighbour:
-    """Another guest of the node, with its networks by PVE's keys."""
-
-    guest: GuestRef
-    networks: dict[str, SubValues]

@@ -115,7 +115,7 @@ def with_current_spelling(wanted: Wanted, actual: Actual) -> Wanted:
     """What is wanted, with the guest's own spelling of its name: only ``rename`` changes that."""
     key = wanted.type.name_key
     has = actual.config.options.get(key) if actual.config else None
-    if wanted.policy.rename or not same_name(has, wanted.name):
+    if wanted.policy.rename or has == wanted.name or not same_name(has, wanted.name):
         return wanted
     declaration = dataclasses.replace(wanted.declaration, values={**wanted.declaration.values, key: has})
     return dataclasses.replace(wanted, declaration=declaration)

@@ -29,7 +29,7 @@ def run_guests(params: t.Mapping[str, t.Any], *, check_mode: bool) -> dict[str, 
     fleet.on_failure = params["on_failure"]
     guests = with_defaults(params["guests"], params["defaults"])
     names = {str(guest.get("name")) for guest in guests}
-    fleet.view.read_ahead(declared_guests(fleet.view.guests(), guests))
+    fleet.view.configs(declared_guests(fleet.view.guests(), guests))  # read ahead, several at once
     ownership = Ownership(params.get("owner_tag") or "", frozenset(params.get("adopt") or ()), params["prune"])
     wished, gone = on_node(fleet.facts.node, guests, ownership)
     declaration = read_declaration(wished)

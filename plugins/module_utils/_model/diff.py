@@ -150,7 +150,7 @@ def in_scope(table: Table, scope: str) -> tuple[Option, ...]:
 
 def find_option(table: Table, key: str) -> Option | None:
     """The option a PVE key belongs to (``net0`` to ``net``), or None."""
-    base = key.rstrip("0123456789")
+    base = _base(key)
     for option in table:
         if (option.indexed and base == option.key and base != key) or (not option.indexed and key == option.key):
             return option
@@ -205,6 +205,8 @@ class _Reader:
     def entry(self, fields: Fields, raw: t.Mapping[str, t.Any], path: Path) -> SubValues:
         result: SubValues = {}
         for param, given in raw.items():
+            if given is None and not self.nulls:
+                continue
             key = fields.key(param)
             here = (*path, param)
             if key is None or (given is None and here not in self.nulls):
@@ -318,14 +320,13 @@ def place(
     """The declaration with the numbers that its list entries have in the guest, and what is in doubt about them."""
     values, paths = dict(declaration.values), dict(declaration.paths)
     findings: list[Finding] = []
+    named = {*map(_base, declaration.values), *(removal.option for removal in declaration.removals)}
     for option in table:
-        if not option.indexed:
+        if not option.indexed or option.key not in named:
             continue
         fields = t.cast("Fields", option.codec)
         theirs = [key for key in declaration.values if _owns(option, key)]
         removals = [each for each in declaration.removals if each.option == option.key]
-        if not theirs and not removals:
-            continue
         current = {_number(option, key): fields.read(actual[key]) for key in actual if _owns(option, key)}
         unnumbered = [key for key in theirs if key in declaration.assumed]
         matched = Matching(
@@ -357,6 +358,10 @@ def place(
 
 def _owns(option: Option, key: str) -> bool:
     return option.indexed and key.startswith(option.key) and key[len(option.key) :].isdigit()
+
+
+def _base(key: str) -> str:
+    return key.rstrip("0123456789")
 
 
 def _number(option: Option, key: str) -> int:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import ipaddress
 import re
@@ -108,6 +109,19 @@ NET = Fields(
         "type": Field(choice("veth"), default="veth", preserve=True),
     }
 )
+
+
+Claim: t.TypeAlias = "tuple[object, ...]"
+
+
+def claims(net: SubValues) -> t.Iterator[tuple[str, Claim]]:
+    """What a device wants for itself alone, by its key: a MAC address, and static addresses on a segment."""
+    if net.get("hwaddr"):
+        yield "hwaddr", (net["hwaddr"],)
+    for key in ("ip", "ip6"):
+        with contextlib.suppress(ValueError):  # dhcp and the like, and what cannot be read
+            if "/" in str(net.get(key)):
+                yield key, (net.get("bridge"), net.get("tag"), read_interface(net[key]).ip)
 
 
 def settle_net(key: str, path: str, current: SubValues | None, wanted: SubValues, purge: bool) -> Resolved:

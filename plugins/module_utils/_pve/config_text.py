@@ -46,11 +46,11 @@ def _sections(text: str) -> dict[str, dict[str, str]]:
     sections: dict[str, dict[str, str]] = {"": {}}
     current = sections[""]
     for line in text.split("\n"):
-        if header := _SECTION.fullmatch(line):
+        if line.startswith("[") and (header := _SECTION.fullmatch(line)):
             current = sections.setdefault(header[1], {})
         elif line.startswith("#"):
             current["description"] = current.get("description", "") + unquote(line[1:]) + "\n"
-        elif environment := _LXC_ENVIRONMENT.fullmatch(line):
+        elif line.startswith("lxc.") and (environment := _LXC_ENVIRONMENT.fullmatch(line)):
             current["env"] = f"{current['env']}\0{environment[1]}" if "env" in current else environment[1]
         elif option := _OPTION.fullmatch(line):
             key, value = option[1], option[2]

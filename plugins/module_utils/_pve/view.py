@@ -64,10 +64,11 @@ class NodeView:
             self._kept[key] = self._node.config(kind, vmid)
         return t.cast("GuestConfig | None", self._kept[key])
 
-    def read_ahead(self, guests: t.Iterable[GuestRef]) -> None:
-        """Read the configs of guests that will be asked for."""
-        for guest, config in self._node.configs(guests):
-            self._kept["config", guest.kind, guest.vmid] = config
+    def configs(self, guests: t.Iterable[GuestRef]) -> list[tuple[GuestRef, GuestConfig]]:
+        wanted = {("config", guest.kind, guest.vmid): guest for guest in guests}
+        missing = [guest for key, guest in wanted.items() if key not in self._kept]
+        self._kept |= {("config", guest.kind, guest.vmid): config for guest, config in self._node.configs(missing)}
+        return [(guest, config) for key, guest in wanted.items() if (config := self._kept.get(key)) is not None]
 
     def status(self, kind: Kind, vmid: int) -> str:
         by_vmid = self._once(("statuses",), lambda: {(g.kind, g.vmid): g.status for g in self.guests()})

@@ -14,7 +14,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
     Finding,
     InvalidInput,
     NotFound,
-    ProvisionError,
+    PveError,
     Timeout,
     Unreachable,
 )
@@ -113,7 +113,7 @@ class ApiGuests:
 
     def configs(self, guests: t.Iterable[GuestRef]) -> list[tuple[GuestRef, GuestConfig]]:
         def read(guest: GuestRef) -> list[tuple[GuestRef, GuestConfig]]:
-            with contextlib.suppress(ProvisionError):
+            with contextlib.suppress(PveError):
                 config = self.config(guest.kind, guest.vmid)
                 return [] if config is None else [(guest, config)]
             return []

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import typing as t
+from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -97,8 +98,8 @@ class FakeNode:
             GuestRef(111, "lxc", "pve1", "golden", "stopped", template=True),
         ]
 
-    def config(self, kind: str, vmid: int) -> GuestConfig:
-        return GuestConfig(NEIGHBOURS[vmid], NEIGHBOURS[vmid])
+    def configs(self, guests: Iterable[GuestRef]) -> list[tuple[GuestRef, GuestConfig]]:
+        return [(guest, GuestConfig(NEIGHBOURS[guest.vmid], NEIGHBOURS[guest.vmid])) for guest in guests]
 
     files = SimpleNamespace(has=lambda path: path == "/srv")
 

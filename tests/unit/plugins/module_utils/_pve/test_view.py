@@ -74,12 +74,14 @@ def test_each_thing_is_read_once(node: CountingNode, view: NodeView) -> None:
 
 
 def test_what_is_read_ahead_is_not_read_again(node: CountingNode, view: NodeView) -> None:
-    view.read_ahead(HERE)
+    found = [(guest, GuestConfig({"memory": str(guest.vmid)}, {})) for guest in HERE]
+    assert view.configs(HERE[:1]) == found[:1]
+    assert view.configs(HERE) == found
     assert [view.config(guest.kind, guest.vmid) for guest in HERE] == [
         GuestConfig({"memory": "101"}, {}),
         GuestConfig({"memory": "102"}, {}),
     ]
-    assert node.asked == {"configs": 1}
+    assert node.asked == {"configs": 2}
 
 
 @pytest.mark.parametrize(
