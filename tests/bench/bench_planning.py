@@ -12,6 +12,7 @@ all results are kept. The code is that of every run; only the nodes are in memor
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import resource
 import subprocess
@@ -103,14 +104,16 @@ class MemoryNode:
         self.journal: dict[int, dict[str, t.Any]] = {}
         self.ungrown: dict[int, dict[str, t.Any]] = {}
 
-    def guests(self, kind: str | None = None) -> list[t.Any]:
+    @functools.cached_property
+    def listed(self) -> list[t.Any]:
         from ansible_collections.pve.provision.plugins.module_utils._pve import config_text
         from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestRef
 
-        if kind == "qemu":
-            return []
         heads = ((vmid, config_text.guest_head(text.decode())) for vmid, text in self.texts.items())
         return [GuestRef(vmid, "lxc", self.name, head["hostname"], "running") for vmid, head in heads]
+
+    def guests(self, kind: str | None = None) -> list[t.Any]:
+        return [] if kind == "qemu" else self.listed
 
     def elsewhere(self, kind: str) -> list[t.Any]:
         return [guest for other in self.others for guest in other.guests(kind)]

@@ -131,6 +131,7 @@ SECRET_OPTIONS: t.Final = frozenset(
     name for each in TYPES.values() for name, spec in each.spec.options.items() if spec.get("no_log")
 )
 """The options of guests that hold secrets."""
+_OPTIONS: t.Final = frozenset(option for each in TYPES.values() for option in each.spec.options)
 
 
 def with_defaults(guests: t.Iterable[Guest], defaults: Guest) -> list[Guest]:
@@ -153,12 +154,12 @@ def _are_dicts(under: Guest, over: Guest, key: str) -> bool:
 def _fitting(defaults: Guest, guest: Guest) -> Guest:
     """The defaults without what only guests of other types have; what no type has stays, to be found."""
     kind = guest.get("type", defaults.get("type"))
-    theirs = {option for name, other in TYPES.items() if name != kind for option in other.spec.options}
-    ours = set(TYPES[kind].spec.options) if kind in TYPES else theirs
+    ours = TYPES[kind].spec.options if kind in TYPES else _OPTIONS
     rules = TYPES[kind].spec.mutually_exclusive if kind in TYPES else ()
     excluded = {option for rule in rules if any(name in guest for name in rule) for option in rule}
-    fitting = (ours | (defaults.keys() - theirs)) - excluded
-    return {key: defaults[key] for key in defaults if key in fitting}
+    return {
+        key: value for key, value in defaults.items() if key not in excluded and (key in ours or key not in _OPTIONS)
+    }
 
 
 def _named(guest: Guest) -> Guest:

@@ -557,9 +557,10 @@ def compare(
             work.fields(option, key, wanted, path)
         else:
             work.scalar(option, key, wanted, path)
-    for key in held.options:
+    undeclared = held.options.keys() - declaration.values.keys() if declaration.cleared or purge else ()
+    for key in (key for key in held.options if key in undeclared):
         leftover = find_option(table, key)
-        if leftover is None or key in declaration.values:
+        if leftover is None:
             continue
         default = _is_default(leftover, held.options[key])
         if leftover.key in declaration.cleared or (purge and leftover.purge and not default):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import typing as t
 from dataclasses import dataclass
@@ -57,6 +58,7 @@ class TemplateName:
         return natural(self.name), natural(self.version)
 
 
+@functools.lru_cache(maxsize=1024)
 def parse_template(file: str) -> TemplateName:
     """Take a template's file name (or volid) apart."""
     base = re.split(r"[:/]", file)[-1]
