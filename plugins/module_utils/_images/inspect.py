@@ -11,21 +11,19 @@ from __future__ import annotations
 
 import io
 import posixpath
-import struct
 import tarfile
 import typing as t
-import zlib
 from dataclasses import dataclass
 
-from ansible_collections.pve.provision.plugins.module_utils._images.unpack import DISK_LIMITS, LIMITS, Limits, Stream
 from ansible_collections.pve.provision.plugins.module_utils._io import qcow2
+from ansible_collections.pve.provision.plugins.module_utils._io.compression import DISK_LIMITS, LIMITS, Limits, Stream
+from ansible_collections.pve.provision.plugins.module_utils._io.partitions import BadTable, Partition, Table, read_table
 
 if t.TYPE_CHECKING:
     from pathlib import Path
 
 #: Where lxc looks for the first process; one of them is enough.
 ENTRYPOINTS: t.Final = ("sbin/init", "bin/init")
-SECTOR: t.Final = 512
 _MEMBERS: t.Final = 2_000_000
 _HEAD: t.Final = 128 << 10  # the first bytes of a disk image: GPT needs 17 KiB, ISO 9660 33, btrfs 65
 _HOPS: t.Final = 40
@@ -40,17 +38,6 @@ class ArchiveInfo:
     size: int
     entrypoint: str
     trailing: int = 0
-
-
-@dataclass(frozen=True)
-class Partition:
-    """``start`` and ``sectors`` in 512 bytes; ``type``: the MBR's number as hex (``83``), or GPT's type GUID."""
-
-    number: int
-    start: int
-    sectors: int
-    type: str
-    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,7 +74,7 @@ def inspect_archive(path: Path, *, entrypoints: t.Sequence[str] = ENTRYPOINTS, l
         except (UnicodeError, ValueError, io.UnsupportedOperation) as error:
             raise stream.refusal(f"its tar header before byte {stream.position} is corrupt: {error}") from error
         # tarfile stops at a broken header as it does at the end: only zeros may follow, and at least one block of them.
-        if len(stream.last) < SECTOR or stream.last.strip(b"\0"):
+        if len(stream.last) < tarfile.BLOCKSIZE or stream.last.strip(b"\0"):
             raise stream.refusal(
                 f"its tar archive breaks off before byte {stream.position}, after {tree.members} members"
             )
@@ -213,7 +200,6 @@ _FILESYSTEMS: t.Final = (
     (0x438, b"\x53\xef", "ext"),
     (0x10040, b"_BHRfS_M", "btrfs"),
 )
-_PROTECTIVE: t.Final = 0xEE
 
 
 def inspect_disk(path: Path, *, limits: Limits = DISK_LIMITS) -> DiskInfo:
@@ -229,15 +215,13 @@ def inspect_disk(path: Path, *, limits: Limits = DISK_LIMITS) -> DiskInfo:
             return DiskInfo("qcow2", stream.compression, virtual)
         filesystem = next((name for at, magic, name in _FILESYSTEMS if head[at : at + len(magic)] == magic), "")
         # What a hybrid ISO image has besides is for USB sticks.
-        table, partitions = ("", ()) if filesystem == "iso9660" else _partition_table(stream, head)
-        if not table and not filesystem:
+        table = Table("") if filesystem == "iso9660" else _partition_table(stream, head)
+        if not table.kind and not filesystem:
             raise stream.refusal("it is no disk image: neither qcow2, nor a partition table, nor a known file system")
-        end = max((partition.start + partition.sectors for partition in partitions), default=0) * SECTOR
-        if size is not None and end > size:
-            raise stream.refusal(f"it is cut off: its partitions end at byte {end}, the file after {size}")
-        return DiskInfo(
-            "iso" if filesystem == "iso9660" else "raw", stream.compression, size, table, partitions, filesystem
-        )
+        if size is not None and table.end > size:
+            raise stream.refusal(f"it is cut off: its partitions end at byte {table.end}, the file after {size}")
+        kind = "iso" if filesystem == "iso9660" else "raw"
+        return DiskInfo(kind, stream.compression, size, table.kind, table.partitions, filesystem)
 
 
 def _qcow2(stream: Stream, head: bytes, size: int | None) -> int:
@@ -267,42 +251,8 @@ def _qcow2(stream: Stream, head: bytes, size: int | None) -> int:
     return header.size
 
 
-def _partition_table(stream: Stream, head: bytes) -> tuple[str, tuple[Partition, ...]]:
-    """``gpt``, ``mbr`` or nothing. A boot sector alone, without any partition in it, is no table."""
-    if head[510:512] != b"\x55\xaa":
-        return "", ()
-    entries = [struct.unpack_from("<B3xB3xII", head, 446 + 16 * index) for index in range(4)]
-    used = [(index, *entry) for index, entry in enumerate(entries, 1) if entry[1] and entry[3]]
-    if any(kind == _PROTECTIVE for _unused, _unused, kind, _unused, _unused in used) and head[512:520] == b"EFI PART":
-        return "gpt", _gpt(stream, head)
-    if not used or any(flag not in (0, 0x80) for _unused, flag, _unused, _unused, _unused in used):
-        return "", ()
-    return "mbr", tuple(Partition(index, start, count, f"{kind:02x}") for index, _unused, kind, start, count in used)
-
-
-def _gpt(stream: Stream, head: bytes) -> tuple[Partition, ...]:
-    if len(head) < 2 * SECTOR:
-        raise stream.refusal("it is cut off within its GPT")
-    length, checksum = struct.unpack_from("<II", head, 512 + 12)
-    header = bytearray(head[512 : 512 + length])
-    header[16:20] = bytes(4)
-    table, count, width, table_checksum = struct.unpack_from("<QIII", head, 512 + 72)
-    body = head[table * SECTOR : table * SECTOR + count * width]
-    if not 92 <= length <= SECTOR or zlib.crc32(header) != checksum:
-        raise stream.refusal("the header of its GPT is corrupt")
-    if width < 128 or len(body) != count * width or zlib.crc32(body) != table_checksum:
-        raise stream.refusal("the entries of its GPT are corrupt or cut off")
-    partitions = []
-    for number in range(1, count + 1):
-        entry = body[(number - 1) * width : number * width]
-        first, last = struct.unpack_from("<QQ", entry, 32)
-        if any(entry[:16]):
-            name = entry[56:128].decode("utf-16-le", "replace").rstrip("\0")
-            partitions.append(Partition(number, first, last - first + 1, _guid(entry[:16]), name))
-    return tuple(partitions)
-
-
-def _guid(raw: bytes) -> str:
-    """The first three fields are little-endian."""
-    a, b, c = struct.unpack_from("<IHH", raw)
-    return f"{a:08x}-{b:04x}-{c:04x}-{raw[8:10].hex()}-{raw[10:16].hex()}"
+def _partition_table(stream: Stream, head: bytes) -> Table:
+    try:
+        return read_table(io.BytesIO(head))
+    except BadTable as error:
+        raise stream.refusal(str(error)) from error

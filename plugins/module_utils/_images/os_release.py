@@ -12,8 +12,8 @@ import re
 import typing as t
 from pathlib import Path
 
-from ansible_collections.pve.provision.plugins.module_utils._images.unpack import DISK_LIMITS, Limits, Stream
 from ansible_collections.pve.provision.plugins.module_utils._io import qcow2
+from ansible_collections.pve.provision.plugins.module_utils._io.compression import DISK_LIMITS, Limits, Stream
 
 _LONGEST: t.Final = 4096  # bytes of an os-release file
 _LINES: t.Final = re.compile(rb"(?<![A-Z0-9_])(?:[A-Z][A-Z0-9_]{0,60}=[^\n\0]{0,500}\n)+")

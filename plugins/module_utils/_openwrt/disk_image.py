@@ -18,6 +18,7 @@ shows 192.168.1.1 on its LAN port for two seconds at each boot.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -27,20 +28,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError
-from ansible_collections.pve.provision.plugins.module_utils._openwrt import gunzip, rootfs
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.fat import FatVolume, is_fat
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.partitions import (
-    REFETCH,
+from ansible_collections.pve.provision.plugins.module_utils._io.compression import DISK_LIMITS, Limits, Stream
+from ansible_collections.pve.provision.plugins.module_utils._io.files import write_sparse
+from ansible_collections.pve.provision.plugins.module_utils._io.partitions import (
     SECTOR,
+    BadTable,
     Partition,
     Table,
     grow_partition,
     read_table,
 )
+from ansible_collections.pve.provision.plugins.module_utils._openwrt import rootfs
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.fat import FatVolume, is_fat
 
 FileSystem = t.Literal["ext4", "fat", "squashfs", "unknown"]
 
 BOOT, ROOT = 1, 2
+REFETCH = "Use OpenWrt's own combined or combined-efi image, and fetch it again if it is one."
 ARCHIVE = "sysupgrade.tgz"
 MAX_IMAGE = 16 << 30
 CHUNK = 1 << 20
@@ -64,32 +68,37 @@ class DiskImage:
 
 
 def unpack_image(source: Path, target: Path) -> None:
-    """Copy an image, unpacked if it is gzip, into a sparse file for its owner alone. ``target`` must not exist."""
-    with source.open("rb") as stream:
-        packed = stream.read(2) == gunzip.MAGIC
+    """Copy an image, unpacked, into a sparse file for its owner alone. ``target`` must not exist."""
+    limits = Limits(size=MAX_IMAGE, ratio=DISK_LIMITS.ratio)
     descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "wb") as out:
-        if packed:
-            for piece in gunzip.gunzip(source, limit=MAX_IMAGE):
-                _write_sparse(out, piece)
-        else:
-            with source.open("rb") as stream:
-                while piece := stream.read(CHUNK):
-                    _write_sparse(out, piece)
+    with open(descriptor, "wb") as out, Stream(source, limits) as plain:
+        for block in plain.blocks():
+            write_sparse(out, block)
         out.truncate()
 
 
 def inspect_image(image: Path) -> DiskImage:
     """Read what an image is; raises ImageError when it is not an OpenWrt combined image."""
-    with image.open("rb") as stream:
+    with image.open("rb") as stream, _sound(image):
         table = read_table(stream)
         boot, root = (_file_system(stream, table.get(number)) for number in (BOOT, ROOT))
         size = stream.seek(0, os.SEEK_END)
+        if table.end > size:
+            raise BadTable("a partition lies outside of it")
     if boot not in ("ext4", "fat") or root not in ("ext4", "squashfs"):
         raise ImageError(
             f"{image} is not an OpenWrt disk image: its partitions hold {boot} and {root}.", remedy=REFETCH
         )
     return DiskImage(size, table, boot, root)
+
+
+@contextlib.contextmanager
+def _sound(image: Path) -> t.Iterator[None]:
+    """Say of which image a partition table is bad, and what to do."""
+    try:
+        yield
+    except BadTable as error:
+        raise ImageError(f"{image} is no OpenWrt disk image, or a damaged one: {error}.", remedy=REFETCH) from error
 
 
 def prepare_image(image: Path, *, size: int | None = None, files: rootfs.Files | None = None) -> DiskImage:
@@ -118,7 +127,7 @@ def grow_image(image: Path, size: int) -> None:
         )
     size -= size % SECTOR
     before = found.table.get(ROOT)
-    with image.open("r+b") as stream:
+    with image.open("r+b") as stream, _sound(image):
         after = grow_partition(stream, ROOT, size)
     if found.root == "ext4" and after.size > before.size:
         _grow_ext4(image, before, after)
@@ -224,7 +233,7 @@ def _grow_ext4(image: Path, before: Partition, after: Partition) -> None:
         with image.open("rb") as stream, part.open("xb") as out:
             stream.seek(before.offset)
             for piece in _pieces(stream, before.size):
-                _write_sparse(out, piece)
+                write_sparse(out, piece)
             out.truncate(after.size)
         checked = _run(["e2fsck", "-f", "-y", str(part)])
         if checked.returncode not in (0, 1):  # 1: errors corrected
@@ -237,7 +246,7 @@ def _grow_ext4(image: Path, before: Partition, after: Partition) -> None:
             for piece in _pieces(stream, before.size):
                 out.write(piece)
             for piece in _pieces(stream, after.size - before.size):
-                _write_sparse(out, piece)
+                write_sparse(out, piece)
             out.flush()
             os.fsync(out.fileno())
 
@@ -278,11 +287,3 @@ def _pieces(stream: t.BinaryIO, length: int) -> t.Iterator[bytes]:
             raise ImageError("The image is shorter than its partition table says.", remedy=REFETCH)
         length -= len(piece)
         yield piece
-
-
-def _write_sparse(out: t.BinaryIO, piece: bytes) -> None:
-    """Write, or step over what is all zeros; the file needs its length set afterwards."""
-    if piece.count(0) == len(piece):
-        out.seek(len(piece), os.SEEK_CUR)
-    else:
-        out.write(piece)

@@ -19,16 +19,12 @@ seconds at each boot, whatever ``/etc/config/network`` says.
 
 from __future__ import annotations
 
-import bz2
 import collections.abc as c
 import contextlib
 import hashlib
 import io
-import lzma
 import posixpath
 import re
-import shutil
-import subprocess
 import tarfile
 import tempfile
 import typing as t
@@ -37,8 +33,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError
+from ansible_collections.pve.provision.plugins.module_utils._io.compression import DISK_LIMITS, Limits, Stream
 from ansible_collections.pve.provision.plugins.module_utils._io.files import atomic_file
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.gunzip import gunzip
 
 Files = c.Mapping[str, tuple[int, bytes]]
 """Files to put into a root file system: path (relative, or absolute within the guest) -> (mode, content)."""
@@ -171,8 +167,9 @@ def build_template(source: Path, target: Path | None, files: Files | None = None
     holds members that reach out of the tree."""
     try:
         with tempfile.TemporaryFile(dir=target.parent if target else None) as plain:
-            for piece in _unpacked(source):
-                plain.write(piece)
+            with _plain(source) as archive:
+                for block in archive.blocks():
+                    plain.write(block)
             plain.seek(0)
             with tarfile.open(fileobj=plain, mode="r:", encoding="utf-8", errors="surrogateescape") as tar:
                 tree = _tree(tar)
@@ -443,70 +440,9 @@ class _Sink:
             self._stream.write(data)
 
 
-def _unpacked(source: Path) -> c.Generator[bytes, None, None]:
-    """The plain tar of a source archive, bounded."""
-    with source.open("rb") as stream:
-        magic = stream.read(6)
-    if magic.startswith(b"\x1f\x8b"):
-        yield from gunzip(source, limit=MAX_UNPACKED)
-        return
-    total = 0
-    with contextlib.ExitStack() as stack:
-        plain = stack.enter_context(_decompressed(source, magic))
-        while piece := plain.read(1 << 18):
-            total += len(piece)
-            if total > MAX_UNPACKED:
-                raise ImageError(f"{source} unpacks to more than {MAX_UNPACKED} bytes.", remedy=HOSTILE)
-            yield piece
-
-
-@contextlib.contextmanager
-def _decompressed(source: Path, magic: bytes) -> c.Iterator[t.IO[bytes]]:
-    """xz, bzip2 and zstd archives, or plain ones, as a stream of the tar within."""
-    try:
-        if magic.startswith(b"\xfd7zXZ"):
-            with lzma.open(source, "rb") as xz:
-                yield t.cast("t.IO[bytes]", xz)
-        elif magic.startswith(b"BZh"):
-            with bz2.open(source, "rb") as bzip:
-                yield t.cast("t.IO[bytes]", bzip)
-        elif magic.startswith(b"\x28\xb5\x2f\xfd"):
-            with _zstd(source) as stream:
-                yield stream
-        else:
-            with source.open("rb") as plain:
-                yield plain
-    except (lzma.LZMAError, EOFError) as error:
-        raise ImageError(f"{source} is damaged: {error}.", remedy="Fetch it again.") from error
-
-
-@contextlib.contextmanager
-def _zstd(source: Path) -> c.Iterator[t.IO[bytes]]:
-    program = shutil.which("zstd")
-    if program is None:
-        raise ImageError(f"There is no program zstd to unpack {source}.", remedy="Install the package zstd.")
-    argv = [program, "-dc", "--", str(source)]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as job:
-        try:
-            yield t.cast("t.IO[bytes]", job.stdout)
-            if job.wait():
-                raise ImageError(f"{source} is damaged: zstd cannot unpack it.", remedy="Fetch it again.")
-        finally:
-            job.kill()  # a reader that has what it wanted leaves early
-
-
-class _PieceReader:
-    """The ``read`` that ``tarfile`` wants, over pieces of bytes."""
-
-    def __init__(self, pieces: c.Iterator[bytes]) -> None:
-        self._pieces = pieces
-        self._left = b""
-
-    def read(self, size: int) -> bytes:
-        while len(self._left) < size and (piece := next(self._pieces, None)) is not None:
-            self._left += piece
-        data, self._left = self._left[:size], self._left[size:]
-        return data
+def _plain(archive: Path) -> Stream:
+    """The plain tar of an archive, bounded."""
+    return Stream(archive, Limits(size=MAX_UNPACKED, ratio=DISK_LIMITS.ratio))
 
 
 @contextlib.contextmanager
@@ -514,8 +450,8 @@ def _tar_stream(archive: Path) -> c.Iterator[tarfile.TarFile]:
     """An archive opened for reading from front to back, whatever compresses it."""
     try:
         with (
-            contextlib.closing(_unpacked(archive)) as pieces,
-            tarfile.open(fileobj=t.cast("t.IO[bytes]", _PieceReader(pieces)), mode="r|") as tar,
+            _plain(archive) as plain,
+            tarfile.open(fileobj=t.cast("t.IO[bytes]", plain), mode="r|") as tar,
         ):
             yield tar
     except (tarfile.TarError, RecursionError) as error:

@@ -22,7 +22,6 @@ import tarfile
 import tempfile
 import typing as t
 import urllib.parse
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +37,7 @@ from ansible_collections.pve.provision.plugins.module_utils._images.http import 
 )
 from ansible_collections.pve.provision.plugins.module_utils._images.outside import Outside
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import SYSTEM, Clock
+from ansible_collections.pve.provision.plugins.module_utils._io.compression import gunzipped
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import feeds
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.feeds import Entry, Feed
 
@@ -358,7 +358,7 @@ class _PackageBundle:
     def text(self, source: _FetchedFeed) -> str:
         """The text of an index."""
         content = (self._root / source.place / source.feed.index).read_bytes()
-        return _unpacked(content).decode("utf-8", "replace")
+        return _text(content)
 
     def indexes(self, found: t.Sequence[Feed], signature: str = "") -> list[_FetchedFeed]:
         """Fetch the indexes, each with its signature beside it; a feed that cannot be had is left out."""
@@ -389,7 +389,7 @@ class _PackageBundle:
         if feed.index.endswith(".adb"):
             _require(got.content.startswith(_ADB), got.url)
         else:
-            text = _unpacked(got.content).decode("utf-8", "replace").strip()
+            text = _text(got.content).strip()
             _require(not text or text.startswith("Package:"), got.url)  # a feed may be empty
         if signature:
             beside = f"{base}/{signature}"
@@ -469,15 +469,9 @@ def _require(good: bool, url: str) -> None:
         raise ImageError(f"{shown(url)} is not what its name says.")
 
 
-def _unpacked(content: bytes) -> bytes:
+def _text(content: bytes) -> str:
     """An index in plain text, be it gzipped or not."""
-    if not content.startswith(b"\x1f\x8b"):
-        return content
-    reader = zlib.decompressobj(wbits=31)
     try:
-        text = reader.decompress(content, _TEXT)
-    except zlib.error as error:
-        raise ImageError(f"the index cannot be unpacked: {error}.") from error
-    if not reader.eof:
-        raise ImageError("the index breaks off, or is too large.")
-    return text
+        return gunzipped(content, _TEXT).decode("utf-8", "replace")
+    except ValueError as error:
+        raise ImageError(f"the index cannot be read: {error}.") from error

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import re
 import typing as t
-import zlib
 from dataclasses import dataclass
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, ImageError, InvalidInput
@@ -29,6 +28,7 @@ from ansible_collections.pve.provision.plugins.module_utils._images.releases.bas
     Verify,
     clean_bases,
 )
+from ansible_collections.pve.provision.plugins.module_utils._io.compression import gunzipped
 
 KEYRING = "/usr/share/doc/pve-manager/trustedkeys.gpg"
 KEYS = tuple(
@@ -55,22 +55,8 @@ def paragraphs(text: str) -> list[Appliance]:
     return found
 
 
-def unpacked(body: bytes) -> bytes:
-    """The index's text, whether the server sent it gzipped or not; ValueError when it is damaged."""
-    if not body.startswith(b"\x1f\x8b"):
-        return body
-    reader = zlib.decompressobj(wbits=31)
-    try:
-        text = reader.decompress(body, MOST)
-    except zlib.error as error:
-        raise ValueError(f"damaged gzip: {error}") from error
-    if not reader.eof:
-        raise ValueError(f"gzip that breaks off, or holds more than {MOST} bytes")
-    return text
-
-
 def _index(body: bytes) -> tuple[bytes, list[Appliance]]:
-    text = unpacked(body)
+    text = gunzipped(body, MOST)
     appliances = paragraphs(text.decode("utf-8"))
     if not appliances:
         raise ValueError("no appliances")

@@ -24,11 +24,11 @@ from hypothesis import strategies as st
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import VerificationError
 from ansible_collections.pve.provision.plugins.module_utils._images.inspect import (
-    Partition,
     inspect_archive,
     inspect_disk,
 )
-from ansible_collections.pve.provision.plugins.module_utils._images.unpack import Limits
+from ansible_collections.pve.provision.plugins.module_utils._io.compression import Limits
+from ansible_collections.pve.provision.plugins.module_utils._io.partitions import Partition
 
 if t.TYPE_CHECKING:
     from pathlib import Path
@@ -374,7 +374,7 @@ def test_a_packed_raw_image(path: Path, pack: t.Callable[[bytes], bytes]) -> Non
     assert info.compression
 
 
-@pytest.mark.parametrize(("at", "why"), [(512 + 40, "header of its GPT is corrupt"), (1024 + 33, "entries of its GPT")])
+@pytest.mark.parametrize(("at", "why"), [(512 + 40, "header of its GPT is damaged"), (1024 + 33, "entries of its GPT")])
 def test_a_gpt_with_a_wrong_checksum(path: Path, at: int, why: str) -> None:
     image = gpt((LINUX, 34, 99, "boot"))
     image[at] ^= 1

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._images.os_release import systems_inside
-from ansible_collections.pve.provision.plugins.module_utils._images.unpack import Limits
+from ansible_collections.pve.provision.plugins.module_utils._io.compression import Limits
 from ansible_collections.pve.provision.plugins.module_utils._io.qcow2 import CLUSTER, Unreadable, write_qcow2
 from embedded_node.mirror import images
 

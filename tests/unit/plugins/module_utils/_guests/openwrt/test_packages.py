@@ -191,8 +191,8 @@ def packed(text: bytes) -> bytes:
     ("body", "words"),
     [
         (packed(b"secret"), "is not what its name says"),
-        (b"\x1f\x8b not gzip", "the index cannot be unpacked"),
-        (packed(b"Package: x\n" * 1000)[:-20], "the index breaks off"),
+        (b"\x1f\x8b not gzip", "the index cannot be read"),
+        (packed(b"Package: x\n" * 1000)[:-20], "the index cannot be read: its gzip stream breaks off"),
     ],
     ids=["text", "no gzip", "cut"],
 )

@@ -111,6 +111,20 @@ def compression_of(path: Path) -> str:
     return next((name for magic, name in _MAGIC.items() if start.startswith(magic)), "")
 
 
+def gunzipped(body: bytes, most: int) -> bytes:
+    """Bytes as they are, or unpacked where they are gzip; ValueError when they are damaged, or more than ``most``."""
+    if not body.startswith(b"\x1f\x8b"):
+        return body
+    reader = zlib.decompressobj(wbits=31)
+    try:
+        plain = reader.decompress(body, most)
+    except zlib.error as error:
+        raise ValueError(f"its gzip stream is damaged: {error}") from error
+    if not reader.eof:
+        raise ValueError(f"its gzip stream breaks off, or holds more than {most} bytes")
+    return plain
+
+
 class Stream:
     """The plain bytes of a file, forwards only. ``position`` counts plain bytes, ``trailing`` what followed the stream.
 

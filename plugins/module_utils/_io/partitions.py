@@ -3,37 +3,48 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Private to this collection: the partition table of a disk image, read and, for its last partition, grown.
 
-OpenWrt's BIOS images carry an MBR, its EFI images a GPT (sometimes with a hybrid MBR). Names and UUIDs stay: the kernel
-finds its root by them. Sectors are of 512 bytes, as in every image that OpenWrt publishes.
+An MBR or a GPT (whose MBR may be a hybrid). When a table is written, names and UUIDs stay: a kernel finds its root by
+them. Sectors are of 512 bytes, as in every image that is published for VMs.
 """
 
 from __future__ import annotations
 
-import os
 import struct
 import typing as t
+import uuid
 import zlib
 from dataclasses import dataclass, replace
 
-from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError
+SECTOR: t.Final = 512
+ALIGN: t.Final = 8  # sectors: a partition's length is a multiple of 4 KiB, the block size of its file system
+MAX_MBR: t.Final = 0xFFFFFFFF
+PROTECTIVE: t.Final = 0xEE
+_MBR_ENTRIES: t.Final = range(446, 510, 16)
+_GPT_HEADER: t.Final = struct.Struct("<8s4sIIIQQQQ16sQIII")
+_GPT_ENTRY: t.Final = struct.Struct("<16s16sQQQ72s")
+_GPT_MAGIC: t.Final = b"EFI PART"
+_FIELDS: t.Final = (
+    "magic", "revision", "length", "crc", "reserved", "here", "other", "first", "last", "guid", "entries",
+)  # fmt: skip
+_MOST: t.Final = 1 << 20  # bytes of a GPT's entries
 
-SECTOR = 512
-ALIGN = 8  # sectors: a partition's length is a multiple of 4 KiB, the block size of its file system
-MAX_MBR = 0xFFFFFFFF
-PROTECTIVE = 0xEE
-MBR_ENTRIES = range(446, 510, 16)
-GPT_HEADER = struct.Struct("<8s4sIIIQQQQ16sQIII")
-FIELDS = ("magic", "revision", "length", "crc", "reserved", "here", "other", "first", "last", "guid", "entries")
-REFETCH = "Use OpenWrt's own combined or combined-efi image, and fetch it again if it is one."
+
+class BadTable(ValueError):
+    """A partition table cannot be read, or not be changed as it should. Its text says why, as a sentence's rest."""
 
 
 @dataclass(frozen=True)
 class Partition:
-    """``number`` as in the kernel's names, ``start`` and ``sectors`` in sectors."""
+    """``number`` as in the kernel's names, ``start`` and ``sectors`` in sectors.
+
+    ``type``: the MBR's number as hex (``83``), or GPT's type GUID.
+    """
 
     number: int
     start: int
     sectors: int
+    type: str = ""
+    name: str = ""
 
     @property
     def offset(self) -> int:
@@ -48,53 +59,59 @@ class Partition:
 
 @dataclass(frozen=True)
 class Table:
-    """``kind``: ``mbr`` or ``gpt``."""
+    """``kind``: ``mbr``, ``gpt``, or empty where there is no table."""
 
-    kind: t.Literal["mbr", "gpt"]
-    partitions: tuple[Partition, ...]
+    kind: t.Literal["mbr", "gpt", ""]
+    partitions: tuple[Partition, ...] = ()
+
+    @property
+    def end(self) -> int:
+        """The byte at which the last partition ends."""
+        return max((partition.offset + partition.size for partition in self.partitions), default=0)
 
     def get(self, number: int) -> Partition:
-        """The partition of this number; raises ImageError when there is none."""
+        """The partition of this number; raises BadTable when there is none."""
         for partition in self.partitions:
             if partition.number == number:
                 return partition
-        raise ImageError(f"The image has no partition {number}.", remedy=REFETCH)
+        raise BadTable(f"it has no partition {number}")
 
 
 def read_table(image: t.BinaryIO) -> Table:
-    """The partitions of an image; raises ImageError when there is no table or it does not fit the file."""
-    sectors = image.seek(0, os.SEEK_END) // SECTOR
-    mbr = _read(image, 0, SECTOR)
+    """The partition table of an image, or of its first bytes. A boot sector alone, without any partition, is none.
+
+    Raises BadTable for a GPT that is damaged or cut off.
+    """
+    image.seek(0)
+    mbr = image.read(SECTOR)
     if mbr[510:] != b"\x55\xaa":
-        raise ImageError("The image has no partition table.", remedy=REFETCH)
-    gpt = _read(image, SECTOR, SECTOR) if sectors > 1 else b""
-    if gpt.startswith(b"EFI PART"):
-        header = _Gpt.parse(image, gpt)
-        table = Table("gpt", header.partitions())
-    else:
-        table = Table("mbr", tuple(_mbr_partitions(mbr)))
-    for partition in table.partitions:
-        if not 0 < partition.start < partition.start + partition.sectors <= sectors:
-            raise ImageError(f"Partition {partition.number} lies outside the image.", remedy=REFETCH)
-    return table
+        return Table("")
+    used = tuple(_mbr_partitions(mbr))
+    if any(partition.type == f"{PROTECTIVE:02x}" for partition in used):
+        gpt = _read(image, SECTOR, SECTOR)
+        if gpt.startswith(_GPT_MAGIC):
+            return Table("gpt", _Gpt.parse(image, gpt).partitions())
+    if any(mbr[at] not in (0, 0x80) for at in _MBR_ENTRIES if mbr[at + 4]):
+        return Table("")  # code where the table would be
+    return Table("mbr" if used else "", used)
 
 
 def grow_partition(image: t.BinaryIO, number: int, size: int) -> Partition:
     """Make the image ``size`` bytes long and let a partition, which must be its last one, reach to the end.
 
     What lies behind the partition (a GPT's old backup) goes, so that the space it gains reads as zeros. Raises
-    ImageError, and changes nothing, when another partition lies behind it or ``size`` is too small for what is there.
+    BadTable, and changes nothing, when another partition lies behind it or ``size`` is too small for what is there.
     """
     table = read_table(image)
     old = table.get(number)
     after = [p.number for p in table.partitions if p.start >= old.start + old.sectors]
     if after:
-        raise ImageError(f"Partition {number} cannot grow: partition {after[0]} lies behind it.", remedy=REFETCH)
+        raise BadTable(f"its partition {number} cannot grow: partition {after[0]} lies behind it")
     sectors = size // SECTOR
     gpt = _Gpt.parse(image, _read(image, SECTOR, SECTOR)) if table.kind == "gpt" else None
     end = sectors - 1 - gpt.table_sectors if gpt else min(sectors, MAX_MBR)
     if end < old.start + old.sectors:
-        raise ImageError(f"{size} bytes are too few for the partitions of the image.", remedy="Declare a larger disk.")
+        raise BadTable(f"{size} bytes are too few for its partitions")
     new = replace(old, sectors=max(old.sectors, (end - old.start) // ALIGN * ALIGN))
     image.truncate(old.offset + old.size)
     image.truncate(size)
@@ -106,16 +123,16 @@ def grow_partition(image: t.BinaryIO, number: int, size: int) -> Partition:
 
 # -- MBR ---------------------------------------------------------------------------------------------------------------
 def _mbr_partitions(mbr: bytes) -> t.Iterator[Partition]:
-    for number, at in enumerate(MBR_ENTRIES, 1):
+    for number, at in enumerate(_MBR_ENTRIES, 1):
         start, sectors = struct.unpack_from("<II", mbr, at + 8)
         if mbr[at + 4] and sectors:
-            yield Partition(number, start, sectors)
+            yield Partition(number, start, sectors, f"{mbr[at + 4]:02x}")
 
 
 def _write_mbr_lengths(image: t.BinaryIO, partition: Partition, sectors: int) -> None:
     """Write the new length of the partition, and that of the disk where one entry protects all of a GPT's disk."""
     mbr = bytearray(_read(image, 0, SECTOR))
-    used = [at for at in MBR_ENTRIES if mbr[at + 4]]
+    used = [at for at in _MBR_ENTRIES if mbr[at + 4]]
     for at in used:
         start = struct.unpack_from("<I", mbr, at + 8)[0]
         if mbr[at + 4] != PROTECTIVE and start == partition.start:
@@ -135,15 +152,17 @@ class _Gpt:
 
     @classmethod
     def parse(cls, image: t.BinaryIO, raw: bytes) -> _Gpt:
-        values = GPT_HEADER.unpack_from(raw)
-        fields, (count, width, entries_crc) = dict(zip(FIELDS, values, strict=False)), values[-3:]
-        if fields["length"] < GPT_HEADER.size or fields["length"] > SECTOR or width < 128 or count * width > 1 << 20:
-            raise ImageError("The image's GPT header makes no sense.", remedy=REFETCH)
+        values = _GPT_HEADER.unpack_from(raw)
+        fields, (count, width, entries_crc) = dict(zip(_FIELDS, values, strict=False)), values[-3:]
+        if fields["length"] < _GPT_HEADER.size or fields["length"] > SECTOR or width < 128 or count * width > _MOST:
+            raise BadTable("the header of its GPT makes no sense")
         whole = bytearray(raw[: fields["length"]])
         whole[16:20] = bytes(4)
+        if zlib.crc32(whole) != fields["crc"]:
+            raise BadTable("the header of its GPT is damaged: its checksum is wrong")
         entries = _read(image, fields["entries"] * SECTOR, count * width)
-        if zlib.crc32(whole) != fields["crc"] or zlib.crc32(entries) != entries_crc:
-            raise ImageError("The checksum of the image's GPT is wrong.", remedy=REFETCH)
+        if zlib.crc32(entries) != entries_crc:
+            raise BadTable("the entries of its GPT are damaged: their checksum is wrong")
         return cls(fields, count, width, entries)
 
     @property
@@ -153,9 +172,10 @@ class _Gpt:
     def partitions(self) -> tuple[Partition, ...]:
         found = []
         for index in range(self.count):
-            kind, _other, first, last = struct.unpack_from("<16s16sQQ", self.entries, index * self.width)
+            kind, _own, first, last, _flags, name = _GPT_ENTRY.unpack_from(self.entries, index * self.width)
             if any(kind):
-                found.append(Partition(index + 1, first, last - first + 1))
+                words = name.decode("utf-16-le", "replace").rstrip("\0")
+                found.append(Partition(index + 1, first, last - first + 1, str(uuid.UUID(bytes_le=kind)), words))
         return tuple(found)
 
     def write_grown(self, image: t.BinaryIO, sectors: int, partition: Partition) -> None:
@@ -172,9 +192,9 @@ class _Gpt:
             )
 
     def _header(self, fields: dict[str, t.Any]) -> bytes:
-        fields = {**fields, "length": GPT_HEADER.size, "crc": 0}
-        values = [fields[name] for name in FIELDS]
-        raw = bytearray(GPT_HEADER.pack(*values, self.count, self.width, zlib.crc32(self.entries)))
+        fields = {**fields, "length": _GPT_HEADER.size, "crc": 0}
+        values = [fields[name] for name in _FIELDS]
+        raw = bytearray(_GPT_HEADER.pack(*values, self.count, self.width, zlib.crc32(self.entries)))
         struct.pack_into("<I", raw, 16, zlib.crc32(raw))
         return bytes(raw.ljust(SECTOR, b"\0"))
 
@@ -184,7 +204,7 @@ def _read(image: t.BinaryIO, offset: int, length: int) -> bytes:
     image.seek(offset)
     data = image.read(length)
     if len(data) != length:
-        raise ImageError("The image ends within its partition table.", remedy=REFETCH)
+        raise BadTable("it is cut off within its partition table")
     return data
 
 

@@ -20,8 +20,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError, VerificationError
-from ansible_collections.pve.provision.plugins.module_utils._images import unpack as unpacking
-from ansible_collections.pve.provision.plugins.module_utils._images.unpack import Limits, compression_of, unpack
+from ansible_collections.pve.provision.plugins.module_utils._io import compression as unpacking
+from ansible_collections.pve.provision.plugins.module_utils._io.compression import Limits, compression_of, unpack
 
 if t.TYPE_CHECKING:
     from pathlib import Path
