@@ -29,9 +29,6 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.part import 
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Step
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.read import read_container
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import steps as openwrt_steps
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.lxc import read_router
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.vm import read_vm
 from ansible_collections.pve.provision.plugins.module_utils._guests.typed import NeedsValidator, TypedReader
 from ansible_collections.pve.provision.plugins.module_utils._model import lxc, qemu
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, Table, null_paths
@@ -116,17 +113,28 @@ def _without(table: Table, params: t.Container[str]) -> Table:
     return [option for option in table if option.param not in params]
 
 
+# What routers need is most of this collection, and is read from disk only where there is one.
+def _read_router(params: t.Mapping[str, t.Any], nulls: frozenset[Path]) -> tuple[Wanted, t.Sequence[Part]]:
+    from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.lxc import read_router
+
+    return read_router(params, nulls)
+
+
+def _read_router_vm(params: t.Mapping[str, t.Any], nulls: frozenset[Path]) -> tuple[Wanted, t.Sequence[Part]]:
+    from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.vm import read_vm
+
+    return read_vm(params, nulls)
+
+
 _CONTAINER_ROUTER = spec_of(_without(lxc.TABLE, _NOT_OF_A_ROUTER))
 _VM_ROUTER = spec_of(_without(qemu.TABLE, _NOT_OF_A_ROUTER_VM))
 
 TYPES: t.Final[dict[str, DeclaredType]] = {
     "lxc": DeclaredType(POLICY.merge(spec_of(lxc.TABLE), LXC_CREATE), read_container),
-    "openwrt_lxc": DeclaredType(POLICY.merge(_CONTAINER_ROUTER, ROUTER, OPENWRT_LXC), read_router),
-    "openwrt_vm": DeclaredType(POLICY.merge(_VM_ROUTER, ROUTER, OPENWRT_VM), read_vm),
+    "openwrt_lxc": DeclaredType(POLICY.merge(_CONTAINER_ROUTER, ROUTER, OPENWRT_LXC), _read_router),
+    "openwrt_vm": DeclaredType(POLICY.merge(_VM_ROUTER, ROUTER, OPENWRT_VM), _read_router_vm),
 }
 """By the word of ``type``."""
-STEPS: t.Final[tuple[type[Step], ...]] = (*steps.STEPS, *openwrt_steps.STEPS)
-"""Every step that a run over any guest may take."""
 SECRET_OPTIONS: t.Final = frozenset(
     name for each in TYPES.values() for name, spec in each.spec.options.items() if spec.get("no_log")
 )
@@ -166,3 +174,10 @@ def _named(guest: Guest) -> Guest:
     if guest.get("name") in (None, guest.get("hostname")):
         return {"name": guest.get("hostname"), **{key: guest[key] for key in guest if key not in ("name", "hostname")}}
     return guest
+
+
+def every_step() -> tuple[type[Step], ...]:
+    """Every step that a run over any guest may take."""
+    from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.steps import STEPS
+
+    return (*steps.STEPS, *STEPS)
