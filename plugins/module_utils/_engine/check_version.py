@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-import re
 import typing as t
 
+from ansible_collections.pve.provision.plugins.module_utils._io import versions as order
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import HIDDEN, find_option
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Fields, plain
 
@@ -20,7 +20,7 @@ if t.TYPE_CHECKING:
 def check_version(report: Report, facts: Facts, wanted: Wanted, touched: t.Mapping[str, t.Any]) -> None:
     """PVE would say of such an option that there is none. The node is asked only where something new is declared."""
     for path, value, since in _newer(wanted, touched):
-        if facts.version and _numbers(facts.version) < _numbers(since):
+        if facts.version and order.key(facts.version) < order.key(since):
             problem = f"came with Proxmox VE {since}, and node {facts.node.name} has {facts.version}"
             report.add(path, value, problem, "Leave it out, or upgrade the node.")
 
@@ -37,7 +37,3 @@ def _newer(wanted: Wanted, touched: t.Mapping[str, t.Any]) -> t.Iterator[tuple[s
         for name, entry in fields.items():
             if entry.since and value.get(name) not in (None, entry.default):
                 yield f"{path}.{entry.param or name}", plain(value[name]), entry.since
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(map(int, re.findall(r"\d+", version)))

@@ -28,7 +28,7 @@ from pathlib import Path
 from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError, VerificationError
 from ansible_collections.pve.provision.plugins.module_utils._images import download
 from ansible_collections.pve.provision.plugins.module_utils._images.checksums import hash_file
-from ansible_collections.pve.provision.plugins.module_utils._images.releases import versions as order
+from ansible_collections.pve.provision.plugins.module_utils._io import versions as order
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import SYSTEM, Clock
 from ansible_collections.pve.provision.plugins.module_utils._io.files import (
     free_bytes,

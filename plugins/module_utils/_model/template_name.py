@@ -10,6 +10,8 @@ import re
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.pve.provision.plugins.module_utils._io.versions import Key, key
+
 _SUFFIX = re.compile(r"\.tar(\.(gz|xz|zst|bz2|lzo))?$|\.tgz$")
 _ARCH = re.compile(r"[_-](amd64|i386|arm64|armhf|riscv32|riscv64)$")
 
@@ -29,15 +31,6 @@ OSTYPE_BY_NAME = (
     ("nixos", "nixos"),
 )
 
-SortKey = tuple[tuple[int, int, str], ...]
-
-
-def natural(text: str) -> SortKey:
-    """A sort key by which 9 comes before 10, and a letter suffix before the bare version (``rc`` before release)."""
-    parts = re.findall(r"\d+|[A-Za-z]+", text)
-    return (*((1, int(part), "") if part.isdigit() else (-1, 0, part) for part in parts), (0, 0, ""))
-
-
 @dataclass(frozen=True)
 class TemplateName:
     """The parts of a template's file name; what a name does not say is empty."""
@@ -53,9 +46,9 @@ class TemplateName:
         return next((ostype for prefix, ostype in OSTYPE_BY_NAME if self.name.startswith(prefix)), None)
 
     @property
-    def age(self) -> tuple[SortKey, SortKey]:
+    def age(self) -> tuple[Key, Key]:
         """Sorts templates from old to new."""
-        return natural(self.name), natural(self.version)
+        return key(self.name), key(self.version)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -16,6 +16,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import InvalidInput, Unsupported
+from ansible_collections.pve.provision.plugins.module_utils._io import versions as order
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import (
     Description,
     Interface,
@@ -57,7 +58,7 @@ def series_of(version: str) -> ReleaseSeries:
     match = re.match(r"(\d+)\.(\d+)", version)
     if match is None:
         return SERIES[-1]
-    fitting = [series for series in SERIES if tuple(map(int, series.name.split("."))) <= (int(match[1]), int(match[2]))]
+    fitting = [series for series in SERIES if order.key(series.name) <= order.key(match[0])]
     if not fitting:
         raise Unsupported(f"OpenWrt {version} is too old.", remedy=f"Take {SERIES[0].name} or newer.")
     return fitting[-1]

@@ -17,8 +17,8 @@ from pathlib import Path
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, InvalidInput
 from ansible_collections.pve.provision.plugins.module_utils._images import cache, verify
 from ansible_collections.pve.provision.plugins.module_utils._images.releases import direct
-from ansible_collections.pve.provision.plugins.module_utils._images.releases import versions as order
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.indexes import Indexes
+from ansible_collections.pve.provision.plugins.module_utils._io import versions as order
 from ansible_collections.pve.provision.plugins.module_utils._pve import privileges
 from ansible_collections.pve.provision.plugins.module_utils._store.pipeline import Outcome, Pipeline
 from ansible_collections.pve.provision.plugins.module_utils._store.place import Directories, File, OverApi, Step

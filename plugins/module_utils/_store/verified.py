@@ -15,7 +15,7 @@ from ansible_collections.pve.provision.plugins.module_utils._images import cache
 from ansible_collections.pve.provision.plugins.module_utils._images.http import Timeouts, shown
 from ansible_collections.pve.provision.plugins.module_utils._images.inspect import inspect_archive, inspect_disk
 from ansible_collections.pve.provision.plugins.module_utils._images.releases import direct
-from ansible_collections.pve.provision.plugins.module_utils._images.releases import versions as order
+from ansible_collections.pve.provision.plugins.module_utils._io import versions as order
 from ansible_collections.pve.provision.plugins.module_utils._io.compression import unpack
 from ansible_collections.pve.provision.plugins.module_utils._io.progress import download_reporter
 from ansible_collections.pve.provision.plugins.module_utils._store.contents import check_disk_inside, check_inside

@@ -11,8 +11,8 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.pve.provision.plugins.module_utils._images.http import shown
-from ansible_collections.pve.provision.plugins.module_utils._images.releases import versions as order
 from ansible_collections.pve.provision.plugins.module_utils._images.signatures import key_id
+from ansible_collections.pve.provision.plugins.module_utils._io import versions as order
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._images import cache

@@ -60,7 +60,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgr
     attempt,
     interim,
 )
-from ansible_collections.pve.provision.plugins.module_utils._images.releases import versions as order
+from ansible_collections.pve.provision.plugins.module_utils._io import versions as order
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path
 from ansible_collections.pve.provision.plugins.module_utils._model.template_name import parse_template
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import description as router_description

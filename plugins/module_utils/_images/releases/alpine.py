@@ -16,7 +16,6 @@ import re
 from dataclasses import dataclass
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError
-from ansible_collections.pve.provision.plugins.module_utils._images.releases import versions as order
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.base import (
     Artefact,
     Key,
@@ -31,6 +30,7 @@ from ansible_collections.pve.provision.plugins.module_utils._images.releases.bas
     subdirectories,
     their_arch,
 )
+from ansible_collections.pve.provision.plugins.module_utils._io import versions as order
 
 BASE = "https://dl-cdn.alpinelinux.org"
 ARCHES = {"amd64": "x86_64", "arm64": "aarch64"}

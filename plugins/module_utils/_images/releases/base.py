@@ -24,7 +24,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
 )
 from ansible_collections.pve.provision.plugins.module_utils._images import checksums
 from ansible_collections.pve.provision.plugins.module_utils._images.http import shown
-from ansible_collections.pve.provision.plugins.module_utils._images.releases import versions as order
+from ansible_collections.pve.provision.plugins.module_utils._io import versions as order
 
 Kind = t.Literal["rootfs", "disk", "iso"]
 Verify = t.Literal["required", "checksum", "none"]

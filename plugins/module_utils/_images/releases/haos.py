@@ -15,7 +15,6 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError
-from ansible_collections.pve.provision.plugins.module_utils._images.releases import versions as order
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.base import (
     Artefact,
     Key,
@@ -28,6 +27,7 @@ from ansible_collections.pve.provision.plugins.module_utils._images.releases.bas
     path_of,
     their_arch,
 )
+from ansible_collections.pve.provision.plugins.module_utils._io import versions as order
 
 CHANNELS = ("stable", "beta", "dev")
 BOARDS = {"amd64": "ova", "arm64": "generic-aarch64"}

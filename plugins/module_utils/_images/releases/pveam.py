@@ -17,7 +17,6 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, ImageError, InvalidInput
-from ansible_collections.pve.provision.plugins.module_utils._images.releases import versions as order
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.base import (
     Artefact,
     Key,
@@ -28,6 +27,7 @@ from ansible_collections.pve.provision.plugins.module_utils._images.releases.bas
     Verify,
     clean_bases,
 )
+from ansible_collections.pve.provision.plugins.module_utils._io import versions as order
 from ansible_collections.pve.provision.plugins.module_utils._io.compression import gunzipped
 
 KEYRING = "/usr/share/doc/pve-manager/trustedkeys.gpg"

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.pve.provision.plugins.module_utils._images.releases import versions as order
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.base import (
     Fields,
     Image,
@@ -27,6 +26,7 @@ from ansible_collections.pve.provision.plugins.module_utils._images.releases.bas
     path_of,
     subdirectories,
 )
+from ansible_collections.pve.provision.plugins.module_utils._io import versions as order
 
 ARCHES = {"amd64": "x86_64", "arm64": "aarch64"}
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.pve.provision.plugins.module_utils._images.releases import versions
+from ansible_collections.pve.provision.plugins.module_utils._io import versions
 
 ASCENDING = [
     ("9", "10"),
