@@ -21,9 +21,9 @@ from pathlib import Path
 from . import bootstrap, command_server, commands
 from .commands import client
 from .state import faults
+from .state.members import SECRETS
 
 TOKEN = "demo"
-SECRETS = "var/lib/embedded-node/api.json"
 
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:

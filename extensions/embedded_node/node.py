@@ -16,7 +16,7 @@ import typing as t
 from pathlib import Path
 
 from .command_server import COMMAND_LOG
-from .state import faults
+from .state import faults, members
 from .state.root import LOCK_FILES, State
 
 REQUEST_LOG = "var/log/embedded-node/requests.jsonl"
@@ -25,7 +25,8 @@ REQUEST_LOG = "var/log/embedded-node/requests.jsonl"
 class EmbeddedNode:
     """A node whose state is in ``root`` (a temporary directory when None, removed at the end).
 
-    ``settings`` are those of ``state.DEFAULTS``: ``lock_timeout`` (s), ``resources_lag`` (s), ``capacity``, ...
+    ``joins``: a node that runs, to whose cluster this one belongs from its start on. ``settings`` are those of
+    ``state.DEFAULTS``: ``lock_timeout`` (s), ``resources_lag`` (s), ``capacity``, ...
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class EmbeddedNode:
         root: Path | str | None = None,
         node: str = "pve1",
         latency: t.Literal["none", "realistic"] = "none",
+        joins: EmbeddedNode | None = None,
         **settings: t.Any,
     ) -> None:
         self.name = node
@@ -42,6 +44,7 @@ class EmbeddedNode:
             root = self._temporary.name
         self.root = Path(root).resolve()
         self._settings = {"latency": latency, **settings}
+        self._joins = joins
         self._process: subprocess.Popen[str] | None = None
         self._released: list[threading.Event] = []
         self.api: dict[str, t.Any] = {}
@@ -54,6 +57,8 @@ class EmbeddedNode:
         return {"PATH": path, "PVE_ROOT": str(self.root)}
 
     def __enter__(self) -> EmbeddedNode:
+        if self._joins is not None:
+            members.join(self._joins.root, self._joins.name, self.root, self.name)
         command = [sys.executable, "-m", "embedded_node", "--root", str(self.root), "--node", self.name]
         command += ["--port", "0", "--machine", "--settings", json.dumps(self._settings)]
         command += ["--temporary"] if self._temporary else []

@@ -10,7 +10,7 @@ import typing as t
 
 from ..errors import ApiError, bad_params
 from ..state.root import State
-from . import access, validation
+from . import access, ha, validation
 from . import storage as storage_api
 from .nodes import seen_node
 from .routes import Params, route
@@ -34,20 +34,25 @@ def next_id(session: Session, params: Params) -> str:
 
 @route("GET", "/cluster/status")
 def cluster_status(session: Session, params: Params) -> list[dict[str, t.Any]]:
-    """One node that is a cluster of its own."""
-    name = session.state.name
-    return [
+    """The cluster's nodes; one that is alone is no cluster."""
+    here = session.members()
+    nodes = [
         {
-            "id": f"node/{name}",
-            "ip": own_address(session.state),
+            "id": f"node/{each.state.name}",
+            "ip": own_address(each.state),
             "level": "",
-            "local": 1,
-            "name": name,
-            "nodeid": 0,
+            "local": int(each is session),
+            "name": each.state.name,
+            "nodeid": number,
             "online": 1,
             "type": "node",
         }
+        for number, each in enumerate(here, start=min(len(here) - 1, 1))
     ]
+    if len(here) == 1:
+        return nodes
+    head = {"id": "cluster", "name": "embedded", "nodes": len(here), "quorate": 1, "type": "cluster", "version": 1}
+    return [head, *nodes]
 
 
 def own_address(state: State) -> str:
@@ -64,7 +69,8 @@ def resources(session: Session, params: Params) -> list[dict[str, t.Any]]:
     """Everything there is. A fresh guest is unknown until the statistics daemon has seen it (setting resources_lag)."""
     state = session.state
     rows: list[dict[str, t.Any]] = []
-    running = state.running()
+    here = {each.state.name: each for each in session.members()}
+    running = {name: each.state.running() for name, each in here.items()}
     lag = float(state.settings()["resources_lag"])
     pools = access.UserFile.load(state).pools
     for vmid, (kind, node) in state.guests().items():
@@ -73,17 +79,28 @@ def resources(session: Session, params: Params) -> list[dict[str, t.Any]]:
         row: dict[str, t.Any] = {"id": f"{kind}/{vmid}", "node": node, "type": kind, "vmid": vmid}
         try:
             age = time.time() - state.path(f"etc/pve/{state.config_name(kind, vmid, node)}").stat().st_ctime
-            row |= {"status": "unknown"} if age < lag else _guest_resource(session, kind, vmid, running)
-        except (FileNotFoundError, ApiError):  # destroyed meanwhile
+            row |= {"status": "unknown"} if age < lag else _guest_resource(here[node], kind, vmid, running[node])
+        except (FileNotFoundError, ApiError, KeyError):  # destroyed meanwhile, or of a node that is a name alone
             continue
+        if ha.managed(state, kind, vmid):
+            row["hastate"] = "started"
         for pool, columns in pools.items():
             if len(columns) > 1 and str(vmid) in columns[1].split(",") and _may_see_pool(session, pool):
                 row["pool"] = pool
         rows.append(row)
     rows += [{"id": f"/pool/{pool}", "pool": pool, "type": "pool"} for pool in pools if _may_see_pool(session, pool)]
+    for each in here.values():
+        rows += _node_resources(each)
+    wanted = {"vm": ("lxc", "qemu")}.get(str(params.get("type")), (params.get("type"),))
+    return [row for row in rows if not params.get("type") or row["type"] in wanted]
+
+
+def _node_resources(session: Session) -> list[dict[str, t.Any]]:
+    """A node, and what it has of networks and storages."""
+    state = session.state
     node_row = seen_node(session)
     node_row.pop("ssl_fingerprint", None)
-    rows.append({**node_row, "cgroup-mode": 2})
+    rows: list[dict[str, t.Any]] = [{**node_row, "cgroup-mode": 2}]
     if access.may(session, "/sdn/zones/localnetwork", ["SDN.Audit"]):
         zone = {"id": f"network/{state.name}/zone/localnetwork", "network": "localnetwork", "network-type": "zone"}
         rows.append({**zone, "node": state.name, "status": "ok", "type": "network"})
@@ -96,8 +113,7 @@ def resources(session: Session, params: Params) -> list[dict[str, t.Any]]:
              "plugintype": store.type, "content": status["content"], "shared": status["shared"], "disk": status["used"],
              "maxdisk": status["total"], "status": "available" if status["active"] else "unknown"}
         )  # fmt: skip
-    wanted = {"vm": ("lxc", "qemu")}.get(str(params.get("type")), (params.get("type"),))
-    return [row for row in rows if not params.get("type") or row["type"] in wanted]
+    return rows
 
 
 def _may_see_pool(session: Session, pool: str) -> bool:
@@ -147,11 +163,17 @@ def nothing(session: Session, params: Params) -> list[dict[str, str]]:
 
 
 for _path in (
-    "/cluster/backup", "/cluster/replication", "/cluster/ha/resources", "/cluster/ha/groups", "/cluster/ha/rules",
+    "/cluster/backup", "/cluster/replication", "/cluster/ha/groups", "/cluster/ha/rules",
     "/cluster/mapping/dir", "/cluster/mapping/pci", "/cluster/mapping/usb", "/cluster/metrics/server",
     "/cluster/acme/account", "/cluster/sdn/controllers", "/nodes/{node}/replication",
 ):  # fmt: skip
     route("GET", _path)(nothing)
+
+
+@route("GET", "/cluster/ha/resources")
+def ha_resources(session: Session, params: Params) -> list[dict[str, str]]:
+    """The guests that the HA manager looks after."""
+    return ha.services(session.state)
 
 
 @route("GET", "/cluster/options")

@@ -26,12 +26,20 @@ def managed(state: State, kind: str, vmid: int) -> bool:
     return re.search(pattern, state.read("etc/pve/ha/resources.cfg"), re.MULTILINE) is not None
 
 
-def request(session: Session, kind: str, vmid: int, verb: str, act: Callable[[Session], object]) -> str:
+def services(state: State) -> list[dict[str, str]]:
+    """What is managed, as the list of the manager tells it."""
+    found = re.findall(r"^(ct|vm): *(\d+)\s*$", state.read("etc/pve/ha/resources.cfg"), re.MULTILINE)
+    return [{"sid": f"{word}:{vmid}", "type": word, "state": "started"} for word, vmid in found]
+
+
+def request(
+    session: Session, kind: str, vmid: int, verb: str, act: Callable[[Session], object], target: str = ""
+) -> str:
     """Take note, in a task that ends at once; ``act`` is then carried out by the manager."""
 
     def work() -> None:
-        wish = "start" if verb == "start" else "stop"
-        session.say(f"Requesting HA {wish} for {GUEST_NAMES[kind]} {vmid}")
+        wish = {"start": "start", "migrate": "migration"}.get(verb, "stop")
+        session.say(f"Requesting HA {wish} for {GUEST_NAMES[kind]} {vmid}{f' to node {target}' if target else ''}")
         delay = session.state.settings()["ha_delay"]
         if delay is not None:
             _later(session.state, float(delay), act)

@@ -68,7 +68,7 @@ def seen_node(session: Session) -> dict[str, t.Any]:
 @route("GET", "/nodes")
 def nodes(session: Session, params: Params) -> list[dict[str, t.Any]]:
     """The nodes."""
-    return [seen_node(session)]
+    return [seen_node(each) for each in session.members()]
 
 
 @route("GET", "/nodes/{node}")

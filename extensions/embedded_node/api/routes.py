@@ -51,7 +51,8 @@ def call(session: Session, method: str, path: str, params: Mapping[str, t.Any]) 
 def run(session: Session, method: str, template: str, params: Mapping[str, t.Any]) -> t.Any:
     """Run a method of a known path with all its parameters, path variables included.
 
-    As on a real node, who may call is decided first, then which node, then whether the parameters are right.
+    As on a real node, who may call is decided first, then which node, then whether the parameters are right. What is
+    asked of another node is passed on to it.
     """
     info = validation.paths()[template][method]
     given = _joined(info, params)
@@ -64,7 +65,7 @@ def run(session: Session, method: str, template: str, params: Mapping[str, t.Any
     handler = HANDLERS.get((method, template))
     if handler is None:
         raise ApiError(f"the embedded node does not know {VERBS[method]} {template}", 501)
-    return handler(session, checked)
+    return handler(session.at(given.get("node", session.state.name)), checked)
 
 
 def _joined(info: Mapping[str, t.Any], params: Mapping[str, t.Any]) -> Params:

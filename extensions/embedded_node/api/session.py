@@ -16,7 +16,7 @@ import sys
 import time
 import typing as t
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
 from ..errors import ApiError, Interrupted, failure_text
@@ -97,6 +97,16 @@ class Session:
     def locked(self, name: str, timeout: float | None = None) -> contextlib.AbstractContextManager[None]:
         """Hold a lock file of the node, saying so on stderr when it takes time."""
         return self.state.locked(name, timeout, self.complain)
+
+    def at(self, node: str) -> Session:
+        """The same caller at another node of the cluster; as it is where there is no such other node."""
+        state = self.state.member(node)
+        return self if state is None else replace(self, state=state)
+
+    def members(self) -> list[Session]:
+        """The caller at each node of the cluster, by their names."""
+        found = {name: self.at(name) for name in self.state.nodes()}
+        return [each for name, each in found.items() if each.state.name == name]
 
     # -- tasks -----------------------------------------------------------------------------------------------------
     def worker(self, kind: str, target: str, work: Callable[[], object]) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..api import access
+from ..api import access, migration
 from ..api.routes import Params, route
 from ..api.session import Session
 from ..errors import ApiError, bad_params
@@ -148,10 +148,26 @@ def feature(session: Session, params: Params) -> dict[str, t.Any]:
 
 @route("POST", f"{GUEST}/migrate")
 def migrate(session: Session, params: Params) -> str:
-    """There is nowhere to go from a single node."""
-    target = params["target"]
-    if target == session.state.name:
-        raise bad_params(target="target is local node.")
-    if target not in session.state.nodes():
-        raise ApiError(f"no such cluster node '{target}'")
-    raise ApiError(f"ssh: connect to host {target} port 22: No route to host")
+    """Move a container to another node: a running one is shut down, and started there."""
+    target, vmid = migration.check_target(session, params), int(params["vmid"])
+    conf = session.state.guest("lxc", vmid)
+    container.check_lock(conf)
+    going = migration.Migration("lxc", vmid, target, _own_volumes(conf))
+    if container.is_running(session.state, vmid):
+        if not params.get("online") and not params.get("restart"):
+            raise ApiError("Can't migrate running container without --online or --restart")
+        if params.get("online"):
+            raise ApiError("lxc live migration is currently not implemented")
+        timeout = int(params.get("timeout") or 180)
+        going.leave = lambda here: status.down(here, vmid, timeout, force=False)
+        going.arrive = lambda there: status.boot(there, vmid)
+    return migration.request(session, going)
+
+
+def _own_volumes(conf: GuestFile) -> list[str]:
+    """The volumes of a container; what is bound into it must be on no other node either."""
+    points = list(container.volumes(conf.options, unused=True))
+    for point in points:
+        if point.type != "volume" and point.options.get("shared") != "1":
+            raise ApiError(f"cannot migrate local {point.type} mount point '{point.key}'")
+    return [point.volume for point in points if point.type == "volume"]

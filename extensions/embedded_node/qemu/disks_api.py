@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import typing as t
 
-from ..api import access
+from ..api import access, migration
 from ..api.routes import route
 from ..errors import ApiError, bad_params
-from . import copies, disk_changes, snapshots
+from ..state import storage
+from . import config, copies, disk_changes, process, run, snapshots
 from .api import VM, root_only
 from .permissions import Rights
 
@@ -75,8 +76,26 @@ def feature(session: Session, params: Params) -> dict[str, t.Any]:
 
 @route("POST", f"{VM}/migrate")
 def migrate(session: Session, params: Params) -> str:
-    """There is no other node to go to."""
-    target = params["target"]
-    if target == session.state.name:
-        raise bad_params(target="target is local node.")
-    raise ApiError(f"no such cluster node '{target}'")
+    """Move a VM to another node, as it runs or while it is stopped."""
+    target, vmid = migration.check_target(session, params), int(params["vmid"])
+    conf = session.state.guest("qemu", vmid)
+    process.check_lock(conf)
+    drives = [drive for _name, drive in config.drives(conf.options, unused=True)]
+    volids = [drive["file"] for drive in drives if storage.split_volid(drive["file"])]
+    local = [volid for volid in volids if not storage.locate(session.state, volid)[0].shared]
+    images = {drive["file"] for drive in drives if config.is_cdrom(drive, exclude_cloudinit=True)}
+    problems = {volid: "local cdrom image" for volid in local if volid in images}
+    going = migration.Migration("qemu", vmid, target, [volid for volid in volids if volid not in images])
+    if process.pid(session.state, vmid) is None:
+        if params.get("online"):
+            session.warn("VM isn't running. Doing offline migration instead.")
+    else:
+        if not params.get("online"):
+            raise ApiError("can't migrate running VM without --online")
+        if not params.get("with-local-disks"):
+            words = "can't live migrate attached local disks without with-local-disks option"
+            problems |= {volid: words for volid in local if volid not in images}
+        going.leave = lambda here: process.forget(here.state, vmid)
+        going.arrive = lambda there: run.go_on(there.state, vmid)
+    going.problems = problems
+    return migration.request(session, going)

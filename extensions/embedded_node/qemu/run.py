@@ -63,6 +63,12 @@ def start(session: Session, vmid: int, skiplock: bool = False) -> None:
             boot.power_on(state, vmid, conf.options)
 
 
+def go_on(state: State, vmid: int) -> None:
+    """Let a VM run that has run on another node until now."""
+    state.write(f"run/qemu-server/{vmid}.pid", f"{process.PID_BASE + vmid}\n")
+    boot.power_on(state, vmid, state.guest("qemu", vmid).options)
+
+
 def nested_start(session: Session, vmid: int) -> None:
     """Start a VM at the end of another task; a failure is only told."""
     try:

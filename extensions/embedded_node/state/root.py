@@ -79,8 +79,9 @@ class State:
             return ""
 
     def write(self, name: str, text: str) -> None:
-        """Replace a file in one step."""
+        """Replace a file in one step; one that is another's, which is a link, where it is."""
         target = self.path(name)
+        target = target.resolve() if target.is_symlink() else target
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
         with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as out:
@@ -183,6 +184,11 @@ class State:
     def nodes(self) -> list[str]:
         """The cluster's nodes."""
         return sorted({self.name, *(path.name for path in self.path("etc/pve/nodes").glob("*"))})
+
+    def member(self, name: str) -> State | None:
+        """The state of another node of the cluster; None for this node, and for one that is a name alone."""
+        root = self.read(f"etc/pve/nodes/{name}/embedded-root").strip()
+        return State(root) if root and name != self.name else None
 
     def assert_unused(self, vmid: int) -> None:
         """Die when any guest has this vmid."""

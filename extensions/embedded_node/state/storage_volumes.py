@@ -9,6 +9,7 @@ import contextlib
 import json
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 from ..errors import ApiError
@@ -89,6 +90,20 @@ class Storage(StoragePaths):
             "vmdk": f"size={size} compat6=off hwversion=undefined",
         }[form]
         return f"Formatting '{path}', fmt={form} {extra}\n"
+
+    def send(self, volume: str, target: Storage) -> None:
+        """Copy a volume to the storage of this name of another node."""
+        source, copy = self.path(volume), target.activate().path(volume)
+        if copy.exists():
+            raise ApiError(f"volume '{self.volid(volume)}' already exists")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            copy_tree(source, copy)
+            target._set_quota(volume, self._quota(volume))
+            return
+        subprocess.run(["cp", "--sparse=always", "--preserve=timestamps", str(source), str(copy)], check=True)
+        if self.tree(volume).is_dir():
+            copy_tree(self.tree(volume), target.tree(volume))
 
     def remove(self, volume: str) -> str:
         """Remove a volume; answers what is printed when it was not there."""
