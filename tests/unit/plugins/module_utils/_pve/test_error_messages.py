@@ -51,14 +51,18 @@ def test_unknown_words_are_quoted_whole():
     assert error.details == {"rc": 2}
 
 
-def test_the_log_is_quoted_where_the_words_hold_no_cause():
-    log = ["lxc_init: 845 Failed to run lxc.hook.pre-start"]
-    assert (
-        log[0] in error_messages.error_of("pct start 110", "startup for container '110' failed", log_tail=log).message
-    )
-    assert (
-        log[0] not in error_messages.error_of("pct start 110", "bridge 'vmbr99' does not exist", log_tail=log).message
-    )
+@pytest.mark.parametrize(
+    "words", ["startup for container '110' failed", "command 'x' failed: exit code 2", "migration aborted"]
+)
+def test_the_log_is_quoted_where_the_words_hold_no_cause(words: str):
+    log = ["the cause"]
+    assert log[0] in error_messages.error_of("pct start 110", words, log_tail=log).message
+
+
+def test_elsewhere_it_is_not():
+    log = ["something else"]
+    error = error_messages.error_of("pct start 110", "bridge 'vmbr99' does not exist", log_tail=log)
+    assert log[0] not in error.message
 
 
 def test_the_usage_line_and_the_noise_are_not_quoted():
