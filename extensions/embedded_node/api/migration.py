@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from ..errors import ApiError, bad_params
 from ..state import storage
 from ..state.root import GUEST_NAMES, LOCK_FILES
+from ..state.storage_volumes import Storage
 from . import cluster, ha
 from .routes import Params
 from .session import Session
@@ -96,7 +97,7 @@ def check_target(session: Session, params: Params) -> str:
     return target
 
 
-def _checked(session: Session, target: Session, volid: str) -> storage.Storage:
+def _checked(session: Session, target: Session, volid: str) -> Storage:
     """A volume's storage, which both nodes must have."""
     store, _name = storage.locate(session.state, volid)
     storage.get(target.state, store.name).check_enabled()
