@@ -9,7 +9,6 @@ import contextlib
 import functools
 import typing as t
 
-from ansible_collections.pve.provision.plugins.module_utils._engine import addresses as health
 from ansible_collections.pve.provision.plugins.module_utils._engine.part import Part
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Run, Step
 from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Start
@@ -96,9 +95,7 @@ def _verify(run: Run, config: GuestConfig) -> None:
     """Which addresses the guest has, and who says so."""
     result, waits = run.result, bool(run.plan)
     timeout = run.wanted.policy.ip_timeout if result.status == "running" else 0
-    result.addresses, lacking = health.await_addresses(
-        run.node, run.vmid, config.options, run.wanted.type.network, timeout, wait=waits
-    )
+    result.addresses, lacking = run.wanted.type.await_addresses(run.node, run.vmid, config.options, timeout, wait=waits)
     if lacking and waits:
         result.warnings.append(f"no address, or not the declared one, on {', '.join(lacking)} after {timeout} s")
 

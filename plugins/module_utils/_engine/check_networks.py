@@ -12,7 +12,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.network impor
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
-    from ansible_collections.pve.provision.plugins.module_utils._engine.preflight import Outlook, Report
+    from ansible_collections.pve.provision.plugins.module_utils._engine.outlook import Outlook, Report
     from ansible_collections.pve.provision.plugins.module_utils._pve.types import Bridge, GuestRef
 
 _SAME_BRIDGE = "is, on the same bridge, the address of"

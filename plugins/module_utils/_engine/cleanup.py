@@ -22,6 +22,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.guest import
 from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, ProvisionError
 from ansible_collections.pve.provision.plugins.module_utils._io import interrupt
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import poll
+from ansible_collections.pve.provision.plugins.module_utils._model.kinds import KINDS
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import split
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import storage_of
 from ansible_collections.pve.provision.plugins.module_utils._pve.journal import identity, is_alive
@@ -40,27 +41,25 @@ UNFINISHED: t.Final[dict[str, str | None]] = {"creating": "create", "created": N
 VMID_RACES = 20
 # How many seconds after its time was up a creation may still have begun.
 MARGIN = 60
-_NAME_OPTION: dict[Kind, str] = {"lxc": "hostname", "qemu": "name"}
-_TASKS: dict[Kind, dict[str, str]] = {
-    "lxc": {"create": "vzcreate", "clone": "vzclone", "restore": "vzrestore"},
-    "qemu": {"create": "qmcreate", "clone": "qmclone", "restore": "qmrestore"},
-}
 Made = t.TypeVar("Made")
 
 
 # -- notes ---------------------------------------------------------------------------------------------------------
 
 
-def make_note(wanted: Wanted, options: t.Mapping[str, str], *, by: str = "create", **more: t.Any) -> Note:
-    """What a run that is about to create a guest notes. ``more`` adds to it, or says otherwise than ``wanted``."""
+def make_note(
+    wanted: Wanted, options: t.Mapping[str, str], *, by: str = "create", storage: str | None = None, **more: t.Any
+) -> Note:
+    """What a run that is about to create a guest notes. ``options`` and ``storage`` tell where its volumes will be;
+    ``more`` adds to it, or says otherwise than ``wanted``."""
     volumes = [split(text, "volume") for key, text in options.items() if wanted.type.is_volume(key)]
-    homes = {storage_of(volume["volume"]) for volume in volumes}
+    homes = {storage, *(storage_of(volume["volume"]) for volume in volumes)}
     return {
         "kind": wanted.type.kind,
         "name": wanted.name,
         "storages": sorted(home for home in homes if home),
         **window(wanted),
-        "task": _TASKS[wanted.type.kind][by],
+        "task": KINDS[wanted.type.kind].tasks[by],
         "stage": "creating",
         "whole": wanted.recreate_if_unfinished,
         "protection": options.get("protection") == "1",
@@ -125,6 +124,7 @@ def claim(
     *,
     vmid: int | None = None,
     by: str = "create",
+    storage: str | None = None,
     **more: t.Any,
 ) -> Made:
     """Make a guest under this vmid, or under a free one: when another run takes that first, under the next.
@@ -133,7 +133,8 @@ def claim(
     for attempt in range(VMID_RACES):
         planned = wanted.planned_vmid if attempt == 0 and _is_free(node, wanted.planned_vmid) else None
         number = vmid or planned or node.next_vmid(skip=node.journal)
-        if not begin(node, make_note(wanted, options, by=by, **more), number, declared=vmid is not None):
+        note = make_note(wanted, options, by=by, storage=storage, **more)
+        if not begin(node, note, number, declared=vmid is not None):
             if vmid is not None:
                 raise Conflict(f"Another run is making {vmid}.", remedy="Wait until it has ended.", reason="vmid_taken")
             continue
@@ -182,7 +183,7 @@ def leftover(node: Node, wanted: Wanted, vmid: int | None) -> tuple[int, Note] |
 def is_at_work(node: Node, vmid: int, note: Note) -> bool:
     """Whether the run that wrote a note, or the command that it started, still is."""
     owner = str(note.get("owner"))
-    return (owner != identity() and is_alive(owner)) or any(node.busy(kind, vmid) for kind in _NAME_OPTION)
+    return (owner != identity() and is_alive(owner)) or any(node.busy(kind, vmid) for kind in KINDS)
 
 
 def is_ours(node: Node, vmid: int, note: Note) -> bool:
@@ -226,10 +227,10 @@ def _is_as_made(kind: Kind, vmid: int, note: Note, config: GuestConfig) -> bool:
 
 def _has_name(kind: Kind, vmid: int, note: Note, config: GuestConfig) -> bool:
     """Whether a config has the noted name, or none yet."""
-    name = config.options.get(_NAME_OPTION[kind])
+    name = config.options.get(KINDS[kind].name_option)
     if name is None:
-        return config.options.get("lock") == "create" or (kind == "qemu" and not note.get("name"))
-    return same_name(name, note.get("name") or (f"CT{vmid}" if kind == "lxc" else None))
+        return config.options.get("lock") == "create" or (KINDS[kind].name_of(vmid) is None and not note.get("name"))
+    return same_name(name, note.get("name") or KINDS[kind].name_of(vmid))
 
 
 def await_creator(node: Node, kind: Kind, vmid: int, timeout: int) -> None:
@@ -281,7 +282,7 @@ def remove(node: Node, wanted: Wanted, vmid: int, note: Note) -> None:
             node.stop(kind, vmid, timeout=wanted.policy.shutdown_timeout)
         if config.options.get("protection") == "1" and note.get("protection") is True:
             node.set_config(kind, vmid, {"protection": "0"})  # as its maker declared it
-    if node.leftovers is not None and kind == "lxc":
+    if node.leftovers is not None and KINDS[kind].has_filesystems:
         node.leftovers.release(vmid)
     if config is not None:
         node.destroy(kind, vmid, purge=False, timeout=wanted.policy.timeout)

@@ -9,13 +9,12 @@ import functools
 import threading
 import typing as t
 from dataclasses import dataclass
-from pathlib import Path
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
-from ansible_collections.pve.provision.plugins.module_utils._model import network, qemu
+from ansible_collections.pve.provision.plugins.module_utils._model.kinds import KINDS
+from ansible_collections.pve.provision.plugins.module_utils._model.network import Claim, claims, networks_in
 
 if t.TYPE_CHECKING:
-    from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Fields
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
     from ansible_collections.pve.provision.plugins.module_utils._pve.types import (
         Access,
@@ -26,8 +25,6 @@ if t.TYPE_CHECKING:
         Storage,
         Volume,
     )
-
-ZONE_TAB: t.Final = Path("/usr/share/zoneinfo/zone.tab")
 
 
 @dataclass(frozen=True)
@@ -111,23 +108,19 @@ class Facts:
         return [volume for storage in holding for volume in self.node.volumes(storage.name, "vztmpl")]
 
     @functools.cached_property
-    def users(self) -> dict[network.Claim, list[GuestRef]]:
+    def users(self) -> dict[Claim, list[GuestRef]]:
         """The guests of this node that have a MAC address, or an address on a segment. A template never runs."""
-        found: dict[network.Claim, list[GuestRef]] = {}
+        found: dict[Claim, list[GuestRef]] = {}
         for guest, config in self.node.configs(guest for guest in self.guests if not guest.template):
-            nets = [NETWORKS[guest.kind].read(text) for key, text in config.options.items() if is_net(key)]
-            for claim in {claim for net in nets for _key, claim in network.claims(net)}:
+            nets = networks_in(config.options, KINDS[guest.kind].network).values()
+            for claim in {claim for net in nets for _key, claim in claims(net)}:
                 found.setdefault(claim, []).append(guest)
         return found
 
-    @functools.cached_property
-    def time_zones(self) -> frozenset[str]:
-        """The time zones that PVE takes: those of zone.tab, as this machine has it; none where it has no such file."""
-        try:
-            table = ZONE_TAB.read_text(encoding="utf-8")
-        except OSError:
-            return frozenset()
-        return frozenset(line.split("\t")[2] for line in table.splitlines() if line and not line.startswith("#"))
+    def lacks(self, path: str) -> bool:
+        """Whether a file or directory is not on the node, as far as that can be known."""
+        files = self.node.files
+        return files is not None and not files.has(path)
 
     def find_volume(self, volid: str) -> Volume | None:
         """A volume of a storage of this node, or None when it is not there."""
@@ -135,11 +128,3 @@ class Facts:
         if not any(each.name == storage and each.active for each in self.storages):
             return None
         return next((volume for volume in self.node.volumes(storage) if volume.volid == volid), None)
-
-
-# How each kind of guest writes its networks.
-NETWORKS: dict[Kind, Fields] = {"lxc": network.NET, "qemu": qemu.NET}
-
-
-def is_net(key: str) -> bool:
-    return key.startswith("net") and key[3:].isdigit()

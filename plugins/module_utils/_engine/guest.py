@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import abc
 import typing as t
 from dataclasses import dataclass, field, fields
 
@@ -14,42 +15,119 @@ from ansible_collections.pve.provision.plugins.module_utils._model.diff import (
     Change,
     Declaration,
     Held,
+    SubValues,
     Table,
     compare,
     render,
     typed,
     unmanaged,
 )
-from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Fields
+from ansible_collections.pve.provision.plugins.module_utils._model.kinds import KINDS
 
 if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._engine.addresses import Address
     from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
+    from ansible_collections.pve.provision.plugins.module_utils._engine.outlook import Outlook, Report
     from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
+    from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Fields
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
+    from ansible_collections.pve.provision.plugins.module_utils._pve.privileges import Need
     from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig, GuestRef, Kind
 
+Values = t.Mapping[str, t.Any]
 State = t.Literal["present", "started", "stopped", "restarted", "absent"]
 
 
 @dataclass(frozen=True)
-class GuestType:
-    """What tells one type of guest from another.
+class GuestType(abc.ABC):
+    """What tells one type of guest from another, and all that is to be known of its options: the engine knows none.
 
-    ``name_key`` is where its name is, ``content`` what a storage must take for its volumes, ``network`` how its
-    ``netN`` are written, ``is_volume`` tells the options that are volumes. ``complete`` decides, for a new guest, what
-    the declaration leaves open; ``privilege`` tells why it is privileged or not, where there is a choice. ``check``
-    tells what is wrong with all options of a guest together, by the user's names for PVE's keys.
+    ``content`` is what a storage must take for its volumes; ``source_option``, what PVE calls that which a new one is
+    made from. ``keeps_volumes``: PVE refuses to change a volume of a protected guest, not only to remove it.
     """
 
-    kind: Kind
-    noun: str
+    kind: t.ClassVar[Kind]
+    content: t.ClassVar[str]
+    source_option: t.ClassVar[str] = ""
+    keeps_volumes: t.ClassVar[bool] = False
+
     table: Table
-    name_key: str
-    content: str
-    network: Fields
-    is_volume: t.Callable[[str], bool]
-    complete: t.Callable[[Facts, Wanted], Wanted]
-    check: t.Callable[[t.Mapping[str, t.Any], t.Mapping[str, str]], list[Finding]]
-    privilege: t.Callable[[Declaration], str] = lambda _declaration: ""
+
+    @property
+    def noun(self) -> str:
+        """The word for such a guest."""
+        return KINDS[self.kind].noun
+
+    @property
+    def name_key(self) -> str:
+        """The option that holds its name."""
+        return KINDS[self.kind].name_option
+
+    @property
+    def network(self) -> Fields:
+        """How its network devices are written."""
+        return KINDS[self.kind].network
+
+    @abc.abstractmethod
+    def is_volume(self, key: str) -> bool:
+        """Whether an option is a volume."""
+
+    # -- a new guest -----------------------------------------------------------------------------------------------
+    @abc.abstractmethod
+    def complete(self, facts: Facts, wanted: Wanted) -> Wanted:
+        """Decide, for a new guest, what the declaration leaves open."""
+
+    def privilege(self, declaration: Declaration) -> str:
+        """Why it is privileged or not, where there is a choice."""
+        return ""
+
+    # -- checks ----------------------------------------------------------------------------------------------------
+    @abc.abstractmethod
+    def check(self, values: t.Mapping[str, t.Any], paths: t.Mapping[str, str]) -> list[Finding]:
+        """What is wrong with all options of a guest together, by the user's names for PVE's keys."""
+
+    def check_existing(self, wanted: Wanted, actual: Actual) -> t.Iterable[Finding]:
+        """What the guest that is there cannot become, besides what its options say."""
+        return ()
+
+    @abc.abstractmethod
+    def check_volume(self, report: Report, facts: Facts, outlook: Outlook, key: str, value: SubValues) -> None:
+        """What is wrong with a volume that the plan writes, besides its storage and the room there."""
+
+    @abc.abstractmethod
+    def check_node(self, report: Report, facts: Facts, outlook: Outlook, touched: Values) -> None:
+        """What the node lacks for the options that the plan writes, besides volumes and networks."""
+
+    # -- permissions -----------------------------------------------------------------------------------------------
+    @abc.abstractmethod
+    def privilege_of(self, key: str) -> str:
+        """The privilege on the guest that changes an option; empty: none does by itself."""
+
+    def creation_needs(self, touched: Values) -> t.Iterable[Need]:
+        """What else a login needs to create a guest with such options."""
+        return ()
+
+    def root_only(
+        self, wanted: Wanted, actual: Actual, touched: Values, deleted: t.Collection[str]
+    ) -> t.Iterable[tuple[str, object, str]]:
+        """The options among those that are written or ``deleted`` that PVE takes from root@pam alone, never from an API
+        token: each with its value, and for messages of which guests that holds."""
+        return ()
+
+    # -- addresses -------------------------------------------------------------------------------------------------
+    @abc.abstractmethod
+    def declared_addresses(self, options: t.Mapping[str, str]) -> list[Address]:
+        """The addresses that stand in a guest's config."""
+
+    @abc.abstractmethod
+    def await_addresses(
+        self, node: Node, vmid: int, options: t.Mapping[str, str], timeout: int, *, wait: bool
+    ) -> tuple[list[Address], list[str]]:
+        """Ask a running guest until it has the addresses that it is to have, for ``timeout`` seconds at most; without
+        ``wait`` it is asked once, and with a timeout of 0 not at all.
+
+        Returns the addresses, each with who says so, and the interfaces that lack one.
+        """
 
 
 @dataclass(frozen=True)

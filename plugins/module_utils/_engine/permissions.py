@@ -1,49 +1,21 @@
 # Copyright: (c) 2026, the pve.provision authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to this collection: the privileges that a plan needs over the API. Pure.
-
-Sources of the tables: pve-container (API2/LXC.pm, check_ct_modify_config_perm) and qemu-server (API2/Qemu.pm).
-"""
+"""Private to this collection: the privileges that a plan needs over the API. Pure."""
 
 from __future__ import annotations
 
-import re
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Clone, Destroy, JoinPool
+from ansible_collections.pve.provision.plugins.module_utils._model.network import is_net
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import storage_of
 from ansible_collections.pve.provision.plugins.module_utils._pve.privileges import Need, file_needs
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Wanted
     from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan
-    from ansible_collections.pve.provision.plugins.module_utils._pve.types import Bridge, Kind
-
-# Which privilege on a guest changes an option of it; what is not listed needs REST.
-_OPTIONS: dict[Kind, tuple[tuple[str, str], ...]] = {
-    "lxc": (
-        (r"cores|cpulimit|cpuunits", "VM.Config.CPU"),
-        (r"memory|swap", "VM.Config.Memory"),
-        (r"rootfs|mp\d+|unused\d+", "VM.Config.Disk"),
-        (r"net\d+|nameserver|searchdomain|hostname", "VM.Config.Network"),
-        (r"features", "VM.Allocate"),
-    ),
-    "qemu": (
-        (r"cores|cpu|cpulimit|cpuunits|numa\d*|smp|sockets|vcpus|affinity", "VM.Config.CPU"),
-        (r"memory|balloon|shares|hugepages", "VM.Config.Memory"),
-        (r"acpi|hotplug|kvm|machine|scsihw|smbios1|tablet|vga|watchdog|audio0|rng0|serial\d+", "VM.Config.HWType"),
-        (r"(ide|sata|scsi|virtio|efidisk|tpmstate|unused)\d+|boot|bootdisk|vmstatestorage", "VM.Config.Disk"),
-        (r"net\d+", "VM.Config.Network"),
-        (r"ci\w+|nameserver|searchdomain|sshkeys|ipconfig\d+", "VM.Config.Cloudinit"),
-    ),
-}
-_REST = "VM.Config.Options"
-
-
-def privilege_of(kind: Kind, key: str) -> str:
-    """The privilege that changes an option, by PVE's key."""
-    return next((name for pattern, name in _OPTIONS[kind] if re.fullmatch(pattern, key)), _REST)
+    from ansible_collections.pve.provision.plugins.module_utils._pve.types import Bridge
 
 
 def needs(
@@ -56,7 +28,7 @@ def needs(
 ) -> list[Need]:
     """What the plan needs. ``touched`` are the declared values that it writes, ``uploads`` the storages that it puts
     files of ours on."""
-    kind, vmid = wanted.type.kind, actual.vmid or wanted.vmid
+    vmid = actual.vmid or wanted.vmid
     steps = {step.action: step.privilege for step in plan.steps if step.privilege}
     if wanted.state == "absent" and not plan:
         steps = {Destroy.action: Destroy.privilege}
@@ -67,10 +39,10 @@ def needs(
     found += [Need(here, (privilege,), action) for action, privilege in sorted(steps.items())]
     path = wanted.declaration.paths
     for key in {**touched, **dict.fromkeys((*plan.change.delete, *plan.change.revert))}:
-        if key != "unprivileged":
-            found.append(Need(here, (privilege_of(kind, key),), path.get(key, key)))
-    if making and kind == "lxc" and not cloning and touched.get("unprivileged") is False:
-        found.append(Need(("/",), ("Sys.Modify",), "a privileged container"))
+        if privilege := wanted.type.privilege_of(key):
+            found.append(Need(here, (privilege,), path.get(key, key)))
+    if making and not cloning:
+        found += wanted.type.creation_needs(touched)
     found += _on_storages(wanted, actual, plan, touched, making)
     found += _on_networks(wanted, touched, bridges)
     found += [need for name in uploads for step in ("upload", "remove") for need in file_needs(step, name, "")]
@@ -99,7 +71,7 @@ def _on_storages(
     if making and wanted.source and not wanted.clone:
         places = (f"/storage/{storage_of(wanted.source)}",) if ":" in wanted.source else ("/storage", "/storage/*")
         any_of = ("Datastore.Audit", "Datastore.AllocateSpace", "Datastore.Allocate")
-        found.append(Need(places, any_of, "ostemplate"))
+        found.append(Need(places, any_of, wanted.type.source_option))
     return found
 
 
@@ -107,7 +79,7 @@ def _on_networks(wanted: Wanted, touched: t.Mapping[str, t.Any], bridges: t.Mapp
     """Each network device needs the use of its bridge, or of the VLAN there. A vnet's zone is not told over the API."""
     found = []
     for key, net in touched.items():
-        name = net.get("bridge") if re.fullmatch(r"net\d+", key) else None
+        name = net.get("bridge") if is_net(key) else None
         if not name or (name in bridges and bridges[name].kind == "vnet"):
             continue
         path = f"/sdn/zones/localnetwork/{name}"

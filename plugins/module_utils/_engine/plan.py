@@ -26,10 +26,8 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.steps import
     Shutdown,
     Start,
 )
-from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._model import diff
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import parse_size, render_size
-from ansible_collections.pve.provision.plugins.module_utils._model.template_name import parse_template
 from ansible_collections.pve.provision.plugins.module_utils._pve.config_text import disk_size
 
 if t.TYPE_CHECKING:
@@ -45,20 +43,11 @@ def make_plan(wanted: Wanted, actual: Actual) -> Plan:
     if actual.config is None:
         return _create(wanted, actual)
     change = wanted.difference(actual.vmid, actual.config, purge=wanted.policy.purge_options)
-    if other := tuple(_other_template(wanted, actual)):
-        change = dataclasses.replace(change, findings=(*change.findings, *other))
+    if more := tuple(wanted.type.check_existing(wanted, actual)):
+        change = dataclasses.replace(change, findings=(*change.findings, *more))
     if change.findings and wanted.policy.recreate:
         return _recreate(wanted, actual)
     return _update(wanted, actual, change)
-
-
-def _other_template(wanted: Wanted, actual: Actual) -> t.Iterator[Finding]:
-    """PVE does not remember a template, but what it made of it shows what it cannot have been."""
-    template = parse_template(wanted.source).ostype if wanted.source and not wanted.template_made_by_run else None
-    has = actual.config.options.get("ostype") if actual.config else None
-    if template and has not in (None, "unmanaged", template) and wanted.declaration.values.get("ostype") is None:
-        problem = f"is not what {wanted.type.noun} {actual.vmid} was made from: it is {has}"
-        yield Finding("ostemplate", wanted.source, problem, wanted.rebuild)
 
 
 def _absent(wanted: Wanted, actual: Actual) -> Plan:
@@ -83,9 +72,9 @@ def _create(wanted: Wanted, actual: Actual) -> Plan:
         change = diff.compare(wanted.type.table, wanted.clone.options, wanted.declaration)
         steps: list[Step] = [Clone(wanted.clone.vmid or wanted.clone.name), *_changing(wanted, change)]
     else:
-        template = {} if wanted.source is None else {"ostemplate": wanted.source}
+        source = {} if wanted.source is None else {wanted.type.source_option: wanted.source}
         options = {**_shown(wanted, wanted.create_options()), **dict.fromkeys(wanted.secrets, diff.HIDDEN)}
-        steps = [Create(template, options)]
+        steps = [Create(source, options)]
     runs = RUNNING_AFTER[wanted.state]
     if runs:
         steps.append(Start())

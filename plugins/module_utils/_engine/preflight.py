@@ -10,10 +10,6 @@ it is about, so an unchanged guest costs nothing.
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import difflib
-import re
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._engine import permissions
@@ -23,14 +19,15 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.check_networ
 )
 from ansible_collections.pve.provision.plugins.module_utils._engine.check_version import check_version
 from ansible_collections.pve.provision.plugins.module_utils._engine.check_volumes import check_volumes
-from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts, is_net
+from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Wanted
+from ansible_collections.pve.provision.plugins.module_utils._engine.outlook import Outlook, Report
 from ansible_collections.pve.provision.plugins.module_utils._engine.read import is_declared_guest
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan
 from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Start
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
-from ansible_collections.pve.provision.plugins.module_utils._model import diff
-from ansible_collections.pve.provision.plugins.module_utils._model.lxc import FEATURES
+from ansible_collections.pve.provision.plugins.module_utils._model.kinds import KINDS
+from ansible_collections.pve.provision.plugins.module_utils._model.network import is_net
 from ansible_collections.pve.provision.plugins.module_utils._pve import privileges
 
 if t.TYPE_CHECKING:
@@ -38,59 +35,6 @@ if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestRef
 
 OTHER_WAYS = "Log in with root's password, or run on the node itself over SSH."
-
-
-class Report:
-    """Gathers findings and warnings."""
-
-    def __init__(self, findings: t.Iterable[Finding] = ()) -> None:
-        self.findings = list(findings)
-        self.warnings: list[str] = []
-
-    def tells(self, option: str) -> bool:
-        return any(finding.option == option for finding in self.findings)
-
-    def add(self, option: str, value: object, problem: str, remedy: str = "") -> None:
-        self.findings.append(Finding(option, value, problem, remedy))
-
-
-class Outlook:
-    """A guest as it is and as the plan makes it, by PVE's keys; the entries of its lists have the numbers that they
-    have in the guest."""
-
-    def __init__(self, wanted: Wanted, actual: Actual, plan: Plan) -> None:
-        table, change = wanted.type.table, plan.change
-        has: t.Mapping[str, str] = {} if actual.config is None else actual.config.options
-        self.new = plan.creating
-        if self.new:
-            has = wanted.clone.options if wanted.clone else {}
-        declaration, _doubts = diff.place(table, has, wanted.declaration, purge=wanted.policy.purge_options)
-        made = diff.render(table, declaration) if self.new and not wanted.clone else {}
-        live = {} if actual.config is None else {key: actual.config.live.get(key) for key in change.revert}
-        after = {**has, **live, **made, **change.set, **dict.fromkeys(change.delete)}
-        self.vmid = actual.vmid
-        self.wanted = dataclasses.replace(wanted, declaration=declaration)
-        self.before = dict(has)
-        self.after = {key: value for key, value in after.items() if value is not None}
-        changed = sorted(key for key, value in self.after.items() if self.new or has.get(key) != value)
-        self.networks = {key: wanted.type.network.read(self.after[key]) for key in changed if is_net(key)}
-
-    @property
-    def subject(self) -> str:
-        return f"The {self.wanted.type.noun}"
-
-    def path(self, key: str) -> str:
-        """The user's name of an option; PVE's own, where it is not declared."""
-        return self.wanted.declaration.paths.get(key, key)
-
-    def values(self, options: t.Mapping[str, str]) -> dict[str, t.Any]:
-        """Options as values; what cannot be read is left out."""
-        found = {}
-        for key, text in options.items():
-            if option := diff.find_option(self.wanted.type.table, key):
-                with contextlib.suppress(ValueError):
-                    found[key] = option.codec.parse(text)
-        return found
 
 
 def preflight(facts: Facts, wanted: Wanted, actual: Actual, plan: Plan, uploads: t.Iterable[str] = ()) -> Report:
@@ -112,10 +56,8 @@ def preflight(facts: Facts, wanted: Wanted, actual: Actual, plan: Plan, uploads:
     check_bridges(report, facts, outlook)
     check_neighbours(report, facts, outlook)
     check_volumes(report, facts, outlook, touched)
+    wanted.type.check_node(report, facts, outlook, touched)
     _check_token(report, facts.node, wanted, actual, plan, touched)
-    _check_devices(report, facts.node, wanted, touched)
-    _check_hookscript(report, facts, touched)
-    _check_time_zone(report, facts, touched)
     _check_pool(report, facts, wanted)
     check_version(report, facts, wanted, touched)
     _check_permissions(report, facts, wanted, actual, plan, touched, uploads)
@@ -169,7 +111,7 @@ def _check_name(report: Report, wanted: Wanted, actual: Actual, remedy: str) -> 
 
 def _check_taken(report: Report, wanted: Wanted, taken: GuestRef) -> None:
     """The vmid or the name is that of a guest which is not on this node, or of another kind."""
-    noun = {"qemu": "VM", "lxc": "container"}[taken.kind]
+    noun = KINDS[taken.kind].noun
     if wanted.vmid is None:
         remedy = f"Run against node {taken.node}: this guest is not made a second time."
         report.add(wanted.type.name_key, wanted.name, f"is {noun} {taken.vmid} on node {taken.node}", remedy)
@@ -213,35 +155,10 @@ def _check_protection(report: Report, wanted: Wanted, plan: Plan) -> None:
     refused = f"is refused: {wanted.label} is protected"
     if plan.creating:
         report.add("recreate", True, refused, "Set protection=false first.")
-    changed = plan.change.set if wanted.type.kind == "lxc" else ()
+    changed = plan.change.set if wanted.type.keeps_volumes else ()
     for key in filter(wanted.type.is_volume, (*changed, *plan.change.delete)):
         path = wanted.declaration.paths.get(key, key)
         report.add(path, None, f"{refused}, so are its volumes", "Set protection=false first, in a task of its own.")
-
-
-def _root_only(
-    wanted: Wanted, actual: Actual, touched: t.Mapping[str, t.Any], deleted: t.Collection[str]
-) -> t.Iterator[tuple[str, object, str]]:
-    """The options that PVE takes from root@pam alone, never from an API token (pve-container, API2/LXC.pm)."""
-    path = wanted.declaration.paths
-    current = actual.config.options if actual.config else {}
-    unprivileged = wanted.declaration.values.get("unprivileged", current.get("unprivileged") == "1" or not current)
-    before = FEATURES.normal(FEATURES.parse(current.get("features", "")))
-    after = {} if "features" in deleted else FEATURES.normal({**before, **(touched.get("features") or {})})
-    for name in sorted({*before, *after}):
-        if before.get(name) != after.get(name) and (name != "nesting" or not unprivileged):
-            which = "of a privileged container" if name == "nesting" else ""
-            yield f"features.{name}", after.get(name, False), which
-    for key in deleted:
-        if key == "hookscript" or (key.startswith("dev") and key[3:].isdigit()):
-            yield path.get(key, key), None, ""
-    for key, value in touched.items():
-        if key.startswith("dev") and key[3:].isdigit():
-            yield path[key], value.get("path"), ""
-        if key.startswith("mp") and str(value.get("volume") or "").startswith("/"):
-            yield f"{path[key]}.bind", value["volume"], ""
-        if key == "hookscript":
-            yield "hookscript", value, ""
 
 
 def _check_token(
@@ -249,7 +166,8 @@ def _check_token(
 ) -> None:
     if node.root_login:
         return
-    for option, value, which in _root_only(wanted, actual, touched, (*plan.change.delete, *plan.change.revert)):
+    deleted = (*plan.change.delete, *plan.change.revert)
+    for option, value, which in wanted.type.root_only(wanted, actual, touched, deleted):
         problem = f"{which} is reserved by PVE to root@pam itself; an API token may not set it".strip()
         report.add(option, value, problem, OTHER_WAYS)
 
@@ -271,33 +189,6 @@ def _check_permissions(
     lacking = privileges.missing(required, facts.access)
     if lacking:
         report.findings.append(privileges.finding(lacking, facts.access))
-
-
-def _check_devices(report: Report, node: Node, wanted: Wanted, touched: t.Mapping[str, t.Any]) -> None:
-    for key, value in touched.items():
-        if key.startswith("dev") and value.get("path") and node.files is not None and not node.files.has(value["path"]):
-            path = f"{wanted.declaration.paths[key]}.path"
-            report.add(path, value["path"], f"does not exist on node {node.name}", "Load its kernel module there.")
-
-
-def _check_hookscript(report: Report, facts: Facts, touched: t.Mapping[str, t.Any]) -> None:
-    volid = touched.get("hookscript")
-    if not volid:
-        return
-    remedy = "Put it, executable, into the snippets of a storage, and give its volid, such as local:snippets/hook.sh."
-    if not re.fullmatch(r"[^:/]+:snippets/[^/]+", volid):
-        report.add("hookscript", volid, "is not the volid of a snippet", remedy)
-    elif facts.find_volume(volid) is None:
-        report.add("hookscript", volid, f"does not exist on node {facts.node.name}", remedy)
-
-
-def _check_time_zone(report: Report, facts: Facts, touched: t.Mapping[str, t.Any]) -> None:
-    zone = touched.get("timezone")
-    if not zone or zone in ("host", "UTC") or not facts.time_zones or zone in facts.time_zones:
-        return
-    near = difflib.get_close_matches(zone, sorted(facts.time_zones), 1)
-    remedy = f"Did you mean {near[0]}?" if near else "Use a name of zone.tab such as Europe/Berlin, UTC, or host."
-    report.add("timezone", zone, "is not a time zone that Proxmox VE knows", remedy)
 
 
 def _check_pool(report: Report, facts: Facts, wanted: Wanted) -> None:

@@ -10,7 +10,6 @@ import copy
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.pve.provision.plugins.module_utils._engine import addresses as health
 from ansible_collections.pve.provision.plugins.module_utils._engine import cleanup
 from ansible_collections.pve.provision.plugins.module_utils._engine.apply import carry_out
 from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
@@ -145,7 +144,7 @@ class Reconciliation:
         after = {**options, **live, **change.set, **dict.fromkeys(change.delete)}
         options = {key: value for key, value in after.items() if value is not None}
         result.options = options
-        result.addresses = health.declared_addresses(options, wanted.type.network)
+        result.addresses = wanted.type.declared_addresses(options)
         return result
 
 

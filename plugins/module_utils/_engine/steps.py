@@ -14,6 +14,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.guest import
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Phase, Run, Step
 from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, ProvisionError, PveError, Timeout
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import poll
+from ansible_collections.pve.provision.plugins.module_utils._model.kinds import KINDS
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import required
 
 if t.TYPE_CHECKING:
@@ -66,16 +67,22 @@ class NewGuest(Step):
 
 
 def make(
-    run: Run, options: Options, act: t.Callable[[int, int], Outcome], *, by: t.Literal["create", "clone", "restore"]
+    run: Run,
+    options: Options,
+    act: t.Callable[[int, int], Outcome],
+    *,
+    by: t.Literal["create", "clone", "restore"],
+    storage: str | None = None,
 ) -> Outcome:
-    """Make a guest by a call that takes a vmid and a timeout. ``options`` tell which storages it gets volumes on."""
+    """Make a guest by a call that takes a vmid and a timeout. ``options`` and ``storage`` tell which storages it gets
+    volumes on."""
 
     def numbered(vmid: int) -> Outcome:
         run.result.vmid = vmid
         return act(vmid, run.wanted.policy.timeout)
 
     number = run.wanted.vmid or run.actual.vmid
-    outcome = cleanup.claim(run.node, run.wanted, options, numbered, vmid=number, by=by)
+    outcome = cleanup.claim(run.node, run.wanted, options, numbered, vmid=number, by=by, storage=storage)
     run.made = True
     if run.wanted.vmid is None and run.wanted.name is not None:
         _give_way(run, run.wanted.name)
@@ -151,8 +158,7 @@ class Clone(NewGuest):
                 full = {**given, "full": "1"}
                 return run.node.clone(wanted.type.kind, t.cast("int", source.vmid), vmid, full, timeout=timeout)
 
-        moved = {"rootfs": f"{source.storage}:0"} if source.storage else {}
-        return make(run, {**source.options, **moved}, clone, by="clone")
+        return make(run, source.options, clone, by="clone", storage=source.storage)
 
 
 # -- changing it ---------------------------------------------------------------------------------------------------
@@ -250,7 +256,7 @@ class Resize(Step):
     def run(self, run: Run) -> Outcome:
         """Noted before: PVE writes the new size first, and grows the file system of a container's volume then."""
         kind = run.wanted.type.kind
-        if kind == "lxc":
+        if KINDS[kind].has_filesystems:
             run.node.ungrown[run.vmid] = {**run.node.ungrown.get(run.vmid, {}), self.disk: self.size}
         outcome = run.node.resize(kind, run.vmid, self.disk, self.size, timeout=run.wanted.policy.timeout)
         _has_grown(run, self.disk)

@@ -164,9 +164,19 @@ def _same_addresses(networks: t.Mapping[str, SubValues], paths: t.Mapping[str, s
         yield from used_twice(hosts, paths, family, "Give each device an address of its own.")
 
 
+def is_net(key: str) -> bool:
+    """Whether an option is a network device, by PVE's key."""
+    return key.startswith("net") and key[3:].isdigit()
+
+
+def networks_in(options: t.Mapping[str, str], written: Fields) -> dict[str, SubValues]:
+    """The network devices of a guest's config, by PVE's key; what cannot be read of them is left out."""
+    return {key: written.read(text) for key, text in options.items() if is_net(key)}
+
+
 def networks_of(values: t.Mapping[str, t.Any]) -> dict[str, SubValues]:
     """The network devices among a guest's options, by PVE's key."""
-    return {key: value for key, value in values.items() if re.fullmatch(r"net\d+", key) and value is not None}
+    return {key: value for key, value in values.items() if is_net(key) and value is not None}
 
 
 def _check_gateway(path: str, address: str | None, gateway: str | None, param: str) -> list[Finding]:

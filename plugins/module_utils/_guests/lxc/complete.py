@@ -8,10 +8,11 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts, is_net
+from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import CloneSource, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._model.lxc import decide_privilege
+from ansible_collections.pve.provision.plugins.module_utils._model.network import is_net
 from ansible_collections.pve.provision.plugins.module_utils._model.template_name import newest_match, parse_template
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import DEFAULT_SIZE
 from ansible_collections.pve.provision.plugins.module_utils._pve.storages import usable

@@ -5,13 +5,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-import re
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import (
     CloneSource,
-    GuestType,
     Policy,
     State,
     Wanted,
@@ -19,39 +16,14 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.guest import
 )
 from ansible_collections.pve.provision.plugins.module_utils._engine.part import Part
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
-from ansible_collections.pve.provision.plugins.module_utils._guests.lxc import complete as create
+from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.kind import LXC, UNMANAGED
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, render
 from ansible_collections.pve.provision.plugins.module_utils._model.lxc import (
     CREATION,
-    OPTIONS,
-    check_container,
-    decide_privilege,
     declare_creation,
     declare_lxc,
 )
-from ansible_collections.pve.provision.plugins.module_utils._model.network import NET
 
-LXC = GuestType(
-    kind="lxc",
-    noun="container",
-    table=OPTIONS,
-    name_key="hostname",
-    content="rootdir",
-    network=NET,
-    is_volume=lambda key: re.fullmatch(r"rootfs|(mp|unused)\d+", key) is not None,
-    complete=create.complete,
-    check=check_container,
-    privilege=lambda declaration: decide_privilege(declaration).reason,
-)
-
-# A container that PVE does not manage gives itself its host name.
-UNMANAGED = dataclasses.replace(
-    LXC,
-    table=tuple(
-        dataclasses.replace(option, hotplug=True, hotplug_delete=True) if option.key == "hostname" else option
-        for option in OPTIONS
-    ),
-)
 
 def wanted_container(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozenset()) -> Wanted:
     """Read a container's parameters. What is wrong with them by themselves is among ``findings``."""

@@ -13,11 +13,10 @@ import tarfile
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.pve.provision.plugins.module_utils._engine.facts import is_net
 from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.running import Seen
 from ansible_collections.pve.provision.plugins.module_utils._model.lxc import OPTIONS
-from ansible_collections.pve.provision.plugins.module_utils._model.network import NET
+from ansible_collections.pve.provision.plugins.module_utils._model.network import NET, is_net
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import render_gib
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import ROOTFS, storage_of
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description

@@ -17,7 +17,6 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.addresses im
     make_address,
     neighbour_addresses,
 )
-from ansible_collections.pve.provision.plugins.module_utils._engine.facts import is_net
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._engine.part import Part
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan, Run, Step
@@ -37,6 +36,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.step
 from ansible_collections.pve.provision.plugins.module_utils._io import interrupt
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import rounds
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import find_option
+from ansible_collections.pve.provision.plugins.module_utils._model.network import is_net
 from ansible_collections.pve.provision.plugins.module_utils._model.segments import addresses_on
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import description as router_description
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import live, seed
@@ -339,7 +339,7 @@ class OpenWrtGuest(Part):
             yield [_made(e, text, "ip") for e in interfaces for text in seen.addr.get(e.device, [])], True
         told = {each["name"]: global_addresses(each) for each in self.told_outside(run, seen)}
         yield [_made(e, text, self.address_source) for e in interfaces for text in told.get(e.device, [])], bool(told)
-        nets = neighbour_addresses(run.node, run.wanted.type.kind, run.vmid, run.wanted.type.network)
+        nets = neighbour_addresses(run.node, run.wanted.type.kind, run.vmid)
         met = {each.name: _met(each, nets.get(f"net{each.number}", [])) for each in interfaces}
         yield [_made(e, text, "neighbour") for e in interfaces for text in met[e.name]], True
 

@@ -23,8 +23,6 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.pve.provision.plugins.module_utils._engine import cleanup
-from ansible_collections.pve.provision.plugins.module_utils._engine.addresses import await_static
-from ansible_collections.pve.provision.plugins.module_utils._engine.facts import is_net
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Run, Step
 from ansible_collections.pve.provision.plugins.module_utils._engine.steps import CleanUp
@@ -35,6 +33,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
     ProvisionError,
     Timeout,
 )
+from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.addresses import await_static
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.migrate import (
     ADDED,
     BACKUP,
@@ -54,7 +53,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.seed
     seeded_template,
 )
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import poll
-from ansible_collections.pve.provision.plugins.module_utils._model.network import NET
+from ansible_collections.pve.provision.plugins.module_utils._model.network import NET, is_net
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import ROOTFS, storage_of
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import Files

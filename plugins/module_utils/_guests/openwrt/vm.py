@@ -26,7 +26,6 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.addresses import told_interfaces
-from ansible_collections.pve.provision.plugins.module_utils._engine.facts import is_net
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._engine.part import Part
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan, Run
@@ -57,6 +56,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.vm.read impo
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import poll
 from ansible_collections.pve.provision.plugins.module_utils._io.qcow2 import write_qcow2
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path
+from ansible_collections.pve.provision.plugins.module_utils._model.network import is_net
 from ansible_collections.pve.provision.plugins.module_utils._model.qemu import AGENT, NET
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import description as router_description
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description

@@ -11,12 +11,14 @@ import typing as t
 import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._engine import permissions
-from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, CloneSource, Wanted
+from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, CloneSource, GuestType, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._engine.plan import make_plan
 from ansible_collections.pve.provision.plugins.module_utils._engine.preflight import _touched
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan
+from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.kind import LXC
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.read import wanted_container
-from ansible_collections.pve.provision.plugins.module_utils._pve.types import Bridge, GuestConfig, Kind
+from ansible_collections.pve.provision.plugins.module_utils._guests.vm.kind import QEMU
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Bridge, GuestConfig
 
 Params = dict[str, t.Any]
 BRIDGES = {"vmbr0": Bridge("vmbr0"), "red": Bridge("red", kind="vnet")}
@@ -102,19 +104,20 @@ def test_a_clone_needs_its_source() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "key", "privilege"),
+    ("guest", "key", "privilege"),
     [
-        ("qemu", "cores", "VM.Config.CPU"),
-        ("qemu", "scsi0", "VM.Config.Disk"),
-        ("qemu", "boot", "VM.Config.Disk"),
-        ("qemu", "scsihw", "VM.Config.HWType"),
-        ("qemu", "serial0", "VM.Config.HWType"),
-        ("qemu", "net3", "VM.Config.Network"),
-        ("qemu", "name", "VM.Config.Options"),
-        ("qemu", "ciuser", "VM.Config.Cloudinit"),
-        ("lxc", "hostname", "VM.Config.Network"),
-        ("lxc", "ostype", "VM.Config.Options"),
+        (QEMU, "cores", "VM.Config.CPU"),
+        (QEMU, "scsi0", "VM.Config.Disk"),
+        (QEMU, "boot", "VM.Config.Disk"),
+        (QEMU, "scsihw", "VM.Config.HWType"),
+        (QEMU, "serial0", "VM.Config.HWType"),
+        (QEMU, "net3", "VM.Config.Network"),
+        (QEMU, "name", "VM.Config.Options"),
+        (QEMU, "ciuser", "VM.Config.Cloudinit"),
+        (LXC, "hostname", "VM.Config.Network"),
+        (LXC, "ostype", "VM.Config.Options"),
+        (LXC, "unprivileged", ""),
     ],
 )
-def test_options_have_privileges(kind: Kind, key: str, privilege: str) -> None:
-    assert permissions.privilege_of(kind, key) == privilege
+def test_options_have_privileges(guest: GuestType, key: str, privilege: str) -> None:
+    assert guest.privilege_of(key) == privilege

@@ -263,7 +263,7 @@ def test_a_time_zone_is_one_that_pve_knows(
 ) -> None:
     table = tmp_path / "zone.tab"
     table.write_text("# codes\tcoordinates\tTZ\nDE\t+5230+01322\tEurope/Berlin\tmost of Germany\n")
-    monkeypatch.setattr("ansible_collections.pve.provision.plugins.module_utils._engine.facts.ZONE_TAB", table)
+    monkeypatch.setattr("ansible_collections.pve.provision.plugins.module_utils._guests.lxc.checks.ZONE_TAB", table)
     assert [finding.remedy for finding in check(NEW, {"timezone": zone}).findings] == ([remedy] if remedy else [])
 
 
