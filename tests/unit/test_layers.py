@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Who may import what, who starts PVE's commands, who speaks HTTPS to PVE, who ends a module.
 
-Read from the source by ``ast``: nothing is imported. Paths are relative to ``plugins/``.
+Read from the source by ``ast``: what is checked is not imported. Paths are relative to ``plugins/``.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 import yaml
+
+from ansible_collections.pve.provision.plugins.module_utils._model import lxc, qemu
 
 ROOT = Path(__file__).resolve().parents[2]
 PLUGINS = ROOT / "plugins"
@@ -56,6 +58,11 @@ PVE_PLACES = re.compile(r"PVE_ROOT|(?<![\w.-])/?etc/pve(?![\w-])|run/qemu-server
 FACE = "module_utils/_module.py"
 RUNNER = MODULE_UTILS + "_pve.processes"
 MODULE_LINES = 150
+# What holds for every guest of PVE: its number, its pool, that it may be a clone. ``name`` is the word for the name of
+# anything.
+GENERIC = {"vmid", "pool", "clone_from", "name"}
+OPTION_NAMES = {name for option in (*lxc.TABLE, *qemu.TABLE) for name in (option.key, option.param)} - GENERIC
+LISTED_OPTIONS = {option.key for option in (*lxc.TABLE, *qemu.TABLE) if option.indexed}
 
 
 def imports(tree: ast.AST) -> Iterator[str]:
@@ -151,6 +158,18 @@ def io_faults(path: PurePosixPath, tree: ast.Module) -> Iterator[str]:
             yield f"_model calls {node.func.id}"
 
 
+def option_faults(path: PurePosixPath, tree: ast.Module) -> Iterator[str]:
+    """The engine works on guests of any kind, so no option of a kind has a name in it: not as a word, not in a pattern.
+    Texts for people, which have spaces in them, may name one."""
+    if path.parts[:2] != ("module_utils", "_engine"):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " not in node.value:
+            for word in re.split(r"\W+", node.value):
+                if word in OPTION_NAMES or word.rstrip("0123456789") in LISTED_OPTIONS:
+                    yield f"names the option {word}"
+
+
 def length_faults(path: PurePosixPath, tree: ast.Module, source: str) -> Iterator[str]:
     if path.parts[0] == "modules":
         lines = len(source.splitlines()) - documentation_lines(tree)
@@ -166,6 +185,7 @@ def faults(path: str, source: str) -> set[str]:
         *behaviour_faults(where, tree),
         *place_faults(where, tree),
         *io_faults(where, tree),
+        *option_faults(where, tree),
         *length_faults(where, tree, source),
     }
 
@@ -227,6 +247,10 @@ def test_one_action_plugin_tells_the_progress_of_all_modules_that_change_somethi
         ("module_utils/_guests/vm/x.py", "f'/run/qemu-server/{vmid}.serial0'", "knows run/qemu-server"),
         ("module_utils/_engine/plan.py", "os.environ.get('PVE_ROOT')", "knows PVE_ROOT"),
         ("module_utils/_pve/api/client.py", f"from {RUNNER} import run", f"starts commands by {RUNNER}"),
+        ("module_utils/_engine/plan.py", "options.get('hostname')", "names the option hostname"),
+        ("module_utils/_engine/plan.py", "re.fullmatch(r'rootfs|mp\\d+', key)", "names the option mp"),
+        ("module_utils/_engine/plan.py", "options['net0']", "names the option net0"),
+        ("module_utils/_engine/plan.py", "f'{path}.memory'", "names the option memory"),
         ("modules/x.py", "DOCUMENTATION = '''\n\n'''\n" + "x = 1\n" * 151, "151 lines without documentation"),
     ],
 )
@@ -242,6 +266,8 @@ def test_checker_finds(path: str, source: str, fault: str) -> None:
         ("module_utils/_pve/api/client.py", "import proxmoxer\nimport requests"),
         ("module_utils/_pve/cli/node.py", f"from {RUNNER} import run\nrun(['pct', 'list'])"),
         ("module_utils/_engine/plan.py", f"from {MODULE_UTILS}_pve.node import Node"),
+        ("module_utils/_engine/plan.py", "Finding('vmid', 1, 'Lower memory, or raise swap.')"),
+        ("module_utils/_guests/lxc/kind.py", "options.get('rootfs')"),
         ("module_utils/_pve/cli/guests.py", "root / 'etc/pve/nodes'"),
         ("module_utils/_openwrt/x.py", "'/etc/pve-provision/armed'"),
         ("module_utils/_engine/x.py", '"""As /etc/pve/nodes has it."""'),

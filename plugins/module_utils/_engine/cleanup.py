@@ -26,7 +26,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.kinds import 
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import split
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import storage_of
 from ansible_collections.pve.provision.plugins.module_utils._pve.journal import identity, is_alive
-from ansible_collections.pve.provision.plugins.module_utils._pve.types import Window, same_name
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import PROTECTION, Window, same_name
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
@@ -62,7 +62,7 @@ def make_note(
         "task": KINDS[wanted.type.kind].tasks[by],
         "stage": "creating",
         "whole": wanted.recreate_if_unfinished,
-        "protection": options.get("protection") == "1",
+        PROTECTION: options.get(PROTECTION) == "1",
         "owner": identity(),
         **more,
     }
@@ -200,7 +200,7 @@ def is_ours(node: Node, vmid: int, note: Note) -> bool:
         return False
     return (
         node.leftovers.written(guest.kind, vmid) in span
-        and config.options.get("lock") in (None, UNFINISHED[note["stage"]])
+        and config.lock in (None, UNFINISHED[note["stage"]])
         and _is_as_made(guest.kind, vmid, note, config)
         and node.status(guest.kind, vmid) != "running"
         and node.leftovers.only_made(vmid, str(note.get("task")), span)
@@ -216,11 +216,10 @@ def window_of(note: Note) -> Window | None:
 def _is_as_made(kind: Kind, vmid: int, note: Note, config: GuestConfig) -> bool:
     """Whether a guest is called as its maker called it, and nobody has made a template of it, protected or changed it
     since."""
-    options = config.options
     return (
         _has_name(kind, vmid, note, config)
-        and options.get("template") != "1"
-        and (options.get("protection") != "1" or note.get("protection") is True)
+        and not config.template
+        and (not config.protected or note.get(PROTECTION) is True)
         and note.get("made") in (None, _fingerprint(config))
     )
 
@@ -229,7 +228,7 @@ def _has_name(kind: Kind, vmid: int, note: Note, config: GuestConfig) -> bool:
     """Whether a config has the noted name, or none yet."""
     name = config.options.get(KINDS[kind].name_option)
     if name is None:
-        return config.options.get("lock") == "create" or (KINDS[kind].name_of(vmid) is None and not note.get("name"))
+        return config.lock == "create" or (KINDS[kind].name_of(vmid) is None and not note.get("name"))
     return same_name(name, note.get("name") or KINDS[kind].name_of(vmid))
 
 
@@ -275,13 +274,13 @@ def remove(node: Node, wanted: Wanted, vmid: int, note: Note) -> None:
     kind: Kind = note.get("kind", wanted.type.kind)
     config = node.config(kind, vmid)
     if config is not None:
-        lock = config.options.get("lock")
+        lock = config.lock
         if lock is not None and lock == UNFINISHED.get(note.get("stage", "")):
             _unlock(node, kind, vmid, lock)
         elif lock is None and node.status(kind, vmid) == "running":
             node.stop(kind, vmid, timeout=wanted.policy.shutdown_timeout)
-        if config.options.get("protection") == "1" and note.get("protection") is True:
-            node.set_config(kind, vmid, {"protection": "0"})  # as its maker declared it
+        if config.protected and note.get(PROTECTION) is True:
+            node.set_config(kind, vmid, {PROTECTION: "0"})  # as its maker declared it
     if node.leftovers is not None and KINDS[kind].has_filesystems:
         node.leftovers.release(vmid)
     if config is not None:
@@ -317,7 +316,7 @@ def undo(node: Node, wanted: Wanted, vmid: int, *, made: bool) -> list[str]:
         return []
     try:
         config = node.config(wanted.type.kind, vmid)
-        if not made and config is not None and config.options.get("lock") != "create":
+        if not made and config is not None and config.lock != "create":
             node.journal.pop(vmid, None)
             return []
         return recover(node, wanted, Actual(vmid, leftover=note), sure=made)

@@ -257,7 +257,6 @@ class Result:
     pending: dict[str, t.Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     privilege: str = ""
-    ostemplate: str | None = None
     more: dict[str, t.Any] = field(default_factory=dict)
 
     @property

@@ -90,7 +90,7 @@ def removal_findings(wanted: Wanted, actual: Actual) -> list[Finding]:
         _check_taken(report, wanted, actual.taken)
     if actual.config is not None:
         _check_name(report, wanted, actual, "Nothing was removed.")
-        if actual.config.options.get("protection") == "1":
+        if actual.config.protected:
             report.add("state", "absent", f"is refused: {wanted.label} is protected", "Set protection=false first.")
     return report.findings
 
@@ -124,7 +124,7 @@ def _check_taken(report: Report, wanted: Wanted, taken: GuestRef) -> None:
 
 
 def _check_lock(report: Report, wanted: Wanted, actual: Actual) -> None:
-    lock = actual.config.options.get("lock") if actual.config else None
+    lock = actual.config.lock if actual.config else None
     if lock:
         remedy = "Wait for the task that holds it; if there is none, 'pct unlock' (or 'qm unlock') removes it."
         report.add("vmid", actual.vmid, f"is locked ({lock})", remedy)
@@ -142,10 +142,9 @@ def _check_guest(report: Report, wanted: Wanted, actual: Actual, plan: Plan) -> 
         _check_name(report, wanted, actual, "Choose another vmid, or set rename: true to give it this name.")
     if plan:
         _check_lock(report, wanted, actual)
-    options = actual.config.options
-    if options.get("protection") == "1":
+    if actual.config.protected:
         _check_protection(report, wanted, plan)
-    if options.get("template") == "1" and plan.has(Start):
+    if actual.config.template and plan.has(Start):
         report.add("state", wanted.state, f"is refused: {wanted.label} is a template", "Clone it, and start the clone.")
 
 

@@ -53,7 +53,7 @@ def _with_leftover(
     if found is None:
         return actual
     vmid, note = found
-    kept = wanted.state == "absent" and actual.config is not None and actual.config.options.get("protection") == "1"
+    kept = wanted.state == "absent" and actual.config is not None and actual.config.protected
     unfinished = wanted.recreate_if_unfinished and note.get("whole") is True and not kept
     anew = actual.config is None or _half_made(actual) or (unfinished and is_declared_guest(wanted, actual))
     if anew and cleanup.is_ours(node, vmid, note):
@@ -64,7 +64,7 @@ def _with_leftover(
 
 
 def _half_made(actual: Actual) -> bool:
-    return actual.config is not None and actual.config.options.get("lock") == "create"
+    return actual.config is not None and actual.config.lock == "create"
 
 
 def _find(node: Node, wanted: Wanted) -> Actual:

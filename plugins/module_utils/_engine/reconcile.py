@@ -122,8 +122,8 @@ class Reconciliation:
             diff={"before": plan.before, "after": plan.after},
             warnings=[*wanted.notes, *report.warnings, *plan.warnings] if plan else [],
             privilege=self.privilege,
-            ostemplate=wanted.source if plan.creating else None,
             table=wanted.type.table,
+            more={wanted.type.source_option: wanted.source} if plan.creating and wanted.source else {},
         )
 
     def _carry_out(self, actual: Actual, plan: Plan, result: Result) -> Result:

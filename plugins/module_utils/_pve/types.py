@@ -11,6 +11,10 @@ from dataclasses import dataclass, field
 Kind = t.Literal["lxc", "qemu"]
 
 
+PROTECTION: t.Final = "protection"
+"""The option by which a guest of any kind is protected against its removal."""
+
+
 @dataclass(frozen=True)
 class GuestRef:
     """A guest somewhere in the cluster. ``status`` is known only for guests of this node; the name may not be told."""
@@ -44,6 +48,19 @@ class GuestConfig:
     digest: str = ""
     snapshots: tuple[str, ...] = ()
     raw: tuple[str, ...] = ()
+
+    @property
+    def lock(self) -> str | None:
+        """What PVE is doing with the guest, or was when it was killed: ``create``, ``backup`` and so on."""
+        return self.options.get("lock")
+
+    @property
+    def protected(self) -> bool:
+        return self.options.get(PROTECTION) == "1"
+
+    @property
+    def template(self) -> bool:
+        return self.options.get("template") == "1"
 
 
 @dataclass(frozen=True)

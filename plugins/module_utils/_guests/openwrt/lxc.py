@@ -418,7 +418,7 @@ class OpenWrtContainer(OpenWrtGuest):
     def finish(self, run: Run) -> None:
         super().finish(run)
         run.result.warnings += self.resumed
-        if run.result.more and self.described.packages and not self.can_enter(run.node):
+        if "openwrt" in run.result.more and self.described.packages and not self.can_enter(run.node):
             run.result.warnings.append(f"packages are not installed: {self.no_access_reason}")
 
 

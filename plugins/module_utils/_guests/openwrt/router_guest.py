@@ -309,7 +309,7 @@ class OpenWrtGuest(Part):
             left = self.router(run.node, run.vmid).drift(seen)
             told = {"drift": "present", "differs": left.view()} if left else {"drift": "none"}
             told |= {"version": seen.version, "interfaces_up": sorted(seen.up)}
-        result.more = {"openwrt": told}
+        result.more["openwrt"] = told
 
     def _ask(self, run: Run, last: bool) -> tuple[list[Address], list[str], Seen | None]:
         """The router's addresses by the sources in order of trust, the interfaces that wait for one, and the view.

@@ -404,7 +404,7 @@ class OpenWrtVm(OpenWrtGuest):
 
     def finish(self, run: Run) -> None:
         super().finish(run)
-        if run.result.more and self.verified_by:
+        if "openwrt" in run.result.more and self.verified_by:
             run.result.more["openwrt"]["verified_by"] = self.verified_by
 
 

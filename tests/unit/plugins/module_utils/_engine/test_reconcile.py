@@ -216,11 +216,11 @@ def test_check_mode_foretells_a_creation(lab: Lab, declared: Params) -> None:
     done = lab.reconcile(declared)
     assert view(done) == view(told)
     if isinstance(done, Result) and isinstance(told, Result):
-        assert (told.vmid, told.node, told.privilege, told.ostemplate) == (
+        assert (told.vmid, told.node, told.privilege, told.more) == (
             done.vmid,
             done.node,
             done.privilege,
-            done.ostemplate,
+            done.more,
         )
         assert [argv[1] for argv in lab.written] == [COMMAND[step["step"]] for step in done.plan]
         assert told.config.items() <= {**done.config, **chosen_by_pve(told.config)}.items()
