@@ -27,15 +27,18 @@ if TYPE_CHECKING:
 # A command that the fault "kill" hits with a signal of our choice.
 VICTIM = """
 import os, signal, sys
-from embedded_node import commands, faults, session, state
+from embedded_node import commands
+from embedded_node.api import session
 from embedded_node.errors import Interrupted
+from embedded_node.state import faults
+from embedded_node.state.root import State
 def stop(number, frame):
     raise Interrupted
 signal.signal(signal.SIGTERM, stop)
 signal.signal(signal.SIGINT, stop)
 kill, number = os.kill, int(sys.argv[1])
 os.kill = lambda pid, ignored: kill(pid, number)
-node = state.State(os.environ["PVE_ROOT"])
+node = State(os.environ["PVE_ROOT"])
 faults.add(node, "kill", at="extract")
 sys.exit(commands.execute(session.standard(node), sys.argv[2:]))
 """
