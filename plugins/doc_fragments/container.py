@@ -240,6 +240,16 @@ options:
       Number of terminals, V(0) to V(6). Proxmox VE's default is V(2). A running container takes a change at its next
       start.
     type: int
+  raw:
+    description:
+      - Lines for LXC itself, such as V(lxc.cgroup2.devices.allow=c 10:200 rwm) or V("lxc.idmap=u 0 100000 65536"), for
+        what Proxmox VE has no option for. They are written into the container's config before its first start. Only
+        root on the node itself can do that, so over the API this is refused.
+      - The declared lines take the place of all that the container has with the same keys. Lines with other keys are
+        left alone, unless O(purge_options=true), which makes the declared lines the only ones. V(null) removes all.
+      - A running container takes a change at its next start.
+    type: list
+    elements: str
   debug:
     description: >-
       Whether starts are logged verbosely. A running container takes a change at its next start.

@@ -61,6 +61,7 @@ def boot(session: Session, vmid: int, debug: bool = False) -> None:
             raise ApiError("fault injected at start")
         _check_network(session, vmid, conf.options, debug)
         setup.write_settings(session, conf.options, container.files(state, vmid))
+        state.write(f"var/lib/lxc/{vmid}/config", "".join(f"{key} = {value}\n" for key, value in conf.current.raw))
         guest = runtime.Guest(state, vmid, conf.options, container.files(state, vmid))
         runtime.runtime(state).start(guest)
     except ApiError:

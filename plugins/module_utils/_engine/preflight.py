@@ -17,7 +17,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.check_networ
     check_bridges,
     check_neighbours,
 )
-from ansible_collections.pve.provision.plugins.module_utils._engine.check_version import check_version
+from ansible_collections.pve.provision.plugins.module_utils._engine.check_support import check_reach, check_version
 from ansible_collections.pve.provision.plugins.module_utils._engine.check_volumes import check_volumes
 from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Wanted
@@ -45,6 +45,7 @@ def preflight(facts: Facts, wanted: Wanted, actual: Actual, plan: Plan, uploads:
         if (plan or actual.forbidden) and not report.findings:
             _check_permissions(report, facts, wanted, actual, plan, {}, ())
         return report
+    check_reach(report, facts, wanted)
     if not plan:
         _check_guest(report, wanted, actual, plan)
         return report

@@ -58,6 +58,8 @@ class Option:
     place; ``told_by`` tells apart what has neither. ``last`` is the highest number that PVE takes.
     ``purge``: ``purge_options`` may delete it. ``required``: PVE refuses to delete it, so that its default takes its
     place.
+    ``merge``: what the guest is to have of the value that it has and the declared one, where ``purge_options`` is off.
+    ``on_node``: only root on the node itself can set it.
     ``secret``: plans and diffs do not show its value; ``public``: it has a name like a secret's, and is none.
     ``aliases`` are other names of the user's for it, ``excludes`` options that cannot be stated with it, ``since`` is
     the version of PVE that it came with, where nodes are still supported that do not know it.
@@ -82,6 +84,8 @@ class Option:
     purge: bool = True
     required: bool = False
     resolve: Settle | None = None
+    merge: t.Callable[[Canonical, Canonical], Canonical] | None = None
+    on_node: bool = False
     secret: bool = False
     public: bool = False
     aliases: tuple[str, ...] = ()
@@ -494,6 +498,8 @@ class _Comparison:
         codec = t.cast("Codec", option.codec)
         text = self.actual.get(key)
         current = option.default if text is None else _parse(option, text)
+        if option.merge and not self.purge:
+            wanted = option.merge(current, wanted)
         if current == wanted:
             return
         rendered = codec.render(wanted)

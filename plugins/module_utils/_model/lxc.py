@@ -44,6 +44,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.property_stri
     text,
     words,
 )
+from ansible_collections.pve.provision.plugins.module_utils._model.raw_lines import RAW, merge_lines
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import MOUNT_POINT, ROOTFS, settle_volume
 
 OSTYPES = (
@@ -232,6 +233,7 @@ TABLE: t.Final[tuple[Option, ...]] = (
         secret=True,
         since="9.1",
     ),
+    Option("lxc", "raw", RAW, default=(), purge=False, merge=merge_lines, on_node=True),
 )
 """Every option of a container, and all that is to be said of it; specs and documentation follow it."""
 OPTIONS: t.Final = in_scope(TABLE, "config")

@@ -19,6 +19,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.values import c
 _SECTION = re.compile(r"\[([^\]]*)\]\s*")
 _OPTION = re.compile(r"([a-z][a-z_\-]*\d*):\s*(.*?)\s*")
 _RAW = re.compile(r"lxc\.(?!environment\.runtime)")
+_RAW_LINE = re.compile(r"(lxc\.[a-z0-9_.-]+)(?::|\s*=)\s*(.*?)\s*")
 _LXC_ENVIRONMENT = re.compile(r"lxc\.environment\.runtime(?::|\s*=)\s*(.*?)\s*")
 _RUNNING_CONTAINER = re.compile(r"@/var/lib/lxc/(\d+)/command$", re.MULTILINE)
 
@@ -52,6 +53,8 @@ def _sections(text: str) -> dict[str, dict[str, str]]:
             current["description"] = current.get("description", "") + unquote(line[1:]) + "\n"
         elif line.startswith("lxc.") and (environment := _LXC_ENVIRONMENT.fullmatch(line)):
             current["env"] = f"{current['env']}\0{environment[1]}" if "env" in current else environment[1]
+        elif raw := _RAW_LINE.fullmatch(line):
+            current["lxc"] = "\n".join(filter(None, (current.get("lxc"), f"{raw[1]}: {raw[2]}")))
         elif option := _OPTION.fullmatch(line):
             key, value = option[1], option[2]
             current[key] = current.get(key, "") + unquote(value) if key == "description" else _HIDDEN.get(key, value)
@@ -71,8 +74,8 @@ def parse_guest_config(raw: bytes) -> GuestConfig:
     """Parse ``/etc/pve/lxc/ID.conf`` or ``/etc/pve/qemu-server/ID.conf``.
 
     The waiting changes are in section ``[pve:pending]`` (LXC) or ``[PENDING]`` (VM), sections with another colon in
-    their name are PVE's own, and all others are snapshots. ``lxc.*`` lines are no options of ``pct`` and are kept
-    ``raw``, but for the environment, which is ``env`` there.
+    their name are PVE's own, and all others are snapshots. ``lxc.*`` lines are no options of ``pct``: they are in
+    ``lxc``, as the API calls them, and as they are written in ``raw``; but for the environment, which is ``env`` there.
     """
     text = raw.decode(errors="replace")
     live: dict[str, str] = {}
@@ -113,6 +116,15 @@ def _replaced(section: str, entries: t.Sequence[str]) -> str:
     kept = [line for line in body.split("\n") if line and not _LXC_ENVIRONMENT.fullmatch(line)]
     lines = [*kept, *(f"lxc.environment.runtime: {entry}" for entry in entries)]
     return "".join(f"{line}\n" for line in lines) + section[len(body) + 1 :]
+
+
+def with_raw_lines(text: str, lines: t.Sequence[str]) -> str:
+    """A container's config with these ``lxc.*`` lines in the place of its own, but for its environment. There is no
+    waiting for these: LXC reads them at each start."""
+    head, *rest = re.split(r"(?m)^(?=\[)", text)
+    body = head.rstrip("\n")
+    kept = [line for line in body.split("\n") if not _RAW.match(line)]
+    return "".join(["".join(f"{line}\n" for line in (*kept, *lines)), head[len(body) + 1 :], *rest])
 
 
 def guest_head(text: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
-from ansible_collections.pve.provision.plugins.module_utils._pve.cli.changes import CliChanges
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.changes import IN_FILE, CliChanges
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.commands import Commands
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.root import Root
 
@@ -39,9 +39,9 @@ class CliBackups:
         self, vmid: int, archive: str, options: t.Mapping[str, str], *, over: bool = False, timeout: int
     ) -> None:
         force = ["--force", "1"] if over else []
-        rest = {name: value for name, value in options.items() if name != "env"}
+        rest = {name: value for name, value in options.items() if name not in IN_FILE}
         self._commands.write(["pct", "restore", str(vmid), archive, *force], rest, timeout=timeout)
-        self._changes.set_environment(vmid, options)
+        self._changes.write_into_file(vmid, options)
 
     def discard(self, vmid: int) -> None:
         shutil.rmtree(self._archives(vmid), ignore_errors=True)

@@ -11,6 +11,7 @@ import typing as t
 from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, PveError
 from ansible_collections.pve.provision.plugins.module_utils._io.locks import held
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import parse_size
+from ansible_collections.pve.provision.plugins.module_utils._model.raw_lines import merge_lines
 from ansible_collections.pve.provision.plugins.module_utils._pve import config_text, error_messages
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.commands import COMMAND, Commands, outcome_of
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.guests import CliGuests
@@ -18,6 +19,9 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.cli.root import
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Kind, Outcome
 
 _LOG_TAIL = 10
+# The lines for LXC in a container's config, as the API calls them; and what is written into the file itself.
+RAW: t.Final = "lxc"
+IN_FILE: t.Final = frozenset({"env", RAW})
 
 
 class CliChanges:
@@ -29,11 +33,17 @@ class CliChanges:
         self._guests = guests
 
     def create(self, kind: Kind, vmid: int, options: t.Mapping[str, str], *, timeout: int) -> Outcome:
-        rest = {name: value for name, value in options.items() if name not in ("ostemplate", "env")}
+        rest = {name: value for name, value in options.items() if name not in ("ostemplate", *IN_FILE)}
         template = [options["ostemplate"]] if "ostemplate" in options else []
         outcome = self._commands.write([COMMAND[kind], "create", str(vmid), *template], rest, timeout=timeout)
-        self.set_environment(vmid, options)
+        beside = {RAW: self._beside_own(vmid, options[RAW])} if RAW in options else {}
+        self.write_into_file(vmid, {**options, **beside})
         return outcome
+
+    def _beside_own(self, vmid: int, lines: str) -> str:
+        """The declared lines, and those that PVE itself has written at the creation, as for an application's image."""
+        own = self._guests.known("lxc", vmid).live.get(RAW, "")
+        return "\n".join(merge_lines(own.splitlines(), lines.splitlines()))
 
     def clone(self, kind: Kind, source: int, vmid: int, options: t.Mapping[str, str], *, timeout: int) -> Outcome:
         return self._commands.write([COMMAND[kind], "clone", str(source), str(vmid)], options, timeout=timeout)
@@ -48,7 +58,9 @@ class CliChanges:
         *,
         revert: t.Sequence[str] = (),
     ) -> Outcome:
-        line = {name: value for name, value in options.items() if name != "env"}
+        line = {name: value for name, value in options.items() if name not in IN_FILE}
+        if RAW in delete:
+            options, delete = {**options, RAW: ""}, [name for name in delete if name != RAW]
         if delete:
             line["delete"] = ",".join(delete)
         if revert:
@@ -57,15 +69,15 @@ class CliChanges:
         if line:
             given = {"digest": digest} if digest else {}
             outcome = self._commands.write([COMMAND[kind], "set", str(vmid)], {**line, **given})
-        self.set_environment(vmid, options, "" if line else digest)
+        self.write_into_file(vmid, options, "" if line else digest)
         return outcome
 
-    def set_environment(self, vmid: int, options: t.Mapping[str, str], digest: str = "") -> None:
-        """Write a container's environment into its config. PVE takes it on the command line alone, which every user of
-        the node can read; so it is written as PVE writes it, under PVE's own lock."""
-        if "env" not in options:
+    def write_into_file(self, vmid: int, options: t.Mapping[str, str], digest: str = "") -> None:
+        """Write a container's environment and its ``lxc.*`` lines into its config. PVE takes the one on the command
+        line alone, which every user of the node can read, and the others not at all; so they are written as PVE writes
+        them, under PVE's own lock."""
+        if not options.keys() & IN_FILE:
             return
-        entries = [entry for entry in options["env"].split("\0") if entry]
         path = self._root.path / self._root.config_path("lxc", vmid)
         with held(
             self._root.path / "run/lock/lxc" / f"pve-config-{vmid}.lock",
@@ -76,14 +88,22 @@ class CliChanges:
             if before is None or (digest and config_text.digest(before) != digest):
                 raise Conflict(f"The config of CT {vmid} changed meanwhile.", remedy="Run the task again.")
             text = before.decode("utf-8", "surrogateescape")
-            waiting = self._guests.status("lxc", vmid) == "running"
-            after = config_text.with_environment(text, entries, waiting=waiting)
+            after = self._with(vmid, text, options)
             fresh = path.with_name(f"{path.name}.tmp.{os.getpid()}")  # as PVE's own: no guest's name
             try:
                 fresh.write_text(after, encoding="utf-8", errors="surrogateescape")
                 fresh.replace(path)
             except OSError as error:
                 raise PveError(f"The config of CT {vmid} cannot be written: {error}.") from error
+
+    def _with(self, vmid: int, text: str, options: t.Mapping[str, str]) -> str:
+        if "env" in options:
+            entries = [entry for entry in options["env"].split("\0") if entry]
+            waiting = self._guests.status("lxc", vmid) == "running"
+            text = config_text.with_environment(text, entries, waiting=waiting)
+        if RAW in options:
+            text = config_text.with_raw_lines(text, options[RAW].splitlines())
+        return text
 
     def resize(self, kind: Kind, vmid: int, disk: str, size: str, *, timeout: int) -> Outcome:
         step = f"{COMMAND[kind]} resize {vmid} {disk} {size}"

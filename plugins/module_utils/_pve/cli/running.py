@@ -47,6 +47,12 @@ class CliRunning:
             mtu = NET.parse(text).get("mtu") if key.startswith("net") and key[3:].isdigit() else None
             if mtu and kernel.device_mtu(self._root.path, vmid, key[3:]) not in (None, mtu):
                 found[key] = text
+        # At each start PVE writes what LXC reads.
+        read = self._root.text(f"var/lib/lxc/{vmid}/config") if "lxc" in config.live else ""
+        if read and not {line.replace(": ", " = ", 1) for line in config.live["lxc"].splitlines()} <= set(
+            read.splitlines()
+        ):
+            found["lxc"] = config.live["lxc"]
         # One that PVE does not manage gives itself its name.
         name = config.live.get("hostname") if config.live.get("ostype") != "unmanaged" else None
         if name and self._written_since_start(vmid):

@@ -23,6 +23,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.config_text imp
     parse_vmlist,
     running_containers,
     vmid_bounds,
+    with_raw_lines,
 )
 
 CONTAINER = """\
@@ -69,10 +70,19 @@ class TestGuestConfig:
     def test_the_description_is_decoded_and_has_no_trailing_newline(self):
         assert parse_guest_config(CONTAINER.encode()).options["description"] == "l1\nl2: ü 100%"
 
-    def test_the_environment_is_an_option_and_other_raw_lines_are_not(self):
+    def test_the_environment_is_an_option_of_its_own_among_the_lines_for_lxc(self):
         options = parse_guest_config(CONTAINER.encode()).options
         assert options["env"] == "A=1\0B=two words"
-        assert not [key for key in options if key.startswith("lxc")]
+        assert "environment" not in options["lxc"]
+        assert [key for key in options if key.startswith("lxc.")] == []
+
+    def test_lines_for_lxc_take_the_place_of_those_that_are_there(self):
+        text = "arch: amd64\nlxc.environment.runtime: A=1\nlxc.cap.drop = b\n\n[snap]\nlxc.cap.drop: b\n"
+        after = with_raw_lines(text, ["lxc.cap.drop: c", "lxc.cap.drop: d"])
+        assert after == (
+            "arch: amd64\nlxc.environment.runtime: A=1\nlxc.cap.drop: c\nlxc.cap.drop: d\n\n[snap]\nlxc.cap.drop: b\n"
+        )
+        assert parse_guest_config(after.encode()).options["lxc"] == "lxc.cap.drop: c\nlxc.cap.drop: d"
 
     def test_snapshots_are_the_sections_that_are_not_ours(self):
         assert parse_guest_config(CONTAINER.encode()).snapshots == ("before-upgrade",)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the pve.provision authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to this collection: what is declared and not known to the version of PVE that a node has."""
+"""Private to this collection: what is declared and cannot be had of this node, or in this way of reaching it."""
 
 from __future__ import annotations
 
@@ -23,6 +23,16 @@ def check_version(report: Report, facts: Facts, wanted: Wanted, touched: t.Mappi
         if facts.version and order.key(facts.version) < order.key(since):
             problem = f"came with Proxmox VE {since}, and node {facts.node.name} has {facts.version}"
             report.add(path, value, problem, "Leave it out, or upgrade the node.")
+
+
+def check_reach(report: Report, facts: Facts, wanted: Wanted) -> None:
+    """What only root on the node itself can set. Over the API nobody could even see whether it is as declared."""
+    for key in wanted.declaration.values:
+        option = find_option(wanted.type.table, key)
+        if option and option.on_node and facts.node.files is None:
+            path = wanted.declaration.paths.get(key, key)
+            remedy = "Run this task on the node, without api_host, or leave it out."
+            report.add(path, None, "is written into a file of the node, which the API does not offer", remedy)
 
 
 def _newer(wanted: Wanted, touched: t.Mapping[str, t.Any]) -> t.Iterator[tuple[str, object, str]]:
