@@ -19,6 +19,7 @@ description:
     M(pve.provision.openwrt_lxc) and M(pve.provision.openwrt_vm), and gets what that module would do.
 extends_documentation_fragment:
   - pve.provision.connection
+  - pve.provision.progress
 attributes:
   check_mode:
     description: Tells the plan that a real run carries out, and writes nothing.

@@ -19,6 +19,7 @@ description:
   - A run that fails takes back what it has created; what a killed run has left is removed by the next one.
 extends_documentation_fragment:
   - pve.provision.connection
+  - pve.provision.progress
   - pve.provision.policy
   - pve.provision.container
 attributes:

@@ -27,6 +27,7 @@ description:
 extends_documentation_fragment:
   - pve.provision.router
   - pve.provision.connection
+  - pve.provision.progress
   - pve.provision.policy
   - pve.provision.container
 attributes:

@@ -25,6 +25,7 @@ description:
     on C(192.168.1.1). M(pve.provision.openwrt_lxc) writes the whole configuration before the first boot.
 extends_documentation_fragment:
   - pve.provision.connection
+  - pve.provision.progress
 attributes:
   check_mode:
     description: Asks the source and tells the steps that a real run has; fetches nothing and writes to no storage.

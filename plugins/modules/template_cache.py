@@ -22,6 +22,7 @@ description:
   - Runs side by side fetch an image once, on one node or on several that share a storage.
 extends_documentation_fragment:
   - pve.provision.connection
+  - pve.provision.progress
 attributes:
   check_mode:
     description: Asks the source and tells the steps that a real run has; writes nothing to a storage.
