@@ -228,7 +228,7 @@ def test_one_action_plugin_tells_the_progress_of_all_modules_that_change_somethi
         ("module_utils/_pve/cli/node.py", f"import {MODULE_UTILS}_engine.plan", "_pve imports _engine"),
         ("module_utils/_pve/cli/node.py", f"from {OURS}module_utils import _images", "_pve imports _images"),
         ("module_utils/_images/http.py", f"from {MODULE_UTILS}_pve.node import Node", "_images imports _pve"),
-        ("module_utils/_openwrt/uci.py", f"from {MODULE_UTILS}_images import http", "_openwrt imports _images"),
+        ("module_utils/_openwrt/uci/text.py", f"from {MODULE_UTILS}_images import http", "_openwrt imports _images"),
         ("module_utils/_errors.py", f"from {MODULE_UTILS}_model import diff", "_errors imports _model"),
         ("module_utils/_pve/node.py", "from .cli import Cli", ".cli: relative import"),
         ("module_utils/_engine/plan.py", f"from {OURS}modules import x", f"_engine imports the face {OURS}modules"),

@@ -25,14 +25,18 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt.router impo
     factory,
     series_of,
 )
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci import (
-    Config,
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.changes import (
     Op,
-    Package,
-    Section,
     batch,
     changes,
     diff_config,
+)
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.config import (
+    Config,
+    Package,
+    Section,
+)
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.text import (
     parse_export,
 )
 

@@ -14,12 +14,14 @@ import typing as t
 from collections import Counter
 from dataclasses import dataclass, field
 
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci import (
-    IDENTITY,
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.config import (
     Config,
-    Merged,
     Package,
     Section,
+)
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.merge import (
+    IDENTITY,
+    Merged,
     merge,
 )
 

@@ -23,7 +23,15 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt.description
     forwardings,
 )
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.ours import SINGLE, merge_declared
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci import Config, Package, Section, Value, overlay
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.config import (
+    Config,
+    Package,
+    Section,
+    Value,
+)
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.merge import (
+    overlay,
+)
 
 Options = dict[str, Value]
 

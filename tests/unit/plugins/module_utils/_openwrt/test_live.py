@@ -19,12 +19,18 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt.description
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.live import Change, drift, target
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.router import SERIES, complete
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import account_drift
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci import (
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.changes import (
+    apply,
+)
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.config import (
     Config,
     Package,
     Section,
-    apply,
+)
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.merge import (
     overlay,
+)
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.text import (
     parse_export,
     render_export,
 )

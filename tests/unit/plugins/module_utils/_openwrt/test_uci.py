@@ -17,17 +17,23 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import InvalidInput
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci import (
-    Config,
-    Package,
-    Section,
-    UciError,
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.changes import (
     apply,
     batch,
     changes,
     diff,
     diff_config,
+)
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.config import (
+    Config,
+    Package,
+    Section,
+    UciError,
+)
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.merge import (
     overlay,
+)
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.text import (
     parse_config,
     parse_export,
     parse_show,
