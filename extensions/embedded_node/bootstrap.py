@@ -15,7 +15,7 @@ from pathlib import Path
 
 import zstandard
 
-from .api import access, credentials
+from .api import access, appliance, credentials
 from .state.root import PRIVATE, State
 
 ADDRESS = "10.10.10.2"
@@ -178,6 +178,8 @@ def prepare(root: Path, name: str, settings: t.Mapping[str, t.Any], password: st
             (root / "var/lib/vz" / folder).mkdir(parents=True, exist_ok=True)
         for template, files in TEMPLATES.items():
             make_template(root / "var/lib/vz/template/cache" / template, files)
+    if not state.path(appliance.INDEXES).is_dir():
+        state.write(f"{appliance.INDEXES}/download.proxmox.com", appliance.index())
     if not state.read("etc/network/interfaces"):
         state.write("etc/network/interfaces", INTERFACES)
         state.write("etc/hosts", f"127.0.0.1 localhost.localdomain localhost\n{ADDRESS} {name}.example.org {name}\n")

@@ -266,6 +266,8 @@ LXC_CREATE = ArgSpec(
             "default": "present",
         },
         "recreate": {"type": "bool", "default": False},
+        "fetch_template": {"type": "bool", "default": True},
+        "template_storage": {"type": "str"},
     },
 )
 """What ``lxc_create`` takes besides the options of a container."""

@@ -52,9 +52,27 @@ options:
     description:
       - The template a new container is made from. Either a volume such as
         V(local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst), or a name such as V(debian-13-standard), which means
-        the newest one of that name on the node's storages.
+        the newest one of that name on the node's storages. One that is there is used without asking anybody for a newer
+        one.
+      - One that no storage holds is fetched, see O(fetch_template).
       - Proxmox VE does not remember the template of an existing container. A template of another system than the
         container's is an error.
+    type: str
+  fetch_template:
+    description:
+      - Whether an O(ostemplate) that no storage holds is fetched from what Proxmox VE offers. What it offers is told by
+        the index that the node has of it, which Proxmox VE brings up to date and verifies itself, once a day and with
+        C(pveam update).
+      - On the node the template is fetched from the address and compared with the SHA-512 that this index has. Over the
+        API Proxmox VE is told to fetch it, which needs C(Datastore.AllocateTemplate) on the storage.
+      - In check mode nothing is fetched; the plan names the template and its storage. No byte of the template is asked
+        for then, only how large it is. A fetched template stays, also when the container could not be made.
+    type: bool
+    default: true
+  template_storage:
+    description:
+      - Storage that a fetched template goes to. By default the one that O(ostemplate) names, or the one with the most
+        room of those that take container templates.
     type: str
   ostype:
     description:
@@ -245,6 +263,13 @@ EXAMPLES = r"""
       - {bridge: vmbr0, tag: 20, ip: 192.168.20.10/24, gateway: 192.168.20.1}
     tags: [web]
     state: started
+
+- name: A template of another Debian, fetched to the storage for images unless it is there
+  pve.provision.lxc_create:
+    hostname: old1
+    ostemplate: debian-12-standard
+    template_storage: nas
+    rootfs: {storage: local-lvm, size: 8G}
 
 - name: The same server, with more memory and a volume for its data
   pve.provision.lxc_create:

@@ -3,12 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The list of container templates that a node offers for download.
 
-The list is in the state root (``var/lib/pve-manager/apl-info.json``); without one it is the usual system templates.
-They are fetched from the setting ``template_url``, where a mirror may stand; without that there is no network.
+The indexes are in the state root, where PVE keeps them (``var/lib/pve-manager/apl-info/``, one called like each
+server). They are fetched from the setting ``template_url``, where a mirror may stand, or from where the index says, as
+long as that is none of PVE's own servers: those cannot be reached.
 """
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from ..errors import ApiError, bad_params
@@ -17,7 +19,7 @@ from ..state.root import State
 from . import transfer
 from .session import Session
 
-FILE = "var/lib/pve-manager/apl-info.json"
+INDEXES = "var/lib/pve-manager/apl-info"
 SECTIONS = ("system", "mail", "turnkeylinux")
 SYSTEM = (
     "almalinux-10-default_20250930_amd64.tar.xz", "almalinux-9-default_20240911_amd64.tar.xz",
@@ -32,24 +34,40 @@ SYSTEM = (
     "ubuntu-25.04-standard_25.04-1.1_amd64.tar.zst",
 )  # fmt: skip
 HOST = "http://download.proxmox.com/images"
+SERVERS = {"download.proxmox.com": HOST, "releases.turnkeylinux.org": "https://releases.turnkeylinux.org/pve"}
 
 
 def listing(state: State) -> list[dict[str, t.Any]]:
     """All templates: section, template, and what is known of each."""
-    known: list[dict[str, t.Any]] = state.read_json(FILE, [])
-    if known:
-        return known
-    return [_entry(name) for name in SYSTEM]
+    folder = state.path(INDEXES)
+    hosts = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    return [
+        {**row, "template": row["location"].rpartition("/")[2]}
+        for host in hosts
+        for row in _rows(state.read(f"{INDEXES}/{host}"), SERVERS.get(host, ""))
+    ]
 
 
-def _entry(name: str) -> dict[str, t.Any]:
+def _rows(text: str, base: str) -> t.Iterator[dict[str, t.Any]]:
+    """The container templates of an index, as PVE reads it (APLInfo.pm)."""
+    for paragraph in re.split(r"\n[ \t]*\n", text):
+        row = {name.lower(): value for name, value in re.findall(r"^([\w-]+):[ \t]*(.*?)[ \t]*$", paragraph, re.M)}
+        if row.get("location") and row.get("type", "lxc") == "lxc":
+            location = row["location"] if "://" in row["location"] else f"{base}/{row['location']}"
+            yield {**row, "source": base, "location": location, "headline": row.get("description", "")}
+
+
+def index() -> str:
+    """The index of a new node: the usual system templates, without checksums."""
+    return "\n".join(_paragraph(name) for name in SYSTEM)
+
+
+def _paragraph(name: str) -> str:
     package, version, rest = name.split("_", 2)
-    return {
-        "section": "system", "template": name, "package": package, "version": version, "type": "lxc",
-        "os": package.rsplit("-", 1)[0], "architecture": rest.split(".")[0], "source": HOST,
-        "location": f"{HOST}/system/{name}",
-        "headline": f"{package} template", "description": f"{package} template", "infopage": "", "sha512sum": "",
-    }  # fmt: skip
+    return (
+        f"Package: {package}\nVersion: {version}\nType: lxc\nOS: {package.rsplit('-', 1)[0]}\nSection: system\n"
+        f"Architecture: {rest.split('.')[0]}\nLocation: system/{name}\nDescription: {package} template\n"
+    )
 
 
 def download(session: Session, store_name: str, template: str) -> str:
@@ -69,7 +87,7 @@ def download(session: Session, store_name: str, template: str) -> str:
             session.say(f"{target} exists already")
             return
         session.say(f"downloading {url} to {target}")
-        if not base and not entry.get("reachable"):
+        if not base and url.startswith(tuple(SERVERS.values())):
             transfer.no_network(session, url)
         transfer.fetch(session, url, target, "sha512" if entry.get("sha512sum") else None, entry.get("sha512sum"))
 

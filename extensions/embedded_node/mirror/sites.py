@@ -107,6 +107,7 @@ def _talos(site: Path, signer: Signer) -> None:
 
 _APPLIANCES = (
     ("alpine-3.22-default", "20250617", "alpine", "tar.xz"),
+    ("debian-11-standard", "11.7-1", "debian-11", "tar.zst"),
     ("debian-12-standard", "12.12-1", "debian-12", "tar.zst"),
     ("debian-13-standard", "13.1-2", "debian-13", "tar.zst"),
     ("ubuntu-24.04-standard", "24.04-2", "ubuntu-24.04", "tar.zst"),

@@ -14,6 +14,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.storages import
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
     from ansible_collections.pve.provision.plugins.module_utils._engine.outlook import Outlook, Report
+    from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan
 
 
 def check_volumes(report: Report, facts: Facts, outlook: Outlook, touched: t.Mapping[str, t.Any]) -> None:
@@ -35,6 +36,18 @@ def check_volumes(report: Report, facts: Facts, outlook: Outlook, touched: t.Map
         findings, warnings = check_storage(facts.storages, home, content, size, path)
         report.findings += findings
         report.warnings += warnings
+
+
+def check_files(report: Report, facts: Facts, plan: Plan) -> None:
+    """Each storage that gets a file must be there, take such files, and have room; what guests share counts once."""
+    for step in plan.steps:
+        if step.file is not None:
+            file = step.file
+            home, content, option = file.storage, file.content, file.option
+            size = facts.reserve_once(step.shared or repr(step), home, file.size or 0)
+            findings, warnings = check_storage(facts.storages, home, content, size, option, written=True)
+            report.findings += findings
+            report.warnings += warnings
 
 
 def _more_room(value: SubValues, now: SubValues | None) -> tuple[str | None, int]:

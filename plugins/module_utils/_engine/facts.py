@@ -26,6 +26,8 @@ if t.TYPE_CHECKING:
         Volume,
     )
 
+_Kept = t.TypeVar("_Kept")
+
 
 @dataclass(frozen=True)
 class Planned:
@@ -65,18 +67,33 @@ class Facts:
 
     def __init__(self, node: Node) -> None:
         self.node = node
-        # Bytes that the guests planned before take on each storage, while several are planned.
-        self.reserved: dict[str, int] | None = None
+        # Bytes that what was planned before takes on each storage; None once all is planned.
+        self.reserved: dict[str, int] | None = {}
+        self._counted: set[str] = set()
+        self._kept: dict[str, t.Any] = {}
         self.planned: dict[tuple[Kind, str], Planned] = {}
         self.shared = Shared()
 
     def reserve(self, storage: str, size: int) -> int:
-        """Count bytes that a guest takes on a storage, while several are planned. What those before it take."""
+        """Count bytes that are taken on a storage, as long as guests are planned. What was taken before."""
         if self.reserved is None:
             return 0
         before = self.reserved.get(storage, 0)
         self.reserved[storage] = before + size
         return before
+
+    def reserve_once(self, key: str, storage: str, size: int) -> int:
+        """The same for what several guests share: nothing where it was counted."""
+        if self.reserved is None or key in self._counted:
+            return 0
+        self._counted.add(key)
+        return self.reserve(storage, size) + size
+
+    def keep(self, key: str, read: t.Callable[[], _Kept]) -> _Kept:
+        """What a kind of guest reads for itself, once for all guests of a run."""
+        if key not in self._kept:
+            self._kept[key] = read()
+        return t.cast("_Kept", self._kept[key])
 
     @functools.cached_property
     def storages(self) -> list[Storage]:

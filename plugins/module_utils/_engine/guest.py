@@ -28,6 +28,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._engine.addresses import Address
     from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
     from ansible_collections.pve.provision.plugins.module_utils._engine.outlook import Outlook, Report
+    from ansible_collections.pve.provision.plugins.module_utils._engine.step import Step
     from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
     from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Fields
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
@@ -146,6 +147,13 @@ class CloneSource:
 
 
 @dataclass(frozen=True)
+class Fetch:
+    """What a guest is made from may be fetched. ``storage``: where to; None: to the one with the most room."""
+
+    storage: str | None = None
+
+
+@dataclass(frozen=True)
 class Policy:
     """How far a run may go. Times in seconds."""
 
@@ -175,6 +183,7 @@ class Wanted:
     ``rebuild`` is what the user can do about what cannot change in place.
     ``planned_vmid`` is the number that a new guest gets if it is still free, where none is declared.
     ``source`` is the template's volid or name; ``template_made_by_run``: the run itself puts it there first.
+    ``fetch``: what no storage holds may be fetched; ``obtain`` are the steps that bring it, once that was decided.
     ``recreate_if_unfinished``: a guest that was made and never started may lack something, and is made anew.
     ``defaults`` hold for a new guest where the declaration says nothing, by PVE's keys. ``create`` are PVE's options
     for the creation alone (never compared later); ``secrets`` are such options whose values are shown to nobody.
@@ -187,6 +196,8 @@ class Wanted:
     planned_vmid: int | None = None
     source: str | None = None
     template_made_by_run: bool = False
+    fetch: Fetch | None = None
+    obtain: tuple[Step, ...] = ()
     recreate_if_unfinished: bool = False
     defaults: t.Mapping[str, t.Any] = field(default_factory=dict)
     clone: CloneSource | None = None

@@ -45,6 +45,7 @@ def needs(
         found += wanted.type.creation_needs(touched)
     found += _on_storages(wanted, actual, plan, touched, making)
     found += _on_networks(wanted, touched, bridges)
+    found += [need for step in plan.steps for need in step.needs()]
     found += [need for name in uploads for step in ("upload", "remove") for need in file_needs(step, name, "")]
     if wanted.clone and cloning:
         found.append(Need((f"/vms/{wanted.clone.vmid}",), ("VM.Clone",), "clone_from"))

@@ -74,7 +74,7 @@ def _create(wanted: Wanted, actual: Actual) -> Plan:
     else:
         source = {} if wanted.source is None else {wanted.type.source_option: wanted.source}
         options = {**_shown(wanted, wanted.create_options()), **dict.fromkeys(wanted.secrets, diff.HIDDEN)}
-        steps = [Create(source, options)]
+        steps = [*wanted.obtain, Create(source, options)]
     runs = RUNNING_AFTER[wanted.state]
     if runs:
         steps.append(Start())

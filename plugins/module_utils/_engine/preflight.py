@@ -18,7 +18,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.check_networ
     check_neighbours,
 )
 from ansible_collections.pve.provision.plugins.module_utils._engine.check_support import check_reach, check_version
-from ansible_collections.pve.provision.plugins.module_utils._engine.check_volumes import check_volumes
+from ansible_collections.pve.provision.plugins.module_utils._engine.check_volumes import check_files, check_volumes
 from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._engine.outlook import Outlook, Report
@@ -56,6 +56,7 @@ def preflight(facts: Facts, wanted: Wanted, actual: Actual, plan: Plan, uploads:
     _check_whole(report, outlook)
     check_bridges(report, facts, outlook)
     check_neighbours(report, facts, outlook)
+    check_files(report, facts, plan)
     check_volumes(report, facts, outlook, touched)
     wanted.type.check_node(report, facts, outlook, touched)
     _check_token(report, facts.node, wanted, actual, plan, touched)

@@ -44,6 +44,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
     from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Result, Wanted
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
+    from ansible_collections.pve.provision.plugins.module_utils._pve.privileges import Need
     from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig, Outcome
 
 
@@ -64,6 +65,16 @@ class Phase(enum.IntEnum):
 
 
 @dataclass(frozen=True)
+class NewFile:
+    """A file that comes to lie on a storage. ``size``: bytes, None where nobody tells; ``option`` chose the storage."""
+
+    storage: str
+    content: str
+    size: int | None
+    option: str
+
+
+@dataclass(frozen=True)
 class Step(abc.ABC):
     """One thing that a run does.
 
@@ -80,6 +91,15 @@ class Step(abc.ABC):
     def shared(self) -> str:
         """What is the same in the steps of several guests of a run, of which one is enough; empty: nothing is."""
         return ""
+
+    @property
+    def file(self) -> NewFile | None:
+        """The file that it puts on a storage and leaves there."""
+        return None
+
+    def needs(self) -> t.Sequence[Need]:
+        """The privileges that it takes over the API besides that on the guest."""
+        return ()
 
     def details(self) -> dict[str, t.Any]:
         """What people and results are told of it besides its name."""

@@ -28,6 +28,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.guest import
 from ansible_collections.pve.provision.plugins.module_utils._engine.part import Part
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Step
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
+from ansible_collections.pve.provision.plugins.module_utils._guests.lxc import template
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.read import read_container
 from ansible_collections.pve.provision.plugins.module_utils._guests.typed import NeedsValidator, TypedReader
 from ansible_collections.pve.provision.plugins.module_utils._model import lxc, qemu
@@ -180,4 +181,4 @@ def every_step() -> tuple[type[Step], ...]:
     """Every step that a run over any guest may take."""
     from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.steps import STEPS
 
-    return (*steps.STEPS, *STEPS)
+    return (*steps.STEPS, *template.STEPS, *STEPS)

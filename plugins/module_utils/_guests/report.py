@@ -51,7 +51,9 @@ def verb(ended: Ended) -> tuple[str, str]:
 
 def plan_lines(planned: t.Iterable[Ended]) -> list[str]:
     """The plan of a run for people, and how many guests it does what to."""
-    lines, counts = [], {"create": 0, "change": 0, "recreate": 0, "destroy": 0, "": 0}
+    planned = list(planned)
+    lines = [f"+ fetch {volid}" for volid in _fetched(planned)]
+    counts = {"create": 0, "change": 0, "recreate": 0, "destroy": 0, "": 0}
     for ended in planned:
         word, sign = verb(ended)
         counts[word] += 1
@@ -61,6 +63,12 @@ def plan_lines(planned: t.Iterable[Ended]) -> list[str]:
             lines += [f"    {line}" for line in _details(ended, word)]
     told = [f"{count} to {word}" for word, count in counts.items() if word and count]
     return [*lines, ", ".join([*told, f"{counts['']} unchanged"])]
+
+
+def _fetched(planned: t.Iterable[Ended]) -> list[str]:
+    """The images that are fetched, each once, whoever needs it."""
+    steps = [step for ended in planned if ended.result for step in ended.result.plan]
+    return list(dict.fromkeys(step["volid"] for step in steps if step["step"] == "fetch_image"))
 
 
 def _details(ended: Ended, word: str) -> t.Iterator[str]:

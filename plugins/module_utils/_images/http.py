@@ -280,7 +280,13 @@ def _context(ca_path: str | None) -> ssl.SSLContext:
 
 
 def open_url(
-    url: str, headers: t.Mapping[str, str], access: Access, timeouts: Timeouts, deadline: Deadline
+    url: str,
+    headers: t.Mapping[str, str],
+    access: Access,
+    timeouts: Timeouts,
+    deadline: Deadline,
+    *,
+    method: t.Literal["GET", "HEAD"] = "GET",
 ) -> http.client.HTTPResponse:
     """A response with a 2xx status, its body not yet read. Raises Failed; ``status`` tells 304 and 416 apart."""
     deadline.check("connecting")
@@ -299,7 +305,7 @@ def open_url(
         opener.add_handler(handler)
     opener.addheaders = [("User-Agent", "pve.provision"), *headers.items()]
     address, login = _without_login(url)
-    request = urllib.request.Request(address)
+    request = urllib.request.Request(address, method=method)
     for name, value in {**login, **access.headers}.items():
         request.add_unredirected_header(name.capitalize(), value)
     try:

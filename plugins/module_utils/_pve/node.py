@@ -8,7 +8,8 @@ node, ``api`` speaks HTTPS from outside. A verb returns when PVE has finished, r
 when PVE refused or failed, and hands back PVE's warnings in an :class:`Outcome`.
 
 What only the node itself can do is a capability: an attribute of the node that is None over the API. Whoever needs one
-asks for it before anything is written (``if node.containers is None``), and says what there is to do instead.
+asks for it before anything is written (``if node.containers is None``), and says what there is to do instead. What
+PVE fetches in the place of those who are elsewhere, :class:`Downloads`, is None on the node.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Unsupported
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import Clock
+from ansible_collections.pve.provision.plugins.module_utils._model.appliances import Appliance
 from ansible_collections.pve.provision.plugins.module_utils._model.segments import Link
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import (
     Access,
@@ -113,6 +115,16 @@ class Leftovers(t.Protocol):
         """Unmount a container's file systems that an unpacking or a mount left, and detach their devices."""
 
 
+class Downloads(t.Protocol):
+    """What PVE fetches by itself. On the node, whoever runs there fetches."""
+
+    def appliance(self, storage: str, template: str, *, timeout: int) -> Outcome:
+        """Let PVE fetch and verify a template of its index."""
+
+    def size(self, url: str) -> int | None:
+        """The bytes behind a URL, as far as its server and PVE tell."""
+
+
 class GuestAgent(t.Protocol):
     """The guest agents of running VMs."""
 
@@ -142,6 +154,7 @@ class Node(t.Protocol):
     containers: Containers | None
     backups: Backups | None
     files: Files | None
+    downloads: Downloads | None
     leftovers: Leftovers | None  # what killed creations left; over the API, PVE's tasks go on by themselves
 
     # -- reading ---------------------------------------------------------------------------------------------------
@@ -279,6 +292,9 @@ class Node(t.Protocol):
         """Make a guest a member of a pool, and of no other."""
 
     # -- storage ---------------------------------------------------------------------------------------------------
+    def appliances(self) -> list[Appliance]:
+        """The container templates that can be downloaded, as PVE's own index has them; PVE has verified that."""
+
     def free(self, volid: str) -> None:
         """Delete a volume."""
 

@@ -18,6 +18,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
     from ansible_collections.pve.provision.plugins.module_utils._pve.types import Access
 
+FileStep = t.Literal["upload", "download", "appliance", "remove"]
 # The roles that the remedy makes, by the first word of the path.
 ROLES: t.Final = {
     "": "ProvisionCluster",
@@ -38,12 +39,14 @@ class Need:
     reason: str
 
 
-def file_needs(step: t.Literal["upload", "download", "remove"], storage: str, node: str) -> list[Need]:
-    """What it takes to put a template or image on a storage, or to remove it from there."""
+def file_needs(step: FileStep, storage: str, node: str) -> list[Need]:
+    """What it takes to put a template or image on a storage, or to remove it from there. ``download``: from any URL,
+    ``appliance``: a template of PVE's own index."""
     place = (f"/storage/{storage}",)
     if step == "remove":
         return [Need(place, ("Datastore.Allocate",), step)]
-    found = [Need(place, ("Datastore.AllocateTemplate",), step)]
+    reason = {"appliance": "download"}.get(step, step)
+    found = [Need(place, ("Datastore.AllocateTemplate",), reason)]
     if step == "download":  # by PVE itself, which not everybody may send anywhere
         found.append(Need((f"/nodes/{node}", "/"), ("Sys.AccessNetwork", "Sys.Modify"), step))
     return found

@@ -22,9 +22,10 @@ def usable(storages: t.Iterable[Storage], content: str) -> list[Storage]:
 
 
 def check_storage(
-    storages: t.Sequence[Storage], name: str, content: str, need: int, option: str
+    storages: t.Sequence[Storage], name: str, content: str, need: int, option: str, *, written: bool = False
 ) -> tuple[list[Finding], list[str]]:
-    """What stands against ``need`` bytes of new volumes on a storage: findings, and warnings."""
+    """What stands against ``need`` bytes of new volumes on a storage: findings, and warnings. ``written``: all of it is
+    written at once, so that it does not help when the storage is thin."""
     found = next((storage for storage in storages if storage.name == name), None)
     others = ", ".join(storage.name for storage in usable(storages, content)) or "none"
     remedy = f"Storages for {WORDS.get(content, content)} here: {others}."
@@ -34,15 +35,15 @@ def check_storage(
         return [Finding(option, name, f"takes no {WORDS.get(content, content)} (content type {content})", remedy)], []
     if not (found.enabled and found.active):
         return [Finding(option, name, f"is {'not active' if found.enabled else 'disabled'}", remedy)], []
-    return _check_room(found, need, option)
+    return _check_room(found, need, option, thin=found.thin and not written)
 
 
-def _check_room(storage: Storage, need: int, option: str) -> tuple[list[Finding], list[str]]:
+def _check_room(storage: Storage, need: int, option: str, *, thin: bool) -> tuple[list[Finding], list[str]]:
     room = storage.available
     if room is None or need <= room:
         return [], []
     told = f"has {gib(room)} GiB free, {gib(need)} GiB are asked for"
-    if storage.thin and room > 0:
+    if thin and room > 0:
         return [], [f"{option}: {storage.name} {told}; it is thin, so this works until the space is really written"]
     return [Finding(option, storage.name, told, "Free some space, or choose another storage or a smaller size.")], []
 

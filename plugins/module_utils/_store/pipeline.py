@@ -178,7 +178,7 @@ class Pipeline:
                 placing = self._first_fetched(file, placing)
                 if placing:
                     self._source.expect(file.offer)  # what is signed and listed is judged before anything is fetched
-            self.places.require(placing)
+            self.places.require(placing, file)
             outcome.file, outcome.plan = file, [*making, *placing] if placing else []
             self._place(file, files, missing)
         return outcome

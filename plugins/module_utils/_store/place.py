@@ -65,7 +65,7 @@ class Places(t.Protocol):
     def step(self, store: Store, file: File) -> Step:
         """How the plan tells that."""
 
-    def require(self, steps: t.Sequence[Step]) -> None:
+    def require(self, steps: t.Sequence[Step], file: File) -> None:
         """Raise InvalidInput with all that this login lacks for the steps."""
 
     def put(self, store: Store, file: File, obtain: t.Callable[[], cache.Entry], *, missing: bool) -> str:
@@ -104,7 +104,7 @@ class Directories:
     def step(self, store: Store, file: File) -> Step:
         return {"step": "copy", "storage": store.name, "name": file.name}
 
-    def require(self, steps: t.Sequence[Step]) -> None:
+    def require(self, steps: t.Sequence[Step], file: File) -> None:
         """On the node itself everything is allowed."""
 
     def put(self, store: Store, file: File, obtain: t.Callable[[], cache.Entry], *, missing: bool) -> str:
@@ -160,9 +160,12 @@ class OverApi:
         url = {} if file.built or file.offer is None else {"url": shown(file.offer.artefact.url)}
         return {"step": self._how(store, file), **url, "storage": store.name, "name": file.name}
 
-    def require(self, steps: t.Sequence[Step]) -> None:
+    def require(self, steps: t.Sequence[Step], file: File) -> None:
         name = self._node.name
-        needs = [need for step in steps for need in privileges.file_needs(step["step"], step["storage"], name)]
+        needs: list[privileges.Need] = []
+        for step in steps:
+            by_name = self._offered(file) and step["step"] == "download"
+            needs += privileges.file_needs("appliance" if by_name else step["step"], step["storage"], name)
         privileges.require(self._node, needs)
 
     def held(self, store: Store, file: File) -> int | None:
@@ -175,6 +178,9 @@ class OverApi:
         how = self._how(store, file)
         timeout = self._wanted.timeout
         if how == "download" and file.offer:
+            if self._node.downloads and self._offered(file):
+                self._node.downloads.appliance(store.name, file.name, timeout=timeout)
+                return how
             url, digest = file.offer.artefact.url, self._source.expect(file.offer).digest
             self._node.download_url(store.name, store.content, file.name, url, checksum=digest, timeout=timeout)
             return how
@@ -192,8 +198,14 @@ class OverApi:
         if offer is None or self._wanted.source == "file" or self.held(store, file) is not None:
             return "upload"
         artefact = offer.artefact
+        if self._offered(file):
+            return "download"
         fits = artefact.digest is not None and artefact.signature is None and artefact.url == shown(artefact.url)
         return "download" if fits else "upload"
+
+    def _offered(self, file: File) -> bool:
+        """Whether PVE fetches a file by its name in its own index, and verifies it by that."""
+        return file.offer is not None and file.offer.artefact.offered_by_pve and self._node.downloads is not None
 
     def _sizes(self, store: Store) -> dict[str, int]:
         return {volume.volid: volume.size for volume in self._node.volumes(store.name, store.content)}

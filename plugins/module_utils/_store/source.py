@@ -78,14 +78,17 @@ def file_name(source: str, version: str, artefact: Artefact, content: str) -> st
 class ImageSource:
     """Asks a source for one declared image."""
 
-    def __init__(self, wanted: WantedImage, indexes: Indexes, now: float) -> None:
+    def __init__(self, wanted: WantedImage, indexes: Indexes, now: float, source: Source | None = None) -> None:
         self.wanted = wanted
+        self._given = source
         self.indexes = indexes
         self._now = now
         self._judged: tuple[Offer, verify.Expected] | None = None
 
     def _source(self) -> Source:
         wanted = self.wanted
+        if self._given is not None:
+            return self._given
         if wanted.source in ("url", "file"):
             return direct.Direct(wanted.url or wanted.path, wanted.checksum, wanted.checksum_url, wanted.source)
         return sources.open_source(wanted.source, self.indexes, wanted.mirrors)

@@ -11,9 +11,10 @@ import typing as t
 from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import CloneSource, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
+from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.template import with_template
 from ansible_collections.pve.provision.plugins.module_utils._model.lxc import decide_privilege
 from ansible_collections.pve.provision.plugins.module_utils._model.network import is_net
-from ansible_collections.pve.provision.plugins.module_utils._model.template_name import newest_match, parse_template
+from ansible_collections.pve.provision.plugins.module_utils._model.template_name import parse_template
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import DEFAULT_SIZE
 from ansible_collections.pve.provision.plugins.module_utils._pve.storages import usable
 
@@ -25,7 +26,7 @@ def complete(facts: Facts, wanted: Wanted) -> Wanted:
     """Fill in what is open: template volid, privilege, rootfs. What cannot be decided becomes a problem."""
     if wanted.clone is not None:
         return _with_source(facts, wanted, wanted.clone)
-    wanted = _with_template(facts, wanted)
+    wanted = with_template(facts, wanted)
     values = {**wanted.defaults, **wanted.declaration.values}
     paths = dict(wanted.declaration.paths)
     findings = list(wanted.findings)
@@ -78,33 +79,6 @@ def _with_source(facts: Facts, wanted: Wanted, clone: CloneSource) -> Wanted:
     }
     options[wanted.type.name_key] = wanted.name or options.get(wanted.type.name_key, "")
     return dataclasses.replace(wanted, clone=dataclasses.replace(clone, vmid=found[0], options=options))
-
-
-def _with_template(facts: Facts, wanted: Wanted) -> Wanted:
-    """The template's volid: as given where it exists, or the newest one that the name means."""
-    source = wanted.source
-    if wanted.template_made_by_run:
-        return wanted
-    if source is None:
-        return _refuse(wanted, None, "is required to create a container", "Name a template, or clone_from.")
-    if source.startswith("/"):
-        files = facts.node.files
-        found = source if files is None or files.has(source) else None
-    else:
-        volids = [volume.volid for volume in facts.templates if volume.size]
-        arch = wanted.declaration.values.get("arch")
-        found = next((volid for volid in volids if volid == source), None) or (
-            None if ":" in source else newest_match(source, volids, arch)
-        )
-    if found is None:
-        names = ", ".join(sorted(volume.volid for volume in facts.templates)) or "none"
-        remedy = f"Templates here: {names}. Fetch one with 'pveam download' or pve.provision.template_cache."
-        return _refuse(wanted, source, f"is not on any storage of node {facts.node.name}", remedy)
-    return dataclasses.replace(wanted, source=found)
-
-
-def _refuse(wanted: Wanted, value: object, problem: str, remedy: str) -> Wanted:
-    return dataclasses.replace(wanted, findings=(*wanted.findings, Finding("ostemplate", value, problem, remedy)))
 
 
 def _ignored(wanted: Wanted, values: t.Mapping[str, t.Any]) -> list[str]:

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import (
     CloneSource,
+    Fetch,
     Policy,
     State,
     Wanted,
@@ -52,7 +54,8 @@ def read_container(
     params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozenset()
 ) -> tuple[Wanted, tuple[Part, ...]]:
     """What lxc_create wants: a container, with nothing of its own in the run."""
-    return wanted_container(params, nulls), ()
+    fetch = Fetch(params.get("template_storage")) if params["fetch_template"] else None
+    return dataclasses.replace(wanted_container(params, nulls), fetch=fetch), ()
 
 
 def _check_name(params: t.Mapping[str, t.Any]) -> t.Iterator[Finding]:

@@ -111,7 +111,8 @@ class Artefact:
 
     ``mirrors`` are further URLs of the same bytes. Where the list does not hold the digest, ``checksum_url`` names a
     list for this one file, and ``signature`` a signature over the file itself. ``format`` (qcow2, raw) of a disk
-    image is set where its name does not tell.
+    image is set where its name does not tell. ``offered_by_pve``: PVE's own index of templates lists it, so PVE can be
+    told to fetch and verify it by its name.
     """
 
     name: str
@@ -126,6 +127,7 @@ class Artefact:
     mirrors: tuple[str, ...] = ()
     checksum_url: str = ""
     signature: Signature | None = None
+    offered_by_pve: bool = False
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Private to this collection: PVE's appliance index, the templates that ``pveam`` offers.
 
-Shape (pve-manager's aplinfo/README.format and APLInfo.pm): paragraphs of ``Field: value`` as in Debian's control
-files, one an appliance: Package, Version, Type, OS, Section (``system``, ``turnkeylinux``, ``mail``), Architecture,
-Location (relative to the index, or a URL), md5sum, sha512sum, Infopage, Description. Fetched gzipped; the detached
-signature ``.asc`` covers the unpacked text. The paragraph ``pve-web-news`` is none. PVE keeps the keys in its own
+Fetched gzipped; the detached signature ``.asc`` covers the unpacked text. PVE keeps the keys in its own
 keyring on every node.
 """
 
@@ -29,6 +26,7 @@ from ansible_collections.pve.provision.plugins.module_utils._images.releases.bas
 )
 from ansible_collections.pve.provision.plugins.module_utils._io import versions as order
 from ansible_collections.pve.provision.plugins.module_utils._io.compression import gunzipped
+from ansible_collections.pve.provision.plugins.module_utils._model.appliances import Appliance, Fields, paragraphs
 
 KEYRING = "/usr/share/doc/pve-manager/trustedkeys.gpg"
 KEYS = tuple(
@@ -41,21 +39,9 @@ KEYS = tuple(
 )
 #: Bytes of an index, unpacked; the real one has less than one MiB.
 MOST: t.Final = 64 << 20
-Appliance = dict[str, str]
 
 
-def paragraphs(text: str) -> list[Appliance]:
-    """The appliances of an index: field names in lower case, the description's first line only."""
-    found: list[Appliance] = []
-    for paragraph in re.split(r"\n[ \t]*\n", text):
-        pairs = re.findall(r"^([A-Za-z][\w-]*):[ \t]*(.*?)[ \t]*$", paragraph, re.MULTILINE)
-        appliance = {name.lower(): value for name, value in pairs}
-        if appliance.get("package") and appliance.get("version") and appliance.get("location"):
-            found.append(appliance)
-    return found
-
-
-def _index(body: bytes) -> tuple[bytes, list[Appliance]]:
+def _index(body: bytes) -> tuple[bytes, list[Fields]]:
     text = gunzipped(body, MOST)
     appliances = paragraphs(text.decode("utf-8"))
     if not appliances:
@@ -63,7 +49,7 @@ def _index(body: bytes) -> tuple[bytes, list[Appliance]]:
     return text, appliances
 
 
-def name_of(appliance: Appliance) -> str:
+def name_of(appliance: Fields) -> str:
     """The template's file name."""
     return appliance["location"].rpartition("/")[2]
 
@@ -130,3 +116,34 @@ class Appliances:
             signature=Signature("gpg-detached", f"{listing}.asc", KEYS),
             verify_default="required",
         )
+
+
+@dataclass(frozen=True)
+class NodesAppliances:
+    """The index that a node has: PVE has downloaded and verified it. ``wanted``: a template's whole file name.
+
+    ``verify``: what has to be proven of a file: its digest, or nothing where PVE itself fetches and verifies it."""
+
+    known: tuple[Appliance, ...]
+    verify: Verify = "checksum"
+    name: str = "pveam"
+    default: str = ""
+    keys: tuple[Key, ...] | None = None
+
+    def versions(self) -> tuple[str, ...]:
+        return tuple(appliance.file for appliance in self.known)
+
+    def resolve(self, wanted: str = "", arch: str = "amd64") -> Release:
+        found = next((each for each in self.known if (each.file, each.arch) == (wanted, arch)), None)
+        if found is None:
+            raise InvalidInput([Finding("version", wanted, "is nothing that this node's index of templates lists")])
+        artefact = Artefact(
+            name=found.file,
+            url=found.url,
+            kind="rootfs",
+            arch=arch,
+            compression=found.file.rpartition(".")[2],
+            digest=("sha512", found.sha512) if found.sha512 else None,
+            offered_by_pve=True,
+        )
+        return Release(self.name, f"{found.package}_{found.version}", (artefact,), verify_default=self.verify)

@@ -17,10 +17,11 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.api.cluster imp
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.guests import ApiGuests
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.network import ApiNetwork
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.requests import Requests
-from ansible_collections.pve.provision.plugins.module_utils._pve.api.storages import ApiStorages
+from ansible_collections.pve.provision.plugins.module_utils._pve.api.storages import ApiDownloads, ApiStorages
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import (
     Backups,
     Containers,
+    Downloads,
     Files,
     GuestAgent,
     Leftovers,
@@ -71,6 +72,8 @@ class ApiNode:
         storages = ApiStorages(requests)
         self.storages, self.volumes, self.free = storages.all, storages.volumes, storages.free
         self.download_url, self.upload = storages.download_url, storages.upload
+        self.appliances = storages.appliances
+        self.downloads: Downloads | None = ApiDownloads(requests)
 
         cluster = ApiCluster(requests, guests)
         self.nodes, self.ha_managed, self.migrate = cluster.nodes, cluster.ha_managed, cluster.migrate

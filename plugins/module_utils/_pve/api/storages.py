@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
+from ansible_collections.pve.provision.plugins.module_utils._model.appliances import Appliance, containers
 from ansible_collections.pve.provision.plugins.module_utils._pve import error_messages
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.requests import Requests
 from ansible_collections.pve.provision.plugins.module_utils._pve.multipart import Multipart
@@ -44,6 +45,9 @@ class ApiStorages:
             self._requests.ask("GET", f"/nodes/{self._requests.node}/storage/{storage}/content", {"content": content})
         )
 
+    def appliances(self) -> list[Appliance]:
+        return containers(self._requests.ask("GET", f"/nodes/{self._requests.node}/aplinfo") or [])
+
     def free(self, volid: str) -> None:
         path = f"/nodes/{self._requests.node}/storage/{volid.partition(':')[0]}/content/{quote(volid, safe=':')}"
         self._requests.act(f"free {volid}", "DELETE", path)
@@ -70,3 +74,23 @@ class ApiStorages:
                 return self._requests.act_by(f"upload {filename} to {storage}", ask, timeout)
         except OSError as error:
             raise PveError(f"upload {filename} to {storage}: {error}") from error
+
+
+class ApiDownloads:
+    """What the node fetches by itself."""
+
+    def __init__(self, requests: Requests) -> None:
+        self._requests = requests
+
+    def appliance(self, storage: str, template: str, *, timeout: int) -> Outcome:
+        values = {"storage": storage, "template": template}
+        path = f"/nodes/{self._requests.node}/aplinfo"
+        return self._requests.act(f"download {template} to {storage}", "POST", path, values, timeout=timeout)
+
+    def size(self, url: str) -> int | None:
+        """None also where this login may not send PVE there."""
+        try:
+            told = self._requests.ask("GET", f"/nodes/{self._requests.node}/query-url-metadata", {"url": url}) or {}
+        except PveError:
+            return None
+        return whole_number(told.get("size"))

@@ -39,6 +39,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.journal import 
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import (
     Backups,
     Containers,
+    Downloads,
     Files,
     GuestAgent,
     Leftovers,
@@ -52,6 +53,7 @@ class CliNode:
     """The node this process runs on. ``timeout`` (s) bounds the verbs that take none of their own."""
 
     root_login = True
+    downloads: Downloads | None = None
 
     def __init__(
         self,
@@ -84,6 +86,7 @@ class CliNode:
         storages = CliStorages(self._root, commands)
         self.storages, self.volumes, self.free = storages.all, storages.volumes, storages.free
         self.download_url, self.upload = storages.download_url, storages.upload
+        self.appliances = storages.appliances
 
         cluster = CliCluster(self._root, commands, guests)
         self.nodes, self.ha_managed, self.migrate = cluster.nodes, cluster.ha_managed, cluster.migrate

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError, TaskFailed, Timeout
 from ansible_collections.pve.provision.plugins.module_utils._io.files import atomic_file
+from ansible_collections.pve.provision.plugins.module_utils._model.appliances import Appliance, containers, paragraphs
 from ansible_collections.pve.provision.plugins.module_utils._pve import config_text, directory, error_messages
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.commands import Commands
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.root import Root
@@ -17,6 +18,13 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.tasks import su
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Outcome, Storage, Volume
 
 _LOG_TAIL = 10
+# Where PVE keeps its indexes of templates, each called like its server (pve-manager, APLInfo.pm), and what is relative
+# in them begins with.
+_INDEXES = "var/lib/pve-manager/apl-info"
+_SERVERS = {
+    "download.proxmox.com": "http://download.proxmox.com/images",
+    "releases.turnkeylinux.org": "https://releases.turnkeylinux.org/pve",
+}
 _UPID = re.compile(r"UPID:[^\s\"']+")
 
 
@@ -67,6 +75,13 @@ class CliStorages:
         if entry.type == "dir" and (path := directory.volume_path(entry, name)):
             return str(path)
         return self._commands.run(["pvesm", "path", volid]).stdout.strip()
+
+    def appliances(self) -> list[Appliance]:
+        return [
+            appliance
+            for host in self._root.names(_INDEXES)
+            for appliance in containers(paragraphs(self._root.text(f"{_INDEXES}/{host}")), _SERVERS.get(host, ""))
+        ]
 
     def free(self, volid: str) -> None:
         self._commands.write(["pvesm", "free", volid])

@@ -13,8 +13,10 @@ import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._engine import steps
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Phase, Step
+from ansible_collections.pve.provision.plugins.module_utils._guests.lxc import template
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import steps as openwrt
 from ansible_collections.pve.provision.plugins.module_utils._guests.registry import every_step
+from ansible_collections.pve.provision.plugins.module_utils._model.appliances import Appliance
 
 TESTS = Path(__file__).resolve().parents[2]
 NO_GUEST = t.cast("t.Any", None)
@@ -25,6 +27,16 @@ EXAMPLES: list[tuple[Step, Phase, dict[str, t.Any]]] = [
         steps.Create({"ostemplate": "local:vztmpl/a.tar.gz"}, {"memory": "512"}),
         Phase.CREATE,
         {"step": "create", "ostemplate": "local:vztmpl/a.tar.gz", "options": {"memory": "512"}},
+    ),
+    (
+        template.FetchImage(Appliance("debian-12", "1", "http://example.org/debian-12_1_amd64.tar.zst"), "local", 9),
+        Phase.IMAGE,
+        {
+            "step": "fetch_image",
+            "volid": "local:vztmpl/debian-12_1_amd64.tar.zst",
+            "url": "http://example.org/debian-12_1_amd64.tar.zst",
+            "size": 9,
+        },
     ),
     (steps.Clone("golden"), Phase.CREATE, {"step": "clone", "source": "golden"}),
     (

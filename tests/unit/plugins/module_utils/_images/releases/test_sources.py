@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError, InvalidInput
 from ansible_collections.pve.provision.plugins.module_utils._images import releases
-from ansible_collections.pve.provision.plugins.module_utils._images.releases import alpine, direct, openwrt, pveam
+from ansible_collections.pve.provision.plugins.module_utils._images.releases import alpine, direct, openwrt
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.base import Release, plain
 
 A, B, C = ("a" * 64, "b" * 64, "c" * 64)
@@ -509,11 +509,6 @@ def test_an_appliance_may_lie_elsewhere() -> None:
     assert artefact.mirrors == ()
 
 
-def test_the_web_news_are_no_appliance() -> None:
-    text = gzip.decompress(SITES["pveam"]["images/aplinfo-pve-9.dat.gz"]).decode()
-    assert pveam.paragraphs(text)[0]["package"] == "debian-13-standard"
-
-
 @pytest.mark.parametrize(
     ("source", "versions"),
     [
@@ -693,16 +688,3 @@ def test_alpines_index_is_read_as_it_was_written(entries: list[dict[str, str]]) 
     block = "  desc: |\n    file: no entry\n    - neither\n"
     lines = ("-\n" + block + "".join(f"  {key}: {value}\n" for key, value in entry.items()) for entry in entries)
     assert alpine.flat_yaml(("---\n" + "".join(lines)).encode()) == [{"desc": "|", **entry} for entry in entries]
-
-
-@settings(max_examples=80, deadline=None)
-@given(
-    st.lists(st.fixed_dictionaries({"package": WORD, "version": WORD, "location": WORD, "section": WORD}), max_size=5)
-)
-def test_the_appliance_index_is_read_as_it_was_written(appliances: list[dict[str, str]]) -> None:
-    text = "\n".join(
-        "".join(f"{key.capitalize()}: {value}\n" for key, value in appliance.items())
-        + "Description: a headline\n  and: more text\n"
-        for appliance in appliances
-    )
-    assert pveam.paragraphs(text) == [{**appliance, "description": "a headline"} for appliance in appliances]

@@ -1,0 +1,137 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: the template that a new container is made from: what a storage holds, or PVE offers."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
+from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Fetch, Wanted
+from ansible_collections.pve.provision.plugins.module_utils._engine.step import NewFile, Phase, Run, Step
+from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
+from ansible_collections.pve.provision.plugins.module_utils._model.appliances import Appliance
+from ansible_collections.pve.provision.plugins.module_utils._model.template_name import newest_match
+from ansible_collections.pve.provision.plugins.module_utils._pve.privileges import Need, file_needs
+
+if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._store.ostemplate import OsTemplates
+
+# What fetches is read from disk only where a template is missing: hence the imports in functions.
+CONTENT: t.Final = "vztmpl"
+
+
+@dataclass(frozen=True)
+class FetchImage(Step):
+    """Fetch a template of PVE's index to a storage, once for all guests of a run that are made from it."""
+
+    action = "fetch_image"
+    phase = Phase.IMAGE
+
+    appliance: Appliance = field(repr=False)
+    storage: str
+    size: int | None = None
+    option: str = "ostemplate"
+
+    @property
+    def volid(self) -> str:
+        return f"{self.storage}:{CONTENT}/{self.appliance.file}"
+
+    @property
+    def shared(self) -> str:
+        return self.volid
+
+    @property
+    def file(self) -> NewFile:
+        return NewFile(self.storage, CONTENT, self.size, self.option)
+
+    def needs(self) -> list[Need]:
+        return file_needs("appliance", self.storage, "")
+
+    def details(self) -> dict[str, t.Any]:
+        size = {} if self.size is None else {"size": self.size}
+        return {"volid": self.volid, "url": self.appliance.url, **size}
+
+    def run(self, run: Run) -> None:
+        from ansible_collections.pve.provision.plugins.module_utils._store.ostemplate import bring
+
+        done = bring(run.node, self.appliance, self.storage, run.wanted.policy.timeout)
+        run.result.warnings += done.warnings
+
+
+STEPS: t.Final[tuple[type[Step], ...]] = (FetchImage,)
+
+
+def with_template(facts: Facts, wanted: Wanted) -> Wanted:
+    """The template's volid: as given where it exists, or the newest one that the name means. What no storage holds is
+    fetched first, where PVE's index has it and that is allowed."""
+    source = wanted.source
+    if wanted.template_made_by_run:
+        return wanted
+    if source is None:
+        return _refuse(wanted, None, "is required to create a container", "Name a template, or clone_from.")
+    found = _held(facts, wanted, source)
+    if found is not None:
+        return dataclasses.replace(wanted, source=found)
+    if wanted.fetch is not None and not source.startswith("/"):
+        return _fetched(facts, wanted, source, wanted.fetch)
+    remedy = f"{_held_names(facts)} Fetch one with 'pveam download' or pve.provision.template_cache."
+    return _refuse(wanted, source, _nowhere(facts), remedy)
+
+
+def _held(facts: Facts, wanted: Wanted, source: str) -> str | None:
+    """The template that is there."""
+    if source.startswith("/"):
+        files = facts.node.files
+        return source if files is None or files.has(source) else None
+    volids = [volume.volid for volume in facts.templates if volume.size]
+    if ":" in source:
+        return source if source in volids else None
+    return newest_match(source, volids, wanted.declaration.values.get("arch"))
+
+
+def _fetched(facts: Facts, wanted: Wanted, source: str, fetch: Fetch) -> Wanted:
+    """The template that will be there, and the step that brings it."""
+    from ansible_collections.pve.provision.plugins.module_utils._store.ostemplate import OsTemplates, home
+
+    offers = facts.keep("ostemplates", lambda: OsTemplates(facts.node))
+    named, _colon, rest = source.rpartition(":")
+    appliance = offers.find(rest.removeprefix(f"{CONTENT}/"), wanted.declaration.values.get("arch"))
+    if appliance is None:
+        return _refuse(wanted, source, *_not_offered(facts, offers, source))
+    storage = named or fetch.storage or home(facts.storages)
+    if storage is None:
+        problem = f"{_nowhere(facts)}, and none takes container templates, so it cannot be fetched"
+        return _refuse(wanted, source, problem, "Give a storage with files the content type vztmpl.")
+    option = "template_storage" if fetch.storage and not named else "ostemplate"
+    step = FetchImage(appliance, storage, offers.size(appliance), option)
+    return dataclasses.replace(wanted, source=step.volid, obtain=(step,))
+
+
+def _not_offered(facts: Facts, offers: OsTemplates, source: str) -> tuple[str, str]:
+    """Why a template cannot be fetched, and what there is to do."""
+    node = facts.node.name
+    held = _held_names(facts)
+    if not offers.offered:
+        problem = f"{_nowhere(facts)}, and the node has no index of what PVE offers"
+        return problem, f"{held} Run 'pveam update' on {node}, or fetch one with pve.provision.template_cache."
+    near = offers.near(source)
+    like = f"Like it are {', '.join(near)}. " if near else ""
+    problem = f"{_nowhere(facts)}, and PVE's index of templates does not list it"
+    remedy = f"{like}{held} A newer index comes with 'pveam update', other templates with pve.provision.template_cache."
+    return problem, remedy
+
+
+def _nowhere(facts: Facts) -> str:
+    return f"is not on any storage of node {facts.node.name}"
+
+
+def _held_names(facts: Facts) -> str:
+    return f"Templates here: {', '.join(sorted(volume.volid for volume in facts.templates)) or 'none'}."
+
+
+def _refuse(wanted: Wanted, value: object, problem: str, remedy: str) -> Wanted:
+    return dataclasses.replace(wanted, findings=(*wanted.findings, Finding("ostemplate", value, problem, remedy)))
