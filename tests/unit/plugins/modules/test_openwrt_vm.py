@@ -17,9 +17,13 @@ from pathlib import Path
 import pytest
 from fake_clock import ImpatientClock
 
+from ansible_collections.pve.provision.plugins.module_utils._argspec import CONNECTION
+from ansible_collections.pve.provision.plugins.module_utils._engine.reconcile import reconcile
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import router_guest as workflow
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import running as openwrt
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import vm as openwrt_vm
+from ansible_collections.pve.provision.plugins.module_utils._guests.vm.read import wanted_vm
+from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
 from embedded_node import commands
 from embedded_node.guest import runtime
@@ -265,6 +269,19 @@ def test_the_agent_is_installed_by_the_router_itself_and_tells_its_addresses(
     assert not bench.good("openwrt_vm", **by_package).changed
     restarted = bench.good("openwrt_vm", **router, state="restarted")
     assert restarted.openwrt["verified_by"] == "agent"
+
+
+def test_any_vm_with_an_agent_is_waited_for_until_it_has_an_address(
+    bench: Bench, gateway: Params, clock: ImpatientClock
+) -> None:
+    """Also one of which nothing is declared but its number; a router stands for it."""
+    made = bench.good("openwrt_vm", **{**gateway, "agent": True, "start_timeout": 60})
+    inside(bench, made.vmid, "mkdir -p /usr/bin; : > /usr/bin/qemu-ga")
+    connection = {name: spec.get("default") for name, spec in CONNECTION.options.items()} | bench.connection
+    wanted = wanted_vm({"state": "restarted", "vmid": made.vmid, "ip_timeout": 60})
+    result = reconcile(open_node(connection), wanted, check_mode=False)
+    assert [(entry["address"], entry["source"]) for entry in result.addresses] == [("192.168.20.1", "agent")]
+    assert result.addresses[0]["hwaddr"] in config(bench, made.vmid)["net1"]
 
 
 def test_cards_in_another_order_are_not_accepted(
