@@ -114,6 +114,7 @@ class _Watch:
         self._ended = 0
         self._at_work: dict[tuple[str, str], tuple[float, float]] = {}
         self._over = threading.Event()
+        self._telling = threading.Lock()
 
     @contextlib.contextmanager
     def running(self, task: t.Any) -> t.Iterator[None]:
@@ -126,9 +127,9 @@ class _Watch:
         try:
             yield
         finally:
-            self._over.set()
+            with self._telling:  # a look that is under way is not waited for
+                self._over.set()
             task.environment = [each for each in task.environment if each is not told]
-            thread.join(LOOK_EVERY)
 
     def _look_often(self) -> None:
         began = time.monotonic()
@@ -144,16 +145,9 @@ class _Watch:
             self._ask(":")
             return
         events = self._ask(f"tail -c +{self._read + 1} {self._path} 2> /dev/null")
-        whole = events[: events.rfind(b"\n") + 1]
-        self._read += len(whole)
-        for line in whole.splitlines():
-            event = Event.parse(line)
-            if event and not self._over.is_set():
-                self._take(event, now)
-        for (guest, step), (since, due) in self._at_work.items():
-            if now >= due and not self._over.is_set():
-                self._at_work[guest, step] = since, now + (now - since)
-                self._say(Event(guest, step, "note", note=f"{now - since:.0f} s so far"))
+        with self._telling:
+            if not self._over.is_set():
+                self._take(events[: events.rfind(b"\n") + 1], now)
 
     def _ask(self, command: str) -> bytes:
         # The module's own connection keeps what belongs to one command at a time.
@@ -161,13 +155,20 @@ class _Watch:
         stdout: bytes = connection.exec_command(command, sudoable=False)[1]
         return stdout
 
-    def _take(self, event: Event, now: float) -> None:
-        if event.state == "begun":
-            self._at_work[event.guest, event.step] = now, now + LONG
-        else:
-            self._at_work.pop((event.guest, event.step), None)
-            self._ended += 1
-            self._say(event)
+    def _take(self, lines: bytes, now: float) -> None:
+        """Tell the events that whole lines hold, and what has been going on for long."""
+        self._read += len(lines)
+        for event in filter(None, map(Event.parse, lines.splitlines())):
+            if event.state == "begun":
+                self._at_work[event.guest, event.step] = now, now + LONG
+            else:
+                self._at_work.pop((event.guest, event.step), None)
+                self._ended += 1
+                self._say(event)
+        for (guest, step), (since, due) in self._at_work.items():
+            if now >= due:
+                self._at_work[guest, step] = since, now + (now - since)
+                self._say(Event(guest, step, "note", note=f"{now - since:.0f} s so far"))
 
     def _say(self, event: Event) -> None:
         _say(f"{self._host}: {event}")

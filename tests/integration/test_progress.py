@@ -78,7 +78,8 @@ def test_steps_are_told_through_a_pipe_as_they_end(site: Site, way: str) -> None
                 assert len(site.configs()) < len(NAMES), "the line came when all was over"
     output = "".join(lines)
     assert process.returncode == 0, output
-    assert lines[lines.index("pve: plan: 3 to create, 0 unchanged\n") + 1].startswith("pve: web1: create: ")
+    plan = lines.index("pve: plan (validate, storage, template, network): 3 to create, 0 unchanged\n")
+    assert lines[plan + 1].startswith("pve: web1: create: ")
     assert steps(output) == every_step(*NAMES)
     assert all(re.fullmatch(r"\d+\.\d s", match["how"]) for match in STEP.finditer(output))
     assert re.search(r"^pve: 3 changed, [\d.]+ s\nname  type  vmid  node  address  changed  seconds$", output, re.M)

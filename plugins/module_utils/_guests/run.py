@@ -41,7 +41,7 @@ def run_guests(params: t.Mapping[str, t.Any], *, check_mode: bool) -> dict[str, 
     if check_mode:
         return _answer(planned, planned, gone, params)
     if any(each.result and each.result.changed for each in planned):
-        progress.note("plan", report.plan_lines(planned)[-1])
+        progress.note("plan (validate, storage, template, network)", report.plan_lines(planned)[-1])
     return _answer(planned, fleet.carry_out(planned), gone, params)
 
 
