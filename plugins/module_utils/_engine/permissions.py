@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Clone, Destroy, JoinPool
+from ansible_collections.pve.provision.plugins.module_utils._engine.creation import Clone
+from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Destroy, JoinPool
 from ansible_collections.pve.provision.plugins.module_utils._model.network import is_net
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import storage_of
 from ansible_collections.pve.provision.plugins.module_utils._pve.privileges import Need, file_needs

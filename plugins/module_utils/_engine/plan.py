@@ -11,13 +11,12 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ansible_collections.pve.provision.plugins.module_utils._engine.creation import Clone, Create
 from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan, Step
 from ansible_collections.pve.provision.plugins.module_utils._engine.steps import (
     CleanUp,
-    Clone,
-    Create,
     Destroy,
     GrowFilesystem,
     JoinPool,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from ansible_collections.pve.provision.plugins.module_utils._engine import cleanup
 from ansible_collections.pve.provision.plugins.module_utils._engine.apply import carry_out
+from ansible_collections.pve.provision.plugins.module_utils._engine.creation import MadeTwice
 from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Result, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._engine.part import Part
@@ -24,7 +25,6 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.read import 
     with_outdated,
 )
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan, Run, Step
-from ansible_collections.pve.provision.plugins.module_utils._engine.steps import MadeTwice
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, InvalidInput
 from ansible_collections.pve.provision.plugins.module_utils._model import diff
 

@@ -10,7 +10,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.pve.provision.plugins.module_utils._engine import cleanup
-from ansible_collections.pve.provision.plugins.module_utils._engine.guest import CloneSource
+from ansible_collections.pve.provision.plugins.module_utils._engine.creation import Clone, Create, Options
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Phase, Run, Step
 from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, ProvisionError, PveError, Timeout
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import poll
@@ -20,12 +20,6 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.node import req
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._model.diff import Change
     from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig, Outcome
-
-Options = t.Mapping[str, str]
-
-
-class MadeTwice(Exception):
-    """Another run has made the guest at the same time; ours is gone again."""
 
 
 @dataclass(frozen=True)
@@ -42,123 +36,6 @@ class CleanUp(Step):
 
     def run(self, run: Run) -> None:
         run.result.warnings += cleanup.recover(run.node, run.wanted, run.actual)
-
-
-# -- making a guest ------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class NewGuest(Step):
-    """Whatever makes a guest: under the declared vmid, or under a free one."""
-
-    phase = Phase.CREATE
-    privilege = "VM.Allocate"
-    makes_guest = True
-
-    def undo(self, run: Run) -> list[str]:
-        """Remove the guest, unless the user wants to see what is left of it."""
-        if not run.made:
-            noted = run.result.vmid is not None and run.result.vmid in run.node.journal
-            return cleanup.undo(run.node, run.wanted, run.vmid, made=False) if noted else []
-        if not run.wanted.policy.cleanup_on_failure:
-            return []
-        left = cleanup.undo(run.node, run.wanted, run.vmid, made=True)
-        return left or [f"{run.wanted.type.noun} {run.vmid}, which this run had made, was removed again"]
-
-
-def make(
-    run: Run,
-    options: Options,
-    act: t.Callable[[int, int], Outcome],
-    *,
-    by: t.Literal["create", "clone", "restore"],
-    storage: str | None = None,
-) -> Outcome:
-    """Make a guest by a call that takes a vmid and a timeout. ``options`` and ``storage`` tell which storages it gets
-    volumes on."""
-
-    def numbered(vmid: int) -> Outcome:
-        run.result.vmid = vmid
-        return act(vmid, run.wanted.policy.timeout)
-
-    number = run.wanted.vmid or run.actual.vmid
-    outcome = cleanup.claim(run.node, run.wanted, options, numbered, vmid=number, by=by, storage=storage)
-    run.made = True
-    if run.wanted.vmid is None and run.wanted.name is not None:
-        _give_way(run, run.wanted.name)
-    return outcome
-
-
-def _give_way(run: Run, name: str) -> None:
-    """Another run, on another controller or node, may have made a guest of this name at the same time. Before it is
-    started the one with the lower vmid stays, and the run that made the other takes it back."""
-    kind = run.wanted.type.kind
-    for vmid in run.node.being_made(kind):
-        if vmid < run.vmid:
-            with contextlib.suppress(Conflict):
-                cleanup.await_creator(run.node, kind, vmid, run.wanted.policy.timeout)
-    named = run.node.named(kind, name, everywhere=True)
-    first = min(named, key=lambda guest: guest.vmid, default=None)
-    if first is None or first.vmid >= run.vmid:
-        return
-    told = f"{first.vmid} on node {first.node} was made at the same time by another run; it stays"
-    failed = cleanup.undo(run.node, run.wanted, run.vmid, made=True)
-    if failed:
-        raise Conflict(f"{name} is there twice: {told}, and {'; '.join(failed)}", remedy="Remove the second one.")
-    raise MadeTwice(f"{told}, and {run.vmid}, which this run had made, was removed again")
-
-
-@dataclass(frozen=True)
-class Create(NewGuest):
-    """Make a guest with all its options. ``source`` tells what from, ``options`` are the options as they are shown."""
-
-    action = "create"
-
-    source: t.Mapping[str, str]
-    options: Options
-
-    def details(self) -> dict[str, t.Any]:
-        return {**self.source, "options": dict(self.options)}
-
-    def run(self, run: Run) -> Outcome:
-        wanted = run.wanted
-        options = {**wanted.create_options(), **wanted.secrets, **self.source}
-        if wanted.pool:
-            options["pool"] = wanted.pool
-
-        def create(vmid: int, timeout: int) -> Outcome:
-            return run.node.create(wanted.type.kind, vmid, options, timeout=timeout)
-
-        return make(run, options, create, by="create")
-
-
-@dataclass(frozen=True)
-class Clone(NewGuest):
-    """Clone a guest; its own options are set afterwards."""
-
-    action = "clone"
-
-    source: int | str | None
-
-    def details(self) -> dict[str, t.Any]:
-        return {"source": self.source}
-
-    def run(self, run: Run) -> Outcome:
-        wanted, source = run.wanted, run.wanted.clone or CloneSource()
-        options = {wanted.type.name_key: wanted.name, "snapname": source.snapname, "storage": source.storage}
-        options |= {"pool": wanted.pool, "full": None if source.full is None else str(int(source.full))}
-        given = {key: value for key, value in options.items() if value is not None}
-
-        def clone(vmid: int, timeout: int) -> Outcome:
-            try:
-                return run.node.clone(wanted.type.kind, t.cast("int", source.vmid), vmid, given, timeout=timeout)
-            except PveError as error:
-                if source.full is not None or "Linked clone feature" not in error.message:
-                    raise
-                full = {**given, "full": "1"}
-                return run.node.clone(wanted.type.kind, t.cast("int", source.vmid), vmid, full, timeout=timeout)
-
-        return make(run, source.options, clone, by="clone", storage=source.storage)
 
 
 # -- changing it ---------------------------------------------------------------------------------------------------

@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.addresses import told_interfaces
+from ansible_collections.pve.provision.plugins.module_utils._engine.creation import Create
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._engine.part import Part
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan, Run, Step
-from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Create, Start
+from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Start
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, InvalidInput, Timeout
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.addresses import await_static
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.read import wanted_container

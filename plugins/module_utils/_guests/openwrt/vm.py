@@ -26,10 +26,11 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.addresses import told_interfaces
+from ansible_collections.pve.provision.plugins.module_utils._engine.creation import Create
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._engine.part import Part
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan, Run
-from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Create, Start
+from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Start
 from ansible_collections.pve.provision.plugins.module_utils._errors import (
     Finding,
     ImageError,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.pve.provision.plugins.module_utils._engine import steps
+from ansible_collections.pve.provision.plugins.module_utils._engine import creation, steps
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Phase, Step
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc import template
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import steps as openwrt
@@ -24,7 +24,7 @@ NO_GUEST = t.cast("t.Any", None)
 EXAMPLES: list[tuple[Step, Phase, dict[str, t.Any]]] = [
     (steps.CleanUp(101), Phase.CLEAN_UP, {"step": "clean_up", "vmid": 101}),
     (
-        steps.Create({"ostemplate": "local:vztmpl/a.tar.gz"}, {"memory": "512"}),
+        creation.Create({"ostemplate": "local:vztmpl/a.tar.gz"}, {"memory": "512"}),
         Phase.CREATE,
         {"step": "create", "ostemplate": "local:vztmpl/a.tar.gz", "options": {"memory": "512"}},
     ),
@@ -38,7 +38,7 @@ EXAMPLES: list[tuple[Step, Phase, dict[str, t.Any]]] = [
             "size": 9,
         },
     ),
-    (steps.Clone("golden"), Phase.CREATE, {"step": "clone", "source": "golden"}),
+    (creation.Clone("golden"), Phase.CREATE, {"step": "clone", "source": "golden"}),
     (
         steps.Set({"memory": "512"}, ("net0",), ("features",)),
         Phase.CHANGE,
