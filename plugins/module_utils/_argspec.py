@@ -262,7 +262,7 @@ LXC_CREATE = ArgSpec(
     options={
         "state": {
             "type": "str",
-            "choices": ["present", "started", "stopped", "restarted", "absent"],
+            "choices": ["present", "started", "stopped", "restarted", "template", "absent"],
             "default": "present",
         },
         "recreate": {"type": "bool", "default": False},

@@ -43,10 +43,13 @@ options:
     description:
       - V(present) creates or changes the container and leaves it running or stopped as it is; a new one is stopped.
       - V(started), V(stopped) and V(restarted) do the same and then start, shut down or restart it.
+      - V(template) does the same, shuts it down where it runs and turns it into a template, which others are cloned
+        from, and which can neither be turned back nor started. One that is a template already stays one. Its options
+        are changed where Proxmox VE allows that.
       - V(absent) shuts it down and removes it with its volumes. Needs O(vmid), and the right O(hostname) when that is
         given.
     type: str
-    choices: [present, started, stopped, restarted, absent]
+    choices: [present, started, stopped, restarted, template, absent]
     default: present
   ostemplate:
     description:
@@ -300,6 +303,13 @@ EXAMPLES = r"""
       - {bridge: vmbr0, ip: dhcp}
     state: started
     ip_timeout: 30
+
+- name: A template that web servers are cloned from
+  pve.provision.lxc_create:
+    hostname: web-golden
+    ostemplate: debian-13-standard
+    rootfs: {storage: local-lvm, size: 4G}
+    state: template
 
 - name: Remove it, for sure the right one
   pve.provision.lxc_create:

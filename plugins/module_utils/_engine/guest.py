@@ -36,7 +36,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig, GuestRef, Kind
 
 Values = t.Mapping[str, t.Any]
-State = t.Literal["present", "started", "stopped", "restarted", "absent"]
+State = t.Literal["present", "started", "stopped", "restarted", "template", "absent"]
 
 
 @dataclass(frozen=True)

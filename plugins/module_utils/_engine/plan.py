@@ -20,6 +20,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.steps import
     Destroy,
     GrowFilesystem,
     JoinPool,
+    MakeTemplate,
     Resize,
     Set,
     Shutdown,
@@ -32,7 +33,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.config_text imp
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
 
-RUNNING_AFTER = {"present": None, "started": True, "stopped": False, "restarted": True}
+RUNNING_AFTER = {"present": None, "started": True, "stopped": False, "restarted": True, "template": False}
 
 
 def make_plan(wanted: Wanted, actual: Actual) -> Plan:
@@ -78,6 +79,9 @@ def _create(wanted: Wanted, actual: Actual) -> Plan:
     if runs:
         steps.append(Start())
     after = {**_declared(wanted), "status": "running" if runs else "stopped"}
+    if wanted.state == "template":
+        steps.append(MakeTemplate())
+        after["template"] = True
     return Plan(tuple(_clean_up(actual) + steps), change, after=after)
 
 
@@ -110,6 +114,9 @@ def _update(wanted: Wanted, actual: Actual, change: diff.Change) -> Plan:
     ends = _status_after(actual, power)
     if power and ends != actual.status:
         before["status"], after["status"] = actual.status, ends
+    if wanted.state == "template" and actual.config and actual.config.options.get("template") != "1":
+        power = [*power, MakeTemplate()]
+        before["template"], after["template"] = False, True
     return Plan(tuple(steps + power), change, before, after)
 
 

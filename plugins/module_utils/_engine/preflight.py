@@ -18,6 +18,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.check_networ
     check_neighbours,
 )
 from ansible_collections.pve.provision.plugins.module_utils._engine.check_support import check_reach, check_version
+from ansible_collections.pve.provision.plugins.module_utils._engine.check_template import check_template
 from ansible_collections.pve.provision.plugins.module_utils._engine.check_volumes import check_files, check_volumes
 from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Wanted
@@ -62,6 +63,7 @@ def preflight(facts: Facts, wanted: Wanted, actual: Actual, plan: Plan, uploads:
     _check_token(report, facts.node, wanted, actual, plan, touched)
     _check_pool(report, facts, wanted)
     check_version(report, facts, wanted, touched)
+    check_template(report, facts, outlook, actual, plan)
     _check_permissions(report, facts, wanted, actual, plan, touched, uploads)
     return report
 

@@ -245,6 +245,22 @@ def _await_status(run: Run, status: str, timeout: int) -> None:
 
 
 @dataclass(frozen=True)
+class MakeTemplate(Step):
+    """Turn the stopped guest into a template, which cannot be taken back."""
+
+    action = "make_template"
+    phase = Phase.POWER
+    privilege = "VM.Allocate"
+
+    def run(self, run: Run) -> Outcome:
+        kind = run.wanted.type.kind
+        outcome = run.node.make_template(kind, run.vmid, timeout=run.wanted.policy.timeout)
+        if run.config().options.get("template") != "1":
+            raise PveError("PVE said nothing, and the guest is no template.")
+        return outcome
+
+
+@dataclass(frozen=True)
 class Destroy(Step):
     """Remove the guest and its volumes; ``purge`` also from backup jobs, replication and HA."""
 
@@ -277,5 +293,6 @@ STEPS: t.Final[tuple[type[Step], ...]] = (
     JoinPool,
     Start,
     Shutdown,
+    MakeTemplate,
     Destroy,
 )

@@ -286,6 +286,9 @@ class Node(t.Protocol):
     def shutdown(self, kind: Kind, vmid: int, *, timeout: int, force: bool) -> Outcome:
         """Ask the guest to shut down; ``force`` stops it when ``timeout`` (s) has passed."""
 
+    def make_template(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
+        """Turn a stopped guest into a template, for good, and wait until it is one."""
+
     def destroy(self, kind: Kind, vmid: int, *, purge: bool, timeout: int) -> Outcome: ...
 
     def join_pool(self, vmid: int, pool: str) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import typing as t
 from urllib.parse import quote
 
-from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
+from ansible_collections.pve.provision.plugins.module_utils._errors import PveError, Timeout
+from ansible_collections.pve.provision.plugins.module_utils._io.clock import poll
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import parse_size
 from ansible_collections.pve.provision.plugins.module_utils._pve import config_text, error_messages
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.guests import ApiGuests
@@ -103,6 +104,19 @@ class ApiChanges:
             if not error_messages.is_so_already(error.message) or self._guests.status(kind, vmid) != wanted:
                 raise
             return Outcome()
+
+    def make_template(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
+        """Of a container PVE tells no task, and goes on for itself: its config tells when that is done."""
+        step = f"make a template of {kind} {vmid}"
+        outcome = self._requests.act(step, "POST", self._requests.path(kind, vmid, "template"), timeout=timeout)
+
+        def made() -> bool:
+            config = self._guests.config(kind, vmid)
+            return config is not None and config.options.get("template") == "1"
+
+        if not poll(made, bool, timeout=timeout, clock=self._requests.clock):
+            raise Timeout(f"{step}: after {timeout} s it is none.", remedy="See the log of its last task.")
+        return outcome
 
     def destroy(self, kind: Kind, vmid: int, *, purge: bool, timeout: int) -> Outcome:
         values = {"purge": 1 if purge else None}

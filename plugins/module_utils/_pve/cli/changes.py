@@ -153,6 +153,9 @@ class CliChanges:
                 raise
             return Outcome()
 
+    def make_template(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
+        return self._commands.write([COMMAND[kind], "template", str(vmid)], timeout=timeout)
+
     def destroy(self, kind: Kind, vmid: int, *, purge: bool, timeout: int) -> Outcome:
         options = {"purge": "1"} if purge else {}
         return self._commands.write([COMMAND[kind], "destroy", str(vmid)], options, timeout=timeout)

@@ -80,6 +80,7 @@ class CliNode:
 
         changes = CliChanges(self._root, commands, guests)
         self.create, self.clone, self.destroy = changes.create, changes.clone, changes.destroy
+        self.make_template = changes.make_template
         self.set_config, self.resize, self.join_pool = changes.set_config, changes.resize, changes.join_pool
         self.start, self.stop, self.shutdown = changes.start, changes.stop, changes.shutdown
 
