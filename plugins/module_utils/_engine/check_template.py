@@ -28,7 +28,7 @@ def check_template(report: Report, facts: Facts, outlook: Outlook, actual: Actua
     if actual.config and actual.config.snapshots and not plan.creating:
         problem = f"is refused: {wanted.label} has snapshots ({', '.join(actual.config.snapshots)})"
         report.add("state", "template", problem, "Delete them first.")
-    if wanted.type.kind != "lxc":
+    if not wanted.type.whole_template:
         return
     types = {storage.name: storage.type for storage in facts.storages}
     for key, value in outlook.values(outlook.after).items():

@@ -44,13 +44,15 @@ class GuestType(abc.ABC):
     """What tells one type of guest from another, and all that is to be known of its options: the engine knows none.
 
     ``content`` is what a storage must take for its volumes; ``source_option``, what PVE calls that which a new one is
-    made from. ``keeps_volumes``: PVE refuses to change a volume of a protected guest, not only to remove it.
+    made from. ``keeps_volumes``: PVE refuses to change a volume of a protected guest, not only to remove it;
+    ``whole_template``: PVE makes a template only where others can be cloned from each of its volumes.
     """
 
     kind: t.ClassVar[Kind]
     content: t.ClassVar[str]
     source_option: t.ClassVar[str] = ""
     keeps_volumes: t.ClassVar[bool] = False
+    whole_template: t.ClassVar[bool] = False
 
     table: Table
 

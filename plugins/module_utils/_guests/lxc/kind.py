@@ -46,6 +46,7 @@ class ContainerType(GuestType):
     content = "rootdir"
     source_option = "ostemplate"
     keeps_volumes = True
+    whole_template = True
 
     def is_volume(self, key: str) -> bool:
         return re.fullmatch(r"rootfs|(mp|unused)\d+", key) is not None
