@@ -21,9 +21,7 @@ import typing as t
 from dataclasses import dataclass, field, replace
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, InvalidInput
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.merge import (
-    deleted_by_position,
-)
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.merge import deleted_by_position
 
 Role = t.Literal["wan", "lan", "isolated"]
 Address: t.TypeAlias = "ipaddress.IPv4Interface | ipaddress.IPv6Interface"

@@ -25,20 +25,9 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt.router impo
     factory,
     series_of,
 )
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.changes import (
-    Op,
-    batch,
-    changes,
-    diff_config,
-)
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.config import (
-    Config,
-    Package,
-    Section,
-)
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.text import (
-    parse_export,
-)
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.changes import Op, batch, changes, diff_config
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.config import Config, Package, Section
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.text import parse_export
 
 # Counts in what somebody has set and not committed; a change is not carried out upon that (see commit_confirm).
 EXPORT = ("uci", "export")

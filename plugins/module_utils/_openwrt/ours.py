@@ -14,16 +14,8 @@ import typing as t
 from collections import Counter
 from dataclasses import dataclass, field
 
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.config import (
-    Config,
-    Package,
-    Section,
-)
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.merge import (
-    IDENTITY,
-    Merged,
-    merge,
-)
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.config import Config, Package, Section
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.merge import IDENTITY, Merged, merge
 
 NOTE: t.Final = "pve_provision"
 # Of these there is one in a package, whether it has a name or not.

@@ -8,10 +8,8 @@ stay right whoever runs it. The same source and the same defaults give the same 
 
 * members are sorted by name; owners are numbers without names; every member carries one time, that of the source's
   ``etc/openwrt_release`` (the release's build date, which web browsers and OpenWrt's clock rely on to grow);
-* headers are written here, not by ``tarfile``, whose bytes have changed between Python versions;
-* the gzip frame holds *stored* blocks. Compressed bytes depend on the zlib build (zlib-ng and zlib 1.3 differ from zlib
-  1.2 at the same level), so two nodes would disagree about the digest. An OpenWrt root file system is 10 to 15 MB
-  unpacked and is read once for each container: the space is small, and reading it costs less.
+* headers and the gzip frame are written by :mod:`tar_writer`. An OpenWrt root file system is 10 to 15 MB unpacked and
+  is read once for each container: what storing it costs in space is small.
 
 One thing is always changed: preinit's failsafe mode is switched off. It puts 192.168.1.1/24 on the LAN port for two
 seconds at each boot, whatever ``/etc/config/network`` says.
@@ -28,13 +26,18 @@ import re
 import tarfile
 import tempfile
 import typing as t
-import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError
 from ansible_collections.pve.provision.plugins.module_utils._io.compression import DISK_LIMITS, Limits, Stream
 from ansible_collections.pve.provision.plugins.module_utils._io.files import atomic_file
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.tar_writer import (
+    HOSTILE,
+    Entry,
+    GzipSink,
+    write_tar,
+)
 
 Files = c.Mapping[str, tuple[int, bytes]]
 """Files to put into a root file system: path (relative, or absolute within the guest) -> (mode, content)."""
@@ -49,7 +52,7 @@ FOREIGN = {
     "etc/arch-release": "Arch",
 }
 NOT_OPENWRT = "Use OpenWrt's own rootfs.tar.gz of the wanted target, as downloads.openwrt.org publishes it."
-HOSTILE = "The archive was not used. Fetch it again from a source you trust."
+
 
 _PVE_ARCH = (("x86_64", "amd64"), ("i386", "i386"), ("aarch64", "arm64"), ("arm_", "armhf"), ("riscv64", "riscv64"))
 
@@ -176,8 +179,8 @@ def build_template(source: Path, target: Path | None, files: Files | None = None
                 release = _check(tree, source)
                 _overlay(tree, files or {})
                 with contextlib.ExitStack() as stack:
-                    sink = _Sink(stack.enter_context(atomic_file(target, mode)) if target else None)
-                    _write(tree, sink)
+                    sink = GzipSink(stack.enter_context(atomic_file(target, mode)) if target else None)
+                    write_tar(tree, sink)
     except (tarfile.TarError, RecursionError) as error:
         raise ImageError(f"{source} is not a readable tar archive: {error}.", remedy="Fetch it again.") from error
     except OSError as error:
@@ -190,37 +193,19 @@ def build_template(source: Path, target: Path | None, files: Files | None = None
 def pack_files(files: Files, mtime: int = 946684800) -> bytes:
     """The files alone as a ``tar.gz`` (stored, sorted, root's), to be unpacked over a root file system."""
     stream = io.BytesIO()
-    _write({_declared(path): _file(mode, content, mtime) for path, (mode, content) in files.items()}, _Sink(stream))
+    write_tar(
+        {_declared(path): _file(mode, content, mtime) for path, (mode, content) in files.items()}, GzipSink(stream)
+    )
     return stream.getvalue()
 
 
-@dataclass
-class _Entry:
-    """One member of the tree to write. ``content`` gives the bytes of a regular file."""
-
-    type: bytes
-    mode: int
-    uid: int = 0
-    gid: int = 0
-    size: int = 0
-    mtime: int = 0
-    link: str = ""
-    device: tuple[int, int] = (0, 0)
-    xattrs: dict[str, str] = field(default_factory=dict)
-    content: c.Callable[[], t.IO[bytes] | None] = lambda: None
-
-    def read(self) -> bytes:
-        stream = self.content()
-        return stream.read() if stream else b""
+def _file(mode: int, content: bytes, mtime: int) -> Entry:
+    return Entry(tarfile.REGTYPE, mode & 0o7777, size=len(content), mtime=mtime, content=lambda: io.BytesIO(content))
 
 
-def _file(mode: int, content: bytes, mtime: int) -> _Entry:
-    return _Entry(tarfile.REGTYPE, mode & 0o7777, size=len(content), mtime=mtime, content=lambda: io.BytesIO(content))
-
-
-def _tree(tar: tarfile.TarFile) -> dict[str, _Entry]:
+def _tree(tar: tarfile.TarFile) -> dict[str, Entry]:
     """The members by path; where a path occurs twice the last one wins, as when unpacking."""
-    tree: dict[str, _Entry] = {}
+    tree: dict[str, Entry] = {}
     for member in tar:
         name = _inside(member.name)
         tree[name] = _entry(tar, name, member, tree)
@@ -229,8 +214,8 @@ def _tree(tar: tarfile.TarFile) -> dict[str, _Entry]:
     return tree
 
 
-def _entry(tar: tarfile.TarFile, name: str, member: tarfile.TarInfo, tree: dict[str, _Entry]) -> _Entry:
-    entry = _Entry(
+def _entry(tar: tarfile.TarFile, name: str, member: tarfile.TarInfo, tree: dict[str, Entry]) -> Entry:
+    entry = Entry(
         member.type,
         member.mode & 0o7777,
         member.uid,
@@ -278,13 +263,13 @@ def _parents(name: str) -> c.Iterator[str]:
         yield name
 
 
-def _refuse_beneath_a_link(tree: dict[str, _Entry], name: str, what: str) -> None:
+def _refuse_beneath_a_link(tree: dict[str, Entry], name: str, what: str) -> None:
     for parent in _parents(name):
         if parent in tree and tree[parent].type != tarfile.DIRTYPE:
             raise ImageError(f"{name} is {what} beneath {parent}, which is not a directory.", remedy=HOSTILE)
 
 
-def _check(tree: dict[str, _Entry], source: Path) -> OpenWrtRelease:
+def _check(tree: dict[str, Entry], source: Path) -> OpenWrtRelease:
     release = tree.get(RELEASE_FILE)
     if release is None or release.type != tarfile.REGTYPE:
         other = next((f" It looks like {name}." for path, name in FOREIGN.items() if path in tree), "")
@@ -294,7 +279,7 @@ def _check(tree: dict[str, _Entry], source: Path) -> OpenWrtRelease:
     return parse_release(release.read().decode("utf-8", "replace"))
 
 
-def _overlay(tree: dict[str, _Entry], files: Files) -> None:
+def _overlay(tree: dict[str, Entry], files: Files) -> None:
     """Switch failsafe off and put the declared files in, with the directories they need."""
     mtime = tree[RELEASE_FILE].mtime
     for entry in tree.values():
@@ -308,136 +293,13 @@ def _overlay(tree: dict[str, _Entry], files: Files) -> None:
         _refuse_beneath_a_link(tree, name, "a declared file")
         tree[name] = _file(mode, content, mtime)
         for parent in _parents(name):
-            tree.setdefault(parent, _Entry(tarfile.DIRTYPE, 0o755, mtime=mtime))
+            tree.setdefault(parent, Entry(tarfile.DIRTYPE, 0o755, mtime=mtime))
 
 
 def without_failsafe(text: str) -> str:
     """``00_preinit.conf`` with failsafe mode switched off."""
     kept = [line for line in text.splitlines() if not line.startswith("pi_preinit_no_failsafe=")]
     return "\n".join([*kept, 'pi_preinit_no_failsafe="y"', ""])
-
-
-# -- bytes -------------------------------------------------------------------------------------------------------------
-def _write(tree: dict[str, _Entry], sink: _Sink) -> None:
-    written: dict[int, str] = {}
-    for name in sorted(tree):
-        entry = tree[name]
-        path = "./" if name == "." else f"./{name}{'/' if entry.type == tarfile.DIRTYPE else ''}"
-        if id(entry) in written:
-            link = _Entry(tarfile.LNKTYPE, entry.mode, entry.uid, entry.gid, mtime=entry.mtime, link=written[id(entry)])
-            sink.write(_header(path, link))
-            continue
-        written[id(entry)] = path
-        sink.write(_header(path, entry))
-        stream = entry.content()
-        if stream is not None:
-            left = entry.size
-            while left:
-                piece = stream.read(min(left, 1 << 18))
-                if not piece:
-                    raise ImageError(f"The source archive ends within {name}.", remedy="Fetch it again.")
-                sink.write(piece)
-                left -= len(piece)
-            sink.write(bytes(-entry.size % 512))
-    sink.write(bytes(1024))
-    sink.close()
-
-
-def _header(path: str, entry: _Entry) -> bytes:
-    """A POSIX (ustar) header, after a pax header for what does not fit into it."""
-    records = dict(sorted(entry.xattrs.items()))
-    short, prefix = _split(path)
-    if short is None:
-        records["path"], short = path, path.encode("utf-8", "surrogateescape")[:100]
-    link = entry.link.encode("utf-8", "surrogateescape")
-    if len(link) > 100:
-        records["linkpath"], link = entry.link, link[:100]
-    extra = b""
-    if records:
-        body = b"".join(_record(key, value) for key, value in records.items())
-        pax = _Entry(b"x", 0o644, size=len(body), mtime=entry.mtime)
-        extra = _ustar(b"./PaxHeaders/x", b"", b"", pax) + body + bytes(-len(body) % 512)
-    return extra + _ustar(short, prefix, link, entry)
-
-
-def _split(path: str) -> tuple[bytes | None, bytes]:
-    raw = path.encode("utf-8", "surrogateescape")
-    if len(raw) <= 100:
-        return raw, b""
-    cut = raw.rfind(b"/", 0, min(156, len(raw) - 1))
-    return (raw[cut + 1 :], raw[:cut]) if cut > 0 and len(raw) - cut - 1 <= 100 else (None, b"")
-
-
-def _record(key: str, value: str) -> bytes:
-    """A pax record begins with its own length, digits included."""
-    body = f" {key}={value}\n".encode("utf-8", "surrogateescape")
-    length = len(body)
-    while len(str(length)) + len(body) != length:
-        length = len(str(length)) + len(body)
-    return str(length).encode() + body
-
-
-def _ustar(name: bytes, prefix: bytes, link: bytes, entry: _Entry) -> bytes:
-    def octal(value: int, width: int) -> bytes:
-        digits = f"{value:0{width - 1}o}".encode()
-        if len(digits) >= width or value < 0:
-            raise ImageError(f"{name.decode(errors='replace')}: {value} fits into no tar header.", remedy=HOSTILE)
-        return digits + b"\0"
-
-    major, minor = entry.device
-    block = bytearray(
-        name.ljust(100, b"\0")
-        + b"".join(octal(value, 8) for value in (entry.mode, entry.uid, entry.gid))
-        + octal(entry.size, 12)
-        + octal(entry.mtime, 12)
-        + b" " * 8
-        + entry.type
-        + link.ljust(100, b"\0")
-        + b"ustar\x0000"
-        + bytes(64)
-        + octal(major, 8)
-        + octal(minor, 8)
-        + prefix.ljust(155, b"\0")
-    ).ljust(512, b"\0")
-    block[148:156] = f"{sum(block):06o}\0 ".encode()
-    return bytes(block)
-
-
-class _Sink:
-    """A gzip file of stored blocks, written to a stream or to nowhere, with its digest."""
-
-    BLOCK = 0xFFFF
-
-    def __init__(self, stream: t.IO[bytes] | None) -> None:
-        self._stream = stream
-        self._buffer = bytearray()
-        self._crc = 0
-        self._plain = 0
-        self.digest = hashlib.sha256()
-        self.size = 0
-        self._emit(b"\x1f\x8b\x08\x00" + bytes(4) + b"\x00\xff")  # no name, no time, unknown system
-
-    def write(self, data: bytes) -> None:
-        self._crc = zlib.crc32(data, self._crc)
-        self._plain += len(data)
-        self._buffer += data
-        while len(self._buffer) >= self.BLOCK:
-            self._block(bytes(self._buffer[: self.BLOCK]), last=False)
-            del self._buffer[: self.BLOCK]
-
-    def close(self) -> None:
-        self._block(bytes(self._buffer), last=True)
-        self._emit(self._crc.to_bytes(4, "little") + (self._plain & 0xFFFFFFFF).to_bytes(4, "little"))
-
-    def _block(self, data: bytes, *, last: bool) -> None:
-        length = len(data)
-        self._emit(bytes([last]) + length.to_bytes(2, "little") + (length ^ 0xFFFF).to_bytes(2, "little") + data)
-
-    def _emit(self, data: bytes) -> None:
-        self.digest.update(data)
-        self.size += len(data)
-        if self._stream is not None:
-            self._stream.write(data)
 
 
 def _plain(archive: Path) -> Stream:

@@ -23,15 +23,8 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt.description
     forwardings,
 )
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.ours import SINGLE, merge_declared
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.config import (
-    Config,
-    Package,
-    Section,
-    Value,
-)
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.merge import (
-    overlay,
-)
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.config import Config, Package, Section, Value
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.merge import overlay
 
 Options = dict[str, Value]
 

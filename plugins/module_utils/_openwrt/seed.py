@@ -29,13 +29,8 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt.router impo
     factory,
     series_of,
 )
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.config import (
-    Config,
-)
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.text import (
-    parse_config,
-    render,
-)
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.config import Config
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.text import parse_config, render
 
 Read: t.TypeAlias = "t.Callable[[str], bytes | None]"
 """Reads a file of the root file system by its path without leading slash; None where there is no such file."""

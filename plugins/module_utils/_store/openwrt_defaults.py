@@ -17,12 +17,8 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import Findi
 from ansible_collections.pve.provision.plugins.module_utils._model.secrets import secret_values
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import rootfs
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import KEYS, SHADOW, Read, with_root_password
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.changes import (
-    Op,
-)
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.merge import (
-    value_of,
-)
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.changes import Op
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.merge import value_of
 from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_build import Defaults, baked
 from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_template import WantedTemplate
 

@@ -31,11 +31,7 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import
     root_password,
     with_root_password,
 )
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.text import (
-    parse_config,
-    parse_export,
-    render,
-)
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.text import parse_config, parse_export, render
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig

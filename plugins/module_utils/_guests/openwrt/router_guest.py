@@ -41,9 +41,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.segments impo
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import description as router_description
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import live, seed
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description, Interface, Port
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.text import (
-    parse_export,
-)
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.text import parse_export
 from ansible_collections.pve.provision.plugins.module_utils._store.image import cache_directory
 
 if t.TYPE_CHECKING:

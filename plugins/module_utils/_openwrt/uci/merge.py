@@ -11,9 +11,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, InvalidInput
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.changes import (
-    same_section,
-)
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.changes import same_section
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.config import (
     ADDRESS,
     CONTROL,

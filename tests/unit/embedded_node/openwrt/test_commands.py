@@ -12,9 +12,7 @@ import typing as t
 import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import commit_confirm, live
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.changes import (
-    Op,
-)
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.changes import Op
 from embedded_node.lxc import container
 from embedded_node.mirror import feeds
 from embedded_node.mirror.keys import Signer

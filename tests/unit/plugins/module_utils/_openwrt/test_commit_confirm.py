@@ -28,16 +28,9 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt.commit_conf
     revert_script,
 )
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.live import Change
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.changes import (
-    diff_config,
-)
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.merge import (
-    overlay,
-)
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.text import (
-    parse_config,
-    render,
-)
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.changes import diff_config
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.merge import overlay
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.text import parse_config, render
 
 ASH = os.environ.get("PVE_TEST_ASH") or shutil.which("busybox")
 SHELL = [ASH, "ash", "-s"] if ASH else ["/bin/sh", "-s"]
@@ -45,14 +38,8 @@ SHELL = [ASH, "ash", "-s"] if ASH else ["/bin/sh", "-s"]
 # uci with -t: a batch is kept in the folder given, a commit brings it to the package's file; a batch always exits 0.
 FAKE_UCI = """
 import pathlib, re, shlex, sys
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.changes import (
-    Op,
-    apply,
-)
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.text import (
-    parse_config,
-    render,
-)
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.changes import Op, apply
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.text import parse_config, render
 config, delta, verb = pathlib.Path({config!r}), pathlib.Path(sys.argv[2]), sys.argv[3]
 for line in sys.stdin if verb == "batch" else ():
     words = shlex.split(line)

@@ -18,10 +18,7 @@ import yaml
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import DESCRIPTION_KEYS, parse
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.router import SERIES, ReleaseSeries
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import seed, unknown
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.text import (
-    parse_config,
-    render_export,
-)
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.text import parse_config, render_export
 
 Declared = dict[str, t.Any]
 

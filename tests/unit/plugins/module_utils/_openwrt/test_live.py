@@ -19,21 +19,10 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt.description
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.live import Change, drift, target
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.router import SERIES, complete
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import account_drift
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.changes import (
-    apply,
-)
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.config import (
-    Config,
-    Package,
-    Section,
-)
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.merge import (
-    overlay,
-)
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.text import (
-    parse_export,
-    render_export,
-)
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.changes import apply
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.config import Config, Package, Section
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.merge import overlay
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.text import parse_export, render_export
 
 GOLDEN = Path(__file__).parent / "golden"
 EXAMPLES = sorted(path.parent.name for path in GOLDEN.glob("*/declared.yml"))

@@ -25,13 +25,8 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt.router impo
     complete,
     series_of,
 )
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.config import (
-    Section,
-)
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.text import (
-    render,
-    render_export,
-)
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.config import Section
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.text import render, render_export
 
 GOLDEN = Path(__file__).parent / "golden"
 EXAMPLES = sorted(path.parent.name for path in GOLDEN.glob("*/declared.yml"))

@@ -14,11 +14,7 @@ import yaml
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description, parse
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.router import SERIES, ReleaseSeries
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import seed, unknown, with_root_password
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.text import (
-    parse_config,
-    parse_export,
-    render,
-)
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.text import parse_config, parse_export, render
 
 GOLDEN = Path(__file__).parent / "golden"
 EXAMPLES = sorted(path.parent.name for path in GOLDEN.glob("*/declared.yml"))

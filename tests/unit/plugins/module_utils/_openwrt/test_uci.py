@@ -30,9 +30,7 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.config 
     Section,
     UciError,
 )
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.merge import (
-    overlay,
-)
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.merge import overlay
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.text import (
     parse_config,
     parse_export,
