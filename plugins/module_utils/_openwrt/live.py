@@ -16,15 +16,10 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from ansible_collections.pve.provision.plugins.module_utils._model.secrets import is_secret
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.model import Description
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.ours import NOTE, merge_declared, read_note
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.router import (
-    adopt,
-    counterpart,
-    desired,
-    factory,
-    series_of,
-)
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.router import adopt, counterpart, desired
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.series import factory, series_of
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.changes import Op, batch, changes, diff_config
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.config import Config, Package, Section
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.text import parse_export

@@ -21,14 +21,10 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description, Management
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.model import Description, Management
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import PREINIT_CONF, without_failsafe
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.router import (
-    ReleaseSeries,
-    complete,
-    factory,
-    series_of,
-)
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.router import complete
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.series import ReleaseSeries, factory, series_of
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.config import Config
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.text import parse_config, render
 

@@ -23,7 +23,7 @@ from ansible_collections.pve.provision.plugins.module_utils._store.contents impo
 from ansible_collections.pve.provision.plugins.module_utils._store.source import Offer
 
 if t.TYPE_CHECKING:
-    from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description
+    from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.model import Description
 
 
 @dataclass(frozen=True)

@@ -65,8 +65,8 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgr
 from ansible_collections.pve.provision.plugins.module_utils._io import versions as order
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path
 from ansible_collections.pve.provision.plugins.module_utils._model.template_name import parse_template
-from ansible_collections.pve.provision.plugins.module_utils._openwrt import description as router_description
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.model import Description, devices
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.read import parse as parse_description
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import (
     ONE_ROUTER,
     Files,
@@ -114,7 +114,7 @@ def read_router(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozense
     description = None
     if params["state"] != "absent":
         try:
-            description = router_description.parse(declared)
+            description = parse_description(declared)
         except InvalidInput as error:
             findings += list(error.findings)
     findings += [
@@ -122,7 +122,7 @@ def read_router(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozense
         for each in (description.interfaces if description else ())
         if each.queues
     ]
-    networks = router_description.devices(description, "lxc") if description else None
+    networks = devices(description, "lxc") if description else None
     container = {
         **params,
         "timezone": None,

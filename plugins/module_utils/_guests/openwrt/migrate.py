@@ -19,7 +19,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.lxc import OP
 from ansible_collections.pve.provision.plugins.module_utils._model.network import NET, is_net
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import render_gib
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import ROOTFS, storage_of
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.model import Description
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.live import target
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import Files
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import (

@@ -38,9 +38,14 @@ from ansible_collections.pve.provision.plugins.module_utils._io.clock import rou
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import find_option
 from ansible_collections.pve.provision.plugins.module_utils._model.network import is_net
 from ansible_collections.pve.provision.plugins.module_utils._model.segments import addresses_on
-from ansible_collections.pve.provision.plugins.module_utils._openwrt import description as router_description
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import live, seed
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description, Interface, Port
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.model import (
+    Description,
+    Interface,
+    Port,
+    place,
+)
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.read import parse as parse_description
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.text import parse_export
 from ansible_collections.pve.provision.plugins.module_utils._store.image import cache_directory
 
@@ -201,7 +206,7 @@ class OpenWrtGuest(Part):
         if self.seen is not None:
             told = live.devices_of(parse_export(self.seen.export)["network"])
         first = self.description.interfaces
-        self.description = router_description.place(self.description, ports, told, append=kind == "qemu")
+        self.description = place(self.description, ports, told, append=kind == "qemu")
         if self.seen is not None:
             left = live.abandoned(self.seen.export, self.description)
         gone = [port for port in ports if port.device in left]
@@ -233,7 +238,7 @@ class OpenWrtGuest(Part):
         try:
             links = node.links()
             addresses = {e.segment: addresses_on(links, e.bridge, e.tag) for e in self.described.interfaces}
-            router_description.parse(self.declared, addresses)
+            parse_description(self.declared, addresses)
         except InvalidInput as error:
             return list(error.findings)
         return []

@@ -28,7 +28,7 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt.addresses i
     parse_status,
     status_argv,
 )
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description, Interface
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.model import Description, Interface
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import parse_release
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.config import Package
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.text import (

@@ -55,7 +55,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.seed
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import poll
 from ansible_collections.pve.provision.plugins.module_utils._model.network import NET, is_net
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import ROOTFS, storage_of
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.model import Description
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import Files
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import Read
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import required

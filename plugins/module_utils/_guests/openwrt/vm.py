@@ -59,11 +59,11 @@ from ansible_collections.pve.provision.plugins.module_utils._io.qcow2 import wri
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path
 from ansible_collections.pve.provision.plugins.module_utils._model.network import is_net
 from ansible_collections.pve.provision.plugins.module_utils._model.qemu import AGENT, NET
-from ansible_collections.pve.provision.plugins.module_utils._openwrt import description as router_description
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.model import Description, devices
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.read import parse as parse_description
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.disk_image import prepare_image, unpack_image
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.router import series_of
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import seed, unknown
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.series import series_of
 from ansible_collections.pve.provision.plugins.module_utils._pve.storages import usable
 from ansible_collections.pve.provision.plugins.module_utils._store import openwrt_template
 from ansible_collections.pve.provision.plugins.module_utils._store.image import cache_directory
@@ -135,7 +135,7 @@ def read_vm(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozenset())
     description = None
     if params["state"] != "absent":
         try:
-            description = router_description.parse(declared)
+            description = parse_description(declared)
         except InvalidInput as error:
             # What is wrong with the name is told once, as the VM's.
             findings += [f for f in error.findings if f.option != HOST]
@@ -166,7 +166,7 @@ def _vm(params: t.Mapping[str, t.Any], description: Description | None) -> dict[
     disk = {key: value for key, value in (params.get("disk") or {}).items() if value is not None}
     return {
         **params,
-        "networks": router_description.devices(description, "qemu") if description else None,
+        "networks": devices(description, "qemu") if description else None,
         "scsi": [{"id": 0, **disk}] if disk else None,
         "agent": None if params.get("agent") is None else {"enabled": params["agent"]},
         "ip_timeout": 0,

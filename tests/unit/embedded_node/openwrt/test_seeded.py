@@ -10,7 +10,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import parse
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.read import parse
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.live import EXPORT, drift
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import seed
 

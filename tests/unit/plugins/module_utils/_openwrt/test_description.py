@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.pve.provision.plugins.doc_fragments.router import ModuleDocFragment
 from ansible_collections.pve.provision.plugins.module_utils._errors import InvalidInput
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import (
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.model import (
     DESCRIPTION_KEYS,
     DHCP_KEYS,
     INTERFACE_KEYS,
@@ -26,9 +26,9 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt.description
     Port,
     devices,
     forwardings,
-    parse,
     place,
 )
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.read import parse
 
 LAN = {"bridge": "vmbr1", "address": "192.168.20.1/24"}
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExampleExampleExampleExampleExampleExample admin"

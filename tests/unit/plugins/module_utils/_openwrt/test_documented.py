@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import DESCRIPTION_KEYS, parse
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.router import SERIES, ReleaseSeries
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.model import DESCRIPTION_KEYS
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.read import parse
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import seed, unknown
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.series import SERIES, ReleaseSeries
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.text import parse_config, render_export
 
 Declared = dict[str, t.Any]

@@ -15,10 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.addresses import parse_addr, parse_status
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description, parse
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.model import Description
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.read import parse
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.live import Change, drift, target
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.router import SERIES, complete
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.router import complete
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import account_drift
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.series import SERIES
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.changes import apply
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.config import Config, Package, Section
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.merge import overlay

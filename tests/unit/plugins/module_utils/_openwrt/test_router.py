@@ -18,13 +18,10 @@ import pytest
 import yaml
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import InvalidInput, Unsupported
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description, devices, parse
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.router import (
-    SERIES,
-    ReleaseSeries,
-    complete,
-    series_of,
-)
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.model import Description, devices
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.read import parse
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.router import complete
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.series import SERIES, ReleaseSeries, series_of
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.config import Section
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.text import render, render_export
 

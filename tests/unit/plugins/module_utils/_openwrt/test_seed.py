@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import Description, parse
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.router import SERIES, ReleaseSeries
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.model import Description
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.read import parse
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import seed, unknown, with_root_password
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.series import SERIES, ReleaseSeries
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.text import parse_config, parse_export, render
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -28,7 +28,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
 )
 from ansible_collections.pve.provision.plugins.module_utils._images import cache
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import disk_image, rootfs
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import parse
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.read import parse
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
 from ansible_collections.pve.provision.plugins.module_utils._store import openwrt_template
 from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_build import baked, seeded

@@ -20,7 +20,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.vm i
 )
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import compare, declare
 from ansible_collections.pve.provision.plugins.module_utils._model.qemu import OPTIONS, is_volume
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.description import parse
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.read import parse
 
 INSTALLER = """\
 (
