@@ -21,8 +21,8 @@ if t.TYPE_CHECKING:
 class Witness:
     """A node that can be asked about the addresses of one container."""
 
-    def __init__(self, transport: str, *answers: dict[str, list[str]] | None, met: dict[str, list[str]] | None = None):
-        self.transport = transport
+    def __init__(self, backend: str, *answers: dict[str, list[str]] | None, met: dict[str, list[str]] | None = None):
+        self.backend = backend
         self.answers = list(answers)
         self.met = met or {}
         self.asked = 0
@@ -37,7 +37,7 @@ class Witness:
         return [{"name": name, "hwaddr": "bc:24:11:00:00:01", "inet": held} for name, held in answer.items()]
 
     def local_addresses(self, vmid: int) -> frozenset[str] | None:
-        return self.local if self.transport == "cli" else None
+        return self.local if self.backend == "cli" else None
 
     def neighbours(self) -> dict[str, list[str]]:
         return self.met
