@@ -84,7 +84,8 @@ def by_us(url: str, target: Path, digest: str) -> tuple[float, float]:
 
 
 def fetch_one(url: str, target: str, digest: str) -> None:
-    from ansible_collections.pve.provision.plugins.module_utils._images.download import Request, fetch
+    from ansible_collections.pve.provision.plugins.module_utils._images.download import fetch
+    from ansible_collections.pve.provision.plugins.module_utils._images.transfer import Request
 
     got = fetch(Request([url], Path(target), ("sha256", digest)))
     assert got.transferred == got.size

@@ -28,6 +28,7 @@ from pathlib import Path
 from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError, VerificationError
 from ansible_collections.pve.provision.plugins.module_utils._images import download
 from ansible_collections.pve.provision.plugins.module_utils._images.checksums import hash_file
+from ansible_collections.pve.provision.plugins.module_utils._images.partial import SUFFIX as PART
 from ansible_collections.pve.provision.plugins.module_utils._io import versions as order
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import SYSTEM, Clock
 from ansible_collections.pve.provision.plugins.module_utils._io.files import (
@@ -321,7 +322,7 @@ def in_the_way(entry: Entry, wanted: Record) -> VerificationError:
 
 def _locked(target: Path) -> t.ContextManager[Path]:
     """The partial file of a target, empty, ours alone; a download to the same target waits for it too."""
-    return _own(target.with_name(f".{target.name}{download.SUFFIX}"), _LONGEST)
+    return _own(target.with_name(f".{target.name}{PART}"), _LONGEST)
 
 
 def exclusive(target: Path, timeout: float, clock: Clock = SYSTEM) -> t.ContextManager[Path]:

@@ -154,13 +154,8 @@ def try_mirrors(
         try:
             return attempt(mirror.url)
         except Failed as failure:
-            mirror.attempts += 1
-            mirror.reason = str(failure)
-            mirror.wrong_bytes = failure.wrong_bytes
-            if advanced := position() > highest:
-                highest, mirror.fruitless = position(), 0
-            else:
-                mirror.fruitless += 1
+            advanced, highest = position() > highest, max(position(), highest)
+            mirror.failed(failure, advanced=advanced)
             pause = max(failure.wait, retries.pause(mirror.fruitless))
             if not failure.retry or mirror.fruitless >= retries.attempts or pause > deadline.left():
                 waiting.remove(mirror)
@@ -183,6 +178,12 @@ class _Mirror:
     not_before: float = 0.0
     reason: str = ""
     wrong_bytes: bool = False
+
+    def failed(self, failure: Failed, *, advanced: bool) -> None:
+        """Note an attempt in vain, which may have brought something new all the same."""
+        self.attempts += 1
+        self.fruitless = 0 if advanced else self.fruitless + 1
+        self.reason, self.wrong_bytes = str(failure), failure.wrong_bytes
 
 
 def _readable(url: str) -> bool:

@@ -92,23 +92,28 @@ def expect(
                 remedy="Set verify: checksum to rely on the published digest.",
             )
     if listing:
-        try:
-            text = content.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise VerificationError(f"{listing.where}: this is no checksum list, it is no text.") from error
-        entries = checksums.parse(text, listing.where)
-        if digest:  # the list has to say the same, so it is asked in the same terms
-            entries = tuple(entry for entry in entries if entry.algorithm == digest[0])
-        listed = checksums.find(entries, name, listing.where)
-        if digest and digest != listed:
-            raise VerificationError(f"{name}: {listing.where} says {listed[1]}, declared is {digest[1]}.")
-        digest = listed
+        digest = _listed(name, listing.where, content, digest)
     if digest is None and seal is None:
         raise VerificationError(
             f"{name}: no digest is known for it.",
             remedy="Declare its checksum or a checksum list, or set verify: none to use it unverified.",
         )
     return Expected(name, digest, signed_by, seal if policy is Policy.REQUIRED and not signed_by else None)
+
+
+def _listed(name: str, where: str, content: bytes, declared: tuple[str, str] | None) -> tuple[str, str]:
+    """What a checksum list says of a file, which has to be what was declared of it."""
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise VerificationError(f"{where}: this is no checksum list, it is no text.") from error
+    entries = checksums.parse(text, where)
+    if declared:  # the list has to say the same, so it is asked in the same terms
+        entries = tuple(entry for entry in entries if entry.algorithm == declared[0])
+    listed = checksums.find(entries, name, where)
+    if declared and declared != listed:
+        raise VerificationError(f"{name}: {where} says {listed[1]}, declared is {declared[1]}.")
+    return listed
 
 
 def verify_file(path: Path, expected: Expected, digests: t.Mapping[str, str] | None = None) -> Verified:

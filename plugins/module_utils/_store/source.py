@@ -26,10 +26,10 @@ from ansible_collections.pve.provision.plugins.module_utils._images.releases.bas
     Release,
     Signature,
     Source,
-    parse_list,
     unreadable,
 )
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.indexes import Indexes
+from ansible_collections.pve.provision.plugins.module_utils._images.releases.listed import parse_list
 from ansible_collections.pve.provision.plugins.module_utils._images.signatures import Seal, Trusted
 from ansible_collections.pve.provision.plugins.module_utils._store.wanted import WantedImage, signers
 

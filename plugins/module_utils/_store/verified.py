@@ -15,6 +15,7 @@ from ansible_collections.pve.provision.plugins.module_utils._images import cache
 from ansible_collections.pve.provision.plugins.module_utils._images.http import Timeouts, shown
 from ansible_collections.pve.provision.plugins.module_utils._images.inspect import inspect_archive, inspect_disk
 from ansible_collections.pve.provision.plugins.module_utils._images.releases import direct
+from ansible_collections.pve.provision.plugins.module_utils._images.transfer import Request
 from ansible_collections.pve.provision.plugins.module_utils._io import versions as order
 from ansible_collections.pve.provision.plugins.module_utils._io.compression import unpack
 from ansible_collections.pve.provision.plugins.module_utils._io.progress import download_reporter
@@ -92,7 +93,7 @@ class ImageFetcher:
         wanted, artefact = self.source.wanted, offer.artefact
         if wanted.source == "file":
             return self._local(Path(wanted.path), place, expected, check)
-        request = download.Request(
+        request = Request(
             urls=(artefact.url, *artefact.mirrors),
             target=place,
             digest=expected.digest,

@@ -36,6 +36,8 @@ from ansible_collections.pve.provision.plugins.module_utils._images.http import 
     shown,
 )
 from ansible_collections.pve.provision.plugins.module_utils._images.outside import Outside
+from ansible_collections.pve.provision.plugins.module_utils._images.texts import fetch_text
+from ansible_collections.pve.provision.plugins.module_utils._images.transfer import Request
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import SYSTEM, Clock
 from ansible_collections.pve.provision.plugins.module_utils._io.compression import gunzipped
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import feeds
@@ -384,7 +386,7 @@ class _PackageBundle:
         if not feeds.askable(feed.url):
             raise ImageError(f"{shown(feed.url)} is nothing that the node asks for.")
         urls = feeds.mirrored(f"{feed.url}/{feed.index}", self.mirrors)
-        got = download.fetch_text(urls, _INDEX, access=self._access, timeouts=self._timeouts, retries=_RETRIES)
+        got = fetch_text(urls, _INDEX, access=self._access, timeouts=self._timeouts, retries=_RETRIES)
         base = got.url.rpartition("/")[0]
         if feed.index.endswith(".adb"):
             _require(got.content.startswith(_ADB), got.url)
@@ -393,9 +395,7 @@ class _PackageBundle:
             _require(not text or text.startswith("Package:"), got.url)  # a feed may be empty
         if signature:
             beside = f"{base}/{signature}"
-            signed = download.fetch_text(
-                [beside], _SIGNATURE, access=self._access, timeouts=self._timeouts, retries=_RETRIES
-            )
+            signed = fetch_text([beside], _SIGNATURE, access=self._access, timeouts=self._timeouts, retries=_RETRIES)
             _require(signed.content.startswith(b"untrusted comment:"), beside)
             self.put(f"{place}/{signature}", signed.content)
         self.put(f"{place}/{feed.index}", got.content)
@@ -439,7 +439,7 @@ class _PackageBundle:
                 _require(digest is not None or file.read(len(_ADB)) == _ADB, target.name)
 
         target.parent.mkdir(parents=True, exist_ok=True)
-        request = download.Request(urls, target, digest=digest, size=size, check=check, access=self._access)
+        request = Request(urls, target, digest=digest, size=size, check=check, access=self._access)
         return download.fetch(request, timeouts=self._timeouts, retries=_RETRIES)
 
     def pack(self) -> tuple[Path, str]:

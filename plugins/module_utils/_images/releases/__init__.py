@@ -18,8 +18,9 @@ from ansible_collections.pve.provision.plugins.module_utils._images.releases imp
     ubuntu,
 )
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.alpine import Alpine
-from ansible_collections.pve.provision.plugins.module_utils._images.releases.base import Layout, Listed, Read, Source
+from ansible_collections.pve.provision.plugins.module_utils._images.releases.base import Read, Source
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.haos import HomeAssistantOs
+from ansible_collections.pve.provision.plugins.module_utils._images.releases.listed import Layout, Listed
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.openwrt import OpenWrt
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.pveam import Appliances
 

@@ -22,7 +22,6 @@ from ansible_collections.pve.provision.plugins.module_utils._images.releases.bas
     Read,
     Release,
     Signature,
-    Site,
     Verify,
     choose,
     clean_bases,
@@ -30,6 +29,7 @@ from ansible_collections.pve.provision.plugins.module_utils._images.releases.bas
     subdirectories,
     their_arch,
 )
+from ansible_collections.pve.provision.plugins.module_utils._images.releases.listed import Site
 from ansible_collections.pve.provision.plugins.module_utils._io import versions as order
 
 BASE = "https://dl-cdn.alpinelinux.org"

@@ -15,14 +15,13 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.pve.provision.plugins.module_utils._images.releases.base import (
+from ansible_collections.pve.provision.plugins.module_utils._images.releases.base import choose, subdirectories
+from ansible_collections.pve.provision.plugins.module_utils._images.releases.listed import (
     Fields,
     Image,
     Layout,
     Signed,
     Site,
-    choose,
-    subdirectories,
 )
 
 

@@ -12,14 +12,8 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.pve.provision.plugins.module_utils._images.releases.base import (
-    Fields,
-    Image,
-    Layout,
-    Site,
-    choose,
-    subdirectories,
-)
+from ansible_collections.pve.provision.plugins.module_utils._images.releases.base import choose, subdirectories
+from ansible_collections.pve.provision.plugins.module_utils._images.releases.listed import Fields, Image, Layout, Site
 
 CODENAMES = {"11": "bullseye", "12": "bookworm", "13": "trixie"}
 

@@ -20,13 +20,13 @@ from ansible_collections.pve.provision.plugins.module_utils._images.releases.bas
     Key,
     Read,
     Release,
-    Site,
     Verify,
     clean_bases,
     json_document,
     path_of,
     their_arch,
 )
+from ansible_collections.pve.provision.plugins.module_utils._images.releases.listed import Site
 from ansible_collections.pve.provision.plugins.module_utils._io import versions as order
 
 CHANNELS = ("stable", "beta", "dev")

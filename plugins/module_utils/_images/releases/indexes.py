@@ -14,9 +14,9 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError, ProvisionError, Timeout
-from ansible_collections.pve.provision.plugins.module_utils._images.download import Text, fetch_text
 from ansible_collections.pve.provision.plugins.module_utils._images.http import ACCESS, Access, Retries, Timeouts, shown
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.base import UNREADABLE, unreadable
+from ansible_collections.pve.provision.plugins.module_utils._images.texts import Text, fetch_text
 from ansible_collections.pve.provision.plugins.module_utils._io.files import atomic_file
 from ansible_collections.pve.provision.plugins.module_utils._io.private import private_directory
 

@@ -18,16 +18,18 @@ from dataclasses import replace
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.base import (
-    Fields,
-    Image,
     Key,
-    Layout,
-    Listed,
     Release,
-    Signed,
-    Site,
     choose,
     json_document,
+)
+from ansible_collections.pve.provision.plugins.module_utils._images.releases.listed import (
+    Fields,
+    Image,
+    Layout,
+    Listed,
+    Signed,
+    Site,
 )
 
 #: What tells of a snapshot which one it is.

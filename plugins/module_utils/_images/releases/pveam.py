@@ -20,10 +20,10 @@ from ansible_collections.pve.provision.plugins.module_utils._images.releases.bas
     Read,
     Release,
     Signature,
-    Site,
     Verify,
     clean_bases,
 )
+from ansible_collections.pve.provision.plugins.module_utils._images.releases.listed import Site
 from ansible_collections.pve.provision.plugins.module_utils._io import versions as order
 from ansible_collections.pve.provision.plugins.module_utils._io.compression import gunzipped
 from ansible_collections.pve.provision.plugins.module_utils._model.appliances import Appliance, Fields, paragraphs

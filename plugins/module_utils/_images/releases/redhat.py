@@ -15,16 +15,18 @@ from __future__ import annotations
 import re
 
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.base import (
-    Fields,
-    Image,
     Key,
-    Layout,
-    Signed,
-    Site,
     choose,
     json_document,
     path_of,
     subdirectories,
+)
+from ansible_collections.pve.provision.plugins.module_utils._images.releases.listed import (
+    Fields,
+    Image,
+    Layout,
+    Signed,
+    Site,
 )
 from ansible_collections.pve.provision.plugins.module_utils._io import versions as order
 

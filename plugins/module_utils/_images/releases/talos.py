@@ -10,12 +10,8 @@ Shape: ``factory.talos.dev/versions`` is a JSON list of ``v``-names, pre-release
 
 from __future__ import annotations
 
-from ansible_collections.pve.provision.plugins.module_utils._images.releases.base import (
-    Image,
-    Layout,
-    Site,
-    json_document,
-)
+from ansible_collections.pve.provision.plugins.module_utils._images.releases.base import json_document
+from ansible_collections.pve.provision.plugins.module_utils._images.releases.listed import Image, Layout, Site
 
 
 def _names(body: bytes) -> list[str]:

@@ -20,18 +20,20 @@ from dataclasses import replace
 
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.base import (
     Binding,
-    Fields,
-    Image,
     Key,
-    Layout,
-    Listed,
     Release,
     Signature,
-    Signed,
-    Site,
     choose,
     json_document,
     subdirectories,
+)
+from ansible_collections.pve.provision.plugins.module_utils._images.releases.listed import (
+    Fields,
+    Image,
+    Layout,
+    Listed,
+    Signed,
+    Site,
 )
 
 STREAM = "releases/streams/v1/com.ubuntu.cloud:released:download.sjson"

@@ -22,14 +22,17 @@ import pytest
 from fake_clock import FakeClock
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError, Timeout, VerificationError
-from ansible_collections.pve.provision.plugins.module_utils._images import download
-from ansible_collections.pve.provision.plugins.module_utils._images.download import Request, fetch, fetch_text
+from ansible_collections.pve.provision.plugins.module_utils._images import download, transfer
+from ansible_collections.pve.provision.plugins.module_utils._images.download import fetch
 from ansible_collections.pve.provision.plugins.module_utils._images.http import (
     Access,
     Retries,
     Timeouts,
     shown,
 )
+from ansible_collections.pve.provision.plugins.module_utils._images.partial import SUFFIX
+from ansible_collections.pve.provision.plugins.module_utils._images.texts import Text, fetch_text
+from ansible_collections.pve.provision.plugins.module_utils._images.transfer import Request
 from ansible_collections.pve.provision.tests.unit.plugins.module_utils._images.faulty_server import FaultyServer
 
 CONTENT = random.Random(1).randbytes(3_000_000)
@@ -487,7 +490,7 @@ def test_a_complete_partial_file_needs_no_server(server: FaultyServer, target: P
     url = server.put("/image", CONTENT, cuts=[2_000_000] + [0] * 9)
     with pytest.raises(ImageError):
         get(target, url)
-    partial = next(target.parent.glob(f".*{download.SUFFIX}"))
+    partial = next(target.parent.glob(f".*{SUFFIX}"))
     partial.write_bytes(CONTENT)
     asked = len(server.asked)
     got = get(target, url)
@@ -501,7 +504,7 @@ def test_a_partial_file_that_does_not_fit_does_no_harm(server: FaultyServer, tar
     wanted = ("sha256", hashlib.sha256(OTHER).hexdigest()) if damage == "other digest" else SHA256
     with pytest.raises(ImageError):
         get(target, url, digest=wanted)
-    partial = next(target.parent.glob(f".*{download.SUFFIX}"))
+    partial = next(target.parent.glob(f".*{SUFFIX}"))
     record = partial.with_name(partial.name + ".json")
     if damage == "bytes":
         partial.write_bytes(bytes(2_000_000))
@@ -517,7 +520,7 @@ def test_a_partial_file_that_does_not_fit_does_no_harm(server: FaultyServer, tar
 
 
 def test_abandoned_partial_files_of_other_targets_go(server: FaultyServer, target: Path) -> None:
-    old, young = (target.with_name(f".{name}{download.SUFFIX}") for name in ("old.iso", "young.iso"))
+    old, young = (target.with_name(f".{name}{SUFFIX}") for name in ("old.iso", "young.iso"))
     for path in (old, young):
         path.write_bytes(b"x")
         path.with_name(path.name + ".json").write_text("{}")
@@ -529,7 +532,7 @@ def test_abandoned_partial_files_of_other_targets_go(server: FaultyServer, targe
 def test_a_link_planted_as_partial_file_is_not_followed(server: FaultyServer, target: Path, tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_bytes(b"precious")
-    target.with_name(f".{target.name}{download.SUFFIX}").symlink_to(victim)
+    target.with_name(f".{target.name}{SUFFIX}").symlink_to(victim)
     with pytest.raises(ImageError, match="cannot be written"):
         get(target, server.put("/image", CONTENT))
     assert victim.read_bytes() == b"precious"
@@ -538,7 +541,7 @@ def test_a_link_planted_as_partial_file_is_not_followed(server: FaultyServer, ta
 def test_too_little_space_is_said_before_a_byte_is_written(
     server: FaultyServer, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "free_bytes", lambda directory: 2_999_999)
+    monkeypatch.setattr(transfer, "free_bytes", lambda directory: 2_999_999)
     with pytest.raises(ImageError, match=r"needs 3000000 more bytes in .*, 2999999 are free"):
         get(target, server.put("/image", CONTENT))
     nothing(target)
@@ -547,7 +550,7 @@ def test_too_little_space_is_said_before_a_byte_is_written(
 def test_an_endless_body_leaves_the_reserve(
     server: FaultyServer, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "free_bytes", lambda directory: download.RESERVE + 1_000_000)
+    monkeypatch.setattr(transfer, "free_bytes", lambda directory: transfer.RESERVE + 1_000_000)
     with pytest.raises(ImageError, match="more than 1000000 bytes arrive"):
         get(target, server.put("/image", CONTENT, chunked=True))
     nothing(target)
@@ -596,7 +599,7 @@ def test_ten_processes_fetch_once(server: FaultyServer, target: Path, digest: t.
 
 
 def wait_for_a_megabyte(target: Path, run: t.Any) -> None:
-    partial = target.with_name(f".{target.name}{download.SUFFIX}")
+    partial = target.with_name(f".{target.name}{SUFFIX}")
     while not partial.exists() or partial.stat().st_size < 1_000_000:
         assert run.is_alive()
         time.sleep(0.01)
@@ -643,14 +646,14 @@ def test_a_cached_text_costs_no_body(server: FaultyServer, tmp_path: Path) -> No
     url = server.put("/index", b"one")
     clock = FakeClock()
 
-    def ask(max_age: float) -> download.Text:
+    def ask(max_age: float) -> Text:
         return fetch_text([url], 100, cache=tmp_path, max_age=max_age, retries=QUICK, clock=clock)
 
-    assert ask(60) == download.Text(b"one", url)
+    assert ask(60) == Text(b"one", url)
     clock.time += 50
-    assert ask(60) == download.Text(b"one", url, age=50.0)
+    assert ask(60) == Text(b"one", url, age=50.0)
     assert server.statuses() == [200]
-    assert ask(10) == download.Text(b"one", url)
+    assert ask(10) == Text(b"one", url)
     assert server.statuses() == [200, 304]
     server.put("/index", b"two")
     assert ask(0).content == b"two"

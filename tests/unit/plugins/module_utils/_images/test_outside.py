@@ -16,9 +16,9 @@ import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError
 from ansible_collections.pve.provision.plugins.module_utils._images import http as ours
-from ansible_collections.pve.provision.plugins.module_utils._images.download import fetch_text
 from ansible_collections.pve.provision.plugins.module_utils._images.http import Access, Retries
 from ansible_collections.pve.provision.plugins.module_utils._images.outside import Outside, own_networks, server_of
+from ansible_collections.pve.provision.plugins.module_utils._images.texts import fetch_text
 
 OWN = (ipaddress.ip_network("8.8.4.0/24"), ipaddress.ip_network("2a00:1450:4001::/64"))
 

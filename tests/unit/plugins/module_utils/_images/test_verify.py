@@ -13,8 +13,9 @@ from dataclasses import replace
 import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import VerificationError
-from ansible_collections.pve.provision.plugins.module_utils._images.download import Request, fetch
+from ansible_collections.pve.provision.plugins.module_utils._images.download import fetch
 from ansible_collections.pve.provision.plugins.module_utils._images.signatures import Seal, Trusted
+from ansible_collections.pve.provision.plugins.module_utils._images.transfer import Request
 from ansible_collections.pve.provision.plugins.module_utils._images.verify import (
     Listing,
     Policy,
