@@ -116,13 +116,13 @@ def _without(table: Table, params: t.Container[str]) -> Table:
 
 # What routers need is most of this collection, and is read from disk only where there is one.
 def _read_router(params: t.Mapping[str, t.Any], nulls: frozenset[Path]) -> tuple[Wanted, t.Sequence[Part]]:
-    from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.lxc import read_router
+    from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.read_lxc import read_router
 
     return read_router(params, nulls)
 
 
 def _read_router_vm(params: t.Mapping[str, t.Any], nulls: frozenset[Path]) -> tuple[Wanted, t.Sequence[Part]]:
-    from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.vm import read_vm
+    from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.read_vm import read_vm
 
     return read_vm(params, nulls)
 

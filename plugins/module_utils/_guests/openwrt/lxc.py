@@ -18,21 +18,17 @@ from pathlib import Path as FilePath
 from ansible_collections.pve.provision.plugins.module_utils._engine.addresses import told_interfaces
 from ansible_collections.pve.provision.plugins.module_utils._engine.creation import Create
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Wanted
-from ansible_collections.pve.provision.plugins.module_utils._engine.part import Part
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan, Run, Step
 from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Start
-from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, InvalidInput, Timeout
+from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, Timeout
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.addresses import await_static
-from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.read import wanted_container
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.migrate import (
     NOT_KEPT,
     left_behind,
     not_kept,
 )
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.router_guest import (
-    DESCRIPTION_OPTIONS,
     OpenWrtGuest,
-    with_own_defaults,
 )
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.running import (
     NEVER_ANOTHER,
@@ -63,10 +59,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgr
     interim,
 )
 from ansible_collections.pve.provision.plugins.module_utils._io import versions as order
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path
 from ansible_collections.pve.provision.plugins.module_utils._model.template_name import parse_template
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.model import Description, devices
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.read import parse as parse_description
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import (
     ONE_ROUTER,
     Files,
@@ -77,95 +70,13 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.types import sa
 from ansible_collections.pve.provision.plugins.module_utils._store import openwrt_template
 from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_build import seeded
 from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_template import WantedTemplate
-from ansible_collections.pve.provision.plugins.module_utils._store.wanted import UserKey
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
     from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig
 
-# What a new router gets where nothing is declared, by PVE's keys; the disk in bytes.
-DEFAULTS: t.Final[dict[str, t.Any]] = {
-    "cores": 1,
-    "memory": 256,
-    "swap": 0,
-    "onboot": True,
-    "rootfs": {"size": 512 * 1024**2},
-}
 # For how many seconds a router that has its addresses may not answer by SSH.
 SSH_PATIENCE: t.Final = 15
-# What the PPP daemon opens; a container has it only when it is passed in.
-PPP: t.Final = "/dev/ppp"
-# The rule, as options a user might try to set otherwise.
-_RULE = (
-    ("ostype", "unmanaged", "PVE knows no OpenWrt; a managed ostype would write Debian's or another's files into it."),
-    ("unprivileged", False, "OpenWrt needs a privileged container for its networking."),
-)
-
-
-def read_router(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozenset()) -> tuple[Wanted, tuple[Part, ...]]:
-    """Read a router's parameters: the container that is wanted, and the router inside it."""
-    findings = [
-        Finding(name, params[name], "is not possible for OpenWrt", reason)
-        for name, only, reason in _RULE
-        if params.get(name) is not None and params[name] != only
-    ]
-    declared = {name: params[name] for name in DESCRIPTION_OPTIONS if params.get(name) is not None}
-    declared.setdefault("hostname", params.get("hostname"))
-    description = None
-    if params["state"] != "absent":
-        try:
-            description = parse_description(declared)
-        except InvalidInput as error:
-            findings += list(error.findings)
-    findings += [
-        Finding(f"interfaces.{each.name}.queues", each.queues, "is for VMs only", "Leave it out.")
-        for each in (description.interfaces if description else ())
-        if each.queues
-    ]
-    networks = devices(description, "lxc") if description else None
-    container = {
-        **params,
-        "timezone": None,
-        "ostype": None if params["state"] == "absent" else "unmanaged",
-        "unprivileged": None if params["state"] == "absent" else False,
-        # procd's jails use pivot_root, which LXC's AppArmor profile gives to a privileged container by nesting alone.
-        "features": {"nesting": True} if params["state"] != "absent" else None,
-        "networks": networks,
-        "devices": _devices(params, description),
-        "ostemplate": params.get("template"),
-        "ip_timeout": 0,
-    }
-    wanted = wanted_container(container, nulls)
-    wanted = dataclasses.replace(
-        with_own_defaults(wanted, DEFAULTS),
-        recreate_if_unfinished=True,
-        findings=(*findings, *wanted.findings),
-        notes=description.warnings if description else (),
-    )
-    return wanted, (OpenWrtContainer.of(params, declared, description),)
-
-
-def _devices(params: t.Mapping[str, t.Any], description: Description | None) -> list[dict[str, t.Any]] | None:
-    """The declared devices, and the one that PPPoE needs."""
-    devices: list[dict[str, t.Any]] | None = params.get("devices")
-    dials = description is not None and any(each.proto == "pppoe" for each in description.interfaces)
-    if not dials or any(device.get("path") == PPP for device in devices or ()):
-        return devices
-    return [*(devices or ()), {"path": PPP}]
-
-
-def wanted_template(params: t.Mapping[str, t.Any]) -> WantedTemplate:
-    """The release that a router is made from."""
-    return WantedTemplate(
-        version=params["version"],
-        arch=params.get("arch") or "amd64",
-        verify=params.get("verify") or "",
-        keys=tuple(UserKey(key) for key in params.get("keys") or ()),
-        mirrors=tuple(params.get("mirrors") or ()),
-        offline_ok=params["offline_ok"],
-        index_max_age=0 if params["upgrade"] else WantedTemplate.index_max_age,
-        storages=(params["template_storage"],) if params.get("template_storage") else (),
-    )
 
 
 @dataclass
@@ -184,26 +95,6 @@ class OpenWrtContainer(OpenWrtGuest):
     target: str = ""
     resumed: list[str] = field(default_factory=list)
     made_templates: tuple[str, ...] = ()
-
-    @classmethod
-    def of(
-        cls, params: t.Mapping[str, t.Any], declared: dict[str, t.Any], description: Description | None
-    ) -> OpenWrtContainer:
-        template = None if params.get("template") else wanted_template(params)
-        return cls(
-            declared=declared,
-            description=description,
-            template=template,
-            mirrors=tuple(params.get("mirrors") or ()),
-            ip_timeout=params["ip_timeout"],
-            require_ip=params["require_ip"],
-            confirm_timeout=params["confirm_timeout"],
-            up_timeout=params["start_timeout"],
-            upgrade=params["upgrade"],
-            rollback_keep=params["rollback_keep"],
-            by_vmid=params.get("vmid") is not None,
-            ssh_key=params.get("ssh_private_key"),
-        )
 
     def recover(self, node: Node, wanted: Wanted, *, act: bool) -> list[Step]:
         """Nothing is done for a declaration that will be refused."""

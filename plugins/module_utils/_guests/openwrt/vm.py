@@ -18,8 +18,6 @@ import contextlib
 import dataclasses
 import os
 import re
-import shlex
-import socket
 import time
 import typing as t
 from dataclasses import dataclass, field
@@ -28,20 +26,18 @@ from pathlib import Path as FilePath
 from ansible_collections.pve.provision.plugins.module_utils._engine.addresses import told_interfaces
 from ansible_collections.pve.provision.plugins.module_utils._engine.creation import Create
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Wanted
-from ansible_collections.pve.provision.plugins.module_utils._engine.part import Part
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan, Run
 from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Start
 from ansible_collections.pve.provision.plugins.module_utils._errors import (
     Finding,
     ImageError,
-    InvalidInput,
     ProvisionError,
     Timeout,
 )
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.console import Console
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.first_boot import first_files
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.router_guest import (
-    DESCRIPTION_OPTIONS,
     OpenWrtGuest,
-    with_own_defaults,
 )
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.running import (
     NEVER_ANOTHER,
@@ -53,40 +49,21 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.runn
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.seeding import sweep
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.shells import by_agent
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.steps import AwaitUp, Configure, PrepareDisk
-from ansible_collections.pve.provision.plugins.module_utils._guests.vm.read import wanted_vm
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import poll
 from ansible_collections.pve.provision.plugins.module_utils._io.qcow2 import write_qcow2
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path
 from ansible_collections.pve.provision.plugins.module_utils._model.network import is_net
 from ansible_collections.pve.provision.plugins.module_utils._model.qemu import AGENT, NET
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.model import Description, devices
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.read import parse as parse_description
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.disk_image import prepare_image, unpack_image
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import seed, unknown
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.series import series_of
 from ansible_collections.pve.provision.plugins.module_utils._pve.storages import usable
 from ansible_collections.pve.provision.plugins.module_utils._store import openwrt_template
 from ansible_collections.pve.provision.plugins.module_utils._store.image import cache_directory
 from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_template import WantedDisk
-from ansible_collections.pve.provision.plugins.module_utils._store.wanted import UserKey
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
 
-AGENT_PACKAGE: t.Final = "qemu-ga"
-HOST: t.Final = "hostname"
 DISK: t.Final = "scsi0"
-# What a new router gets where nothing is declared, by PVE's keys; the disk in bytes.
-DEFAULTS: t.Final[dict[str, t.Any]] = {
-    "ostype": "l26",
-    "scsihw": "virtio-scsi-single",
-    "cores": 1,
-    "memory": 256,
-    "onboot": True,
-    "serial0": {"kind": "socket"},
-    "boot": {"order": (DISK,)},
-    DISK: {"size": 512 * 1024**2},
-}
+OSTYPE: t.Final = "l26"
 # Free bytes that the copy of an image needs: OpenWrt's has 120 MiB, twice while its file system grows.
 ROOM: t.Final = 300 * 1024**2
 # The name of a seeded copy on a storage.
@@ -98,99 +75,6 @@ PAUSES: t.Final = (0.1, 0.5)
 # Options of a VM that cloud-init configures, which OpenWrt's images do not have.
 CLOUD_INIT = re.compile(r"^(?:ci\w+|ipconfig\d+|sshkeys|nameserver|searchdomain): |^[a-z]+\d+: .*cloudinit")
 LINK = re.compile(r"^\d+: ([^\s:@]+).*link/ether (\S+)", re.MULTILINE)
-# What procd says when it comes to OpenWrt's user land, and what it then offers at each console that it knows.
-READY = re.compile(rb"procd: - init -|Please press Enter to activate this console")
-
-RC_LOCAL: t.Final = "etc/rc.local"
-OPKG: t.Final = ("opkg update", "opkg install")
-APK: t.Final = ("apk update", "apk add")
-_IDLE = """\
-# Put your custom commands here that should be executed once
-# the system init finished. By default this file does nothing.
-
-exit 0
-"""
-# Runs at the end of each boot until the packages are there, which takes the network, and then is gone.
-_INSTALL = """\
-(
-    tries=0
-    until {update} && {install}; do
-        tries=$((tries + 1))
-        [ "$tries" -lt 200 ] || exit 1
-        sleep 3
-    done
-    cat > /etc/rc.local <<'END'
-{idle}END
-) > /dev/null 2>&1 &
-exit 0
-"""
-
-
-def read_vm(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozenset()) -> tuple[Wanted, tuple[Part, ...]]:
-    """Read a router's parameters: the VM that is wanted, and the router inside it."""
-    findings: list[Finding] = []
-    declared = {name: params[name] for name in DESCRIPTION_OPTIONS if params.get(name) is not None}
-    declared["packages"] = _packages(params)
-    declared[HOST] = params.get("name")
-    description = None
-    if params["state"] != "absent":
-        try:
-            description = parse_description(declared)
-        except InvalidInput as error:
-            # What is wrong with the name is told once, as the VM's.
-            findings += [f for f in error.findings if f.option != HOST]
-    agent = AGENT_PACKAGE in declared["packages"] if params.get("agent") is None else params["agent"]
-    wanted = wanted_vm(_vm(params, description), nulls)
-    paths = {"scsi[0]": "disk"} | {
-        f"networks[{n}]": f"interfaces.{each.name}"
-        for n, each in enumerate(description.interfaces if description else ())
-    }
-    named = {key: paths.get(path, path) for key, path in wanted.declaration.paths.items()}
-    wanted = dataclasses.replace(wanted, declaration=dataclasses.replace(wanted.declaration, paths=named))
-    wanted = dataclasses.replace(
-        with_own_defaults(wanted, {**DEFAULTS, **({"agent": {"enabled": True}} if agent else {})}),
-        findings=(*findings, *(dataclasses.replace(p, option=_renamed(p.option, paths)) for p in wanted.findings)),
-        notes=description.warnings if description else (),
-    )
-    return wanted, (OpenWrtVm.of(params, declared, description),)
-
-
-def _packages(params: t.Mapping[str, t.Any]) -> list[str]:
-    """The declared packages; the agent is one that OpenWrt's images do not have."""
-    names = list(params.get("packages") or ())
-    return [*names, AGENT_PACKAGE] if params.get("agent") and AGENT_PACKAGE not in names else names
-
-
-def _vm(params: t.Mapping[str, t.Any], description: Description | None) -> dict[str, t.Any]:
-    """The parameters as those of any VM."""
-    disk = {key: value for key, value in (params.get("disk") or {}).items() if value is not None}
-    return {
-        **params,
-        "networks": devices(description, "qemu") if description else None,
-        "scsi": [{"id": 0, **disk}] if disk else None,
-        "agent": None if params.get("agent") is None else {"enabled": params["agent"]},
-        "ip_timeout": 0,
-    }
-
-
-def _renamed(option: str, paths: t.Mapping[str, str]) -> str:
-    """The user's name of an option that is called otherwise among those of any VM."""
-    for name, ours in paths.items():
-        if option == name or option.startswith(f"{name}."):
-            return ours + option[len(name) :]
-    return option
-
-
-def wanted_disk(params: t.Mapping[str, t.Any]) -> WantedDisk:
-    """The image that a router is made from: OVMF needs the one made for it."""
-    return WantedDisk(
-        version=params["version"],
-        verify=params.get("verify") or "",
-        keys=tuple(UserKey(key) for key in params.get("keys") or ()),
-        mirrors=tuple(params.get("mirrors") or ()),
-        offline_ok=params["offline_ok"],
-        variant=f"{params['filesystem']}-{'combined-efi' if params.get('bios') == 'ovmf' else 'combined'}",
-    )
 
 
 @dataclass
@@ -209,21 +93,6 @@ class OpenWrtVm(OpenWrtGuest):
     import_storage: str = ""
     verified_by: str = ""
     silent: list[str] = field(default_factory=list)
-
-    @classmethod
-    def of(
-        cls, params: t.Mapping[str, t.Any], declared: dict[str, t.Any], description: Description | None
-    ) -> OpenWrtVm:
-        return cls(
-            declared=declared,
-            description=description,
-            image=wanted_disk(params),
-            ssh_key=params.get("ssh_private_key"),
-            ip_timeout=params["ip_timeout"],
-            require_ip=params["require_ip"],
-            confirm_timeout=params["confirm_timeout"],
-            up_timeout=params["start_timeout"],
-        )
 
     # -- the plan --------------------------------------------------------------------------------------------------
     def prepare(self, node: Node, wanted: Wanted) -> Wanted:
@@ -276,7 +145,7 @@ class OpenWrtVm(OpenWrtGuest):
         installation medium, or that it does not start from the disk that a router is imported to."""
         options = actual.config.options if actual.config else {}
         order = options.get("boot", "").partition("order=")[2]
-        signs = [f"ostype {options.get('ostype', 'other')}"] if options.get("ostype") != DEFAULTS["ostype"] else []
+        signs = [f"ostype {options.get('ostype', 'other')}"] if options.get("ostype") != OSTYPE else []
         signs += [key for key, text in options.items() if CLOUD_INIT.search(f"{key}: {text}")]
         signs += [] if DISK in options else [f"no {DISK}"]
         signs += [f"boot order={order}"] if order and DISK not in order.split(",")[0].split(";") else []
@@ -417,19 +286,6 @@ def work_file(node: Node, wanted: Wanted) -> FilePath:
     return folder / f"pve-provision-{wanted.name or wanted.vmid}.raw"
 
 
-# -- the files of the first boot -----------------------------------------------------------------------------------
-
-
-def first_files(description: Description, version: str) -> dict[str, tuple[int, bytes]]:
-    """What the archive on the boot partition holds: the seed, and what installs the packages."""
-    files = seed(unknown, description, version)
-    if description.packages:
-        update, install = APK if series_of(version).prefix_length else OPKG
-        names = " ".join(shlex.quote(name) for name in description.packages)
-        files[RC_LOCAL] = (0o644, _INSTALL.format(update=update, install=f"{install} {names}", idle=_IDLE).encode())
-    return files
-
-
 # -- listening -----------------------------------------------------------------------------------------------------
 
 
@@ -448,32 +304,3 @@ def has_agent(node: Node, vmid: int) -> bool:
 def serial_socket(run: Run) -> FilePath | None:
     """Where the VM's serial console can be listened to, which is on the node itself."""
     return None if run.node.files is None else run.node.files.serial_console(run.vmid)
-
-
-class Console:
-    """What a VM says on its serial console from now on. QEMU serves one listener at a time."""
-
-    def __init__(self, path: FilePath | None) -> None:
-        self.heard = b""
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.settimeout(1)
-        try:
-            self._socket.connect(str(path))
-            self.open = path is not None
-        except OSError:
-            self.open = False
-
-    def listen(self) -> bool:
-        """Whether OpenWrt has said that its user land is there."""
-        with contextlib.suppress(OSError):
-            while self.open and (said := self._socket.recv(65536, socket.MSG_DONTWAIT)):
-                self.heard += said
-        return READY.search(self.heard) is not None
-
-    @property
-    def last_line(self) -> str:
-        lines = self.heard.decode(errors="replace").strip().splitlines()
-        return lines[-1].strip() if lines else ""
-
-    def close(self) -> None:
-        self._socket.close()

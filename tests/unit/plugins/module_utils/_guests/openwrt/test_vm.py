@@ -12,12 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.console import Console
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.first_boot import RC_LOCAL, first_files
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.shells import ssh
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.vm import (
-    RC_LOCAL,
-    Console,
-    first_files,
-)
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import compare, declare
 from ansible_collections.pve.provision.plugins.module_utils._model.qemu import OPTIONS, is_volume
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.read import parse
