@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError, Timeout, VerificationError
-from ansible_collections.pve.provision.plugins.module_utils._images import cache
+from ansible_collections.pve.provision.plugins.module_utils._images import cache, placing
 from ansible_collections.pve.provision.plugins.module_utils._images.http import shown
 from ansible_collections.pve.provision.plugins.module_utils._store.place import Directories, File, OverApi, Places, Step
 from ansible_collections.pve.provision.plugins.module_utils._store.source import Offer
@@ -240,7 +240,7 @@ class Pipeline:
     def _built(
         self, build: Build, source: cache.Entry, offer: Offer, target: Path, stack: contextlib.ExitStack
     ) -> cache.Entry:
-        stack.enter_context(cache.exclusive(target, self.wanted.timeout))
+        stack.enter_context(placing.exclusive(target, self.wanted.timeout))
         there = self._newest(offer.is_of)  # a run beside us may have been faster
         if there is not None:
             return there

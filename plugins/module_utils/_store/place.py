@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError, VerificationError
-from ansible_collections.pve.provision.plugins.module_utils._images import cache, checksums
+from ansible_collections.pve.provision.plugins.module_utils._images import cache, checksums, placing
 from ansible_collections.pve.provision.plugins.module_utils._images.http import shown
 from ansible_collections.pve.provision.plugins.module_utils._pve import privileges
 from ansible_collections.pve.provision.plugins.module_utils._store.source import ImageSource, Offer
@@ -99,7 +99,7 @@ class Directories:
                 f"{entry.path} was not verified as this run asks for, and a guest refers to it, so it is not replaced.",
                 remedy="Take it out of the guest's drive, or set force: true.",
             )
-        raise cache.in_the_way(entry, record or cache.Record(file.family, file.version, "", 0))
+        raise placing.in_the_way(entry, record or cache.Record(file.family, file.version, "", 0))
 
     def step(self, store: Store, file: File) -> Step:
         return {"step": "copy", "storage": store.name, "name": file.name}
@@ -113,10 +113,10 @@ class Directories:
         if target != source.path:
             force, reverify = self._wanted.force, self._wanted.reverify
             record = t.cast("cache.Record", source.record)
-            (placed,) = cache.place(source.path, record, [target], force=force, replace=missing, reverify=reverify)
+            (placed,) = placing.place(source.path, record, [target], force=force, replace=missing, reverify=reverify)
             how = placed.how
         if file.closed:
-            cache.close(target)
+            placing.close(target)
         return how
 
     def in_use(self, path: Path) -> bool:

@@ -11,7 +11,7 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, InvalidInput, VerificationError
-from ansible_collections.pve.provision.plugins.module_utils._images import cache, checksums, download, verify
+from ansible_collections.pve.provision.plugins.module_utils._images import cache, checksums, download, placing, verify
 from ansible_collections.pve.provision.plugins.module_utils._images.http import Timeouts, shown
 from ansible_collections.pve.provision.plugins.module_utils._images.inspect import inspect_archive, inspect_disk
 from ansible_collections.pve.provision.plugins.module_utils._images.releases import direct
@@ -59,13 +59,13 @@ class ImageFetcher:
                 signed_by[0] = expected.seal.check(path).key
             self._pin(path, expected)
             self._inspect(path, target, offer)
-            cache.refuse_change(target, before)
+            placing.refuse_change(target, before)
 
         fetched = self._transfer(offer, place, expected, check, overwrite=overwrite or unpacks)
         sha256, size = fetched.digests["sha256"], fetched.size
         if unpacks:
             try:
-                plain = unpack(place, target, check=lambda: cache.refuse_change(target, before))
+                plain = unpack(place, target, check=lambda: placing.refuse_change(target, before))
             finally:
                 place.unlink(missing_ok=True)
             sha256, size = plain.sha256, plain.size
@@ -144,7 +144,7 @@ class ImageFetcher:
         verified = verify.verify_file(source, expected)
         check(source)
         record = cache.Record("", "", verified.digests["sha256"], source.stat().st_size)
-        cache.copy(source, record, place)
+        placing.copy(source, record, place)
         return download.Fetched(place, record.size, verified.digests)
 
     def prove(self, entry: cache.Entry, offer: Offer) -> cache.Record | None:
@@ -190,7 +190,7 @@ class VerifiedFiles:
     def bring(self, *, overwrite: bool = True) -> tuple[cache.Entry, int]:
         """What the source offers, fetched unless it is here: the file, and the bytes transferred."""
         target = self.directory / self.offer.name
-        with cache.exclusive(target, self._source.wanted.timeout):
+        with placing.exclusive(target, self._source.wanted.timeout):
             there = self.standing()  # a run beside us may have been faster
             if there is not None:
                 return there, 0

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError, Timeout, VerificationError
-from ansible_collections.pve.provision.plugins.module_utils._images import cache
+from ansible_collections.pve.provision.plugins.module_utils._images import cache, placing
 from ansible_collections.pve.provision.plugins.module_utils._images.cache import Record, State
 
 BODY = bytes(range(256)) * 40
@@ -174,7 +174,7 @@ def test_recorded_files_are_listed_newest_first(tmp_path: Path) -> None:
 # -- placing -----------------------------------------------------------------------------------------------------------
 def test_the_same_file_system_costs_no_second_copy(tmp_path: Path) -> None:
     source = put(tmp_path / "a" / "image")
-    (placed,) = cache.place(source, record(), [tmp_path / "b" / "image"])
+    (placed,) = placing.place(source, record(), [tmp_path / "b" / "image"])
     assert placed.how in ("hardlink", "reflink")
     assert placed.written == 0
     assert placed.path.read_bytes() == BODY
@@ -183,7 +183,7 @@ def test_the_same_file_system_costs_no_second_copy(tmp_path: Path) -> None:
 
 def test_another_file_system_gets_a_verified_copy(tmp_path: Path, elsewhere: Path) -> None:
     source = put(tmp_path / "image")
-    first, second = cache.place(source, record(), [elsewhere / "x" / "image", elsewhere / "y" / "image"])
+    first, second = placing.place(source, record(), [elsewhere / "x" / "image", elsewhere / "y" / "image"])
     assert (first.how, first.written) == ("copy", len(BODY))
     assert second.path.read_bytes() == BODY
     assert (
@@ -195,16 +195,16 @@ def test_a_source_that_changed_meanwhile_is_not_copied(tmp_path: Path, elsewhere
     source = put(tmp_path / "image")
     source.write_bytes(OTHER)
     with pytest.raises(VerificationError, match="no longer what was verified"):
-        cache.place(source, record(), [elsewhere / "image"])
+        placing.place(source, record(), [elsewhere / "image"])
     assert os.listdir(elsewhere) == []
 
 
 def test_placing_again_keeps_everything(tmp_path: Path) -> None:
     source = put(tmp_path / "a" / "image")
     targets = [source, tmp_path / "b" / "image"]
-    cache.place(source, record(), targets)
+    placing.place(source, record(), targets)
     before = [path.stat() for path in targets]
-    assert [placed.how for placed in cache.place(source, record(), targets)] == ["kept", "kept"]
+    assert [placed.how for placed in placing.place(source, record(), targets)] == ["kept", "kept"]
     assert [path.stat() for path in targets] == before
 
 
@@ -212,7 +212,7 @@ def test_a_foreign_file_with_the_right_bytes_is_adopted(tmp_path: Path) -> None:
     source, target = put(tmp_path / "a" / "image"), tmp_path / "image"
     target.write_bytes(BODY)
     inode = target.stat().st_ino
-    assert cache.place(source, record(), [target])[0].how == "adopted"
+    assert placing.place(source, record(), [target])[0].how == "adopted"
     assert target.stat().st_ino == inode
     assert cache.lookup(target).state is State.RECORDED
 
@@ -223,23 +223,23 @@ def test_other_bytes_in_the_way_are_replaced_by_force_alone(tmp_path: Path, ours
     put(target, OTHER, version="23.05.6") if ours else target.write_bytes(OTHER)
     says = "openwrt/rootfs/amd64 23.05.6, another image" if ours else "was not put there by this collection"
     with pytest.raises(VerificationError, match=says):
-        cache.place(source, record(), [target])
+        placing.place(source, record(), [target])
     assert target.read_bytes() == OTHER
-    cache.place(source, record(), [target], force=True)
+    placing.place(source, record(), [target], force=True)
     assert target.read_bytes() == BODY
 
 
 def test_without_room_nothing_is_written(tmp_path: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "free_bytes", lambda _directory: 10)
+    monkeypatch.setattr(placing, "free_bytes", lambda _directory: 10)
     with pytest.raises(ImageError, match="has 10 bytes free"):
-        cache.place(put(tmp_path / "image"), record(), [elsewhere / "image"])
+        placing.place(put(tmp_path / "image"), record(), [elsewhere / "image"])
     assert os.listdir(elsewhere) == []
 
 
 def test_runs_side_by_side_place_one_file(tmp_path: Path, elsewhere: Path) -> None:
     source = put(tmp_path / "image")
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        placed = list(pool.map(lambda _: cache.place(source, record(), [elsewhere / "image"])[0].how, range(8)))
+        placed = list(pool.map(lambda _: placing.place(source, record(), [elsewhere / "image"])[0].how, range(8)))
     assert sorted(placed) == ["copy", *["kept"] * 7]
     assert (elsewhere / "image").read_bytes() == BODY
     assert sorted(os.listdir(elsewhere)) == [".image.pve-provision.json", "image"]
@@ -247,13 +247,13 @@ def test_runs_side_by_side_place_one_file(tmp_path: Path, elsewhere: Path) -> No
 
 def test_a_run_that_holds_a_file_for_too_long_is_named(tmp_path: Path) -> None:
     with (
-        cache.exclusive(tmp_path / "image", 1),
+        placing.exclusive(tmp_path / "image", 1),
         pytest.raises(Timeout, match="Another run has held"),
-        cache.exclusive(tmp_path / "image", 0.05),
+        placing.exclusive(tmp_path / "image", 0.05),
     ):
         pytest.fail("two at once")
     assert os.listdir(tmp_path) == []
-    with cache.exclusive(tmp_path / "image", 0):
+    with placing.exclusive(tmp_path / "image", 0):
         assert len(os.listdir(tmp_path)) == 1
 
 
@@ -352,11 +352,11 @@ def test_only_an_untouched_file_of_its_own_kind_gives_way(
     happened(target)
     before = target.read_bytes()
     if replaced:
-        cache.place(source, record(), [target], replace=True)
+        placing.place(source, record(), [target], replace=True)
         assert target.read_bytes() == BODY
         return
     with pytest.raises(VerificationError, match="neither used nor overwritten"):
-        cache.place(source, record(), [target], replace=True)
+        placing.place(source, record(), [target], replace=True)
     assert target.read_bytes() == before
 
 
@@ -364,15 +364,15 @@ def test_a_file_that_comes_while_a_copy_is_made_is_left_alone(
     tmp_path: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, target = put(tmp_path / "image"), elsewhere / "image"
-    copy = cache._copy
+    copy = placing._copy
 
     def interrupted(*args: t.Any) -> None:
         copy(*args)
         target.write_bytes(b"mine")
 
-    monkeypatch.setattr(cache, "_copy", interrupted)
+    monkeypatch.setattr(placing, "_copy", interrupted)
     with pytest.raises(VerificationError, match="by somebody else meanwhile"):
-        cache.place(source, record(), [target])
+        placing.place(source, record(), [target])
     assert target.read_bytes() == b"mine"
 
 
@@ -398,7 +398,7 @@ def test_a_closed_file_stays_closed_wherever_it_is_brought(tmp_path: Path, elsew
     source.chmod(0o600)
     record().write(source)
     for target in (tmp_path / "linked", elsewhere / "copied"):
-        cache.place(source, record(), [target])
+        placing.place(source, record(), [target])
         assert {path.stat().st_mode & 0o777 for path in (target, cache.record_path(target))} == {0o600}
 
 
@@ -406,5 +406,5 @@ def test_a_key_that_vouches_later_is_noted(tmp_path: Path) -> None:
     source, target = put(tmp_path / "a" / "image"), tmp_path / "image"
     target.write_bytes(BODY)
     Record("openwrt/rootfs/amd64", "24.10.4", record().sha256, len(BODY)).write(target)
-    assert cache.place(source, record(), [target])[0].how == "kept"
+    assert placing.place(source, record(), [target])[0].how == "kept"
     assert t.cast("Record", Record.read(target)).signed_by == "k1"
