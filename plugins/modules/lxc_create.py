@@ -31,8 +31,8 @@ attributes:
     support: full
   idempotent:
     description: >-
-      A second run changes nothing. O(password), O(ssh_public_keys), O(ostemplate) and O(clone_from) count only when
-      the container is created. O(state=restarted) restarts each time.
+      A second run changes nothing. O(password), O(ssh_public_keys), O(ostemplate), O(clone_from) and O(restore_from)
+      count only when the container is created. O(state=restarted) restarts each time.
     support: partial
   platform:
     description: Proxmox VE 8 and 9, on the node itself or over its API.
@@ -243,6 +243,24 @@ options:
       storage:
         description: Storage of a full clone.
         type: str
+  restore_from:
+    description:
+      - A backup that a new container is restored from, instead of O(ostemplate). What is declared besides is changed
+        after that. A container that is there is never restored over.
+      - All its volumes get on the storage O(rootfs.storage), by default on that of the root volume that was backed up.
+      - The MAC addresses are those of the backup. While the container that was backed up is still there, new ones are
+        drawn.
+    type: dict
+    suboptions:
+      backup:
+        description:
+          - The backup, as a volume such as V(local:backup/vzdump-lxc-101-2026_01_31-02_00_00.tar.zst). V(latest) is the
+            newest one of the container O(vmid), or of the one called O(hostname) where no number is declared.
+          - Required.
+        type: str
+      storage:
+        description: Storage that V(latest) is looked for on. By default all that hold backups.
+        type: str
   recreate:
     description:
       - Whether to destroy an existing container and create it anew when something declared cannot change in place. Its
@@ -310,6 +328,13 @@ EXAMPLES = r"""
     ostemplate: debian-13-standard
     rootfs: {storage: local-lvm, size: 4G}
     state: template
+
+- name: Bring a container back from its newest backup, if it is gone
+  pve.provision.lxc_create:
+    vmid: 120
+    hostname: dns1
+    restore_from: {backup: latest, storage: backups}
+    state: started
 
 - name: Remove it, for sure the right one
   pve.provision.lxc_create:

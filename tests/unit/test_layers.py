@@ -60,7 +60,7 @@ RUNNER = MODULE_UTILS + "_pve.processes"
 MODULE_LINES = 150
 # What holds for every guest of PVE: its number, its pool, that it may be a clone. ``name`` is the word for the name of
 # anything.
-GENERIC = {"vmid", "pool", "clone_from", "name"}
+GENERIC = {"vmid", "pool", "clone_from", "restore_from", "name"}
 OPTION_NAMES = {name for option in (*lxc.TABLE, *qemu.TABLE) for name in (option.key, option.param)} - GENERIC
 LISTED_OPTIONS = {option.key for option in (*lxc.TABLE, *qemu.TABLE) if option.indexed}
 

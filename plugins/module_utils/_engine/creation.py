@@ -10,9 +10,10 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.pve.provision.plugins.module_utils._engine import cleanup
-from ansible_collections.pve.provision.plugins.module_utils._engine.guest import CloneSource
+from ansible_collections.pve.provision.plugins.module_utils._engine.guest import BackupSource, CloneSource
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Phase, Run, Step
 from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, PveError
+from ansible_collections.pve.provision.plugins.module_utils._pve.privileges import Need
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.types import Outcome
@@ -136,3 +137,29 @@ class Clone(NewGuest):
                 return run.node.clone(wanted.type.kind, t.cast("int", source.vmid), vmid, full, timeout=timeout)
 
         return make(run, source.options, clone, by="clone", storage=source.storage)
+
+
+@dataclass(frozen=True)
+class Restore(NewGuest):
+    """Restore a guest from a backup; its own options are set afterwards."""
+
+    action = "restore"
+
+    backup: str
+
+    def details(self) -> dict[str, t.Any]:
+        return {"backup": self.backup}
+
+    def needs(self) -> list[Need]:
+        return [Need((f"/storage/{self.backup.partition(':')[0]}",), ("Datastore.AllocateSpace",), "restore_from")]
+
+    def run(self, run: Run) -> Outcome:
+        wanted = run.wanted
+        source = wanted.backup or BackupSource(self.backup)
+        more = {wanted.type.name_key: wanted.name, "pool": wanted.pool}
+        options = {**source.create, **wanted.create, **{key: value for key, value in more.items() if value}}
+
+        def restore(vmid: int, timeout: int) -> Outcome:
+            return run.node.create(wanted.type.kind, vmid, options, timeout=timeout)
+
+        return make(run, source.options, restore, by="restore", storage=source.target)

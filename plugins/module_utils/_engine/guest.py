@@ -156,6 +156,21 @@ class Fetch:
 
 
 @dataclass(frozen=True)
+class BackupSource:
+    """The backup that a new guest is restored from: a volid, or ``latest`` on a storage, or on any.
+
+    Once it has been found and read: ``options`` is the config in it, as it will be restored, ``create`` are PVE's
+    options for that, ``target`` is the storage that gets the volumes, where one is declared.
+    """
+
+    backup: str
+    storage: str | None = None
+    options: t.Mapping[str, str] = field(default_factory=dict)
+    create: t.Mapping[str, str] = field(default_factory=dict)
+    target: str | None = None
+
+
+@dataclass(frozen=True)
 class Policy:
     """How far a run may go. Times in seconds."""
 
@@ -203,6 +218,7 @@ class Wanted:
     recreate_if_unfinished: bool = False
     defaults: t.Mapping[str, t.Any] = field(default_factory=dict)
     clone: CloneSource | None = None
+    backup: BackupSource | None = None
     pool: str | None = None
     rebuild: str = REBUILD
     create: t.Mapping[str, str] = field(default_factory=dict)
@@ -210,6 +226,11 @@ class Wanted:
     policy: Policy = field(default_factory=Policy)
     findings: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def copied(self) -> CloneSource | BackupSource | None:
+        """What a new guest has its options from, so that only what differs is set."""
+        return self.clone or self.backup
 
     @property
     def name(self) -> str | None:

@@ -39,9 +39,9 @@ class Outlook:
         has: t.Mapping[str, str] = {} if actual.config is None else actual.config.options
         self.new = plan.creating
         if self.new:
-            has = wanted.clone.options if wanted.clone else {}
+            has = wanted.copied.options if wanted.copied else {}
         declaration, _doubts = diff.place(table, has, wanted.declaration, purge=wanted.policy.purge_options)
-        made = diff.render(table, declaration) if self.new and not wanted.clone else {}
+        made = diff.render(table, declaration) if self.new and not wanted.copied else {}
         live = {} if actual.config is None else {key: actual.config.live.get(key) for key in change.revert}
         after = {**has, **live, **made, **change.set, **dict.fromkeys(change.delete)}
         self.vmid = actual.vmid

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.pve.provision.plugins.module_utils._engine.creation import Clone, Create
+from ansible_collections.pve.provision.plugins.module_utils._engine.creation import Clone, Create, Restore
 from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan, Step
@@ -68,9 +68,9 @@ def _stop(wanted: Wanted, actual: Actual) -> list[Step]:
 
 def _create(wanted: Wanted, actual: Actual) -> Plan:
     change = diff.Change()
-    if wanted.clone:
-        change = diff.compare(wanted.type.table, wanted.clone.options, wanted.declaration)
-        steps: list[Step] = [Clone(wanted.clone.vmid or wanted.clone.name), *_changing(wanted, change)]
+    if wanted.copied:
+        change = diff.compare(wanted.type.table, wanted.copied.options, wanted.declaration)
+        steps: list[Step] = [_copy(wanted), *_changing(wanted, change)]
     else:
         source = {} if wanted.source is None else {wanted.type.source_option: wanted.source}
         options = {**_shown(wanted, wanted.create_options()), **dict.fromkeys(wanted.secrets, diff.HIDDEN)}
@@ -83,6 +83,12 @@ def _create(wanted: Wanted, actual: Actual) -> Plan:
         steps.append(MakeTemplate())
         after["template"] = True
     return Plan(tuple(_clean_up(actual) + steps), change, after=after)
+
+
+def _copy(wanted: Wanted) -> Step:
+    if wanted.backup:
+        return Restore(wanted.backup.backup)
+    return Clone((wanted.clone.vmid or wanted.clone.name) if wanted.clone else None)
 
 
 def _recreate(wanted: Wanted, actual: Actual) -> Plan:

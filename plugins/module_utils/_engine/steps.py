@@ -10,7 +10,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.pve.provision.plugins.module_utils._engine import cleanup
-from ansible_collections.pve.provision.plugins.module_utils._engine.creation import Clone, Create, Options
+from ansible_collections.pve.provision.plugins.module_utils._engine.creation import Clone, Create, Options, Restore
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Phase, Run, Step
 from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, ProvisionError, PveError, Timeout
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import poll
@@ -287,6 +287,7 @@ STEPS: t.Final[tuple[type[Step], ...]] = (
     CleanUp,
     Create,
     Clone,
+    Restore,
     Set,
     Resize,
     GrowFilesystem,

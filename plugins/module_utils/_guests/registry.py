@@ -100,7 +100,7 @@ class DeclaredType:
 
 # Options of a container that follow from the router in it, and what PVE would write into its files.
 _NOT_OF_A_ROUTER: t.Final = frozenset({
-    "ostemplate", "clone_from", "ostype", "unprivileged", "networks", "features", "entrypoint", "env",
+    "ostemplate", "clone_from", "restore_from", "ostype", "unprivileged", "networks", "features", "entrypoint", "env",
     "nameserver", "searchdomain", "timezone", "password", "ssh_public_keys", "ignore_unpack_errors", "bwlimit",
 })  # fmt: skip
 # Options of a VM that follow from the router in it. It has one disk, and its agent is a matter of yes or no.

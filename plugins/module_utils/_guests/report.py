@@ -19,6 +19,7 @@ _VERBS: tuple[tuple[frozenset[str], str, str], ...] = (
     (frozenset({"create", "destroy"}), "recreate", "-/+"),
     (frozenset({"create"}), "create", "+"),
     (frozenset({"clone"}), "create", "+"),
+    (frozenset({"restore"}), "create", "+"),
     (frozenset({"destroy"}), "destroy", "-"),
     (frozenset(), "change", "~"),
 )

@@ -77,7 +77,7 @@ def what_changed(entry: Entry) -> str:
 
 
 def _done(steps: t.Sequence[str], diff: Entry) -> str:
-    made, gone = {"create", "clone"} & set(steps), "destroy" in steps
+    made, gone = {"create", "clone", "restore"} & set(steps), "destroy" in steps
     if made or gone:
         return "recreated" if made and gone else "created" if made else "destroyed"
     before, after = ({**(diff.get(side) or {})} for side in ("before", "after"))

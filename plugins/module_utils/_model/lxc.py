@@ -166,11 +166,14 @@ CLONE_FROM = Fields(
     exclusive=(("vmid", "name"),),
     one_of=(("vmid", "name"),),
 )
+# What the user says of the backup that a new one is restored from.
+RESTORE_FROM = Fields({"backup": Field(), "storage": Field()}, one_of=(("backup",),))
 
 TABLE: t.Final[tuple[Option, ...]] = (
     Option("vmid", "vmid", VMID, scope="guest"),
     Option("ostemplate", "ostemplate", TEXT, scope="guest"),
     Option("clone_from", "clone_from", CLONE_FROM, scope="guest", excludes=("ostemplate",)),
+    Option("restore_from", "restore_from", RESTORE_FROM, scope="guest", excludes=("ostemplate", "clone_from")),
     Option("pool", "pool", TEXT, scope="guest"),
     Option("password", "password", Codec(parse=str, accept=_password, render=str), secret=True, scope="creation"),
     Option("ssh-public-keys", "ssh_public_keys", SSH_KEYS, public=True, scope="creation"),
@@ -278,15 +281,21 @@ def declare_lxc(
 
 
 def declare_creation(params: t.Mapping[str, t.Any]) -> tuple[Declaration, list[Finding]]:
-    """Read what counts only when a container is created. Nothing of that has an effect on a clone."""
+    """Read what counts only when a container is created. Nothing of that has an effect on a clone, and of a backup only
+    how it is unpacked."""
     declaration, findings = declare(CREATION, params)
-    if params.get("clone_from"):
-        remedy = "Leave it out, or use ostemplate."
-        findings += [
-            Finding(option.param, HIDDEN if option.secret else params[option.param], "has no effect on a clone", remedy)
-            for option in CREATION
-            if params.get(option.param) is not None
-        ]
+    unpacks = {"ignore-unpack-errors", "bwlimit"} if params.get("restore_from") else set()
+    copied = "a clone" if params.get("clone_from") else "what is restored" if params.get("restore_from") else ""
+    findings += [
+        Finding(
+            option.param,
+            HIDDEN if option.secret else params[option.param],
+            f"has no effect on {copied}",
+            "Leave it out, or use ostemplate.",
+        )
+        for option in CREATION
+        if copied and option.key not in unpacks and params.get(option.param) is not None
+    ]
     return declaration, findings
 
 

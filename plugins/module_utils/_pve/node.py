@@ -186,6 +186,9 @@ class Node(t.Protocol):
     def volumes(self, storage: str, content: str | None = None) -> list[Volume]:
         """What lies on a storage."""
 
+    def backup_config(self, volid: str) -> GuestConfig:
+        """The config of the guest in a backup."""
+
     def bridges(self) -> list[Bridge]:
         """Bridges and SDN vnets that exist on this node."""
 

@@ -11,6 +11,7 @@ import typing as t
 from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import CloneSource, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
+from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.backup import with_backup
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.template import with_template
 from ansible_collections.pve.provision.plugins.module_utils._model.lxc import decide_privilege
 from ansible_collections.pve.provision.plugins.module_utils._model.network import is_net
@@ -26,6 +27,8 @@ def complete(facts: Facts, wanted: Wanted) -> Wanted:
     """Fill in what is open: template volid, privilege, rootfs. What cannot be decided becomes a problem."""
     if wanted.clone is not None:
         return _with_source(facts, wanted, wanted.clone)
+    if wanted.backup is not None:
+        return with_backup(facts, wanted, wanted.backup)
     wanted = with_template(facts, wanted)
     values = {**wanted.defaults, **wanted.declaration.values}
     paths = dict(wanted.declaration.paths)

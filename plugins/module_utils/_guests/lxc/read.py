@@ -9,6 +9,7 @@ import dataclasses
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import (
+    BackupSource,
     CloneSource,
     Fetch,
     Policy,
@@ -41,6 +42,7 @@ def wanted_container(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = fro
         vmid=params.get("vmid"),
         source=params.get("ostemplate"),
         clone=CloneSource(**clone) if clone else None,
+        backup=BackupSource(**params["restore_from"]) if params.get("restore_from") else None,
         pool=params.get("pool"),
         rebuild=rebuild(params),
         create={key: value for key, value in create.items() if key not in secrets},

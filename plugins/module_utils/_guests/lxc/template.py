@@ -72,7 +72,8 @@ def with_template(facts: Facts, wanted: Wanted) -> Wanted:
     if wanted.template_made_by_run:
         return wanted
     if source is None:
-        return _refuse(wanted, None, "is required to create a container", "Name a template, or clone_from.")
+        remedy = "Name a template, clone_from or restore_from."
+        return _refuse(wanted, None, "is required to create a container", remedy)
     found = _held(facts, wanted, source)
     if found is not None:
         return dataclasses.replace(wanted, source=found)

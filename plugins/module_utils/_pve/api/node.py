@@ -72,6 +72,7 @@ class ApiNode:
 
         storages = ApiStorages(requests)
         self.storages, self.volumes, self.free = storages.all, storages.volumes, storages.free
+        self.backup_config = storages.backup_config
         self.download_url, self.upload = storages.download_url, storages.upload
         self.appliances = storages.appliances
         self.downloads: Downloads | None = ApiDownloads(requests)

@@ -11,10 +11,10 @@ from urllib.parse import quote
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
 from ansible_collections.pve.provision.plugins.module_utils._model.appliances import Appliance, containers
-from ansible_collections.pve.provision.plugins.module_utils._pve import error_messages
+from ansible_collections.pve.provision.plugins.module_utils._pve import config_text, error_messages
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.requests import Requests
 from ansible_collections.pve.provision.plugins.module_utils._pve.multipart import Multipart
-from ansible_collections.pve.provision.plugins.module_utils._pve.types import Outcome, Storage, Volume
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig, Outcome, Storage, Volume
 from ansible_collections.pve.provision.plugins.module_utils._pve.values import content_types, flag, whole_number
 
 
@@ -44,6 +44,10 @@ class ApiStorages:
         return error_messages.volumes_of(
             self._requests.ask("GET", f"/nodes/{self._requests.node}/storage/{storage}/content", {"content": content})
         )
+
+    def backup_config(self, volid: str) -> GuestConfig:
+        text = self._requests.ask("GET", f"/nodes/{self._requests.node}/vzdump/extractconfig", {"volume": volid})
+        return config_text.parse_guest_config(str(text).encode())
 
     def appliances(self) -> list[Appliance]:
         return containers(self._requests.ask("GET", f"/nodes/{self._requests.node}/aplinfo") or [])

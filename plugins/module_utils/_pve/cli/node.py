@@ -86,6 +86,7 @@ class CliNode:
 
         storages = CliStorages(self._root, commands)
         self.storages, self.volumes, self.free = storages.all, storages.volumes, storages.free
+        self.backup_config = storages.backup_config
         self.download_url, self.upload = storages.download_url, storages.upload
         self.appliances = storages.appliances
 

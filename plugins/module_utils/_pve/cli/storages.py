@@ -15,7 +15,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve import config_t
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.commands import Commands
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.root import Root
 from ansible_collections.pve.provision.plugins.module_utils._pve.tasks import succeeded
-from ansible_collections.pve.provision.plugins.module_utils._pve.types import Outcome, Storage, Volume
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig, Outcome, Storage, Volume
 
 _LOG_TAIL = 10
 # Where PVE keeps its indexes of templates, each called like its server (pve-manager, APLInfo.pm), and what is relative
@@ -64,6 +64,12 @@ class CliStorages:
         return error_messages.volumes_of(
             self._commands.json(["pvesh", "get", f"/nodes/{self._root.node}/storage/{storage}/content", *options])
         )
+
+    def backup_config(self, volid: str) -> GuestConfig:
+        done = self._commands.run(["pvesm", "extractconfig", volid])
+        if done.rc:
+            raise error_messages.error_of(f"pvesm extractconfig {volid}", done.stderr, rc=done.rc)
+        return config_text.parse_guest_config(done.stdout.encode())
 
     def type_of(self, storage: str) -> str:
         """The type of a storage, from its configuration."""

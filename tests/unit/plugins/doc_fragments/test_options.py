@@ -41,7 +41,7 @@ def documented(kind: str) -> Doc:
     own = yaml.safe_load(importlib.import_module(f"{PLUGINS}.modules.{MODULES[kind]}").DOCUMENTATION)
     fragments = [name.rpartition(".")[2] for name in own["extends_documentation_fragment"]]
     texts = [importlib.import_module(f"{PLUGINS}.doc_fragments.{name}").ModuleDocFragment for name in fragments]
-    shared = [yaml.safe_load(text.DOCUMENTATION)["options"] for text in texts]
+    shared = [yaml.safe_load(text.DOCUMENTATION).get("options", {}) for text in texts]
     return {name: doc for options in [own["options"], *shared] for name, doc in options.items()}
 
 
