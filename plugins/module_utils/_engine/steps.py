@@ -255,7 +255,7 @@ class MakeTemplate(Step):
     def run(self, run: Run) -> Outcome:
         kind = run.wanted.type.kind
         outcome = run.node.make_template(kind, run.vmid, timeout=run.wanted.policy.timeout)
-        if run.config().options.get("template") != "1":
+        if not run.config().template:
             raise PveError("PVE said nothing, and the guest is no template.")
         return outcome
 

@@ -49,6 +49,7 @@ EXAMPLES: list[tuple[Step, Phase, dict[str, t.Any]]] = [
     (steps.JoinPool("web"), Phase.CHANGE, {"step": "join_pool", "pool": "web"}),
     (steps.Start(), Phase.POWER, {"step": "start"}),
     (steps.Shutdown(60, force=False), Phase.POWER, {"step": "shutdown", "timeout": 60, "force": False}),
+    (steps.MakeTemplate(), Phase.POWER, {"step": "make_template"}),
     (steps.Destroy(purge=True), Phase.REMOVE, {"step": "destroy", "purge": True}),
     (openwrt.BuildTemplate(NO_GUEST, "24.10.4"), Phase.IMAGE, {"step": "template", "version": "24.10.4"}),
     (
