@@ -12,6 +12,7 @@ in turns, in the same run. Commands on the node and requests to its API are coun
 from __future__ import annotations
 
 import functools
+import statistics
 import subprocess
 from collections.abc import Callable
 from concurrent import futures
@@ -25,7 +26,7 @@ from tests.bench.results import Took, fastest, publish, took, verdict
 from tests.integration.conftest import Played, Site
 
 SIZES = (10, 100, 1000)
-TURNS = 3
+TURNS = 2
 # More than this many guests would take the neighbour too long.
 NEIGHBOURS = 50
 CREATES = 20
@@ -39,46 +40,43 @@ def unchanged(played: Played, count: int) -> None:
     assert played.results[0]["result"]["plan"] == [f"{count} unchanged"]
 
 
-def per_guest(site: Site, count: int) -> tuple[Took, Took, int, int]:
-    """What fleets that are as declared cost beyond a task that does nothing: a run for none, and for each guest of one;
-    and the commands and requests of the second."""
+def beyond(site: Site, count: int) -> Took:
+    """What a task for a fleet that is as declared takes beyond a task that does nothing, in a play of the same
+    variables."""
     declared = fleet.fleet(count)
     variables = {"declared": declared}
-    nothing, empty, whole = fastest(
+    nothing, whole = fastest(
         [
             lambda: fleet.play(site, [PING], **variables),
-            lambda: fleet.ours(site, [], variables),
             lambda: unchanged(fleet.ours(site, declared, variables), count),
         ],
         TURNS,
     )
-    site.node.forget()
-    fleet.ours(site, declared, variables)
-    more = whole - empty
-    return empty - nothing, Took(more.wall / count, more.cpu / count), len(site.node.commands()), len(site.requests())
+    return whole - nothing
 
 
 @pytest.mark.parametrize("way", ["node", "token"])
 def test_a_fleet_that_is_as_declared(way: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows, requests = [], []
+    rows, busy, requests = [], [], []
     with EmbeddedNode(latency="realistic") as node:
         site = Site(node, way, tmp_path)
+        without, ping = fastest([lambda: fleet.play(site, []), lambda: fleet.play(site, [PING])], TURNS)
+        nothing = (ping - without).cpu
         for count in SIZES:
             fleet.stock(site, count)
-            fixed, each, started, asked = per_guest(site, count)
-            rows.append(
-                (
-                    str(count),
-                    f"{fixed.wall:.2f} s",
-                    f"{each.wall * 1000:.2f} ms",
-                    verdict(each.cpu * 1000, 2, " ms"),
-                    str(started),
-                    str(asked),
-                )
-            )
+            more = beyond(site, count)
+            node.forget()
+            fleet.ours(site, fleet.fleet(count), {"declared": fleet.fleet(count)})
+            started, asked = len(node.commands()), len(site.requests())
+            in_pings = f"{1 + more.cpu / nothing:.1f}"
+            rows.append((str(count), f"{more.wall:.2f} s", f"{more.cpu:.2f} s", in_pings, str(started), str(asked)))
+            busy.append(more.cpu)
             requests.append(asked - count)
             assert started == 0
-    head = ("guests", "fixed", "each, by the clock", "each, a core busy", "commands started", "requests")
+    each = statistics.linear_regression(SIZES, busy).slope
+    share = f"{each / nothing:.4f}"
+    rows.append(("each guest more", "", verdict(each * 1000, 2, " ms"), share, "0", "0" if way == "node" else "1"))
+    head = ("guests", "by the clock", "a core busy", "in no-op tasks", "commands started", "requests")
     publish(capsys, f"unchanged, {'on the node' if way == 'node' else 'over the API'}", head, rows)
     if way == "token":
         assert len(set(requests)) == 1, "a constant number of lists, and one request for each guest"

@@ -28,7 +28,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SIZES = (2500, 5000, 10_000)
 NODES = 32
-TURNS = 3
+TURNS = 2
 GOAL_SECONDS, GOAL_MEMORY = 5, 500
 # Of a hundred guests so many are to be made, and so many are to be changed.
 NEW, CHANGED = 5, 5
