@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import time
 from collections.abc import Callable, Sequence
@@ -50,7 +51,9 @@ def fastest(actions: Sequence[Callable[[], object]], turns: int) -> list[Took]:
 
 def publish(capsys: pytest.CaptureFixture[str], name: str, head: Row, rows: Sequence[Row]) -> None:
     """Print a table, and put it between its two marks in the document."""
-    text = "\n".join([_line(head), _line(["---", *["---:"] * (len(head) - 1)]), *map(_line, rows)])
+    machine = f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.0f}"
+    table = [_line(head), _line(["---", *["---:"] * (len(head) - 1)]), *map(_line, rows)]
+    text = "\n".join([*table, "", f"Measured on a machine of {machine}."])
     with capsys.disabled():
         print(f"\n\n{name}\n{text}")
     begin, end = f"<!-- {name} -->\n", f"\n<!-- end of {name} -->"
