@@ -50,7 +50,7 @@ demo: $(READY) $(COLLECTION)  ## provision examples/guests.yml on an embedded no
 test: $(READY) $(COLLECTION)  ## the test suite, with a bounded form of the tests of faults
 	python -m $(PYTEST) -m 'not thorough' $(TESTS)
 
-test-thorough: $(READY) $(COLLECTION)  ## what the test suite leaves out: upgrades killed at every moment
+test-thorough: $(READY) $(COLLECTION)  ## what the test suite leaves out: runs killed at every moment, any list of guests
 	python -m $(PYTEST) -m thorough $(TESTS)
 
 JOBS ?= 2
