@@ -16,6 +16,13 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
+from ansible_collections.pve.provision.plugins.module_utils._model.creation import (
+    CLONE_FROM,
+    PASSWORD,
+    RESTORE_FROM,
+    SSH_KEYS,
+    VMID,
+)
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import (
     HIDDEN,
     Declaration,
@@ -34,7 +41,6 @@ from ansible_collections.pve.provision.plugins.module_utils._model.network impor
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import (
     BOOLEAN,
     TEXT,
-    BadEntries,
     Codec,
     Field,
     Fields,
@@ -122,60 +128,13 @@ DEVICE = Fields(
 
 # PVE takes more, and keeps 10000 of it.
 CPUUNITS = dataclasses.replace(integer(1, 10000, "a CPU weight"), parse=lambda value: min(max(int(value), 1), 10000))
-VMID = integer(100, 999999999, "a vmid")
-
-
-def _password(value: t.Any) -> str:
-    password = str(value)
-    if len(password) < 5:
-        raise ValueError("is too short; Proxmox VE takes 5 characters or more")
-    if re.search(r"[\0\r\n]", password):
-        raise ValueError("holds a line break; leave it out")
-    return password
-
-
-# A line of authorized_keys: options (whose quoted values may hold spaces), kind of key, key, comment.
-_SSH_KEY = re.compile(r'(?:(?:[^\s"#]|"(?:[^"\\]|\\.)*")+[ \t]+)?(ssh-|ecdsa-|sk-)\S+[ \t]+[A-Za-z0-9+/]+=*([ \t].*)?')
-
-
-def _ssh_keys(entries: t.Iterable[t.Any]) -> tuple[str, ...]:
-    """The lines of keys; an entry may be a whole file of them, with comments and empty lines."""
-    lines = [
-        (place, line.strip())
-        for place, entry in enumerate(entries)
-        for line in str(entry).splitlines()
-        if line.strip() and not line.lstrip().startswith("#")
-    ]
-    problem = "is not an SSH public key; give the line of an OpenSSH public key file, or one as in authorized_keys"
-    wrong = [(place, line, problem) for place, line in lines if not _SSH_KEY.fullmatch(line)]
-    if wrong:
-        raise BadEntries(wrong)
-    return tuple(line for _place, line in lines)
-
-
-SSH_KEYS = Codec(
-    parse=lambda value: tuple(value.splitlines()),
-    accept=_ssh_keys,
-    render=lambda value: "".join(f"{line}\n" for line in value),
-    type="list",
-    elements="str",
-)
-# What the user says of the container that a new one is cloned from.
-CLONE_FROM = Fields(
-    {"vmid": Field(VMID), "name": Field(), "full": Field(BOOLEAN), "snapname": Field(), "storage": Field()},
-    exclusive=(("vmid", "name"),),
-    one_of=(("vmid", "name"),),
-)
-# What the user says of the backup that a new one is restored from.
-RESTORE_FROM = Fields({"backup": Field(), "storage": Field()}, one_of=(("backup",),))
-
 TABLE: t.Final[tuple[Option, ...]] = (
     Option("vmid", "vmid", VMID, scope="guest"),
     Option("ostemplate", "ostemplate", TEXT, scope="guest"),
     Option("clone_from", "clone_from", CLONE_FROM, scope="guest", excludes=("ostemplate",)),
     Option("restore_from", "restore_from", RESTORE_FROM, scope="guest", excludes=("ostemplate", "clone_from")),
     Option("pool", "pool", TEXT, scope="guest"),
-    Option("password", "password", Codec(parse=str, accept=_password, render=str), secret=True, scope="creation"),
+    Option("password", "password", PASSWORD, secret=True, scope="creation"),
     Option("ssh-public-keys", "ssh_public_keys", SSH_KEYS, public=True, scope="creation"),
     Option("ignore-unpack-errors", "ignore_unpack_errors", BOOLEAN, scope="creation"),
     Option("bwlimit", "bwlimit", integer(0, None, "a number of KiB/s"), scope="creation"),

@@ -15,6 +15,7 @@ import re
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
+from ansible_collections.pve.provision.plugins.module_utils._model.creation import VMID
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import (
     Declaration,
     Option,
@@ -31,7 +32,6 @@ from ansible_collections.pve.provision.plugins.module_utils._model.lxc import (
     HOSTNAME,
     STARTUP,
     TAG_WORD,
-    VMID,
     check_vmid,
 )
 from ansible_collections.pve.provision.plugins.module_utils._model.network import (
