@@ -69,7 +69,8 @@ def plan_lines(planned: t.Iterable[Ended]) -> list[str]:
 def _fetched(planned: t.Iterable[Ended]) -> list[str]:
     """The images that are fetched, each once, whoever needs it."""
     steps = [step for ended in planned if ended.result for step in ended.result.plan]
-    return list(dict.fromkeys(step["volid"] for step in steps if step["step"] == "fetch_image"))
+    named = {"fetch_image": "volid", "fetch_disk": "name"}
+    return list(dict.fromkeys(step[named[step["step"]]] for step in steps if step["step"] in named))
 
 
 def _details(ended: Ended, word: str) -> t.Iterator[str]:

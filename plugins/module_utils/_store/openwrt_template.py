@@ -24,8 +24,9 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
     VerificationError,
 )
 from ansible_collections.pve.provision.plugins.module_utils._images import cache
-from ansible_collections.pve.provision.plugins.module_utils._images.http import Access
+from ansible_collections.pve.provision.plugins.module_utils._images.http import Access, shown
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.indexes import Indexes
+from ansible_collections.pve.provision.plugins.module_utils._images.size import size_of
 from ansible_collections.pve.provision.plugins.module_utils._io.private import private_directory
 from ansible_collections.pve.provision.plugins.module_utils._store.image import cache_directory
 from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_build import Defaults, TemplateBuild
@@ -198,6 +199,36 @@ def forget(node: Node, wanted: WantedTemplate) -> None:
     """Remove what this machine keeps of a template; what lies on storages stays."""
     for entry in cache.recorded(_directory(node), wanted.build.family):
         cache.remove(entry)
+
+
+@dataclass(frozen=True)
+class PredictedDisk:
+    """The disk image that a run will use. ``url`` and ``size`` are those of what is fetched; empty: it is here."""
+
+    name: str
+    version: str
+    url: str = ""
+    size: int | None = None
+
+
+def predict_image(node: Node, wanted: WantedDisk) -> PredictedDisk:
+    """Which disk image a run will use, and whether it fetches it. The source may be asked; nothing is written."""
+    image = wanted.image("import", wanted.variant)
+    fetcher, _indexes = _fetcher(node, wanted, image)
+    files = VerifiedFiles(_directory(node), fetcher)
+    there = newest(files.entries(), files.good, note=False)
+    if there is None or image.state == "latest":
+        try:
+            there = files.standing(note=False)
+        except (ImageError, Timeout) as error:
+            if there is None or not wanted.offline_ok or isinstance(error, VerificationError):
+                raise
+    if there is not None:
+        return PredictedDisk(there.path.name, t.cast("cache.Record", there.record).version)
+    offer = files.offer
+    fetcher.source.expect(offer)  # what is signed and listed is judged before anything is fetched
+    url = offer.artefact.url
+    return PredictedDisk(offer.name, offer.release.version, shown(url), offer.artefact.size or size_of(url))
 
 
 def ensure_image(node: Node, wanted: WantedDisk) -> Disk:

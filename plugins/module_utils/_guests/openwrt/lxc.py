@@ -91,6 +91,7 @@ class OpenWrtContainer(OpenWrtGuest):
     rollback_keep: bool
     by_vmid: bool
     to_fetch: str = ""
+    made_from: str = ""
     seeded: str = ""
     target: str = ""
     resumed: list[str] = field(default_factory=list)
@@ -120,7 +121,7 @@ class OpenWrtContainer(OpenWrtGuest):
             # Nobody can write into a container over the API, so there the first boot is baked into the template.
             self.template = seeded_template(node, self.template, seeded(self.description))
         expected = openwrt_template.predict(node, self.template)
-        self.to_fetch = expected.version if expected.changed else ""
+        self.to_fetch, self.made_from = expected.version if expected.changed else "", expected.volid
         self.seeded = "" if node.containers else expected.volid
         return dataclasses.replace(wanted, source=expected.volid, template_made_by_run=True)
 
@@ -163,7 +164,7 @@ class OpenWrtContainer(OpenWrtGuest):
 
     def _extend_creation(self, node: Node, plan: Plan) -> Plan:
         if self.to_fetch:
-            plan = plan.insert(BuildTemplate(self, self.to_fetch), before=Create)
+            plan = plan.insert(BuildTemplate(self, self.to_fetch, self.made_from), before=Create)
         if node.containers is not None:
             names = tuple(each.name for each in self.described.interfaces)
             plan = plan.insert_after(Seed(self, names), after=Create)
@@ -211,7 +212,7 @@ class OpenWrtContainer(OpenWrtGuest):
         self.target = expected.volid
         # Where nobody can write into a container, the new router gets a template of its own.
         needed = expected.changed and node.containers is not None
-        fetch = [BuildTemplate(self, expected.version)] if needed else []
+        fetch = [BuildTemplate(self, expected.version, expected.volid)] if needed else []
         upgrade = UpgradeStep(self, self.seen.version, expected.version, self.rollback_keep)
         change = dataclasses.replace(plan.change, findings=(*plan.change.findings, *findings))
         before = {**plan.before, "version": self.seen.version}

@@ -25,17 +25,46 @@ class BuildTemplate(Step):
 
     guest: OpenWrtContainer = field(repr=False, compare=False)
     version: str
+    volid: str
+
+    @property
+    def shared(self) -> str:
+        return self.volid
 
     def details(self) -> dict[str, t.Any]:
-        return {"version": self.version}
+        return {"version": self.version, "volid": self.volid}
 
     def run(self, run: Run) -> None:
         self.guest.build_template(run)
 
 
 @dataclass(frozen=True)
+class FetchDisk(Step):
+    """Fetch a release's disk image, once for all routers of a run that are made from it."""
+
+    action = "fetch_disk"
+    phase = Phase.IMAGE
+
+    guest: OpenWrtVm = field(repr=False, compare=False)
+    name: str
+    url: str
+    size: int | None = None
+
+    @property
+    def shared(self) -> str:
+        return self.name
+
+    def details(self) -> dict[str, t.Any]:
+        size = {} if self.size is None else {"size": self.size}
+        return {"name": self.name, "url": self.url, **size}
+
+    def run(self, run: Run) -> None:
+        self.guest.fetch_disk(run)
+
+
+@dataclass(frozen=True)
 class PrepareDisk(Step):
-    """Fetch a release's disk image and put the router's first configuration into a copy of it."""
+    """Put the router's first configuration into a copy of a release's disk image."""
 
     action = "image"
     phase = Phase.IMAGE
@@ -145,6 +174,7 @@ class Upgrade(Step):
 
 STEPS: t.Final[tuple[type[Step], ...]] = (
     BuildTemplate,
+    FetchDisk,
     PrepareDisk,
     Seed,
     AwaitUp,

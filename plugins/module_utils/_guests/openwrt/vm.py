@@ -48,7 +48,12 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.runn
 )
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.seeding import sweep
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.shells import by_agent
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.steps import AwaitUp, Configure, PrepareDisk
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.steps import (
+    AwaitUp,
+    Configure,
+    FetchDisk,
+    PrepareDisk,
+)
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import poll
 from ansible_collections.pve.provision.plugins.module_utils._io.qcow2 import write_qcow2
 from ansible_collections.pve.provision.plugins.module_utils._model.network import is_net
@@ -130,7 +135,7 @@ class OpenWrtVm(OpenWrtGuest):
         if findings:
             return self.with_findings(node, plan, findings)
         if plan.creating:
-            plan = plan.insert(PrepareDisk(self, self.image.version, self.image.variant), before=Create)
+            plan = self._extend_creation(node, plan)
         elif actual.running:
             plan = self._extend_running(node, actual, plan)
         if plan.has(Start):
@@ -155,6 +160,11 @@ class OpenWrtVm(OpenWrtGuest):
             problem = f"is a VM{called} that this module did not make, no OpenWrt ({', '.join(signs)})"
             yield Finding("vmid", actual.vmid, problem, NEVER_ANOTHER)
 
+    def _extend_creation(self, node: Node, plan: Plan) -> Plan:
+        expected = openwrt_template.predict_image(node, self.image)
+        fetch = [FetchDisk(self, expected.name, expected.url, expected.size)] if expected.url else []
+        return plan.insert(*fetch, PrepareDisk(self, expected.version, self.image.variant), before=Create)
+
     def _extend_running(self, node: Node, actual: Actual, plan: Plan) -> Plan:
         """The router's own configuration is looked at where there is a way into it."""
         vmid = t.cast("int", actual.vmid)
@@ -169,6 +179,9 @@ class OpenWrtVm(OpenWrtGuest):
         return self.by_ssh(node, vmid) or (by_agent(node, vmid) if has_agent(node, vmid) else None)
 
     # -- the steps -------------------------------------------------------------------------------------------------
+    def fetch_disk(self, run: Run) -> None:
+        run.result.warnings += openwrt_template.ensure_image(run.node, self.image).warnings
+
     def prepare_disk(self, run: Run) -> None:
         """Make the seeded copy of the image that the disk is imported from."""
         self.silent = [address for address in self.management_addresses() if not answers(address)]

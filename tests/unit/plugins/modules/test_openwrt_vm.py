@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import os
 import re
+import shutil
 import signal
 import threading
 import time
@@ -34,7 +36,7 @@ from embedded_node.qemu import boot
 from embedded_node.state.root import State
 
 from .conftest import Answer, Bench, spawn
-from .test_lxc_create import steps
+from .test_lxc_create import steps as all_steps
 
 Params = dict[str, t.Any]
 
@@ -134,6 +136,11 @@ def copies(bench: Bench, tmp_path: Path) -> list[Path]:
     return [path for top in (bench.node.root, tmp_path) for path in top.rglob("*pve-provision-gw*")]
 
 
+def steps(answer: Answer) -> list[str]:
+    """A plan without the fetch, which only the first router of a node needs."""
+    return [step for step in all_steps(answer) if step != "fetch_disk"]
+
+
 def options_of(bench: Bench, answer: Answer) -> Params:
     """The options that a plan gives to the creation."""
     return next(step["options"] for step in answer.plan if step["step"] == "create")
@@ -161,6 +168,25 @@ def test_it_boots_into_its_declaration_and_is_then_left_alone(
     again = bench.good("openwrt_vm", **router)
     assert (again.changed, again.plan) == (False, [])
     assert bench.writes() == []
+
+
+def test_routers_of_one_run_share_a_fetch_that_was_predicted(bench: Bench, gateway: Params, mirror: Mirror) -> None:
+    shutil.rmtree(bench.node.root / "var/cache/pve-provision", ignore_errors=True)
+    router = {key: value for key, value in gateway.items() if key != "name"}
+    declared = {
+        "defaults": {"type": "openwrt_vm", "state": "stopped"},
+        "guests": [{**router, "name": "gw1"}, {**router, "name": "gw2"}],
+    }
+    images = "*-combined.img.gz"
+    mirror.forget()
+    told = bench.good("guests", check=True, **declared)
+    assert [answered for answered in mirror.requests if answered.sent and "img.gz" in answered.path] == []
+    made = bench.good("guests", **declared)
+    assert made.plan == told.plan
+    assert made.plan[0].startswith("+ fetch openwrt-24.10.4-")
+    assert [step["step"] for step in made.guests[0]["plan"]] == ["fetch_disk", "image", "create"]
+    assert sum(answered.sent > 0 for answered in mirror.requests if fnmatch.fnmatchcase(answered.path, images)) == 1
+
 
 
 def test_a_new_router_is_made_by_one_command(bench: Bench, gateway: Params) -> None:

@@ -51,7 +51,16 @@ EXAMPLES: list[tuple[Step, Phase, dict[str, t.Any]]] = [
     (steps.Shutdown(60, force=False), Phase.POWER, {"step": "shutdown", "timeout": 60, "force": False}),
     (steps.MakeTemplate(), Phase.POWER, {"step": "make_template"}),
     (steps.Destroy(purge=True), Phase.REMOVE, {"step": "destroy", "purge": True}),
-    (openwrt.BuildTemplate(NO_GUEST, "24.10.4"), Phase.IMAGE, {"step": "template", "version": "24.10.4"}),
+    (
+        openwrt.BuildTemplate(NO_GUEST, "24.10.4", "local:vztmpl/openwrt.tar.gz"),
+        Phase.IMAGE,
+        {"step": "template", "version": "24.10.4", "volid": "local:vztmpl/openwrt.tar.gz"},
+    ),
+    (
+        openwrt.FetchDisk(NO_GUEST, "openwrt.raw", "http://example.org/openwrt.img.gz", 9),
+        Phase.IMAGE,
+        {"step": "fetch_disk", "name": "openwrt.raw", "url": "http://example.org/openwrt.img.gz", "size": 9},
+    ),
     (
         openwrt.PrepareDisk(NO_GUEST, "24.10", "ext4-combined"),
         Phase.IMAGE,
