@@ -31,6 +31,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.steps import
 from ansible_collections.pve.provision.plugins.module_utils._errors import (
     Finding,
     ImageError,
+    InvalidInput,
     ProvisionError,
     Timeout,
 )
@@ -135,14 +136,17 @@ class OpenWrtVm(OpenWrtGuest):
         if findings:
             return self.with_findings(node, plan, findings)
         if plan.creating:
-            plan = self._extend_creation(node, plan)
+            try:
+                plan = self._extend_creation(node, plan)
+            except InvalidInput as error:  # there is no such release; what else is wrong is told with it
+                findings += error.findings
         elif actual.running:
             plan = self._extend_running(node, actual, plan)
         if plan.has(Start):
             plan = plan.append(AwaitUp(self))
             if not plan.creating and not actual.running and self.connect(node, t.cast("int", actual.vmid)):
                 plan = plan.append(Configure(self))  # what is in a stopped router cannot be seen
-        return self.with_findings(node, plan, ())
+        return self.with_findings(node, plan, findings)
 
     @staticmethod
     def _wrong_guest(actual: Actual) -> t.Iterator[Finding]:

@@ -170,6 +170,11 @@ def test_it_boots_into_its_declaration_and_is_then_left_alone(
     assert bench.writes() == []
 
 
+def test_a_release_that_is_not_there_is_found_with_all_else(bench: Bench, gateway: Params) -> None:
+    wrong = bench.bad("openwrt_vm", check=True, **{**gateway, "version": "99.1", "disk": {"storage": "nowhere"}})
+    assert {finding["option"] for finding in wrong.findings} == {"version", "disk.storage"}
+
+
 def test_routers_of_one_run_share_a_fetch_that_was_predicted(bench: Bench, gateway: Params, mirror: Mirror) -> None:
     shutil.rmtree(bench.node.root / "var/cache/pve-provision", ignore_errors=True)
     router = {key: value for key, value in gateway.items() if key != "name"}
