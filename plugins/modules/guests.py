@@ -178,6 +178,9 @@ def main() -> None:
             module.fail_json(**failure(error))
         for warning in answer.pop("warnings"):
             module.warn(warning)
+        # Of a long declaration nothing goes back: whoever wrote it has it.
+        told = {name: value for name, value in module.params.items() if name not in ("guests", "defaults")}
+        answer["invocation"] = {"module_args": told}
         if answer.get("msg"):
             module.fail_json(**answer)
         module.exit_json(**answer)

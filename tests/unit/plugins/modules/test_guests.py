@@ -60,6 +60,7 @@ def test_a_list_is_made_once_and_then_left_alone(bench: Bench) -> None:
     assert again.plan == ["2 unchanged"]
     assert set(again.guests[0]) == {"name", "type", "changed", "vmid", "node", "status", "addresses"}
     assert bench.writes() == []
+    assert not {"guests", "defaults"} & again.invocation["module_args"].keys()
 
 
 def test_an_unchanged_guest_costs_no_command_and_over_the_api_one_request(bench: Bench) -> None:
