@@ -114,7 +114,7 @@ LATENCY ?= none
 node: $(READY) $(COLLECTION)  ## keep an embedded node running: LATENCY=none or realistic
 	@mkdir -p .cache && python -m embedded_node --root .cache/node --latency $(LATENCY)
 
-bench: $(READY) $(COLLECTION)  ## measure
+bench: $(READY) $(COLLECTION)  ## measure, and write the tables of docs/benchmarks.md
 	python -m pytest -q -s tests/bench/bench_*.py
 
 clean:  ## remove what these targets made
