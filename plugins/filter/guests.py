@@ -58,7 +58,9 @@ def _row(guest: Guest, result: Guest) -> Guest:
 def _checks(guest: Guest, result: Guest, addresses: list[Guest]) -> dict[str, str]:
     """What is known about a guest: whether it is in its state, and has the addresses it should have. That an address is
     declared is no evidence that it is there."""
-    expected = {"started": "running", "restarted": "running", "stopped": "stopped", "absent": "absent"}
+    expected = {
+        "started": "running", "restarted": "running", "stopped": "stopped", "template": "stopped", "absent": "absent",
+    }  # fmt: skip
     state = guest.get("state") or TYPES[guest["type"]].spec.options["state"]["default"]
     checks = {"state": OK if state == "present" or result.get("status") == expected[state] else FAILED}
     wishes = _wished_addresses(guest)

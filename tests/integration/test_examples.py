@@ -157,3 +157,16 @@ def test_what_the_readme_declares_works(site: Site, mirror: Mirror) -> None:
     sources = {"provision_mirrors": [mirror.base("openwrt")], "provision_keys": [mirror.signer.usign_public]}
     assert site.good(guests, **sources).count("changed") > 0
     assert site.good(guests, **sources).count("changed") == 0
+
+
+def test_the_fleet_is_made_once_and_costs_nothing_afterwards(site: Site, mirror: Mirror) -> None:
+    declared = yaml.safe_load((ROOT / "examples/fleet.yml").read_text())
+    guests = declared.pop("provision_guests")
+    sources = {"provision_mirrors": [mirror.base("openwrt")], "provision_keys": [mirror.signer.usign_public]}
+    first = site.good(guests, **declared, **sources)
+    assert first.count("changed") == 1
+    (run,) = first.of("Make the guests match")
+    assert [guest["name"] for guest in run["guests"] if guest["changed"]] == [guest["name"] for guest in guests[:-1]]
+    site.node.forget()
+    assert site.good(guests, **declared, **sources).count("changed") == 0
+    assert [argv for argv in site.node.commands() if argv[:2] != ["pct", "exec"]] == []

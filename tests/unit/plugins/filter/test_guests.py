@@ -46,6 +46,7 @@ V6 = {"interface": "eth0", "address": "fd00::5", "family": "ipv6"}
         (lxc(state="started"), {"status": "running"}, [], ""),
         (lxc(state="started"), {"status": "stopped"}, ["state"], ""),
         (lxc(state="stopped"), {"status": "running"}, ["state"], ""),
+        (lxc(state="template"), {"status": "stopped"}, [], ""),
         (lxc(state="absent"), {"status": "absent"}, [], ""),
         (lxc(state="started", networks=[NET]), {"status": "running", "addresses": [V6, V4]}, [], "10.0.0.5"),
         (lxc(state="started", networks=[NET]), {"status": "running", "addresses": [V6]}, ["address"], "fd00::5"),
