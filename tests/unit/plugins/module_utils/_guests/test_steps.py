@@ -38,6 +38,7 @@ EXAMPLES: list[tuple[Step, Phase, dict[str, t.Any]]] = [
             "size": 9,
         },
     ),
+    (creation.Restore("nas:backup/a.tar.zst"), Phase.CREATE, {"step": "restore", "backup": "nas:backup/a.tar.zst"}),
     (creation.Clone("golden"), Phase.CREATE, {"step": "clone", "source": "golden"}),
     (
         steps.Set({"memory": "512"}, ("net0",), ("features",)),
