@@ -15,6 +15,7 @@ import typing as t
 from concurrent import futures
 from dataclasses import dataclass, field
 
+from ansible_collections.pve.provision.plugins.module_utils._engine import cleanup
 from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts, Planned
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Result, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._engine.part import Part
@@ -119,6 +120,7 @@ class Fleet:
     def carry_out(self, planned: t.Sequence[Ended]) -> list[Ended]:
         """Carry the plans out. What one guest fails at stops only those that come after it, or with ``stop`` all that
         have not begun."""
+        self._forget_notes(planned)
         done = {ended.member.name: ended for ended in planned if not (ended.result and ended.result.changed)}
         waiting = [ended.member for ended in planned if ended.member.name not in done]
         vmids = {ended.member.name: ended.result.vmid for ended in planned if ended.result}
@@ -144,6 +146,13 @@ class Fleet:
                     done[member.name] = future.result()
                     ready_at[member.name] = self.node.clock.now() + member.up
         return [done[ended.member.name] for ended in planned]
+
+    def _forget_notes(self, planned: t.Iterable[Ended]) -> None:
+        """A killed run may have left its note about a guest that it had made whole: nobody else comes by again."""
+        for ended in planned:
+            vmid = ended.result.vmid if ended.result and not ended.result.changed else None
+            if vmid is not None and vmid in self.view.journal:
+                cleanup.forget(self.node, vmid)
 
     def _act(self, member: Member, vmid: int | None, not_before: float) -> Ended:
         interrupt.pause(not_before - self.node.clock.now())
