@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -147,6 +148,39 @@ class Site:
         """The requests to the API, but for log-ins."""
         lines = [f"{request['method']} {request['path']}" for request in self.node.requests()]
         return [line for line in lines if not line.endswith("/access/ticket")]
+
+
+@dataclass
+class InstalledSite(Site):
+    """A site whose collection was installed, and that knows nothing of the checkout."""
+
+    collections: Path = Path()
+
+    @property
+    def environ(self) -> dict[str, str]:
+        environ = {**super().environ, "ANSIBLE_COLLECTIONS_PATH": str(self.collections)}
+        del environ["PYTHONPATH"]
+        return environ
+
+
+@pytest.fixture(scope="session")
+def collections(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the collection is installed, from its tarball."""
+    place = tmp_path_factory.mktemp("collections")
+    galaxy = [str(Path(sys.executable).parent / "ansible-galaxy"), "collection"]
+    environ = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "ANSIBLE_COLLECTIONS_PATH")}
+    environ["ANSIBLE_HOME"] = str(place / "home")
+    run = functools.partial(subprocess.run, env=environ, check=True, capture_output=True, text=True, timeout=600)
+    run([*galaxy, "build", "--output-path", str(place)], cwd=ROOT)
+    (tarball,) = place.glob("*.tar.gz")
+    run([*galaxy, "install", str(tarball), "--offline", "--force", "--collections-path", str(place)], cwd=place)
+    return place
+
+
+@pytest.fixture
+def installed(node: EmbeddedNode, collections: Path, request: pytest.FixtureRequest, tmp_path: Path) -> InstalledSite:
+    """On the node itself, unless the test asks for other ways."""
+    return InstalledSite(node, getattr(request, "param", "node"), tmp_path, collections=collections)
 
 
 @pytest.fixture
