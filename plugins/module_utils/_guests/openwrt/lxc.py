@@ -22,11 +22,6 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.step import 
 from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Start
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, Timeout
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.addresses import await_static
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.migrate import (
-    NOT_KEPT,
-    left_behind,
-    not_kept,
-)
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.router_guest import (
     OpenWrtGuest,
 )
@@ -51,13 +46,15 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.step
     Seed,
 )
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.steps import Upgrade as UpgradeStep
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade import (
-    ReleaseError,
-    Resume,
-    Upgrade,
-    attempt,
-    interim,
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade.migrate import (
+    NOT_KEPT,
+    left_behind,
+    not_kept,
 )
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade.resume import Resume
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade.rollback import attempt
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade.state import interim
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade.upgrade import ReleaseError, Upgrade
 from ansible_collections.pve.provision.plugins.module_utils._io import versions as order
 from ansible_collections.pve.provision.plugins.module_utils._model.template_name import parse_template
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import (

@@ -9,7 +9,7 @@ import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError, Timeout
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.running import Router
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade import Upgrade
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade.upgrade import Upgrade
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.changes import CliChanges
 
 from .conftest import Bench

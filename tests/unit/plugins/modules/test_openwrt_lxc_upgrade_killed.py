@@ -8,9 +8,9 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Timeout
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import upgrade as openwrt_upgrade
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.running import Router
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade import Upgrade
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade import finish, rollback
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade.upgrade import Upgrade
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.backups import CliBackups
 from embedded_node import commands
 
@@ -63,7 +63,7 @@ def test_an_upgrade_that_was_killed_is_done_by_the_next_run(
         if moment == "inside restore":
             patched.setattr(CliBackups, "restore", killed)
         elif moment == "keep_copy":
-            patched.setattr(openwrt_upgrade, moment, killed)
+            patched.setattr(finish, moment, killed)
         elif moment == "inside archive":
             backup = CliBackups.archive
             patched.setattr(CliBackups, "archive", lambda *args, **more: killed(backup(*args, **more)))
@@ -276,7 +276,7 @@ def test_an_old_router_that_somebody_protects_or_uses_stays(
     router: Bench, gateway: Params, old: int, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(openwrt_upgrade, "_remove_old", killed)
+        patched.setattr(finish, "_remove_old", killed)
         with pytest.raises(KeyboardInterrupt):
             router.run("openwrt_lxc", **gateway, version="24", upgrade=True, rollback_keep=False)
     if what == "set":
@@ -296,7 +296,7 @@ def test_the_new_number_is_not_removed_while_it_may_be_all_there_is(
 ) -> None:
     router.node.fault("kill", at="extract", nth=2)
     with monkeypatch.context() as patched:
-        patched.setattr(openwrt_upgrade, "restore_identity", killed)
+        patched.setattr(rollback, "restore_identity", killed)
         with pytest.raises(KeyboardInterrupt):
             router.run("openwrt_lxc", **gateway, vmid=old, version="24", upgrade=True)
     router.node.clear_faults()

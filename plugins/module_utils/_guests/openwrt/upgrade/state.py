@@ -1,0 +1,97 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: how far an upgrade of a router came, and what its two containers are now."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.pve.provision.plugins.module_utils._engine import cleanup
+from ansible_collections.pve.provision.plugins.module_utils._model.network import NET, is_net
+
+if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
+
+
+KEEP_VMID: t.Final = "A router keeps its vmid in an upgrade only"
+
+
+def lock(node: Node, old: int) -> t.ContextManager[None]:
+    """Holds off everybody else who would upgrade a router, or clean up after that, by whatever name they call it."""
+    return node.lock(f"lxc-upgrade-{old}")
+
+
+def interim(name: str) -> str:
+    """What the new container is called until it takes over."""
+    return f"{name}-upgrade"
+
+
+def kept_name(name: str) -> str:
+    """What is left of the old router is called."""
+    return f"{name}-rollback"
+
+
+def name_of(node: Node, vmid: int) -> str | None:
+    config = node.config("lxc", vmid)
+    return config.options.get("hostname") if config else None
+
+
+def is_running(node: Node, vmid: int) -> bool:
+    return node.config("lxc", vmid) is not None and node.status("lxc", vmid) == "running"
+
+
+def is_interim(node: Node, vmid: int, note: t.Mapping[str, t.Any]) -> bool:
+    """Whether what the cluster has under the new container's number is that container, by its name."""
+    guest = node.locate(vmid)
+    return guest is not None and (guest.kind, guest.node, guest.name) == ("lxc", node.name, note["name"])
+
+
+def is_old_router(node: Node, new: int, note: t.Mapping[str, t.Any]) -> bool:
+    """Whether what has the old router's number is that router, or what is left of it: the number may be another's, and
+    so may be the name."""
+    old, name = note["upgrade_of"], note["place"]["hostname"]
+    config = node.config("lxc", old)
+    if any(guest.vmid not in (old, new) for guest in node.named("lxc", name)):
+        return False
+    if config is None:
+        return "archive" in note and node.locate(old) is None
+    if config.options.get("lock") == "create":
+        return "archive" in note and is_half_restored(node, note)
+    return config.options.get("hostname") in (name, kept_name(name))
+
+
+def is_half_restored(node: Node, note: t.Mapping[str, t.Any]) -> bool:
+    """Whether the old router's number has what a restoration of this upgrade has left when it was killed."""
+    old, span = note["upgrade_of"], cleanup.window_of(note.get("over", {}))
+    config = node.config("lxc", old)
+    if config is None or config.options.get("lock") != "create" or span is None or node.leftovers is None:
+        return False
+    return node.leftovers.written("lxc", old) in span
+
+
+def use_of(node: Node, new: int, note: t.Mapping[str, t.Any]) -> str:
+    """What shows that somebody has come to use the new container, in words; nothing while it only waits for its turn,
+    and of a container of somebody else that has got its number."""
+    guest, config, place = node.locate(new), node.config("lxc", new), note["place"]
+    if guest is None or guest.kind != "lxc" or (config is not None and config.options.get("lock") == "create"):
+        return ""
+    if config is None:
+        return f"is on node {guest.node} now"
+    options, runs = config.options, is_running(node, new)
+    if guest.name != note["name"]:
+        begun = note.get("back") and guest.name == place["hostname"] and not runs
+        return f"is called {guest.name} now" if _macs(options) & _macs(place) and not begun else ""
+    if runs and any(not NET.parse(text).get("link_down") for key, text in options.items() if is_net(key)):
+        return "is on the network now"
+    signs = {
+        "is protected now": options.get("protection") == "1",
+        "is a template now": options.get("template") == "1",
+        "has snapshots now": bool(config.snapshots),
+    }
+    return next((words for words, seen in signs.items() if seen), "")
+
+
+def _macs(options: t.Mapping[str, str]) -> set[str]:
+    found = {str(NET.parse(text).get("hwaddr", "")).upper() for key, text in options.items() if is_net(key)}
+    return found - {""}
