@@ -22,7 +22,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.part import 
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan, Run, Step
 from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Shutdown, Start
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, InvalidInput, ProvisionError
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.packages import Installation
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.packages.install import Installation
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.running import (
     AnotherSystem,
     Drift,

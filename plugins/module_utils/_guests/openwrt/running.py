@@ -15,7 +15,7 @@ import typing as t
 from dataclasses import dataclass, field, replace
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError, Timeout
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.packages import (
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.packages.install import (
     Installation,
     Packages,
     PushFiles,

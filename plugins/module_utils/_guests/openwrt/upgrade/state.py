@@ -13,7 +13,6 @@ from ansible_collections.pve.provision.plugins.module_utils._model.network impor
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
 
-
 KEEP_VMID: t.Final = "A router keeps its vmid in an upgrade only"
 
 

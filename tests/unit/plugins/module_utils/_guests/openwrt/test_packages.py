@@ -19,12 +19,12 @@ import pytest
 from fake_clock import FakeClock
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.packages import (
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.packages.install import (
     NOTE,
-    PLACE,
     Installation,
     Packages,
 )
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.packages.scripts import PLACE
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
 from embedded_node.mirror.server import Mirror
 
