@@ -22,22 +22,19 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.step import 
 from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Start
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, Timeout
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.addresses import await_static
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.errors import NEVER_ANOTHER
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.router_guest import (
     OpenWrtGuest,
 )
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.running import (
-    NEVER_ANOTHER,
-    Router,
-    Seen,
-    Shell,
-)
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.running import Router
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.seeding import (
     inject_files,
     remove_template,
     seeded_template,
     sweep,
 )
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.shells import by_exec
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.seen import Seen
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.shells import Shell, by_exec
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.steps import (
     AwaitUp,
     BuildTemplate,

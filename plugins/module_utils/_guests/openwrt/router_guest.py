@@ -22,16 +22,11 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.part import 
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan, Run, Step
 from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Shutdown, Start
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, InvalidInput, ProvisionError
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.errors import AnotherSystem, RouterError
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.packages.install import Installation
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.running import (
-    AnotherSystem,
-    Drift,
-    Router,
-    RouterError,
-    Seen,
-    Shell,
-)
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.shells import ssh
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.running import Router
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.seen import Drift, Seen
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.shells import Shell, ssh
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.steps import Configure, InstallPackages
 from ansible_collections.pve.provision.plugins.module_utils._io import interrupt
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import rounds

@@ -12,57 +12,38 @@ from __future__ import annotations
 import shlex
 import socket
 import typing as t
-from dataclasses import dataclass, field, replace
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError, Timeout
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.errors import RouterError
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.packages.install import (
     Installation,
     Packages,
     PushFiles,
 )
-from ansible_collections.pve.provision.plugins.module_utils._io.clock import Clock, poll
-from ansible_collections.pve.provision.plugins.module_utils._openwrt import commit_confirm, live, seed
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.addresses import (
-    ADDR_ARGV,
-    parse_addr,
-    parse_status,
-    status_argv,
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.seen import (
+    Drift,
+    Seen,
+    answers_of,
+    ask_script,
+    drift_of,
+    questions,
+    seen_of,
 )
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.shells import Shell
+from ansible_collections.pve.provision.plugins.module_utils._io.clock import Clock, poll
+from ansible_collections.pve.provision.plugins.module_utils._openwrt import commit_confirm
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.model import Description, Interface
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import parse_release
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import Files
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.config import Package
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.text import (
-    parse_config,
     parse_export,
-    render_export,
 )
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
 
-Files = t.Mapping[str, tuple[int, bytes]]
-
-_MARK = "@@pve-provision "
-_PROBE = {
-    "release": "cat /etc/openwrt_release",
-    "export": shlex.join(live.EXPORT),
-    seed.KEYS: "cat /etc/dropbear/authorized_keys",
-    seed.SHADOW: "cat /etc/shadow",
-    "packages": "if [ -d /etc/apk ]; then apk info; else opkg list-installed; fi",
-    "addr": "; ".join(map(shlex.join, ADDR_ARGV)),
-    "waiting": commit_confirm.WAITING,
-    "kept": commit_confirm.KEPT.format(mark=_MARK),
-}
-_SERVICE = """\
-if [ ! -x /etc/init.d/{0} ]; then echo {0} missing
-elif /etc/init.d/{0} enabled; then
-    if grep -q '^USE_PROCD=1' /etc/init.d/{0} && [ "$(/etc/init.d/{0} status)" = inactive ]
-    then echo {0} stopped; else echo {0} enabled; fi
-else echo {0} disabled
-fi"""
-NEVER_ANOTHER: t.Final = "Choose another name or vmid; this module never makes another system into OpenWrt."
 # Ports that show that somebody is at home: an answer of any kind will do, a refusal too.
-_DOORS = (22, 80, 443)
+_PORTS = (22, 80, 443)
 # What an interface speaks that gets its way out from somebody else, and how long (s) that may take at most.
 LEASED = ("dhcp", "pppoe")
 UPLINK = 10
@@ -74,72 +55,6 @@ _REMEDIES = {
     commit_confirm.EXIT_WRITE: "Look for free space in the router.",
     commit_confirm.EXIT_BATCH: "Mend what uci does not take.",
 }
-
-
-class Shell(t.Protocol):
-    """Runs a script by the guest's ``sh``, fed on stdin."""
-
-    def __call__(self, script: str, *, timeout: int) -> Completed: ...
-
-
-class RouterError(ProvisionError):
-    """The router did not do as it was told; ``message`` quotes it."""
-
-    kind = "openwrt"
-
-
-class AnotherSystem(RouterError):
-    """The guest answers, and is no OpenWrt."""
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What a running router told in one go. ``files`` hold secrets; ``services`` are the declared ones: ``enabled``,
-    ``disabled``, ``stopped`` (though it starts with the router) or ``missing``. ``kept``: the packages of a change that
-    waits for its confirmation, as they are when it takes itself back."""
-
-    version: str
-    export: str
-    files: dict[str, bytes] = field(repr=False)
-    packages: frozenset[str]
-    statuses: dict[str, list[str]]
-    addr: dict[str, list[str]]
-    up: frozenset[str]
-    services: dict[str, str]
-    waiting: bool = False
-    kept: dict[str, str] = field(default_factory=dict, repr=False)
-
-    def taken_back(self) -> Seen:
-        """The router when the change that waits has taken itself back."""
-        config = parse_export(self.export)
-        for name, text in self.kept.items():
-            config.pop(name, None)
-            config |= {name: parse_config(text, name)} if text.strip() else {}
-        return replace(self, export=render_export(config), waiting=False, kept={})
-
-
-@dataclass(frozen=True)
-class Drift:
-    """How a running router differs from its description. ``stopped`` services start with it and do not run now."""
-
-    change: live.Change
-    files: Files
-    missing: tuple[str, ...]
-    services: t.Mapping[str, bool] = field(default_factory=dict)
-    stopped: frozenset[str] = frozenset()
-
-    def __bool__(self) -> bool:
-        return bool(self.change or self.files or self.missing or self.services)
-
-    def view(self) -> dict[str, t.Any]:
-        """The difference for a plan: words of ``uci changes``, names of files, packages."""
-        switched = [
-            f"{('start' if name in self.stopped else 'enable') if wanted else 'disable'} {name}"
-            for name, wanted in self.services.items()
-        ]
-        parts = {"uci": self.change.words, "files": sorted(self.files), "services": switched}
-        parts |= {"packages": list(self.missing)}
-        return {name: value for name, value in parts.items() if value}
 
 
 class Router:
@@ -181,50 +96,18 @@ class Router:
 
     def ask(self, asked: t.Mapping[str, str]) -> dict[str, str]:
         """What each command tells, by one script; those that fail tell nothing."""
-        script = "".join(f"echo '{_MARK}{name}'\n{{\n{it}\n}} 2> /dev/null\necho\n" for name, it in asked.items())
-        return _parts(self.run(script + "true\n"))
+        return answers_of(self.run(ask_script(asked)))
 
     def probe(self) -> Seen:
         """All that is to be known, by one script."""
-        interfaces = {each.name: shlex.join(status_argv(each.name)) for each in self._interfaces()}
-        services = "\n".join(_SERVICE.format(name) for name in self.description.services) or "true"
-        asked = {**_PROBE, "services": services}
-        asked |= {f"status {name}": command for name, command in interfaces.items()}
-        parts = self.ask(asked)
-        if "release" in parts and "DISTRIB_" not in parts["release"]:
-            raise AnotherSystem("the guest has no /etc/openwrt_release, so it is no OpenWrt", remedy=NEVER_ANOTHER)
-        if "release" not in parts or "config" not in parts.get("export", ""):
-            raise RouterError("the guest does not answer like an OpenWrt", remedy="Look at its console.")
-        statuses = {name: parse_status(parts.get(f"status {name}", "")) for name in interfaces}
-        return Seen(
-            version=parse_release(parts["release"]).version,
-            export=parts["export"],
-            files={path: parts[path].encode() for path in (seed.KEYS, seed.SHADOW) if parts.get(path)},
-            packages=frozenset(line.split(" - ")[0].strip() for line in parts["packages"].splitlines()),
-            statuses={name: list(status.addresses) for name, status in statuses.items() if status},
-            addr=parse_addr(parts["addr"]),
-            up=frozenset(name for name, status in statuses.items() if status and status.up),
-            services=dict(line.split() for line in parts["services"].splitlines() if line),
-            waiting="waits" in parts["waiting"],
-            kept={name.removeprefix("old "): text for name, text in parts.items() if name.startswith("old ")},
-        )
+        return seen_of(self.ask(questions(self.description)), self.description)
 
     def _interfaces(self) -> tuple[Interface, ...]:
         return self.description.interfaces
 
     def drift(self, seen: Seen) -> Drift:
         """What there is to change."""
-        return Drift(
-            change=live.drift(seen.export, self.description, seen.version),
-            files=seed.account_drift(seen.files.get, self.description.management),
-            missing=tuple(name for name in self.description.packages if name not in seen.packages),
-            services={
-                name: wanted
-                for name, wanted in self.description.services.items()
-                if seen.services.get(name) in (("disabled", "stopped") if wanted else ("enabled", "stopped"))
-            },
-            stopped=frozenset(name for name, state in seen.services.items() if state == "stopped"),
-        )
+        return drift_of(seen, self.description)
 
     # -- waiting ---------------------------------------------------------------------------------------------------
     def await_up(self, timeout: int) -> None:
@@ -364,15 +247,6 @@ def _refused(done: Completed) -> RouterError:
     return RouterError(f"the router did not take the change: {said}.", remedy=_REMEDIES.get(done.rc, ""))
 
 
-def _parts(output: str) -> dict[str, str]:
-    """The answers of a probe by their marks."""
-    parts = {}
-    for part in output.split(_MARK)[1:]:
-        name, _unused, text = part.partition("\n")
-        parts[name] = text.removesuffix("\n")
-    return parts
-
-
 def write_script(files: Files) -> str:
     """A script that puts files in place, each whole or not at all."""
     lines = ["set -e", "umask 077"]
@@ -400,11 +274,11 @@ def services_script(services: t.Mapping[str, bool]) -> str:
 def answers(address: str, timeout: float = 1.0) -> bool:
     """Whether anything at an address answers a TCP connection, be it with a refusal."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    for port in _DOORS:
-        with socket.socket(family, socket.SOCK_STREAM) as door:
-            door.settimeout(timeout)
+    for port in _PORTS:
+        with socket.socket(family, socket.SOCK_STREAM) as tried:
+            tried.settimeout(timeout)
             try:
-                door.connect((address, port))
+                tried.connect((address, port))
             except ConnectionRefusedError:
                 return True
             except OSError:

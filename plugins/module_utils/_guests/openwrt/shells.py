@@ -15,8 +15,13 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.types import Co
 if t.TYPE_CHECKING:
     from pathlib import Path
 
-    from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.running import Shell
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Containers, Node
+
+
+class Shell(t.Protocol):
+    """Runs a script by the guest's ``sh``, fed on stdin."""
+
+    def __call__(self, script: str, *, timeout: int) -> Completed: ...
 
 
 def by_exec(containers: Containers, vmid: int) -> Shell:

@@ -36,19 +36,15 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
     Timeout,
 )
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.console import Console
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.errors import NEVER_ANOTHER, RouterError
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.first_boot import first_files
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.router_guest import (
     OpenWrtGuest,
 )
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.running import (
-    NEVER_ANOTHER,
-    RouterError,
-    Seen,
-    Shell,
-    answers,
-)
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.running import answers
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.seeding import sweep
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.shells import by_agent
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.seen import Seen
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.shells import Shell, by_agent
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.steps import (
     AwaitUp,
     Configure,

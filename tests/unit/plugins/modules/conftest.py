@@ -25,6 +25,7 @@ from fake_clock import ImpatientClock
 
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import router_guest as openwrt_guest
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import running as openwrt
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.shells import Shell
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import Clock
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.node import ApiNode
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.node import CliNode
@@ -235,7 +236,7 @@ def entered(bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Be
         links = runtime.links(container.guest(state, vmid))
         return any(text.startswith(f"{address}/") for _name, _mac, texts in links for text in texts)
 
-    def ssh(address: str, key: str, known_hosts: Path) -> openwrt.Shell:
+    def ssh(address: str, key: str, known_hosts: Path) -> Shell:
         def shell(script: str, *, timeout: int) -> Completed:
             for vmid in vmids(bench):
                 if plugged(vmid, address):

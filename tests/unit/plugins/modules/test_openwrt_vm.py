@@ -24,6 +24,8 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.reconcile im
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import router_guest as workflow
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import running as openwrt
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import vm as openwrt_vm
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.errors import RouterError
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.shells import Shell
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.read import wanted_vm
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
@@ -90,7 +92,7 @@ def entered(gateway: Params, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> P
         threading.Thread(target=shell.run, args=(script,), daemon=True).start()
         return 1
 
-    def ssh(address: str, key: str, known_hosts: Path) -> openwrt.Shell:
+    def ssh(address: str, key: str, known_hosts: Path) -> Shell:
         def shell(script: str, *, timeout: int) -> Completed:
             state = State(bench.node.root)
             for path in sorted(state.path("run/qemu-server").glob("*.pid")):
@@ -566,7 +568,7 @@ def test_a_failed_start_takes_everything_back(
     bench: Bench, gateway: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(self: t.Any, run: t.Any, console: t.Any) -> bool:
-        raise openwrt.RouterError("the router does not boot")
+        raise RouterError("the router does not boot")
 
     monkeypatch.setattr(openwrt_vm.OpenWrtVm, "_is_up", refuse)
     failed = bench.bad("openwrt_vm", **gateway)
@@ -579,7 +581,7 @@ def test_cleanup_on_failure_may_be_switched_off(
     bench: Bench, gateway: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(self: t.Any, run: t.Any, console: t.Any) -> bool:
-        raise openwrt.RouterError("the router does not boot")
+        raise RouterError("the router does not boot")
 
     with monkeypatch.context() as patch:
         patch.setattr(openwrt_vm.OpenWrtVm, "_is_up", refuse)

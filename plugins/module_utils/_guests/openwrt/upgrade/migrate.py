@@ -14,7 +14,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.running import Seen
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.seen import Seen
 from ansible_collections.pve.provision.plugins.module_utils._model.lxc import OPTIONS
 from ansible_collections.pve.provision.plugins.module_utils._model.network import NET, is_net
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import render_gib

@@ -24,7 +24,8 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.guest import
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Run
 from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, ProvisionError, Timeout
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.addresses import await_static
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.running import Router, RouterError
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.errors import RouterError
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.running import Router
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.seeding import (
     MakeFiles,
     inject_files,
