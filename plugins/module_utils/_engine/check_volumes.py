@@ -20,8 +20,8 @@ if t.TYPE_CHECKING:
 def check_volumes(report: Report, facts: Facts, outlook: Outlook, touched: t.Mapping[str, t.Any]) -> None:
     """Each volume says what it is; each storage must be there, take volumes of such guests, and have room for all that
     goes on it."""
-    needs: dict[str, tuple[int, str]] = {}
     content, there = outlook.wanted.type.content, outlook.values(outlook.before)
+    needs = _restored(outlook, there)
     for key, value in touched.items():
         if not outlook.wanted.type.is_volume(key):
             continue
@@ -48,6 +48,16 @@ def check_files(report: Report, facts: Facts, plan: Plan) -> None:
             findings, warnings = check_storage(facts.storages, home, content, size, option, written=True)
             report.findings += findings
             report.warnings += warnings
+
+
+def _restored(outlook: Outlook, there: t.Mapping[str, SubValues]) -> dict[str, tuple[int, str]]:
+    """The room that the volumes of a backup take, all of them on one storage."""
+    backup = outlook.wanted.backup
+    if not outlook.new or backup is None or backup.target is None:
+        return {}
+    volumes = [value for key, value in there.items() if outlook.wanted.type.is_volume(key)]
+    sizes = [value.get("size") or 0 for value in volumes if storage_of(str(value.get("volume") or "")) == backup.target]
+    return {backup.target: (sum(sizes), backup.target_option)}
 
 
 def _more_room(value: SubValues, now: SubValues | None) -> tuple[str | None, int]:

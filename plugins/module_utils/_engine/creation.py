@@ -13,7 +13,6 @@ from ansible_collections.pve.provision.plugins.module_utils._engine import clean
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import BackupSource, CloneSource
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Phase, Run, Step
 from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, PveError
-from ansible_collections.pve.provision.plugins.module_utils._pve.privileges import Need
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.types import Outcome
@@ -149,9 +148,6 @@ class Restore(NewGuest):
 
     def details(self) -> dict[str, t.Any]:
         return {"backup": self.backup}
-
-    def needs(self) -> list[Need]:
-        return [Need((f"/storage/{self.backup.partition(':')[0]}",), ("Datastore.AllocateSpace",), "restore_from")]
 
     def run(self, run: Run) -> Outcome:
         wanted = run.wanted

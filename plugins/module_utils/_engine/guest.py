@@ -160,7 +160,8 @@ class BackupSource:
     """The backup that a new guest is restored from: a volid, or ``latest`` on a storage, or on any.
 
     Once it has been found and read: ``options`` is the config in it, as it will be restored, ``create`` are PVE's
-    options for that, ``target`` is the storage that gets the volumes, where one is declared.
+    options for that, ``target`` is the storage that gets the volumes, ``target_option`` what says so, and ``needs`` are
+    the privileges that it takes over the API.
     """
 
     backup: str
@@ -168,6 +169,8 @@ class BackupSource:
     options: t.Mapping[str, str] = field(default_factory=dict)
     create: t.Mapping[str, str] = field(default_factory=dict)
     target: str | None = None
+    target_option: str = "restore_from"
+    needs: tuple[Need, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,8 @@ def _on_storages(
             found.append(Need((f"/storage/{value['storage']}",), ("Datastore.AllocateSpace",), reason))
     if making and wanted.clone and wanted.clone.storage:
         found.append(Need((f"/storage/{wanted.clone.storage}",), ("Datastore.AllocateSpace",), "clone_from.storage"))
+    if making and wanted.backup:
+        found += wanted.backup.needs
     if making and wanted.source and not wanted.copied:
         places = (f"/storage/{storage_of(wanted.source)}",) if ":" in wanted.source else ("/storage", "/storage/*")
         any_of = ("Datastore.Audit", "Datastore.AllocateSpace", "Datastore.Allocate")

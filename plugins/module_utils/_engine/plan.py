@@ -92,9 +92,10 @@ def _copy(wanted: Wanted) -> Step:
 
 
 def _recreate(wanted: Wanted, actual: Actual) -> Plan:
+    """What the new one is made from is fetched first: the old one is not destroyed for something that cannot be had."""
     gone = _absent(wanted, actual)
-    new = _create(wanted, Actual(actual.vmid))
-    return Plan(gone.steps + new.steps, before=gone.before, after=new.after)
+    new = _create(dataclasses.replace(wanted, obtain=()), Actual(actual.vmid))
+    return Plan((*wanted.obtain, *gone.steps, *new.steps), new.change, before=gone.before, after=new.after)
 
 
 def _shown(wanted: Wanted, options: t.Mapping[str, str]) -> dict[str, str]:

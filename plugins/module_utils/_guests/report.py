@@ -17,6 +17,8 @@ _SHORT = ("vmid", "node", "status", "addresses")
 # The word for what happens to a guest, by the steps that tell it, in the order in which they count.
 _VERBS: tuple[tuple[frozenset[str], str, str], ...] = (
     (frozenset({"create", "destroy"}), "recreate", "-/+"),
+    (frozenset({"clone", "destroy"}), "recreate", "-/+"),
+    (frozenset({"restore", "destroy"}), "recreate", "-/+"),
     (frozenset({"create"}), "create", "+"),
     (frozenset({"clone"}), "create", "+"),
     (frozenset({"restore"}), "create", "+"),

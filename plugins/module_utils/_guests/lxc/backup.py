@@ -13,6 +13,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.guest import
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._model.network import is_net
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import storage_of
+from ansible_collections.pve.provision.plugins.module_utils._pve.privileges import Need
 from ansible_collections.pve.provision.plugins.module_utils._pve.storages import usable
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import same_name
 
@@ -23,6 +24,7 @@ if t.TYPE_CHECKING:
 LATEST: t.Final = "latest"
 # A backup of a container: a file of vzdump, or one on a Proxmox Backup Server.
 _OURS: t.Final = re.compile(r"[^:]+:backup/(?:vzdump-(?:lxc|openvz)-|ct/)")
+_OWNER: t.Final = re.compile(r":backup/(?:vzdump-(?:lxc|openvz)-|ct/)(\d+)[-/]")
 _WHEN: t.Final = re.compile(r"\d{4}[_-]\d\d[_-]\d\d[-T]\d\d[_:]\d\d[_:]\d\d")
 # What PVE leaves out of a restored config.
 _LEFT_OUT: t.Final = ("lock", "parent", "snaptime", "template")
@@ -35,29 +37,54 @@ def with_backup(facts: Facts, wanted: Wanted, source: BackupSource) -> Wanted:
     except LookupError as error:
         where = f" on {source.storage}" if source.storage and source.backup == LATEST else ""
         finding = Finding("restore_from.backup", source.backup + where, str(error.args[0]), _there_are(facts, source))
-        return dataclasses.replace(wanted, findings=(*wanted.findings, finding))
+        lacking = dataclasses.replace(source, needs=_to_read(source.backup, source.storage, wanted.vmid))
+        return dataclasses.replace(wanted, backup=lacking, findings=(*wanted.findings, finding))
     options = {key: text for key, text in config.options.items() if key not in _LEFT_OUT and key[:6] != "unused"}
     declared = wanted.declaration.values
-    target = _home(facts, wanted, options)
+    target, target_option = _home(facts, wanted, options)
     create = {"ostemplate": volume.volid, "restore": "1", "storage": target}
     options |= {key: re.sub("^[^,]*", f"{target}:0", text) for key, text in options.items() if _moves(key, text)}
     if declared.get("unprivileged") is not None:
         create["unprivileged"] = options["unprivileged"] = str(int(declared["unprivileged"]))
-    if any(guest.vmid == volume.vmid for guest in facts.guests):
+    if _has_twin(facts, wanted, volume.vmid):
         create["unique"] = "1"
         options = {key: _without_address(wanted, text) if is_net(key) else text for key, text in options.items()}
     options[wanted.type.name_key] = wanted.name or options.get(wanted.type.name_key, "")
-    found = BackupSource(volume.volid, source.storage, options, create, target)
+    needs = (
+        *_to_read(volume.volid, None, volume.vmid),
+        Need((f"/storage/{target}",), ("Datastore.AllocateSpace",), target_option),
+    )
+    found = BackupSource(volume.volid, source.storage, options, create, target, target_option, needs)
     return dataclasses.replace(wanted, backup=found)
 
 
-def _home(facts: Facts, wanted: Wanted, options: t.Mapping[str, str]) -> str:
+def _has_twin(facts: Facts, wanted: Wanted, vmid: int | None) -> bool:
+    """Whether another guest has the addresses in a backup: the one that was backed up, if it is still there, or what
+    the same run restores from a backup of it."""
+    first = facts.keep(f"restored {vmid}", lambda: wanted.label)
+    return first != wanted.label or any(guest.vmid == vmid != wanted.vmid for guest in facts.guests)
+
+
+def _to_read(backup: str, storage: str | None, owner: int | None) -> tuple[Need, ...]:
+    """The privileges without which PVE does not even tell that there is a backup (pve-storage, Storage.pm,
+    check_volume_access)."""
+    home = storage if backup == LATEST else storage_of(backup)
+    named = _OWNER.search(backup)
+    guest = int(named[1]) if named else owner
+    rights = [(f"/storage/{home}", "Datastore.AllocateSpace")] if home else []
+    rights += [(f"/vms/{guest}", "VM.Backup")] if guest else []
+    return tuple(Need((path,), (privilege,), "restore_from") for path, privilege in rights)
+
+
+def _home(facts: Facts, wanted: Wanted, options: t.Mapping[str, str]) -> tuple[str, str]:
     """The storage that gets the volumes, all of them: the declared one, else that of the backed-up root volume, if it
-    is here and takes containers."""
+    is here and takes containers. And the option that says so."""
     declared = (wanted.declaration.values.get("rootfs") or {}).get("storage")
     names = [storage.name for storage in usable(facts.storages, wanted.type.content)]
     had = storage_of(options.get("rootfs", ""))
-    return str(declared or (had if had in names or not names else names[0]))
+    if declared:
+        return str(declared), "rootfs.storage"
+    return str(had if had in names or not names else names[0]), "restore_from"
 
 
 def _moves(key: str, text: str) -> bool:

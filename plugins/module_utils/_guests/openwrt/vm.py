@@ -27,7 +27,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.addresses im
 from ansible_collections.pve.provision.plugins.module_utils._engine.creation import Create
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan, Run
-from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Start
+from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Destroy, Shutdown, Start
 from ansible_collections.pve.provision.plugins.module_utils._errors import (
     Finding,
     ImageError,
@@ -163,7 +163,9 @@ class OpenWrtVm(OpenWrtGuest):
     def _extend_creation(self, node: Node, plan: Plan) -> Plan:
         expected = openwrt_template.predict_image(node, self.image)
         fetch = [FetchDisk(self, expected.name, expected.url, expected.size)] if expected.url else []
-        return plan.insert(*fetch, PrepareDisk(self, expected.version, self.image.variant), before=Create)
+        prepare = PrepareDisk(self, expected.version, self.image.variant)
+        plan = plan.insert(prepare, before=(Destroy, Create))  # one that is made anew is not lost for a bad image
+        return plan.insert(*fetch, before=(Shutdown, Destroy, PrepareDisk))
 
     def _extend_running(self, node: Node, actual: Actual, plan: Plan) -> Plan:
         """The router's own configuration is looked at where there is a way into it."""

@@ -10,6 +10,8 @@ import functools
 import importlib
 import io
 import json
+import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -174,6 +176,43 @@ def bench(request: pytest.FixtureRequest, embedded: EmbeddedNode, monkeypatch: p
     _rc, listed, _err = commands.run(["pvesm", "list", "local-lvm"], embedded.root, b"")
     for line in listed.splitlines()[1:]:
         commands.run(["pvesm", "free", line.split()[0]], embedded.root, b"")
+
+
+# -- rights -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def token(bench: Bench) -> t.Iterator[Params]:
+    """A token of a user with no rights at all."""
+    if bench.backend == "cli":
+        pytest.skip("root on the node may do everything")
+    pvesh(bench, "create", "/access/users", "--userid", "ansible@pve")
+    made = pvesh(bench, "create", "/access/users/ansible@pve/token/run", "--privsep", "0", "--output-format", "json")
+    secret = re.search(r'"value":"([^"]+)"', made)
+    assert secret
+    bench.node.forget()
+    login = {key: bench.node.api[key] for key in ("api_host", "api_port", "ca_path")}
+    yield {
+        "api_user": "ansible@pve", "api_token_id": "run", "api_token_secret": secret[1], "api_password": None, **login
+    }  # fmt: skip
+    pvesh(bench, "delete", "/access/users/ansible@pve")
+
+
+def pvesh(bench: Bench, *argv: str) -> str:
+    rc, out, err = commands.run(["pvesh", *argv], bench.node.root, b"")
+    assert rc == 0, err
+    return out
+
+
+def grant(bench: Bench, remedy: str) -> list[str]:
+    """Do what the remedy says, by the API calls that `pveum` makes; the roles that it made."""
+    roles = re.findall(r'pveum role add (\S+) --privs "([^"]+)"', remedy)
+    for role, privileges in roles:
+        pvesh(bench, "create", "/access/roles", "--roleid", role, "--privs", privileges.replace(" ", ","))
+    for line in re.findall(r"pveum acl modify ([^;(]+)", remedy):
+        path, *options = shlex.split(line)
+        pvesh(bench, "set", "/access/acl", "--path", path, *options)
+    return [role for role, _privileges in roles]
 
 
 # -- routers --------------------------------------------------------------------------------------------------------

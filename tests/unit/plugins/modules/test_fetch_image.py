@@ -15,8 +15,7 @@ import pytest
 
 from embedded_node.mirror.server import Mirror
 
-from .conftest import Answer, Bench, Params, spawn
-from .test_permissions import grant, pvesh, token  # noqa: F401
+from .conftest import Answer, Bench, Params, grant, pvesh, spawn
 
 FILE = "debian-12-standard_12.12-1_amd64.tar.zst"
 OTHER = "debian-11-standard_11.7-1_amd64.tar.zst"
@@ -178,8 +177,18 @@ def test_what_a_killed_run_has_left_is_used_up_by_the_next(bench: Bench, applian
     assert set(files(bench)) - before == {FILE, f".{FILE}.pve-provision.json"}
 
 
+def test_a_container_is_not_destroyed_for_a_template_that_cannot_be_had(bench: Bench, appliances: Mirror) -> None:
+    bench.good("lxc_create", **{**DEBIAN, "ostemplate": "alpine-3.22-default"}, vmid=100)
+    declared = {**DEBIAN, "vmid": 100, "recreate": True, "state": "started"}
+    appliances.fault("status", SENT, code=404)
+    assert "fetch_image failed" in bench.bad("lxc_create", **declared).msg
+    assert bench.config(100)["ostype"] == "alpine"
+    appliances.clear_faults()
+    assert steps(bench.good("lxc_create", **declared)) == ["fetch_image", "destroy", "create", "start"]
+
+
 # -- rights and room ---------------------------------------------------------------------------------------------------
-def test_the_right_to_fetch_is_asked_for_before(bench: Bench, appliances: Mirror, token: Params) -> None:  # noqa: F811
+def test_the_right_to_fetch_is_asked_for_before(bench: Bench, appliances: Mirror, token: Params) -> None:
     pvesh(bench, "set", "/access/acl", "--path", "/", "--users", "ansible@pve", "--roles", "PVEAuditor")
     (finding,) = bench.bad("lxc_create", check=True, **DEBIAN, **token).findings
     assert "Datastore.AllocateTemplate on /storage/local (download)" in finding["problem"]

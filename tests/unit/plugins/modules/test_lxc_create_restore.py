@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
 
 import pytest
 
 from embedded_node import commands
 
-from .conftest import Answer, Bench
+from .conftest import Answer, Bench, grant, pvesh
 
 Params = dict[str, t.Any]
 
@@ -103,6 +104,8 @@ def test_a_second_one_beside_the_original_has_addresses_of_its_own(bench: Bench,
         ({"restore_from": {"backup": "local:vztmpl/x.tar.zst"}}, "restore_from.backup", "is not the volid of"),
         ({"vmid": 117, **LATEST}, "restore_from.backup", "is no backup of container 117"),
         ({"password": "geheim12", **LATEST}, "password", "has no effect on what is restored"),
+        ({"rootfs": {"storage": "nowhere"}, **LATEST}, "rootfs.storage", "does not exist on this node"),
+        ({"rootfs": {"size": "500M"}, **LATEST}, "rootfs.size", "is smaller than the 1G it has"),
     ],
 )
 def test_what_cannot_be_restored_is_told(bench: Bench, backup: str, params: Params, option: str, problem: str) -> None:
@@ -110,6 +113,71 @@ def test_what_cannot_be_restored_is_told(bench: Bench, backup: str, params: Para
     assert [finding["option"] for finding in refused.findings] == [option]
     assert problem in refused.msg
     assert not bench.exists(115)
+
+
+def test_two_of_one_run_have_addresses_of_their_own(bench: Bench, backup: str) -> None:
+    guests = [{"name": name, "type": "lxc", "restore_from": {"backup": backup}} for name in ("one", "two")]
+    first, second = bench.good("guests", guests=guests).guests
+    assert "hwaddr=BC:24:11:00:01:15" in bench.config(first["vmid"])["net0"]
+    assert "hwaddr=BC:24:11:00:01:15" not in bench.config(second["vmid"])["net0"]
+    assert not bench.good("guests", guests=guests).changed
+
+
+def test_one_that_is_made_anew_from_its_backup_keeps_its_addresses(bench: Bench, backup: str) -> None:
+    bench.good("lxc_create", vmid=115, **LATEST)
+    declared = {"vmid": 115, "unprivileged": False, "recreate": True, **LATEST}
+    refused = bench.bad("lxc_create", **declared, rootfs={"size": "500M"})
+    assert [finding["option"] for finding in refused.findings] == ["rootfs.size"]
+    predicted = bench.good("lxc_create", check=True, **declared)
+    made = bench.good("lxc_create", **declared)
+    assert made.plan == predicted.plan
+    assert steps(made) == ["destroy", "restore"]
+    assert "hwaddr=BC:24:11:00:01:15" in bench.config(115)["net0"]
+    assert not bench.good("lxc_create", **declared).changed
+
+
+def test_the_plan_of_a_list_tells_that_a_container_is_destroyed_for_it(bench: Bench, backup: str) -> None:
+    bench.good("lxc_create", vmid=115, **LATEST)
+    anew = {"name": "dns1", "type": "lxc", "vmid": 115, "unprivileged": False, "recreate": True, **LATEST}
+    told = bench.good("guests", check=True, guests=[anew])
+    assert told.plan[0] == "-/+ recreate dns1 (115)"
+
+
+def test_the_room_for_its_volumes_is_counted(bench: Bench, backup: str) -> None:
+    settings = bench.node.root / "var/lib/embedded-node/settings.json"
+    usual = settings.read_text(encoding="utf-8")
+    capacity = {name: {"total": 1 << 40, "used": 1 << 40} for name in ("local", "local-lvm")}
+    settings.write_text(json.dumps({**json.loads(usual), "capacity": capacity}), encoding="utf-8")
+    try:
+        refused = bench.bad("lxc_create", check=True, vmid=115, **LATEST)
+    finally:
+        settings.write_text(usual, encoding="utf-8")
+    assert [finding["option"] for finding in refused.findings] == ["restore_from"]
+    assert "1.0 GiB are asked for" in refused.msg
+
+
+@pytest.mark.parametrize("vmid", [115, 116])
+def test_what_it_takes_over_the_api_is_told_before(
+    bench: Bench,
+    backup: str,
+    token: Params,
+    vmid: int,
+) -> None:
+    declared = {"vmid": vmid, "hostname": "back", "restore_from": {"backup": backup}, **token}
+    pvesh(bench, "set", "/access/acl", "--path", "/", "--users", "ansible@pve", "--roles", "PVEAuditor")
+    unseen = bench.bad("lxc_create", check=True, **declared).findings[-1]
+    assert "Datastore.AllocateSpace on /storage/local (restore_from)" in unseen["problem"]
+    assert "VM.Backup on /vms/115 (restore_from)" in unseen["problem"]
+    roles = grant(bench, unseen["remedy"])
+    try:
+        (seen,) = bench.bad("lxc_create", check=True, **declared).findings
+        assert "Datastore.AllocateSpace on /storage/local-lvm (restore_from)" in seen["problem"]
+        for path in ("/storage/local-lvm", "/sdn/zones/localnetwork/vmbr0"):
+            pvesh(bench, "set", "/access/acl", "--path", path, "--users", "ansible@pve", "--roles", "Administrator")
+        assert steps(bench.good("lxc_create", **declared)) == ["restore"]
+    finally:
+        for role in roles:
+            pvesh(bench, "delete", f"/access/roles/{role}")
 
 
 def test_it_is_one_of_three_sources(bench: Bench) -> None:

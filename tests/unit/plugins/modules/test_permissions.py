@@ -5,51 +5,10 @@
 
 from __future__ import annotations
 
-import re
-import shlex
-import typing as t
-
-import pytest
-
-from embedded_node import commands
 from embedded_node.mirror.server import Mirror
 
-from .conftest import Bench, Params
+from .conftest import Bench, Params, grant, pvesh
 from .test_lxc_create import WEB, steps
-
-
-@pytest.fixture
-def token(bench: Bench) -> t.Iterator[Params]:
-    """A token of a user with no rights at all."""
-    if bench.backend == "cli":
-        pytest.skip("root on the node may do everything")
-    pvesh(bench, "create", "/access/users", "--userid", "ansible@pve")
-    made = pvesh(bench, "create", "/access/users/ansible@pve/token/run", "--privsep", "0", "--output-format", "json")
-    secret = re.search(r'"value":"([^"]+)"', made)
-    assert secret
-    bench.node.forget()
-    login = {key: bench.node.api[key] for key in ("api_host", "api_port", "ca_path")}
-    yield {
-        "api_user": "ansible@pve", "api_token_id": "run", "api_token_secret": secret[1], "api_password": None, **login
-    }  # fmt: skip
-    pvesh(bench, "delete", "/access/users/ansible@pve")
-
-
-def pvesh(bench: Bench, *argv: str) -> str:
-    rc, out, err = commands.run(["pvesh", *argv], bench.node.root, b"")
-    assert rc == 0, err
-    return out
-
-
-def grant(bench: Bench, remedy: str) -> list[str]:
-    """Do what the remedy says, by the API calls that `pveum` makes; the roles that it made."""
-    roles = re.findall(r'pveum role add (\S+) --privs "([^"]+)"', remedy)
-    for role, privileges in roles:
-        pvesh(bench, "create", "/access/roles", "--roleid", role, "--privs", privileges.replace(" ", ","))
-    for line in re.findall(r"pveum acl modify ([^;(]+)", remedy):
-        path, *options = shlex.split(line)
-        pvesh(bench, "set", "/access/acl", "--path", path, *options)
-    return [role for role, _privileges in roles]
 
 
 def test_all_that_is_missing_is_told_before_anything_is_written(bench: Bench, token: Params) -> None:
