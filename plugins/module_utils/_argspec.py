@@ -15,7 +15,6 @@ from ansible.module_utils.errors import UnsupportedError
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Option, Path, Table, spell
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Codec, Fields
-from ansible_collections.pve.provision.plugins.module_utils._model.qemu import OPENWRT_DISK
 
 _Module = t.TypeVar("_Module")
 Rules = t.Sequence[t.Sequence[t.Any]]
@@ -257,52 +256,6 @@ ROUTER = ArgSpec(
     },
 )
 """An OpenWrt router as people think of it; documented by the fragment ``pve.provision.router``."""
-
-LXC_CREATE = ArgSpec(
-    options={
-        "state": {
-            "type": "str",
-            "choices": ["present", "started", "stopped", "restarted", "template", "absent"],
-            "default": "present",
-        },
-        "recreate": {"type": "bool", "default": False},
-        "fetch_template": {"type": "bool", "default": True},
-        "template_storage": {"type": "str"},
-    },
-)
-"""What ``lxc_create`` takes besides the options of a container."""
-
-OPENWRT_LXC = ArgSpec(
-    options={
-        "state": {
-            "type": "str",
-            "choices": ["present", "started", "stopped", "restarted", "absent"],
-            "default": "started",
-        },
-        "template": {"type": "str"},
-        "template_storage": {"type": "str"},
-        "upgrade": {"type": "bool", "default": False},
-        "rollback_keep": {"type": "bool", "default": True},
-        "ostype": {"type": "str"},
-        "unprivileged": {"type": "bool"},
-    },
-)
-"""What ``openwrt_lxc`` takes besides the options of a container and of a router."""
-
-OPENWRT_VM = ArgSpec(
-    options={
-        "state": {
-            "type": "str",
-            "choices": ["present", "started", "stopped", "restarted", "absent"],
-            "default": "started",
-        },
-        "filesystem": {"type": "str", "choices": ["ext4", "squashfs"], "default": "ext4"},
-        "agent": {"type": "bool"},
-        "disk": fields_spec(OPENWRT_DISK),
-        "recreate": {"type": "bool", "default": False},
-    },
-)
-"""What ``openwrt_vm`` takes besides the options of a VM and of a router."""
 
 GUESTS = ArgSpec(
     options={

@@ -12,15 +12,9 @@ from dataclasses import dataclass
 
 from ansible_collections.pve.provision.plugins.module_utils._argspec import (
     CONNECTION,
-    LXC_CREATE,
-    OPENWRT_LXC,
-    OPENWRT_VM,
-    POLICY,
-    ROUTER,
     ArgSpec,
     blank_is_null,
     null_entries,
-    spec_of,
     without_nulls,
 )
 from ansible_collections.pve.provision.plugins.module_utils._engine import steps
@@ -30,10 +24,10 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.step import 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc import template
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.read import read_container
+from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.spec import LXC
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.spec import OPENWRT_LXC, OPENWRT_VM
 from ansible_collections.pve.provision.plugins.module_utils._guests.typed import NeedsValidator, TypedReader
-from ansible_collections.pve.provision.plugins.module_utils._model import lxc, qemu
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, Table, null_paths
-from ansible_collections.pve.provision.plugins.module_utils._model.qemu import BUSES
+from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, null_paths
 
 Guest = dict[str, t.Any]
 Read = t.Callable[[t.Mapping[str, t.Any], frozenset[Path]], tuple[Wanted, t.Sequence[Part]]]
@@ -98,22 +92,6 @@ class DeclaredType:
         return f"Did you mean {close[0]}?" if close else ""
 
 
-# Options of a container that follow from the router in it, and what PVE would write into its files.
-_NOT_OF_A_ROUTER: t.Final = frozenset({
-    "ostemplate", "clone_from", "restore_from", "ostype", "unprivileged", "networks", "features", "entrypoint", "env",
-    "nameserver", "searchdomain", "timezone", "password", "ssh_public_keys", "ignore_unpack_errors", "bwlimit",
-})  # fmt: skip
-# Options of a VM that follow from the router in it. It has one disk, and its agent is a matter of yes or no.
-_NOT_OF_A_ROUTER_VM: t.Final = frozenset({
-    "ostype", "scsihw", "efidisks", *BUSES, "networks", "serials", "boot", "agent",
-    "acpi", "localtime",
-})  # fmt: skip
-
-
-def _without(table: Table, params: t.Container[str]) -> Table:
-    return [option for option in table if option.param not in params]
-
-
 # What routers need is most of this collection, and is read from disk only where there is one.
 def _read_router(params: t.Mapping[str, t.Any], nulls: frozenset[Path]) -> tuple[Wanted, t.Sequence[Part]]:
     from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.read_lxc import read_router
@@ -127,13 +105,10 @@ def _read_router_vm(params: t.Mapping[str, t.Any], nulls: frozenset[Path]) -> tu
     return read_vm(params, nulls)
 
 
-_CONTAINER_ROUTER = spec_of(_without(lxc.TABLE, _NOT_OF_A_ROUTER))
-_VM_ROUTER = spec_of(_without(qemu.TABLE, _NOT_OF_A_ROUTER_VM))
-
 TYPES: t.Final[dict[str, DeclaredType]] = {
-    "lxc": DeclaredType(POLICY.merge(spec_of(lxc.TABLE), LXC_CREATE), read_container),
-    "openwrt_lxc": DeclaredType(POLICY.merge(_CONTAINER_ROUTER, ROUTER, OPENWRT_LXC), _read_router),
-    "openwrt_vm": DeclaredType(POLICY.merge(_VM_ROUTER, ROUTER, OPENWRT_VM), _read_router_vm),
+    "lxc": DeclaredType(LXC, read_container),
+    "openwrt_lxc": DeclaredType(OPENWRT_LXC, _read_router),
+    "openwrt_vm": DeclaredType(OPENWRT_VM, _read_router_vm),
 }
 """By the word of ``type``."""
 SECRET_OPTIONS: t.Final = frozenset(
