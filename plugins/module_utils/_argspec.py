@@ -13,7 +13,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.errors import UnsupportedError
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import Option, Path, Table, spell
+from ansible_collections.pve.provision.plugins.module_utils._model.diff import Option, Path, spell
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Codec, Fields
 
 _Module = t.TypeVar("_Module")
@@ -182,7 +182,7 @@ ENTRY: dict[str, dict[str, t.Any]] = {
 }
 
 
-def spec_of(table: Table) -> ArgSpec:
+def spec_of(table: t.Iterable[Option]) -> ArgSpec:
     """What a module takes of a table of options."""
     return ArgSpec(
         options={option.param: option_spec(option) for option in table},

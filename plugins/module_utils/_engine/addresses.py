@@ -9,7 +9,11 @@ import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
 from ansible_collections.pve.provision.plugins.module_utils._model.kinds import KINDS
-from ansible_collections.pve.provision.plugins.module_utils._model.network import networks_in, read_interface
+from ansible_collections.pve.provision.plugins.module_utils._model.network import (
+    PLAIN_IPV4,
+    networks_in,
+    read_interface,
+)
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
@@ -23,13 +27,18 @@ Address = dict[str, t.Any]
 
 def make_address(interface: str, text: str, source: str, hwaddr: str | None) -> Address:
     """One address as a result shows it. Where ``text`` says no prefix length, nobody knows it: it is None."""
-    address = read_interface(text)
-    prefix: int | None = address.network.prefixlen if "/" in text else None
+    prefix: int | None
+    if plain := PLAIN_IPV4.fullmatch(text):
+        host, prefix, version = plain[1], int(plain[2]), 4
+    else:
+        address = read_interface(text)
+        host, version = str(address.ip), address.version
+        prefix = address.network.prefixlen if "/" in text else None
     return {
         "interface": interface,
-        "address": str(address.ip),
+        "address": host,
         "prefix": prefix,
-        "family": f"ipv{address.version}",
+        "family": f"ipv{version}",
         "hwaddr": hwaddr,
         "source": source,
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._io import versions as order
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import HIDDEN, find_option
+from ansible_collections.pve.provision.plugins.module_utils._model.diff import HIDDEN
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Fields, plain
 
 if t.TYPE_CHECKING:
@@ -27,9 +27,8 @@ def check_version(report: Report, facts: Facts, wanted: Wanted, touched: t.Mappi
 
 def check_reach(report: Report, facts: Facts, wanted: Wanted) -> None:
     """What only root on the node itself can set. Over the API nobody could even see whether it is as declared."""
-    for key in wanted.declaration.values:
-        option = find_option(wanted.type.table, key)
-        if option and option.on_node and facts.node.files is None:
+    for key in wanted.type.table.on_node:
+        if key in wanted.declaration.values and facts.node.files is None:
             path = wanted.declaration.paths.get(key, key)
             remedy = "Run this task on the node, without api_host, or leave it out."
             report.add(path, None, "is written into a file of the node, which the API does not offer", remedy)
@@ -38,7 +37,7 @@ def check_reach(report: Report, facts: Facts, wanted: Wanted) -> None:
 def _newer(wanted: Wanted, touched: t.Mapping[str, t.Any]) -> t.Iterator[tuple[str, object, str]]:
     """The declared options, and keys of them, that not every supported version of PVE knows."""
     for key, value in touched.items():
-        option, path = find_option(wanted.type.table, key), wanted.declaration.paths.get(key, key)
+        option, path = wanted.type.table.find(key), wanted.declaration.paths.get(key, key)
         if option is None:
             continue
         if option.since:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import abc
+import functools
 import typing as t
 from dataclasses import dataclass, field, fields
 
@@ -56,17 +57,17 @@ class GuestType(abc.ABC):
 
     table: Table
 
-    @property
+    @functools.cached_property
     def noun(self) -> str:
         """The word for such a guest."""
         return KINDS[self.kind].noun
 
-    @property
+    @functools.cached_property
     def name_key(self) -> str:
         """The option that holds its name."""
         return KINDS[self.kind].name_option
 
-    @property
+    @functools.cached_property
     def network(self) -> Fields:
         """How its network devices are written."""
         return KINDS[self.kind].network
@@ -235,7 +236,7 @@ class Wanted:
         """What a new guest has its options from, so that only what differs is set."""
         return self.clone or self.backup
 
-    @property
+    @functools.cached_property
     def name(self) -> str | None:
         """The declared hostname or VM name."""
         return self.declaration.values.get(self.type.name_key)
@@ -288,7 +289,7 @@ class Result:
     status: str
     plan: list[dict[str, t.Any]]
     diff: dict[str, t.Any]
-    table: Table = ()
+    table: Table = field(default_factory=Table)
     options: t.Mapping[str, str] = field(default_factory=dict)
     addresses: list[dict[str, t.Any]] = field(default_factory=list)
     pending: dict[str, t.Any] = field(default_factory=dict)

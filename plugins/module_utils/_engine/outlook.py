@@ -63,7 +63,7 @@ class Outlook:
         """Options as values; what cannot be read is left out."""
         found = {}
         for key, text in options.items():
-            if option := diff.find_option(self.wanted.type.table, key):
+            if option := self.wanted.type.table.find(key):
                 with contextlib.suppress(ValueError):
                     found[key] = option.codec.parse(text)
         return found

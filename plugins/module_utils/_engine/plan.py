@@ -101,7 +101,7 @@ def _recreate(wanted: Wanted, actual: Actual) -> Plan:
 def _shown(wanted: Wanted, options: t.Mapping[str, str]) -> dict[str, str]:
     """Options as a plan shows them."""
     table = wanted.type.table
-    hidden = {key for key in options if (option := diff.find_option(table, key)) and option.secret}
+    hidden = {key for key in options if (option := table.find(key)) and option.secret}
     return {key: diff.HIDDEN if key in hidden else value for key, value in options.items()}
 
 

@@ -101,7 +101,8 @@ def read_if_allowed(node: Node, wanted: Wanted, *, wait: bool) -> Actual:
 def with_outdated(node: Node, wanted: Wanted, actual: Actual) -> Actual:
     if actual.config is None or actual.vmid is None or not actual.running or wanted.state == "absent":
         return actual
-    return dataclasses.replace(actual, outdated=node.outdated(wanted.type.kind, actual.vmid, actual.config))
+    outdated = node.outdated(wanted.type.kind, actual.vmid, actual.config)
+    return dataclasses.replace(actual, outdated=outdated) if outdated else actual
 
 
 def is_declared_guest(wanted: Wanted, actual: Actual) -> bool:

@@ -10,7 +10,6 @@ alone, unless ``purge`` is asked for; an explicit null deletes.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import itertools
 import re
@@ -94,7 +93,35 @@ class Option:
     scope: t.Literal["config", "creation", "guest"] = "config"
 
 
-Table = t.Sequence[Option]
+class Table(tuple[Option, ...]):
+    """The options of a guest type. ``on_node``: the keys of those that only root on the node itself can set."""
+
+    on_node: tuple[str, ...]
+    _found: dict[str, Option | None]
+
+    def __new__(cls, options: t.Iterable[Option] = ()) -> Table:
+        table = super().__new__(cls, options)
+        table.on_node = tuple(option.key for option in table if option.on_node)
+        table._found = {}
+        return table
+
+    def find(self, key: str) -> Option | None:
+        """The option a PVE key belongs to (``net0`` to ``net``), or None."""
+        if key not in self._found:
+            base = _base(key)
+            plain = (option for option in self if key == option.key and not option.indexed)
+            numbered = (option for option in self if base == option.key != key and option.indexed)
+            self._found[key] = next(itertools.chain(plain, numbered), None)
+        return self._found[key]
+
+    def known(self, key: str) -> Option:
+        """The option of a key that was declared by this table."""
+        option = self.find(key)
+        if option is None:
+            raise KeyError(key)
+        return option
+
+
 HIDDEN = "********"
 # The way out of what cannot change in place.
 REBUILD = "Create a new guest beside it."
@@ -147,18 +174,9 @@ class Change:
         return bool(self.set or self.delete or self.revert or self.resize)
 
 
-def in_scope(table: Table, scope: str) -> tuple[Option, ...]:
+def in_scope(table: t.Iterable[Option], scope: str) -> Table:
     """The options of a table that stand in a config, count at the creation, or are about the guest."""
-    return tuple(option for option in table if option.scope == scope)
-
-
-def find_option(table: Table, key: str) -> Option | None:
-    """The option a PVE key belongs to (``net0`` to ``net``), or None."""
-    base = _base(key)
-    for option in table:
-        if (option.indexed and base == option.key and base != key) or (not option.indexed and key == option.key):
-            return option
-    return None
+    return Table(option for option in table if option.scope == scope)
 
 
 # -- from the user -------------------------------------------------------------------------------------------------
@@ -209,11 +227,11 @@ class _Reader:
     def entry(self, fields: Fields, raw: t.Mapping[str, t.Any], path: Path) -> SubValues:
         result: SubValues = {}
         for param, given in raw.items():
-            if given is None and not self.nulls:
+            if (given is None and not self.nulls) or param not in fields.params:
                 continue
-            key = fields.key(param)
+            key = fields.params[param]
             here = (*path, param)
-            if key is None or (given is None and here not in self.nulls):
+            if given is None and here not in self.nulls:
                 continue
             read = None if given is None else self.value(fields.keys[key].codec, given, here)
             if read is not None or given is None:
@@ -227,6 +245,7 @@ class _ListReader:
     def __init__(self, reader: _Reader, option: Option) -> None:
         self.reader = reader
         self.option = option
+        self.fields = t.cast("Fields", option.codec)
         self.values: dict[str, Canonical] = {}
         self.paths: dict[str, str] = {}
         self.assumed: set[str] = set()
@@ -238,7 +257,7 @@ class _ListReader:
         taken: set[int] = set()
         for place, raw in enumerate(entries):
             here: Path = (self.option.param, place)
-            value = self.reader.entry(t.cast("Fields", self.option.codec), raw, here)
+            value = self.reader.entry(self.fields, raw, here)
             absent = raw.get("state") == "absent"
             if raw.get("id") is not None:
                 number = int(raw["id"])
@@ -264,13 +283,12 @@ class _ListReader:
         self.values[key], self.paths[key] = value, spell(path)
 
     def remove(self, value: SubValues, path: Path) -> None:
-        fields = t.cast("Fields", self.option.codec)
         keys = (*self.option.identity, *self.option.marks)
         known = {key: value[key] for key in keys if value.get(key) is not None}
         if known:
             self.removals.append(Removal(self.option.key, known, spell(path)))
             return
-        names = ", ".join(["id", *(fields.keys[key].param or key for key in keys)])
+        names = ", ".join(["id", *(self.fields.keys[key].param or key for key in keys)])
         self.reader.findings.append(
             Finding(spell(path), None, "does not say which entry is to go", f"Name it by one of: {names}.")
         )
@@ -287,7 +305,9 @@ def declare(
     assumed: set[str] = set()
     removals: list[Removal] = []
     for option in table:
-        given = params.get(option.param)
+        if option.param not in params:
+            continue
+        given = params[option.param]
         if given is None and not nulls:
             continue
         path: Path = (option.param,)
@@ -322,16 +342,18 @@ def place(
     table: Table, actual: t.Mapping[str, str], declaration: Declaration, *, purge: bool = False
 ) -> tuple[Declaration, list[Finding]]:
     """The declaration with the numbers that its list entries have in the guest, and what is in doubt about them."""
+    if not declaration.assumed and not declaration.removals:
+        return declaration, []
     values, paths = dict(declaration.values), dict(declaration.paths)
     findings: list[Finding] = []
-    named = {*map(_base, declaration.values), *(removal.option for removal in declaration.removals)}
+    named = {*map(_base, declaration.assumed), *(removal.option for removal in declaration.removals)}
     for option in table:
-        if not option.indexed or option.key not in named:
+        fields = option.codec
+        if option.key not in named or not option.indexed or not isinstance(fields, Fields):
             continue
-        fields = t.cast("Fields", option.codec)
-        theirs = [key for key in declaration.values if _owns(option, key)]
+        theirs = [key for key in declaration.values if table.find(key) is option]
         removals = [each for each in declaration.removals if each.option == option.key]
-        current = {_number(option, key): fields.read(actual[key]) for key in actual if _owns(option, key)}
+        current = {_number(option, key): fields.read(actual[key]) for key in actual if table.find(key) is option}
         unnumbered = [key for key in theirs if key in declaration.assumed]
         matched = Matching(
             Rules(option.identity, option.marks, option.told_by, functools.partial(_as_declared, fields, purge)),
@@ -357,11 +379,7 @@ def place(
                     problem = f"is to go, and is declared by {paths[key]}"
                     findings.append(Finding(removal.path, key, problem, "Leave one of them out."))
                 values[key], paths[key] = None, removal.path
-    return dataclasses.replace(declaration, values=values, paths=paths, assumed=frozenset(), removals=()), findings
-
-
-def _owns(option: Option, key: str) -> bool:
-    return option.indexed and key.startswith(option.key) and key[len(option.key) :].isdigit()
+    return Declaration(values, declaration.cleared, paths), findings
 
 
 def _base(key: str) -> str:
@@ -376,9 +394,9 @@ def _as_declared(
     fields: Fields, purge: bool, current: t.Mapping[str, Canonical], wanted: t.Mapping[str, Canonical]
 ) -> bool:
     """Whether an entry has all that is declared, so that nothing would change."""
-    kept = {name: current[name] for name, entry in fields.keys.items() if entry.preserve and name in current}
+    kept = {name: current[name] for name in fields.preserved if name in current}
     settled = merge("", "", dict(current), {**kept, **wanted}, purge)
-    return fields.normal(settled.values) == fields.normal(current)
+    return fields.same(settled.values, current)
 
 
 def _doubtful(
@@ -495,21 +513,19 @@ class _Comparison:
             self.restart.append(key)
 
     def scalar(self, option: Option, key: str, wanted: Canonical, path: str) -> None:
-        codec = t.cast("Codec", option.codec)
         text = self.actual.get(key)
         current = option.default if text is None else _parse(option, text)
         if option.merge and not self.purge:
             wanted = option.merge(current, wanted)
         if current == wanted:
             return
-        rendered = codec.render(wanted)
+        rendered = option.codec.render(wanted)
         if not rendered:
             self.remove(option, key, path)
         elif not self.refuse(option, path, plain(wanted)):
             self.change(option, key, current, wanted, rendered)
 
-    def fields(self, option: Option, key: str, wanted: SubValues, path: str) -> None:
-        fields = t.cast("Fields", option.codec)
+    def fields(self, option: Option, fields: Fields, key: str, wanted: SubValues, path: str) -> None:
         text = self.actual.get(key)
         current = None if text is None else _parse(option, text)
         if current is None and option.required:
@@ -519,9 +535,7 @@ class _Comparison:
             problem = f"cannot be compared with what {self.held.label} has, which cannot be read: {key}: {current}"
             self.findings.append(Finding(path, None, problem, f"Set {key} by hand, or leave it out."))
             return
-        kept = {
-            name: current[name] for name, entry in fields.keys.items() if entry.preserve and current and name in current
-        }
+        kept = {name: current[name] for name in fields.preserved if current and name in current}
         settled = (option.resolve or merge)(key, path, current, {**kept, **wanted}, self.purge)
         self.findings += settled.findings
         if settled.findings:
@@ -529,7 +543,7 @@ class _Comparison:
         if settled.grow is not None:
             self.resize[key] = settled.grow
             self.note(f"{key}.size", render_size(t.cast("SubValues", current)["size"]), render_size(settled.grow))
-        if fields.normal(settled.values) == fields.normal(current or {}):
+        if fields.same(settled.values, current or {}):
             return
         # The disk has grown by the time the option is written.
         grown = {} if settled.grow is None else {"size": settled.grow}
@@ -555,17 +569,17 @@ def compare(
     work = _Comparison(held, purge, rebuild)
     declaration, work.findings = place(table, held.options, declaration, purge=purge)
     for key, wanted in declaration.values.items():
-        option = t.cast("Option", find_option(table, key))
+        option = table.known(key)
         path = declaration.paths.get(key, key)
         if wanted is None:
             work.remove(option, key, path)
         elif isinstance(option.codec, Fields):
-            work.fields(option, key, wanted, path)
+            work.fields(option, option.codec, key, wanted, path)
         else:
             work.scalar(option, key, wanted, path)
     undeclared = held.options.keys() - declaration.values.keys() if declaration.cleared or purge else ()
     for key in (key for key in held.options if key in undeclared):
-        leftover = find_option(table, key)
+        leftover = table.find(key)
         if leftover is None:
             continue
         default = _is_default(leftover, held.options[key])
@@ -597,7 +611,7 @@ def render(table: Table, declaration: Declaration) -> dict[str, str]:
     """The declared options as PVE's text, for a new guest; what is null is left out."""
     result: dict[str, str] = {}
     for key, value in declaration.values.items():
-        option = t.cast("Option", find_option(table, key))
+        option = table.known(key)
         if value is None:
             continue
         if isinstance(option.codec, Fields):
@@ -611,7 +625,7 @@ def render(table: Table, declaration: Declaration) -> dict[str, str]:
 
 def unmanaged(table: Table, actual: t.Mapping[str, str]) -> dict[str, str]:
     """What PVE holds of a guest that is no option here, in PVE's own words."""
-    return {key: value for key, value in sorted(actual.items()) if find_option(table, key) is None}
+    return {key: value for key, value in sorted(actual.items()) if table.find(key) is None}
 
 
 def typed(table: Table, actual: t.Mapping[str, str]) -> dict[str, t.Any]:
@@ -619,7 +633,7 @@ def typed(table: Table, actual: t.Mapping[str, str]) -> dict[str, t.Any]:
     what is no option here, and without what is secret."""
     result: dict[str, t.Any] = {}
     for key in sorted(actual, key=lambda name: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", name)]):
-        option = find_option(table, key)
+        option = table.find(key)
         if option is None or option.secret:
             continue
         value = _view(option, _parse(option, actual[key]))

@@ -57,6 +57,9 @@ class Matching:
     doubts: dict[int, Doubt] = field(default_factory=dict)
 
     def run(self) -> Matching:
+        if self._nothing_moves():
+            self.found = {place: place for place in self.declared}
+            return self
         for name in (*self.rules.identity, *self.rules.marks):
             self._claim(functools.partial(self._having, name))
         if not self._all_as_declared():
@@ -66,6 +69,16 @@ class Matching:
         for place in self._left():
             self._new(place)
         return self
+
+    def _nothing_moves(self) -> bool:
+        """Whether no entry is named, and each has the one at its own place as it is declared."""
+        names = {*self.rules.identity, *self.rules.marks}
+        for place, entry in self.declared.items():
+            if any(entry[name] is not None for name in names & entry.keys()):
+                return False
+            if place not in self.current or place in self.taken or not self._fits(place, place):
+                return False
+        return True
 
     def _left(self) -> list[int]:
         return [place for place in self.declared if place not in self.found]

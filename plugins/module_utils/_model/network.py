@@ -28,6 +28,10 @@ from ansible_collections.pve.provision.plugins.module_utils._model.property_stri
 # A run reads the same address in a declaration, in a config and for its result.
 read_interface = functools.lru_cache(maxsize=4096)(ipaddress.ip_interface)
 
+# How an IPv4 address with prefix is written as a rule, which is then as ``ipaddress`` would write it.
+_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+PLAIN_IPV4 = re.compile(rf"({_OCTET}(?:\.{_OCTET}){{3}})/(3[0-2]|[12]?[0-9])")
+
 IP_WORDS: dict[int, tuple[str, ...]] = {4: ("dhcp", "manual"), 6: ("auto", "dhcp", "manual")}
 
 
@@ -38,7 +42,7 @@ def _interface(version: int) -> Codec:
 
     def accept(value: t.Any) -> str:
         given = str(value)
-        if given in IP_WORDS[version]:
+        if given in IP_WORDS[version] or (version == 4 and PLAIN_IPV4.fullmatch(given)):
             return given
         try:
             address = read_interface(given)
@@ -50,7 +54,10 @@ def _interface(version: int) -> Codec:
             raise ValueError(f"has no prefix; write it like {example}")
         return str(address)
 
-    return Codec(parse=lambda value: _normal(value, read_interface), accept=accept, render=str)
+    def parse(value: str) -> str:
+        return value if PLAIN_IPV4.fullmatch(value) else _normal(value, read_interface)
+
+    return Codec(parse=parse, accept=accept, render=str)
 
 
 def _address(version: int) -> Codec:
@@ -171,12 +178,12 @@ def is_net(key: str) -> bool:
 
 def networks_in(options: t.Mapping[str, str], written: Fields) -> dict[str, SubValues]:
     """The network devices of a guest's config, by PVE's key; what cannot be read of them is left out."""
-    return {key: written.read(text) for key, text in options.items() if is_net(key)}
+    return {key: written.read(text) for key, text in options.items() if key[:3] == "net" and is_net(key)}
 
 
 def networks_of(values: t.Mapping[str, t.Any]) -> dict[str, SubValues]:
     """The network devices among a guest's options, by PVE's key."""
-    return {key: value for key, value in values.items() if is_net(key) and value is not None}
+    return {key: value for key, value in values.items() if value is not None and is_net(key)}
 
 
 def _check_gateway(path: str, address: str | None, gateway: str | None, param: str) -> list[Finding]:

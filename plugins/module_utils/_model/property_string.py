@@ -49,6 +49,7 @@ def parse_boolean(value: object) -> bool:
     raise ValueError("is not a boolean; write true or false")
 
 
+@functools.lru_cache(maxsize=1024, typed=True)
 def parse_size(value: object, unit: int = GIB) -> int:
     """Bytes of a size. A bare number counts in ``unit`` (GiB); ``1G``, ``1GiB`` and ``1024M`` are the same."""
     text = str(value).strip()
@@ -158,9 +159,11 @@ def number(minimum: float, maximum: float) -> Codec:
 def text(pattern: str = "", problem: str = "is not valid", fold: t.Callable[[str], str] = str) -> Codec:
     """Text as it is, or text that fits ``pattern``. ``fold`` makes spellings equal that mean the same."""
 
+    matches = re.compile(pattern).fullmatch if pattern else None
+
     def accept(value: t.Any) -> str:
         result = str(value)
-        if pattern and not re.fullmatch(pattern, result):
+        if matches and not matches(result):
             raise ValueError(problem)
         return fold(result)
 
@@ -324,12 +327,14 @@ class Fields:
     bare: bool = True
     exclusive: tuple[tuple[str, ...], ...] = ()
     one_of: tuple[tuple[str, ...], ...] = ()
-    _params: dict[str, str] = field(init=False, repr=False, compare=False)
+    preserved: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    params: dict[str, str] = field(init=False, repr=False, compare=False)
     _parsed: t.Callable[[str], dict[str, Canonical]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         names = {entry.param or key: key for key, entry in self.keys.items()}
-        object.__setattr__(self, "_params", names)
+        object.__setattr__(self, "preserved", tuple(key for key, entry in self.keys.items() if entry.preserve))
+        object.__setattr__(self, "params", names)
         # A run looks at the same text several times, as it plans, checks and tells.
         object.__setattr__(self, "_parsed", functools.lru_cache(maxsize=256)(self._parse))
 
@@ -375,9 +380,9 @@ class Fields:
             if value is not None and not (key in self.keys and value == self.keys[key].default)
         }
 
-    def key(self, param: str) -> str | None:
-        """PVE's key for the user's name of it."""
-        return self._params.get(param)
+    def same(self, one: t.Mapping[str, Canonical], other: t.Mapping[str, Canonical]) -> bool:
+        """Whether two values mean the same."""
+        return one == other or self.normal(one) == self.normal(other)
 
     def _is_size(self, key: str) -> bool:
         return key in self.keys and self.keys[key].codec in (CONTAINER_SIZE, DISK_SIZE)

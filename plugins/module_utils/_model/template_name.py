@@ -31,6 +31,7 @@ OSTYPE_BY_NAME = (
     ("nixos", "nixos"),
 )
 
+
 @dataclass(frozen=True)
 class TemplateName:
     """The parts of a template's file name; what a name does not say is empty."""
@@ -40,7 +41,7 @@ class TemplateName:
     version: str
     arch: str
 
-    @property
+    @functools.cached_property
     def ostype(self) -> str | None:
         """The ostype PVE detects in such a template, where the name tells."""
         return next((ostype for prefix, ostype in OSTYPE_BY_NAME if self.name.startswith(prefix)), None)

@@ -47,17 +47,22 @@ def _sections(text: str) -> dict[str, dict[str, str]]:
     sections: dict[str, dict[str, str]] = {"": {}}
     current = sections[""]
     for line in text.split("\n"):
-        if line.startswith("[") and (header := _SECTION.fullmatch(line)):
+        first = line[:1]
+        if first == "[" and (header := _SECTION.fullmatch(line)):
             current = sections.setdefault(header[1], {})
-        elif line.startswith("#"):
+        elif first == "#":
             current["description"] = current.get("description", "") + unquote(line[1:]) + "\n"
-        elif line.startswith("lxc.") and (environment := _LXC_ENVIRONMENT.fullmatch(line)):
+        elif first == "l" and (environment := _LXC_ENVIRONMENT.fullmatch(line)):
             current["env"] = f"{current['env']}\0{environment[1]}" if "env" in current else environment[1]
-        elif raw := _RAW_LINE.fullmatch(line):
+        elif first == "l" and (raw := _RAW_LINE.fullmatch(line)):
             current["lxc"] = "\n".join(filter(None, (current.get("lxc"), f"{raw[1]}: {raw[2]}")))
         elif option := _OPTION.fullmatch(line):
             key, value = option[1], option[2]
-            current[key] = current.get(key, "") + unquote(value) if key == "description" else _HIDDEN.get(key, value)
+            if key == "description":
+                value = current.get(key, "") + unquote(value)
+            elif key in _HIDDEN:
+                value = _HIDDEN[key]
+            current[key] = value
     for options in sections.values():
         if "description" in options:
             options["description"] = options["description"].removesuffix("\n")
@@ -95,7 +100,7 @@ def parse_guest_config(raw: bytes) -> GuestConfig:
         pending=pending,
         digest=digest(raw),
         snapshots=tuple(snapshots),
-        raw=tuple(filter(_RAW.match, text.partition("\n[")[0].split("\n"))),
+        raw=tuple(filter(_RAW.match, text.partition("\n[")[0].split("\n"))) if "lxc." in text else (),
     )
 
 

@@ -34,8 +34,12 @@ def _networks(options: t.Mapping[str, str]) -> dict[str, SubValues]:
 
 def declared_addresses(options: t.Mapping[str, str]) -> list[Address]:
     """The static addresses of a container's config."""
+    return _static(_networks(options))
+
+
+def _static(networks: t.Mapping[str, SubValues]) -> list[Address]:
     found = []
-    for key, net in sorted(_networks(options).items()):
+    for key, net in sorted(networks.items()):
         found += [
             make_address(net.get("name", key), str(net[name]), DECLARED, net.get("hwaddr"))
             for name in ("ip", "ip6")
@@ -46,7 +50,11 @@ def declared_addresses(options: t.Mapping[str, str]) -> list[Address]:
 
 def dynamic_interfaces(options: t.Mapping[str, str]) -> set[str]:
     """The interfaces that get an IPv4 address from outside, by their names in the guest."""
-    return {str(net.get("name")) for net in _networks(options).values() if net.get("ip") == "dhcp"}
+    return _dynamic(_networks(options))
+
+
+def _dynamic(networks: t.Mapping[str, SubValues]) -> set[str]:
+    return {str(net.get("name")) for net in networks.values() if net.get("ip") == "dhcp"}
 
 
 def await_addresses(
@@ -58,8 +66,8 @@ def await_addresses(
     Returns the addresses, each with who says so, and the interfaces that lack one. Without ``wait`` declared addresses
     alone are no reason for a request over the API: that would be one for each unchanged guest.
     """
-    dynamic = dynamic_interfaces(options)
-    static = declared_addresses(options)
+    networks = _networks(options)
+    dynamic, static = _dynamic(networks), _static(networks)
     if timeout <= 0 or not (dynamic or static):
         return static, []
     if not (dynamic or wait):

@@ -14,7 +14,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.guest import
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc import addresses, checks
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.complete import complete
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import Declaration, SubValues
+from ansible_collections.pve.provision.plugins.module_utils._model.diff import Declaration, SubValues, Table
 from ansible_collections.pve.provision.plugins.module_utils._model.lxc import OPTIONS, check_container, decide_privilege
 from ansible_collections.pve.provision.plugins.module_utils._model.template_name import parse_template
 from ansible_collections.pve.provision.plugins.module_utils._pve.privileges import Need
@@ -98,7 +98,7 @@ class ContainerType(GuestType):
 LXC: t.Final = ContainerType(OPTIONS)
 # A container that PVE does not manage gives itself its host name.
 UNMANAGED: t.Final = ContainerType(
-    tuple(
+    Table(
         dataclasses.replace(option, hotplug=True, hotplug_delete=True) if option.key == LXC.name_key else option
         for option in OPTIONS
     ),

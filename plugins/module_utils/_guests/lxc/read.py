@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import (
@@ -27,13 +26,17 @@ from ansible_collections.pve.provision.plugins.module_utils._model.lxc import (
     declare_lxc,
 )
 
+_SECRETS: t.Final = frozenset(option.key for option in CREATION if option.secret)
+_POLICY: t.Final = tuple(Policy.__dataclass_fields__)
 
-def wanted_container(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozenset()) -> Wanted:
+
+def wanted_container(
+    params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozenset(), fetch: Fetch | None = None
+) -> Wanted:
     """Read a container's parameters. What is wrong with them by themselves is among ``findings``."""
     declaration, findings = declare_lxc(params, nulls)
     creation, wrong = declare_creation(params)
     create = render(CREATION, creation)
-    secrets = {option.key for option in CREATION if option.secret}
     clone = params.get("clone_from")
     return Wanted(
         type=UNMANAGED if params.get("ostype") == "unmanaged" else LXC,
@@ -41,13 +44,14 @@ def wanted_container(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = fro
         state=t.cast(State, params["state"]),
         vmid=params.get("vmid"),
         source=params.get("ostemplate"),
+        fetch=fetch,
         clone=CloneSource(**clone) if clone else None,
         backup=BackupSource(**params["restore_from"]) if params.get("restore_from") else None,
         pool=params.get("pool"),
         rebuild=rebuild(params),
-        create={key: value for key, value in create.items() if key not in secrets},
-        secrets={key: value for key, value in create.items() if key in secrets},
-        policy=Policy(**{name: params[name] for name in Policy.__dataclass_fields__ if params.get(name) is not None}),
+        create={key: value for key, value in create.items() if key not in _SECRETS},
+        secrets={key: value for key, value in create.items() if key in _SECRETS},
+        policy=Policy(**{name: params[name] for name in _POLICY if name in params and params[name] is not None}),
         findings=(*findings, *wrong, *_check_name(params)),
     )
 
@@ -57,7 +61,7 @@ def read_container(
 ) -> tuple[Wanted, tuple[Part, ...]]:
     """What lxc_create wants: a container, with nothing of its own in the run."""
     fetch = Fetch(params.get("template_storage")) if params["fetch_template"] else None
-    return dataclasses.replace(wanted_container(params, nulls), fetch=fetch), ()
+    return wanted_container(params, nulls, fetch), ()
 
 
 def _check_name(params: t.Mapping[str, t.Any]) -> t.Iterator[Finding]:

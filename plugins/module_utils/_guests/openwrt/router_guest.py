@@ -30,7 +30,6 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.shel
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.steps import Configure, InstallPackages
 from ansible_collections.pve.provision.plugins.module_utils._io import interrupt
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import rounds
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import find_option
 from ansible_collections.pve.provision.plugins.module_utils._model.network import is_net
 from ansible_collections.pve.provision.plugins.module_utils._model.segments import addresses_on
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import live, seed
@@ -64,11 +63,8 @@ def with_own_defaults(wanted: Wanted, defaults: t.Mapping[str, t.Any]) -> Wanted
     """With the defaults of a new router. They count as declared where ``purge_options`` would take them away."""
     declaration = wanted.declaration
     if wanted.policy.purge_options and wanted.state != "absent":
-        kept = {
-            key: value
-            for key, value in defaults.items()
-            if (each := find_option(wanted.type.table, key)) and each.purge
-        }
+        table = wanted.type.table
+        kept = {key: value for key, value in defaults.items() if (option := table.find(key)) and option.purge}
         values = {**kept, **declaration.values}
         declaration = dataclasses.replace(
             declaration, values=values, paths={**{key: key for key in kept}, **declaration.paths}
