@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from pathlib import Path
@@ -23,6 +24,7 @@ def make_tree() -> None:
         ours = LINK.with_name(f".provision-{os.getpid()}")
         ours.symlink_to(ROOT, target_is_directory=True)
         ours.replace(LINK)
+    importlib.invalidate_caches()  # pytest's pythonpath has had a look before it was there
 
 
 make_tree()

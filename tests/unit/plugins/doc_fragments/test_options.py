@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import functools
 import importlib
+import re
 import typing as t
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import yaml
@@ -25,8 +27,14 @@ from ansible_collections.pve.provision.plugins.module_utils._model.diff import O
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Codec, Field, Fields
 
 PLUGINS = "ansible_collections.pve.provision.plugins"
-MODULES = {"lxc": "lxc_create", "openwrt_lxc": "openwrt_lxc", "openwrt_vm": "openwrt_vm"}
-TABLES = {"lxc": lxc.TABLE, "openwrt_lxc": lxc.TABLE, "openwrt_vm": qemu.TABLE}
+FOLDER = Path(__file__).resolve().parents[4] / "plugins/modules"
+# The module of each type of guest, and its table.
+MODULES = {
+    kind: path.stem
+    for path in sorted(FOLDER.glob("*.py"))
+    for kind in re.findall(r'run_guest_module\("(\w+)"\)', path.read_text(encoding="utf-8"))
+}
+TABLES = {kind: qemu.TABLE if "bios" in TYPES[kind].spec.options else lxc.TABLE for kind in MODULES}
 # What a router's module has an option of its own for, by the name that a table has for another one.
 OWN = {
     "openwrt_lxc": {"ostype", "unprivileged", "timezone"},
@@ -68,6 +76,10 @@ FIELDS = [
     for kind in MODULES
     for option, key, entry in fields_of(kind)
 ]
+
+
+def test_every_type_has_a_module() -> None:
+    assert set(MODULES) == set(TYPES)
 
 
 @pytest.mark.parametrize("kind", MODULES)
