@@ -9,13 +9,15 @@ are those of ``/etc/network/interfaces``.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import ipaddress
 import json
-import re
 import typing as t
 from collections.abc import Iterator
 
 from ..api.session import Session
+from ..errors import ApiError
 from ..guest.runtime import Guest, bridge_addresses, links
 from ..lxc import container
 from ..openwrt.interfaces import ports
@@ -35,10 +37,12 @@ def _run(session: Session, params: Params) -> None:
 
 def _addresses(state: State) -> Iterator[dict[str, t.Any]]:
     for index, folder in enumerate(sorted(state.path("sys/class/net").iterdir()), 2):
-        mac = (folder / "address").read_text(encoding="utf-8").strip()
+        mac, mtu = (state.read(f"sys/class/net/{folder.name}/{what}").strip() for what in ("address", "mtu"))
+        if not mac or not mtu:  # it is just coming or going
+            continue
         yield {
             "ifindex": index, "ifname": folder.name, "flags": ["BROADCAST", "MULTICAST", "UP", "LOWER_UP"],
-            "mtu": int((folder / "mtu").read_text(encoding="utf-8")), "qdisc": "noqueue", "operstate": "UP",
+            "mtu": int(mtu), "qdisc": "noqueue", "operstate": "UP",
             "group": "default", "txqlen": 1000, "link_type": "ether",
             "address": mac, "broadcast": "ff:ff:ff:ff:ff:ff",
             "addr_info": [
@@ -60,21 +64,23 @@ def _link_local(mac: str) -> str:
 
 
 def _neighbours(state: State) -> Iterator[dict[str, t.Any]]:
-    for each in _running(state):
-        cards = ports(each)
-        for name, mac, held in links(each):
-            if name in cards and cards[name].tag is None:
-                here = [own.network for own in bridge_addresses(state, cards[name].bridge)]
-                for ip in (ipaddress.ip_interface(text).ip for text in held):
-                    if any(ip in network for network in here):
-                        yield {"dst": str(ip), "dev": cards[name].bridge, "lladdr": mac, "state": ["REACHABLE"]}
+    vms = sorted(state.path("run/qemu-server").glob("*.pid"))
+    guests = [functools.partial(container.guest, state, vmid) for vmid in state.running()]
+    guests += [functools.partial(boot.guest, state, int(path.stem)) for path in vms if path.stem.isdigit()]
+    for guest in guests:
+        with contextlib.suppress(ApiError, FileNotFoundError):  # one that is just going is no neighbour any more
+            yield from list(_shown_by(state, guest()))
 
 
-def _running(state: State) -> Iterator[Guest]:
-    yield from (container.guest(state, vmid) for vmid in state.running())
-    for path in sorted(state.path("run/qemu-server").glob("*.pid")):
-        if re.fullmatch(r"\d+", path.stem):
-            yield boot.guest(state, int(path.stem))
+def _shown_by(state: State, guest: Guest) -> Iterator[dict[str, t.Any]]:
+    """The addresses of a guest that are on the node's own networks."""
+    cards = ports(guest)
+    for name, mac, held in links(guest):
+        if name in cards and cards[name].tag is None:
+            here = [own.network for own in bridge_addresses(state, cards[name].bridge)]
+            for ip in (ipaddress.ip_interface(text).ip for text in held):
+                if any(ip in network for network in here):
+                    yield {"dst": str(ip), "dev": cards[name].bridge, "lladdr": mac, "state": ["REACHABLE"]}
 
 
 ANSWERS = {"addr": _addresses, "neigh": _neighbours}
