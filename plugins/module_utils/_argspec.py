@@ -268,6 +268,7 @@ GUESTS = ArgSpec(
         "adopt": {"type": "list", "elements": "str"},
         "prune": {"type": "bool", "default": False},
         "details": {"type": "bool", "default": False},
+        "peers": {"type": "list", "elements": "dict"},
     },
 )
 """A whole list of guests; each is held against the spec of its type."""

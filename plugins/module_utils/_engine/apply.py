@@ -25,6 +25,12 @@ Parts = t.Sequence[Part]
 def carry_out(run: Run, parts: Parts) -> Result:
     """Carry out the plan of a run, step by step. What a step that fails leaves is taken back, and then the error is
     raised."""
+    take_steps(run, parts)
+    return _finish(run, parts)
+
+
+def take_steps(run: Run, parts: Parts = ()) -> None:
+    """The steps alone."""
     begun: list[Step] = []
     try:
         for step in run.plan.steps:
@@ -40,7 +46,6 @@ def carry_out(run: Run, parts: Parts) -> Result:
     finally:
         for part in parts:
             part.tidy(run)
-    return _finish(run, parts)
 
 
 def _name(run: Run) -> str:
@@ -52,7 +57,8 @@ def _act(run: Run, step: Step) -> Outcome | None:
     """Carry out a step; one that other guests of the run share only when none of them has."""
     if not step.shared:
         return step.run(run)
-    return run.facts.shared.once(step.shared, functools.partial(step.run, run))
+    storage = step.file.storage if step.file else ""
+    return run.facts.once(step.shared, storage, functools.partial(step.run, run))
 
 
 def _failed(run: Run, step: Step, begun: t.Sequence[Step], error: ProvisionError) -> ProvisionError:

@@ -62,31 +62,49 @@ class Shared:
         return None
 
 
+class Common:
+    """What the guests of a run share, on whatever nodes of a cluster. ``reserved``: bytes that what was planned before
+    takes on each storage; None once all is planned."""
+
+    def __init__(self) -> None:
+        self.reserved: dict[str, int] | None = {}
+        self.counted: set[str] = set()
+        self.shared = Shared()
+
+
 class Facts:
     """What a run reads of a node besides the guest, each thing once and only when it is asked for."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, common: Common | None = None) -> None:
         self.node = node
-        # Bytes that what was planned before takes on each storage; None once all is planned.
-        self.reserved: dict[str, int] | None = {}
-        self._counted: set[str] = set()
+        self.common = common or Common()
         self._kept: dict[str, t.Any] = {}
         self.planned: dict[tuple[Kind, str], Planned] = {}
-        self.shared = Shared()
+
+    def _everywhere(self, storage: str) -> str:
+        """What a storage is called among all nodes: a shared one is the same on each."""
+        shared = any(each.name == storage and each.shared for each in self.storages)
+        return storage if shared else f"{self.node.name}: {storage}"
+
+    def once(self, key: str, storage: str, act: t.Callable[[], Outcome | None]) -> Outcome | None:
+        """Carry out what guests share that need the same on a storage, unless that was done before."""
+        return self.common.shared.once(f"{self._everywhere(storage)} {key}" if storage else key, act)
 
     def reserve(self, storage: str, size: int) -> int:
         """Count bytes that are taken on a storage, as long as guests are planned. What was taken before."""
-        if self.reserved is None:
+        if self.common.reserved is None:
             return 0
-        before = self.reserved.get(storage, 0)
-        self.reserved[storage] = before + size
+        home = self._everywhere(storage)
+        before = self.common.reserved.get(home, 0)
+        self.common.reserved[home] = before + size
         return before
 
     def reserve_once(self, key: str, storage: str, size: int) -> int:
         """The same for what several guests share: nothing where it was counted."""
-        if self.reserved is None or key in self._counted:
+        counted = f"{self._everywhere(storage)} {key}"
+        if self.common.reserved is None or counted in self.common.counted:
             return 0
-        self._counted.add(key)
+        self.common.counted.add(counted)
         return self.reserve(storage, size) + size
 
     def keep(self, key: str, read: t.Callable[[], _Kept]) -> _Kept:

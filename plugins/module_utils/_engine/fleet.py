@@ -16,11 +16,15 @@ from concurrent import futures
 from dataclasses import dataclass, field
 
 from ansible_collections.pve.provision.plugins.module_utils._engine import cleanup
-from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts, Planned
-from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Result, Wanted
+from ansible_collections.pve.provision.plugins.module_utils._engine.apply import take_steps
+from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Common, Facts, Planned
+from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Result, Wanted
+from ansible_collections.pve.provision.plugins.module_utils._engine.migration import Migrate, Moved, migration
 from ansible_collections.pve.provision.plugins.module_utils._engine.part import Part
 from ansible_collections.pve.provision.plugins.module_utils._engine.reconcile import reconcile
+from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan, Run
 from ansible_collections.pve.provision.plugins.module_utils._errors import (
+    Conflict,
     Finding,
     Interrupted,
     InvalidInput,
@@ -28,10 +32,11 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
 )
 from ansible_collections.pve.provision.plugins.module_utils._io import interrupt
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import render
-from ansible_collections.pve.provision.plugins.module_utils._pve.view import NodeView
+from ansible_collections.pve.provision.plugins.module_utils._pve.view import ClusterView, NodeView
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
+    from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig, GuestRef
 
 OnFailure = t.Literal["continue", "stop"]
 Read = t.Callable[[], tuple[Wanted, t.Sequence[Part]]]
@@ -40,7 +45,9 @@ Read = t.Callable[[], tuple[Wanted, t.Sequence[Part]]]
 @dataclass(frozen=True)
 class Member:
     """One guest of a run. ``read`` gives what is wanted, afresh each time; ``after`` are the names of the guests that
-    come before it, ``order`` its place in PVE's startup order, ``up`` the seconds that those behind it wait then."""
+    come before it, ``order`` its place in PVE's startup order, ``up`` the seconds that those behind it wait then.
+    ``source`` is the guest of the list that it is cloned from. ``node``: where in the cluster it is, or comes to be;
+    empty: on the node of the run. ``moves``: it is on another one, and goes to ``node`` first."""
 
     name: str
     type: str
@@ -48,6 +55,18 @@ class Member:
     after: frozenset[str] = frozenset()
     order: int | None = None
     up: int = 0
+    source: str = ""
+    node: str = ""
+    moves: GuestRef | None = None
+
+
+@dataclass(frozen=True)
+class Site:
+    """A node of the run: to act on, and as it was when the run looked."""
+
+    node: Node
+    view: NodeView
+    facts: Facts
 
 
 @dataclass
@@ -61,6 +80,11 @@ class Ended:
     seconds: float = 0.0
 
     @property
+    def steps(self) -> list[dict[str, t.Any]]:
+        """What is done with it, as plans show it."""
+        return self.result.plan if self.result else []
+
+    @property
     def well(self) -> bool:
         return self.error is None and not self.skipped
 
@@ -68,29 +92,43 @@ class Ended:
 @dataclass
 class Fleet:
     """A run over many guests. ``concurrency``: how many are worked on at once; ``tell`` hears of each beginning and
-    end."""
+    end. ``known`` are the names of declared guests with which nothing is to be done, ``limit`` the only ones that are
+    looked after."""
 
     node: Node
     members: t.Sequence[Member]
     concurrency: int = 4
     on_failure: OnFailure = "continue"
     tell: t.Callable[[Member, str], None] = lambda _member, _what: None
-    view: NodeView = field(init=False)
-    facts: Facts = field(init=False)
+    known: frozenset[str] = frozenset()
+    limit: frozenset[str] | None = None
+    cluster: ClusterView = field(init=False)
+    common: Common = field(init=False, default_factory=Common)
+    _sites: dict[str, Site | None] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.view = NodeView(self.node)
-        self.facts = Facts(t.cast("Node", self.view))
+        self.cluster = ClusterView(self.node)
+
+    def site(self, name: str = "") -> Site | None:
+        """A node by its name, or the run's own; None where it is not reached from here."""
+        name = name or self.node.name
+        if name not in self._sites:
+            node, view = self.node.on(name), self.cluster.on(name)
+            facts = Facts(t.cast("Node", view), self.common)
+            self._sites[name] = None if node is None or view is None else Site(node, view, facts)
+        return self._sites[name]
+
+    def _site_of(self, member: Member) -> Site:
+        return t.cast("Site", self.site(member.node))
 
     # -- planning --------------------------------------------------------------------------------------------------
     def plan(self, findings: t.Iterable[Finding] = ()) -> list[Ended]:
         """What a run would do. Raises InvalidInput with all that stands against all guests, and with the ``findings``
         that there are already; nothing is written."""
-        self.facts.reserved = {}
         by_name = {member.name: self._plan_one(member) for member in _in_order(self.members)}
         planned = [by_name[member.name] for member in self.members]
-        self.facts.reserved = None
-        findings = [*findings, *_unordered(self.members)]
+        self.common.reserved = None
+        findings = [*findings, *_unordered(self.members, self.known), *self._unmade_sources(by_name)]
         for ended in planned:
             if isinstance(ended.error, InvalidInput):
                 findings += [_of(ended.member, finding) for finding in ended.error.findings]
@@ -105,16 +143,58 @@ class Fleet:
     def _plan_one(self, member: Member) -> Ended:
         wanted, parts = member.read()
         try:
-            result = reconcile(self.facts.node, wanted, check_mode=True, parts=parts, facts=self.facts)
+            result = self._predict(member, wanted, parts)
         except ProvisionError as error:
             return Ended(member, error=error)
         if result.changed and result.vmid is not None:
-            self._remember(wanted, result.vmid, render(wanted.type.table, wanted.declaration))
+            self._remember(member, wanted, result.vmid, render(wanted.type.table, wanted.declaration))
         return Ended(member, result)
 
-    def _remember(self, wanted: Wanted, vmid: int, options: t.Mapping[str, str]) -> None:
+    def _predict(self, member: Member, wanted: Wanted, parts: t.Sequence[Part]) -> Result:
+        site = self.site(member.node)
+        if member.moves is not None:
+            run = self._migration(member, wanted, planned=True)
+            config = t.cast("GuestConfig", run.actual.config)
+            if site is None:
+                return run.result
+            site.view.add(member.moves, config)
+            parts = [*parts, Moved(t.cast("Migrate", run.plan.steps[0]))]
+        site = self._site_of(member)
+        return reconcile(site.facts.node, wanted, check_mode=True, parts=parts, facts=site.facts)
+
+    def _migration(self, member: Member, wanted: Wanted, *, planned: bool) -> Run:
+        """The move of a guest from where it is now, by itself."""
+        guest = t.cast("GuestRef", member.moves)
+        site = t.cast("Site", self.site(guest.node))
+        node = site.facts.node if planned else site.node
+        config = node.config(guest.kind, guest.vmid)
+        if config is None:
+            raise Conflict(f"{wanted.label} is not on node {guest.node} any more.", remedy="Run again.")
+        actual = Actual(guest.vmid, config, node.status(guest.kind, guest.vmid))
+        step = migration(site.facts, wanted, config, actual.status, member.node)
+        told = {"before": {"node": step.source}, "after": {"node": step.target}}
+        rest = f"the rest of its declaration is for the run on node {member.node}, when it is there"
+        result = Result(True, guest.vmid, member.node, actual.status, [step.view()], told, warnings=[rest])
+        return Run(site.node, wanted, actual, Plan((step,)), result, site.facts)
+
+    def _unmade_sources(self, planned: t.Mapping[str, Ended]) -> t.Iterator[Finding]:
+        """Guests of the limit whose source is not there, and not among those that are made."""
+        for member in self.members:
+            source = planned.get(member.source)
+            if self.limit is None or member.name not in self.limit or source is None or member.source in self.limit:
+                continue
+            made = {"create", "clone"}
+            if any(step["step"] in made for step in planned[member.name].steps) and any(
+                step["step"] in made for step in source.steps
+            ):
+                remedy = f"Add {member.source} to the limit."
+                yield Finding(f"{member.name}: clone_from", member.source, "is not there, and not in the limit", remedy)
+
+    def _remember(self, member: Member, wanted: Wanted, vmid: int, options: t.Mapping[str, str]) -> None:
         """A guest that others of this run may be cloned from, as it is going to be or as it was made."""
-        self.facts.planned[wanted.type.kind, str(wanted.name)] = Planned(vmid, options)
+        site = self.site(member.node)
+        if site is not None:
+            site.facts.planned[wanted.type.kind, str(wanted.name)] = Planned(vmid, options)
 
     # -- acting ----------------------------------------------------------------------------------------------------
     def carry_out(self, planned: t.Sequence[Ended]) -> list[Ended]:
@@ -151,7 +231,7 @@ class Fleet:
         """A killed run may have left its note about a guest that it had made whole: nobody else comes by again."""
         for ended in planned:
             vmid = ended.result.vmid if ended.result and not ended.result.changed else None
-            if vmid is not None and vmid in self.view.journal:
+            if vmid is not None and vmid in self.cluster.own.journal:
                 cleanup.forget(self.node, vmid)
 
     def _act(self, member: Member, vmid: int | None, not_before: float) -> Ended:
@@ -164,10 +244,7 @@ class Fleet:
         wanted = dataclasses.replace(wanted, planned_vmid=vmid)
         ended = Ended(member)
         try:
-            ended.result = reconcile(self.node, wanted, check_mode=False, parts=parts, facts=self.facts)
-            made = self.node.config(wanted.type.kind, ended.result.vmid) if ended.result.vmid else None
-            if made is not None and ended.result.vmid:
-                self._remember(wanted, ended.result.vmid, made.options)
+            ended.result = self._carry_out_one(member, wanted, parts)
         except ProvisionError as error:
             if isinstance(error, Interrupted) and not error.begun:
                 return Ended(member, skipped=interrupt.reason())
@@ -175,6 +252,22 @@ class Fleet:
         ended.seconds = self.node.clock.now() - began
         self.tell(member, "failed" if ended.error else "done")
         return ended
+
+    def _carry_out_one(self, member: Member, wanted: Wanted, parts: t.Sequence[Part]) -> Result:
+        """A guest that moves is reconciled where it comes to be, if that node is reached from here."""
+        moved = None
+        if member.moves is not None:
+            run = self._migration(member, wanted, planned=False)
+            take_steps(run)
+            moved = run.result
+            if self.site(member.node) is None:
+                return moved
+        site = self._site_of(member)
+        result = reconcile(site.node, wanted, check_mode=False, parts=parts, facts=site.facts)
+        made = site.node.config(wanted.type.kind, result.vmid) if result.vmid else None
+        if made is not None and result.vmid:
+            self._remember(member, wanted, result.vmid, made.options)
+        return result if moved is None else _after_migration(moved, result)
 
     def _before(self, member: Member, changing: t.Sequence[Member]) -> frozenset[str]:
         """Which of the guests that change have to be done before this one begins."""
@@ -195,6 +288,12 @@ class Fleet:
         return f"{failed[0]} failed, and on_failure is stop" if failed and self.on_failure == "stop" else ""
 
 
+def _after_migration(moved: Result, result: Result) -> Result:
+    """What came of a guest that was moved first, as it was planned."""
+    diff = {side: {**result.diff.get(side, {}), **moved.diff[side]} for side in ("before", "after")}
+    return dataclasses.replace(result, changed=True, plan=[*moved.plan, *result.plan], diff=diff)
+
+
 def _of(member: Member, finding: Finding) -> Finding:
     return Finding(f"{member.name}: {finding.option}", finding.value, finding.problem, finding.remedy)
 
@@ -212,11 +311,11 @@ def _in_order(members: t.Sequence[Member]) -> list[Member]:
     return ordered
 
 
-def _unordered(members: t.Sequence[Member]) -> t.Iterator[Finding]:
+def _unordered(members: t.Sequence[Member], known: t.AbstractSet[str]) -> t.Iterator[Finding]:
     """What is wrong with the order: guests to come after that are not declared, and circles."""
     names = {member.name for member in members}
     for member in members:
-        for name in sorted(member.after - names):
+        for name in sorted(member.after - names - known):
             remedy = f"There are: {', '.join(sorted(names))}."
             yield Finding(f"{member.name}: after", name, "is no guest of this list", remedy)
     after = {member.name: member.after & names for member in members}

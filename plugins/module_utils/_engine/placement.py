@@ -45,12 +45,14 @@ class Needs:
 @dataclass
 class Load:
     """What earlier guests of a run are going to take of a node: memory in MiB, bytes by storage, and how many guests
-    of each anti-affinity word are there or coming."""
+    of each anti-affinity word are there or coming. ``shared`` are the bytes by storage that all nodes see, and one
+    object for all of them."""
 
     memory: int = 0
     cores: int = 0
     volumes: dict[str, int] = field(default_factory=dict)
     apart: dict[str, int] = field(default_factory=dict)
+    shared: dict[str, int] = field(default_factory=dict)
 
     def add(self, needs: Needs, node: ClusterNode) -> None:
         """Count a guest in that was placed on this node."""
@@ -58,9 +60,14 @@ class Load:
         self.cores += needs.cores
         for volumes in needs.volumes:
             if storage := _storage_for(node, volumes, self):
-                self.volumes[storage.name] = self.volumes.get(storage.name, 0) + volumes.size
+                taken = self.on(storage)
+                taken[storage.name] = taken.get(storage.name, 0) + volumes.size
         if needs.apart:
             self.apart[needs.apart] = self.apart.get(needs.apart, 0) + 1
+
+    def on(self, storage: Storage) -> dict[str, int]:
+        """Where the bytes that go on a storage are counted."""
+        return self.shared if storage.shared else self.volumes
 
 
 Loads = t.Mapping[str, Load]
@@ -79,14 +86,17 @@ class Placement:
         return Finding(option, "auto", f"finds no node that can take the guest: {why}", "Make room, or name a node.")
 
 
-def place(needs: Needs, nodes: t.Iterable[ClusterNode], loads: Loads | None = None) -> Placement:
-    """Choose a node for a new guest. Between nodes that are alike the name decides."""
+def place(
+    needs: Needs, nodes: t.Iterable[ClusterNode], loads: Loads | None = None, barred: t.Mapping[str, str] | None = None
+) -> Placement:
+    """Choose a node for a new guest. Between nodes that are alike the name decides. ``barred``: nodes that are out of
+    the question, and why."""
     loads = loads or {}
     refused: dict[str, str] = {}
     fitting: list[tuple[int, float, str]] = []
     for node in nodes:
         load = loads.get(node.name) or Load()
-        reason = _reason_against(node, needs, load)
+        reason = (barred or {}).get(node.name) or _reason_against(node, needs, load)
         if reason:
             refused[node.name] = reason
         else:
@@ -116,7 +126,7 @@ def _storage_for(node: ClusterNode, volumes: Volumes, load: Load) -> Storage | N
 
 
 def _left(storage: Storage, load: Load) -> int | None:
-    return None if storage.available is None else storage.available - load.volumes.get(storage.name, 0)
+    return None if storage.available is None else storage.available - load.on(storage).get(storage.name, 0)
 
 
 def _fits(storage: Storage, volumes: Volumes, load: Load) -> bool:
@@ -152,7 +162,7 @@ def _storage_room(node: ClusterNode, needs: Needs, load: Load) -> float:
     for volumes in needs.volumes:
         storage = _storage_for(node, volumes, load)
         if storage is not None:
-            taken = load.volumes.get(storage.name, 0) + volumes.size
+            taken = load.on(storage).get(storage.name, 0) + volumes.size
             shares.append(_share(storage.total, (storage.used or 0) + taken))
     return min(shares, default=0.5)
 

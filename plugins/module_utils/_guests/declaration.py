@@ -12,11 +12,19 @@ from dataclasses import dataclass, field
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.fleet import Member
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
-from ansible_collections.pve.provision.plugins.module_utils._guests.registry import TYPES, DeclaredType, Guest
+from ansible_collections.pve.provision.plugins.module_utils._guests.registry import (
+    REMOVED_AS,
+    TYPES,
+    DeclaredType,
+    Guest,
+    read_removal,
+)
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import tags_of
 
 if t.TYPE_CHECKING:
-    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
+    from ansible_collections.pve.provision.plugins.module_utils._guests.homes import Homes
     from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestRef
+    from ansible_collections.pve.provision.plugins.module_utils._pve.view import ClusterView, NodeView
 
 # What a guest of a list has besides the options of its type.
 OWN_KEYS = ("type", "after")
@@ -77,6 +85,7 @@ def _read_guest(
         after=frozenset(named | sources),
         order=startup.get("order"),
         up=startup.get("up") or 0,
+        source=next(iter(sources), ""),
     )
     declaration.members.append(member)
 
@@ -124,58 +133,65 @@ class Ownership:
     prune: bool = False
 
 
-def declared_guests(there: t.Iterable[GuestRef], guests: t.Sequence[Guest]) -> list[GuestRef]:
-    """Which of the guests that are there are declared, by number or by name."""
-    names = {str(guest.get("name")).lower() for guest in guests}
-    vmids = {guest["vmid"] for guest in guests if isinstance(guest.get("vmid"), int)}
-    return [ref for ref in there if ref.vmid in vmids or (ref.name or "").lower() in names]
+@dataclass
+class Wishes:
+    """The guests as they are to be declared given what is there: with the mark, and absent ones with their vmid.
+    ``gone`` are those that are to be absent and are nowhere, by name."""
+
+    guests: list[Guest] = field(default_factory=list)
+    gone: dict[str, Guest] = field(default_factory=dict)
 
 
-def on_node(node: Node, guests: t.Sequence[Guest], ownership: Ownership) -> tuple[list[Guest], dict[str, Guest]]:
-    """The guests as they are to be declared given what is there: with the mark, absent ones with their vmid, and those
-    that are to be pruned. And those that are to be absent and are nowhere, by name."""
-    named = collections.defaultdict(list)
-    by_vmid: dict[int, GuestRef] = {}
-    for ref in node.guests():
-        named[(ref.name or "").lower()].append(ref)
-        by_vmid[ref.vmid] = ref
-    kept, gone = [], {}
+def wishes(homes: Homes, cluster: ClusterView, guests: t.Sequence[Guest], ownership: Ownership) -> Wishes:
+    """What is wished of each guest, where it is."""
+    wished = Wishes()
+    there: list[tuple[Guest, GuestRef | None]] = []
     for guest in guests:
-        there = named.get(str(guest.get("name")).lower(), [])
-        if guest.get("state") == "absent":
-            found = _to_remove(guest, there, by_vmid)
-            if found is None:
-                gone[str(guest.get("name"))] = guest
-            else:
-                kept.append(found)
+        if not guest.get("name"):
+            there.append((guest, None))
+        elif guest.get("state") != "absent":
+            home = homes.of(guest)
+            there.append((guest, home.there if home else None))
+        elif (found := _to_remove(guest, homes.named(guest), homes.holder(guest))) is None:
+            wished.gone[str(guest["name"])] = guest
         else:
-            mine = by_vmid.get(guest["vmid"]) if isinstance(guest.get("vmid"), int) else next(iter(there), None)
-            kept.append(_marked(node, guest, mine, ownership))
-    if ownership.tag and ownership.prune:
-        kept += _pruned(node, guests, ownership.tag)
-    return kept, gone
+            there.append((found, homes.of_absent(found)))
+    _read_ahead(cluster, (ref for _guest, ref in there if ref is not None and homes.reached(ref.node)))
+    for guest, ref in there:
+        view = cluster.on(ref.node) if ref and homes.reached(ref.node) else None
+        skips = guest.get("state") == "absent" or (ref is not None and view is None)
+        wished.guests.append(guest if skips else _marked(view, guest, ref, ownership))
+    return wished
 
 
-def _to_remove(guest: Guest, there: list[GuestRef], by_vmid: t.Mapping[int, GuestRef]) -> Guest | None:
+def _read_ahead(cluster: ClusterView, refs: t.Iterable[GuestRef]) -> None:
+    """Read the configs of guests, several at once."""
+    by_node = collections.defaultdict(list)
+    for ref in refs:
+        by_node[ref.node].append(ref)
+    for name, there in by_node.items():
+        if (view := cluster.on(name)) is not None:
+            view.configs(there)
+
+
+def _to_remove(guest: Guest, there: t.Sequence[GuestRef], holder: GuestRef | None) -> Guest | None:
     """An absent guest with its vmid; None when it is nowhere, although its number may be another's by now."""
-    vmid = guest.get("vmid")
-    if vmid is None:
+    if guest.get("vmid") is None:
         if not there:
             return None
         return {**guest, "vmid": there[0].vmid} if len(there) == 1 else guest
-    holder = by_vmid.get(vmid) if isinstance(vmid, int) else None
     if holder is None and not there:
         return None
     reused = holder is not None and not there and (holder.name or "").lower() != str(guest.get("name")).lower()
     return None if reused else guest
 
 
-def _tags(node: Node, ref: GuestRef) -> list[str]:
-    config = node.config(ref.kind, ref.vmid)
-    return [] if config is None else [tag for tag in config.options.get("tags", "").replace(",", ";").split(";") if tag]
+def _tags(view: NodeView | None, ref: GuestRef) -> tuple[str, ...]:
+    config = view.config(ref.kind, ref.vmid) if view else None
+    return () if config is None else tags_of(config.options.get("tags"))
 
 
-def _marked(node: Node, guest: Guest, there: GuestRef | None, ownership: Ownership) -> Guest:
+def _marked(view: NodeView | None, guest: Guest, there: GuestRef | None, ownership: Ownership) -> Guest:
     """The guest with the mark: from its creation on, when it is adopted, and where it has it."""
     if not ownership.tag:
         return guest
@@ -185,18 +201,26 @@ def _marked(node: Node, guest: Guest, there: GuestRef | None, ownership: Ownersh
     adopted = guest.get("name") in ownership.adopt
     if declared is None and not adopted:
         return guest
-    has = _tags(node, there)
+    has = _tags(view, there)
     if not adopted and ownership.tag not in has:
         return guest
     return {**guest, "tags": [*(has if declared is None else declared), ownership.tag]}
 
 
-def _pruned(node: Node, guests: t.Sequence[Guest], tag: str) -> t.Iterator[Guest]:
-    """What carries the mark and is not declared any more."""
+def pruned(homes: Homes, cluster: ClusterView, guests: t.Sequence[Guest], tag: str) -> list[Member]:
+    """What carries the mark and is not declared any more, to be removed."""
     names = {str(guest.get("name")).lower() for guest in guests}
     vmids = {guest.get("vmid") for guest in guests}
-    for ref in node.guests():
-        if ref.vmid in vmids or (ref.name or "").lower() in names or tag not in _tags(node, ref):
-            continue
-        kind = "lxc" if ref.kind == "lxc" else "openwrt_vm"
-        yield {"name": ref.name, "type": kind, "vmid": ref.vmid, "state": "absent"}
+    listed = [ref for ref in homes.here() if ref.vmid not in vmids and (ref.name or "").lower() not in names]
+    _read_ahead(cluster, listed)
+    marked = [ref for ref in listed if tag in _tags(cluster.on(ref.node), ref)]
+    twice = collections.Counter(ref.name for ref in marked)
+    return [
+        Member(
+            name=str(ref.name) if ref.name and twice[ref.name] == 1 else f"{ref.name or 'unnamed'} ({ref.vmid})",
+            type=REMOVED_AS[ref.kind],
+            read=functools.partial(read_removal, ref),
+            node="" if ref.node == cluster.own.name else ref.node,
+        )
+        for ref in marked
+    ]

@@ -19,15 +19,17 @@ from ansible_collections.pve.provision.plugins.module_utils._argspec import (
 )
 from ansible_collections.pve.provision.plugins.module_utils._engine import steps
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Wanted
+from ansible_collections.pve.provision.plugins.module_utils._engine.migration import Migrate
 from ansible_collections.pve.provision.plugins.module_utils._engine.part import Part
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Step
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc import template
-from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.read import read_container
+from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.read import read_container, wanted_container
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.spec import LXC
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.spec import OPENWRT_LXC, OPENWRT_VM
 from ansible_collections.pve.provision.plugins.module_utils._guests.typed import NeedsValidator, TypedReader
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, null_paths
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestRef, Kind
 
 Guest = dict[str, t.Any]
 Read = t.Callable[[t.Mapping[str, t.Any], frozenset[Path]], tuple[Wanted, t.Sequence[Part]]]
@@ -38,7 +40,14 @@ def _inside(declared: Guest, path: str) -> t.Any:
 
 
 # What belongs to the connection of a module, and to each guest of a list.
-_ALWAYS = ArgSpec(options={"timeout": CONNECTION.options["timeout"]})
+_ALWAYS = ArgSpec(
+    options={
+        "timeout": CONNECTION.options["timeout"],
+        "node": {"type": "str"},
+        "migrate": {"type": "bool", "default": False},
+        "anti_affinity": {"type": "str"},
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,7 @@ class DeclaredType:
 
     spec: ArgSpec
     read: Read
+    kind: Kind = "lxc"
 
     def check(self, declared: Guest) -> Checked:
         """The options of a declaration by their types, where it says null, and what is wrong with it."""
@@ -108,9 +118,11 @@ def _read_router_vm(params: t.Mapping[str, t.Any], nulls: frozenset[Path]) -> tu
 TYPES: t.Final[dict[str, DeclaredType]] = {
     "lxc": DeclaredType(LXC, read_container),
     "openwrt_lxc": DeclaredType(OPENWRT_LXC, _read_router),
-    "openwrt_vm": DeclaredType(OPENWRT_VM, _read_router_vm),
+    "openwrt_vm": DeclaredType(OPENWRT_VM, _read_router_vm, "qemu"),
 }
 """By the word of ``type``."""
+REMOVED_AS: t.Final[dict[Kind, str]] = {"lxc": "lxc", "qemu": "vm"}
+"""What a guest that nobody declares is called, by its kind."""
 SECRET_OPTIONS: t.Final = frozenset(
     name for each in TYPES.values() for name, spec in each.spec.options.items() if spec.get("no_log")
 )
@@ -152,8 +164,17 @@ def _named(guest: Guest) -> Guest:
     return guest
 
 
+def read_removal(ref: GuestRef) -> tuple[Wanted, t.Sequence[Part]]:
+    """That a guest is to be absent of which nothing is declared."""
+    if ref.kind == "lxc":
+        return wanted_container({"state": "absent", "vmid": ref.vmid, "hostname": ref.name}), ()
+    from ansible_collections.pve.provision.plugins.module_utils._guests.vm.read import wanted_vm
+
+    return wanted_vm({"state": "absent", "vmid": ref.vmid, "name": ref.name}), ()
+
+
 def every_step() -> tuple[type[Step], ...]:
     """Every step that a run over any guest may take."""
     from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.steps import STEPS
 
-    return (*steps.STEPS, *template.STEPS, *STEPS)
+    return (*steps.STEPS, Migrate, *template.STEPS, *STEPS)

@@ -62,7 +62,8 @@ def plan_lines(planned: t.Iterable[Ended]) -> list[str]:
         counts[word] += 1
         if word and ended.result:
             number = f" ({ended.result.vmid})" if ended.result.vmid else ""
-            lines.append(f"{sign} {word} {ended.member.name}{number}")
+            where = f" on {ended.result.node}" if ended.member.node else ""
+            lines.append(f"{sign} {word} {ended.member.name}{number}{where}")
             lines += [f"    {line}" for line in _details(ended, word)]
     told = [f"{count} to {word}" for word, count in counts.items() if word and count]
     return [*lines, ", ".join([*told, f"{counts['']} unchanged"])]

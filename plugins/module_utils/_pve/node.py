@@ -28,6 +28,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.types import (
     GuestConfig,
     GuestRef,
     Kind,
+    Membership,
     Outcome,
     Storage,
     Volume,
@@ -229,6 +230,13 @@ class Node(t.Protocol):
     # -- the cluster -----------------------------------------------------------------------------------------------
     def nodes(self) -> list[ClusterNode]:
         """The nodes of the cluster. On the node itself this takes a command, so only whoever places guests asks."""
+
+    def membership(self) -> Membership:
+        """The cluster that this node belongs to."""
+
+    def cluster_guests(self) -> list[GuestRef]:
+        """All guests of the cluster as one of its nodes knows them: over the API the place of each is told at once, its
+        name and tags some seconds late."""
 
     def ha_managed(self) -> frozenset[int]:
         """The vmids of guests whose place and power are the business of PVE's HA manager."""

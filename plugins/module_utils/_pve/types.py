@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 from dataclasses import dataclass, field
 
@@ -26,6 +27,12 @@ class GuestRef:
     status: str | None = None
     lock: str | None = None
     template: bool = False
+    tags: tuple[str, ...] = ()
+
+
+def tags_of(text: str | None) -> tuple[str, ...]:
+    """The tags of a guest as PVE writes them; older releases take commas, too."""
+    return tuple(tag for tag in re.split("[;, ]", text or "") if tag)
 
 
 def same_name(one: str | None, other: str | None) -> bool:
@@ -97,6 +104,13 @@ class ClusterNode:
     memory: int | None = None
     memory_used: int | None = None
     storages: t.Mapping[str, Storage] = field(default_factory=dict)
+
+
+class Membership(t.NamedTuple):
+    """The cluster that a node belongs to, and its nodes; without a name the node is alone."""
+
+    name: str
+    nodes: tuple[str, ...]
 
 
 @dataclass(frozen=True)

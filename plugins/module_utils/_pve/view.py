@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import threading
 import typing as t
 
+from ansible_collections.pve.provision.plugins.module_utils._errors import Timeout, Unreachable
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
-from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig, GuestRef, Kind
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import ClusterNode, GuestConfig, GuestRef, Kind
 
 _Value = t.TypeVar("_Value")
 # What is read once, whoever asks and from whatever thread. Everything else goes to the node itself.
@@ -24,11 +27,12 @@ class NodeView:
     Writes change nothing here, so a view serves for planning, and the node itself for acting.
     """
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, cluster: ClusterView | None = None) -> None:
         self._node = node
         self._lock = threading.RLock()
         self._kept: dict[tuple[t.Any, ...], t.Any] = {}
-        self._handed_out: set[int] = set()
+        self._cluster = cluster
+        self._handed_out: set[int] = set() if cluster is None else cluster.handed_out
 
     @property
     def journal(self) -> t.Mapping[int, dict[str, t.Any]]:
@@ -54,8 +58,21 @@ class NodeView:
         here = self._once(("named", kind), lambda: _by_name(self.guests(kind))).get(name.lower(), [])
         if here and not everywhere:
             return here
-        there = self._once(("named elsewhere", kind), lambda: _by_name(self._node.elsewhere(kind)))
+        there = self._once(("named elsewhere", kind), lambda: _by_name(self._elsewhere(kind)))
         return sorted(here + there.get(name.lower(), []), key=lambda guest: guest.vmid)
+
+    def _elsewhere(self, kind: Kind) -> list[GuestRef]:
+        if self._cluster is None:
+            return self._node.elsewhere(kind)
+        return [guest for guest in self._cluster.guests() if guest.kind == kind and guest.node != self._node.name]
+
+    def add(self, guest: GuestRef, config: GuestConfig) -> None:
+        """See a guest of another node as one of this one, where it is going to be."""
+        here = [*self.guests(), dataclasses.replace(guest, node=self._node.name)]
+        for key in (("named", guest.kind), ("statuses",)):
+            self._kept.pop(key, None)
+        self._kept["guests",] = sorted(here, key=lambda each: each.vmid)
+        self._kept["config", guest.kind, guest.vmid] = config
 
     def config(self, kind: Kind, vmid: int) -> GuestConfig | None:
         """Read without the lock: over the API many are asked for at once."""
@@ -80,6 +97,41 @@ class NodeView:
             vmid = self._node.next_vmid(skip=_Either(skip, self._handed_out))
             self._handed_out.add(vmid)
             return vmid
+
+
+class ClusterView:
+    """The nodes of a cluster as they are when a run looks, as far as they are reached from one of them, the ``own``."""
+
+    def __init__(self, node: Node) -> None:
+        self.handed_out: set[int] = set()
+        self.own = NodeView(node, self)
+        self._node = node
+        self._views: dict[str, NodeView | None] = {node.name: self.own}
+        self._guests: list[GuestRef] | None = None
+
+    def on(self, name: str) -> NodeView | None:
+        """The view of a node; None where that one has to be reached by itself."""
+        if name not in self._views:
+            there = self._node.on(name)
+            self._views[name] = None if there is None else NodeView(there, self)
+        return self._views[name]
+
+    def nodes(self) -> list[ClusterNode]:
+        return t.cast("list[ClusterNode]", self.own.nodes())
+
+    def guests(self) -> list[GuestRef]:
+        """The guests of all nodes, by the own list of each node that has some and answers."""
+        if self._guests is None:
+            told = self._node.cluster_guests()
+            found = {guest.vmid: guest for guest in told}
+            views = [view for name in sorted({guest.node for guest in told}) if (view := self.on(name))]
+            online = {node.name for node in self.nodes() if node.online} if len(views) > 1 else {self.own.name}
+            for view in views:
+                if view.name in online:
+                    with contextlib.suppress(Unreachable, Timeout):
+                        found |= {guest.vmid: guest for guest in view.guests()}
+            self._guests = sorted(found.values(), key=lambda guest: guest.vmid)
+        return self._guests
 
 
 def _by_name(guests: t.Iterable[GuestRef]) -> dict[str, list[GuestRef]]:

@@ -14,7 +14,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.cluster import 
     migrate_options,
     nodes_of,
 )
-from ansible_collections.pve.provision.plugins.module_utils._pve.types import ClusterNode, Kind, Outcome
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import ClusterNode, Kind, Membership, Outcome
 
 
 class ApiCluster:
@@ -26,6 +26,11 @@ class ApiCluster:
 
     def nodes(self) -> list[ClusterNode]:
         return nodes_of(self._requests.ask("GET", "/cluster/resources") or [])
+
+    def membership(self) -> Membership:
+        entries = self._requests.ask("GET", "/cluster/status") or []
+        name = next((entry["name"] for entry in entries if entry["type"] == "cluster"), "")
+        return Membership(name, tuple(sorted(entry["name"] for entry in entries if entry["type"] == "node")))
 
     def ha_managed(self) -> frozenset[int]:
         """Who may not read the manager's list is told by the guests' own entries, as far as he sees those."""

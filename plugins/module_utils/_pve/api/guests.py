@@ -21,7 +21,13 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
 from ansible_collections.pve.provision.plugins.module_utils._pve import config_text, error_messages
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.requests import Requests
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Notes
-from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig, GuestRef, Kind, same_name
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import (
+    GuestConfig,
+    GuestRef,
+    Kind,
+    same_name,
+    tags_of,
+)
 
 _KINDS: tuple[Kind, ...] = ("lxc", "qemu")
 _CREATING: dict[Kind, frozenset[str]] = {
@@ -55,22 +61,30 @@ class ApiGuests:
                 status=entry.get("status") if node == self._requests.node else None,
                 lock=entry.get("lock") or None,
                 template=bool(int(entry.get("template") or 0)),
+                tags=tags_of(entry.get("tags")),
             )
             for kind in kinds
             for entry in self._requests.ask("GET", f"/nodes/{node}/{kind}") or []
         ]
         return sorted(found, key=lambda guest: guest.vmid)
 
-    def _cluster_guests(self) -> list[GuestRef]:
+    def everywhere(self) -> list[GuestRef]:
         """The cluster's own list. It knows the place of a guest at once, but name and status some seconds later."""
         entries = self._requests.ask("GET", "/cluster/resources", {"type": "vm"}) or []
         return [
-            GuestRef(int(e["vmid"]), "lxc" if e["type"] == "lxc" else "qemu", e["node"], e.get("name")) for e in entries
+            GuestRef(
+                int(entry["vmid"]),
+                "lxc" if entry["type"] == "lxc" else "qemu",
+                entry["node"],
+                entry.get("name"),
+                tags=tags_of(entry.get("tags")),
+            )
+            for entry in entries
         ]
 
     def _guests_elsewhere(self, kinds: t.Iterable[Kind]) -> list[GuestRef]:
         """The guests of the other nodes: by each node's own list, or the cluster's where a node does not answer."""
-        found = {guest.vmid: guest for guest in self._cluster_guests() if guest.node != self._requests.node}
+        found = {guest.vmid: guest for guest in self.everywhere() if guest.node != self._requests.node}
         found = {vmid: guest for vmid, guest in found.items() if guest.kind in kinds}
         for entry in self._requests.ask("GET", "/nodes") or []:
             if entry["node"] != self._requests.node and entry.get("status") == "online":
@@ -90,7 +104,7 @@ class ApiGuests:
 
     def locate(self, vmid: int) -> GuestRef | None:
         """Where a vmid is in use: the cluster's list may lag or hide guests, so whether it is free is asked besides."""
-        known = next((guest for guest in self._cluster_guests() if guest.vmid == vmid), None)
+        known = next((guest for guest in self.everywhere() if guest.vmid == vmid), None)
         if known is None and self.is_free(vmid):
             return None
         if known is not None and known.node != self._requests.node:

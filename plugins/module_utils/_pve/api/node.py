@@ -39,7 +39,14 @@ class ApiNode:
     leftovers: Leftovers | None = None
 
     def __init__(
-        self, name: str, client: Client, *, login: str = "", root_login: bool = False, timeout: int = 60
+        self,
+        name: str,
+        client: Client,
+        *,
+        login: str = "",
+        root_login: bool = False,
+        timeout: int = 60,
+        journal: Notes | None = None,
     ) -> None:
         self.name = name
         self.clock = client.clock
@@ -49,13 +56,13 @@ class ApiNode:
         self._timeout = timeout
         self._requests = requests = Requests(client, name, timeout)
         # A task outlives whoever started it and ends well or cleans up, so nothing has to be kept between runs.
-        self.journal: Notes = {}
+        self.journal: Notes = {} if journal is None else journal
         self.ungrown: Notes = {}
         self.agent: GuestAgent = ApiAgent(requests)
 
         guests = ApiGuests(requests, login, self.journal)
         self.guests, self.elsewhere = guests.here, guests.elsewhere
-        self.named, self.locate = guests.named, guests.locate
+        self.named, self.locate, self.cluster_guests = guests.named, guests.locate, guests.everywhere
         self.config, self.configs, self.status = guests.config, guests.configs, guests.status
         self.busy, self.being_made, self.next_vmid = guests.busy, guests.being_made, guests.next_vmid
         self.interfaces, self.local_addresses, self.outdated = (
@@ -78,7 +85,8 @@ class ApiNode:
         self.downloads: Downloads | None = ApiDownloads(requests)
 
         cluster = ApiCluster(requests, guests)
-        self.nodes, self.ha_managed, self.migrate = cluster.nodes, cluster.ha_managed, cluster.migrate
+        self.nodes, self.membership = cluster.nodes, cluster.membership
+        self.ha_managed, self.migrate = cluster.ha_managed, cluster.migrate
 
         network = ApiNetwork(requests)
         self.bridges, self.links, self.neighbours = network.bridges, network.links, network.neighbours
@@ -88,7 +96,7 @@ class ApiNode:
         """The node that ``node`` names, the only one online, or the one that has the guest ``vmid``."""
         client = Client.connect(params, clock)
         root_login = params.get("api_user") == "root@pam" and not params.get("api_token_id")
-        name = params.get("node") or _choose(client, params.get("vmid"))
+        name = params.get("node") or _choose(client, params.get("vmid"), any_node=params.get("any_node", False))
         token = f"!{params['api_token_id']}" if params.get("api_token_id") else ""
         login = f"{params['api_user']}{token}"
         return cls(name, client, login=login, root_login=root_login, timeout=int(params.get("timeout") or 600))
@@ -96,7 +104,14 @@ class ApiNode:
     def on(self, name: str) -> ApiNode:
         if name == self.name:
             return self
-        return ApiNode(name, self._client, login=self._login, root_login=self.root_login, timeout=self._timeout)
+        return ApiNode(
+            name,
+            self._client,
+            login=self._login,
+            root_login=self.root_login,
+            timeout=self._timeout,
+            journal=self.journal,  # vmids are the cluster's
+        )
 
     def pools(self) -> dict[str, frozenset[int]]:
         names = [entry["poolid"] for entry in self._requests.ask("GET", "/pools") or []]
@@ -119,13 +134,13 @@ class ApiNode:
         return contextlib.nullcontext()
 
 
-def _choose(client: Client, vmid: int | None) -> str:
+def _choose(client: Client, vmid: int | None, *, any_node: bool) -> str:
     """The node to work on when none is named."""
     online = sorted(entry["node"] for entry in client("GET", "/nodes") or [] if entry.get("status") == "online")
     if len(online) > 1 and vmid is not None:
         entries = client("GET", "/cluster/resources", {"type": "vm"}) or []
         online = [entry["node"] for entry in entries if int(entry["vmid"]) == vmid] or online
-    if len(online) == 1:
+    if len(online) == 1 or (online and any_node):
         return str(online[0])
     names = f"one of {', '.join(online)}" if online else "though no node is online"
     raise InvalidInput([Finding("node", None, "has to be named", f"Set node: {names}")])

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import re
+
 from ansible_collections.pve.provision.plugins.module_utils._pve import config_text
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.commands import COMMAND, Commands
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.guests import CliGuests
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.root import Root
 from ansible_collections.pve.provision.plugins.module_utils._pve.cluster import await_arrival, migrate_options, nodes_of
-from ansible_collections.pve.provision.plugins.module_utils._pve.types import ClusterNode, Kind, Outcome
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import ClusterNode, Kind, Membership, Outcome
 
 
 class CliCluster:
@@ -23,6 +25,13 @@ class CliCluster:
 
     def nodes(self) -> list[ClusterNode]:
         return nodes_of(self._commands.json(["pvesh", "get", "/cluster/resources"]) or [])
+
+    def membership(self) -> Membership:
+        """From corosync's configuration, which a node that is alone does not have."""
+        name = re.search(r"(?m)^\s*cluster_name:\s*(\S+)", self._root.text("etc/pve/corosync.conf"))
+        if name is None:
+            return Membership("", (self._root.node,))
+        return Membership(name[1], tuple(sorted(self._root.names("etc/pve/nodes"))))
 
     def ha_managed(self) -> frozenset[int]:
         sections = config_text.parse_section_config(self._root.text("etc/pve/ha/resources.cfg"))

@@ -13,7 +13,13 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import PveEr
 from ansible_collections.pve.provision.plugins.module_utils._pve import config_text, error_messages, processes
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.commands import COMMAND
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.root import Root
-from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig, GuestRef, Kind, same_name
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import (
+    GuestConfig,
+    GuestRef,
+    Kind,
+    same_name,
+    tags_of,
+)
 
 _NAME_OPTION: dict[Kind, str] = {"lxc": "hostname", "qemu": "name"}
 _UNNAMED: dict[Kind, str] = {"lxc": "CT{}", "qemu": "VM {}"}
@@ -55,6 +61,7 @@ class CliGuests:
             status=("running" if running(vmid) else "stopped") if here else None,
             lock=head.get("lock"),
             template=head.get("template") == "1",
+            tags=tags_of(head.get("tags")),
         )
 
     def _other_nodes(self) -> list[str]:
@@ -62,6 +69,10 @@ class CliGuests:
 
     def elsewhere(self, kind: Kind) -> list[GuestRef]:
         return [guest for node in self._other_nodes() for guest in self._guests_of(node, (kind,))]
+
+    def everywhere(self) -> list[GuestRef]:
+        nodes = [self._root.node, *self._other_nodes()]
+        return [guest for node in nodes for guest in self._guests_of(node, COMMAND)]
 
     def named(self, kind: Kind, name: str, *, everywhere: bool = False) -> list[GuestRef]:
         found = [guest for guest in self.here(kind) if same_name(guest.name, name)]

@@ -74,7 +74,7 @@ class CliNode:
 
         guests = CliGuests(self._root)
         self.guests, self.elsewhere = guests.here, guests.elsewhere
-        self.named, self.locate = guests.named, guests.locate
+        self.named, self.locate, self.cluster_guests = guests.named, guests.locate, guests.everywhere
         self.config, self.configs, self.status = guests.config, guests.configs, guests.status
         self.busy, self.being_made, self.next_vmid = guests.busy, guests.being_made, guests.next_vmid
 
@@ -91,7 +91,8 @@ class CliNode:
         self.appliances = storages.appliances
 
         cluster = CliCluster(self._root, commands, guests)
-        self.nodes, self.ha_managed, self.migrate = cluster.nodes, cluster.ha_managed, cluster.migrate
+        self.nodes, self.membership = cluster.nodes, cluster.membership
+        self.ha_managed, self.migrate = cluster.ha_managed, cluster.migrate
 
         network = CliNetwork(self._root, commands)
         self.bridges, self.links, self.neighbours = network.bridges, network.links, network.neighbours
