@@ -78,9 +78,12 @@ def resources(session: Session, params: Params) -> list[dict[str, t.Any]]:
             continue
         row: dict[str, t.Any] = {"id": f"{kind}/{vmid}", "node": node, "type": kind, "vmid": vmid}
         try:
+            if node not in here:  # a node that nobody reaches
+                rows.append({**row, "status": "unknown"})
+                continue
             age = time.time() - state.path(f"etc/pve/{state.config_name(kind, vmid, node)}").stat().st_ctime
             row |= {"status": "unknown"} if age < lag else _guest_resource(here[node], kind, vmid, running[node])
-        except (FileNotFoundError, ApiError, KeyError):  # destroyed meanwhile, or of a node that is a name alone
+        except (FileNotFoundError, ApiError):  # destroyed meanwhile
             continue
         if ha.managed(state, kind, vmid):
             row["hastate"] = "started"

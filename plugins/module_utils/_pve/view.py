@@ -124,12 +124,12 @@ class ClusterView:
         if self._guests is None:
             told = self._node.cluster_guests()
             found = {guest.vmid: guest for guest in told}
-            views = [view for name in sorted({guest.node for guest in told}) if (view := self.on(name))]
-            online = {node.name for node in self.nodes() if node.online} if len(views) > 1 else {self.own.name}
-            for view in views:
-                if view.name in online:
-                    with contextlib.suppress(Unreachable, Timeout):
-                        found |= {guest.vmid: guest for guest in view.guests()}
+            others = sorted({guest.node for guest in told} - {self.own.name})
+            reached = [view for name in others if (view := self.on(name)) is not None]
+            online = {node.name for node in self.nodes() if node.online} if reached else set()
+            for view in [self.own, *(view for view in reached if view.name in online)]:
+                with contextlib.suppress(Unreachable, Timeout):
+                    found |= {guest.vmid: guest for guest in view.guests()}
             self._guests = sorted(found.values(), key=lambda guest: guest.vmid)
         return self._guests
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._engine import creation, steps
+from ansible_collections.pve.provision.plugins.module_utils._engine.migration import Migrate
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Phase, Step
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc import template
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import steps as openwrt
@@ -68,6 +69,17 @@ EXAMPLES: list[tuple[Step, Phase, dict[str, t.Any]]] = [
         {"step": "image", "version": "24.10", "variant": "ext4-combined"},
     ),
     (openwrt.Seed(NO_GUEST, ("lan", "wan")), Phase.INSIDE, {"step": "seed", "interfaces": ["lan", "wan"]}),
+    (
+        Migrate("pve1", "pve2", "online", ("local-lvm:vm-101-disk-0",)),
+        Phase.CREATE,
+        {
+            "step": "migrate",
+            "from": "pve1",
+            "to": "pve2",
+            "mode": "online",
+            "local_volumes": ["local-lvm:vm-101-disk-0"],
+        },
+    ),
     (openwrt.AwaitUp(NO_GUEST), Phase.POWER, {"step": "await_up"}),
     (
         openwrt.Configure(NO_GUEST, {"uci": ["network.lan.mtu='1400'"]}),
