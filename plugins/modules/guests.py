@@ -48,9 +48,31 @@ options:
       - C(after) is a list of names of guests of this list that are done before this one begins. A clone comes after its
         source, and a guest with a higher C(startup.order) after those with a lower one, by themselves.
       - With the state V(absent), C(vmid) may be left out where exactly one guest has the name.
+      - C(node) is the node of the cluster that a new guest comes to. V(auto) takes the one with the most room, by its
+        memory, CPUs and storages, after what earlier guests of the run take. Without it that is the node of the
+        connection. A clone comes to the node of its source. A guest that is anywhere in the cluster stays there; a
+        C(node) that it is not on is a finding, unless HA manages the guest.
+      - C(migrate), a boolean, has a guest moved to its C(node) first. A running VM goes as it runs, a running container
+        by a restart, any other while it is stopped; volumes on local storages are copied, and named in the plan. Needs
+        C(VM.Migrate) over the API. Where each host serves its own node, the rest of the declaration is for the next
+        run.
+      - C(anti_affinity) is a tag. With C(node=auto) a guest goes to the node with the fewest guests that carry it, or
+        are declared with the same word.
     type: list
     elements: dict
     required: true
+  peers:
+    description:
+      - The nodes that the hosts of a play serve, each host its own, in the order of the hosts. Role
+        C(pve.provision.provision) fills it in from M(pve.provision.node_info).
+      - Each host then does its part of the declaration, which is the guests that are on its node or come to it, and
+        tells of no others. Hosts do not wait for each other, so C(after) and C(clone_from) only name guests of the same
+        node. Each checks its own part, so what only one node knows does not keep the others from being changed.
+      - Each has C(node), C(cluster) where it belongs to one, and the first of each cluster also C(guests) and C(nodes),
+        by which all hosts choose nodes, so that they choose the same.
+      - Over the API, without it, one task serves the whole cluster.
+    type: list
+    elements: dict
   defaults:
     description:
       - Options for all guests. A guest gets those that its type knows. Dictionaries are merged with the guest's own,

@@ -86,9 +86,12 @@ class Cluster:
 
 @pytest.fixture(scope="module")
 def nodes() -> t.Iterator[tuple[EmbeddedNode, ...]]:
-    with EmbeddedNode(ha_delay=0.1) as one, EmbeddedNode(node="pve2", joins=one) as two:
-        with EmbeddedNode(node="pve3", joins=one, cpus=1) as three:
-            yield one, two, three
+    with (
+        EmbeddedNode(ha_delay=0.1) as one,
+        EmbeddedNode(node="pve2", joins=one) as two,
+        EmbeddedNode(node="pve3", joins=one, cpus=1) as three,
+    ):
+        yield one, two, three
 
 
 @pytest.fixture
