@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.part import Part
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Phase, Plan, Run, Step
+from ansible_collections.pve.provision.plugins.module_utils._model.kinds import KINDS
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import split
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import storage_of
 
@@ -56,7 +57,8 @@ class Migrate(Step):
 
 def migration(facts: Facts, wanted: Wanted, config: GuestConfig, status: str, target: str) -> Migrate:
     """How a guest goes to another node: a VM as it runs, a running container by a restart."""
-    mode: Mode = "offline" if status != "running" else "restart" if wanted.type.kind == "lxc" else "online"
+    runs: Mode = "online" if KINDS[wanted.type.kind].moves_running else "restart"
+    mode: Mode = runs if status == "running" else "offline"
     return Migrate(facts.node.name, target, mode, tuple(_local_volumes(facts, wanted, config)))
 
 

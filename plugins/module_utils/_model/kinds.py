@@ -17,7 +17,8 @@ from ansible_collections.pve.provision.plugins.module_utils._model.property_stri
 class GuestKind:
     """``name_option`` holds the guest's name; without one it is called ``unnamed`` and its vmid, or has none.
     ``network`` is how its network devices are written, ``tasks`` are PVE's names for what makes one.
-    ``has_filesystems``: PVE mounts and grows the file systems on its volumes.
+    ``has_filesystems``: PVE mounts and grows the file systems on its volumes; ``moves_running``: PVE moves it to another
+    node as it runs.
     """
 
     noun: str
@@ -26,6 +27,7 @@ class GuestKind:
     tasks: t.Mapping[str, str]
     unnamed: str = ""
     has_filesystems: bool = False
+    moves_running: bool = False
 
     def name_of(self, vmid: int) -> str | None:
         """The name of a guest that was given none."""
@@ -46,5 +48,6 @@ KINDS: t.Final[dict[t.Literal["lxc", "qemu"], GuestKind]] = {
         name_option="name",
         network=qemu.NET,
         tasks={"create": "qmcreate", "clone": "qmclone", "restore": "qmrestore"},
+        moves_running=True,
     ),
 }
