@@ -17,7 +17,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.property_stri
 class GuestKind:
     """``name_option`` holds the guest's name; without one it is called ``unnamed`` and its vmid, or has none.
     ``network`` is how its network devices are written, ``tasks`` are PVE's names for what makes one.
-    ``has_filesystems``: PVE mounts and grows the file systems on its volumes; ``moves_running``: PVE moves it to another
+    ``has_filesystems``: PVE mounts and grows the file systems on its volumes; ``moves_running``: it goes to another
     node as it runs.
     """
 
