@@ -190,7 +190,7 @@ TABLE: t.Final[tuple[Option, ...]] = (
     Option(
         "env",
         "env",
-        words("\0", text(r"\w+=.*", "is not NAME=value"), splitter="\0"),
+        words("\0", text(r"\w+=[^\0-\x08\n-\x1f\x7f]*", "is not NAME=value"), splitter="\0"),
         default=(),
         secret=True,
         since="9.1",

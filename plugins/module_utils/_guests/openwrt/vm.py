@@ -165,7 +165,10 @@ class OpenWrtVm(OpenWrtGuest):
         fetch = [FetchDisk(self, expected.name, expected.url, expected.size)] if expected.url else []
         prepare = PrepareDisk(self, expected.version, self.image.variant)
         plan = plan.insert(prepare, before=(Destroy, Create))  # one that is made anew is not lost for a bad image
-        return plan.insert(*fetch, before=(Shutdown, Destroy, PrepareDisk))
+        plan = plan.insert(*fetch, before=(Shutdown, Destroy, PrepareDisk))
+        (disk,) = plan.after["scsi"]
+        named = {**disk, "import_from": expected.name}  # people are told which image it is, not where its copy lies
+        return dataclasses.replace(plan, after={**plan.after, "scsi": [named]})
 
     def _extend_running(self, node: Node, actual: Actual, plan: Plan) -> Plan:
         """The router's own configuration is looked at where there is a way into it."""

@@ -201,6 +201,8 @@ def test_a_new_router_is_made_by_one_command(bench: Bench, gateway: Params) -> N
     made = bench.good("openwrt_vm", **gateway, bios="ovmf", machine="q35")
     work = f"{bench.node.root}/var/cache/pve-provision/work/pve-provision-gw.raw"
     source = work if bench.backend == "cli" else "local:import/pve-provision-gw.qcow2"
+    (disk,) = made.diff["after"]["scsi"]
+    assert re.fullmatch(r"openwrt-[0-9.]+-x86-64-generic-ext4-combined-efi\.raw", disk["import_from"])
     assert options_of(bench, made) == {
         "ostype": "l26",
         "scsihw": "virtio-scsi-single",
