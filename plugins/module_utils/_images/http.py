@@ -11,7 +11,10 @@ the server. Proxies come from the environment (``http_proxy``, ``https_proxy``, 
 from __future__ import annotations
 
 import base64
+import contextlib
+import dataclasses
 import email.utils
+import functools
 import http.client
 import random
 import re
@@ -22,6 +25,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import (
     ImageError,
@@ -29,14 +33,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
     Timeout,
     VerificationError,
 )
-from ansible_collections.pve.provision.plugins.module_utils._images.connections import (
-    Bounds,
-    Http,
-    Https,
-    trusted,
-    with_proxies,
-)
-from ansible_collections.pve.provision.plugins.module_utils._images.outside import Outside, Refused
+from ansible_collections.pve.provision.plugins.module_utils._images.outside import Outside, Refused, server_of
 from ansible_collections.pve.provision.plugins.module_utils._io import interrupt
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import Clock
 
@@ -204,6 +201,59 @@ def _checked(url: str) -> str:
     return url
 
 
+class _TwoTimeouts(http.client.HTTPConnection):
+    """A connection that waits for data differently long than for the connection itself."""
+
+    def __init__(self, *args: t.Any, read_timeout: float, outside: Outside | None, **kwargs: t.Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._read_timeout = read_timeout
+        if outside is not None:
+            self._create_connection = outside.connect
+
+    def connect(self) -> None:
+        super().connect()
+        self.sock.settimeout(self._read_timeout)
+
+
+class _TwoTimeoutsTls(_TwoTimeouts, http.client.HTTPSConnection):
+    pass
+
+
+class _Http(urllib.request.HTTPHandler):
+    def __init__(self, read_timeout: float, outside: Outside | None) -> None:
+        super().__init__()
+        self._connection = functools.partial(_TwoTimeouts, read_timeout=read_timeout, outside=outside)
+
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(self._connection, req)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    def __init__(self, read_timeout: float, outside: Outside | None, context: ssl.SSLContext) -> None:
+        super().__init__(context=context)
+        self._connection = functools.partial(_TwoTimeoutsTls, read_timeout=read_timeout, outside=outside)
+        self._trusted = context
+
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(self._connection, req, context=self._trusted)
+
+
+class _Bounds(urllib.request.BaseHandler):
+    """Judges the server of each request, of those that a redirect or a proxy makes too, before it is asked."""
+
+    handler_order = 100  # before a proxy takes the place of the server
+
+    def __init__(self, outside: Outside) -> None:
+        self._outside = outside
+
+    def http_request(self, request: urllib.request.Request) -> urllib.request.Request:
+        with contextlib.suppress(socket.gaierror):  # a proxy may know the name
+            self._outside.addresses(server_of(request.full_url))
+        return request
+
+    https_request = http_request
+
+
 class _Redirects(urllib.request.HTTPRedirectHandler):
     """Follows, but never from https to http, and takes no login from a server."""
 
@@ -215,6 +265,19 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         if "@" in urllib.parse.urlsplit(newurl).netloc:
             raise Failed(f"redirects with a login to {shown(newurl)}", retry=False)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+@functools.lru_cache(maxsize=4)
+def _context(ca_path: str | None) -> ssl.SSLContext:
+    if ca_path is None:
+        return ssl.create_default_context()
+    try:
+        is_directory = Path(ca_path).is_dir()
+        return ssl.create_default_context(
+            cafile=None if is_directory else ca_path, capath=ca_path if is_directory else None
+        )
+    except OSError as error:
+        raise ImageError(f"The CA certificates of {ca_path} cannot be read: {error}.") from error
 
 
 def open_url(
@@ -229,13 +292,13 @@ def open_url(
     """A response with a 2xx status, its body not yet read. Raises Failed; ``status`` tells 304 and 416 apart."""
     deadline.check("connecting")
     opener = urllib.request.OpenerDirector()
-    patience, outside = min(timeouts.read, deadline.left()), with_proxies(access.outside)
+    patience, outside = min(timeouts.read, deadline.left()), _with_proxies(access.outside)
     for handler in (
-        *([Bounds(access.outside)] if access.outside else []),
+        *([_Bounds(access.outside)] if access.outside else []),
         urllib.request.ProxyHandler(),
         urllib.request.UnknownHandler(),
-        Http(patience, outside),
-        Https(patience, outside, trusted(access.ca_path)),
+        _Http(patience, outside),
+        _Https(patience, outside, _context(access.ca_path)),
         urllib.request.HTTPDefaultErrorHandler(),
         _Redirects(),
         urllib.request.HTTPErrorProcessor(),
@@ -255,6 +318,14 @@ def open_url(
         raise Failed(f"HTTP {error.code} {error.reason}", retry=retry, wait=wait, status=error.code) from error
     except (OSError, http.client.HTTPException) as error:
         raise connection_failed(error) from error
+
+
+def _with_proxies(outside: Outside | None) -> Outside | None:
+    """The bounds of a connection: the environment's proxies are the user's word too."""
+    if outside is None:
+        return None
+    proxies = frozenset(map(server_of, urllib.request.getproxies().values()))
+    return dataclasses.replace(outside, listed=outside.listed | proxies)
 
 
 def connection_failed(error: OSError | http.client.HTTPException) -> Failed:
