@@ -175,6 +175,8 @@ def read_removal(ref: GuestRef) -> tuple[Wanted, t.Sequence[Part]]:
 
 def every_step() -> tuple[type[Step], ...]:
     """Every step that a run over any guest may take."""
-    from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.steps import STEPS
+    from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import lxc_steps, vm_steps
+    from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import steps as router_steps
 
-    return (*steps.STEPS, Migrate, *template.STEPS, *STEPS)
+    routers = (*router_steps.STEPS, *lxc_steps.STEPS, *vm_steps.STEPS)
+    return (*steps.STEPS, Migrate, *template.STEPS, *routers)

@@ -23,12 +23,14 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.steps import
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, Timeout
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.addresses import await_static
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.errors import NEVER_ANOTHER
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.router_guest import (
-    OpenWrtGuest,
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.lxc_steps import (
+    BuildTemplate,
+    Seed,
+    Upgrade,
 )
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.router_guest import OpenWrtGuest
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.running import Router
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.seeding import (
-    inject_files,
     remove_template,
     seeded_template,
     sweep,
@@ -37,29 +39,22 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.seen
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.shells import Shell, by_exec
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.steps import (
     AwaitUp,
-    BuildTemplate,
     Configure,
     InstallPackages,
-    Seed,
 )
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.steps import Upgrade as UpgradeStep
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade.migrate import (
     NOT_KEPT,
     left_behind,
     not_kept,
 )
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade.resume import Resume
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade.rollback import attempt
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade.state import interim
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade.upgrade import ReleaseError, Upgrade
 from ansible_collections.pve.provision.plugins.module_utils._io import versions as order
 from ansible_collections.pve.provision.plugins.module_utils._model.template_name import parse_template
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import (
     ONE_ROUTER,
-    Files,
     is_openwrt_template,
 )
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import Read, seed
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import same_name
 from ansible_collections.pve.provision.plugins.module_utils._store import openwrt_template
 from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_build import seeded
@@ -207,7 +202,7 @@ class OpenWrtContainer(OpenWrtGuest):
         # Where nobody can write into a container, the new router gets a template of its own.
         needed = expected.changed and node.containers is not None
         fetch = [BuildTemplate(self, expected.version, expected.volid)] if needed else []
-        upgrade = UpgradeStep(self, self.seen.version, expected.version, self.rollback_keep)
+        upgrade = Upgrade(self, self.seen.version, expected.version, self.rollback_keep)
         change = dataclasses.replace(plan.change, findings=(*plan.change.findings, *findings))
         before = {**plan.before, "version": self.seen.version}
         after = {**plan.after, "version": expected.version}
@@ -236,20 +231,6 @@ class OpenWrtContainer(OpenWrtGuest):
         """Whether there is a way in, however that turns out."""
         return node.containers is not None or bool(self.ssh_key and self.management_addresses())
 
-    # -- the steps -------------------------------------------------------------------------------------------------
-    def build_template(self, run: Run) -> None:
-        made = openwrt_template.ensure(run.node, t.cast("WantedTemplate", self.template))
-        self.made_templates = tuple(sorted({*made.volids} - {*made.kept}))
-        run.result.warnings += made.warnings
-
-    def seed(self, run: Run) -> None:
-        """Write everything that the first boot is to find."""
-
-        def files(read: Read, version: str) -> Files:
-            return seed(read, self.described, version)
-
-        inject_files(run.node, run.vmid, files)
-
     def await_up(self, run: Run) -> None:
         """Wait until the router is up: by what it says itself; from outside by its addresses, and a while for SSH."""
         node, vmid = run.node, run.vmid
@@ -264,26 +245,6 @@ class OpenWrtContainer(OpenWrtGuest):
                 self.router(node, vmid).await_up(min(self.up_timeout, SSH_PATIENCE))
             except Timeout as error:
                 self.unreachable_reason = str(error)
-
-    def upgrade_to(self, run: Run, version: str) -> None:
-        upgrade = Upgrade(
-            run,
-            t.cast("WantedTemplate", self.template),
-            self.target,
-            lambda vmid: self.router(run.node, vmid),
-            self.described,
-            patience=self.up_timeout,
-            keep=self.rollback_keep,
-            in_place=self.by_vmid,
-            to=version,
-        )
-        try:
-            upgrade.carry_out()
-        except ReleaseError:
-            for volid in self.made_templates:  # nobody else shall get the release that does not serve
-                run.result.warnings += attempt(functools.partial(run.node.free, volid))
-            raise
-        self.seen = self.drift = None
 
     def tidy(self, run: Run) -> None:
         """The template that holds a router's secrets is of no use any more; nor is one that a killed run has left."""

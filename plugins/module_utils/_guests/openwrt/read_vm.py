@@ -10,15 +10,13 @@ import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Wanted
 from ansible_collections.pve.provision.plugins.module_utils._engine.part import Part
-from ansible_collections.pve.provision.plugins.module_utils._errors import (
-    Finding,
-    InvalidInput,
-)
+from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, InvalidInput
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.router_guest import (
     DESCRIPTION_OPTIONS,
     with_own_defaults,
 )
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.vm import DISK, OSTYPE, OpenWrtVm
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.vm import OSTYPE, OpenWrtVm
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.vm_steps import DISK
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.read import wanted_vm
 from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.model import Description, devices

@@ -11,10 +11,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.addresses import (
-    DECLARED,
-    Address,
     global_addresses,
-    make_address,
     neighbour_addresses,
 )
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Wanted
@@ -22,21 +19,24 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.part import 
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan, Run, Step
 from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Shutdown, Start
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, InvalidInput, ProvisionError
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.addresses import (
+    Source,
+    merged,
+    met_addresses,
+    told_by,
+)
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.errors import AnotherSystem, RouterError
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.packages.install import Installation
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.ports import ports_of, with_ports
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.running import Router
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.seen import Drift, Seen
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.shells import Shell, ssh
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.steps import Configure, InstallPackages
 from ansible_collections.pve.provision.plugins.module_utils._io import interrupt
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import rounds
-from ansible_collections.pve.provision.plugins.module_utils._model.network import is_net
 from ansible_collections.pve.provision.plugins.module_utils._model.segments import addresses_on
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import live, seed
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.model import (
     Description,
-    Interface,
-    Port,
     place,
 )
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.read import parse as parse_description
@@ -46,9 +46,7 @@ from ansible_collections.pve.provision.plugins.module_utils._store.image import 
 if t.TYPE_CHECKING:
     from pathlib import Path
 
-    from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Fields
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
-    from ansible_collections.pve.provision.plugins.module_utils._pve.types import Kind
 
 DESCRIPTION_OPTIONS = (
     *("interfaces", "management", "uci", "packages", "services", "timezone", "zonename", "allow_shared_segment"),
@@ -70,41 +68,6 @@ def with_own_defaults(wanted: Wanted, defaults: t.Mapping[str, t.Any]) -> Wanted
             declaration, values=values, paths={**{key: key for key in kept}, **declaration.paths}
         )
     return dataclasses.replace(wanted, declaration=declaration, defaults=defaults)
-
-
-def ports_of(options: t.Mapping[str, str], network: Fields, kind: Kind) -> list[Port]:
-    """The network devices of a guest. A VM calls them ``eth0`` and so on in the order of their numbers."""
-    nets = sorted((int(key[3:]), network.parse(text)) for key, text in options.items() if is_net(key))
-    return [
-        Port(
-            number,
-            str(net.get("name", f"eth{number}")) if kind == "lxc" else f"eth{rank}",
-            str(net.get("hwaddr", "")),
-            str(net.get("bridge", "")) + (f".{net['tag']}" if net.get("tag") else ""),
-        )
-        for rank, (number, net) in enumerate(nets)
-    ]
-
-
-def with_ports(
-    wanted: Wanted, first: t.Sequence[Interface], placed: t.Sequence[Interface], gone: t.Sequence[Port]
-) -> Wanted:
-    """The networks that were declared in the order of ``first``, by the numbers of the ports they are placed on. A
-    port that is ``gone`` is taken away; of a VM it stays unplugged, so that those behind it keep their names."""
-    declaration = wanted.declaration
-    values = {key: value for key, value in declaration.values.items() if not is_net(key)}
-    paths = {key: path for key, path in declaration.paths.items() if not is_net(key)}
-    for old, new in zip(first, placed, strict=True):
-        value = declaration.values[f"net{old.number}"]
-        name = {"name": new.device} if wanted.type.kind == "lxc" else {}
-        values[f"net{new.number}"], paths[f"net{new.number}"] = {**value, **name}, f"interfaces.{new.name}"
-    for port in gone:
-        taken = None if wanted.type.kind == "lxc" else {"link_down": True}
-        values[f"net{port.number}"], paths[f"net{port.number}"] = taken, "interfaces"
-    assumed = frozenset(key for key in declaration.assumed if not is_net(key))
-    return dataclasses.replace(
-        wanted, declaration=dataclasses.replace(declaration, values=values, paths=paths, assumed=assumed)
-    )
 
 
 @dataclass
@@ -255,21 +218,6 @@ class OpenWrtGuest(Part):
         plan = plan.insert(*ours, before=(Shutdown, Start))
         return dataclasses.replace(plan, before=before, after=after)
 
-    def configure(self, run: Run) -> None:
-        """Bring the running router in line, unless nobody can enter it."""
-        if self.unreachable_reason:
-            return
-        router = self.router(run.node, run.vmid)
-        seen = self.seen or router.probe()
-        router.apply(self.drift or router.drift(seen), seen, patience=self.up_timeout)
-        self.seen = self.drift = None
-
-    def install_packages(self, run: Run, names: t.Sequence[str]) -> Installation:
-        """Install packages in the running router; how that went."""
-        done = self.router(run.node, run.vmid).install(names)
-        self.seen = self.drift = None
-        return done
-
     def await_up(self, run: Run) -> None:
         """Wait until the router has booted."""
         raise NotImplementedError
@@ -281,7 +229,9 @@ class OpenWrtGuest(Part):
         if result.status != "running" or self.description is None:
             return
         for last in rounds(self.ip_timeout, run.node.clock, PAUSES):
-            result.addresses, waiting, seen = self._ask(run, last)
+            seen, self.seen = self.seen or self.probe(run.node, run.vmid), None
+            sources = self._sources(run, seen)
+            result.addresses, waiting = merged(self.described.interfaces, sources, last=last)
             if not waiting or interrupt.reason():
                 break
         cards = {net["id"]: net.get("hwaddr") for net in result.config.get("networks", [])}
@@ -307,56 +257,14 @@ class OpenWrtGuest(Part):
             told |= {"version": seen.version, "interfaces_up": sorted(seen.up)}
         result.more["openwrt"] = told
 
-    def _ask(self, run: Run, last: bool) -> tuple[list[Address], list[str], Seen | None]:
-        """The router's addresses by the sources in order of trust, the interfaces that wait for one, and the view.
-
-        While there is time, what has answered is waited for, and none that is trusted less is asked in its stead.
-        """
-        seen, self.seen = self.seen or self.probe(run.node, run.vmid), None
-        interfaces = self.described.interfaces
-        found: list[Address] = []
-        waiting: list[str] = []
-        for addresses, answered in self._sources(run, seen):
-            _add(interfaces, found, addresses)
-            waiting = [each.name for each in _lacking(interfaces, found) if each.proto == "dhcp"]
-            if answered and waiting and not last:
-                break
-            if not any(each.proto == "dhcp" or each.addresses for each in _lacking(interfaces, found)):
-                break
-        _add(interfaces, found, [_made(e, str(text), DECLARED) for e in interfaces for text in e.addresses])
-        order = [each.name for each in interfaces]
-        return sorted(found, key=lambda entry: order.index(entry["interface"])), waiting, seen
-
-    def _sources(self, run: Run, seen: Seen | None) -> t.Iterator[tuple[list[Address], bool]]:
+    def _sources(self, run: Run, seen: Seen | None) -> t.Iterator[Source]:
         """What each says, asked when its turn comes, and whether it has answered, be it that there is none."""
         interfaces = self.described.interfaces
         if seen is not None:
-            yield [_made(e, text, "ubus") for e in interfaces for text in seen.statuses.get(e.name, [])], False
-            yield [_made(e, text, "ip") for e in interfaces for text in seen.addr.get(e.device, [])], True
+            yield [told_by("ubus", e, text) for e in interfaces for text in seen.statuses.get(e.name, [])], False
+            yield [told_by("ip", e, text) for e in interfaces for text in seen.addr.get(e.device, [])], True
         told = {each["name"]: global_addresses(each) for each in self.told_outside(run, seen)}
-        yield [_made(e, text, self.address_source) for e in interfaces for text in told.get(e.device, [])], bool(told)
+        yield [told_by(self.address_source, e, text) for e in interfaces for text in told.get(e.device, [])], bool(told)
         nets = neighbour_addresses(run.node, run.wanted.type.kind, run.vmid)
-        met = {each.name: _met(each, nets.get(f"net{each.number}", [])) for each in interfaces}
-        yield [_made(e, text, "neighbour") for e in interfaces for text in met[e.name]], True
-
-
-def _made(interface: Interface, text: str, source: str) -> Address:
-    return make_address(interface.name, text, source, None)
-
-
-def _met(interface: Interface, met: list[str]) -> list[str]:
-    """At which addresses the node has met an interface. Of a declared one it can say that it is there, and no other."""
-    return [str(address) for address in interface.addresses if str(address.ip) in met] if interface.addresses else met
-
-
-def _lacking(interfaces: t.Iterable[Interface], found: t.Iterable[Address]) -> list[Interface]:
-    """The interfaces that have no address; by DHCP comes one of IPv4."""
-    families = {(entry["interface"], family) for entry in found for family in (entry["family"], "any")}
-    return [e for e in interfaces if (e.name, "ipv4" if e.proto == "dhcp" else "any") not in families]
-
-
-def _add(interfaces: t.Iterable[Interface], found: list[Address], addresses: t.Iterable[Address]) -> None:
-    """Add what one source says of the interfaces that no better one has told of."""
-    lacking = {each.name for each in _lacking(interfaces, found)}
-    have = {(entry["interface"], entry["address"]) for entry in found}
-    found += [e for e in addresses if e["interface"] in lacking and (e["interface"], e["address"]) not in have]
+        met = {each.name: met_addresses(each, nets.get(f"net{each.number}", [])) for each in interfaces}
+        yield [told_by("neighbour", e, text) for e in interfaces for text in met[e.name]], True

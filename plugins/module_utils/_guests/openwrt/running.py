@@ -35,9 +35,7 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt import comm
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.model import Description, Interface
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import Files
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.config import Package
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.text import (
-    parse_export,
-)
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.text import parse_export
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed

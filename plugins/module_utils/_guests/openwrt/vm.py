@@ -18,7 +18,6 @@ import contextlib
 import dataclasses
 import os
 import re
-import time
 import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
@@ -30,32 +29,22 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.step import 
 from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Destroy, Shutdown, Start
 from ansible_collections.pve.provision.plugins.module_utils._errors import (
     Finding,
-    ImageError,
     InvalidInput,
     ProvisionError,
     Timeout,
 )
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.console import Console
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.errors import NEVER_ANOTHER, RouterError
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.first_boot import first_files
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.router_guest import (
-    OpenWrtGuest,
-)
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.router_guest import OpenWrtGuest
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.running import answers
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.seeding import sweep
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.seen import Seen
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.shells import Shell, by_agent
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.steps import (
-    AwaitUp,
-    Configure,
-    FetchDisk,
-    PrepareDisk,
-)
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.steps import AwaitUp, Configure
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.vm_steps import DISK, FetchDisk, PrepareDisk
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import poll
-from ansible_collections.pve.provision.plugins.module_utils._io.qcow2 import write_qcow2
 from ansible_collections.pve.provision.plugins.module_utils._model.network import is_net
 from ansible_collections.pve.provision.plugins.module_utils._model.qemu import AGENT, NET
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.disk_image import prepare_image, unpack_image
 from ansible_collections.pve.provision.plugins.module_utils._pve.storages import usable
 from ansible_collections.pve.provision.plugins.module_utils._store import openwrt_template
 from ansible_collections.pve.provision.plugins.module_utils._store.image import cache_directory
@@ -64,14 +53,11 @@ from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_templ
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
 
-DISK: t.Final = "scsi0"
 OSTYPE: t.Final = "l26"
 # Free bytes that the copy of an image needs: OpenWrt's has 120 MiB, twice while its file system grows.
 ROOM: t.Final = 300 * 1024**2
 # The name of a seeded copy on a storage.
 SEEDED: t.Final = re.compile(r"pve-provision-.+\.qcow2")
-# For how many seconds what a killed run has left in the work directory may still be in use.
-STALE: t.Final = 86400
 
 PAUSES: t.Final = (0.1, 0.5)
 # Options of a VM that cloud-init configures, which OpenWrt's images do not have.
@@ -182,41 +168,6 @@ class OpenWrtVm(OpenWrtGuest):
     def connect(self, node: Node, vmid: int) -> Shell | None:
         """SSH where a key for it is declared, else the guest agent where PVE may ask one."""
         return self.by_ssh(node, vmid) or (by_agent(node, vmid) if has_agent(node, vmid) else None)
-
-    # -- the steps -------------------------------------------------------------------------------------------------
-    def fetch_disk(self, run: Run) -> None:
-        run.result.warnings += openwrt_template.ensure_image(run.node, self.image).warnings
-
-    def prepare_disk(self, run: Run) -> None:
-        """Make the seeded copy of the image that the disk is imported from."""
-        self.silent = [address for address in self.management_addresses() if not answers(address)]
-        disk = openwrt_template.ensure_image(run.node, self.image)
-        run.result.warnings += disk.warnings
-        work = t.cast("FilePath", self.work)
-        size = run.wanted.declaration.values[DISK]["size"]
-        try:
-            openwrt_template.make_directory(work.parent)
-            for left in work.parent.iterdir():
-                if left == work or left.stat().st_mtime < time.time() - STALE:
-                    left.unlink()
-            unpack_image(disk.path, work)
-            prepare_image(work, size=size, files=first_files(self.described, disk.version))
-            if self.import_storage:
-                self._upload(run, work)
-        except OSError as error:
-            raise ImageError(f"{work} cannot be written: {error.strerror}.", remedy="Free some space there.") from error
-
-    def _upload(self, run: Run, work: FilePath) -> None:
-        """Bring the copy to a storage for imports, as a qcow2: most of it is empty."""
-        packed = work.with_suffix(".qcow2")
-        volid = f"{self.import_storage}:import/{packed.name}"
-        packed.unlink(missing_ok=True)
-        write_qcow2(work, packed)
-        if any(volume.volid == volid for volume in run.node.volumes(self.import_storage, "import")):
-            run.node.free(volid)  # a killed run has left it
-        timeout = run.wanted.policy.timeout
-        outcome = run.node.upload(self.import_storage, "import", str(packed), packed.name, timeout=timeout)
-        run.result.warnings += outcome.warnings
 
     def tidy(self, run: Run) -> None:
         """The seeded copy holds secrets and is of no use any more; nor is one that a killed run has left."""

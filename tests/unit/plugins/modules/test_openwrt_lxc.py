@@ -12,13 +12,13 @@ import pytest
 from fake_clock import ImpatientClock
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import lxc as openwrt_lxc
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import lxc_steps
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import router_guest as openwrt_guest
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import running as openwrt
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import seeding as openwrt_seeding
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.lxc import OpenWrtContainer
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.lxc_steps import Seed
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.running import Router
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.steps import Seed
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.containers import CliContainers
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.network import CliNetwork
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.running import CliRunning
@@ -373,7 +373,7 @@ def test_a_router_whose_maker_was_killed_before_it_was_configured_is_made_anew(
         if moment == "before the seed":
             patched.setattr(Seed, "run", killed)
         else:
-            patched.setattr(openwrt_lxc, "seed", killed)
+            patched.setattr(lxc_steps, "seed", killed)
             patched.setattr(CliContainers, "unmount", lambda self, vmid: None)
         with pytest.raises(KeyboardInterrupt):
             router.run("openwrt_lxc", **gateway)

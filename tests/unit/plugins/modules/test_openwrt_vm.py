@@ -24,6 +24,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.reconcile im
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import router_guest as workflow
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import running as openwrt
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import vm as openwrt_vm
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import vm_steps
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.errors import RouterError
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.shells import Shell
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.read import wanted_vm
@@ -67,7 +68,7 @@ def whole_fat(size: int, label: str, made: t.Callable[[int, str], bytes] = image
 def gateway(mirror: Mirror, bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Params:
     """A router's declaration, where no address of it can be reached from here."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    for module in (openwrt, openwrt_vm):
+    for module in (openwrt, openwrt_vm, vm_steps):
         monkeypatch.setattr(module, "answers", lambda address: False)
     for note in bench.node.root.rglob("vm-trees/*.seed"):  # which archive a guest of this number has restored
         note.unlink()

@@ -15,7 +15,8 @@ import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._engine import cleanup
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError, Timeout
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.steps import AwaitUp, Seed
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.lxc_steps import Seed
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.steps import AwaitUp
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.changes import ApiChanges
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.backups import CliBackups
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.changes import CliChanges

@@ -15,6 +15,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine import creat
 from ansible_collections.pve.provision.plugins.module_utils._engine.migration import Migrate
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Phase, Step
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc import template
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import lxc_steps, vm_steps
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import steps as openwrt
 from ansible_collections.pve.provision.plugins.module_utils._guests.registry import every_step
 from ansible_collections.pve.provision.plugins.module_utils._model.appliances import Appliance
@@ -54,21 +55,21 @@ EXAMPLES: list[tuple[Step, Phase, dict[str, t.Any]]] = [
     (steps.MakeTemplate(), Phase.POWER, {"step": "make_template"}),
     (steps.Destroy(purge=True), Phase.REMOVE, {"step": "destroy", "purge": True}),
     (
-        openwrt.BuildTemplate(NO_GUEST, "24.10.4", "local:vztmpl/openwrt.tar.gz"),
+        lxc_steps.BuildTemplate(NO_GUEST, "24.10.4", "local:vztmpl/openwrt.tar.gz"),
         Phase.IMAGE,
         {"step": "template", "version": "24.10.4", "volid": "local:vztmpl/openwrt.tar.gz"},
     ),
     (
-        openwrt.FetchDisk(NO_GUEST, "openwrt.raw", "http://example.org/openwrt.img.gz", 9),
+        vm_steps.FetchDisk(NO_GUEST, "openwrt.raw", "http://example.org/openwrt.img.gz", 9),
         Phase.IMAGE,
         {"step": "fetch_disk", "name": "openwrt.raw", "url": "http://example.org/openwrt.img.gz", "size": 9},
     ),
     (
-        openwrt.PrepareDisk(NO_GUEST, "24.10", "ext4-combined"),
+        vm_steps.PrepareDisk(NO_GUEST, "24.10", "ext4-combined"),
         Phase.IMAGE,
         {"step": "image", "version": "24.10", "variant": "ext4-combined"},
     ),
-    (openwrt.Seed(NO_GUEST, ("lan", "wan")), Phase.INSIDE, {"step": "seed", "interfaces": ["lan", "wan"]}),
+    (lxc_steps.Seed(NO_GUEST, ("lan", "wan")), Phase.INSIDE, {"step": "seed", "interfaces": ["lan", "wan"]}),
     (
         Migrate("pve1", "pve2", "online", ("local-lvm:vm-101-disk-0",)),
         Phase.CREATE,
@@ -88,7 +89,7 @@ EXAMPLES: list[tuple[Step, Phase, dict[str, t.Any]]] = [
     ),
     (openwrt.InstallPackages(NO_GUEST, ("nano",)), Phase.INSIDE, {"step": "packages", "install": ["nano"]}),
     (
-        openwrt.Upgrade(NO_GUEST, "23.05.5", "24.10.4", keep=True),
+        lxc_steps.Upgrade(NO_GUEST, "23.05.5", "24.10.4", keep=True),
         Phase.INSIDE,
         {"step": "upgrade", "from": "23.05.5", "to": "24.10.4", "keep": True},
     ),
