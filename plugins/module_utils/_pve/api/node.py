@@ -59,17 +59,17 @@ class ApiNode:
         self.journal: Notes = {} if journal is None else journal
         self.ungrown: Notes = {}
         self.agent: GuestAgent = ApiAgent(requests)
+        self._assemble(requests)
 
-        guests = ApiGuests(requests, login, self.journal)
+    def _assemble(self, requests: Requests) -> None:
+        """What a node can do, from the classes that do it, each about one subject."""
+        guests = ApiGuests(requests, self._login, self.journal)
         self.guests, self.elsewhere = guests.here, guests.elsewhere
         self.named, self.locate, self.cluster_guests = guests.named, guests.locate, guests.everywhere
         self.config, self.configs, self.status = guests.config, guests.configs, guests.status
         self.busy, self.being_made, self.next_vmid = guests.busy, guests.being_made, guests.next_vmid
-        self.interfaces, self.local_addresses, self.outdated = (
-            guests.interfaces,
-            guests.local_addresses,
-            guests.outdated,
-        )
+        self.interfaces, self.outdated = guests.interfaces, guests.outdated
+        self.local_addresses = guests.local_addresses
 
         changes = ApiChanges(requests, guests)
         self.create, self.clone, self.destroy = changes.create, changes.clone, changes.destroy

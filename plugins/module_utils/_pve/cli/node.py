@@ -71,7 +71,10 @@ class CliNode:
         state = root / "var/lib/pve-provision"
         self.journal: Notes = Journal(state / "journal")
         self.ungrown: Notes = Journal(state / "ungrown")
+        self._assemble(commands)
 
+    def _assemble(self, commands: Commands) -> None:
+        """What a node can do, from the classes that do it, each about one subject."""
         guests = CliGuests(self._root)
         self.guests, self.elsewhere = guests.here, guests.elsewhere
         self.named, self.locate, self.cluster_guests = guests.named, guests.locate, guests.everywhere
