@@ -17,19 +17,22 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.pve.provision.plugins.module_utils._errors import InvalidInput, Unsupported
+from ansible_collections.pve.provision.plugins.module_utils._errors import InvalidInput
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.model import Description, devices
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.read import parse
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.router import complete
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.series import SERIES, ReleaseSeries, series_of
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.series import SERIES, ReleaseSeries
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.config import Section
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.text import render, render_export
 
 GOLDEN = Path(__file__).parent / "golden"
+
 EXAMPLES = sorted(path.parent.name for path in GOLDEN.glob("*/declared.yml"))
+
 UCI = os.environ.get("PVE_TEST_UCI") or shutil.which("uci")
 
 examples = pytest.mark.parametrize("example", EXAMPLES)
+
 lines = pytest.mark.parametrize("series", SERIES, ids=lambda series: series.name)
 
 
@@ -70,26 +73,6 @@ def test_uci_itself_accepts_the_files_and_exports_them_alike(
         (tmp_path / name).write_text(render(package))
     done = subprocess.run([str(UCI), "-c", str(tmp_path), "export"], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == (render_export(config), "")
-
-
-@pytest.mark.parametrize(
-    ("version", "line"),
-    [
-        ("23.05.5", "23.05"),
-        ("24.10", "24.10"),
-        ("24.10.4", "24.10"),
-        ("25.12.5", "25.12"),
-        ("26.6.0", "25.12"),
-        ("SNAPSHOT", "25.12"),
-    ],
-)
-def test_a_version_is_written_in_its_line(version: str, line: str) -> None:
-    assert series_of(version).name == line
-
-
-def test_a_version_older_than_every_line_is_refused() -> None:
-    with pytest.raises(Unsupported, match=r"22\.03\.7 is too old"):
-        series_of("22.03.7")
 
 
 @examples

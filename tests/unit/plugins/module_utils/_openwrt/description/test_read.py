@@ -23,29 +23,17 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt.description
     PROTOS,
     ROLES,
     DhcpServer,
-    Port,
     devices,
     forwardings,
-    place,
 )
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.read import parse
-
-LAN = {"bridge": "vmbr1", "address": "192.168.20.1/24"}
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExampleExampleExampleExampleExampleExample admin"
-HASH = "$6$salt$" + "a" * 86
-
-
-def lan(**options: object) -> dict[str, t.Any]:
-    return {"interfaces": {"lan": {**LAN, **options}}}
-
-
-def findings(declared: dict[str, t.Any], **node: t.Any) -> dict[str, str]:
-    with pytest.raises(InvalidInput) as caught:
-        parse(declared, **node)
-    return {finding.option: finding.problem for finding in caught.value.findings}
-
-
-# --- what is meant -----------------------------------------------------------------------------------------------
+from ansible_collections.pve.provision.tests.unit.plugins.module_utils._openwrt.description.declared import (
+    HASH,
+    KEY,
+    LAN,
+    findings,
+    lan,
+)
 
 
 @pytest.mark.parametrize(
@@ -161,9 +149,6 @@ def test_secrets_are_not_in_the_representation() -> None:
     assert HASH not in repr(description)
 
 
-# --- what is refused -----------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("declared", "option", "problem"),
     [
@@ -254,58 +239,6 @@ def test_a_refused_password_hash_is_not_repeated() -> None:
     assert "hunter2" not in str(caught.value) and "hunter2" not in str(caught.value.details)
 
 
-# --- segments that are shared --------------------------------------------------------------------------------------
-
-
-def two(first: dict[str, t.Any], second: dict[str, t.Any]) -> dict[str, t.Any]:
-    return {"interfaces": {"wan": first, "lan": {**second, "proto": "none"}}}
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "refused"),
-    [
-        ({"bridge": "vmbr0"}, {"bridge": "vmbr0"}, True),
-        ({"bridge": "vmbr0", "tag": 5}, {"bridge": "vmbr0", "tag": 5}, True),
-        ({"bridge": "vmbr0"}, {"bridge": "vmbr0", "tag": 5}, False),
-        ({"bridge": "vmbr0"}, {"bridge": "vmbr1"}, False),
-    ],
-)
-def test_two_interfaces_in_one_segment_are_refused(first: t.Any, second: t.Any, refused: bool) -> None:
-    if refused:
-        assert "wan is plugged in already" in findings(two(first, second))["interfaces.lan.bridge"]
-    else:
-        parse(two(first, second))
-    parse({**two(first, second), "allow_shared_segment": True})
-
-
-NODE = {"vmbr0": ["192.168.1.10/24"], "vmbr1.20": ["10.0.0.5/24"]}
-
-
-@pytest.mark.parametrize(
-    ("port", "refused"),
-    [
-        ({"bridge": "vmbr0"}, True),
-        ({"bridge": "vmbr0", "tag": 20}, False),
-        ({"bridge": "vmbr1"}, False),
-        ({"bridge": "vmbr1", "tag": 20}, True),
-    ],
-)
-def test_a_dhcp_server_beside_the_node_itself_is_refused(port: t.Any, refused: bool) -> None:
-    declared = {"interfaces": {"lan": {**LAN, **port, "dhcp_server": True}}}
-    if refused:
-        found = findings(declared, node_addresses=NODE)
-        assert "carries the node's own address" in found["interfaces.lan.dhcp_server"]
-        parse({**declared, "allow_shared_segment": True}, NODE)
-    else:
-        parse(declared, NODE)
-    parse({"interfaces": {"lan": {**LAN, **port}}}, NODE)
-
-
-def test_the_nodes_own_address_is_taken() -> None:
-    found = findings({"interfaces": {"lan": {"bridge": "vmbr0", "address": "192.168.1.10/24"}}}, node_addresses=NODE)
-    assert "node's own" in found["interfaces.lan.address"]
-
-
 anything = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=5), st.just("10.0.0.1/24")),
     lambda inner: st.one_of(
@@ -330,87 +263,11 @@ def test_any_declaration_is_taken_or_refused_with_reasons(declared: t.Any, inter
         assert error.findings
 
 
-# --- names that are too long for Linux -----------------------------------------------------------------------------
-
-PPPOE = {"bridge": "vmbr0", "proto": "pppoe", "username": "me", "password": "hunter2"}
-
-
-@pytest.mark.parametrize(
-    ("declared", "told"),
-    [
-        ({"interfaces": {"wan_fibre": PPPOE}}, {}),
-        ({"interfaces": {"wan_fibre1": PPPOE}}, {"interfaces.wan_fibre1": "pppoe-wan_fibre1"}),
-        ({"uci": {"network": {"wan_fibre1": {".type": "interface", "proto": "pppoe"}}}}, "pppoe-wan_fibre1"),
-        ({"uci": {"network": {"a_long_network": {".type": "interface", "type": "bridge"}}}}, "br-a_long_network"),
-        ({"uci": {"network": {"wg_of_the_office": {".type": "interface", "proto": "wireguard"}}}}, "wg_of_the_office"),
-        ({"uci": {"network": {"x": {".type": "device", "name": "br-of_the_guests"}}}}, "br-of_the_guests"),
-        ({"uci": {"network": {"@device": [{"name": "br-of_the_guests"}]}}}, "br-of_the_guests"),
-        ({"uci": {"network": {"a_very_long_but_good_name": {".type": "interface", "proto": "static"}}}}, {}),
-        ({"uci": {"network": {"wg0": None, "x": ["odd", 1]}}}, {}),
-    ],
-)
-def test_a_device_has_15_characters_for_its_name(declared: t.Any, told: t.Any) -> None:
-    whole = {"interfaces": {"lan": LAN}, **declared}
-    if not told:
-        parse(whole)
-        return
-    (problem,) = findings(whole).values()
-    device = told if isinstance(told, str) else next(iter(told.values()))
-    assert problem == f"makes a device called {device}, longer than the 15 characters that Linux takes"
-
-
 def test_a_section_that_only_its_position_tells_is_not_deleted() -> None:
     assert findings({"interfaces": {"lan": LAN}, "uci": {"dhcp": {"@host[1]": None, "@host[name=tv]": None}}}) == {
         "uci.dhcp.@host[1]": "deletes whatever section is there by then, one a run"
     }
 
-
-# --- which port is which -------------------------------------------------------------------------------------------
-
-NET0, NET1 = Port(0, "eth0", "BC:24:11:00:00:01", "vmbr0.10"), Port(1, "eth1", "BC:24:11:00:00:02", "vmbr1.20")
-WAN = {"bridge": "vmbr0", "tag": 10}
-TRUNK = {**LAN, "bridge": "vmbr1", "tag": 20}
-DMZ = {"bridge": "vmbr1", "tag": 50}
-MOVED = {**TRUNK, "tag": 21}
-INSIDE = {"wan": "eth0", "lan": "eth1"}
-
-
-@pytest.mark.parametrize(
-    ("interfaces", "told", "placed"),
-    [
-        ({"wan": WAN, "lan": TRUNK}, INSIDE, "wan=0:eth0 lan=1:eth1"),
-        ({"lan": TRUNK, "wan": WAN}, INSIDE, "lan=1:eth1 wan=0:eth0"),
-        ({"lan": TRUNK, "wan": WAN}, {}, "lan=1:eth1 wan=0:eth0"),
-        ({"lan": TRUNK, "dmz": DMZ, "wan": WAN}, INSIDE, "lan=1:eth1 dmz=2:eth2 wan=0:eth0"),
-        ({"lan": TRUNK, "dmz": DMZ, "wan": WAN}, {}, "lan=1:eth1 dmz=2:eth2 wan=0:eth0"),
-        # The router says which is which, wherever a port is plugged now.
-        ({"lan": MOVED, "wan": WAN}, INSIDE, "lan=1:eth1 wan=0:eth0"),
-        ({"lan": WAN, "wan": TRUNK}, INSIDE, "lan=1:eth1 wan=0:eth0"),
-        # Nobody can look inside: by MAC address, by segment, and what is left by order.
-        ({"lan": {**MOVED, "hwaddr": "bc:24:11:00:00:02"}, "wan": WAN}, {}, "lan=1:eth1 wan=0:eth0"),
-        ({"lan": MOVED, "wan": WAN}, {}, "lan=1:eth1 wan=0:eth0"),
-        # One goes, another comes: on the same segment it is the same port, else a new one.
-        ({"wan": WAN, "office": TRUNK}, INSIDE, "wan=0:eth0 office=1:eth1"),
-        ({"wan": WAN, "dmz": DMZ}, INSIDE, "wan=0:eth0 dmz=2:eth2"),
-        ({"lan": TRUNK}, INSIDE, "lan=1:eth1"),
-    ],
-)
-def test_an_interface_keeps_its_port_whatever_the_order(interfaces: t.Any, told: dict[str, str], placed: str) -> None:
-    found = place(parse({"interfaces": interfaces}), [NET0, NET1], told)
-    assert " ".join(f"{each.name}={each.number}:{each.device}" for each in found.interfaces) == placed
-
-
-def test_a_new_port_takes_the_next_free_number_of_a_container_and_the_last_of_a_vm() -> None:
-    """Linux names a VM's network cards by their order: one in between would take another's name at the next boot."""
-    description = parse({"interfaces": {"wan": WAN, "lan": TRUNK, "dmz": DMZ}})
-    ports = [NET0, Port(2, "eth2", "", "vmbr1.20")]
-    assert place(description, ports, {}).interfaces[2].number == 1
-    ports = [NET0, Port(2, "eth1", "", "vmbr1.20")]
-    last = place(description, ports, {}, append=True).interfaces[2]
-    assert (last.number, last.device) == (3, "eth2")
-
-
-# --- what the documentation says, and what nobody should say --------------------------------------------------------
 
 OPTIONS = yaml.safe_load(ModuleDocFragment.DOCUMENTATION)["options"]
 
