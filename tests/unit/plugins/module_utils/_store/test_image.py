@@ -546,6 +546,7 @@ class ApiNode:
 
     name = "pve1"
     files = None
+    downloads = None  # these images are none of PVE's own index
 
     def __init__(self, mirror: Mirror) -> None:
         self.mirror = mirror
