@@ -9,13 +9,13 @@ import contextlib
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError, Timeout
+from ansible_collections.pve.provision.plugins.module_utils._images.connection import open_url
 from ansible_collections.pve.provision.plugins.module_utils._images.http import (
     ACCESS,
     Access,
     Deadline,
     Failed,
     Timeouts,
-    open_url,
 )
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import SYSTEM
 

@@ -15,6 +15,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError, Timeout
+from ansible_collections.pve.provision.plugins.module_utils._images.connection import connection_failed, open_url
 from ansible_collections.pve.provision.plugins.module_utils._images.http import (
     ACCESS,
     RETRIES,
@@ -24,16 +25,12 @@ from ansible_collections.pve.provision.plugins.module_utils._images.http import 
     Failed,
     Retries,
     Timeouts,
-    connection_failed,
-    open_url,
     shown,
     try_mirrors,
 )
 from ansible_collections.pve.provision.plugins.module_utils._images.transfer import READ, extent
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import SYSTEM, Clock
-from ansible_collections.pve.provision.plugins.module_utils._io.files import (
-    write_atomically,
-)
+from ansible_collections.pve.provision.plugins.module_utils._io.files import write_atomically
 
 if t.TYPE_CHECKING:
     from pathlib import Path

@@ -11,21 +11,18 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError
+from ansible_collections.pve.provision.plugins.module_utils._images.connection import connection_failed, open_url
 from ansible_collections.pve.provision.plugins.module_utils._images.http import (
     ACCESS,
     Access,
     Deadline,
     Failed,
     Timeouts,
-    connection_failed,
-    open_url,
     shown,
 )
 from ansible_collections.pve.provision.plugins.module_utils._images.partial import Origin, Partial
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import Clock
-from ansible_collections.pve.provision.plugins.module_utils._io.files import (
-    free_bytes,
-)
+from ansible_collections.pve.provision.plugins.module_utils._io.files import free_bytes
 
 if t.TYPE_CHECKING:
     from pathlib import Path
