@@ -13,9 +13,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import Inval
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.read import parse
 
 LAN = {"bridge": "vmbr1", "address": "192.168.20.1/24"}
-
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExampleExampleExampleExampleExampleExample admin"
-
 HASH = "$6$salt$" + "a" * 86
 
 

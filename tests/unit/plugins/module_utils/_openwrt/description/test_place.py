@@ -16,13 +16,9 @@ from ansible_collections.pve.provision.tests.unit.plugins.module_utils._openwrt.
 NET0, NET1 = Port(0, "eth0", "BC:24:11:00:00:01", "vmbr0.10"), Port(1, "eth1", "BC:24:11:00:00:02", "vmbr1.20")
 
 WAN = {"bridge": "vmbr0", "tag": 10}
-
 TRUNK = {**LAN, "bridge": "vmbr1", "tag": 20}
-
 DMZ = {"bridge": "vmbr1", "tag": 50}
-
 MOVED = {**TRUNK, "tag": 21}
-
 INSIDE = {"wan": "eth0", "lan": "eth1"}
 
 
