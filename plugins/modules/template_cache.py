@@ -337,7 +337,7 @@ from ansible_collections.pve.provision.plugins.module_utils._images.releases imp
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.indexes import Indexes
 from ansible_collections.pve.provision.plugins.module_utils._module import Module, failure
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
-from ansible_collections.pve.provision.plugins.module_utils._store.image import Result, cache_directory, provide
+from ansible_collections.pve.provision.plugins.module_utils._store.image import ImageResult, cache_directory, provide
 from ansible_collections.pve.provision.plugins.module_utils._store.wanted import UserKey, WantedImage
 
 SPEC = ArgSpec(
@@ -385,7 +385,7 @@ def wanted_image(params: t.Mapping[str, t.Any]) -> WantedImage:
     return WantedImage(**{**values, **lists, "keys": keys, "timeout": params["download_timeout"]})
 
 
-def answer(result: Result, content: str) -> dict[str, t.Any]:
+def answer(result: ImageResult, content: str) -> dict[str, t.Any]:
     """The return values."""
     values = {key: value for key, value in dataclasses.asdict(result).items() if value is not None}
     values.pop("warnings")
@@ -393,7 +393,7 @@ def answer(result: Result, content: str) -> dict[str, t.Any]:
     return {**values, "diff": {"before": {content: before}, "after": {content: after}}}
 
 
-def run(params: t.Mapping[str, t.Any], *, check_mode: bool) -> Result:
+def run(params: t.Mapping[str, t.Any], *, check_mode: bool) -> ImageResult:
     """Have the image where it is to be, or tell what that would do."""
     node = open_node(params)
     indexes = Indexes(cache_directory(node), params["index_max_age"], Access(ca_path=params["download_ca_path"]))

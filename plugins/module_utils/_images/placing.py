@@ -73,7 +73,7 @@ def place(
     another version of ours; ``reverify`` reads it again even when its record fits. Raises ImageError,
     VerificationError.
     """
-    return [_place(source, record, target, force, replace, reverify) for target in targets]
+    return [_place_at(source, record, target, force, replace, reverify) for target in targets]
 
 
 def copy(source: Path, record: Record, target: Path) -> How:
@@ -103,7 +103,7 @@ def close(path: Path) -> None:
         os.close(descriptor)
 
 
-def _place(source: Path, record: Record, target: Path, force: bool, replace: bool, reverify: bool) -> Placed:
+def _place_at(source: Path, record: Record, target: Path, force: bool, replace: bool, reverify: bool) -> Placed:
     entry = lookup(target)
     if entry.state in (State.RECORDED, State.CHANGED) and is_trustworthy(entry, record.sha256, reverify=reverify):
         return _kept(entry, record)

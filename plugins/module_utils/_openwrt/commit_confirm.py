@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.live import Change
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.live import UciChange
 
 EXIT_BATCH = 65
 """``uci`` did not take the batch; its words are on stderr, nothing has changed."""
@@ -227,7 +227,7 @@ def over_script(timeout: int, root: str = "") -> str:
     return _HEAD.format(root=root) + _OVER.format(timeout=timeout, busy=EXIT_BUSY)
 
 
-def apply_script(change: Change, confirm_timeout: int | None, root: str = "") -> str:
+def apply_script(change: UciChange, confirm_timeout: int | None, root: str = "") -> str:
     """Carries a change out: exit 0 when it is committed and the services have been asked to reload.
 
     ``confirm_timeout``: seconds from the commit until the change takes itself back unless confirmed; None for a

@@ -100,7 +100,7 @@ class FatVolume:
         clusters = self._allocate(-(-len(content) // self._cluster_size), name)
         taken = {entry.short for entry in self._entries(root)}
         records = _records(name, taken, clusters[0] if clusters else 0, len(content))
-        self._place(root, records)
+        self._write_records(root, records)
         for index, cluster in enumerate(clusters):
             piece = content[index * self._cluster_size : (index + 1) * self._cluster_size]
             self._write(self._where(cluster), piece.ljust(self._cluster_size, b"\0"))
@@ -151,7 +151,7 @@ class FatVolume:
                 return entry
         return None
 
-    def _place(self, root: bytearray, records: list[bytes]) -> None:
+    def _write_records(self, root: bytearray, records: list[bytes]) -> None:
         """Write the records into as many slots in a row; FAT32's root directory grows if need be."""
         while True:
             run: list[int] = []

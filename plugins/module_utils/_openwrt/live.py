@@ -33,7 +33,7 @@ CUTTING = ("network", "firewall", "dropbear")
 
 
 @dataclass(frozen=True)
-class Change:
+class UciChange:
     """What brings a running router in line. ``made``: packages that have no file yet; ``secret_names``: options whose
     values are hidden too."""
 
@@ -74,7 +74,7 @@ class Change:
         return any(package in CUTTING for package in self.packages)
 
 
-def drift(export: str, description: Description, version: str) -> Change:
+def drift(export: str, description: Description, version: str) -> UciChange:
     """The change from what ``uci export`` says (see :data:`EXPORT`) to what was declared; empty when there is none.
 
     Raises UciError when the text is no export, InvalidInput for what ``uci`` declares wrongly.
@@ -83,7 +83,7 @@ def drift(export: str, description: Description, version: str) -> Change:
     wanted = target(actual, description, version)
     ops = tuple(diff_config(actual, wanted))
     made = tuple(dict.fromkeys(op.package for op in ops if op.package not in actual))
-    return Change(ops, made, description.secret_names)
+    return UciChange(ops, made, description.secret_names)
 
 
 def devices_of(network: Package) -> dict[str, str]:
@@ -160,13 +160,13 @@ def _settle(package: Package, wanted: Package) -> None:
         known = counterpart(package, section)
         if known is None:
             known = copy.deepcopy(section)
-            package.sections.insert(_place(package, section, last.get(section.type)), known)
+            package.sections.insert(_position(package, section, last.get(section.type)), known)
         else:
             adopt(known, section)
         last[section.type] = known
 
 
-def _place(package: Package, section: Section, before: Section | None) -> int:
+def _position(package: Package, section: Section, before: Section | None) -> int:
     """Among those of its type an anonymous section comes behind ``before``, or first: order counts, and ``@type[n]``
     must go on meaning the same. A named one goes last."""
     same = [at for at, each in enumerate(package.sections) if each.type == section.type]

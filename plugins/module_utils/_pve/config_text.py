@@ -270,23 +270,23 @@ def vmid_bounds(datacenter_cfg: str) -> tuple[int, int]:
 
 
 @dataclass
-class Interface:
+class InterfaceStanza:
     """A stanza of ``/etc/network/interfaces``."""
 
     addresses: list[str] = field(default_factory=list)
     options: dict[str, str] = field(default_factory=dict)
 
 
-def parse_interfaces(text: str) -> dict[str, Interface]:
+def parse_interfaces(text: str) -> dict[str, InterfaceStanza]:
     """Parse ``/etc/network/interfaces``: static addresses and options by interface name."""
-    interfaces: dict[str, Interface] = {}
-    current: Interface | None = None
+    interfaces: dict[str, InterfaceStanza] = {}
+    current: InterfaceStanza | None = None
     for line in text.replace("\\\n", " ").split("\n"):
         match line.split():
             case []:
                 continue
             case ["iface", name, *_]:
-                current = interfaces.setdefault(name, Interface())
+                current = interfaces.setdefault(name, InterfaceStanza())
             case ["auto" | "mapping" | "source" | "source-directory", *_]:
                 current = None
             case [word, *_] if word.startswith(("#", "allow-")):

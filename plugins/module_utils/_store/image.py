@@ -35,7 +35,7 @@ ENDS: t.Final = {"vztmpl": r"tar\.gz|tar\.xz|tar\.zst|tar\.bz2", "iso": "iso|img
 
 
 @dataclass
-class Result:
+class ImageResult:
     """What a run did, or in check mode would have done."""
 
     changed: bool = False
@@ -61,13 +61,13 @@ def provide(
     *,
     check_mode: bool = False,
     now: float,
-) -> Result:
+) -> ImageResult:
     """Make an image match its declaration. ``now``: seconds since the epoch, for the age of snapshots."""
     _check(node, wanted)
     there = stores(node, wanted.content, wanted.storages)
     source = ImageSource(wanted, indexes, now)
     pipeline = Pipeline(node, there, ImageFetcher(source), check_mode=check_mode)
-    result = Result(source=wanted.source)
+    result = ImageResult(source=wanted.source)
     result.capacity = {store.name: {"before": store.room()} for store in there}
     run = (_OnNode if pipeline.on_node else _OverApi)(node, pipeline, source, result, check_mode)
     if wanted.state == "absent":
@@ -84,7 +84,9 @@ def provide(
 class _Run:
     """What bringing and removing have in common on the node and over the API."""
 
-    def __init__(self, node: Node, pipeline: Pipeline, source: ImageSource, result: Result, check_mode: bool) -> None:
+    def __init__(
+        self, node: Node, pipeline: Pipeline, source: ImageSource, result: ImageResult, check_mode: bool
+    ) -> None:
         self.result = result
         self._node = node
         self._pipeline = pipeline

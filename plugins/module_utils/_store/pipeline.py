@@ -180,7 +180,7 @@ class Pipeline:
                     self._source.expect(file.offer)  # what is signed and listed is judged before anything is fetched
             self.places.require(placing, file)
             outcome.file, outcome.plan = file, [*making, *placing] if placing else []
-            self._place(file, files, missing)
+            self._place_on_storages(file, files, missing)
         return outcome
 
     def _folder(self, stack: contextlib.ExitStack) -> Path:
@@ -198,7 +198,7 @@ class Pipeline:
         download = {"step": "download", "url": shown(offer.artefact.url), "storage": first, "name": file.name}
         return [download, *(step for step in placing if step["storage"] != first)]
 
-    def _place(self, file: File, files: VerifiedFiles, missing: t.Mapping[str, bool]) -> None:
+    def _place_on_storages(self, file: File, files: VerifiedFiles, missing: t.Mapping[str, bool]) -> None:
         brought: list[cache.Entry] = [file.entry] if file.entry else []
 
         def obtain() -> cache.Entry:

@@ -79,7 +79,7 @@ class Seen:
 class Drift:
     """How a running router differs from its description. ``stopped`` services start with it and do not run now."""
 
-    change: live.Change
+    change: live.UciChange
     files: Files
     missing: tuple[str, ...]
     services: t.Mapping[str, bool] = field(default_factory=dict)

@@ -23,7 +23,7 @@ def _versions(site: Site) -> list[str]:
     return [number for number, codename in CODENAMES.items() if codename in there]
 
 
-def _place(site: Site, wanted: str, _arch: str) -> Fields:
+def _release(site: Site, wanted: str, _arch: str) -> Fields:
     by_name = {codename: number for number, codename in CODENAMES.items()}
     series, _dash, build = by_name.get(wanted, wanted).partition("-")
     if series not in CODENAMES:
@@ -44,7 +44,7 @@ LAYOUT = Layout(
     default="latest",
     arches={"amd64": "amd64", "arm64": "arm64"},
     list_versions=_versions,
-    place=_place,
+    place=_release,
     directory="images/cloud/%(codename)s/%(dated)s",
     listing="SHA512SUMS",
     algorithm="sha512",

@@ -55,7 +55,7 @@ def _versions(site: Site) -> list[str]:
     return [v for v in index["versions_list"] if isinstance(v, str) and v]
 
 
-def _place(site: Site, wanted: str, target: str) -> Fields:
+def _release(site: Site, wanted: str, target: str) -> Fields:
     common = {"target": target, "dashed": target.replace("/", "-")}
     if wanted.lower() == "snapshot":
         return {**common, "version": "snapshot", "named": "", "root": "snapshots"}
@@ -72,7 +72,7 @@ LAYOUT = Layout(
     default="24",
     arches={"amd64": "x86/64", "arm64": "armsr/armv8"},
     list_versions=_versions,
-    place=_place,
+    place=_release,
     directory="%(root)s/targets/%(target)s",
     listing="sha256sums",
     algorithm="sha256",
@@ -97,7 +97,7 @@ class OpenWrt(Listed):
         release = super().resolve(wanted, arch)
         if release.version != "snapshot":
             return release
-        directory = self.layout.directory % _place(self.site, "snapshot", self.layout.arches[arch])
+        directory = self.layout.directory % _release(self.site, "snapshot", self.layout.arches[arch])
         body, (code, built) = self.site.get(f"{directory}/profiles.json", lambda body: (body, _snapshot_facts(body)))
         return replace(release, version=f"snapshot-{code}", built=built, facts=(FACTS, body))
 

@@ -59,7 +59,7 @@ def is_lts(series: str) -> bool:
     return month == "04" and int(year) % 2 == 0
 
 
-def _place(site: Site, wanted: str, _arch: str) -> Fields:
+def _release(site: Site, wanted: str, _arch: str) -> Fields:
     series, _dash, serial = wanted.partition("-")
     available = _versions(site)
     if series in ("lts", "latest"):
@@ -82,7 +82,7 @@ LAYOUT = Layout(
     default="lts",
     arches={"amd64": "amd64", "arm64": "arm64"},
     list_versions=_versions,
-    place=_place,
+    place=_release,
     directory="releases/%(series)s/release-%(dated)s",
     listing="SHA256SUMS",
     algorithm="sha256",

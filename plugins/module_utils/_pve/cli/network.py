@@ -31,7 +31,7 @@ class CliNetwork:
         net = self._root.path / "sys/class/net"
         found = {}
         for name in [*self._root.names(net), *sorted(vnets)]:
-            interface = configured.get(name, config_text.Interface())
+            interface = configured.get(name, config_text.InterfaceStanza())
             ovs = interface.options.get("ovs_type") == "OVSBridge"
             if name not in vnets and not ovs and not (net / name / "bridge").is_dir():
                 continue
@@ -56,7 +56,7 @@ class CliNetwork:
         return [
             make_link(name, live.get(name, each.addresses), each.options)
             for name in dict.fromkeys([*configured, *live])
-            for each in [configured.get(name, config_text.Interface())]
+            for each in [configured.get(name, config_text.InterfaceStanza())]
         ]
 
     def _vnets(self) -> dict[str, bool]:

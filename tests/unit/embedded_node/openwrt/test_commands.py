@@ -433,8 +433,8 @@ def test_a_background_job_outlives_its_command_and_ends_with_the_guest(router: B
     assert not (router.root / "tmp/never").exists()
 
 
-def change(address: str) -> live.Change:
-    return live.Change((Op("set", "network", "lan", "lan", "ipaddr", address),))
+def change(address: str) -> live.UciChange:
+    return live.UciChange((Op("set", "network", "lan", "lan", "ipaddr", address),))
 
 
 def address(router: Box) -> str:
@@ -466,7 +466,7 @@ def test_a_reboot_takes_an_unconfirmed_change_back(router: Box) -> None:
 
 
 def test_a_batch_that_uci_refuses_changes_nothing(router: Box) -> None:
-    bad = live.Change((Op("set", "network", "nosuch", "nosuch", "ipaddr", "10.0.0.1"),))
+    bad = live.UciChange((Op("set", "network", "nosuch", "nosuch", "ipaddr", "10.0.0.1"),))
     rc, _other, err = router.run("sh", "-s", stdin=commit_confirm.apply_script(bad, 600))
     assert (rc, err) == (commit_confirm.EXIT_BATCH, "uci: Invalid argument\n")
     assert router.read("etc/config/network") == SEED

@@ -27,7 +27,7 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt.commit_conf
     confirm_script,
     revert_script,
 )
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.live import Change
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.live import UciChange
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.changes import diff_config
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.merge import overlay
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.text import parse_config, render
@@ -97,10 +97,10 @@ class Guest:
         env = {"PATH": f"{self.root / 'bin'}:{os.environ['PATH']}", "PYTHONPATH": ":".join(paths)}
         return subprocess.run(SHELL, input=script, capture_output=True, text=True, env=env, timeout=30, check=False)
 
-    def change(self, declared: dict[str, t.Any]) -> Change:
+    def change(self, declared: dict[str, t.Any]) -> UciChange:
         old = {path.name: parse_config(path.read_text(), path.name) for path in self.config.iterdir()}
         ops = tuple(diff_config(old, overlay(old, declared)))
-        return Change(ops, tuple(sorted({op.package for op in ops} - {*old})))
+        return UciChange(ops, tuple(sorted({op.package for op in ops} - {*old})))
 
     def apply(self, declared: dict[str, t.Any], confirm_timeout: int | None) -> subprocess.CompletedProcess[str]:
         return self.run(apply_script(self.change(declared), confirm_timeout, str(self.root)))

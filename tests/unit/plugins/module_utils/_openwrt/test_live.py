@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.addresses import parse_addr, parse_status
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.model import Description
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.read import parse
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.live import Change, drift, target
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.live import UciChange, drift, target
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.router import complete
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import account_drift
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.series import SERIES
@@ -42,14 +42,14 @@ def booted(description: Description, version: str = "24.10") -> Config:
     return overlay(config, PREFIX) if config["network"].find("globals") else config
 
 
-def mended(config: Config, change: Change) -> Config:
+def mended(config: Config, change: UciChange) -> Config:
     result = dict(config)
     for op in change.ops:
         result[op.package] = apply([op], result.get(op.package, Package(op.package)))
     return result
 
 
-def change(config: Config, description: Description, version: str = "24.10.4") -> Change:
+def change(config: Config, description: Description, version: str = "24.10.4") -> UciChange:
     return drift(render_export(config), description, version)
 
 

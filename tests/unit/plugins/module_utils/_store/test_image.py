@@ -30,7 +30,7 @@ from ansible_collections.pve.provision.plugins.module_utils._images.releases.bas
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.indexes import Indexes
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.node import CliNode
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed, Outcome, Storage, Volume
-from ansible_collections.pve.provision.plugins.module_utils._store.image import Result, provide
+from ansible_collections.pve.provision.plugins.module_utils._store.image import ImageResult, provide
 from ansible_collections.pve.provision.plugins.module_utils._store.source import file_name
 from ansible_collections.pve.provision.plugins.module_utils._store.wanted import UserKey, WantedImage
 from embedded_node.mirror import images
@@ -84,7 +84,9 @@ class Bench:
         signer = self.mirror.signer
         return (UserKey(signer.usign_public),)
 
-    def run(self, source: str = "openwrt", check: bool = False, node: Node | None = None, **declared: t.Any) -> Result:
+    def run(
+        self, source: str = "openwrt", check: bool = False, node: Node | None = None, **declared: t.Any
+    ) -> ImageResult:
         declared.setdefault("content", "vztmpl")
         declared.setdefault("mirrors", (self.mirror.base(source),) if source in SITES else ())
         if source == "openwrt":
@@ -115,7 +117,7 @@ def bench(mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> t.
         yield Bench(tmp_path / "root", Path(elsewhere), mirror)
 
 
-def steps(result: Result) -> list[str]:
+def steps(result: ImageResult) -> list[str]:
     return [step["step"] for step in result.plan]
 
 
@@ -208,7 +210,7 @@ def test_a_new_release_is_taken_by_latest(bench: Bench, tmp_path: Path) -> None:
     ],
 )
 def test_keep_prunes_only_recorded_files_that_no_guest_refers_to(bench: Bench, place: str, refers: str) -> None:
-    def iso(state: t.Literal["present", "latest"], version: str, keep: int | None = None) -> Result:
+    def iso(state: t.Literal["present", "latest"], version: str, keep: int | None = None) -> ImageResult:
         return bench.run("opnsense", content="iso", storages=("a",), version=version, state=state, keep=keep)
 
     old = iso("present", "25.1").volids[0]
@@ -456,7 +458,7 @@ def test_a_file_of_the_user_is_judged_and_copied_not_linked(bench: Bench, tmp_pa
 
 
 def test_an_image_under_the_same_address_with_a_new_digest_replaces_ours(bench: Bench) -> None:
-    def run(size: int) -> Result:
+    def run(size: int) -> ImageResult:
         body = images.qcow2(size)
         url = bench.mirror.put("own/app.qcow2", body)
         return bench.run("url", content="import", url=url, checksum=hashlib.sha256(body).hexdigest(), storages=("a",))
@@ -743,7 +745,7 @@ def publish_again(mirror: Mirror, old: str, new: str) -> None:
             mirror.put(f"{new}/{path.name}", path.read_bytes())
 
 
-def signed(bench: Bench, source: str, **declared: t.Any) -> Result:
+def signed(bench: Bench, source: str, **declared: t.Any) -> ImageResult:
     signer = bench.mirror.signer
     keys = (UserKey(signer.gpg_key.read_text(), signer.gpg_fingerprint),)
     return bench.run(source, keys=keys, verify="required", storages=("a",), **declared)
@@ -800,7 +802,7 @@ def cloud(mirror: Mirror) -> t.Iterator[t.Callable[[bytes], None]]:
         path.write_bytes(body)
 
 
-def alpine_disk(bench: Bench, verify: str = "required") -> Result:
+def alpine_disk(bench: Bench, verify: str = "required") -> ImageResult:
     if verify == "required":
         return signed(bench, "alpine", content="import", version="3.22.1")
     return bench.run("alpine", content="import", version="3.22.1", storages=("a",), verify=verify)
