@@ -231,6 +231,7 @@ class OpenWrtContainer(OpenWrtGuest):
         """Whether there is a way in, however that turns out."""
         return node.containers is not None or bool(self.ssh_key and self.management_addresses())
 
+    # -- what a run does -------------------------------------------------------------------------------------------
     def await_up(self, run: Run) -> None:
         """Wait until the router is up: by what it says itself; from outside by its addresses, and a while for SSH."""
         node, vmid = run.node, run.vmid

@@ -169,6 +169,7 @@ class OpenWrtVm(OpenWrtGuest):
         """SSH where a key for it is declared, else the guest agent where PVE may ask one."""
         return self.by_ssh(node, vmid) or (by_agent(node, vmid) if has_agent(node, vmid) else None)
 
+    # -- what a run does -------------------------------------------------------------------------------------------
     def tidy(self, run: Run) -> None:
         """The seeded copy holds secrets and is of no use any more; nor is one that a killed run has left."""
         work = work_file(run.node, run.wanted)
@@ -253,9 +254,6 @@ def work_file(node: Node, wanted: Wanted) -> FilePath:
     folder = cache_directory(node) / "work"
     folder = folder / node.name if node.files is None else folder
     return folder / f"pve-provision-{wanted.name or wanted.vmid}.raw"
-
-
-# -- listening -----------------------------------------------------------------------------------------------------
 
 
 def agent_interfaces(run: Run) -> list[dict[str, t.Any]]:
