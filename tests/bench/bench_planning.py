@@ -171,8 +171,8 @@ class MemoryNode:
     def lock(self, key: str) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()
 
-    def next_vmid(self, skip: t.Container[int] = ()) -> int:
-        return next(vmid for vmid in range(100, 1_000_000) if vmid not in skip and vmid not in self.texts)
+    def free_vmids(self) -> Iterator[int]:
+        return (vmid for vmid in range(100, 1_000_000) if vmid not in self.texts)
 
 
 def planned(count: int, nodes: int) -> dict[str, t.Any]:

@@ -42,6 +42,8 @@ class TypedReader:
         self._exclusive = [set(names) for names in rules.get("mutually_exclusive") or ()]
         self._together = [set(names) for names in rules.get("required_together") or ()]
         self._one_of = [set(names) for names in rules.get("required_one_of") or ()]
+        # What the guests of a list have from its defaults is one and the same for all of them, and read once.
+        self._known: dict[str, tuple[t.Any, t.Any]] = {}
         self._left = any(rules.get(key) for key in _LEFT) or any(key in s for s in options.values() for key in _LEFT)
 
     def read(self, given: t.Mapping[str, t.Any]) -> Values:
@@ -52,18 +54,27 @@ class TypedReader:
             if option not in self._readers or value is None or (option != name and option in given):
                 raise NeedsValidator(name)
             values[name] = value  # under an alias it stays as it was given
-            values[option] = self._readers[option](value)
+            values[option] = self._value(option, value)
         if self._left or self._breaks_a_rule(values.keys()):
             raise NeedsValidator("rules")
         return {**self._blank, **values}
 
+    def _value(self, option: str, given: t.Any) -> t.Any:
+        if option not in self._known or self._known[option][0] is not given:
+            self._known[option] = given, self._readers[option](given)
+        return self._known[option][1]
+
     def _breaks_a_rule(self, names: t.AbstractSet[str]) -> bool:
-        return (
-            not self._required <= names
-            or any(len(rule & names) > 1 for rule in self._exclusive)
-            or any(rule & names and not rule <= names for rule in self._together)
-            or not all(rule & names for rule in self._one_of)
-        )
+        for required in self._one_of:
+            if not required & names:
+                return True
+        for exclusive in self._exclusive:
+            if len(exclusive & names) > 1:
+                return True
+        for together in self._together:
+            if together & names and not together <= names:
+                return True
+        return not self._required <= names
 
 
 def _reader(spec: t.Mapping[str, t.Any]) -> t.Callable[[t.Any], t.Any]:

@@ -351,9 +351,14 @@ def place(
         fields = option.codec
         if option.key not in named or not option.indexed or not isinstance(fields, Fields):
             continue
-        theirs = [key for key in declaration.values if table.find(key) is option]
+        head = len(option.key)
+        theirs = [key for key in declaration.values if key[:head] == option.key and table.find(key) is option]
         removals = [each for each in declaration.removals if each.option == option.key]
-        current = {_number(option, key): fields.read(actual[key]) for key in actual if table.find(key) is option}
+        current = {
+            _number(option, key): fields.read(text)
+            for key, text in actual.items()
+            if key[:head] == option.key and table.find(key) is option
+        }
         unnumbered = [key for key in theirs if key in declaration.assumed]
         matched = Matching(
             Rules(option.identity, option.marks, option.told_by, functools.partial(_as_declared, fields, purge)),

@@ -57,8 +57,7 @@ class Matching:
     doubts: dict[int, Doubt] = field(default_factory=dict)
 
     def run(self) -> Matching:
-        if self._nothing_moves():
-            self.found = {place: place for place in self.declared}
+        if self._all_as_declared():
             return self
         for name in (*self.rules.identity, *self.rules.marks):
             self._claim(functools.partial(self._having, name))
@@ -69,16 +68,6 @@ class Matching:
         for place in self._left():
             self._new(place)
         return self
-
-    def _nothing_moves(self) -> bool:
-        """Whether no entry is named, and each has the one at its own place as it is declared."""
-        names = {*self.rules.identity, *self.rules.marks}
-        for place, entry in self.declared.items():
-            if any(entry[name] is not None for name in names & entry.keys()):
-                return False
-            if place not in self.current or place in self.taken or not self._fits(place, place):
-                return False
-        return True
 
     def _left(self) -> list[int]:
         return [place for place in self.declared if place not in self.found]
@@ -120,8 +109,8 @@ class Matching:
         return [n for n in self._free() if self._fits(place, n) and n not in rivals]
 
     def _all_as_declared(self) -> bool:
-        """Whether each entry without a name can have one of the guest's that is as declared, so that nothing changes
-        (a maximum bipartite matching, by augmenting paths)."""
+        """Whether each entry that is left can have one of the guest's that is as declared, so that nothing changes
+        (a maximum bipartite matching, by augmenting paths). What names something fits only that."""
         owner: dict[int, int] = {}
 
         def give(place: int, tried: set[int]) -> bool:
@@ -135,7 +124,7 @@ class Matching:
             return False
 
         free = self._free()
-        if not all(give(place, set()) for place in self._unnamed()):
+        if not all(give(place, set()) for place in self._left()):
             return False
         self.found |= {place: number for number, place in owner.items()}
         return True

@@ -36,6 +36,7 @@ FALSE_WORDS = frozenset({"0", "off", "no", "false"})
 
 KIB, MIB, GIB, TIB = (1024**power for power in (1, 2, 3, 4))
 _UNITS = {"": 1, "K": KIB, "M": MIB, "G": GIB, "T": TIB}
+_BYTES = re.compile(r"\d+\s*B", re.IGNORECASE)
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
 
 
@@ -82,9 +83,10 @@ def split(text: str, default_key: str = "") -> dict[str, str]:
     """Parse ``a=1,b=2``; a part without ``=`` is the value of ``default_key``. ValueError when there is none."""
     result: dict[str, str] = {}
     for part in text.split(","):
-        key, equals, value = part.partition("=")
-        if equals and key.strip():
-            result[key.strip()] = value
+        name, equals, value = part.partition("=")
+        key = name.strip()
+        if equals and key:
+            result[key] = value
         elif part.strip() and default_key and default_key not in result:
             result[default_key] = part.strip()
         elif part.strip():
@@ -279,7 +281,7 @@ BOOLEAN = Codec(parse=parse_boolean, accept=parse_boolean, render=lambda value: 
 def _size(step: int, rounded: t.Callable[[float], int]) -> Codec:
     def accept(value: t.Any) -> int:
         size = parse_size(value)
-        if re.fullmatch(r"\d+\s*B", str(value), re.IGNORECASE):
+        if _BYTES.fullmatch(str(value)):
             return size
         if 0 < size < step:
             raise ValueError(f"is too small; the least is {render_size(step)}")

@@ -267,6 +267,9 @@ class Node(t.Protocol):
     def next_vmid(self, skip: t.Container[int] = ()) -> int:
         """The lowest free vmid that is not in ``skip``. Nothing reserves it."""
 
+    def free_vmids(self) -> t.Iterator[int]:
+        """The free vmids, the lowest first, as far as they are asked for. Which are in use is read once."""
+
     def create(self, kind: Kind, vmid: int, options: t.Mapping[str, str], *, timeout: int) -> Outcome:
         """Create a guest in one call. ``options`` hold PVE's names; ``password`` never reaches an argv."""
 

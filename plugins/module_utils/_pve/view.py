@@ -19,6 +19,7 @@ _Value = t.TypeVar("_Value")
 _READ_ONCE = frozenset(
     {"storages", "bridges", "links", "pools", "access", "neighbours", "locate", "volumes", "nodes", "ha_managed"}
 )
+_ALL_VMIDS = range(1_000_000_000)
 
 
 class NodeView:
@@ -32,7 +33,6 @@ class NodeView:
         self._lock = threading.RLock()
         self._kept: dict[tuple[t.Any, ...], t.Any] = {}
         self._cluster = cluster
-        self._handed_out: set[int] = set() if cluster is None else cluster.handed_out
 
     @property
     def journal(self) -> t.Mapping[int, dict[str, t.Any]]:
@@ -92,18 +92,19 @@ class NodeView:
         return by_vmid.get((kind, vmid)) or self._node.status(kind, vmid)
 
     def next_vmid(self, skip: t.Container[int] = ()) -> int:
-        """A free vmid, another one each time: each new guest of a run is told its own."""
+        """A free vmid, another one each time: each new guest of a run is told its own, on whichever node it is to be."""
+        if self._cluster is not None and self is not self._cluster.own:
+            return self._cluster.own.next_vmid(skip)
         with self._lock:
-            vmid = self._node.next_vmid(skip=_Either(skip, self._handed_out))
-            self._handed_out.add(vmid)
-            return vmid
+            free = self._once(("free vmids",), self._node.free_vmids)
+            vmid = next((vmid for vmid in free if vmid not in skip), None)
+            return self._node.next_vmid(skip=_ALL_VMIDS) if vmid is None else vmid
 
 
 class ClusterView:
     """The nodes of a cluster as they are when a run looks, as far as they are reached from one of them, the ``own``."""
 
     def __init__(self, node: Node) -> None:
-        self.handed_out: set[int] = set()
         self.own = NodeView(node, self)
         self._node = node
         self._views: dict[str, NodeView | None] = {node.name: self.own}
@@ -139,13 +140,3 @@ def _by_name(guests: t.Iterable[GuestRef]) -> dict[str, list[GuestRef]]:
     for guest in guests:
         found.setdefault((guest.name or "").lower(), []).append(guest)
     return found
-
-
-class _Either:
-    """What is in one of two containers."""
-
-    def __init__(self, one: t.Container[int], other: t.Container[int]) -> None:
-        self._one, self._other = one, other
-
-    def __contains__(self, vmid: object) -> bool:
-        return vmid in self._one or vmid in self._other

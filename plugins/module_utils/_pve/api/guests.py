@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import typing as t
 from concurrent import futures
 
@@ -169,6 +170,11 @@ class ApiGuests:
             while vmid in skip or not self.is_free(vmid):
                 vmid += 1
         return vmid
+
+    def free_vmids(self) -> t.Iterator[int]:
+        first = int(self._requests.ask("GET", "/cluster/nextid"))
+        yield first
+        yield from filter(self.is_free, itertools.count(first + 1))
 
     def is_free(self, vmid: int) -> bool:
         try:

@@ -67,7 +67,8 @@ class ApiNode:
         self.guests, self.elsewhere = guests.here, guests.elsewhere
         self.named, self.locate, self.cluster_guests = guests.named, guests.locate, guests.everywhere
         self.config, self.configs, self.status = guests.config, guests.configs, guests.status
-        self.busy, self.being_made, self.next_vmid = guests.busy, guests.being_made, guests.next_vmid
+        self.busy, self.being_made = guests.busy, guests.being_made
+        self.next_vmid, self.free_vmids = guests.next_vmid, guests.free_vmids
         self.interfaces, self.outdated = guests.interfaces, guests.outdated
         self.local_addresses = guests.local_addresses
 

@@ -132,10 +132,16 @@ class CliGuests:
     def being_made(self, kind: Kind) -> list[int]:
         return []
 
-    def next_vmid(self, skip: t.Container[int] = ()) -> int:
+    def free_vmids(self) -> t.Iterator[int]:
         used = config_text.parse_vmlist(self._root.text("etc/pve/.vmlist"))
-        lower, upper = config_text.vmid_bounds(self._root.text("etc/pve/datacenter.cfg"))
-        for vmid in range(lower, upper):
-            if vmid not in used and vmid not in skip:
+        return (vmid for vmid in range(*self._vmid_bounds()) if vmid not in used)
+
+    def _vmid_bounds(self) -> tuple[int, int]:
+        return config_text.vmid_bounds(self._root.text("etc/pve/datacenter.cfg"))
+
+    def next_vmid(self, skip: t.Container[int] = ()) -> int:
+        for vmid in self.free_vmids():
+            if vmid not in skip:
                 return vmid
+        lower, upper = self._vmid_bounds()
         raise PveError(f"No vmid from {lower} to {upper - 1} is free.", remedy="Widen next-id of the datacenter.")

@@ -79,7 +79,8 @@ class CliNode:
         self.guests, self.elsewhere = guests.here, guests.elsewhere
         self.named, self.locate, self.cluster_guests = guests.named, guests.locate, guests.everywhere
         self.config, self.configs, self.status = guests.config, guests.configs, guests.status
-        self.busy, self.being_made, self.next_vmid = guests.busy, guests.being_made, guests.next_vmid
+        self.busy, self.being_made = guests.busy, guests.being_made
+        self.next_vmid, self.free_vmids = guests.next_vmid, guests.free_vmids
 
         changes = CliChanges(self._root, commands, guests)
         self.create, self.clone, self.destroy = changes.create, changes.clone, changes.destroy

@@ -489,6 +489,7 @@ KEPT: dict[str, st.SearchStrategy[str]] = {
     "debug": st.sampled_from(["0", "1"]),
     "entrypoint": st.just("/sbin/init --now"),
     "env": st.just("A=1"),
+    "lxc": st.just("lxc.apparmor.profile: unconfined\nlxc.cap.drop: sys_time"),
     "lock": st.just("backup"),
     "unused0": st.just("x:vm-101-disk-9"),
 }

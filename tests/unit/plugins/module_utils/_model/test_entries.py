@@ -51,6 +51,9 @@ def match(declared: list[Entry], current: list[Entry], taken: tuple[int, ...] = 
         ([{"bridge": "x", "tag": None}, {"bridge": "x"}], [{**A, "tag": 5}], [0, 1]),
         ([{"name": "z", "bridge": "z"}], [A], [1]),
         ([{"mac": 9, "bridge": "x"}], [A, B], [0]),
+        # Two have the same address: the one that is as declared is meant, and only then the one at its own place.
+        ([{"mac": 1, "bridge": "z"}, {"mac": 1, "bridge": "x"}], [B, {**A, "bridge": "z"}, A], [1, 2]),
+        ([{"mac": 1, "bridge": "x"}, {"mac": 1}], [B, A, {**A, "bridge": "z"}], [1, 2]),
     ],
 )
 def test_an_entry_is_known_by_what_it_is_and_by_its_place_only_otherwise(

@@ -10,6 +10,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import GuestConfig, GuestRef, Kind
 from ansible_collections.pve.provision.plugins.module_utils._pve.view import NodeView
 
@@ -44,8 +45,13 @@ class CountingNode:
         self.asked["configs"] += 1
         return [(guest, GuestConfig({"memory": str(guest.vmid)}, {})) for guest in guests]
 
+    def free_vmids(self) -> t.Iterator[int]:
+        self.asked["free_vmids"] += 1
+        return iter(range(100, 104))
+
     def next_vmid(self, skip: t.Container[int] = ()) -> int:
-        return next(vmid for vmid in range(100, 200) if vmid not in skip)
+        assert all(vmid in skip for vmid in range(100, 104))
+        raise PveError("No vmid is free.")
 
     def pools(self) -> dict[str, frozenset[int]]:
         self.asked["pools"] += 1
@@ -93,4 +99,17 @@ def test_a_guest_is_found_by_its_name(view: NodeView, name: str, everywhere: boo
 
 
 def test_each_new_guest_is_told_a_vmid_of_its_own(view: NodeView) -> None:
-    assert [view.next_vmid(), view.next_vmid(skip={101}), view.next_vmid()] == [100, 102, 101]
+    assert [view.next_vmid(), view.next_vmid(skip={101}), view.next_vmid()] == [100, 102, 103]
+
+
+def test_what_is_free_is_read_once_for_all_new_guests(node: CountingNode, view: NodeView) -> None:
+    told = [view.next_vmid() for _guest in range(4)]
+    assert (told, node.asked["free_vmids"]) == ([100, 101, 102, 103], 1)
+
+
+def test_a_run_ends_when_no_vmid_is_free(view: NodeView) -> None:
+    for _guest in range(4):
+        view.next_vmid()
+    for _guest in range(2):
+        with pytest.raises(PveError, match="No vmid is free"):
+            view.next_vmid()
