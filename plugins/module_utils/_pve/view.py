@@ -92,7 +92,7 @@ class NodeView:
         return by_vmid.get((kind, vmid)) or self._node.status(kind, vmid)
 
     def next_vmid(self, skip: t.Container[int] = ()) -> int:
-        """A free vmid, another one each time: each new guest of a run is told its own, on whichever node it is to be."""
+        """A free vmid, another one each time: each new guest of a run is told its own, whichever node it is for."""
         if self._cluster is not None and self is not self._cluster.own:
             return self._cluster.own.next_vmid(skip)
         with self._lock:
