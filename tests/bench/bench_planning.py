@@ -78,7 +78,7 @@ def measure(count: int, nodes: int) -> dict[str, t.Any]:
     options = {name: each.get("default") for name, each in spec.items()}
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     started, busy, results = time.perf_counter(), time.process_time(), []
-    with mock.patch.object(run, "open_node", lambda params: homes[params["node"]]):
+    with mock.patch.object(run, "open_node", lambda params, any_node: homes[params["node"]]):
         for name, guests in declared.items():
             params = {**options, "node": name, "guests": guests, "defaults": DEFAULTS}
             results.append(run.run_guests(params, check_mode=True))
@@ -114,6 +114,12 @@ class MemoryNode:
 
     def guests(self, kind: str | None = None) -> list[t.Any]:
         return [] if kind == "qemu" else self.listed
+
+    def on(self, name: str) -> MemoryNode | None:
+        return self if name == self.name else None
+
+    def cluster_guests(self) -> list[t.Any]:
+        return [guest for node in (self, *self.others) for guest in node.listed]
 
     def elsewhere(self, kind: str) -> list[t.Any]:
         return [guest for other in self.others for guest in other.guests(kind)]
