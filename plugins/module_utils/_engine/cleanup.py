@@ -62,7 +62,7 @@ def make_note(
         "task": KINDS[wanted.type.kind].tasks[by],
         "stage": "creating",
         "whole": wanted.recreate_if_unfinished,
-        PROTECTION: options.get(PROTECTION) == "1",
+        PROTECTION: {**options, **wanted.create_options()}.get(PROTECTION) == "1",
         "owner": identity(),
         **more,
     }

@@ -132,6 +132,7 @@ class Fleet:
         for ended in planned:
             if isinstance(ended.error, InvalidInput):
                 findings += [_of(ended.member, finding) for finding in ended.error.findings]
+        findings += _lost_sources(planned)
         if findings:
             raise InvalidInput(findings)
         for ended in planned:
@@ -296,6 +297,16 @@ def _after_migration(moved: Result, result: Result) -> Result:
 
 def _of(member: Member, finding: Finding) -> Finding:
     return Finding(f"{member.name}: {finding.option}", finding.value, finding.problem, finding.remedy)
+
+
+def _lost_sources(planned: t.Sequence[Ended]) -> t.Iterator[Finding]:
+    """Guests that others are to be cloned from, and that the same run destroys."""
+    steps = [(ended.member, ended.result, step) for ended in planned if ended.result for step in ended.result.plan]
+    gone = {result.vmid for _member, result, step in steps if step["step"] == "destroy" and result.status == "absent"}
+    for member, _result, step in steps:
+        if step["step"] == "clone" and step["source"] in gone:
+            remedy = "Keep it until the clone is made, and remove it in a later run."
+            yield _of(member, Finding("clone_from", step["source"], "is destroyed by this run", remedy))
 
 
 def _in_order(members: t.Sequence[Member]) -> list[Member]:

@@ -238,3 +238,18 @@ def test_a_guest_that_was_there_is_marked_when_it_is_adopted(bench: Bench) -> No
 def test_guests_that_come_after_each_other_in_a_circle(bench: Bench) -> None:
     failed = run(bench, {**WEB, "after": ["db1"]}, {**DB, "after": ["web1"]})
     assert "after: 'db1, web1' come after each other in a circle" in failed.msg
+
+
+@pytest.mark.parametrize("how", ["pruned", "absent"])
+@pytest.mark.parametrize("source", [{"name": "web1"}, {"vmid": 150}])
+def test_what_a_new_guest_is_cloned_from_is_not_destroyed_by_the_same_run(
+    bench: Bench, how: str, source: Params
+) -> None:
+    web = {key: value for key, value in DEFAULTS.items() if key != "type"}
+    bench.good("lxc_create", vmid=150, hostname="web1", **web, tags=["ours"])
+    copy = {"name": "copy", "type": "lxc", "clone_from": source}
+    gone = {"name": "web1", "type": "lxc", "state": "absent"}
+    given = {"guests": [copy], "owner_tag": "ours", "prune": True} if how == "pruned" else {"guests": [gone, copy]}
+    (finding,) = bench.bad("guests", **given).findings
+    assert (finding["option"], finding["problem"]) == ("copy: clone_from", "is destroyed by this run")
+    assert bench.exists(150)

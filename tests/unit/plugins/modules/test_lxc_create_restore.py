@@ -180,6 +180,18 @@ def test_what_it_takes_over_the_api_is_told_before(
             pvesh(bench, "delete", f"/access/roles/{role}")
 
 
+@pytest.mark.parametrize("source", ["clone_from", "restore_from"])
+def test_one_that_was_protected_at_once_is_taken_back_when_it_does_not_start(
+    bench: Bench, backup: str, source: str
+) -> None:
+    bench.good("lxc_create", vmid=116, restore_from={"backup": backup})
+    bench.node.fault("fail_start", nth=1)
+    given = {"clone_from": {"vmid": 116}, "restore_from": {"backup": backup}}[source]
+    failed = bench.bad("lxc_create", vmid=115, protection=True, state="started", **{source: given})
+    assert "which this run had made, was removed again" in failed.msg
+    assert not bench.exists(115)
+
+
 def test_it_is_one_of_three_sources(bench: Bench) -> None:
     refused = bench.bad("lxc_create", vmid=115, ostemplate="alpine-3.22-default", **LATEST)
     assert "mutually exclusive" in refused.msg
