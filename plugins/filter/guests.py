@@ -8,6 +8,8 @@ from __future__ import annotations
 import ipaddress
 import typing as t
 
+from ansible.errors import AnsibleFilterError
+
 from ansible_collections.pve.provision.plugins.module_utils._engine.addresses import DECLARED
 from ansible_collections.pve.provision.plugins.module_utils._guests.registry import TYPES, Guest, with_defaults
 from ansible_collections.pve.provision.plugins.module_utils._pve.storages import gib
@@ -17,6 +19,26 @@ def guest_results(results: list[Guest], guests: list[Guest]) -> list[Guest]:
     """The table of guests from the results of the module guests, each with its checks."""
     declared = {str(guest["name"]): guest for guest in guests}
     return [_row(declared.get(result["name"], result), result) for result in results]
+
+
+def peers(told: list[Guest]) -> list[Guest]:
+    """The option of that name of the module guests, from what each host of a play told of its node. Of each cluster one
+    host's word is enough, and makes all hosts decide alike."""
+    rows: list[Guest] = []
+    seen: set[tuple[str, ...]] = set()
+    for node in told:
+        if not isinstance(node, dict) or "cluster" not in node:
+            raise AnsibleFilterError(
+                "A host of this play has not told of its node yet. Use the strategy linear, and no serial."
+            )
+        cluster = node["cluster"]
+        members = (cluster["name"], *cluster["nodes"])
+        row = {"node": node["node"], "cluster": f"{members[0]}: {', '.join(members[1:])}" if cluster["name"] else ""}
+        if members not in seen:
+            row |= {"guests": cluster["guests"], "nodes": node.get("nodes") or []}
+        seen.add(members)
+        rows.append(row)
+    return rows
 
 
 def capacity(storages: list[Guest]) -> list[str]:
@@ -61,7 +83,8 @@ def _checks(guest: Guest, result: Guest, addresses: list[Guest]) -> dict[str, st
     expected = {
         "started": "running", "restarted": "running", "stopped": "stopped", "template": "stopped", "absent": "absent",
     }  # fmt: skip
-    state = guest.get("state") or TYPES[guest["type"]].spec.options["state"]["default"]
+    declared = TYPES.get(guest["type"])
+    state = guest.get("state") or (declared.spec.options["state"]["default"] if declared else "present")
     checks = {"state": OK if state == "present" or result.get("status") == expected[state] else FAILED}
     wishes = _wished_addresses(guest)
     if result.get("status") == "running" and wishes:
@@ -121,6 +144,7 @@ class FilterModule:
         return {
             "with_defaults": with_defaults,
             "capacity": capacity,
+            "peers": peers,
             "guest_results": guest_results,
             "verdict": verdict,
         }

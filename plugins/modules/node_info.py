@@ -32,10 +32,12 @@ attributes:
     platforms: proxmox
 options:
   gather:
-    description: What to tell.
+    description:
+      - What to tell. V(cluster) and V(nodes) are for who places guests on the nodes of a cluster, and only told when
+        asked for. V(nodes) starts a command.
     type: list
     elements: str
-    choices: [guests, storages, templates, bridges]
+    choices: [guests, storages, templates, bridges, cluster, nodes]
     default: [guests, storages, templates, bridges]
 """
 
@@ -79,6 +81,19 @@ bridges:
   type: list
   elements: dict
   sample: [{name: vmbr0, kind: bridge, mtu: 1500, addresses: [192.168.1.2/24], vlan_aware: true}]
+cluster:
+  description:
+    - The cluster that the node belongs to, with the names of its nodes and all its guests. Without a C(name) it is
+      alone.
+  returned: when gathered
+  type: dict
+  sample: {name: home, nodes: [pve1, pve2], guests: [{vmid: 101, kind: lxc, node: pve2, name: web1, tags: [web]}]}
+nodes:
+  description: The nodes of the cluster with their room, sizes in bytes, and the storages that each can use.
+  returned: when gathered
+  type: list
+  elements: dict
+  sample: [{name: pve1, online: true, cpus: 8, cpu_used: 0.1, memory: 1000, memory_used: 100, storages: {}}]
 """
 
 import dataclasses
@@ -90,19 +105,38 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import Provi
 from ansible_collections.pve.provision.plugins.module_utils._module import Module, failure
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
 
+if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
+
 PARTS = ["guests", "storages", "templates", "bridges"]
-SPEC = ArgSpec(options={"gather": {"type": "list", "elements": "str", "choices": PARTS, "default": PARTS}})
+ASKED = ["cluster", "nodes"]
+SPEC = ArgSpec(options={"gather": {"type": "list", "elements": "str", "choices": [*PARTS, *ASKED], "default": PARTS}})
 
 
-def tell(facts: Facts, part: str) -> list[t.Any]:
+def tell(facts: Facts, part: str) -> t.Any:
     """One part as JSON has it."""
+    if part == "cluster":
+        return cluster_of(facts.node)
+    if part == "nodes":
+        return [plain(dataclasses.asdict(node)) for node in facts.node.nodes()]
     if part == "templates":
         return [volume.volid for volume in facts.templates]
     items = facts.bridges.values() if part == "bridges" else getattr(facts, part)
     return [{key: plain(value) for key, value in dataclasses.asdict(item).items()} for item in items]
 
 
+def cluster_of(node: Node) -> dict[str, t.Any]:
+    name, nodes = node.membership()
+    guests = [
+        {"vmid": guest.vmid, "kind": guest.kind, "node": guest.node, "name": guest.name, "tags": list(guest.tags)}
+        for guest in node.cluster_guests()
+    ]
+    return {"name": name, "nodes": list(nodes), "guests": guests}
+
+
 def plain(value: t.Any) -> t.Any:
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items()}
     return sorted(value) if isinstance(value, frozenset) else value
 
 

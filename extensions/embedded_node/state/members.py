@@ -15,7 +15,9 @@ from pathlib import Path
 from .root import PRIVATE
 
 FOLDERS = ("nodes", "priv", "ha", "sdn")
-FILES = ("user.cfg", ".vmlist", "datacenter.cfg")
+FILES = ("user.cfg", ".vmlist", "datacenter.cfg", "corosync.conf")
+#: What a node has that belongs to a cluster, as far as it tells the cluster's name.
+COROSYNC = "totem {\n  cluster_name: embedded\n  config_version: 2\n  secauth: on\n  version: 2\n}\n"
 #: The secrets that the nodes were started with, see ``__main__``.
 SECRETS = f"{PRIVATE}/api.json"
 #: Where a node's state root is, in its folder below ``etc/pve/nodes``.
@@ -28,6 +30,7 @@ def join(first: Path, first_name: str, root: Path, name: str) -> None:
     own.mkdir(parents=True)
     for folder in FOLDERS:
         (shared / folder).mkdir(exist_ok=True)
+    (shared / "corosync.conf").write_text(COROSYNC, encoding="utf-8")
     for entry in (*FOLDERS, *FILES):
         (own / entry).symlink_to(shared / entry)
     (shared / "nodes" / name).mkdir()
