@@ -34,6 +34,12 @@ def test_the_readme_is_read_elsewhere_so_its_links_are_absolute_and_lead_to_what
     assert [name for name in files if not (ROOT / name).is_file()] == []
 
 
+def test_the_readme_names_the_examples_that_there_are() -> None:
+    text = README.partition("`examples/`")[2].partition("\n\n|")[2].partition("\n\n")[0]
+    there = {f"{path.name}/" if path.is_dir() else path.name for path in (ROOT / "examples").iterdir()}
+    assert set(re.findall(r"^\| `([^`]+)`", text, re.MULTILINE)) == there
+
+
 def test_what_the_collection_needs_has_no_upper_bound() -> None:
     assert "<" not in (ROOT / "meta/requirements.txt").read_text(encoding="utf-8")
 
