@@ -184,7 +184,7 @@ class Fleet:
             source = planned.get(member.source)
             if self.limit is None or member.name not in self.limit or source is None or member.source in self.limit:
                 continue
-            made = {"create", "clone"}
+            made = {"create", "clone", "restore"}
             if any(step["step"] in made for step in planned[member.name].steps) and any(
                 step["step"] in made for step in source.steps
             ):

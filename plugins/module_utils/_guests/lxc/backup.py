@@ -59,10 +59,10 @@ def with_backup(facts: Facts, wanted: Wanted, source: BackupSource) -> Wanted:
 
 
 def _has_twin(facts: Facts, wanted: Wanted, vmid: int | None) -> bool:
-    """Whether another guest has the addresses in a backup: the one that was backed up, if it is still there, or what
-    the same run restores from a backup of it."""
+    """Whether another guest has the addresses in a backup: the one that was backed up, if it is still anywhere in the
+    cluster, or what the same run restores from a backup of it."""
     first = facts.keep(f"restored {vmid}", lambda: wanted.label)
-    return first != wanted.label or any(guest.vmid == vmid != wanted.vmid for guest in facts.guests)
+    return first != wanted.label or (vmid not in (None, wanted.vmid) and facts.node.locate(vmid) is not None)
 
 
 def _to_read(backup: str, storage: str | None, owner: int | None) -> tuple[Need, ...]:

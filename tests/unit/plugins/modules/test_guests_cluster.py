@@ -10,6 +10,7 @@ import json
 import shutil
 import typing as t
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -174,6 +175,21 @@ def test_a_clone_goes_where_its_source_is(cluster: Cluster) -> None:
     made = cluster.run(clone, {**DEFAULTS, **base}, **bare)
     assert not made.failed, made.msg
     assert cluster.places() == {"base1": "pve3", "copy1": "pve3"}
+
+
+def test_a_backup_of_a_guest_of_another_node_is_restored_with_addresses_of_its_own(cluster: Cluster) -> None:
+    mac = "BC:24:11:00:01:01"
+    cluster.make("pve2", "web1", 101, "--net0", f"name=eth0,bridge=vmbr0,hwaddr={mac}")
+    cluster.command("pve2", "vzdump", "101", "--storage", "local")
+    (dump,) = (cluster.on("pve2").root / "var/lib/vz/dump").glob("vzdump-lxc-101-*.tar*")
+    copy = shutil.copy(dump, cluster.on("pve1").root / "var/lib/vz/dump")
+    back = {"name": "back1", "type": "lxc", "restore_from": {"backup": f"local:backup/{dump.name}"}}
+    made = cluster.good(back, defaults={})
+    config = cluster.on("pve1").root / f"etc/pve/lxc/{made.guests[0]['vmid']}.conf"
+    assert "hwaddr=" in config.read_text(encoding="utf-8")
+    assert mac not in config.read_text(encoding="utf-8")
+    for path in (Path(copy), dump):
+        path.unlink()
 
 
 def test_guests_come_after_those_of_other_nodes(cluster: Cluster) -> None:
