@@ -260,7 +260,8 @@ class Homes:
     def _settled(self, member: Member, home: Home | None, node: str) -> Member:
         declares = "node" in self._declared.get(member.name, {})
         node = node if declares or node != self._own else ""
-        return dataclasses.replace(member, node=node, moves=home.there if home and home.moves else None)
+        moves = home.there if home and home.moves else None
+        return dataclasses.replace(member, node=node, moves=moves) if node or moves else member
 
     def _chosen_nodes(self, members: t.Sequence[Member], chosen: dict[str, str]) -> dict[str, str]:
         """Those that are new and have their node already count first."""

@@ -62,9 +62,9 @@ def run_guests(params: t.Mapping[str, t.Any], *, check_mode: bool) -> dict[str, 
 def _out_of_reach(mine: t.Sequence[Member], members: t.Sequence[Member]) -> t.Iterator[Finding]:
     """Guests that are to come after those of another host of the play, which nobody waits for."""
     nodes = {member.name: member.moves.node if member.moves else member.node for member in members}
-    ours = {member.name for member in mine}
+    elsewhere = nodes.keys() - {member.name for member in mine}
     for member in mine:
-        for name in sorted(member.after & nodes.keys() - ours):
+        for name in sorted(member.after & elsewhere):
             option = "clone_from" if name == member.source else "after"
             problem = f"is on node {nodes[name]}, and the hosts of a play do not wait for each other"
             remedy = "Put both on one node, use a play for each, or let one task over the API do all nodes."

@@ -185,7 +185,7 @@ def in_scope(table: t.Iterable[Option], scope: str) -> Table:
 def null_paths(raw: t.Any, prefix: Path = ()) -> frozenset[Path]:
     """The places of a user's parameters that say null; typed parameters no longer tell null from absent."""
     entries: t.Iterable[tuple[str | int, t.Any]]
-    if isinstance(raw, t.Mapping):
+    if isinstance(raw, dict):
         entries = raw.items()
     elif isinstance(raw, (list, tuple)):
         entries = enumerate(raw)

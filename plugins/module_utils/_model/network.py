@@ -128,7 +128,12 @@ def claims(net: SubValues) -> t.Iterator[tuple[str, Claim]]:
     for key in ("ip", "ip6"):
         with contextlib.suppress(ValueError):  # dhcp and the like, and what cannot be read
             if "/" in str(net.get(key)):
-                yield key, (net.get("bridge"), net.get("tag"), read_interface(net[key]).ip)
+                yield key, (net.get("bridge"), net.get("tag"), _host(net[key]))
+
+
+def _host(address: str) -> str:
+    plain = PLAIN_IPV4.fullmatch(address)
+    return plain[1] if plain else str(read_interface(address).ip)
 
 
 def settle_net(key: str, path: str, current: SubValues | None, wanted: SubValues, purge: bool) -> Resolved:

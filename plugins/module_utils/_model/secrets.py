@@ -28,7 +28,7 @@ def is_secret(name: str, more: t.Collection[str] = ()) -> bool:
 
 def secret_values(value: t.Any, more: t.Collection[str] = (), name: str = "") -> set[str]:
     """The secrets in a structure, each also as it is spelt within the text of a structure."""
-    if isinstance(value, t.Mapping):
+    if isinstance(value, dict):
         return {secret for key, inner in value.items() for secret in secret_values(inner, more, str(key))}
     if isinstance(value, (list, tuple)):
         return {secret for inner in value for secret in secret_values(inner, more, name)}
@@ -40,7 +40,7 @@ def secret_values(value: t.Any, more: t.Collection[str] = (), name: str = "") ->
 
 def url_secrets(value: t.Any) -> set[str]:
     """What the addresses in a structure hold besides a place: logins and queries, where links carry their signature."""
-    if isinstance(value, t.Mapping):
+    if isinstance(value, dict):
         return {secret for inner in value.values() for secret in url_secrets(inner)}
     if isinstance(value, (list, tuple)):
         return {secret for inner in value for secret in url_secrets(inner)}
@@ -50,7 +50,7 @@ def url_secrets(value: t.Any) -> set[str]:
 
 def text_secrets(value: t.Any) -> set[str]:
     """Whole texts that are secret by their place: environment variables, scripts, files that not everybody may read."""
-    if isinstance(value, t.Mapping):
+    if isinstance(value, dict):
         return {secret for inner in value.values() for secret in text_secrets(inner)}
     if isinstance(value, (list, tuple)):
         return {secret for inner in value for secret in text_secrets(inner)}
@@ -60,7 +60,7 @@ def text_secrets(value: t.Any) -> set[str]:
 
 def closed_files(files: t.Any) -> list[str]:
     """The contents of declared files that not everybody may read, or that hold a private key."""
-    found = [file for file in files if isinstance(file, t.Mapping)] if isinstance(files, list) else []
+    found = [file for file in files if isinstance(file, dict)] if isinstance(files, list) else []
     return [
         str(file.get("content", ""))
         for file in found

@@ -38,7 +38,7 @@ class CliGuests:
         found = []
         for kind in kinds:
             running = self._running(kind)
-            for name in self._root.names(self._root.config_path(kind, 0, node).parent):
+            for name in self._root.names(self._root.config_folder(kind, node)):
                 if re.fullmatch(r"[1-9]\d*\.conf", name) and (
                     guest := self._guest(kind, int(name[:-5]), running, node)
                 ):
@@ -118,7 +118,7 @@ class CliGuests:
     def known(self, kind: Kind, vmid: int) -> GuestConfig:
         config = self.config(kind, vmid)
         if config is None:
-            words = f"Configuration file '{self._root.config_path(kind, vmid).relative_to('etc/pve')}' does not exist"
+            words = f"Configuration file '{self._root.config_path(kind, vmid).removeprefix('etc/pve/')}' does not exist"
             raise error_messages.error_of(f"{kind} {vmid}", words)
         return config
 

@@ -7,6 +7,7 @@ second."""
 from __future__ import annotations
 
 import contextlib
+import os
 import typing as t
 from pathlib import Path
 
@@ -26,8 +27,9 @@ class Root:
 
     def read(self, path: str | Path) -> bytes | None:
         """A file under the root, or None when it is not there (a guest may vanish while we look)."""
-        with _as_root(), contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            return (self.path / path).read_bytes()
+        full = os.path.join(self.path, path)  # faster than Path, which counts with a thousand guests
+        with _as_root(), contextlib.suppress(FileNotFoundError, NotADirectoryError), open(full, "rb") as file:
+            return file.read()
         return None
 
     def names(self, path: str | Path) -> list[str]:
@@ -39,8 +41,11 @@ class Root:
     def text(self, path: str | Path) -> str:
         return (self.read(path) or b"").decode(errors="replace")
 
-    def config_path(self, kind: Kind, vmid: int, node: str | None = None) -> Path:
-        return Path("etc/pve/nodes", node or self.node, _CONFIG_DIRECTORY[kind], f"{vmid}.conf")
+    def config_path(self, kind: Kind, vmid: int, node: str | None = None) -> str:
+        return f"{self.config_folder(kind, node)}/{vmid}.conf"
+
+    def config_folder(self, kind: Kind, node: str | None = None) -> str:
+        return f"etc/pve/nodes/{node or self.node}/{_CONFIG_DIRECTORY[kind]}"
 
     def guest_configs(self) -> t.Iterator[str]:
         """The config files of all guests of the cluster, with their snapshots and what is pending or unused."""

@@ -15,6 +15,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
     PveError,
     Unreachable,
 )
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli import root as cli_root
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.node import CliNode
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import (
     Bridge,
@@ -93,11 +94,11 @@ class TestReadingStartsNoCommand:
 
 
 def test_who_may_not_read_is_told_to_become_root(node: CliNode, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(self: Path) -> t.NoReturn:
-        raise PermissionError(13, "Permission denied", str(self))
+    def refuse(path: str | Path, _mode: str = "") -> t.NoReturn:
+        raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "iterdir", refuse)
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(cli_root, "open", refuse, raising=False)
     for verb in (node.guests, node.storages, lambda: node.config("lxc", 101)):
         with pytest.raises(Unreachable, match="May not read") as caught:
             verb()
