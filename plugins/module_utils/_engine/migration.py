@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.part import Part
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Phase, Plan, Run, Step
+from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._model.kinds import KINDS
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import split
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import storage_of
@@ -77,9 +78,20 @@ class Moved(Part):
     step: Migrate
 
     def extend(self, node: Node, wanted: Wanted, actual: Actual, plan: Plan) -> Plan:
+        findings = (*plan.change.findings, *self._held_back(wanted, actual))
         return dataclasses.replace(
             plan,
             steps=(self.step, *plan.steps),
+            change=dataclasses.replace(plan.change, findings=findings),
             before={**plan.before, "node": self.step.source},
             after={**plan.after, "node": self.step.target},
         )
+
+    def _held_back(self, wanted: Wanted, actual: Actual) -> t.Iterator[Finding]:
+        """The directories and devices of its node that it has; PVE refuses to move those."""
+        for key, text in sorted(actual.config.options.items() if actual.config else ()):
+            mount = split(text, "volume") if wanted.type.is_volume(key) else {}
+            if mount.get("volume", "").startswith("/") and mount.get("shared") != "1":
+                problem = f"is of node {self.step.source} alone, and cannot move to {self.step.target}"
+                remedy = "Remove it first; or set shared=1, if every node has the same there."
+                yield Finding(wanted.declaration.paths.get(key, key), mount["volume"], problem, remedy)

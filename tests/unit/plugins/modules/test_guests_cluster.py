@@ -342,3 +342,13 @@ def test_a_guest_that_ha_manages_is_left_to_it(cluster: Cluster) -> None:
     answer = cluster.good(guest("web1", node="pve3", migrate=True, memory=512), check=True)
     assert told(answer) == {"web1": (101, "pve2")}
     assert "HA manages it and decides its node: it stays on pve2" in str(answer.warnings)
+
+
+def test_a_directory_of_its_node_holds_a_guest_back_before_anything_is_written(cluster: Cluster) -> None:
+    cluster.make("pve2", "web1", 101, "--mp0", "/srv,mp=/srv")
+    (finding,) = cluster.bad(guest("web1", node="pve3", migrate=True), guest("web2"))
+    assert (finding["option"], finding["value"]) == ("web1: mp0", "/srv")
+    assert finding["problem"] == "is of node pve2 alone, and cannot move to pve3"
+    cluster.command("pve2", "pct", "set", "101", "--mp0", "/srv,mp=/srv,shared=1")
+    cluster.good(guest("web1", node="pve3", migrate=True))
+    assert cluster.places() == {"web1": "pve3"}
