@@ -12,6 +12,8 @@ import typing as t
 
 import pytest
 
+from embedded_node import commands
+
 from .conftest import Answer, Bench, Params
 
 DEFAULTS: Params = {
@@ -253,3 +255,26 @@ def test_what_a_new_guest_is_cloned_from_is_not_destroyed_by_the_same_run(
     (finding,) = bench.bad("guests", **given).findings
     assert (finding["option"], finding["problem"]) == ("copy: clone_from", "is destroyed by this run")
     assert bench.exists(150)
+
+
+def test_a_guest_may_come_after_one_that_is_gone(bench: Bench) -> None:
+    good(bench, {**WEB, "after": ["gone1"]}, {"name": "gone1", "state": "absent"})
+    assert hostnames(bench) == ["web1"]
+
+
+def test_a_clone_whose_source_is_neither_there_nor_in_the_limit_is_found_before_anything_is_written(
+    bench: Bench,
+) -> None:
+    clone = {"name": "copy1", "type": "lxc", "clone_from": {"name": "db1"}}
+    refused = bench.bad("guests", guests=[{**DEFAULTS, **DB}, clone], limit=["copy1"])
+    assert [finding["option"] for finding in refused.findings] == ["copy1: clone_from"]
+    assert hostnames(bench) == []
+
+
+def test_prune_removes_a_vm_of_whatever_kind(bench: Bench) -> None:
+    argv = ["qm", "create", "300", "--name", "vm1", "--tags", "ours", "--memory", "64"]
+    rc, _out, err = commands.run(argv, bench.node.root, b"")
+    assert rc == 0, err
+    pruned = good(bench, WEB, owner_tag="ours", prune=True)
+    assert "- destroy vm1 (300)" in pruned.plan
+    assert pruned.guests[-1]["type"] == "vm"
