@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import typing as t
 from dataclasses import dataclass
 
@@ -127,6 +128,11 @@ class Clone(NewGuest):
         given = {key: value for key, value in options.items() if value is not None}
 
         def clone(vmid: int, timeout: int) -> Outcome:
+            # PVE locks a container that is being cloned, so that its clones come one after the other.
+            with run.facts.keep(f"clone {source.vmid}", threading.Lock):
+                return clone_alone(vmid, timeout)
+
+        def clone_alone(vmid: int, timeout: int) -> Outcome:
             try:
                 return run.node.clone(wanted.type.kind, t.cast("int", source.vmid), vmid, given, timeout=timeout)
             except PveError as error:

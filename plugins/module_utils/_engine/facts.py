@@ -110,7 +110,7 @@ class Facts:
     def keep(self, key: str, read: t.Callable[[], _Kept]) -> _Kept:
         """What a kind of guest reads for itself, once for all guests of a run."""
         if key not in self._kept:
-            self._kept[key] = read()
+            self._kept.setdefault(key, read())  # another guest may have been faster
         return t.cast("_Kept", self._kept[key])
 
     @functools.cached_property
