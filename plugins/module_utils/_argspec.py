@@ -13,8 +13,10 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.errors import UnsupportedError
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import Option, Path, spell
-from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Codec, Fields
+from ansible_collections.pve.provision.plugins.module_utils._model.codec import Codec
+from ansible_collections.pve.provision.plugins.module_utils._model.declare import spell
+from ansible_collections.pve.provision.plugins.module_utils._model.option import Option, Path
+from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Fields
 
 _Module = t.TypeVar("_Module")
 Rules = t.Sequence[t.Sequence[t.Any]]

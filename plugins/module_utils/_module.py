@@ -21,7 +21,8 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.reconcile im
 from ansible_collections.pve.provision.plugins.module_utils._errors import InvalidInput, ProvisionError
 from ansible_collections.pve.provision.plugins.module_utils._guests.registry import SECRET_OPTIONS, TYPES
 from ansible_collections.pve.provision.plugins.module_utils._io import interrupt, progress
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, null_paths
+from ansible_collections.pve.provision.plugins.module_utils._model.declare import null_paths
+from ansible_collections.pve.provision.plugins.module_utils._model.option import Path
 from ansible_collections.pve.provision.plugins.module_utils._model.secrets import (
     closed_files,
     secret_values,

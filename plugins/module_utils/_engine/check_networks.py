@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import SubValues
 from ansible_collections.pve.provision.plugins.module_utils._model.network import claims
+from ansible_collections.pve.provision.plugins.module_utils._model.option import SubValues
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts

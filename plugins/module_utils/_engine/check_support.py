@@ -8,8 +8,9 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._io import versions as order
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import HIDDEN
-from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Fields, plain
+from ansible_collections.pve.provision.plugins.module_utils._model.codec import plain
+from ansible_collections.pve.provision.plugins.module_utils._model.option import HIDDEN
+from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Fields
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import SubValues
+from ansible_collections.pve.provision.plugins.module_utils._model.option import SubValues
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import DEFAULT_SIZE, storage_of
 from ansible_collections.pve.provision.plugins.module_utils._pve.storages import check_storage
 

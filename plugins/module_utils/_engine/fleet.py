@@ -31,7 +31,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
     ProvisionError,
 )
 from ansible_collections.pve.provision.plugins.module_utils._io import interrupt
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import render
+from ansible_collections.pve.provision.plugins.module_utils._model.compare import render
 from ansible_collections.pve.provision.plugins.module_utils._pve.view import ClusterView, NodeView
 
 if t.TYPE_CHECKING:

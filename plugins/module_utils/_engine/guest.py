@@ -11,19 +11,21 @@ import typing as t
 from dataclasses import dataclass, field, fields
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import (
-    REBUILD,
-    Change,
-    Declaration,
+from ansible_collections.pve.provision.plugins.module_utils._model.compare import (
     Held,
-    SubValues,
-    Table,
     compare,
     render,
     typed,
     unmanaged,
 )
 from ansible_collections.pve.provision.plugins.module_utils._model.kinds import KINDS
+from ansible_collections.pve.provision.plugins.module_utils._model.option import (
+    REBUILD,
+    Change,
+    Declaration,
+    SubValues,
+    Table,
+)
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._engine.addresses import Address

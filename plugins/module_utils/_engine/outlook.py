@@ -12,8 +12,9 @@ import typing as t
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
-from ansible_collections.pve.provision.plugins.module_utils._model import diff
+from ansible_collections.pve.provision.plugins.module_utils._model.compare import render
 from ansible_collections.pve.provision.plugins.module_utils._model.network import networks_in
+from ansible_collections.pve.provision.plugins.module_utils._model.place import place
 
 
 class Report:
@@ -40,8 +41,8 @@ class Outlook:
         self.new = plan.creating
         if self.new:
             has = wanted.copied.options if wanted.copied else {}
-        declaration, _doubts = diff.place(table, has, wanted.declaration, purge=wanted.policy.purge_options)
-        made = diff.render(table, declaration) if self.new and not wanted.copied else {}
+        declaration, _doubts = place(table, has, wanted.declaration, purge=wanted.policy.purge_options)
+        made = render(table, declaration) if self.new and not wanted.copied else {}
         live = {} if actual.config is None else {key: actual.config.live.get(key) for key in change.revert}
         after = {**has, **live, **made, **change.set, **dict.fromkeys(change.delete)}
         self.vmid = actual.vmid

@@ -26,8 +26,9 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.steps import
     Shutdown,
     Start,
 )
-from ansible_collections.pve.provision.plugins.module_utils._model import diff
-from ansible_collections.pve.provision.plugins.module_utils._model.property_string import parse_size, render_size
+from ansible_collections.pve.provision.plugins.module_utils._model.compare import compare, render, typed
+from ansible_collections.pve.provision.plugins.module_utils._model.option import HIDDEN, Change
+from ansible_collections.pve.provision.plugins.module_utils._model.sizes import parse_size, render_size
 from ansible_collections.pve.provision.plugins.module_utils._pve.config_text import disk_size
 
 if t.TYPE_CHECKING:
@@ -67,13 +68,13 @@ def _stop(wanted: Wanted, actual: Actual) -> list[Step]:
 
 
 def _create(wanted: Wanted, actual: Actual) -> Plan:
-    change = diff.Change()
+    change = Change()
     if wanted.copied:
-        change = diff.compare(wanted.type.table, wanted.copied.options, wanted.declaration)
+        change = compare(wanted.type.table, wanted.copied.options, wanted.declaration)
         steps: list[Step] = [_copy(wanted), *_changing(wanted, change)]
     else:
         source = {} if wanted.source is None else {wanted.type.source_option: wanted.source}
-        options = {**_shown(wanted, wanted.create_options()), **dict.fromkeys(wanted.secrets, diff.HIDDEN)}
+        options = {**_shown(wanted, wanted.create_options()), **dict.fromkeys(wanted.secrets, HIDDEN)}
         steps = [*wanted.obtain, Create(source, options)]
     runs = RUNNING_AFTER[wanted.state]
     if runs:
@@ -102,19 +103,19 @@ def _shown(wanted: Wanted, options: t.Mapping[str, str]) -> dict[str, str]:
     """Options as a plan shows them."""
     table = wanted.type.table
     hidden = {key for key in options if (option := table.find(key)) and option.secret}
-    return {key: diff.HIDDEN if key in hidden else value for key, value in options.items()}
+    return {key: HIDDEN if key in hidden else value for key, value in options.items()}
 
 
 def _declared(wanted: Wanted) -> dict[str, t.Any]:
-    return diff.typed(wanted.type.table, diff.render(wanted.type.table, wanted.declaration))
+    return typed(wanted.type.table, render(wanted.type.table, wanted.declaration))
 
 
 def _state(wanted: Wanted, actual: Actual) -> dict[str, t.Any]:
     options = {} if actual.config is None else actual.config.options
-    return {**diff.typed(wanted.type.table, options), "status": actual.status}
+    return {**typed(wanted.type.table, options), "status": actual.status}
 
 
-def _update(wanted: Wanted, actual: Actual, change: diff.Change) -> Plan:
+def _update(wanted: Wanted, actual: Actual, change: Change) -> Plan:
     steps = _changing(wanted, change)
     power = _power(wanted, actual, change)
     before, after = dict(change.before), dict(change.after)
@@ -127,7 +128,7 @@ def _update(wanted: Wanted, actual: Actual, change: diff.Change) -> Plan:
     return Plan(tuple(steps + power), change, before, after)
 
 
-def _changing(wanted: Wanted, change: diff.Change) -> list[Step]:
+def _changing(wanted: Wanted, change: Change) -> list[Step]:
     """A disk grows first: an option of its that waits for a restart must not bring the old size back."""
     steps: list[Step] = [Resize(disk, render_size(size)) for disk, size in change.resize.items()]
     if change.set or change.delete or change.revert:
@@ -135,7 +136,7 @@ def _changing(wanted: Wanted, change: diff.Change) -> list[Step]:
     return steps
 
 
-def _power(wanted: Wanted, actual: Actual, change: diff.Change) -> list[Step]:
+def _power(wanted: Wanted, actual: Actual, change: Change) -> list[Step]:
     """The steps that bring the guest to its state, and let it take what waits for a restart."""
     runs = RUNNING_AFTER[wanted.state]
     start: list[Step] = [Start()]

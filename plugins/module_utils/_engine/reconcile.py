@@ -26,7 +26,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.read import 
 )
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan, Run, Step
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, InvalidInput
-from ansible_collections.pve.provision.plugins.module_utils._model import diff
+from ansible_collections.pve.provision.plugins.module_utils._model.compare import render
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
@@ -139,7 +139,7 @@ class Reconciliation:
             result.vmid = self.node.next_vmid(skip=self.node.journal)
         options = {} if actual.config is None else dict(actual.config.options)
         if plan.creating:
-            options = diff.render(wanted.type.table, wanted.declaration)
+            options = render(wanted.type.table, wanted.declaration)
         live = {} if actual.config is None else {key: actual.config.live.get(key) for key in change.revert}
         after = {**options, **live, **change.set, **dict.fromkeys(change.delete)}
         options = {key: value for key, value in after.items() if value is not None}

@@ -38,7 +38,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import Change
+from ansible_collections.pve.provision.plugins.module_utils._model.option import Change
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts

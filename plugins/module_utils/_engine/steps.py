@@ -18,7 +18,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.kinds import 
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import required
 
 if t.TYPE_CHECKING:
-    from ansible_collections.pve.provision.plugins.module_utils._model.diff import Change
+    from ansible_collections.pve.provision.plugins.module_utils._model.option import Change
     from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig, Outcome
 
 

@@ -28,7 +28,8 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.read imp
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.spec import LXC
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.spec import OPENWRT_LXC, OPENWRT_VM
 from ansible_collections.pve.provision.plugins.module_utils._guests.typed import NeedsValidator, TypedReader
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, null_paths
+from ansible_collections.pve.provision.plugins.module_utils._model.declare import null_paths
+from ansible_collections.pve.provision.plugins.module_utils._model.option import Path
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestRef, Kind
 
 Guest = dict[str, t.Any]

@@ -9,14 +9,8 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.pve.provision.plugins.module_utils._model.property_string import (
-    BOOLEAN,
-    BadEntries,
-    Codec,
-    Field,
-    Fields,
-    integer,
-)
+from ansible_collections.pve.provision.plugins.module_utils._model.codec import BOOLEAN, BadEntries, Codec, integer
+from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Field, Fields
 
 VMID = integer(100, 999999999, "a vmid")
 

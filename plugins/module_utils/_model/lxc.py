@@ -16,6 +16,16 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
+from ansible_collections.pve.provision.plugins.module_utils._model.codec import (
+    BOOLEAN,
+    TEXT,
+    Codec,
+    choice,
+    integer,
+    number,
+    text,
+    words,
+)
 from ansible_collections.pve.provision.plugins.module_utils._model.creation import (
     CLONE_FROM,
     PASSWORD,
@@ -23,14 +33,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.creation impo
     SSH_KEYS,
     VMID,
 )
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import (
-    HIDDEN,
-    Declaration,
-    Option,
-    Path,
-    declare,
-    in_scope,
-)
+from ansible_collections.pve.provision.plugins.module_utils._model.declare import declare
 from ansible_collections.pve.provision.plugins.module_utils._model.network import (
     NET,
     check_networks,
@@ -38,18 +41,14 @@ from ansible_collections.pve.provision.plugins.module_utils._model.network impor
     settle_net,
     used_twice,
 )
-from ansible_collections.pve.provision.plugins.module_utils._model.property_string import (
-    BOOLEAN,
-    TEXT,
-    Codec,
-    Field,
-    Fields,
-    choice,
-    integer,
-    number,
-    text,
-    words,
+from ansible_collections.pve.provision.plugins.module_utils._model.option import (
+    HIDDEN,
+    Declaration,
+    Option,
+    Path,
+    in_scope,
 )
+from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Field, Fields
 from ansible_collections.pve.provision.plugins.module_utils._model.raw_lines import RAW, merge_lines
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import MOUNT_POINT, ROOTFS, settle_volume
 

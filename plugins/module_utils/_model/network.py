@@ -12,18 +12,17 @@ import re
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import Resolved, SubValues, merge
-from ansible_collections.pve.provision.plugins.module_utils._model.property_string import (
+from ansible_collections.pve.provision.plugins.module_utils._model.codec import (
     BOOLEAN,
     Codec,
-    Field,
-    Fields,
     choice,
     integer,
     number,
     text,
     vlans,
 )
+from ansible_collections.pve.provision.plugins.module_utils._model.option import Resolved, SubValues, merge
+from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Field, Fields
 
 # A run reads the same address in a declaration, in a config and for its result.
 read_interface = functools.lru_cache(maxsize=4096)(ipaddress.ip_interface)

@@ -15,17 +15,21 @@ import re
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
-from ansible_collections.pve.provision.plugins.module_utils._model.creation import VMID
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import (
-    Declaration,
-    Option,
-    Path,
-    Resolved,
-    SubValues,
-    declare,
-    in_scope,
-    merge,
+from ansible_collections.pve.provision.plugins.module_utils._model.codec import (
+    BOOLEAN,
+    DISK_SIZE,
+    TEXT,
+    Canonical,
+    Codec,
+    choice,
+    integer,
+    number,
+    text,
+    vlans,
+    words,
 )
+from ansible_collections.pve.provision.plugins.module_utils._model.creation import VMID
+from ansible_collections.pve.provision.plugins.module_utils._model.declare import declare
 from ansible_collections.pve.provision.plugins.module_utils._model.lxc import (
     CPUUNITS,
     DESCRIPTION,
@@ -41,21 +45,16 @@ from ansible_collections.pve.provision.plugins.module_utils._model.network impor
     networks_of,
     used_twice,
 )
-from ansible_collections.pve.provision.plugins.module_utils._model.property_string import (
-    BOOLEAN,
-    DISK_SIZE,
-    TEXT,
-    Canonical,
-    Codec,
-    Field,
-    Fields,
-    choice,
-    integer,
-    number,
-    text,
-    vlans,
-    words,
+from ansible_collections.pve.provision.plugins.module_utils._model.option import (
+    Declaration,
+    Option,
+    Path,
+    Resolved,
+    SubValues,
+    in_scope,
+    merge,
 )
+from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Field, Fields
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import settle_volume
 
 NET_MODELS = (

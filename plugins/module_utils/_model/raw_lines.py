@@ -8,11 +8,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.pve.provision.plugins.module_utils._model.property_string import (
-    Canonical,
-    Codec,
-    accept_each,
-)
+from ansible_collections.pve.provision.plugins.module_utils._model.codec import Canonical, Codec, accept_each
 
 _LINE = re.compile(r"(lxc\.[a-z0-9_.-]+)(?::|\s*=)\s*(.*?)\s*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")

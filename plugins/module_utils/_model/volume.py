@@ -10,20 +10,18 @@ import re
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import Resolved, SubValues, merge
-from ansible_collections.pve.provision.plugins.module_utils._model.property_string import (
+from ansible_collections.pve.provision.plugins.module_utils._model.codec import (
     BOOLEAN,
     CONTAINER_SIZE,
     EXTENT,
     Codec,
-    Field,
-    Fields,
     choice,
-    render_gib,
-    render_size,
     text,
     words,
 )
+from ansible_collections.pve.provision.plugins.module_utils._model.option import Resolved, SubValues, merge
+from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Field, Fields
+from ansible_collections.pve.provision.plugins.module_utils._model.sizes import render_gib, render_size
 
 DEFAULT_SIZE = 4 * 1024**3  # pve-container's own default for a rootfs, in bytes
 

@@ -12,7 +12,7 @@ import typing as t
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from ansible_collections.pve.provision.plugins.module_utils._model.property_string import parse_size
+from ansible_collections.pve.provision.plugins.module_utils._model.sizes import parse_size
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig, Kind
 from ansible_collections.pve.provision.plugins.module_utils._pve.values import content_types
 

@@ -21,7 +21,7 @@ from ansible_collections.pve.provision.plugins.module_utils._io.clock import pol
 from ansible_collections.pve.provision.plugins.module_utils._model.network import NET, networks_in
 
 if t.TYPE_CHECKING:
-    from ansible_collections.pve.provision.plugins.module_utils._model.diff import SubValues
+    from ansible_collections.pve.provision.plugins.module_utils._model.option import SubValues
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
 
 # The source of an address that the container itself has told, through PVE.

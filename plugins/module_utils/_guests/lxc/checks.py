@@ -12,8 +12,8 @@ from pathlib import Path
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Values, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._guests import hookscript
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import SubValues
 from ansible_collections.pve.provision.plugins.module_utils._model.lxc import FEATURES
+from ansible_collections.pve.provision.plugins.module_utils._model.option import SubValues
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import MOUNT_POINT, storage_of
 
 if t.TYPE_CHECKING:

@@ -14,8 +14,8 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.guest import
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc import addresses, checks
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.complete import complete
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import Declaration, SubValues, Table
 from ansible_collections.pve.provision.plugins.module_utils._model.lxc import OPTIONS, check_container, decide_privilege
+from ansible_collections.pve.provision.plugins.module_utils._model.option import Declaration, SubValues, Table
 from ansible_collections.pve.provision.plugins.module_utils._model.template_name import parse_template
 from ansible_collections.pve.provision.plugins.module_utils._pve.privileges import Need
 

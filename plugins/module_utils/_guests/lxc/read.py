@@ -19,12 +19,13 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.guest import
 from ansible_collections.pve.provision.plugins.module_utils._engine.part import Part
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.kind import LXC, UNMANAGED
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path, render
+from ansible_collections.pve.provision.plugins.module_utils._model.compare import render
 from ansible_collections.pve.provision.plugins.module_utils._model.lxc import (
     CREATION,
     declare_creation,
     declare_lxc,
 )
+from ansible_collections.pve.provision.plugins.module_utils._model.option import Path
 
 _SECRETS: t.Final = frozenset(option.key for option in CREATION if option.secret)
 _POLICY: t.Final = tuple(Policy.__dataclass_fields__)

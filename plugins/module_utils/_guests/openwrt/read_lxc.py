@@ -17,7 +17,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.rout
     DESCRIPTION_OPTIONS,
     with_own_defaults,
 )
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path
+from ansible_collections.pve.provision.plugins.module_utils._model.option import Path
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.model import Description, devices
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.read import parse as parse_description
 from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_template import WantedTemplate

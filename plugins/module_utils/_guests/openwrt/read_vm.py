@@ -18,7 +18,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.rout
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.vm import OSTYPE, OpenWrtVm
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.vm_steps import DISK
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.read import wanted_vm
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path
+from ansible_collections.pve.provision.plugins.module_utils._model.option import Path
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.model import Description, devices
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.read import parse as parse_description
 from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_template import WantedDisk

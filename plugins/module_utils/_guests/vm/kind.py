@@ -14,7 +14,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import Findi
 from ansible_collections.pve.provision.plugins.module_utils._guests import hookscript
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm import addresses
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.complete import complete
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import SubValues
+from ansible_collections.pve.provision.plugins.module_utils._model.option import SubValues
 from ansible_collections.pve.provision.plugins.module_utils._model.qemu import OPTIONS, check_vm, is_volume
 
 if t.TYPE_CHECKING:

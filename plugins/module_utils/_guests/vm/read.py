@@ -15,7 +15,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.guest import
 )
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.kind import QEMU
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path
+from ansible_collections.pve.provision.plugins.module_utils._model.option import Path
 from ansible_collections.pve.provision.plugins.module_utils._model.qemu import (
     declare_vm,
 )

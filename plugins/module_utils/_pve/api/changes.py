@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError, Timeout
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import poll
-from ansible_collections.pve.provision.plugins.module_utils._model.property_string import parse_size
+from ansible_collections.pve.provision.plugins.module_utils._model.sizes import parse_size
 from ansible_collections.pve.provision.plugins.module_utils._pve import config_text, error_messages
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.guests import ApiGuests
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.requests import Requests

@@ -10,8 +10,8 @@ import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, PveError
 from ansible_collections.pve.provision.plugins.module_utils._io.locks import held
-from ansible_collections.pve.provision.plugins.module_utils._model.property_string import parse_size
 from ansible_collections.pve.provision.plugins.module_utils._model.raw_lines import merge_lines
+from ansible_collections.pve.provision.plugins.module_utils._model.sizes import parse_size
 from ansible_collections.pve.provision.plugins.module_utils._pve import config_text, error_messages
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.commands import COMMAND, Commands, outcome_of
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.guests import CliGuests

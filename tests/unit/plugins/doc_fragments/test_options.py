@@ -23,8 +23,9 @@ import yaml
 from ansible_collections.pve.provision.plugins.module_utils._argspec import CONNECTION
 from ansible_collections.pve.provision.plugins.module_utils._guests.registry import TYPES
 from ansible_collections.pve.provision.plugins.module_utils._model import lxc, qemu
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import Option
-from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Codec, Field, Fields
+from ansible_collections.pve.provision.plugins.module_utils._model.codec import Codec
+from ansible_collections.pve.provision.plugins.module_utils._model.option import Option
+from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Field, Fields
 
 PLUGINS = "ansible_collections.pve.provision.plugins"
 FOLDER = Path(__file__).resolve().parents[4] / "plugins/modules"

@@ -17,7 +17,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import Image
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.seen import Seen
 from ansible_collections.pve.provision.plugins.module_utils._model.lxc import OPTIONS
 from ansible_collections.pve.provision.plugins.module_utils._model.network import NET, is_net
-from ansible_collections.pve.provision.plugins.module_utils._model.property_string import render_gib
+from ansible_collections.pve.provision.plugins.module_utils._model.sizes import render_gib
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import ROOTFS, storage_of
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.model import Description
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.live import target

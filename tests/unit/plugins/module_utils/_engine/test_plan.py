@@ -13,7 +13,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.guest import
 from ansible_collections.pve.provision.plugins.module_utils._engine.plan import make_plan
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.read import wanted_container
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import null_paths
+from ansible_collections.pve.provision.plugins.module_utils._model.declare import null_paths
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig
 
 Params = dict[str, t.Any]

@@ -21,7 +21,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.reconcile im
 from ansible_collections.pve.provision.plugins.module_utils._errors import InvalidInput
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.read import wanted_container
 from ansible_collections.pve.provision.plugins.module_utils._guests.registry import TYPES
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import null_paths
+from ansible_collections.pve.provision.plugins.module_utils._model.declare import null_paths
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.node import CliNode
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
 from embedded_node import bootstrap, commands

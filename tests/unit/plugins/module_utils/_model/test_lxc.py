@@ -9,7 +9,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import null_paths
+from ansible_collections.pve.provision.plugins.module_utils._model.declare import null_paths
 from ansible_collections.pve.provision.plugins.module_utils._model.lxc import (
     check_container,
     decide_privilege,

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.pve.provision.plugins.module_utils._model import diff
+from ansible_collections.pve.provision.plugins.module_utils._model.compare import compare, typed
+from ansible_collections.pve.provision.plugins.module_utils._model.declare import null_paths
+from ansible_collections.pve.provision.plugins.module_utils._model.option import Change
 from ansible_collections.pve.provision.plugins.module_utils._model.qemu import (
     DISK,
     NET,
@@ -38,10 +40,10 @@ ACTUAL = {
 }
 
 
-def compare(**params: t.Any) -> diff.Change:
-    declaration, findings = declare_vm(params, diff.null_paths(params))
+def compared(**params: t.Any) -> Change:
+    declaration, findings = declare_vm(params, null_paths(params))
     assert findings == []
-    return diff.compare(OPTIONS, ACTUAL, declaration)
+    return compare(OPTIONS, ACTUAL, declaration)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +59,7 @@ def compare(**params: t.Any) -> diff.Change:
     ],
 )
 def test_what_is_as_declared_changes_nothing(params: dict[str, t.Any]) -> None:
-    assert not compare(**params)
+    assert not compared(**params)
 
 
 @pytest.mark.parametrize(
@@ -77,14 +79,14 @@ def test_what_is_as_declared_changes_nothing(params: dict[str, t.Any]) -> None:
     ],
 )
 def test_only_what_differs_is_set(params: dict[str, t.Any], options: dict[str, str], restart: tuple[str, ...]) -> None:
-    change = compare(**params)
+    change = compared(**params)
     assert change.set == options
     assert change.restart == restart
 
 
 def test_a_larger_disk_grows_and_a_smaller_one_is_refused() -> None:
-    assert compare(scsi=[{"size": "1G"}]).resize == {"scsi0": 1024**3}
-    assert compare(scsi=[{"size": "256M"}]).findings[0].problem == "is smaller than the 512M it has"
+    assert compared(scsi=[{"size": "1G"}]).resize == {"scsi0": 1024**3}
+    assert compared(scsi=[{"size": "256M"}]).findings[0].problem == "is smaller than the 512M it has"
 
 
 @pytest.mark.parametrize(
@@ -119,11 +121,11 @@ def test_bad_input_is_told_by_option(params: dict[str, t.Any], option: str, prob
 def test_a_strangers_vlans_and_mac_address_stay(text: str, declared: dict[str, t.Any], change: dict[str, str]) -> None:
     declaration, findings = declare_vm({"networks": [declared]})
     assert findings == []
-    assert diff.compare(OPTIONS, {"net0": f"virtio={MAC},bridge=vmbr0,tag=20,{text}"}, declaration).set == change
+    assert compare(OPTIONS, {"net0": f"virtio={MAC},bridge=vmbr0,tag=20,{text}"}, declaration).set == change
 
 
 def test_the_bios_cannot_change() -> None:
-    assert compare(bios="ovmf").findings[0].option == "bios"
+    assert compared(bios="ovmf").findings[0].option == "bios"
 
 
 @pytest.mark.parametrize("text", [ACTUAL["net0"], "e1000=BC:24:11:00:00:AA,bridge=vmbr0,mtu=1400,rate=5"])
@@ -164,10 +166,10 @@ STRANGERS = [
 
 @pytest.mark.parametrize("actual", STRANGERS)
 def test_what_a_result_shows_can_be_declared_and_changes_nothing(actual: dict[str, str]) -> None:
-    shown = diff.typed(OPTIONS, actual)
-    declaration, findings = declare_vm(shown, diff.null_paths(shown))
+    shown = typed(OPTIONS, actual)
+    declaration, findings = declare_vm(shown, null_paths(shown))
     assert findings == []
-    assert diff.compare(OPTIONS, actual, declaration) == diff.Change()
+    assert compare(OPTIONS, actual, declaration) == Change()
 
 
 cards = st.lists(
@@ -189,10 +191,10 @@ def test_a_second_run_changes_nothing(first: list[t.Any], second: list[t.Any], p
     actual = dict(ACTUAL)
     for networks in (first, second):
         params = {"networks": networks}
-        declaration, _problems = declare_vm(params, diff.null_paths(params))
-        change = diff.compare(OPTIONS, actual, declaration, purge=purge)
+        declaration, _problems = declare_vm(params, null_paths(params))
+        change = compare(OPTIONS, actual, declaration, purge=purge)
         if change.findings:
             return
         actual = {key: value for key, value in {**actual, **change.set}.items() if key not in change.delete}
-        again = diff.compare(OPTIONS, actual, declaration, purge=purge)
+        again = compare(OPTIONS, actual, declaration, purge=purge)
         assert (again.set, again.delete, again.findings) == ({}, (), ())

@@ -15,7 +15,8 @@ import pytest
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.console import Console
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.first_boot import RC_LOCAL, first_files
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.shells import ssh
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import compare, declare
+from ansible_collections.pve.provision.plugins.module_utils._model.compare import compare
+from ansible_collections.pve.provision.plugins.module_utils._model.declare import declare
 from ansible_collections.pve.provision.plugins.module_utils._model.qemu import OPTIONS, is_volume
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.read import parse
 

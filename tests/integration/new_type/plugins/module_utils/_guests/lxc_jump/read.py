@@ -12,7 +12,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.guest import
 from ansible_collections.pve.provision.plugins.module_utils._engine.part import Part
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.read import wanted_container
-from ansible_collections.pve.provision.plugins.module_utils._model.diff import Path
+from ansible_collections.pve.provision.plugins.module_utils._model.option import Path
 
 TEMPLATE: t.Final = "alpine-3.22-default"
 

@@ -12,8 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.pve.provision.plugins.module_utils._model import diff
+from ansible_collections.pve.provision.plugins.module_utils._model.compare import (
+    Held,
+    compare,
+    render,
+    typed,
+    unmanaged,
+)
+from ansible_collections.pve.provision.plugins.module_utils._model.declare import null_paths
 from ansible_collections.pve.provision.plugins.module_utils._model.lxc import OPTIONS, declare_lxc
+from ansible_collections.pve.provision.plugins.module_utils._model.option import Change, Declaration
 
 ACTUAL = {
     "arch": "amd64",
@@ -32,10 +40,10 @@ ACTUAL = {
 }
 
 
-def compare(purge: bool = False, **params: t.Any) -> diff.Change:
-    declaration, findings = declare_lxc(params, diff.null_paths(params))
+def compared(purge: bool = False, **params: t.Any) -> Change:
+    declaration, findings = declare_lxc(params, null_paths(params))
     assert findings == []
-    return diff.compare(OPTIONS, ACTUAL, declaration, purge=purge)
+    return compare(OPTIONS, ACTUAL, declaration, purge=purge)
 
 
 NET0 = {"bridge": "vmbr0", "tag": 20, "ip": "192.168.20.10/24"}
@@ -62,7 +70,7 @@ NET0 = {"bridge": "vmbr0", "tag": 20, "ip": "192.168.20.10/24"}
     ],
 )
 def test_what_is_as_declared_changes_nothing(params: dict[str, t.Any]) -> None:
-    assert not compare(**params)
+    assert not compared(**params)
 
 
 @pytest.mark.parametrize(
@@ -92,38 +100,38 @@ def test_what_is_as_declared_changes_nothing(params: dict[str, t.Any]) -> None:
 def test_only_what_differs_is_set_and_what_pve_chose_is_carried_over(
     params: dict[str, t.Any], options: dict[str, str]
 ) -> None:
-    change = compare(**params)
+    change = compared(**params)
     assert change.set == options
     assert change.delete == ()
     assert change.findings == ()
 
 
 def test_null_deletes_an_option_and_a_key_of_a_property_string() -> None:
-    assert compare(cores=None).delete == ("cores",)
-    change = compare(networks=[{"bridge": "vmbr0", "tag": None}])
+    assert compared(cores=None).delete == ("cores",)
+    change = compared(networks=[{"bridge": "vmbr0", "tag": None}])
     assert change.set == {"net0": "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:01:02:03,ip=192.168.20.10/24,type=veth"}
-    assert compare(nameserver=None) == diff.Change()
+    assert compared(nameserver=None) == Change()
 
 
 def test_what_pve_deletes_not_gets_its_default() -> None:
-    for change in (compare(memory=None), compare(purge=True, cores=2)):
+    for change in (compared(memory=None), compared(purge=True, cores=2)):
         assert change.set == {"memory": "512"}
         assert "memory" not in change.delete
         assert (change.before["memory"], change.after["memory"]) == (1024, 512)
 
 
 def test_null_for_a_list_deletes_all_of_its_entries() -> None:
-    assert compare(networks=None).delete == ("net0",)
+    assert compared(networks=None).delete == ("net0",)
 
 
 def test_purge_deletes_what_is_not_mentioned_and_never_identity_or_root_volume() -> None:
-    change = compare(purge=True, memory=1024, networks=[{"bridge": "vmbr0"}])
+    change = compared(purge=True, memory=1024, networks=[{"bridge": "vmbr0"}])
     assert change.delete == ("cores", "features", "mp0", "onboot", "tags")
     assert change.set == {"net0": "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:01:02:03,type=veth"}
 
 
 def test_a_larger_volume_grows_and_its_options_change_beside() -> None:
-    change = compare(rootfs={"size": "10G"}, mount_points=[{"mp": "/srv/data", "size": "9G", "backup": False}])
+    change = compared(rootfs={"size": "10G"}, mount_points=[{"mp": "/srv/data", "size": "9G", "backup": False}])
     assert change.resize == {"rootfs": 10 * 1024**3, "mp0": 9 * 1024**3}
     assert change.set == {"mp0": "local-lvm:vm-101-disk-1,mp=/srv/data,backup=0,size=9G"}
     assert change.before["rootfs.size"] == "8G"
@@ -142,7 +150,7 @@ def test_a_larger_volume_grows_and_its_options_change_beside() -> None:
 )
 def test_a_size_that_was_rounded_is_no_difference(has: str, declared: str, resize: int | None) -> None:
     declaration, findings = declare_lxc({"rootfs": {"size": declared}})
-    change = diff.compare(OPTIONS, {"rootfs": f"x:vm-101-disk-0,size={has}"}, declaration)
+    change = compare(OPTIONS, {"rootfs": f"x:vm-101-disk-0,size={has}"}, declaration)
     assert (findings, change.findings, change.set) == ([], (), {})
     assert change.resize == ({} if resize is None else {"rootfs": resize})
 
@@ -160,7 +168,7 @@ def test_a_size_that_was_rounded_is_no_difference(has: str, declared: str, resiz
 def test_what_cannot_change_in_place_is_told_with_the_way_out(
     params: dict[str, t.Any], option: str, problem: str
 ) -> None:
-    change = compare(**params)
+    change = compared(**params)
     assert not change
     assert [(found.option, found.problem) for found in change.findings] == [(option, problem)]
     assert change.findings[0].remedy
@@ -182,10 +190,10 @@ WAN = {"bridge": "vmbr0", "tag": 10}
 LAN = {"bridge": "vmbr1", "ip": "10.1.0.5/24"}
 
 
-def serve(purge: bool = False, **params: t.Any) -> diff.Change:
-    declaration, findings = declare_lxc(params, diff.null_paths(params))
+def serve(purge: bool = False, **params: t.Any) -> Change:
+    declaration, findings = declare_lxc(params, null_paths(params))
     assert findings == []
-    return diff.compare(OPTIONS, SERVER, declaration, purge=purge)
+    return compare(OPTIONS, SERVER, declaration, purge=purge)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +211,7 @@ def serve(purge: bool = False, **params: t.Any) -> diff.Change:
     ],
 )
 def test_entries_are_known_by_what_they_are_whatever_their_place(params: dict[str, t.Any]) -> None:
-    assert serve(**params) == diff.Change()
+    assert serve(**params) == Change()
 
 
 @pytest.mark.parametrize(
@@ -256,7 +264,7 @@ def test_an_entry_in_doubt_is_asked_about(params: dict[str, t.Any], option: str,
 
 def test_a_root_volume_is_never_written_into_a_container_that_is_there() -> None:
     declaration, _problems = declare_lxc({"rootfs": {"storage": "x", "size": "4G"}})
-    change = diff.compare(OPTIONS, {"hostname": "web1"}, declaration)
+    change = compare(OPTIONS, {"hostname": "web1"}, declaration)
     assert (change.set, change.findings[0].option) == ({}, "rootfs")
 
 
@@ -271,9 +279,9 @@ def test_an_entry_that_is_to_go_says_which_it_is() -> None:
     assert problem.remedy == "Name it by one of: id, name, hwaddr."
 
 
-def held(pending: dict[str, str | None], **live: str) -> diff.Held:
+def held(pending: dict[str, str | None], **live: str) -> Held:
     options = {key: value for key, value in {**live, **pending}.items() if value is not None}
-    return diff.Held(options, live, pending)
+    return Held(options, live, pending)
 
 
 @pytest.mark.parametrize(
@@ -301,16 +309,16 @@ def held(pending: dict[str, str | None], **live: str) -> diff.Held:
 def test_a_waiting_change_is_taken_back_where_the_guest_runs_with_what_is_wanted(
     live: dict[str, str], pending: dict[str, str | None], params: dict[str, t.Any], expected: dict[str, t.Any]
 ) -> None:
-    declaration, findings = declare_lxc(params, diff.null_paths(params))
+    declaration, findings = declare_lxc(params, null_paths(params))
     assert findings == []
-    change = diff.compare(OPTIONS, held(pending, **live), declaration)
+    change = compare(OPTIONS, held(pending, **live), declaration)
     written = {"set": change.set, "delete": change.delete, "revert": change.revert}
     assert {name: value for name, value in written.items() if value} == expected
     assert change.restart == tuple(key for key in ("tty",) if key in change.set or key in change.delete)
 
 
 def test_a_purge_takes_back_what_only_waits() -> None:
-    change = diff.compare(OPTIONS, held({"timezone": "host", "memory": "1024"}), diff.Declaration(), purge=True)
+    change = compare(OPTIONS, held({"timezone": "host", "memory": "1024"}), Declaration(), purge=True)
     assert (change.revert, change.set, change.delete) == (("timezone", "memory"), {}, ())
 
 
@@ -333,12 +341,12 @@ def test_a_value_that_cannot_be_read_is_written_back_as_it_was(
     actual: dict[str, str], params: dict[str, t.Any], options: dict[str, str]
 ) -> None:
     declaration, _problems = declare_lxc(params)
-    assert diff.compare(OPTIONS, actual, declaration).set == options
+    assert compare(OPTIONS, actual, declaration).set == options
 
 
 def test_nothing_is_written_over_an_option_that_cannot_be_read() -> None:
     declaration, _problems = declare_lxc({"networks": [{"id": 0, "tag": 5}]})
-    change = diff.compare(OPTIONS, {"net0": "something new"}, declaration)
+    change = compare(OPTIONS, {"net0": "something new"}, declaration)
     assert not change
     assert "cannot be read: net0: something new" in change.findings[0].problem
 
@@ -360,7 +368,7 @@ def test_of_two_entries_of_one_name_the_user_says_which_is_meant(params: dict[st
         "mp2": "x:vm-101-disk-2,mp=/srv,size=1G",
     }
     declaration, _problems = declare_lxc(params)
-    (problem,) = diff.compare(OPTIONS, twice, declaration).findings
+    (problem,) = compare(OPTIONS, twice, declaration).findings
     assert problem.option.endswith("[0].id")
     assert problem.problem.startswith("is missing: the entry may mean ")
 
@@ -380,11 +388,11 @@ def test_of_two_entries_of_one_name_the_user_says_which_is_meant(params: dict[st
 def test_what_a_running_container_takes_only_at_its_next_start(
     params: dict[str, t.Any], restart: tuple[str, ...]
 ) -> None:
-    assert compare(**params).restart == restart
+    assert compared(**params).restart == restart
 
 
 def test_before_and_after_hold_only_what_changes() -> None:
-    change = compare(memory=2048, cores=2, tags=["web"])
+    change = compared(memory=2048, cores=2, tags=["web"])
     assert change.before == {"memory": 1024, "tags": ["home", "web"]}
     assert change.after == {"memory": 2048, "tags": ["web"]}
 
@@ -419,7 +427,7 @@ declarations = st.fixed_dictionaries(
 )
 
 
-def apply(actual: dict[str, str], change: diff.Change) -> dict[str, str]:
+def apply(actual: dict[str, str], change: Change) -> dict[str, str]:
     kept = {key: value for key, value in actual.items() if key not in change.delete}
     return {**kept, **change.set}
 
@@ -428,18 +436,18 @@ def apply(actual: dict[str, str], change: diff.Change) -> dict[str, str]:
 def test_a_second_run_changes_nothing(first: dict[str, t.Any], second: dict[str, t.Any], purge: bool) -> None:
     actual = dict(ACTUAL)
     for params in (first, second):
-        declaration, findings = declare_lxc(params, diff.null_paths(params))
+        declaration, findings = declare_lxc(params, null_paths(params))
         assert findings == []
-        actual = apply(actual, diff.compare(OPTIONS, actual, declaration, purge=purge))
-        assert not diff.compare(OPTIONS, actual, declaration, purge=purge)
+        actual = apply(actual, compare(OPTIONS, actual, declaration, purge=purge))
+        assert not compare(OPTIONS, actual, declaration, purge=purge)
     assert actual["rootfs"] == ACTUAL["rootfs"]
 
 
 @given(declarations)
 def test_what_was_created_from_a_declaration_is_as_declared(params: dict[str, t.Any]) -> None:
-    declaration, _problems = declare_lxc(params, diff.null_paths(params))
-    created = diff.render(OPTIONS, declaration)
-    assert not diff.compare(OPTIONS, created, declaration)
+    declaration, _problems = declare_lxc(params, null_paths(params))
+    created = render(OPTIONS, declaration)
+    assert not compare(OPTIONS, created, declaration)
 
 
 # Whatever PVE holds: the config that a result shows, declared, changes nothing.
@@ -497,11 +505,11 @@ KEPT: dict[str, st.SearchStrategy[str]] = {
 
 @given(st.fixed_dictionaries({}, optional=KEPT))
 def test_what_a_result_shows_can_be_declared_and_changes_nothing(actual: dict[str, str]) -> None:
-    shown = json.loads(json.dumps(diff.typed(OPTIONS, actual)))
-    declaration, findings = declare_lxc(shown, diff.null_paths(shown))
+    shown = json.loads(json.dumps(typed(OPTIONS, actual)))
+    declaration, findings = declare_lxc(shown, null_paths(shown))
     assert findings == []
-    assert diff.compare(OPTIONS, actual, declaration) == diff.Change()
-    assert diff.unmanaged(OPTIONS, actual).keys() == actual.keys() & {"lock", "unused0"}
+    assert compare(OPTIONS, actual, declaration) == Change()
+    assert unmanaged(OPTIONS, actual).keys() == actual.keys() & {"lock", "unused0"}
     assert "env" not in shown
 
 
@@ -537,19 +545,19 @@ def test_a_volume_stays_at_its_path_whatever_the_order(
         ({"mount_points": first, "networks": one}, {"mount_points": second, "networks": two})
     ):
         before = homes(actual)
-        declaration, findings = declare_lxc(params, diff.null_paths(params))
+        declaration, findings = declare_lxc(params, null_paths(params))
         assert findings == []
-        change = diff.compare(OPTIONS, actual, declaration)
+        change = compare(OPTIONS, actual, declaration)
         if change.findings:
             return
         made = {key: text.replace("x:1,", f"x:vm-101-disk-{number}{key},") for key, text in change.set.items()}
         actual = {**actual, **made}
-        assert not diff.compare(OPTIONS, actual, declaration)
+        assert not compare(OPTIONS, actual, declaration)
         assert before.items() <= homes(actual).items()
         assert {entry["mp"] for entry in params["mount_points"]} <= homes(actual).keys()
 
 
 def homes(actual: dict[str, str]) -> dict[str, str]:
     """The volume at each path."""
-    mounted = diff.typed(OPTIONS, actual).get("mount_points", [])
+    mounted = typed(OPTIONS, actual).get("mount_points", [])
     return {entry["mp"]: entry["volume"] for entry in mounted}
