@@ -8,6 +8,7 @@ An example names hosts, secrets and download sites of a user's. They are put in 
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import os
@@ -61,16 +62,19 @@ def secrets(tasks: list[Task]) -> dict[str, str]:
 
 
 class Place:
-    """Where the examples run: a node, and a mirror of the download sites."""
+    """Where the examples run: a node whose index of templates lists what a mirror of the download sites has."""
 
     def __init__(self, site: Site, mirror: Mirror, documentation: dict[str, t.Any]) -> None:
         self.site = site
         self.mirror = mirror
         self.documentation = documentation
-        nas = site.work / "nas"
-        nas.mkdir()
+        nas = site.node.root / "mnt/pve/nas"
+        nas.mkdir(parents=True, exist_ok=True)
         with (site.node.root / "etc/pve/storage.cfg").open("a") as config:
             config.write(NAS.format(nas))
+        index = gzip.decompress(mirror.read("pveam/images/aplinfo-pve-9.dat.gz")).decode()
+        lists = site.node.root / "var/lib/pve-manager/apl-info/download.proxmox.com"
+        lists.write_text(index.replace("Location: ", f"Location: {mirror.base('pveam')}/images/"), encoding="utf-8")
 
     def fit(self, task: Task) -> Task:
         """A task of an example, for this place."""
