@@ -325,13 +325,12 @@ def test_it_is_moved_as_planned_and_then_gets_the_rest(cluster: Cluster, running
     assert not cluster.good(declared).changed
 
 
-def test_what_pve_refuses_is_told_in_its_words(cluster: Cluster) -> None:
+def test_what_holds_it_on_its_node_is_a_finding(cluster: Cluster) -> None:
     cluster.make("pve2", "web1", 101)
     cluster.command("pve2", "pct", "set", "101", "--mp0", "/srv,mp=/srv")
-    failed = cluster.run(guest("web1", node="pve3", migrate=True))
-    assert failed.failed
-    assert "container (web1): migrate failed:" in failed.msg
-    assert "mp0" in failed.msg
+    (finding,) = cluster.bad(guest("web1", node="pve3", migrate=True))
+    assert (finding["option"], finding["value"]) == ("web1: mp0", "/srv")
+    assert finding["problem"] == "is of node pve2 alone, and cannot move to pve3"
     assert cluster.places() == {"web1": "pve2"}
 
 
