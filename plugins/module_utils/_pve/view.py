@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import threading
 import typing as t
 
@@ -58,13 +59,13 @@ class NodeView:
         here = self._once(("named", kind), lambda: _by_name(self.guests(kind))).get(name.lower(), [])
         if here and not everywhere:
             return here
-        there = self._once(("named elsewhere", kind), lambda: _by_name(self._elsewhere(kind)))
-        return sorted(here + there.get(name.lower(), []), key=lambda guest: guest.vmid)
+        return sorted(here + self._named_elsewhere(kind, name.lower()), key=lambda guest: guest.vmid)
 
-    def _elsewhere(self, kind: Kind) -> list[GuestRef]:
+    def _named_elsewhere(self, kind: Kind, name: str) -> list[GuestRef]:
         if self._cluster is None:
-            return self._node.elsewhere(kind)
-        return [guest for guest in self._cluster.guests() if guest.kind == kind and guest.node != self._node.name]
+            return self._once(("named elsewhere", kind), lambda: _by_name(self._node.elsewhere(kind))).get(name, [])
+        there = self._cluster.named.get(name, [])
+        return [guest for guest in there if guest.kind == kind and guest.node != self._node.name]
 
     def add(self, guest: GuestRef, config: GuestConfig) -> None:
         """See a guest of another node as one of this one, where it is going to be."""
@@ -119,6 +120,11 @@ class ClusterView:
 
     def nodes(self) -> list[ClusterNode]:
         return t.cast("list[ClusterNode]", self.own.nodes())
+
+    @functools.cached_property
+    def named(self) -> dict[str, list[GuestRef]]:
+        """The guests of all nodes by their names in lower case."""
+        return _by_name(self.guests())
 
     def guests(self) -> list[GuestRef]:
         """The guests of all nodes, by the own list of each node that has some and answers."""
