@@ -10,10 +10,10 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import typing as t
 from pathlib import Path
 
+import progress_events
 import pytest
 
 from embedded_node import commands
@@ -40,11 +40,6 @@ def every_step(*names: str) -> list[tuple[str, str]]:
     return [(name, step) for name in names for step in ("create", "start", "verify")]
 
 
-def events() -> set[Path]:
-    """The files that running modules tell their events by."""
-    return set(Path("/tmp").glob(".pve-provision-*"))
-
-
 def begin(site: Site, plays: list[dict[str, t.Any]]) -> subprocess.Popen[str]:
     """Run plays with their output in a pipe, as in CI."""
     for name, data in (("playbook.yml", plays), ("inventory.json", site.inventory)):
@@ -69,7 +64,7 @@ def over_ssh(site: Site) -> Path:
 @pytest.mark.parametrize("way", ["local", "ssh"])
 def test_steps_are_told_through_a_pipe_as_they_end(site: Site, way: str) -> None:
     log = over_ssh(site) if way == "ssh" else None
-    site.node.fault("slow", at="extract", nth=3, seconds=5)
+    site.node.fault("slow", at="extract", nth=2, seconds=8)
     with begin(site, fleet()) as process:
         lines = []
         for line in process.stdout or ():
@@ -88,7 +83,7 @@ def test_steps_are_told_through_a_pipe_as_they_end(site: Site, way: str) -> None
     ]
     if log:  # the connection is heard of while the module runs
         assert log.read_text().count("tail -c +") >= 2
-    assert events() == set()
+    assert progress_events.all_gone()
 
 
 def test_it_is_quiet_in_check_mode_with_no_log_and_when_it_is_turned_off(site: Site) -> None:
@@ -142,10 +137,7 @@ def test_an_ended_run_leaves_whole_guests_and_the_next_one_goes_on(site: Site, n
             if line.startswith("pve: web1: start: "):
                 process.send_signal(number)
     assert process.returncode != 0
-    deadline = time.monotonic() + 120
-    while events():
-        assert time.monotonic() < deadline, "the module goes on"
-        time.sleep(0.05)
+    assert progress_events.all_gone(), "the module goes on"
     there = site.configs()
     assert "web1" in there["100.conf"]
     assert "web3" not in "".join(there.values())

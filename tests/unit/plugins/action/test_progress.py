@@ -19,6 +19,7 @@ import typing as t
 from dataclasses import dataclass
 from pathlib import Path
 
+import progress_events
 import pytest
 
 from embedded_node import EmbeddedNode
@@ -104,14 +105,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Site]:
 
 @pytest.fixture
 def site(place: Site) -> t.Iterator[Site]:
-    before = left_behind()
     yield place
     place.forget()
-    assert left_behind() == before
-
-
-def left_behind() -> set[Path]:
-    return set(Path("/tmp").glob(".pve-provision-*"))
+    assert progress_events.all_gone()
 
 
 def ssh(folder: Path) -> dict[str, str]:
