@@ -34,17 +34,19 @@ SYSTEM = (
     "ubuntu-25.04-standard_25.04-1.1_amd64.tar.zst",
 )  # fmt: skip
 HOST = "http://download.proxmox.com/images"
-SERVERS = {"download.proxmox.com": HOST, "releases.turnkeylinux.org": "https://releases.turnkeylinux.org/pve"}
+USUAL = "download.proxmox.com"
+SERVERS = {USUAL: HOST, "releases.turnkeylinux.org": "https://releases.turnkeylinux.org/pve"}
 
 
 def listing(state: State) -> list[dict[str, t.Any]]:
-    """All templates: section, template, and what is known of each."""
+    """All templates: section, template, and what is known of each. A node whose folder was never made has the usual."""
     folder = state.path(INDEXES)
-    hosts = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    texts = {name: state.read(f"{INDEXES}/{name}") for name in names} if folder.is_dir() else {USUAL: index()}
     return [
         {**row, "template": row["location"].rpartition("/")[2]}
-        for host in hosts
-        for row in _rows(state.read(f"{INDEXES}/{host}"), SERVERS.get(host, ""))
+        for host, text in texts.items()
+        for row in _rows(text, SERVERS.get(host, ""))
     ]
 
 
