@@ -137,4 +137,3 @@ def test_a_module_for_one_guest_is_interrupted_between_two_steps(bench: Bench) -
     assert (failed["error"], failed["step"]) == ("interrupted", "start")
     assert_exact(bench)
     assert bench.good("lxc_create", **params).status == "running"
-

@@ -196,7 +196,6 @@ def test_routers_of_one_run_share_a_fetch_that_was_predicted(bench: Bench, gatew
     assert sum(answered.sent > 0 for answered in mirror.requests if fnmatch.fnmatchcase(answered.path, images)) == 1
 
 
-
 def test_a_new_router_is_made_by_one_command(bench: Bench, gateway: Params) -> None:
     del gateway["disk"]
     made = bench.good("openwrt_vm", **gateway, bios="ovmf", machine="q35")
