@@ -25,9 +25,9 @@ GPT: t.Final = {1: (ESP, BOOT_START, BOOT_SECTORS), 2: (LINUX, ROOT_START, ROOT_
 GPT_SECTORS: t.Final = 33  # of its backup
 
 
-def mbr_table(partitions: t.Mapping[int, tuple[int, int]] = MBR) -> bytes:
+def mbr_table(partitions: t.Mapping[int, tuple[int, int]] | None = None) -> bytes:
     entries = bytearray(64)
-    for number, (start, length) in partitions.items():
+    for number, (start, length) in (partitions or MBR).items():
         active = b"\x80" if number == 1 else b"\0"
         entry = active + b"\0\2\0" + b"\x83" + b"\0\0\0" + struct.pack("<II", start, length)
         entries[16 * (number - 1) : 16 * number] = entry
@@ -35,11 +35,11 @@ def mbr_table(partitions: t.Mapping[int, tuple[int, int]] = MBR) -> bytes:
 
 
 def gpt_table(
-    sectors: int, partitions: t.Mapping[int, tuple[str, int, int]] = GPT, *, hybrid: bool = False
+    sectors: int, partitions: t.Mapping[int, tuple[str, int, int]] | None = None, *, hybrid: bool = False
 ) -> tuple[bytes, bytes]:
     """Primary (with a protective MBR, or a hybrid one that names partition 2) and backup."""
     entries = bytearray(128 * 128)
-    for number, (kind, start, length) in partitions.items():
+    for number, (kind, start, length) in (partitions or GPT).items():
         at = (number - 1) * 128
         own = uuid.UUID(int=0x5452574F_0000_4000_8000_000000000000 + number)
         entries[at : at + 48] = uuid.UUID(kind).bytes_le + own.bytes_le + struct.pack("<QQ", start, start + length - 1)

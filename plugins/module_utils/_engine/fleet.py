@@ -159,7 +159,7 @@ class Fleet:
             if site is None:
                 return run.result
             site.view.add(member.moves, config)
-            parts = [*parts, Moved(t.cast("Migrate", run.plan.steps[0]))]
+            parts = [*parts, Moved(t.cast(Migrate, run.plan.steps[0]))]
         site = self._site_of(member)
         return reconcile(site.facts.node, wanted, check_mode=True, parts=parts, facts=site.facts)
 

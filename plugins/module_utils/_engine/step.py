@@ -118,7 +118,7 @@ class Step(abc.ABC):
         return []
 
 
-Steps = type[Step] | tuple[type[Step], ...]
+Steps: t.TypeAlias = "type[Step] | tuple[type[Step], ...]"
 
 
 @dataclass(frozen=True)

@@ -156,7 +156,7 @@ class _OnNode(_Run):
         return {Path(step["path"]).name for step in self.result.plan if step["step"] == "remove"}
 
     def _in_use(self, path: Path) -> bool:
-        return t.cast("Directories", self._places).in_use(path)
+        return t.cast(Directories, self._places).in_use(path)
 
     def _prune(self, keep: int) -> None:
         """Of each storage the surplus of what ``version`` covers."""
@@ -204,7 +204,7 @@ class _OverApi(_Run):
         return {"size": size}
 
     def _held(self, store: Store, file: File) -> int | None:
-        return t.cast("OverApi", self._places).held(store, file)
+        return t.cast(OverApi, self._places).held(store, file)
 
     def remove(self) -> None:
         """Nothing tells who put a file there; one that cannot be the image is not removed."""

@@ -41,7 +41,7 @@ class BuildTemplate(Step):
         return {"version": self.version, "volid": self.volid}
 
     def run(self, run: Run) -> None:
-        made = openwrt_template.ensure(run.node, t.cast("WantedTemplate", self.guest.template))
+        made = openwrt_template.ensure(run.node, t.cast(WantedTemplate, self.guest.template))
         self.guest.made_templates = tuple(sorted({*made.volids} - {*made.kept}))
         run.result.warnings += made.warnings
 
@@ -85,7 +85,7 @@ class Upgrade(Step):
         guest = self.guest
         swap = upgrade.Upgrade(
             run,
-            t.cast("WantedTemplate", guest.template),
+            t.cast(WantedTemplate, guest.template),
             guest.target,
             lambda vmid: guest.router(run.node, vmid),
             guest.described,
