@@ -212,8 +212,8 @@ def fields_spec(fields: Fields) -> dict[str, t.Any]:
     """A property string as a dictionary of what the user may say in it."""
     spec: dict[str, t.Any] = {"type": "dict", "options": {}}
     for key, entry in fields.keys.items():
-        hint = {"no_log": False} if entry.public else {}
-        spec["options"][entry.param or key] = {**_value_spec(entry.codec), **hint}
+        hints = {**({"no_log": False} if entry.public else {}), **({"required": True} if entry.required else {})}
+        spec["options"][entry.param or key] = {**_value_spec(entry.codec), **hints}
     rules = {"mutually_exclusive": fields.exclusive, "required_one_of": fields.one_of}
     return {**spec, **{name: list(rule) for name, rule in rules.items() if rule}}
 

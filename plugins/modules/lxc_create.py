@@ -256,8 +256,8 @@ options:
         description:
           - The backup, as a volume such as V(local:backup/vzdump-lxc-101-2026_01_31-02_00_00.tar.zst). V(latest) is the
             newest one of the container O(vmid), or of the one called O(hostname) where no number is declared.
-          - Required.
         type: str
+        required: true
       storage:
         description: Storage that V(latest) is looked for on. By default all that hold backups.
         type: str

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import struct
+import types
 import typing as t
 import uuid
 import zlib
@@ -19,15 +20,17 @@ ESP = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
 LINUX = "0fc63daf-8483-4772-8e79-3d69d8477de4"
 BIOS_BOOT = "21686148-6449-6e6f-744e-656564454649"
 #: Number -> start, sectors.
-MBR: t.Final = {1: (BOOT_START, BOOT_SECTORS), 2: (ROOT_START, ROOT_SECTORS)}
+MBR: t.Final = types.MappingProxyType({1: (BOOT_START, BOOT_SECTORS), 2: (ROOT_START, ROOT_SECTORS)})
 #: Number -> type, start, sectors; entry 128 is BIOS boot.
-GPT: t.Final = {1: (ESP, BOOT_START, BOOT_SECTORS), 2: (LINUX, ROOT_START, ROOT_SECTORS), 128: (BIOS_BOOT, 34, 478)}
+GPT: t.Final = types.MappingProxyType(
+    {1: (ESP, BOOT_START, BOOT_SECTORS), 2: (LINUX, ROOT_START, ROOT_SECTORS), 128: (BIOS_BOOT, 34, 478)}
+)
 GPT_SECTORS: t.Final = 33  # of its backup
 
 
-def mbr_table(partitions: t.Mapping[int, tuple[int, int]] | None = None) -> bytes:
+def mbr_table(partitions: t.Mapping[int, tuple[int, int]] = MBR) -> bytes:
     entries = bytearray(64)
-    for number, (start, length) in (partitions or MBR).items():
+    for number, (start, length) in partitions.items():
         active = b"\x80" if number == 1 else b"\0"
         entry = active + b"\0\2\0" + b"\x83" + b"\0\0\0" + struct.pack("<II", start, length)
         entries[16 * (number - 1) : 16 * number] = entry
@@ -35,11 +38,11 @@ def mbr_table(partitions: t.Mapping[int, tuple[int, int]] | None = None) -> byte
 
 
 def gpt_table(
-    sectors: int, partitions: t.Mapping[int, tuple[str, int, int]] | None = None, *, hybrid: bool = False
+    sectors: int, partitions: t.Mapping[int, tuple[str, int, int]] = GPT, *, hybrid: bool = False
 ) -> tuple[bytes, bytes]:
     """Primary (with a protective MBR, or a hybrid one that names partition 2) and backup."""
     entries = bytearray(128 * 128)
-    for number, (kind, start, length) in (partitions or GPT).items():
+    for number, (kind, start, length) in partitions.items():
         at = (number - 1) * 128
         own = uuid.UUID(int=0x5452574F_0000_4000_8000_000000000000 + number)
         entries[at : at + 48] = uuid.UUID(kind).bytes_le + own.bytes_le + struct.pack("<QQ", start, start + length - 1)

@@ -102,6 +102,6 @@ def _scalar_reader(kind: str, choices: t.Collection[t.Any] | None) -> t.Callable
 
 
 def _exactly(kind: type, value: t.Any) -> t.Any:
-    if not isinstance(value, kind) or value.__class__ is not kind:  # True is an int, too
+    if value.__class__ is not kind:
         raise NeedsValidator(value)
     return value

@@ -59,4 +59,4 @@ CLONE_FROM = Fields(
     one_of=(("vmid", "name"),),
 )
 # What the user says of the backup that a new one is restored from.
-RESTORE_FROM = Fields({"backup": Field(), "storage": Field()}, one_of=(("backup", "storage"),))
+RESTORE_FROM = Fields({"backup": Field(required=True), "storage": Field()})

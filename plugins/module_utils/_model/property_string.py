@@ -49,7 +49,7 @@ class Field:
     ``param`` is the user's name for it (default: PVE's). ``default`` is what PVE assumes where the key is missing.
     ``preserve``: PVE or the first run chose the value; it is carried over whenever the user does not state it.
     ``since`` is the version of PVE that it came with, where nodes are still supported that do not know it.
-    ``public``: what has a name like a secret's, and is none.
+    ``public``: what has a name like a secret's, and is none. ``required``: the user has to state it.
     """
 
     codec: Codec = TEXT
@@ -58,6 +58,7 @@ class Field:
     preserve: bool = False
     since: str = ""
     public: bool = False
+    required: bool = False
 
 
 @dataclass(frozen=True)

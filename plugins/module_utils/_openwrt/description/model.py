@@ -20,7 +20,6 @@ import typing as t
 from dataclasses import dataclass, field, replace
 
 Role = t.Literal["wan", "lan", "isolated"]
-Address: t.TypeAlias = "ipaddress.IPv4Interface | ipaddress.IPv6Interface"
 
 PROTOS = ("dhcp", "static", "dhcpv6", "none", "pppoe")
 ROLES: tuple[Role, ...] = ("wan", "lan", "isolated")
@@ -67,7 +66,7 @@ class Interface:
     mtu: int | None = None
     hwaddr: str = ""
     queues: int | None = None
-    addresses: tuple[Address, ...] = ()
+    addresses: tuple[ipaddress.IPv4Interface | ipaddress.IPv6Interface, ...] = ()
     gateways: tuple[str, ...] = ()
     dns: tuple[str, ...] = ()
     dhcp: DhcpServer | None = None

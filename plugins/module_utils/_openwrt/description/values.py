@@ -10,7 +10,8 @@ import re
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.model import Address
+
+Address: t.TypeAlias = "ipaddress.IPv4Interface | ipaddress.IPv6Interface"
 
 NAME = re.compile(r"[A-Za-z0-9_]{1,15}")
 
