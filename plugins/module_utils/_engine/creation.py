@@ -118,9 +118,6 @@ class Clone(NewGuest):
 
     source: int | str | None
 
-    def details(self) -> dict[str, t.Any]:
-        return {"source": self.source}
-
     def run(self, run: Run) -> Outcome:
         wanted, source = run.wanted, run.wanted.clone or CloneSource()
         options = {wanted.type.name_key: wanted.name, "snapname": source.snapname, "storage": source.storage}
@@ -151,9 +148,6 @@ class Restore(NewGuest):
     action = "restore"
 
     backup: str
-
-    def details(self) -> dict[str, t.Any]:
-        return {"backup": self.backup}
 
     def run(self, run: Run) -> Outcome:
         wanted = run.wanted

@@ -21,9 +21,6 @@ others wait until that is done::
         def shared(self) -> str:
             return self.volid
 
-        def details(self) -> dict[str, t.Any]:
-            return {"volid": self.volid}
-
         def run(self, run: Run) -> Outcome | None: ...
 
 Whoever adds it to a plan says where: ``plan.insert(FetchImage(volid), before=Create)``.
@@ -102,8 +99,8 @@ class Step(abc.ABC):
         return ()
 
     def details(self) -> dict[str, t.Any]:
-        """What people and results are told of it besides its name."""
-        return {}
+        """What people and results are told of it besides its name: its fields, but for those without ``repr``."""
+        return {each.name: getattr(self, each.name) for each in dataclasses.fields(self) if each.repr}
 
     def view(self) -> dict[str, t.Any]:
         """The step as plans and results show it."""

@@ -31,9 +31,6 @@ class CleanUp(Step):
 
     vmid: int | None
 
-    def details(self) -> dict[str, t.Any]:
-        return {"vmid": self.vmid}
-
     def run(self, run: Run) -> None:
         run.result.warnings += cleanup.recover(run.node, run.wanted, run.actual)
 
@@ -127,9 +124,6 @@ class Resize(Step):
     disk: str
     size: str
 
-    def details(self) -> dict[str, t.Any]:
-        return {"disk": self.disk, "size": self.size}
-
     def run(self, run: Run) -> Outcome:
         """Noted before: PVE writes the new size first, and grows the file system of a container's volume then."""
         kind = run.wanted.type.kind
@@ -149,9 +143,6 @@ class GrowFilesystem(Step):
 
     disk: str
     size: str
-
-    def details(self) -> dict[str, t.Any]:
-        return {"disk": self.disk, "size": self.size}
 
     def run(self, run: Run) -> Outcome:
         containers = required(run.node.containers, "A file system is grown only")
@@ -177,9 +168,6 @@ class JoinPool(Step):
     privilege = "VM.Allocate"
 
     pool: str
-
-    def details(self) -> dict[str, t.Any]:
-        return {"pool": self.pool}
 
     def run(self, run: Run) -> None:
         run.node.join_pool(run.vmid, self.pool)
@@ -212,9 +200,6 @@ class Shutdown(Step):
 
     timeout: int
     force: bool
-
-    def details(self) -> dict[str, t.Any]:
-        return {"timeout": self.timeout, "force": self.force}
 
     def run(self, run: Run) -> Outcome:
         kind = run.wanted.type.kind
@@ -269,9 +254,6 @@ class Destroy(Step):
     privilege = "VM.Allocate"
 
     purge: bool
-
-    def details(self) -> dict[str, t.Any]:
-        return {"purge": self.purge}
 
     def run(self, run: Run) -> Outcome:
         kind = run.wanted.type.kind

@@ -37,9 +37,6 @@ class BuildTemplate(Step):
     def shared(self) -> str:
         return self.volid
 
-    def details(self) -> dict[str, t.Any]:
-        return {"version": self.version, "volid": self.volid}
-
     def run(self, run: Run) -> None:
         made = openwrt_template.ensure(run.node, t.cast(WantedTemplate, self.guest.template))
         self.guest.made_templates = tuple(sorted({*made.volids} - {*made.kept}))

@@ -61,9 +61,6 @@ class PrepareDisk(Step):
     version: str
     variant: str
 
-    def details(self) -> dict[str, t.Any]:
-        return {"version": self.version, "variant": self.variant}
-
     def run(self, run: Run) -> None:
         guest = self.guest
         guest.silent = [address for address in guest.management_addresses() if not answers(address)]
