@@ -15,7 +15,6 @@ import typing as t
 from concurrent import futures
 from dataclasses import dataclass, field
 
-from ansible_collections.pve.provision.plugins.module_utils._engine import cleanup
 from ansible_collections.pve.provision.plugins.module_utils._engine.apply import take_steps
 from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Common, Facts, Planned
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Result, Wanted
@@ -201,8 +200,7 @@ class Fleet:
     def carry_out(self, planned: t.Sequence[Ended]) -> list[Ended]:
         """Carry the plans out. What one guest fails at stops only those that come after it, or with ``stop`` all that
         have not begun."""
-        self._forget_notes(planned)
-        done = {ended.member.name: ended for ended in planned if not (ended.result and ended.result.changed)}
+        done = {ended.member.name: ended for ended in planned if not self._has_work(ended)}
         waiting = [ended.member for ended in planned if ended.member.name not in done]
         vmids = {ended.member.name: ended.result.vmid for ended in planned if ended.result}
         befores = {member.name: self._before(member, waiting) for member in waiting}
@@ -228,12 +226,11 @@ class Fleet:
                     ready_at[member.name] = self.node.clock.now() + member.up
         return [done[ended.member.name] for ended in planned]
 
-    def _forget_notes(self, planned: t.Iterable[Ended]) -> None:
-        """A killed run may have left its note about a guest that it had made whole: nobody else comes by again."""
-        for ended in planned:
-            vmid = ended.result.vmid if ended.result and not ended.result.changed else None
-            if vmid is not None and vmid in self.cluster.own.journal:
-                cleanup.forget(self.node, vmid)
+    def _has_work(self, ended: Ended) -> bool:
+        """Whether a guest is to be reconciled: also one that is as declared and of which there is a note still, from a
+        run that was killed or is at work. Under the guest's lock it is dropped when the guest is whole."""
+        result = ended.result
+        return result is not None and (result.changed or result.vmid in self._site_of(ended.member).view.journal)
 
     def _act(self, member: Member, vmid: int | None, not_before: float) -> Ended:
         interrupt.pause(not_before - self.node.clock.now())
