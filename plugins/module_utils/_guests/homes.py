@@ -66,20 +66,24 @@ class Homes:
         self._declared = {str(guest["name"]): guest for guest in guests if guest.get("name")}
         self.findings: list[Finding] = list(peers.findings) if peers else []
         self.notes: dict[str, str] = {}
-        self.guests = self._known(everywhere=everywhere)
-        self._named, self._by_vmid = _indexes(self.guests)
+        self._know(peers.guests if peers else cluster.own.guests())
+        if peers is None and (everywhere or not chosen or not self._all_here()):
+            self._know(cluster.guests())
         self._homes: dict[str, Home | None] = {}
 
-    def _known(self, *, everywhere: bool) -> list[GuestRef]:
-        """The guests that matter; those of other nodes only where a declared one may be among them."""
-        if self._peers is not None:
-            return list(self._peers.guests)
-        here: list[GuestRef] = self._cluster.own.guests()
-        self._named, self._by_vmid = _indexes(here)
-        all_here = all(
+    def _know(self, guests: t.Iterable[GuestRef]) -> None:
+        """The guests that matter, by name and by vmid."""
+        self.guests = list(guests)
+        self._named, self._by_vmid = collections.defaultdict(list), collections.defaultdict(list)
+        for ref in self.guests:
+            self._named[(ref.name or "").lower()].append(ref)
+            self._by_vmid[ref.vmid].append(ref)
+
+    def _all_here(self) -> bool:
+        """Whether each declared guest is on the node of the run, so that no other one has to be looked at."""
+        return all(
             guest.get("node") in (None, AUTO, self._own) and self._matches(guest) for guest in self._declared.values()
         )
-        return here if all_here and self._chosen and not everywhere else self._cluster.guests()
 
     # -- what is there -----------------------------------------------------------------------------------------------
     def named(self, guest: Guest) -> list[GuestRef]:
@@ -336,11 +340,3 @@ def needs_of(wanted: Wanted, apart: str = "") -> Needs:
 
 def _called(ref: GuestRef) -> str:
     return f"{KINDS[ref.kind].noun} {ref.vmid} on node {ref.node}"
-
-
-def _indexes(refs: t.Iterable[GuestRef]) -> tuple[dict[str, list[GuestRef]], dict[int, list[GuestRef]]]:
-    named, by_vmid = collections.defaultdict(list), collections.defaultdict(list)
-    for ref in refs:
-        named[(ref.name or "").lower()].append(ref)
-        by_vmid[ref.vmid].append(ref)
-    return named, by_vmid

@@ -42,8 +42,7 @@ def run_guests(params: t.Mapping[str, t.Any], *, check_mode: bool) -> dict[str, 
     members = homes.settle(declaration.members)
     fleet.members = [member for member in members if homes.is_mine(member)]
     fleet.known = frozenset(str(guest.get("name")) for guest in guests)
-    names = {str(guest.get("name")) for guest in guests}
-    findings = [*_unknown_names("limit", params, names), *_unknown_names("adopt", params, names)]
+    findings = [*_unknown_names("limit", params, fleet.known), *_unknown_names("adopt", params, fleet.known)]
     findings += [*_needs_tag(params), *declaration.findings, *homes.findings, *_out_of_reach(fleet.members, members)]
     if ownership.tag and ownership.prune:
         fleet.members = [*fleet.members, *pruned(homes, fleet.cluster, guests, ownership.tag)]
