@@ -47,10 +47,7 @@ def own_networks(proc: Path = Path("/proc/net")) -> tuple[Network, ...]:
         for line in (proc / "route").read_text(encoding="ascii").splitlines()[1:]:
             _name, destination, gateway, *_rest, mask, _mtu, _window, _irtt = line.split()
             if int(gateway, 16) == 0 and int(mask, 16):
-                network, bits = (
-                    ipaddress.IPv4Address(int(word, 16).to_bytes(4, "little")) for word in (destination, mask)
-                )
-                networks.append(ipaddress.IPv4Network(f"{network}/{bits}", strict=False))
+                networks.append(ipaddress.IPv4Network(f"{_ipv4(destination)}/{_ipv4(mask)}", strict=False))
     with contextlib.suppress(OSError):
         for line in (proc / "if_inet6").read_text(encoding="ascii").splitlines():
             address, _index, length, *_rest = line.split()

@@ -48,12 +48,8 @@ def _static(networks: t.Mapping[str, SubValues]) -> list[Address]:
     return found
 
 
-def dynamic_interfaces(options: t.Mapping[str, str]) -> set[str]:
-    """The interfaces that get an IPv4 address from outside, by their names in the guest."""
-    return _dynamic(_networks(options))
-
-
 def _dynamic(networks: t.Mapping[str, SubValues]) -> set[str]:
+    """The interfaces that get an IPv4 address from outside, by their names in the guest."""
     return {str(net.get("name")) for net in networks.values() if net.get("ip") == "dhcp"}
 
 
