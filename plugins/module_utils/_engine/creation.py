@@ -159,3 +159,7 @@ class Restore(NewGuest):
             return run.node.create(wanted.type.kind, vmid, options, timeout=timeout)
 
         return make(run, source.options, restore, by="restore", storage=source.target)
+
+
+MAKING: t.Final = frozenset(step.action for step in (Create, Clone, Restore))
+"""The steps that make a guest, by their names in plans."""

@@ -16,6 +16,7 @@ from concurrent import futures
 from dataclasses import dataclass, field
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.apply import take_steps
+from ansible_collections.pve.provision.plugins.module_utils._engine.creation import MAKING
 from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Common, Facts, Planned
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Result, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._engine.migration import Migrate, Moved, migration
@@ -82,6 +83,10 @@ class Ended:
     def steps(self) -> list[dict[str, t.Any]]:
         """What is done with it, as plans show it."""
         return self.result.plan if self.result else []
+
+    @property
+    def makes_guest(self) -> bool:
+        return any(step["step"] in MAKING for step in self.steps)
 
     @property
     def well(self) -> bool:
@@ -183,10 +188,7 @@ class Fleet:
             source = planned.get(member.source)
             if self.limit is None or member.name not in self.limit or source is None or member.source in self.limit:
                 continue
-            made = {"create", "clone", "restore"}
-            if any(step["step"] in made for step in planned[member.name].steps) and any(
-                step["step"] in made for step in source.steps
-            ):
+            if planned[member.name].makes_guest and source.makes_guest:
                 remedy = f"Add {member.source} to the limit."
                 yield Finding(f"{member.name}: clone_from", member.source, "is not there, and not in the limit", remedy)
 

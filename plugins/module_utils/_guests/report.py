@@ -14,17 +14,8 @@ if t.TYPE_CHECKING:
 
 # What an entry of an unchanged guest tells; the others tell everything.
 _SHORT = ("vmid", "node", "status", "addresses")
-# The word for what happens to a guest, by the steps that tell it, in the order in which they count.
-_VERBS: tuple[tuple[frozenset[str], str, str], ...] = (
-    (frozenset({"create", "destroy"}), "recreate", "-/+"),
-    (frozenset({"clone", "destroy"}), "recreate", "-/+"),
-    (frozenset({"restore", "destroy"}), "recreate", "-/+"),
-    (frozenset({"create"}), "create", "+"),
-    (frozenset({"clone"}), "create", "+"),
-    (frozenset({"restore"}), "create", "+"),
-    (frozenset({"destroy"}), "destroy", "-"),
-    (frozenset(), "change", "~"),
-)
+# The sign for what happens to a guest, by the word for it.
+_SIGNS = {"create": "+", "recreate": "-/+", "destroy": "-", "change": "~", "": ""}
 
 
 def entry(ended: Ended, *, details: bool = False) -> dict[str, t.Any]:
@@ -44,12 +35,12 @@ def entry(ended: Ended, *, details: bool = False) -> dict[str, t.Any]:
     return {**told, **shown}
 
 
-def verb(ended: Ended) -> tuple[str, str]:
-    """What happens to a guest, as a word and as a sign; empty when nothing does."""
-    actions = {step["step"] for step in ended.result.plan} if ended.result else set()
-    if not actions:
-        return "", ""
-    return next((word, sign) for steps, word, sign in _VERBS if steps <= actions)
+def verb(ended: Ended) -> str:
+    """What happens to a guest, in a word; empty when nothing does."""
+    gone = any(step["step"] == "destroy" for step in ended.steps)
+    if ended.makes_guest:
+        return "recreate" if gone else "create"
+    return "destroy" if gone else "change" if ended.steps else ""
 
 
 def plan_lines(planned: t.Iterable[Ended]) -> list[str]:
@@ -58,12 +49,12 @@ def plan_lines(planned: t.Iterable[Ended]) -> list[str]:
     lines = [f"+ fetch {volid}" for volid in _fetched(planned)]
     counts = {"create": 0, "change": 0, "recreate": 0, "destroy": 0, "": 0}
     for ended in planned:
-        word, sign = verb(ended)
+        word = verb(ended)
         counts[word] += 1
         if word and ended.result:
             number = f" ({ended.result.vmid})" if ended.result.vmid else ""
             where = f" on {ended.result.node}" if ended.member.node else ""
-            lines.append(f"{sign} {word} {ended.member.name}{number}{where}")
+            lines.append(f"{_SIGNS[word]} {word} {ended.member.name}{number}{where}")
             lines += [f"    {line}" for line in _details(ended, word)]
     told = [f"{count} to {word}" for word, count in counts.items() if word and count]
     return [*lines, ", ".join([*told, f"{counts['']} unchanged"])]
@@ -71,7 +62,7 @@ def plan_lines(planned: t.Iterable[Ended]) -> list[str]:
 
 def _fetched(planned: t.Iterable[Ended]) -> list[str]:
     """The images that are fetched, each once, whoever needs it."""
-    steps = [step for ended in planned if ended.result for step in ended.result.plan]
+    steps = [step for ended in planned for step in ended.steps]
     named = {"fetch_image": "volid", "fetch_disk": "name"}
     return list(dict.fromkeys(step[named[step["step"]]] for step in steps if step["step"] in named))
 
