@@ -18,8 +18,8 @@ export ANSIBLE_NOCOWS := 1
 export ANSIBLE_LOCALHOST_WARNING := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help venv tree demo test test-thorough test-core lint ruff mypy yamllint ansible-lint sanity docs-lint changelog-lint \
-	reuse package conformance molecule node bench clean
+.PHONY: help venv tree demo apps test test-thorough boot browser test-core lint ruff mypy yamllint ansible-lint sanity docs docs-lint changelog-lint \
+	schema surveys reuse package conformance molecule node bench recording clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -29,6 +29,7 @@ venv: $(READY)  ## make .venv with everything the other targets need
 # $(call make-venv,FOLDER,WHAT TO INSTALL): pip tells what it does, for it takes minutes.
 define make-venv
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.x")'
+	@test ! -L $(1) || { echo "$(1) is a link, and what it leads to is not emptied: remove the link"; exit 1; }
 	$(PYTHON) -m venv --clear $(1)
 	$(1)/bin/python -m pip install --disable-pip-version-check $(2)
 endef
@@ -44,8 +45,13 @@ $(COLLECTION):
 	@mkdir -p $(dir $@)
 	@ln -sfn $(CURDIR) $@
 
-demo: $(READY) $(COLLECTION)  ## provision examples/guests.yml on an embedded node, twice
-	@python tools/demo.py
+RUNTIME ?= scripted
+demo: $(READY) $(COLLECTION)  ## provision examples/guests.yml on an embedded node, twice; RUNTIME=lxc: examples/web.yml, really
+	@python tools/demo.py --runtime $(RUNTIME)
+
+APPS ?=
+apps: $(READY) $(COLLECTION)  ## really install applications in real containers, figures into the docs: APPS="nginx redis"
+	@python tools/apps.py $(APPS)
 
 test: $(READY) $(COLLECTION)  ## the test suite, with a bounded form of the tests of faults
 	python -m $(PYTEST) -m 'not thorough' $(TESTS)
@@ -53,7 +59,15 @@ test: $(READY) $(COLLECTION)  ## the test suite, with a bounded form of the test
 test-thorough: $(READY) $(COLLECTION)  ## what the test suite leaves out: runs killed at every moment, any list of guests
 	python -m $(PYTEST) -m thorough $(TESTS)
 
-JOBS ?= 2
+boot: $(READY) $(COLLECTION)  ## really boot a VM that vm_create made; needs root, QEMU and mmdebstrap
+	python -m pytest -q -s -m thorough tests/boot
+
+browser: $(READY) $(COLLECTION)  ## the report of a run in a real browser; needs Chromium and npm
+	npm install --silent --no-fund --no-audit --prefix .cache/browser playwright-core@1 axe-core@4
+	python -m pytest -q -m thorough tests/browser
+
+# Tests wait for a third of their time, so there are half as many workers more than cores.
+JOBS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 3 / 2)
 TESTS ?=
 PYTEST := pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder --timeout 600
 
@@ -66,7 +80,7 @@ $(CORE_VENV)/.ready: requirements/test.txt meta/requirements.txt
 	$(call make-venv,$(CORE_VENV),$(if $(PRE),--pre) -r requirements/test.txt 'ansible-core==$(CORE).*')
 	@touch $@
 
-lint: ruff mypy yamllint ansible-lint docs-lint changelog-lint reuse package sanity  ## every check but the tests
+lint: ruff mypy yamllint ansible-lint docs-lint docs changelog-lint reuse package sanity  ## every check but the tests
 
 ruff: $(READY)  ## style and common mistakes
 	ruff check --quiet .
@@ -85,8 +99,23 @@ docs-lint: $(READY) $(COLLECTION)  ## module documentation and its references
 	cd $(COLLECTION) && antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs self \
 		--check-extra-docs-refs .
 
+DOCS_VENV := $(CURDIR)/.cache/docs/venv
+docs: $(DOCS_VENV)/.ready $(COLLECTION)  ## build the documentation site, .cache/docs/html/index.html
+	@PATH=$(DOCS_VENV)/bin:$$PATH python tools/docs.py
+
+$(DOCS_VENV)/.ready: requirements/docs.txt
+	$(call make-venv,$(DOCS_VENV),-r requirements/docs.txt)
+	@touch $@
+
 changelog-lint: $(READY)  ## changelog fragments
 	antsibull-changelog lint
+
+schema: $(READY) $(COLLECTION)  ## write docs/guests.schema.json, and the tables of docs/applications.md
+	python tools/guests_schema.py
+	python tools/applications.py
+
+surveys: $(READY) $(COLLECTION)  ## write playbooks/vars/awx_surveys.json from the tables of options
+	python tools/awx_surveys.py
 
 PACKAGE_VENV := $(CURDIR)/.cache/package/venv
 reuse: $(PACKAGE_VENV)/.ready  ## copyright and licence of every file
@@ -98,6 +127,17 @@ package: $(PACKAGE_VENV)/.ready  ## build the tarball, and have galaxy-importer 
 $(PACKAGE_VENV)/.ready: requirements/package.txt
 	$(call make-venv,$(PACKAGE_VENV),-r requirements/package.txt)
 	@touch $@
+
+RELEASE_VENV := $(CURDIR)/.cache/release/venv
+$(RELEASE_VENV)/.ready: requirements/release.txt
+	$(call make-venv,$(RELEASE_VENV),-r requirements/release.txt)
+	@touch $@
+
+lock: $(RELEASE_VENV)/.ready  ## write requirements/dev.lock: each development requirement with the digests of its files
+	@PATH=$(RELEASE_VENV)/bin:$$PATH sh tools/lock.sh
+
+sbom: $(RELEASE_VENV)/.ready  ## write .cache/release/sbom.json, the bill of materials of requirements/dev.lock
+	$(RELEASE_VENV)/bin/cyclonedx-py requirements --of JSON -o .cache/release/sbom.json requirements/dev.lock
 
 sanity: $(READY)  ## ansible-test sanity, no ignore lines
 	python tools/sanity.py
@@ -111,11 +151,14 @@ molecule: $(READY) $(COLLECTION)  ## the scenario extensions/molecule/default
 	cd extensions && molecule test
 
 LATENCY ?= none
-node: $(READY) $(COLLECTION)  ## keep an embedded node running: LATENCY=none or realistic
-	@mkdir -p .cache && python -m embedded_node --root .cache/node --latency $(LATENCY)
+node: $(READY) $(COLLECTION)  ## keep an embedded node running: LATENCY=none or realistic, RUNTIME=scripted or lxc
+	@mkdir -p .cache && python -m embedded_node --root .cache/node --latency $(LATENCY) --runtime $(RUNTIME)
 
 bench: $(READY) $(COLLECTION)  ## measure, and write the tables of docs/benchmarks.md
 	python -m pytest -q -s tests/bench/bench_*.py
+
+recording: $(READY) $(COLLECTION)  ## run the demo, and draw it for the README
+	@python tools/recording.py
 
 clean:  ## remove what these targets made
 	rm -rf .venv .build .cache .ansible .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage tests/output

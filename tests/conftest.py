@@ -36,8 +36,11 @@ for entry in (str(ROOT / "extensions"), str(ROOT / ".build")):
     if entry not in sys.path:
         sys.path.insert(0, entry)
 
+# Tasks of the embedded node end sooner than PVE's.
+importlib.import_module("ansible_collections.pve.provision.plugins.module_utils._pve.tasks").PAUSES = (0.05, 2.0)
+
 # What takes longest begins first, so that no worker is left with it at the end.
-LONGEST = ("tests/integration", "tests/unit/plugins/modules", "tests/conformance")
+LONGEST = ("tests/containers", "tests/integration", "tests/unit/plugins/modules", "tests/conformance")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

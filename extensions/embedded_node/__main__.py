@@ -20,8 +20,11 @@ from pathlib import Path
 
 from . import bootstrap, command_server, commands
 from .commands import client
+from .errors import ApiError
+from .lxc_runtime import namespace, programs, relay
 from .state import faults
 from .state.members import SECRETS
+from .state.root import State
 
 TOKEN = "demo"
 
@@ -32,6 +35,8 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--node", default="pve1", help="the node's name")
     parser.add_argument("--port", type=int, default=8006, help="HTTPS port on 127.0.0.1, 0 for a free one")
     parser.add_argument("--latency", choices=("none", "realistic"), help="realistic: commands cost what real ones cost")
+    parser.add_argument("--runtime", choices=("scripted", "lxc"), help="lxc: containers really run; needs root")
+    parser.add_argument("--mirror", action="append", metavar="URL", help="a package mirror for them (runtime lxc)")
     parser.add_argument("--fault", action="append", default=[], metavar="NAME[:KEY=VALUE,...]", help=faults.__doc__)
     parser.add_argument("--settings", type=json.loads, default={}, help=argparse.SUPPRESS)
     parser.add_argument("--machine", action="store_true", help=argparse.SUPPRESS)
@@ -52,8 +57,9 @@ def _access(root: Path) -> tuple[str, str]:
     return known["password"], known["secret"]
 
 
-def _fork_command_server(root: Path) -> tuple[int, int]:
+def _fork_command_server(state: State) -> tuple[int, int]:
     """Start the command server before there are threads; it ends when the pipe that is answered closes."""
+    inside = namespace.of(state) if state.settings()["runtime"] == "lxc" else contextlib.nullcontext()
     alive, keep = os.pipe()
     ready, told = os.pipe()
     child = os.fork()
@@ -61,32 +67,43 @@ def _fork_command_server(root: Path) -> tuple[int, int]:
         os.close(keep)
         os.close(ready)
         try:
-            command_server.serve(root, alive, lambda: os.close(told))
+            with inside:
+                command_server.serve(state.root, alive, lambda: os.write(told, b"1"))
+        except (ApiError, OSError) as error:
+            sys.stderr.write(f"embedded_node: {error}\n")
         finally:
             os._exit(0)
     os.close(alive)
     os.close(told)
-    os.read(ready, 1)
+    began = os.read(ready, 1)
     os.close(ready)
+    if not began:
+        raise SystemExit("embedded_node: its command server did not start")
     return child, keep
 
 
 async def _serve(root: Path, name: str, port: int, announce: t.Callable[[int], None], until_stdin_closes: bool) -> None:
+    from .guest_ports import GuestPorts
     from .server import EmbeddedApi, make_certificate
-    from .state.root import State
 
     state = State(root)
     certificate = make_certificate(state, name)
     server = EmbeddedApi(state, port)
     await server.start(str(certificate), str(certificate.with_suffix(".key")))
+    ways = await relay.serve(relay.relays(state, server.port)) if state.settings()["runtime"] == "lxc" else []
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     if until_stdin_closes:
         loop.add_reader(0, lambda: None if os.read(0, 1024) else stop.set())
+    ports = loop.create_task(GuestPorts(state).run()) if state.settings()["guest_ports"] else None
     announce(server.port)
     await stop.wait()
+    if ports:
+        ports.cancel()
+    for way in ways:
+        way.close()
     await server.stop()
 
 
@@ -112,7 +129,11 @@ def main(argv: list[str] | None = None) -> int:
     """Run the node until SIGTERM or Ctrl-C."""
     args = _arguments(argv)
     root: Path = args.root.resolve()
-    settings = {**({"latency": args.latency} if args.latency else {}), **args.settings}
+    given = {"latency": args.latency, "runtime": args.runtime, "mirrors": args.mirror}
+    settings = {**{name: value for name, value in given.items() if value}, **args.settings}
+    why = programs.reason_against() if settings.get("runtime") == "lxc" else None
+    if why:
+        raise SystemExit(f"embedded_node: {why}")
     root.mkdir(parents=True, exist_ok=True)
     password, secret = _access(root)
     state = bootstrap.prepare(root, args.node, settings, password, (TOKEN, secret))
@@ -120,7 +141,7 @@ def main(argv: list[str] | None = None) -> int:
     for text in args.fault:
         name, _sep, rest = text.partition(":")
         faults.add(state, name, **dict(item.split("=", 1) for item in rest.split(",") if item))
-    child, keep = _fork_command_server(root)
+    child, keep = _fork_command_server(state)
 
     def announce(port: int) -> None:
         options = {

@@ -16,6 +16,8 @@ from pathlib import Path
 import zstandard
 
 from .api import access, appliance, credentials
+from .qemu import capabilities
+from .state import hardware
 from .state.root import PRIVATE, State
 
 ADDRESS = "10.10.10.2"
@@ -78,6 +80,19 @@ FOLDERS = (
     "var/log",
     "opt",
 )
+
+#: The node's devices: address, vendor and device, class, IOMMU group. The disk and the network card share a group.
+PCI: tuple[tuple[str, str, str, int], ...] = (
+    ("0000:00:00.0", "8086:4660", "0600", 0),
+    ("0000:00:01.0", "8086:460d", "0604", 1),
+    ("0000:01:00.0", "10de:2504", "0300", 2),
+    ("0000:01:00.1", "10de:228e", "0403", 2),
+    ("0000:02:00.0", "8086:1572", "0200", 3),
+    ("0000:02:00.1", "8086:1572", "0200", 4),
+    ("0000:03:00.0", "144d:a808", "0108", 5),
+    ("0000:04:00.0", "10ec:8168", "0200", 5),
+)
+USB = (("1-1", "0403:6001", "FT232 Serial (UART) IC", "FTDI"), ("1-2.4", "10c4:ea60", "CP2102N", "Silicon Labs"))
 
 Files = dict[str, "bytes | str | tuple[str, str]"]
 COMMON: dict[str, t.Any] = {
@@ -161,6 +176,14 @@ def add_bridge(state: State, name: str, mtu: int = 1500, bridge: bool = True, vl
     (folder / "operstate").write_text("up\n", encoding="utf-8")
 
 
+def add_devices(state: State) -> None:
+    """The devices that a node has."""
+    for address, ids, kind, group in PCI:
+        hardware.add_pci(state, address, ids, kind, group)
+    for port, ids, product, maker in USB:
+        hardware.add_usb(state, port, ids, product, maker)
+
+
 def prepare(root: Path, name: str, settings: t.Mapping[str, t.Any], password: str, token: tuple[str, str]) -> State:
     """Complete a state root; what is there already stays. ``token`` is a name and its secret."""
     _make_folders(root, name)
@@ -170,10 +193,7 @@ def prepare(root: Path, name: str, settings: t.Mapping[str, t.Any], password: st
     state.write(f"{PRIVATE}/started.json", json.dumps(time.time()))
     state.write("usr/share/perl5/PVE/pvecfg.pm", PVECFG.format(state.settings()["release"]))
     if not state.read("etc/pve/storage.cfg"):
-        state.write(
-            "etc/pve/storage.cfg",
-            STORAGES.format(root),
-        )
+        state.write("etc/pve/storage.cfg", STORAGES.format(root))
         for folder in ("template/iso", "template/cache", "dump", "snippets", "import"):
             (root / "var/lib/vz" / folder).mkdir(parents=True, exist_ok=True)
         for template, files in TEMPLATES.items():
@@ -186,6 +206,12 @@ def prepare(root: Path, name: str, settings: t.Mapping[str, t.Any], password: st
         for bridge in ("vmbr0", "vmbr1"):
             add_bridge(state, bridge, vlan_aware=True)
         add_bridge(state, "eno1", bridge=False)
+    if not state.path(hardware.PCI).exists():
+        add_devices(state)
+    cpus = range(state.settings()["cpus"])
+    state.write("proc/cpuinfo", "\n".join(f"processor\t: {number}\nmodel name\t: Embedded\n" for number in cpus))
+    machines = [each for each in capabilities.machine_versions() if "+" not in each["version"]]
+    state.write("usr/share/kvm/machine-versions-x86_64.json", json.dumps(machines))
     for empty in ("etc/pve/sdn/vnets.cfg", "proc/net/unix"):
         if not state.path(empty).exists():
             state.write(empty, "")

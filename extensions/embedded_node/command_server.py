@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import array
 import contextlib
+import functools
 import json
 import os
 import select
@@ -24,11 +25,12 @@ import traceback
 import typing as t
 from pathlib import Path
 
-from . import commands
+from . import agent_socket, commands
 from .api import routes
 from .api.session import Session, standard
 from .commands.client import SOCKET
 from .errors import ApiError, Interrupted
+from .qemu import boot
 from .state.root import State
 
 COMMAND_LOG = "var/log/embedded-node/commands.jsonl"
@@ -43,10 +45,11 @@ def serve(root: Path, alive: int, ready: t.Callable[[], None]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    with _short_path(path) as short:
+    with agent_socket.short_path(path) as short:
         listener.bind(short)
     listener.listen(64)
     children: dict[int, tuple[list[str], float]] = {}
+    boot.AGENT_SOCKETS.append(functools.partial(agent_socket.serve, alive=alive))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
@@ -67,20 +70,11 @@ def serve(root: Path, alive: int, ready: t.Callable[[], None]) -> None:
             link, _peer = listener.accept()
             with link:
                 _take(root, listener, link, children)
+    signal.set_wakeup_fd(-1)
     for child in children:
         with contextlib.suppress(ProcessLookupError, ChildProcessError):
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
-
-
-@contextlib.contextmanager
-def _short_path(path: Path) -> t.Iterator[str]:
-    """A socket's path may hold no more than 107 bytes: name it by its folder's descriptor."""
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)
 
 
 def _take(
@@ -238,7 +232,7 @@ def call(root: Path, request: dict[str, t.Any]) -> dict[str, t.Any]:
     """Ask a root's command server for an API call: the parameters of ``api.call`` and the user."""
     data = json.dumps({"kind": "call", **request}).encode("utf-8", "surrogateescape")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
-        with _short_path(root / SOCKET) as short:
+        with agent_socket.short_path(root / SOCKET) as short:
             link.connect(short)
         link.sendall(struct.pack(">I", len(data)) + data)
         chunks: list[bytes] = []

@@ -16,6 +16,7 @@ import typing as t
 from pathlib import Path
 
 from .command_server import COMMAND_LOG
+from .lxc_runtime import programs
 from .state import faults, members
 from .state.root import LOCK_FILES, State
 
@@ -26,7 +27,8 @@ class EmbeddedNode:
     """A node whose state is in ``root`` (a temporary directory when None, removed at the end).
 
     ``joins``: a node that runs, to whose cluster this one belongs from its start on. ``settings`` are those of
-    ``state.DEFAULTS``: ``lock_timeout`` (s), ``resources_lag`` (s), ``capacity``, ...
+    ``state.DEFAULTS``: ``lock_timeout`` (s), ``resources_lag`` (s), ``capacity``, ... ``runtime``: ``scripted`` (any
+    user) or ``lxc`` (root: real containers).
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class EmbeddedNode:
         node: str = "pve1",
         latency: t.Literal["none", "realistic"] = "none",
         joins: EmbeddedNode | None = None,
+        runtime: t.Literal["scripted", "lxc"] = "scripted",
         **settings: t.Any,
     ) -> None:
         self.name = node
@@ -43,7 +46,7 @@ class EmbeddedNode:
             self._temporary = tempfile.TemporaryDirectory(prefix="pve-node-", ignore_cleanup_errors=True)
             root = self._temporary.name
         self.root = Path(root).resolve()
-        self._settings = {"latency": latency, **settings}
+        self._settings = {"latency": latency, "runtime": runtime, **settings}
         self._joins = joins
         self._process: subprocess.Popen[str] | None = None
         self._released: list[threading.Event] = []
@@ -56,7 +59,14 @@ class EmbeddedNode:
         path = f"{self.root / 'usr/sbin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
         return {"PATH": path, "PVE_ROOT": str(self.root)}
 
+    @property
+    def python(self) -> str:
+        """The Python that runs modules on the node, within the node's network: for ansible_python_interpreter."""
+        return str(self.root / "usr/sbin/on-node-python") if self._settings["runtime"] == "lxc" else sys.executable
+
     def __enter__(self) -> EmbeddedNode:
+        if self._settings["runtime"] == "lxc":
+            self._check_lxc()
         if self._joins is not None:
             members.join(self._joins.root, self._joins.name, self.root, self.name)
         command = [sys.executable, "-m", "embedded_node", "--root", str(self.root), "--node", self.name]
@@ -73,6 +83,13 @@ class EmbeddedNode:
             raise RuntimeError(f"the embedded node did not start (exit code {self._process.returncode})")
         self.api = json.loads(line)
         return self
+
+    def _check_lxc(self) -> None:
+        why = programs.reason_against()
+        if why:
+            raise RuntimeError(why)
+        if self._joins is not None:
+            raise RuntimeError("a node with the runtime lxc is in no cluster: its network and its disks are its own")
 
     def __exit__(self, *exc: object) -> None:
         for event in self._released:

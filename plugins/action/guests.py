@@ -29,6 +29,9 @@ from ansible.utils.display import Display
 
 from ansible_collections.pve.provision.plugins.module_utils._guests.table import table
 from ansible_collections.pve.provision.plugins.module_utils._io.progress import RESULT_KEY, VARIABLE, Event, setting
+from ansible_collections.pve.provision.plugins.plugin_utils import packed_modules
+from ansible_collections.pve.provision.plugins.plugin_utils.apps import with_profiles
+from ansible_collections.pve.provision.plugins.plugin_utils.report_files import write_reports
 
 if t.TYPE_CHECKING:
     from ansible.plugins.connection import ConnectionBase
@@ -82,8 +85,10 @@ class ActionModule(ActionBase):
         host = str((task_vars or {}).get("inventory_hostname", ""))
         watch = _Watch(self._connection, host, self._is_shown(task_vars))
         began = time.monotonic()
-        with contextlib.nullcontext() if unwatched else watch.running(self._task):
-            result.update(self._execute_module(task_vars=task_vars, wrap_async=wrap_async))
+        args = with_profiles(self._task.args, self._loader.path_dwim)
+        with packed_modules.kept(), contextlib.nullcontext() if unwatched else watch.running(self._task):
+            result.update(self._execute_module(module_args=args, task_vars=task_vars, wrap_async=wrap_async))
+        write_reports(result, self._task.args, self._loader.path_dwim)
         if not unwatched:
             watch.conclude(result, self._task.args, time.monotonic() - began)
         if not wrap_async:
@@ -119,7 +124,7 @@ class _Watch:
     @contextlib.contextmanager
     def running(self, task: t.Any) -> t.Iterator[None]:
         """Have the module write events, and tell them as long as the context lasts."""
-        told = {VARIABLE: setting(self._path, others_read=bool(self._connection.become))} if self._shown else {}
+        told = {VARIABLE: setting(self._path, others_read=bool(self._connection.become))}
         context = contextvars.copy_context()
         thread = threading.Thread(target=context.run, args=(self._look_often,), daemon=True)
         task.environment = [*(task.environment or []), told]
@@ -176,6 +181,11 @@ class _Watch:
     def conclude(self, result: Result, args: t.Mapping[str, t.Any], seconds: float) -> None:
         """Tell what was not told yet, and how it went with each guest."""
         events = result.pop(RESULT_KEY, None)
+        if timed := [event for event in (Event(*values) for values in events or ()) if event.state != "note"]:
+            names = ("guest", "step", "began", "seconds")
+            result["timeline"] = [
+                {**{name: getattr(event, name) for name in names}, "failed": event.state == "failed"} for event in timed
+            ]
         if not self._shown:
             return
         if events is None and self._read:  # the module was killed

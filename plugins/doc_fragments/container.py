@@ -59,7 +59,11 @@ options:
         type: str
       storage:
         description:
-          - Storage of a new volume. By default the active storage for containers with the most free space.
+          - Storage of a new volume. With V(auto), which is the default, the best one for containers is chosen. Those
+            come first that stay below O(storage_warn), then those that keep their data better (Ceph, then ZFS and
+            Btrfs), in a cluster those that all nodes see, and then those with more room. What other guests of the same
+            run take counts as taken, and what the volumes of a thin pool may come to take as written.
+            RV(chosen_storages) tells why each other one was not chosen.
           - An existing volume is not moved.
         type: str
       size:
@@ -111,7 +115,9 @@ options:
         choices: [present, absent]
         default: present
       storage:
-        description: Storage of a new volume. A new mount point needs O(mount_points[].size) with it.
+        description:
+          - Storage of a new volume. A new mount point needs O(mount_points[].size) with it. V(auto) chooses one as for
+            O(rootfs.storage).
         type: str
       volume:
         description: Volume that exists, such as V(local-lvm:vm-101-disk-1).

@@ -206,12 +206,12 @@ options:
     default: 60
   ip_timeout:
     description:
-      - How long to wait for the addresses that a running router gets by DHCP, in seconds. With V(0) it is asked once.
+      - How long to wait for the addresses that a running router gets by DHCP, in seconds. With V(0), the default, it is
+        asked once.
       - Asked are, in order of trust, netifd in the guest, the guest's kernel, Proxmox VE (for a VM its guest agent) and
         the node's own neighbour table. As long as one of them answers that there is no address yet, it is waited for;
         a less trusted one is asked at once only where those before it do not answer, else at the end.
     type: int
-    default: 0
   require_ip:
     description:
       - Whether it is an error when none of netifd, the guest's kernel, Proxmox VE (for a VM its guest agent) and the
@@ -221,7 +221,8 @@ options:
     default: false
   ssh_private_key:
     description:
-      - Path of the private key that opens the router by SSH, on the machine this runs on. The public key belongs into
+      - Path of the private key that opens the router by SSH, on the machine this runs on, or V(agent) for the keys of
+        the SSH agent there, such as AWX starts with a credential of type Machine. The public key belongs into
         O(management.ssh_keys). It is used for the first static address of an interface that O(management.from) names.
       - A container on the node is entered by C(pct exec), without any key; over the API this is the only way in. A VM
         is entered by its guest agent where no key is declared.

@@ -17,6 +17,8 @@ from ansible_collections.pve.provision.plugins.module_utils._model.codec import 
 from ansible_collections.pve.provision.plugins.module_utils._model.declare import spell
 from ansible_collections.pve.provision.plugins.module_utils._model.option import Option, Path
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Fields
+from ansible_collections.pve.provision.plugins.module_utils._model.setup.options import SetupOption
+from ansible_collections.pve.provision.plugins.module_utils._model.timeouts import FLAT, TIMEOUTS
 
 _Module = t.TypeVar("_Module")
 Rules = t.Sequence[t.Sequence[t.Any]]
@@ -24,14 +26,15 @@ Rules = t.Sequence[t.Sequence[t.Any]]
 
 @dataclass(frozen=True)
 class Checked:
-    """A declaration that was held against a spec: its options by their types, without those that are wrong.
+    """A declaration that was held against a spec: its options by their types, without what is wrong of them.
 
-    ``errors`` are the options that are wrong, and what is wrong with each; the empty name stands for several.
+    ``unknown`` are the paths of what is no option. ``errors`` are the paths of options that are wrong, what each was
+    given, and what is wrong with it; the empty path stands for several options.
     """
 
     values: dict[str, t.Any]
     unknown: tuple[str, ...] = ()
-    errors: tuple[tuple[str, str], ...] = ()
+    errors: tuple[tuple[str, object, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,33 +72,88 @@ class ArgSpec:
         return module_class(argument_spec=self.options, supports_check_mode=supports_check_mode, **self.rules)
 
     def validate(self, declared: t.Mapping[str, t.Any]) -> Checked:
-        """Hold a declaration against this spec. One wrong option hides nothing that is wrong with the others."""
-        options, rules = self.options, self.rules
-        result = ArgumentSpecValidator(options, **rules).validate(declared)
-        if not result.error_messages:
-            return Checked(result.validated_parameters)
-        aliases = {alias: name for name, spec in options.items() for alias in spec.get("aliases", ())}
-        errors: list[tuple[str, str]] = []
-        unknown: list[str] = []
-        good: dict[str, t.Any] = {}
-        for given, value in declared.items():
-            name = aliases.get(given, given)
-            if name not in options:
-                unknown.append(given)
-                continue
-            alone = ArgumentSpecValidator({name: options[name]}).validate({name: value})
-            nested = [path for path in alone.unsupported_parameters if path != name]
-            unknown += [path if isinstance(path, str) else ".".join(path) for path in nested]
-            texts = [str(error) for error in alone.errors if not isinstance(error, UnsupportedError)]
-            errors += [(name, text) for text in texts]
-            if not texts:
-                good[name] = value
-        checked = ArgumentSpecValidator(options, **rules).validate(good)
-        errors += [("", str(error)) for error in checked.errors if not isinstance(error, UnsupportedError)]
-        return Checked(checked.validated_parameters, tuple(sorted(unknown)), tuple(errors))
+        """Hold a declaration against this spec. One wrong option hides nothing that is wrong with the others, and one
+        wrong entry of an option nothing that is wrong with the rest of it."""
+        wrong = next(_no_dictionaries(declared, self.options), None)
+        if wrong is None:
+            result = ArgumentSpecValidator(self.options, **self.rules).validate(declared)
+            if not result.error_messages:
+                return Checked(result.validated_parameters)
+        sieve = _Sieve()
+        good = sieve.sift(self, declared, "")
+        checked = ArgumentSpecValidator(self.options, **self.rules).validate(good)
+        sieve.errors += [("", None, text) for text in _texts(checked)]
+        return Checked(checked.validated_parameters, tuple(sorted(sieve.unknown)), tuple(sieve.errors))
 
 
 Options = t.Mapping[str, t.Mapping[str, t.Any]]
+
+
+class _Sieve:
+    """Parts what is right of a declaration from what is wrong, and tells the wrong by its path."""
+
+    def __init__(self) -> None:
+        self.unknown: list[str] = []
+        self.errors: list[tuple[str, object, str]] = []
+
+    def sift(self, spec: ArgSpec, declared: t.Mapping[str, t.Any], prefix: str) -> dict[str, t.Any]:
+        """What is right of a dictionary, as it was given."""
+        aliases = {alias: name for name, option in spec.options.items() for alias in option.get("aliases", ())}
+        good: dict[str, t.Any] = {}
+        for given, value in declared.items():
+            name = aliases.get(given, given)
+            if name not in spec.options:
+                self.unknown.append(f"{prefix}{given}")
+                continue
+            option = {name: spec.options[name]}
+            known = len(self.errors)
+            kept = self._inside(option[name], value, f"{prefix}{name}")
+            texts = [text for _name, text in _no_dictionaries({name: kept}, option)]
+            texts = texts or _texts(ArgumentSpecValidator(option).validate({name: kept}))
+            if not texts:
+                good[name] = kept
+            elif len(self.errors) == known:
+                told = None if option[name].get("no_log") else value
+                self.errors += [(f"{prefix}{name}", told, text) for text in texts]
+        return good
+
+    def _inside(self, option: t.Mapping[str, t.Any], value: t.Any, path: str) -> t.Any:
+        """What is right of the dictionaries of options in a value."""
+        if "options" not in option:
+            return value
+        spec = ArgSpec(option["options"])
+        if isinstance(value, t.Mapping):
+            return self.sift(spec, value, f"{path}.")
+        if not isinstance(value, list):
+            return value
+        return [
+            self.sift(spec, entry, f"{path}[{place}].") if isinstance(entry, t.Mapping) else entry
+            for place, entry in enumerate(value)
+        ]
+
+
+def _texts(result: t.Any) -> list[str]:
+    """What Ansible's validator says, but for options that it does not know."""
+    return [str(error) for error in result.errors if not isinstance(error, UnsupportedError)]
+
+
+def _no_dictionaries(declared: t.Mapping[str, t.Any], options: Options) -> t.Iterator[tuple[str, str]]:
+    """What is something else where a dictionary of options belongs: Ansible's validator ends with a traceback there."""
+    specs = _by_every_name(options)
+    own = {alias: name for name, spec in options.items() for alias in spec.get("aliases", ())}
+    for name, value in declared.items():
+        spec = specs.get(name)
+        if spec is None or "options" not in spec or value is None:
+            continue
+        entries = value if spec["type"] == "list" and isinstance(value, list) else [value]
+        for entry in entries:
+            if isinstance(entry, t.Mapping):
+                inner = next(_no_dictionaries(entry, spec["options"]), None)
+                if inner:
+                    yield own.get(name, name), inner[1]
+            elif entry is not None and not isinstance(entry, str):
+                text = f"{entry!r} of {name} is of type {entry.__class__.__name__}, where a dictionary belongs"
+                yield own.get(name, name), text
 
 
 def blank_is_null(given: t.Mapping[str, t.Any], options: Options) -> dict[str, t.Any]:
@@ -162,6 +220,7 @@ CONNECTION = ArgSpec(
 )
 """How the node is reached; documented by the fragment ``pve.provision.connection``."""
 
+STORAGE_LIMITS: t.Final = {"storage_warn": 85, "storage_refuse": 95}
 POLICY = ArgSpec(
     options={
         "purge_options": {"type": "bool", "default": False},
@@ -169,10 +228,14 @@ POLICY = ArgSpec(
         "rename": {"type": "bool", "default": False},
         "force": {"type": "bool", "default": False},
         "purge": {"type": "bool", "default": False},
-        "cleanup_on_failure": {"type": "bool", "default": True},
-        "start_timeout": {"type": "int", "default": 60},
-        "shutdown_timeout": {"type": "int", "default": 60},
-        "ip_timeout": {"type": "int", "default": 0},
+        "on_failure": {"type": "str", "choices": ["cleanup", "keep"]},
+        "cleanup_on_failure": {"type": "bool"},
+        "rollback": {"type": "str", "choices": ["never", "snapshot"], "default": "never"},
+        "snapshots_kept": {"type": "int", "default": 0},
+        "retries": {"type": "int", "default": 4},
+        **{name: {"type": "int", "default": share} for name, share in STORAGE_LIMITS.items()},
+        "timeouts": {"type": "dict", "options": {name: {"type": "int"} for name in TIMEOUTS}},
+        **{option: {"type": "int"} for name, option in FLAT.items() if name != "agent"},
     },
 )
 """How far a run may go with a guest; documented by the fragment ``pve.provision.policy``."""
@@ -186,8 +249,18 @@ ENTRY: dict[str, dict[str, t.Any]] = {
 
 def spec_of(table: t.Iterable[Option]) -> ArgSpec:
     """What a module takes of a table of options."""
+    options: dict[str, dict[str, t.Any]] = {}
+    for option in table:
+        within = options
+        for name in option.path[:-1]:
+            within = within.setdefault(name, {"type": "dict", "options": {}})["options"]
+        spec = option_spec(option)
+        if option.slot and option.path[-1] in within:
+            within[option.path[-1]]["options"][option.slot]["choices"].append(option.key)
+        else:
+            within[option.path[-1]] = spec
     return ArgSpec(
-        options={option.param: option_spec(option) for option in table},
+        options=options,
         mutually_exclusive=[(other, option.param) for option in table for other in option.excludes],
     )
 
@@ -198,7 +271,9 @@ def option_spec(option: Option) -> dict[str, t.Any]:
         spec = _value_spec(option.codec)
     elif option.indexed:
         inner = fields_spec(option.codec)
-        spec = {**inner, "type": "list", "elements": "dict", "options": {**ENTRY, **inner["options"]}}
+        slot = {option.slot: {"type": "str", "choices": [option.key]}, "index": ENTRY["id"], "state": ENTRY["state"]}
+        known = slot if option.slot else ENTRY
+        spec = {**inner, "type": "list", "elements": "dict", "options": {**known, **inner["options"]}}
     else:
         spec = fields_spec(option.codec)
     if option.aliases:
@@ -211,11 +286,26 @@ def option_spec(option: Option) -> dict[str, t.Any]:
 def fields_spec(fields: Fields) -> dict[str, t.Any]:
     """A property string as a dictionary of what the user may say in it."""
     spec: dict[str, t.Any] = {"type": "dict", "options": {}}
-    for key, entry in fields.keys.items():
-        hints = {**({"no_log": False} if entry.public else {}), **({"required": True} if entry.required else {})}
+    for key, entry in ((key, entry) for key, entry in fields.keys.items() if not entry.internal):
+        hints: dict[str, t.Any] = {"no_log": entry.secret} if entry.secret or entry.public else {}
+        hints |= {"required": True} if entry.required else {}
         spec["options"][entry.param or key] = {**_value_spec(entry.codec), **hints}
     rules = {"mutually_exclusive": fields.exclusive, "required_one_of": fields.one_of}
     return {**spec, **{name: list(rule) for name, rule in rules.items() if rule}}
+
+
+def setup_spec(options: t.Iterable[SetupOption]) -> ArgSpec:
+    """What a module takes of the options that say what is in a guest."""
+    return ArgSpec(options={option.name: _setup_option_spec(option) for option in options})
+
+
+def _setup_option_spec(option: SetupOption) -> dict[str, t.Any]:
+    if option.named:
+        return {"type": "dict"}
+    if option.short:
+        return {"type": "list", "elements": "raw"}
+    spec = _value_spec(option.codec) if isinstance(option.codec, Codec) else fields_spec(option.codec)
+    return {**spec, "type": "list", "elements": spec["type"]} if option.listed else spec
 
 
 def _value_spec(codec: Codec) -> dict[str, t.Any]:
@@ -227,37 +317,19 @@ def _value_spec(codec: Codec) -> dict[str, t.Any]:
     return spec
 
 
-ROUTER = ArgSpec(
+VERIFY = ArgSpec(
     options={
-        "version": {"type": "str", "default": "24"},
-        "mirrors": {"type": "list", "elements": "str"},
-        "keys": {"type": "list", "elements": "str", "no_log": False},
-        "verify": {"type": "str", "choices": ["required", "checksum", "none"]},
-        "offline_ok": {"type": "bool", "default": False},
-        "interfaces": {"type": "dict", "default": {}},
-        "management": {
-            "type": "dict",
-            "options": {
-                "from": {"type": "list", "elements": "str"},
-                "ssh_keys": {"type": "list", "elements": "str", "no_log": False},
-                "password_hash": {"type": "str", "no_log": True},
-                "luci": {"type": "bool"},
-                "allow_empty_password": {"type": "bool", "no_log": False},
-            },
-        },
-        "uci": {"type": "dict"},
-        "secret_names": {"type": "list", "elements": "str", "no_log": False},
-        "packages": {"type": "list", "elements": "str"},
-        "services": {"type": "dict"},
-        "timezone": {"type": "str"},
-        "zonename": {"type": "str"},
-        "allow_shared_segment": {"type": "bool", "default": False},
-        "confirm_timeout": {"type": "int", "default": 60},
-        "ssh_private_key": {"type": "path", "no_log": False},
-        "require_ip": {"type": "bool", "default": False},
+        "guests": {"type": "list", "elements": "dict", "required": True},
+        "defaults": {"type": "dict", "default": {}},
+        "limit": {"type": "list", "elements": "str"},
+        "concurrency": {"type": "str", "default": "auto"},
+        "owner_tag": {"type": "str"},
+        "peers": {"type": "list", "elements": "dict"},
+        "strict": {"type": "bool", "default": False},
+        "report": {"type": "dict", "options": {"junit": {"type": "str"}, "json": {"type": "str"}}},
     },
 )
-"""An OpenWrt router as people think of it; documented by the fragment ``pve.provision.router``."""
+"""A whole list of guests that are looked at."""
 
 GUESTS = ArgSpec(
     options={
@@ -271,6 +343,7 @@ GUESTS = ArgSpec(
         "prune": {"type": "bool", "default": False},
         "details": {"type": "bool", "default": False},
         "peers": {"type": "list", "elements": "dict"},
+        **{name: {"type": "int"} for name in STORAGE_LIMITS},
     },
 )
 """A whole list of guests; each is held against the spec of its type."""

@@ -9,6 +9,7 @@ Every error says what happened and what the reader can do about it.
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 from dataclasses import dataclass
 
@@ -29,21 +30,52 @@ class ProvisionError(Exception):
         self.details = details
 
     def __str__(self) -> str:
-        return f"{self.message} {self.remedy}".strip()
+        stop = "." if self.message and self.remedy and self.message[-1] not in ".!?:" else ""
+        return f"{self.message}{stop} {self.remedy}".strip()
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong with what was asked for, found before anything was written."""
+    """One thing that is wrong with what was asked for, found before anything was written.
+
+    ``unseen``: nobody could be asked, so the guest may be as declared all the same.
+    """
 
     option: str
     value: object
     problem: str
     remedy: str = ""
+    unseen: bool = False
+
+    def of(self, whose: str) -> Finding:
+        """The same, told as one of a guest's, or of whatever else has such an option."""
+        return dataclasses.replace(self, option=f"{whose}: {self.option}".rstrip(": "))
 
     def __str__(self) -> str:
         told = self.problem if self.value is None else f"{self.value!r} {self.problem}"
-        return f"{self.option}: {told}{'. ' + self.remedy if self.remedy else ''}"
+        return f"{self.option}: {told.rstrip('.')}. {self.remedy}" if self.remedy else f"{self.option}: {told}"
+
+
+class Degradation(str):
+    """A warning that something else had to do than what was asked for. It goes where warnings go, and results tell its
+    parts besides."""
+
+    what: str
+    because: str
+    instead: str
+
+    def __new__(cls, what: str, because: str, instead: str, *, words: str = "") -> Degradation:
+        """``words``: the warning, where that is not the three in a row."""
+        told = super().__new__(cls, words or f"{what}: {because.rstrip('. ')}; {instead} is used instead")
+        told.what, told.because, told.instead = what, because, instead
+        return told
+
+    def __getnewargs_ex__(self) -> tuple[tuple[str, ...], dict[str, str]]:
+        """How a copy is made."""
+        return (self.what, self.because, self.instead), {"words": str(self)}
+
+    def view(self) -> dict[str, str]:
+        return {"what": self.what, "because": self.because, "instead": self.instead}
 
 
 class InvalidInput(ProvisionError):
@@ -109,6 +141,18 @@ class Unsupported(ProvisionError):
     """This cannot be done from where we stand (over the API, with this token, on this storage)."""
 
     kind = "unsupported"
+
+
+class ChecksFailed(ProvisionError):
+    """A guest runs, and does not do what it is there for."""
+
+    kind = "checks_failed"
+
+
+class SetupFailed(ProvisionError):
+    """What is to be in a guest could not be brought about, or not be seen."""
+
+    kind = "setup_failed"
 
 
 class ImageError(ProvisionError):

@@ -12,6 +12,7 @@ from ansible.module_utils import basic
 
 from ansible_collections.pve.provision.plugins.module_utils._argspec import (
     CONNECTION,
+    ArgSpec,
     blank_is_null,
     null_entries,
     without_nulls,
@@ -19,6 +20,7 @@ from ansible_collections.pve.provision.plugins.module_utils._argspec import (
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Result
 from ansible_collections.pve.provision.plugins.module_utils._engine.reconcile import reconcile
 from ansible_collections.pve.provision.plugins.module_utils._errors import InvalidInput, ProvisionError
+from ansible_collections.pve.provision.plugins.module_utils._guests.app.spec import PROFILES
 from ansible_collections.pve.provision.plugins.module_utils._guests.registry import SECRET_OPTIONS, TYPES
 from ansible_collections.pve.provision.plugins.module_utils._io import interrupt, progress
 from ansible_collections.pve.provision.plugins.module_utils._model.declare import null_paths
@@ -73,7 +75,7 @@ class Module(basic.AnsibleModule):
 def run_guest_module(kind: str) -> None:
     """The whole of a module for one guest of a type of the registry."""
     declared = TYPES[kind]
-    module = CONNECTION.merge(declared.spec).create_module(Module)
+    module = CONNECTION.merge(declared.spec, declared.of_module).create_module(Module)
     with module.interruptible():
         try:
             wrong = null_entries(module.nulls, module.argument_spec)
@@ -84,8 +86,27 @@ def run_guest_module(kind: str) -> None:
         except ProvisionError as error:
             module.fail_json(**failure(error))
         for warning in result.warnings:
-            module.warn(warning)
+            module.warn(str(warning))
         module.exit_json(**answer_of(result))
+
+
+def run_list_module(spec: ArgSpec, run: t.Callable[[Module], dict[str, t.Any]]) -> None:
+    """The whole of a module for a list of guests. ``run`` returns ``failed`` when it failed."""
+    module = CONNECTION.merge(spec, PROFILES).create_module(Module)
+    with module.interruptible():
+        try:
+            answer = run(module)
+        except ProvisionError as error:
+            module.fail_json(**failure(error))
+        for warning in answer.pop("warnings"):
+            module.warn(warning)
+        # Of a long declaration nothing goes back: whoever wrote it has it.
+        long = ("guests", "defaults", "app_profiles")
+        told = {name: value for name, value in module.params.items() if name not in long}
+        answer["invocation"] = {"module_args": told}
+        if answer.pop("failed", False):
+            module.fail_json(**answer)
+        module.exit_json(**answer)
 
 
 def answer_of(result: Result) -> dict[str, t.Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: guests
 short_description: Make a Proxmox VE node match a whole list of declared guests, in one task
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - the pve.provision authors (@pve-provision)
 description:
@@ -16,13 +16,17 @@ description:
     checked before the first is changed, so one wrong guest keeps the run from changing any.
   - A guest that is as declared costs no command on the node. Guests that differ are worked on several at once.
   - Each guest takes the options of the module of its type, which are M(pve.provision.lxc_create),
-    M(pve.provision.openwrt_lxc) and M(pve.provision.openwrt_vm), and gets what that module would do.
+    M(pve.provision.vm_create), M(pve.provision.openwrt_lxc) and M(pve.provision.openwrt_vm), and gets what that module
+    would do.
 extends_documentation_fragment:
   - pve.provision.connection
+  - pve.provision.app_paths
   - pve.provision.progress
 attributes:
   check_mode:
-    description: Tells the plan that a real run carries out, and writes nothing.
+    description: >-
+      Tells the plan that a real run carries out. Nothing is written but the cache of what the sources of images say, so
+      that a real run soon after decides by the same.
     support: full
   diff_mode:
     description: Shows the plan as text. Secrets are never shown.
@@ -44,10 +48,11 @@ options:
       - The declared guests. Each has the following keys, and the options of the module of its type.
       - C(name), required, is the hostname of a container or the name of a VM. It is unique in the list, whatever its
         case.
-      - C(type) is V(lxc), V(openwrt_lxc) or V(openwrt_vm), and may come from O(defaults).
+      - C(type) is V(lxc), V(vm), V(openwrt_lxc) or V(openwrt_vm), and may come from O(defaults).
       - C(after) is a list of names of guests of this list that are done before this one begins. A clone comes after its
         source, and a guest with a higher C(startup.order) after those with a lower one, by themselves.
-      - With the state V(absent), C(vmid) may be left out where exactly one guest has the name.
+      - With the state V(absent), C(vmid) may be left out where exactly one guest of that kind, container or VM, has the
+        name.
       - C(node) is the node of the cluster that a new guest comes to. V(auto) takes the one with the most room, by its
         memory, CPUs and storages, after what earlier guests of the run take. Without it that is the node of the
         connection. A clone comes to the node of its source. A guest that is anywhere in the cluster stays there; a
@@ -81,23 +86,33 @@ options:
     default: {}
   limit:
     description:
-      - Names of the guests to look after in this run. The others are checked and left alone, and nothing is pruned. All
-        of them by default.
+      - Names of the guests to look after in this run. The others are left alone, and nothing is pruned. Of them counts
+        only what is wrong with the declaration itself. All of them by default.
     type: list
     elements: str
   concurrency:
     description:
-      - How many guests are worked on at once. V(auto) is one for each core of the machine that the module runs on, from
-        2 to 8.
+      - How many guests are worked on at once, a number. V(auto) is one for each core of the node, from 2 to 8, and no
+        more than 2 are made at once on one storage that keeps files (C(dir), C(btrfs), C(nfs), C(cifs), C(cephfs)).
     type: str
     default: auto
   on_failure:
     description:
       - With V(continue) a guest that fails keeps only those from beginning that come after it. With V(stop) none is
-        begun any more.
+        begun any more. What becomes of the guest that fails is said by its own C(on_failure), C(cleanup) or C(keep).
     type: str
     choices: [continue, stop]
     default: continue
+  storage_warn:
+    description:
+      - How full a storage may become by what the whole run puts on it, in percent of its size, before a warning
+        says so. The default is 85. A guest or O(defaults) may say otherwise.
+    type: int
+  storage_refuse:
+    description:
+      - How full a storage may become, in percent of its size, before the run refuses to put anything more on it. The
+        default is 95. A guest or O(defaults) may say otherwise.
+    type: int
   owner_tag:
     description:
       - A tag that marks the guests that these runs have made. They get it when they are created. It is never counted as
@@ -112,14 +127,19 @@ options:
     description:
       - Whether guests of the node that carry O(owner_tag) and are not declared any more are destroyed. Those without
         the mark are never touched, and protected ones are refused.
+      - An empty list is refused where it would have guests destroyed. A guest with the state V(absent) in it says that
+        this is meant.
+      - What an upgrade has left of a declared router, with C(-rollback) behind its name, stays as long as its
+        O(ignore:rollback_keep) is true.
     type: bool
     default: false
   details:
-    description: Whether an unchanged guest is told in full, too.
+    description: Whether the full results of unchanged guests are returned, too.
     type: bool
     default: false
 seealso:
   - module: pve.provision.lxc_create
+  - module: pve.provision.vm_create
   - module: pve.provision.openwrt_lxc
   - module: pve.provision.openwrt_vm
 """
@@ -167,12 +187,35 @@ guests:
       status: running
       addresses:
         - {interface: eth0, address: 192.168.20.10, prefix: 24, family: ipv4, source: guest}
+msg:
+  description: The plan in one text; of a run that failed, what went wrong.
+  returned: always
+  type: str
+  sample: "1 to change, 1 unchanged"
 plan:
   description: What the run does, or would do, line by line for people.
   returned: success
   type: list
   elements: str
   sample: ["~ change db1 (102)", "    memory: 512 -> 1024", "1 to change, 1 unchanged"]
+degraded:
+  description:
+    - What had to do instead of what was asked for, of all guests, each with its C(name). C(what) was asked for,
+      C(because) says why it could not be had, C(instead) what was used.
+  returned: success, and when a guest failed
+  type: list
+  elements: dict
+  sample:
+    - name: web1
+      what: rootfs.storage on local-lvm
+      because: it is 97 % full, and storage_refuse is 95
+      instead: local-zfs
+timeline:
+  description: When each step of each guest was done, in seconds from the first one on.
+  returned: when something was done
+  type: list
+  elements: dict
+  sample: [{guest: db1, step: set, began: 0.0, seconds: 0.6, failed: false}]
 findings:
   description: What stands against the declaration, all of it. The option begins with the name of the guest.
   returned: when the declaration cannot be carried out
@@ -185,27 +228,13 @@ findings:
       remedy: "There are: vmbr0."
 """
 
-from ansible_collections.pve.provision.plugins.module_utils._argspec import CONNECTION, GUESTS
-from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
+from ansible_collections.pve.provision.plugins.module_utils._argspec import GUESTS
 from ansible_collections.pve.provision.plugins.module_utils._guests.run import run_guests
-from ansible_collections.pve.provision.plugins.module_utils._module import Module, failure
+from ansible_collections.pve.provision.plugins.module_utils._module import run_list_module
 
 
 def main() -> None:
-    module = CONNECTION.merge(GUESTS).create_module(Module)
-    with module.interruptible():
-        try:
-            answer = run_guests(module.params, check_mode=module.check_mode)
-        except ProvisionError as error:
-            module.fail_json(**failure(error))
-        for warning in answer.pop("warnings"):
-            module.warn(warning)
-        # Of a long declaration nothing goes back: whoever wrote it has it.
-        told = {name: value for name, value in module.params.items() if name not in ("guests", "defaults")}
-        answer["invocation"] = {"module_args": told}
-        if answer.get("msg"):
-            module.fail_json(**answer)
-        module.exit_json(**answer)
+    run_list_module(GUESTS, lambda module: run_guests(module.params, check_mode=module.check_mode))
 
 
 if __name__ == "__main__":

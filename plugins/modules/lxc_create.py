@@ -8,19 +8,23 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: lxc_create
 short_description: Create, change, start, stop and remove an LXC container of Proxmox VE
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - the pve.provision authors (@pve-provision)
 description:
   - Makes a container match its declaration. What is as declared is left alone and costs no command; what differs is
     changed in place, in one call that holds the differing options only.
-  - Everything that stands against the declaration is found before anything is written, and told at once.
+  - Everything that stands against the declaration is reported at once, before anything is written.
   - A container is never created anew, shrunk or overwritten unless the task asks for it by name.
   - A run that fails takes back what it has created; what a killed run has left is removed by the next one.
 extends_documentation_fragment:
   - pve.provision.connection
+  - pve.provision.app
+  - pve.provision.app_paths
   - pve.provision.progress
   - pve.provision.policy
+  - pve.provision.checks
+  - pve.provision.setup
   - pve.provision.container
 attributes:
   check_mode:
@@ -31,8 +35,8 @@ attributes:
     support: full
   idempotent:
     description: >-
-      A second run changes nothing. O(password), O(ssh_public_keys), O(ostemplate), O(clone_from) and O(restore_from)
-      count only when the container is created. O(state=restarted) restarts each time.
+      A second run changes nothing. O(password), O(ssh_public_keys), O(ostemplate), O(clone_from), O(restore_from)
+      and O(image) count only when the container is created. O(state=restarted) restarts each time.
     support: partial
   platform:
     description: Proxmox VE 8 and 9, on the node itself or over its API.
@@ -43,14 +47,31 @@ options:
     description:
       - V(present) creates or changes the container and leaves it running or stopped as it is; a new one is stopped.
       - V(started), V(stopped) and V(restarted) do the same and then start, shut down or restart it.
+      - V(latest) is V(started), with the newest of what it is made of. A container of an O(image) gets the image that
+        its tag means now. Any other one is asked of which of its O(packages), those of an application among them, its
+        repositories have newer versions. Before it gets these, and before anything else in it is changed, a snapshot is
+        taken. Where a storage takes none, the container is backed up to a file of the node in place of that, for which
+        it is shut down, and a warning says so; not over the API, and not where that would lose anything, such as a
+        mount point without C(backup). Without either nothing is changed. Where a step fails, or it does not pass its
+        O(checks) then, it is taken back to what it was before the run, as with O(rollback=snapshot).
       - V(template) does the same, shuts it down where it runs and turns it into a template, which others are cloned
         from, and which can neither be turned back nor started. One that is a template already stays one. Its options
         are changed where Proxmox VE allows that.
       - V(absent) shuts it down and removes it with its volumes. Needs O(vmid), and the right O(hostname) when that is
         given.
     type: str
-    choices: [present, started, stopped, restarted, template, absent]
+    choices: [present, started, latest, stopped, restarted, template, absent]
     default: present
+  gpu:
+    description:
+      - Whether the container gets the graphics devices of the node, which are those of C(/dev/dri), C(/dev/kfd) and
+        C(/dev/nvidia*), each with the number that group C(render) or C(video) has in the container. A device that
+        O(devices) names is left to that.
+      - A new container gets them once it was started, a running one at once. Proxmox VE reserves this to C(root@pam),
+        and the API does not report which devices a node has.
+      - Where the node has none, or nobody tells, each run warns of that, and M(pve.provision.guest_verify) reports that
+        check C(drift) is not verified.
+    type: bool
   ostemplate:
     description:
       - The template a new container is made from. Either a volume such as
@@ -63,9 +84,9 @@ options:
     type: str
   fetch_template:
     description:
-      - Whether an O(ostemplate) that no storage holds is fetched from what Proxmox VE offers. What it offers is told by
-        the index that the node has of it, which Proxmox VE brings up to date and verifies itself, once a day and with
-        C(pveam update).
+      - Whether an O(ostemplate) that no storage holds is fetched from what Proxmox VE offers. That is listed in
+        the node's index of templates, which Proxmox VE updates and verifies itself, once a day and with C(pveam
+        update).
       - On the node the template is fetched from the address and compared with the SHA-512 that this index has. Over the
         API Proxmox VE is told to fetch it, which needs C(Datastore.AllocateTemplate) on the storage.
       - In check mode nothing is fetched; the plan names the template and its storage. No byte of the template is asked
@@ -75,8 +96,54 @@ options:
   template_storage:
     description:
       - Storage that a fetched template goes to. By default the one that O(ostemplate) names, or the one with the most
-        room of those that take container templates.
+        room of those that take container templates. An image of O(image) goes to the largest of these by default.
     type: str
+  image:
+    description:
+      - The OCI image, as Docker and Podman use them, that a new container is made from, in place of O(ostemplate).
+        Since Proxmox VE 9.1.
+      - Proxmox VE makes O(entrypoint), O(env), O(cmode), the user, the working directory and the signal to stop by of
+        what the image says. What is declared of O(entrypoint) and O(cmode) is set in their place, and the variables of
+        O(env) are set over those of the image. A network device is then configured by the node, as nothing in the
+        container does that.
+      - What is to outlast the container belongs on O(mount_points).
+      - The description of the container gets a line that tells the image and its digests, and keeps it. A container
+        whose description does not tell an image is left as it is, with a warning.
+      - Another name, tag or digest, and with O(state=latest) another digest of the same tag, gives the container
+        another root file system. The new one is unpacked beside, while the container runs. Then it is shut down, gets
+        the new one and is started. Its number, name, networks, mount points and what is on them stay; what was changed
+        in the root file system does not. It has to go on running, and to pass its O(checks); otherwise it gets the old
+        root file system back. Only after that the old one is removed. A run that was killed meanwhile is finished by
+        the next one.
+      - A container that is stopped gets it when it is started.
+      - A protected container, and one with snapshots, gets no other root file system. Over the API neither does one
+        whose new image says something else of the user, the working directory or the signal to stop by, which the API
+        cannot set.
+    type: dict
+    suboptions:
+      oci:
+        description:
+          - Name of the image, as C(REGISTRY/NAME), with a tag, a digest, or both, such as
+            V(docker.io/library/nginx:1.29) or V(ghcr.io/example/app@sha256:DIGEST). With both the digest counts.
+          - A tag is looked up when the container is created, and with O(state=latest) in each run. RV(image) tells the
+            digest that it has.
+          - While the registry cannot be asked, O(state=latest) keeps the image that the container has, and on the node
+            a new container is made from the file on the storage that was fetched by the same digest, or last by the
+            same tag. Both are told in RV(degraded). That the registry has no such image is an error.
+          - The parts of the image are fetched by their digests, each is compared with its own, and together they lie on
+            O(template_storage) as one file whose name has the digest in it. The same image is fetched once. On the node
+            it is fetched there, over the API by the machine that the module runs on, and uploaded. Proxmox VE's
+            own pull is not used, as it takes tags alone and verifies nothing.
+          - A registry on the same machine, by a name such as V(localhost:5000/app:1), is asked by plain HTTP, all
+            others by HTTPS.
+        type: str
+        required: true
+      username:
+        description: Account at the registry, for an image that is not public.
+        type: str
+      password:
+        description: Its password, or a token that the registry has given out for it.
+        type: str
   ostype:
     description:
       - What Proxmox VE sets up inside the container. It detects this from the template by default. With V(unmanaged)
@@ -223,7 +290,9 @@ options:
     description: Limit of I/O while unpacking, in KiB/s. Counts only at the creation.
     type: int
   clone_from:
-    description: A container that a new one is cloned from, instead of O(ostemplate).
+    description:
+      - A container that a new one is cloned from, instead of O(ostemplate). Of its tags the clone has none but those of
+        O(tags).
     type: dict
     suboptions:
       vmid:
@@ -247,9 +316,10 @@ options:
     description:
       - A backup that a new container is restored from, instead of O(ostemplate). What is declared besides is changed
         after that. A container that is there is never restored over.
-      - All its volumes get on the storage O(rootfs.storage), by default on that of the root volume that was backed up.
-      - The MAC addresses are those of the backup. While the container that was backed up is still there, new ones are
-        drawn.
+      - All its volumes are put on the storage O(rootfs.storage), by default on that of the root volume that was backed
+        up.
+      - The MAC addresses and tags are those of the backup. While the container that was backed up is still there, new
+        addresses are drawn, and the tags are those of O(tags) alone.
     type: dict
     suboptions:
       backup:
@@ -285,6 +355,22 @@ EXAMPLES = r"""
     tags: [web]
     state: started
 
+- name: The same server with what is to be in it
+  pve.provision.lxc_create:
+    hostname: web1
+    state: started
+    packages: [nginx, {name: apache2, state: absent}]
+    users:
+      - {name: ada, sudo: nopasswd, ssh_keys: ["{{ lookup('ansible.builtin.file', 'ada.pub') }}"]}
+    files:
+      - path: /etc/nginx/conf.d/site.conf
+        content: "{{ lookup('ansible.builtin.template', 'site.conf.j2') }}"
+        notify: [nginx]
+    services: {nginx: true}
+    commands:
+      - {command: mkdir -p /srv/www && echo ok > /srv/www/health, creates: /srv/www/health, before_services: true}
+    unattended_upgrades: true
+
 - name: A template of another Debian, fetched to the storage for images unless it is there
   pve.provision.lxc_create:
     hostname: old1
@@ -305,6 +391,27 @@ EXAMPLES = r"""
     hostname: web1
     networks:
       - {id: 1, state: absent}
+
+- name: An application from its image, with its data on a volume of their own
+  pve.provision.lxc_create:
+    hostname: wiki
+    image: {oci: "docker.io/library/nginx:1.29"}
+    env: [TZ=Europe/Vienna]
+    memory: 256
+    rootfs: {storage: local-lvm, size: 2G}
+    mount_points:
+      - {storage: local-lvm, size: 4G, mp: /usr/share/nginx/html, backup: true}
+    networks:
+      - {bridge: vmbr0, ip: 192.168.20.11/24, gateway: 192.168.20.1}
+    state: started
+
+- name: The same application, by another image, which has to answer or the old one comes back
+  pve.provision.lxc_create:
+    hostname: wiki
+    image: {oci: "docker.io/library/nginx:1.31"}
+    checks:
+      - {type: http, port: 80}
+    state: started
 
 - name: A container with its number, over the API
   pve.provision.lxc_create:
@@ -382,22 +489,94 @@ addresses:
   elements: dict
   sample:
     - {interface: eth0, address: 192.168.20.10, prefix: 24, family: ipv4, hwaddr: BC:24:11:00:00:01, source: guest}
+checks:
+  description:
+    - The checks and what came of them. C(outcome) is V(passed), V(failed) or V(not_verified), which is neither.
+      C(asked) tells what was asked, C(by) who has answered, and C(at) when.
+  returned: when the guest runs and has checks
+  type: list
+  elements: dict
+  sample:
+    - {name: HTTP port 80 /, type: http, outcome: passed, asked: "GET http://192.168.20.10:80/", detail: status 200,
+       by: 192.168.20.10, at: "2026-03-01T09:00:00Z", attempts: 1, seconds: 0.1}
+setup:
+  description:
+    - What came of what is to be in the guest. C(changed) are the changes that were made; C(verified_by) is how the
+      guest was asked, empty when it was not, and then C(reason) says why; C(differs) is what is still not as declared.
+  returned: success, when anything is declared of the inside of the guest
+  type: dict
+  sample: {changed: ["packages: nginx: install", "services: nginx: enable, start"], verified_by: pct exec}
 plan:
   description: The steps of this run, in order; empty when all was as declared.
   returned: always
   type: list
   elements: dict
   sample: [{step: set, options: {memory: "2048"}}, {step: shutdown, timeout: 60, force: false}, {step: start}]
+chosen_storages:
+  description:
+    - The storages that were chosen for volumes that leave theirs open, and why each other one was not.
+  returned: when a run has something to do and a storage was left open
+  type: list
+  elements: dict
+  sample:
+    - option: rootfs.storage
+      storage: local-zfs
+      others: {local: takes no containers, local-lvm: local-zfs keeps its data better}
+degraded:
+  description:
+    - What had to do instead of what was asked for, each also among the warnings. C(what) was asked for, C(because) says
+      why it could not be had, C(instead) what was used. It may be an image that was verified before while its source is
+      down, an address that the node has met while no guest agent answers, or the next storage while the best is full.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - what: rootfs.storage on local-lvm
+      because: it is 97 % full, and storage_refuse is 95
+      instead: local-zfs
+rolled_back:
+  description: That the guest was taken back to what it was before this run.
+  returned: when the run failed and O(rollback=snapshot), O(state=latest) or what replaces an O(image) took it back
+  type: bool
+  sample: true
 pending:
   description: Options that wait for a restart, with the value they will have; V(null) for a deletion.
   returned: success
   type: dict
   sample: {features: nesting=1}
+app:
+  description: The application of the guest, and why the guest is as it is. With C(complete=false) nothing is installed.
+  returned: when the guest has one
+  type: dict
+  sample:
+    name: docker
+    title: Docker
+    complete: true
+    needs: [nested_containers]
+    reasons:
+      - {need: nested_containers, options: {features.keyctl: true}, reason: containers use the keyring of the kernel}
+    ports: []
 privilege:
   description: Why a new container is privileged or not.
   returned: when a container is created
   type: str
   sample: nothing declared needs a privileged container
+image:
+  description:
+    - The image that the container was made from. C(digest) is what its name led to, C(contents) the image for the
+      architecture of the container, which is the same where the name led to one image alone.
+  returned: when O(image) is declared and the container exists
+  type: dict
+  sample:
+    reference: docker.io/library/nginx:1.29@sha256:5ff53e1e2ab0e9b4a2a1d57b3a43ae7b4d3bdc8a1a1fdcd9a0ab1c0bd47d0dd9
+    digest: sha256:5ff53e1e2ab0e9b4a2a1d57b3a43ae7b4d3bdc8a1a1fdcd9a0ab1c0bd47d0dd9
+    contents: sha256:09369da6b10306312cd908661320086bf87fbae1b6b0c49a1f50ba531fef2eab
+upgraded:
+  description: The packages that were upgraded, with their versions before and after.
+  returned: with O(state=latest), when there were any
+  type: list
+  elements: str
+  sample: ["nginx: 1.26.3-3+deb13u1 -> 1.26.3-3+deb13u2"]
 ostemplate:
   description: The template's volume that a new container was made from.
   returned: when a container is created

@@ -8,12 +8,12 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: node_info
 short_description: Tell the guests, storages, templates and bridges of a Proxmox VE node
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - the pve.provision authors (@pve-provision)
 description:
-  - Reads what a node has, once for many guests. Only O(gather=storages) and O(gather=templates) start commands on the
-    node; the rest is read from its files.
+  - Reads what a node has, once for many guests. Only O(gather=storages), O(gather=templates), O(gather=images) and
+    O(gather=nodes) start commands on the node; the rest is read from its files.
 extends_documentation_fragment:
   - pve.provision.connection
 attributes:
@@ -33,18 +33,37 @@ attributes:
 options:
   gather:
     description:
-      - What to tell. V(cluster) and V(nodes) are for who places guests on the nodes of a cluster, and only told when
-        asked for. V(nodes) starts a command.
+      - What to return. V(cluster) and V(nodes) help to place guests on the nodes of a cluster; V(images), V(offered)
+        and V(next_vmid) to make new ones. These five are only returned when they are named here.
     type: list
     elements: str
-    choices: [guests, storages, templates, bridges, cluster, nodes]
+    choices: [guests, storages, templates, bridges, cluster, nodes, images, offered, next_vmid]
     default: [guests, storages, templates, bridges]
+  declare:
+    description:
+      - Whether to return the guests of the node as a declaration that they match already, too.
+      - It is held against the node as a run of M(pve.provision.guests) would do. What would be
+        changed is left out of it and listed among the remarks, as are secrets, snapshots and what no option declares.
+      - Playbook C(pve.provision.adopt) makes a file of it.
+    type: bool
+    default: false
+    version_added: 1.0.0
 """
 
 EXAMPLES = r"""
 - name: See what a node has
   pve.provision.node_info:
   register: node
+
+- name: See its guests as a declaration
+  pve.provision.node_info:
+    gather: []
+    declare: true
+  register: found
+
+- name: Show that declaration
+  ansible.builtin.debug:
+    msg: "{{ [found.declaration] | pve.provision.declaration }}"
 
 - name: Show its storages
   ansible.builtin.debug:
@@ -57,6 +76,16 @@ node:
   returned: always
   type: str
   sample: pve1
+declaration:
+  description:
+    - The guests of this node as they would be declared, and remarks on what is not declared of them. Over the API it is
+      those of all C(nodes) of the cluster that are online.
+  returned: with O(declare)
+  type: dict
+  sample:
+    nodes: [pve1]
+    provision_guests: [{name: web1, type: lxc, vmid: 101, state: started, cores: 1}]
+    remarks: [{node: pve1, vmid: 101, kind: lxc, name: web1, remarks: [snapshot before]}]
 guests:
   description: The containers and VMs of this node.
   returned: when gathered
@@ -75,6 +104,26 @@ templates:
   type: list
   elements: str
   sample: ["local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst"]
+images:
+  description: Volumes of the images for disks of VMs on all storages.
+  returned: when gathered
+  type: list
+  elements: str
+  version_added: 1.0.0
+  sample: ["local:import/debian-13-genericcloud-amd64-20260112-2355.qcow2"]
+offered:
+  description: The container templates that the node's index offers for download, as C(pveam available) lists them.
+  returned: when gathered
+  type: list
+  elements: dict
+  version_added: 1.0.0
+  sample: [{package: debian-13-standard, version: 13.1-2, arch: amd64}]
+next_vmid:
+  description: The vmid that a new guest would get now.
+  returned: when gathered
+  type: int
+  version_added: 1.0.0
+  sample: 105
 bridges:
   description: Bridges and SDN vnets.
   returned: when gathered
@@ -102,6 +151,7 @@ import typing as t
 from ansible_collections.pve.provision.plugins.module_utils._argspec import CONNECTION, ArgSpec
 from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
+from ansible_collections.pve.provision.plugins.module_utils._guests.adopt import adopt
 from ansible_collections.pve.provision.plugins.module_utils._module import Module, failure
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
 
@@ -109,8 +159,12 @@ if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
 
 PARTS = ["guests", "storages", "templates", "bridges"]
-ASKED = ["cluster", "nodes"]
-SPEC = ArgSpec(options={"gather": {"type": "list", "elements": "str", "choices": [*PARTS, *ASKED], "default": PARTS}})
+ASKED = ["cluster", "nodes", "images", "offered", "next_vmid"]
+VOLUMES = {"templates": "vztmpl", "images": "import"}
+SPEC = ArgSpec(options={
+    "gather": {"type": "list", "elements": "str", "choices": [*PARTS, *ASKED], "default": PARTS},
+    "declare": {"type": "bool", "default": False},
+})  # fmt: skip
 
 
 def tell(facts: Facts, part: str) -> t.Any:
@@ -119,8 +173,13 @@ def tell(facts: Facts, part: str) -> t.Any:
         return cluster_of(facts.node)
     if part == "nodes":
         return [plain(dataclasses.asdict(node)) for node in facts.node.nodes()]
-    if part == "templates":
-        return [volume.volid for volume in facts.templates]
+    if part == "next_vmid":
+        return facts.node.next_vmid()
+    if part == "offered":
+        offered = facts.node.appliances()
+        return [{"package": each.package, "version": each.version, "arch": each.arch} for each in offered]
+    if part in VOLUMES:
+        return [volume.volid for volume in facts.volumes_for(VOLUMES[part])]
     items = facts.bridges.values() if part == "bridges" else getattr(facts, part)
     return [{key: plain(value) for key, value in dataclasses.asdict(item).items()} for item in items]
 
@@ -145,6 +204,8 @@ def main() -> None:
     try:
         facts = Facts(open_node(module.params))
         parts = {part: tell(facts, part) for part in module.params["gather"]}
+        if module.params["declare"]:
+            parts["declaration"] = adopt(facts.node)
     except ProvisionError as error:
         module.fail_json(**failure(error))
     module.exit_json(changed=False, node=facts.node.name, **parts)

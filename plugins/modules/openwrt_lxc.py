@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: openwrt_lxc
 short_description: Create, configure, upgrade and remove an OpenWrt router in an LXC container of Proxmox VE
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - the pve.provision authors (@pve-provision)
 description:
@@ -29,10 +29,13 @@ extends_documentation_fragment:
   - pve.provision.connection
   - pve.provision.progress
   - pve.provision.policy
+  - pve.provision.checks
   - pve.provision.container
 attributes:
   check_mode:
-    description: Tells the steps and the difference that a real run has, and writes nothing.
+    description: >-
+      Tells the steps and the difference that a real run has. Nothing is written but the cache of what the sources of
+      images say, so that a real run soon after decides by the same.
     support: full
   diff_mode:
     description: Shows what changes, the configuration in the words of C(uci changes). Secrets are hidden.
@@ -71,10 +74,10 @@ options:
         stopped, with the permissions and firewall rules of its number. One that is declared by O(vmid) keeps all that,
         and a copy of the old one stays, stopped. That is possible on the node only, and takes the router off the
         network for longer.
-      - Mount points with a volume of their own and raw C(lxc.*) lines cannot be taken along, nor, with O(vmid),
-        snapshots and unused volumes. Then nothing is done, and they are named. Accounts that somebody made in the
-        router, and files that neither a package nor C(/etc/sysupgrade.conf) knows, are left behind and named in a
-        warning.
+      - Mount points with a volume of their own and raw C(lxc.*) lines cannot be taken along, nor, with O(vmid) or
+        without O(rollback_keep), snapshots and unused volumes. Then nothing is done, and they are named. Accounts that
+        somebody made in the router, and files that neither a package nor C(/etc/sysupgrade.conf) knows, are left behind
+        and named in a warning.
       - When a run is killed after the new container has taken the router's place, the next run goes on with that one
         if it is well, and otherwise says so. It never puts the old one back over it.
     type: bool
@@ -221,12 +224,49 @@ openwrt:
   returned: when the router runs
   type: dict
   sample: {drift: none, version: 24.10.4, interfaces_up: [lan, wan]}
+checks:
+  description:
+    - The checks and what came of them. C(outcome) is V(passed), V(failed) or V(not_verified), which is neither.
+      C(asked) tells what was asked, C(by) who has answered, and C(at) when.
+  returned: when the guest runs and has checks
+  type: list
+  elements: dict
+  sample:
+    - {name: interface wan, type: interface, outcome: passed, asked: interface wan, detail: is up, by: "guest, ubus",
+       at: "2026-03-01T09:00:00Z", attempts: 1, seconds: 0.1}
 plan:
   description: The steps of this run, in order; empty when all was as declared.
   returned: always
   type: list
   elements: dict
   sample: [{step: configure, uci: ["network.lan.ipaddr='192.168.21.1'"]}]
+chosen_storages:
+  description:
+    - The storages that were chosen for volumes that leave theirs open, and why each other one was not.
+  returned: when a run has something to do and a storage was left open
+  type: list
+  elements: dict
+  sample:
+    - option: rootfs.storage
+      storage: local-zfs
+      others: {local: takes no containers, local-lvm: local-zfs keeps its data better}
+degraded:
+  description:
+    - What had to do instead of what was asked for, each also among the warnings. C(what) was asked for, C(because) says
+      why it could not be had, C(instead) what was used. It may be an image that was verified before while its source is
+      down, an address that the node has met while no guest agent answers, or the next storage while the best is full.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - what: rootfs.storage on local-lvm
+      because: it is 97 % full, and storage_refuse is 95
+      instead: local-zfs
+rolled_back:
+  description: That the guest was taken back to what it was before this run.
+  returned: when the run failed and O(rollback=snapshot) took the guest back
+  type: bool
+  sample: true
 pending:
   description: Options that wait for a restart, with the value they will have; V(null) for a deletion.
   returned: success

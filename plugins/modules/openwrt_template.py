@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: openwrt_template
 short_description: Make OpenWrt's own root file system a container template of a Proxmox VE node
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - the pve.provision authors (@pve-provision)
 description:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: openwrt_vm
-short_description: Create, configure and remove an OpenWrt router in a VM of Proxmox VE
-version_added: 0.1.0
+short_description: Create, configure, upgrade and remove an OpenWrt router in a VM of Proxmox VE
+version_added: 1.0.0
 author:
   - the pve.provision authors (@pve-provision)
 description:
@@ -21,7 +21,6 @@ description:
     unknown.
   - Over the API the prepared image is uploaded to a storage that takes imports, and removed from there afterwards.
   - Preparing an image needs C(e2fsprogs) on the machine this runs on. Every node has it.
-  - An existing router is not upgraded to another O(version).
   - A new one gets one core, 256 MiB of memory, a disk of 512 MiB, a serial console and starts with its node, where the
     options do not say otherwise. O(purge_options) leaves that in place.
 extends_documentation_fragment:
@@ -29,17 +28,20 @@ extends_documentation_fragment:
   - pve.provision.connection
   - pve.provision.progress
   - pve.provision.policy
+  - pve.provision.checks
   - pve.provision.vm
 attributes:
   check_mode:
-    description: Tells the steps and the difference that a real run has, and writes nothing.
+    description: >-
+      Tells the steps and the difference that a real run has. Nothing is written but the cache of what the sources of
+      images say, so that a real run soon after decides by the same.
     support: full
   diff_mode:
     description: Shows what changes, the configuration in the words of C(uci changes). Secrets are hidden.
     support: full
   idempotent:
     description: >-
-      A second run changes nothing. O(version) and O(filesystem) count only when the router is created.
+      A second run changes nothing. O(version) and O(filesystem) count only when the router is created or upgraded.
       O(state=restarted) restarts each time.
     support: partial
   platform:
@@ -66,7 +68,7 @@ options:
   disk:
     description:
       - The disk. It grows in place and never shrinks. The file system of a new router fills it; what is added later is
-        left unused.
+        left unused. It is C(scsi0); what O(disks) declares comes after it.
       - On a storage of files it is a qcow2 image; elsewhere it is raw, and what OpenWrt trims is given back.
     type: dict
     suboptions:
@@ -93,6 +95,36 @@ options:
       iothread:
         description: Whether the disk gets a thread of its own.
         type: bool
+  agent:
+    description:
+      - Whether Proxmox VE may ask an agent in the guest.
+    type: bool
+  upgrade:
+    description:
+      - Whether a router of an older version is upgraded to O(version). That needs a way into the router, O(agent) or
+        O(ssh_private_key). A new VM is made beside the old one from the image of the new version, with its options,
+        MAC addresses and configuration, and is started with its links down. When its console shows that it boots, as
+        far as there is one to listen to, which is on the node, the old one is shut down and the new one gets its name
+        and its links. When it does not prove itself then, by the way in that the old one was read by, within
+        O(start_timeout), the old one runs again and the new one is removed.
+      - The router gets the number of the new VM, and the old one stays, stopped, with the permissions, snapshots and
+        firewall rules of its number. So a router that is declared by O(vmid) is refused, for a VM of that number is
+        there until the new one has proved itself.
+      - Further disks, a TPM, devices of the node and C(args) cannot be taken along, nor, without O(rollback_keep),
+        snapshots and unused volumes. Then nothing is done, and they are named. Accounts that somebody made in the
+        router, and files that neither a package nor C(/etc/sysupgrade.conf) knows, are left behind and named in a
+        warning.
+      - Packages are installed by the new router itself, at the end of its first boot. Where the agent is the only way
+        in, the new one proves itself only when it reaches its package server, since OpenWrt's images have no agent.
+      - When a run is killed after the new VM has taken the router's place, the next run goes on with that one if it is
+        well, and otherwise says so. It never puts the old one back over it.
+    type: bool
+    default: false
+  rollback_keep:
+    description:
+      - Whether what was before an upgrade stays, as a stopped VM with C(-rollback) behind its name.
+    type: bool
+    default: true
   recreate:
     description:
       - Whether to destroy an existing VM and create it anew when something declared cannot change in place. A
@@ -125,7 +157,7 @@ EXAMPLES = r"""
   pve.provision.openwrt_vm:
     name: gw-uefi
     bios: ovmf
-    machine: q35
+    machine: {type: q35}
     cores: 2
     memory: 512
     agent: true
@@ -195,7 +227,7 @@ addresses:
       guest), V(ip) (the guest's kernel), V(agent) (the guest agent), V(neighbour) (the node's own neighbour table, by
       the MAC address) and V(declared). A less trusted one counts only for what the others do not tell.
     - What V(neighbour) says may be an old lease, and its C(prefix) is V(null) unless the address is declared. Over the
-      API nobody tells it.
+      API it is not known.
   returned: success, and the router runs
   type: list
   elements: dict
@@ -209,12 +241,49 @@ openwrt:
   returned: success, and the router runs
   type: dict
   sample: {drift: none, version: 24.10.4, interfaces_up: [lan, wan]}
+checks:
+  description:
+    - The checks and what came of them. C(outcome) is V(passed), V(failed) or V(not_verified), which is neither.
+      C(asked) tells what was asked, C(by) who has answered, and C(at) when.
+  returned: when the guest runs and has checks
+  type: list
+  elements: dict
+  sample:
+    - {name: interface wan, type: interface, outcome: passed, asked: interface wan, detail: is up, by: "guest, ubus",
+       at: "2026-03-01T09:00:00Z", attempts: 1, seconds: 0.1}
 plan:
   description: The steps of this run, in order; empty when all was as declared.
   returned: always
   type: list
   elements: dict
   sample: [{step: set, options: {memory: "512"}}, {step: configure, uci: ["network.lan.ipaddr='192.168.21.1'"]}]
+chosen_storages:
+  description:
+    - The storages that were chosen for volumes that leave theirs open, and why each other one was not.
+  returned: when a run has something to do and a storage was left open
+  type: list
+  elements: dict
+  sample:
+    - option: rootfs.storage
+      storage: local-zfs
+      others: {local: takes no containers, local-lvm: local-zfs keeps its data better}
+degraded:
+  description:
+    - What had to do instead of what was asked for, each also among the warnings. C(what) was asked for, C(because) says
+      why it could not be had, C(instead) what was used. It may be an image that was verified before while its source is
+      down, an address that the node has met while no guest agent answers, or the next storage while the best is full.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - what: rootfs.storage on local-lvm
+      because: it is 97 % full, and storage_refuse is 95
+      instead: local-zfs
+rolled_back:
+  description: That the guest was taken back to what it was before this run.
+  returned: when the run failed and O(rollback=snapshot) took the guest back
+  type: bool
+  sample: true
 pending:
   description: Options that wait for a restart, with the value they will have; V(null) for a deletion.
   returned: success

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: template_cache
 short_description: Keep a verified image on the storages of a Proxmox VE node
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - the pve.provision authors (@pve-provision)
 description:
@@ -67,8 +67,8 @@ options:
       - For V(openwrt) by default the newest V(24), or V(latest) or V(snapshot). For V(ubuntu) by default V(lts), the
         newest with long-term support. For V(haos) the channel V(stable), V(beta) or V(dev), or a version. For
         V(debian) also a code name. For the others by default V(latest).
-      - For V(pveam) and V(turnkeylinux) the name of the package, V(debian-13-standard) for its newest version, or the
-        whole name of a template; it has no default.
+      - For V(pveam) and V(turnkeylinux) the name of the package, V(debian-13-standard) for its newest version, the
+        beginning of that name, V(debian) or V(debian-13), or the whole name of a template; it has no default.
     type: str
     default: ""
   arch:
@@ -336,8 +336,9 @@ from ansible_collections.pve.provision.plugins.module_utils._images.http import 
 from ansible_collections.pve.provision.plugins.module_utils._images.releases import NAMES
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.indexes import Indexes
 from ansible_collections.pve.provision.plugins.module_utils._module import Module, failure
+from ansible_collections.pve.provision.plugins.module_utils._pve.cache import cache_directory
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
-from ansible_collections.pve.provision.plugins.module_utils._store.image import ImageResult, cache_directory, provide
+from ansible_collections.pve.provision.plugins.module_utils._store.image import ImageResult, provide
 from ansible_collections.pve.provision.plugins.module_utils._store.wanted import UserKey, WantedImage
 
 SPEC = ArgSpec(

@@ -93,7 +93,7 @@ def measure(count: int, nodes: int) -> dict[str, t.Any]:
 class MemoryNode:
     """A node as far as planning reads it: containers by their texts, and one of everything else."""
 
-    root_login = True
+    root_login = lists_suspended = True
     agent = containers = backups = files = leftovers = None
 
     def __init__(self, name: str) -> None:

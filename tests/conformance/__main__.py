@@ -46,9 +46,13 @@ def shares(verdicts: Iterable[Verdict]) -> Floor:
     groups: dict[str, list[Verdict]] = {}
     for verdict in counted(verdicts):
         groups.setdefault(verdict.group, []).append(verdict)
-    return {group: {"rc": _percent(sum(v.rc_ok for v in found), len(found)),
-                    "full": _percent(sum(v.full_ok for v in found), len(found))}
-            for group, found in sorted(groups.items())}
+    return {
+        group: {
+            "rc": _percent(sum(v.rc_ok for v in found), len(found)),
+            "full": _percent(sum(v.full_ok for v in found), len(found)),
+        }
+        for group, found in sorted(groups.items())
+    }
 
 
 def _percent(part: int, whole: int) -> float:
@@ -73,16 +77,24 @@ def table(verdicts: Iterable[Verdict]) -> str:
 
 def below_floor(now: Floor, floor: Floor) -> list[str]:
     """What fell below the floor, in words. Groups that were not measured are not judged."""
-    return [f"{group}: {kind} {now[group][kind]}% is below the floor of {value}%"
-            for group, values in floor.items() if group in now
-            for kind, value in values.items() if now[group][kind] < value]
+    return [
+        f"{group}: {kind} {now[group][kind]}% is below the floor of {value}%"
+        for group, values in floor.items()
+        if group in now
+        for kind, value in values.items()
+        if now[group][kind] < value
+    ]
 
 
 def raised(now: Floor, floor: Floor) -> Floor:
     """The floor with every share that got better."""
     groups = sorted({*now, *floor})
-    return {group: {kind: max(now.get(group, {}).get(kind, 0.0), floor.get(group, {}).get(kind, 0.0))
-                    for kind in ("rc", "full")} for group in groups}
+    return {
+        group: {
+            kind: max(now.get(group, {}).get(kind, 0.0), floor.get(group, {}).get(kind, 0.0)) for kind in ("rc", "full")
+        }
+        for group in groups
+    }
 
 
 def read_floor() -> dict[str, Floor]:

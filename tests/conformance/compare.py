@@ -246,25 +246,39 @@ def judge(transcript: Transcript, answer: Answer, root: str = "") -> Verdict:
     wanted, got = Normaliser(known), Normaliser(known, root)
     if transcript.http is not None:
         rc_ok = answer.status == transcript.status
-        misses = [_differ("status", transcript.status, answer.status),
-                  _differ("reason", transcript.reason, answer.reason),
-                  _differ("body", _body(wanted, transcript.body), _body(got, answer.body))]
+        misses = [
+            _differ("status", transcript.status, answer.status),
+            _differ("reason", transcript.reason, answer.reason),
+            _differ("body", _body(wanted, transcript.body), _body(got, answer.body)),
+        ]
         if transcript.task_end is not None and rc_ok:
-            misses.append(_differ("task", *(_words(*end) for end in ((wanted, transcript.task_end),
-                                                                     (got, answer.task_end or "")))))
+            misses.append(
+                _differ(
+                    "task", *(_words(*end) for end in ((wanted, transcript.task_end), (got, answer.task_end or "")))
+                )
+            )
     else:
         rc_ok = (answer.rc == 0) == (transcript.rc == 0)
-        misses = [_differ("exit code class", *(("zero", "not zero")[bool(rc)] for rc in (transcript.rc, answer.rc))),
-                  _differ("stderr", wanted.text(transcript.stderr), got.text(answer.stderr)),
-                  _differ("stdout", wanted.text(transcript.stdout), got.text(answer.stdout))]
+        misses = [
+            _differ("exit code class", *(("zero", "not zero")[bool(rc)] for rc in (transcript.rc, answer.rc))),
+            _differ("stderr", wanted.text(transcript.stderr), got.text(answer.stderr)),
+            _differ("stdout", wanted.text(transcript.stdout), got.text(answer.stdout)),
+        ]
     misses += _file_misses(transcript, answer, wanted, got)
     why = "; ".join(miss for miss in misses if miss)
     return _verdict(transcript, rc_ok, not why, why)
 
 
 def _verdict(transcript: Transcript, rc_ok: bool, full_ok: bool, why: str) -> Verdict:
-    return Verdict(transcript.scenario, transcript.command, rc_ok, full_ok, why, transcript.group,
-                   transcript.env_artifact is not None)
+    return Verdict(
+        transcript.scenario,
+        transcript.command,
+        rc_ok,
+        full_ok,
+        why,
+        transcript.group,
+        transcript.env_artifact is not None,
+    )
 
 
 def _file_misses(transcript: Transcript, answer: Answer, wanted: Normaliser, got: Normaliser) -> Iterator[str]:
@@ -298,7 +312,10 @@ def _differ(what: str, wanted: object, got: object) -> str:
         return ""
     if "\n" not in f"{wanted}{got}" and len(f"{wanted}{got}") < 200:
         return f"{what}: want {wanted!r}, got {got!r}"
-    lines = [line for line in difflib.unified_diff(str(wanted).splitlines(), str(got).splitlines(), lineterm="", n=0)
-             if not line.startswith(("---", "+++", "@@"))]
+    lines = [
+        line
+        for line in difflib.unified_diff(str(wanted).splitlines(), str(got).splitlines(), lineterm="", n=0)
+        if not line.startswith(("---", "+++", "@@"))
+    ]
     shown = " | ".join(line[:160] for line in lines[:6])
     return f"{what}: {shown}" + (f" | ... {len(lines) - 6} more" if len(lines) > 6 else "")

@@ -20,11 +20,16 @@ if TYPE_CHECKING:
     from .world import Start, World
 
 # Facts about the start that a run tells by what it found. The first that fits is believed.
-SAYS_STOPPED = re.compile(r"(?:CT|VM) \d+ (?:is )?not running|(?<![Aa]gent) is not running|container '\d+' not running"
-                          r"|status: stopped|can only (?:push|pull) |\"status\": ?\"stopped\"")
-SAYS_RUNNING = re.compile(r"already running|is running\b|status: (?:running|paused)|if (?:the )?(?:CT|VM) is running"
-                          r"|got timeout|VM still running|\"status\": ?\"running\"|guest agent is not running"
-                          r"|drive mirror|Entering QEMU Monitor", re.I)
+SAYS_STOPPED = re.compile(
+    r"(?:CT|VM) \d+ (?:is )?not running|(?<![Aa]gent) is not running|container '\d+' not running"
+    r"|status: stopped|can only (?:push|pull) |\"status\": ?\"stopped\""
+)
+SAYS_RUNNING = re.compile(
+    r"already running|is running\b|status: (?:running|paused)|if (?:the )?(?:CT|VM) is running"
+    r"|got timeout|VM still running|\"status\": ?\"running\"|guest agent is not running"
+    r"|drive mirror|Entering QEMU Monitor",
+    re.I,
+)
 # What only succeeds on a running guest.
 NEEDS_RUNNING = frozenset({
     "stop", "shutdown", "exec", "push", "pull", "reboot", "suspend", "resume", "reset", "enter", "console", "df",
@@ -96,8 +101,11 @@ def _rows(transcript: Transcript) -> Iterator[tuple[str, int, dict[str, Any]]]:
         for line in text.splitlines()[1:]:
             if match := re.match(r" *(\d+) (.*?) +(running|stopped|paused) +(\d+) +([\d.]+) ", f"{line} "):
                 name = None if match[2] == f"VM {match[1]}" else match[2]
-                yield "qemu", int(match[1]), {"status": match[3], "name": name, "maxmem": int(match[4]) << 20,
-                                              "maxdisk": float(match[5]) * GIB}
+                yield (
+                    "qemu",
+                    int(match[1]),
+                    {"status": match[3], "name": name, "maxmem": int(match[4]) << 20, "maxdisk": float(match[5]) * GIB},
+                )
 
 
 def find_listed(transcript: Transcript, world: World, start: Start) -> None:

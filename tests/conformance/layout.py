@@ -19,8 +19,13 @@ from .world import GIB, NODE, options, size_of
 if TYPE_CHECKING:
     from .world import Start
 
-CONTENT_DIRS = {"vztmpl": "template/cache", "iso": "template/iso", "backup": "dump", "snippets": "snippets",
-                "import": "import"}
+CONTENT_DIRS = {
+    "vztmpl": "template/cache",
+    "iso": "template/iso",
+    "backup": "dump",
+    "snippets": "snippets",
+    "import": "import",
+}
 # The start of an ELF file for x86-64: what the architecture is told from.
 ELF = "\x7fELF\x02\x01\x01" + "\0" * 9 + "\x03\0\x3e\0" + "\0" * 44
 
@@ -76,8 +81,11 @@ def lay_out(start: Start, root: Path) -> None:
 def run_guests(start: Start, root: Path) -> None:
     """Marks the guests that run: a container by its command socket, a VM by its pid file."""
     nodes = root / "etc/pve/nodes" / NODE
-    sockets = "".join(f"0000000000000000: 00000002 00000000 00010000 0001 01 {vmid} @/var/lib/lxc/{vmid}/command\n"
-                      for vmid in sorted(start.running) if (nodes / "lxc" / f"{vmid}.conf").exists())
+    sockets = "".join(
+        f"0000000000000000: 00000002 00000000 00010000 0001 01 {vmid} @/var/lib/lxc/{vmid}/command\n"
+        for vmid in sorted(start.running)
+        if (nodes / "lxc" / f"{vmid}.conf").exists()
+    )
     (root / "proc/net/unix").write_text("Num       RefCount Protocol Flags    Type St Inode Path\n" + sockets)
     for vmid in start.running:
         if (nodes / "qemu-server" / f"{vmid}.conf").exists():

@@ -36,8 +36,9 @@ def set_up(transcript: Transcript, start: Start) -> None:
         elif match := re.fullmatch(r"echo (\S+) > (\S+)", line):
             start.host_files[match[2]] = len(match[1]) + 1
             start.broken.add(match[2])
-        elif match := re.fullmatch(r"(?:truncate -s (\d+)([KMGT]?) (\S+)|qemu-img create -f \w+ (\S+) (\d+)([KMGT]?))",
-                                   line):
+        elif match := re.fullmatch(
+            r"(?:truncate -s (\d+)([KMGT]?) (\S+)|qemu-img create -f \w+ (\S+) (\d+)([KMGT]?))", line
+        ):
             path, number, unit = (match[3], match[1], match[2]) if match[3] else (match[4], match[5], match[6])
             start.host_files[path] = int(number) * UNITS[unit]
         elif match := re.fullmatch(r"printf '(.*)' > (\S+)", line):

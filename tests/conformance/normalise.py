@@ -19,15 +19,22 @@ if TYPE_CHECKING:
 
 # Text that no two runs share. The order matters: the longer form first.
 TEXT: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"UPID:([^:\s\"]+):[0-9A-F]{8}:[0-9A-F]{8,9}:[0-9A-F]{8}:([^:\s\"]+):([^:\s\"]*):([^:\s\"]+):"),
-     r"UPID:\1:<TASK>:\2:\3:\4:"),
+    (
+        re.compile(r"UPID:([^:\s\"]+):[0-9A-F]{8}:[0-9A-F]{8,9}:[0-9A-F]{8}:([^:\s\"]+):([^:\s\"]*):([^:\s\"]+):"),
+        r"UPID:\1:<TASK>:\2:\3:\4:",
+    ),
     (re.compile(r"^.*transferred [\d.]+ [kKMGTi]*B of [\d.]+ [kKMGTi]*B \([\d.]+%\).*\n?", re.M), ""),
     (re.compile(r"^\S*: transferred .*\n?", re.M), ""),
     (re.compile(r"Total bytes (read|written|sent|received): [\d,]+( \([^)]*\))?"), r"Total bytes \1: <BYTES>"),
     (re.compile(r"^sent [\d,]+ bytes  received [\d,]+ bytes .*$", re.M), "sent <BYTES>"),
     (re.compile(r"^total size is [\d,]+  speedup is .*$", re.M), "total size is <BYTES>"),
-    (re.compile(r"^(Number of (?:created |deleted |regular )?files[^:]*|(?:Total|Literal|Matched|File list)[^:]*): .*$",
-                re.M), r"\1: <COUNT>"),
+    (
+        re.compile(
+            r"^(Number of (?:created |deleted |regular )?files[^:]*|(?:Total|Literal|Matched|File list)[^:]*): .*$",
+            re.M,
+        ),
+        r"\1: <COUNT>",
+    ),
     (re.compile(r"\d+/\d+ files \([\d.]+% non-contiguous\), \d+/\d+ blocks"), "<COUNT>"),
     (re.compile(r"^[\d.]+ [KMGT]?i?B in \d+(?:\.\d+)?m?s\n", re.M), ""),
     (re.compile(r"SHA256:[\w+/]{43}"), "SHA256:<KEY>"),
@@ -47,8 +54,10 @@ TEXT: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\.tmp_dwnl\.\d+"), ".tmp_dwnl.<PID>"),
     (re.compile(r"^( *\d+K[ .]* \d+%) +[\d.]+[KMGT]?=[\d.]+s$", re.M), r"\1 <RATE>"),
     (re.compile(r"(?:[0-9A-F]{2}:){31}[0-9A-F]{2}"), "<FINGERPRINT>"),
-    (re.compile(r"^(local\S*:(?:vztmpl|backup|import|snippets)/\S+\s+(?:\S+\s+\S+\s+)?)[\d.]+(?:[KMGT]?B)?", re.M),
-     r"\1<BYTES>"),
+    (
+        re.compile(r"^(local\S*:(?:vztmpl|backup|import|snippets)/\S+\s+(?:\S+\s+\S+\s+)?)[\d.]+(?:[KMGT]?B)?", re.M),
+        r"\1<BYTES>",
+    ),
     (re.compile(r" at \S+ line \d+\.?"), " at <LINE>"),
 )
 # Perl tells a hash in no order.
@@ -104,8 +113,12 @@ class Normaliser:
             text = re.sub(r" +", " ", text)
         text = self._made(text)
         measured = MEASURED | {"maxdisk"} if re.search(r"^status: running$", text, re.M) else MEASURED
-        text = re.sub(r"^(\t*)(\w+): -?[\d.]+$",
-                      lambda m: f"{m[1]}{m[2]}: <NUMBER>" if m[2] in measured else m[0], text, flags=re.M)
+        text = re.sub(
+            r"^(\t*)(\w+): -?[\d.]+$",
+            lambda m: f"{m[1]}{m[2]}: <NUMBER>" if m[2] in measured else m[0],
+            text,
+            flags=re.M,
+        )
         text = re.sub(r"^(\s*content )(\S+)$", lambda m: m[1] + _sorted_list(m[2]), text, flags=re.M)
         lines = [line.rstrip() for line in _tables(text).splitlines()]
         return "\n".join(lines).strip("\n")
@@ -171,7 +184,8 @@ def _tables(text: str) -> str:
                 columns = found
                 break
         if columns:
-            line = " ".join("<NUMBER>" if i in columns and re.match(r"[\d.]+[%KMGT]?$", w) else w
-                            for i, w in enumerate(words))
+            line = " ".join(
+                "<NUMBER>" if i in columns and re.match(r"[\d.]+[%KMGT]?$", w) else w for i, w in enumerate(words)
+            )
         lines.append(line)
     return "\n".join(lines)

@@ -45,8 +45,9 @@ class _Handler(BaseHTTPRequestHandler):
             return False
         suffix = f".{self.path.rpartition('.')[2]}"
         self.send_response(200)
-        self.send_header("Content-Type", TYPES.get(suffix) or mimetypes.guess_type(self.path)[0] or
-                         "application/octet-stream")
+        self.send_header(
+            "Content-Type", TYPES.get(suffix) or mimetypes.guess_type(self.path)[0] or "application/octet-stream"
+        )
         self.send_header("Content-Length", str(len(CONTENT)))
         self.end_headers()
         return True

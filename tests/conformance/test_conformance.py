@@ -28,11 +28,19 @@ from .world import Start, World, size_of
 CONFIG = "arch: amd64\nhostname: a\nmemory: 128\nrootfs: local-dir2:101/vm-101-disk-0.raw,size=1G\nunprivileged: 1\n"
 NAME = "etc/pve/lxc/101.conf"
 UPID = "UPID:pve1:000060E1:0006552E:6B03B32E:qmcreate:160:root@pam:"
-SET = parse({
-    "scenario": "pct-set-memory", "argv": ["pct", "set", "101", "--memory", "192"], "rc": 0, "stdout": "", "stderr": "",
-    "files_before": {NAME: CONFIG}, "files_after": {NAME: CONFIG.replace("128", "192")},
-    "files_changed": [NAME], "files_removed": [],
-})
+SET = parse(
+    {
+        "scenario": "pct-set-memory",
+        "argv": ["pct", "set", "101", "--memory", "192"],
+        "rc": 0,
+        "stdout": "",
+        "stderr": "",
+        "files_before": {NAME: CONFIG},
+        "files_after": {NAME: CONFIG.replace("128", "192")},
+        "files_changed": [NAME],
+        "files_removed": [],
+    }
+)
 
 
 class Node:
@@ -71,13 +79,16 @@ def test_the_right_answer_is_a_full_match() -> None:
     assert (verdict.rc_ok, verdict.full_ok, verdict.why) == (True, True, "")
 
 
-@pytest.mark.parametrize(("node", "rc_ok", "why"), [
-    (Node(rc=2, config=CONFIG.replace("128", "192")), False, "exit code class: want 'zero', got 'not zero'"),
-    (Node(stdout="hello\n", config=CONFIG.replace("128", "192")), True, "stdout: want '', got 'hello'"),
-    (Node(stderr="oh\n", config=CONFIG.replace("128", "192")), True, "stderr: want '', got 'oh'"),
-    (Node(config=CONFIG.replace("128", "193")), True, "101.conf: -memory: 192 | +memory: 193"),
-    (Node(), True, "101.conf: -memory: 192 | +memory: 128"),
-])
+@pytest.mark.parametrize(
+    ("node", "rc_ok", "why"),
+    [
+        (Node(rc=2, config=CONFIG.replace("128", "192")), False, "exit code class: want 'zero', got 'not zero'"),
+        (Node(stdout="hello\n", config=CONFIG.replace("128", "192")), True, "stdout: want '', got 'hello'"),
+        (Node(stderr="oh\n", config=CONFIG.replace("128", "192")), True, "stderr: want '', got 'oh'"),
+        (Node(config=CONFIG.replace("128", "193")), True, "101.conf: -memory: 192 | +memory: 193"),
+        (Node(), True, "101.conf: -memory: 192 | +memory: 128"),
+    ],
+)
 def test_a_wrong_answer_is_a_miss(node: Node, rc_ok: bool, why: str) -> None:
     verdict = run(node)
     assert (verdict.rc_ok, verdict.full_ok, verdict.why) == (rc_ok, False, why)
@@ -99,8 +110,15 @@ def test_the_start_holds_nothing_of_the_answer(tmp_path: Path) -> None:
 
 
 def test_a_guest_that_the_run_makes_is_not_there_before() -> None:
-    made = parse({"scenario": "pct-create", "argv": ["pct", "create", "101", "local:vztmpl/a.tar.gz"], "rc": 0,
-                  "files_after": {NAME: CONFIG}, "files_changed": [NAME]})
+    made = parse(
+        {
+            "scenario": "pct-create",
+            "argv": ["pct", "create", "101", "local:vztmpl/a.tar.gz"],
+            "rc": 0,
+            "files_after": {NAME: CONFIG},
+            "files_changed": [NAME],
+        }
+    )
     start = infer(made, World([made]))
     assert NAME not in start.files
     assert set(start.volumes) == {"local:vztmpl/a.tar.gz"}
@@ -111,14 +129,17 @@ def test_disks_exist_with_the_size_the_config_tells(tmp_path: Path) -> None:
     assert (tmp_path / "var/lib/vz2/images/101/vm-101-disk-0.raw").stat().st_size == 1 << 30
 
 
-@pytest.mark.parametrize(("argv", "rc", "stderr", "running"), [
-    (["pct", "start", "101"], 255, "CT 101 already running\n", True),
-    (["pct", "start", "101"], 0, "", False),
-    (["pct", "stop", "101"], 255, "CT 101 not running\n", False),
-    (["pct", "stop", "101"], 0, "", True),
-    (["pct", "exec", "101", "--", "false"], 1, "", True),
-    (["pct", "destroy", "101"], 255, "unable to destroy CT 101 - container is running\n", True),
-])
+@pytest.mark.parametrize(
+    ("argv", "rc", "stderr", "running"),
+    [
+        (["pct", "start", "101"], 255, "CT 101 already running\n", True),
+        (["pct", "start", "101"], 0, "", False),
+        (["pct", "stop", "101"], 255, "CT 101 not running\n", False),
+        (["pct", "stop", "101"], 0, "", True),
+        (["pct", "exec", "101", "--", "false"], 1, "", True),
+        (["pct", "destroy", "101"], 255, "unable to destroy CT 101 - container is running\n", True),
+    ],
+)
 def test_whether_a_guest_ran_follows_from_what_the_run_found(
     argv: list[str], rc: int, stderr: str, running: bool
 ) -> None:
@@ -137,8 +158,10 @@ def test_where_the_set_up_is_told_nothing_is_guessed_of_what_ran() -> None:
 
 def test_a_disk_that_the_run_misses_is_not_laid_out() -> None:
     lost = {"scenario": "x", "argv": ["pct", "start", "101"], "rc": 255, "files_after": {NAME: CONFIG}}
-    for said in ("volume 'local-dir2:101/vm-101-disk-0.raw' does not exist",
-                 "failed to stat '/var/lib/vz2/images/101/vm-101-disk-0.raw'"):
+    for said in (
+        "volume 'local-dir2:101/vm-101-disk-0.raw' does not exist",
+        "failed to stat '/var/lib/vz2/images/101/vm-101-disk-0.raw'",
+    ):
         transcript = parse({**lost, "stderr": said})
         assert not infer(transcript, World([transcript])).volumes
 
@@ -182,8 +205,16 @@ def test_servers_that_were_asked_are_there_on_the_loopback_interface() -> None:
 
 
 def test_the_end_of_a_task_is_judged_where_it_was_noted() -> None:
-    asked = parse({"scenario": "http-x", "http": {"method": "POST", "path": "/x", "params": {}, "auth": "token"},
-                   "status": 200, "reason": "OK", "body": None, "note": "the task ended with: no such thing"})
+    asked = parse(
+        {
+            "scenario": "http-x",
+            "http": {"method": "POST", "path": "/x", "params": {}, "auth": "token"},
+            "status": 200,
+            "reason": "OK",
+            "body": None,
+            "note": "the task ended with: no such thing",
+        }
+    )
     good = Answer(status=200, reason="OK", body=None, task_end="no such\nthing")
     assert judge(asked, good).full_ok
     assert judge(asked, replace(good, task_end="OK")).why == "task: want 'no such thing', got 'OK'"
@@ -197,38 +228,53 @@ def test_paths_of_the_machine_move_under_the_root_and_those_of_the_guest_stay() 
     assert on_root(("pct", "exec", "1", "--", "cat", "/root/a"), root)[-1] == "/root/a"
 
 
-@pytest.mark.parametrize(("one", "other"), [
-    (UPID, UPID.replace("000060E1:0006552E:6B03B32E", "000060E2:00065531:6B03B999")),
-    ("smbios1: uuid=4225598a-1ef3-4637-a70a-78c309c9c10e", "smbios1: uuid=00000000-1ef3-4637-a70a-78c309c9c10e"),
-    ("net0: virtio=BC:24:11:00:00:01,bridge=vmbr0", "net0: virtio=BC:24:11:00:00:02,bridge=vmbr0"),
-    ("meta: creation-qemu=10.0.13,ctime=1795403515", "meta: creation-qemu=10.0.13,ctime=1895403515"),
-    ("transferred 0.0 B of 1.1 GiB (0.00%)\ndone", "done"),
-    ('[{"a": 1}, {"a": 2}]', '[{"a": 2}, {"a": 1}]'),
-    ('{"mem": 1, "name": "x"}', '{"name": "x", "mem": 99}'),
-    ("\tcontent iso,backup", "\tcontent backup,iso"),
-    ("INFO: starting new backup job: vzdump 1 --mode stop --all 1", "INFO: starting new backup job: vzdump 1 --all 1"
-     " --mode stop"),
-    ("a: property is missing\nb: property is missing\nc", "b: property is missing\na: property is missing\nc"),
-    ("a: property is missing\nb: property is missing", "b: property is missing\na: property is missing"),
-])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (UPID, UPID.replace("000060E1:0006552E:6B03B32E", "000060E2:00065531:6B03B999")),
+        ("smbios1: uuid=4225598a-1ef3-4637-a70a-78c309c9c10e", "smbios1: uuid=00000000-1ef3-4637-a70a-78c309c9c10e"),
+        ("net0: virtio=BC:24:11:00:00:01,bridge=vmbr0", "net0: virtio=BC:24:11:00:00:02,bridge=vmbr0"),
+        ("meta: creation-qemu=10.0.13,ctime=1795403515", "meta: creation-qemu=10.0.13,ctime=1895403515"),
+        ("transferred 0.0 B of 1.1 GiB (0.00%)\ndone", "done"),
+        ('[{"a": 1}, {"a": 2}]', '[{"a": 2}, {"a": 1}]'),
+        ('{"mem": 1, "name": "x"}', '{"name": "x", "mem": 99}'),
+        ("\tcontent iso,backup", "\tcontent backup,iso"),
+        (
+            "INFO: starting new backup job: vzdump 1 --mode stop --all 1",
+            "INFO: starting new backup job: vzdump 1 --all 1 --mode stop",
+        ),
+        ("a: property is missing\nb: property is missing\nc", "b: property is missing\na: property is missing\nc"),
+        ("a: property is missing\nb: property is missing", "b: property is missing\na: property is missing"),
+    ],
+)
 def test_volatile_parts_do_not_count(one: str, other: str) -> None:
     assert Normaliser().text(one) == Normaliser().text(other)
 
 
-@pytest.mark.parametrize(("one", "other", "known"), [
-    ("net0: virtio=BC:24:11:00:00:01,bridge=vmbr0", "net0: virtio=BC:24:11:00:00:02,bridge=vmbr0", "BC:24:11:00:00:01"),
-    ("uuid=4225598a-1ef3-4637-a70a-78c309c9c10e", "uuid=00000000-1ef3-4637-a70a-78c309c9c10e",
-     "4225598a-1ef3-4637-a70a-78c309c9c10e"),
-    ("net0: virtio=BC:24:11:00:00:01,bridge=vmbr0", "net0: virtio=BC:24:11:00:00:01,bridge=vmbr1", ""),
-    ("net0: virtio=AA:24:11:00:00:01", "net0: virtio=AA:24:11:00:00:02", ""),
-    (UPID, UPID.replace("qmcreate", "qmstart"), ""),
-    ("scsi0: s:1/vm-1-disk-0.raw,size=1G", "scsi0: s:1/vm-1-disk-0.raw,size=2G", ""),
-    ('{"memory": 1}', '{"memory": 2}', ""),
-    ('{"mem": 1}', '{}', ""),
-    ('{"maxdisk": 1, "status": "stopped"}', '{"maxdisk": 2, "status": "stopped"}', ""),
-    ('{"cpu": "host"}', '{"cpu": "kvm64"}', ""),
-    ("Formatting '/a', fmt=raw size=1 preallocation=off", "Formatting '/a', fmt=raw size=2 preallocation=off", ""),
-])
+@pytest.mark.parametrize(
+    ("one", "other", "known"),
+    [
+        (
+            "net0: virtio=BC:24:11:00:00:01,bridge=vmbr0",
+            "net0: virtio=BC:24:11:00:00:02,bridge=vmbr0",
+            "BC:24:11:00:00:01",
+        ),
+        (
+            "uuid=4225598a-1ef3-4637-a70a-78c309c9c10e",
+            "uuid=00000000-1ef3-4637-a70a-78c309c9c10e",
+            "4225598a-1ef3-4637-a70a-78c309c9c10e",
+        ),
+        ("net0: virtio=BC:24:11:00:00:01,bridge=vmbr0", "net0: virtio=BC:24:11:00:00:01,bridge=vmbr1", ""),
+        ("net0: virtio=AA:24:11:00:00:01", "net0: virtio=AA:24:11:00:00:02", ""),
+        (UPID, UPID.replace("qmcreate", "qmstart"), ""),
+        ("scsi0: s:1/vm-1-disk-0.raw,size=1G", "scsi0: s:1/vm-1-disk-0.raw,size=2G", ""),
+        ('{"memory": 1}', '{"memory": 2}', ""),
+        ('{"mem": 1}', "{}", ""),
+        ('{"maxdisk": 1, "status": "stopped"}', '{"maxdisk": 2, "status": "stopped"}', ""),
+        ('{"cpu": "host"}', '{"cpu": "kvm64"}', ""),
+        ("Formatting '/a', fmt=raw size=1 preallocation=off", "Formatting '/a', fmt=raw size=2 preallocation=off", ""),
+    ],
+)
 def test_what_a_run_could_know_is_compared_to_the_letter(one: str, other: str, known: str) -> None:
     assert Normaliser(known).text(one) != Normaliser(known).text(other)
 
@@ -238,8 +284,15 @@ def test_the_root_prefix_is_the_only_difference_of_paths() -> None:
 
 
 def test_an_http_answer_is_judged_by_status_reason_and_body() -> None:
-    asked = parse({"scenario": "http-lxc-x", "http": {"method": "GET", "path": "/x", "params": None, "auth": "token"},
-                   "status": 500, "reason": "no", "body": {"data": None, "message": "no\n"}})
+    asked = parse(
+        {
+            "scenario": "http-lxc-x",
+            "http": {"method": "GET", "path": "/x", "params": None, "auth": "token"},
+            "status": 500,
+            "reason": "no",
+            "body": {"data": None, "message": "no\n"},
+        }
+    )
     good = Answer(status=500, reason="no", body={"data": None, "message": "no\n"})
     assert judge(asked, good).full_ok
     assert not judge(asked, Answer(status=200, reason="no", body=good.body)).rc_ok
@@ -249,8 +302,15 @@ def test_an_http_answer_is_judged_by_status_reason_and_body() -> None:
 
 def test_callers() -> None:
     def http(auth: str | None, status: int, reason: str, path: str = "/api2/json/version") -> Transcript:
-        return parse({"scenario": "http-x", "status": status, "reason": reason, "body": {},
-                      "http": {"method": "GET", "path": path, "params": None, "auth": auth}})
+        return parse(
+            {
+                "scenario": "http-x",
+                "status": status,
+                "reason": reason,
+                "body": {},
+                "http": {"method": "GET", "path": path, "params": None, "auth": auth},
+            }
+        )
 
     assert caller(http("token", 200, "OK")) == "token"
     assert caller(http("u1@pve!t1", 403, "Permission check failed")) == "u1@pve!t1"
@@ -270,8 +330,10 @@ def test_the_floor_only_rises() -> None:
 
 
 def test_env_artifacts_are_run_but_not_counted() -> None:
-    verdicts = [Verdict("a", "pct set", True, True, "", "pct"),
-                Verdict("b", "pct set", False, False, "x", "pct", env_artifact=True)]
+    verdicts = [
+        Verdict("a", "pct set", True, True, "", "pct"),
+        Verdict("b", "pct set", False, False, "x", "pct", env_artifact=True),
+    ]
     assert table(verdicts).splitlines()[-1].split() == ["TOTAL", "1", "1", "1"]
     assert set(verdicts[1].row()) == {"scenario", "command", "rc_ok", "full_ok", "why"}
 

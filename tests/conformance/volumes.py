@@ -40,8 +40,12 @@ def _storage_names(transcript: Transcript, world: World) -> set[str]:
     text = transcript.asked_text()
     names = {match[1] for match in re.finditer(r"(?<![\w.:/-])([a-z][\w-]+):(?=\d|[a-z]+/|vm-|cloudinit)", text)}
     words = transcript.argv
-    known = {match[1] for texts in (world.pool.get(STORAGE_CFG, []),) for cfg in texts
-             for match in re.finditer(r"^\w+: (\S+)$", cfg, re.M)}
+    known = {
+        match[1]
+        for texts in (world.pool.get(STORAGE_CFG, []),)
+        for cfg in texts
+        for match in re.finditer(r"^\w+: (\S+)$", cfg, re.M)
+    }
     names |= {word for word in words[1:] if word in known}
     if words[:2] in (("pvesm", "list"), ("pvesm", "status"), ("pvesm", "alloc"), ("pveam", "list")):
         names |= {word for word in words[2:3] if not word.startswith("-")}
@@ -58,9 +62,11 @@ def storage_cfg(transcript: Transcript, world: World) -> str:
     listed = [row for row in rows if isinstance(row, dict) and "storage" in row and row.get("type") in ("dir", "btrfs")]
     if listed and all("path" in row for row in listed):
         skip = ("storage", "type", "digest")
-        return "\n".join(f"{row['type']}: {row['storage']}\n"
-                         + "".join(f"\t{key} {value}\n" for key, value in row.items() if key not in skip)
-                         for row in listed)
+        return "\n".join(
+            f"{row['type']}: {row['storage']}\n"
+            + "".join(f"\t{key} {value}\n" for key, value in row.items() if key not in skip)
+            for row in listed
+        )
     text = DEFAULT_STORAGES
     for name in sorted(_storage_names(transcript, world)):
         section = re.compile(rf"^\w+: {re.escape(name)}\n(?:\t.*\n?)*", re.M)
@@ -151,8 +157,14 @@ def _named(transcript: Transcript) -> str:
 def is_lost(path: str, said: str) -> bool:
     """Whether a run says of a volume, or of a file, that it is not there."""
     name = re.escape(path.rsplit("/", 1)[-1])
-    return re.search(rf"{name}'?:? (?:does not exist|No such file)|failed to (?:stat|open) '[^']*{name}'"
-                     rf"|can't find file '[^']*{name}'", said) is not None
+    return (
+        re.search(
+            rf"{name}'?:? (?:does not exist|No such file)|failed to (?:stat|open) '[^']*{name}'"
+            rf"|can't find file '[^']*{name}'",
+            said,
+        )
+        is not None
+    )
 
 
 def _left_over(transcript: Transcript, start: Start) -> Iterator[str]:

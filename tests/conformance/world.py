@@ -22,8 +22,10 @@ NODE = "pve1"
 USER_CFG = "etc/pve/user.cfg"
 GIB = 1 << 30
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": GIB, "T": 1 << 40}
-VOLUME = re.compile(r"(?<![\w.-])([a-z][a-z0-9-]*):((?:vztmpl|iso|backup|snippets|import)/[^\s,\"']+"
-                    r"|\d+/[^\s,\"']+\.(?:raw|qcow2|vmdk|subvol)|vm-[^\s,\"']+)")
+VOLUME = re.compile(
+    r"(?<![\w.-])([a-z][a-z0-9-]*):((?:vztmpl|iso|backup|snippets|import)/[^\s,\"']+"
+    r"|\d+/[^\s,\"']+\.(?:raw|qcow2|vmdk|subvol)|vm-[^\s,\"']+)"
+)
 
 
 @dataclass
@@ -64,10 +66,13 @@ class World:
         self.pool = recorded_files(self.transcripts)
         self.makers: dict[str, Transcript] = {}
         self.file_sizes: dict[str, int] = {}
-        self.releases = dict(sorted(
-            (match[1], match[2]) for transcript in self.transcripts
-            for match in re.finditer(r"vztmpl/([a-z]+)-(\d+[.\d]*)", transcript.asked_text())
-        ))
+        self.releases = dict(
+            sorted(
+                (match[1], match[2])
+                for transcript in self.transcripts
+                for match in re.finditer(r"vztmpl/([a-z]+)-(\d+[.\d]*)", transcript.asked_text())
+            )
+        )
         for transcript in self.transcripts:
             for volid, size in listed_volumes(transcript):
                 if volid not in self.file_sizes or not transcript.stdout.startswith("NAME"):  # that listing rounds
@@ -127,8 +132,10 @@ def guest_file(kind: str, vmid: int) -> str:
 
 def plain_config(kind: str, vmid: int) -> str:
     if kind == "lxc":
-        return (f"arch: amd64\nhostname: CT{vmid}\nmemory: 512\nostype: unmanaged\n"
-                f"rootfs: local-dir2:{vmid}/vm-{vmid}-disk-0.raw,size=1G\nswap: 512\nunprivileged: 1\n")
+        return (
+            f"arch: amd64\nhostname: CT{vmid}\nmemory: 512\nostype: unmanaged\n"
+            f"rootfs: local-dir2:{vmid}/vm-{vmid}-disk-0.raw,size=1G\nswap: 512\nunprivileged: 1\n"
+        )
     return f"boot: order=scsi0\nmemory: 512\nname: vm{vmid}\nscsi0: local-dir2:{vmid}/vm-{vmid}-disk-0.raw,size=1G\n"
 
 

@@ -106,22 +106,35 @@ def test_each_host_of_a_cluster_does_its_part(cluster: Hosts) -> None:
     assert places == {"db1": "pve2", "first1": "pve1", "old1": "pve2"}
     assert told(predicted) == told(made)
     assert all(len(nodes) == 1 for nodes in told(made).values()), told(made)
-    assert {row["name"] for row in json.loads(report.read_text())["guests"]} == {guest["name"] for guest in guests}
+    written = json.loads(report.read_text())
+    assert {row["name"] for row in written["guests"]} == {guest["name"] for guest in guests}
+    assert written["title"] == "Guests of host-pve1, host-pve2"
+    assert {"pve1: local-lvm", "pve2: local-lvm"} <= {each["name"] for each in written["storages"]}
     again = cluster.good(guests)
     assert again.count("changed") == 0
     assert told(again) == told(made)
 
 
+def test_the_report_tells_of_all_hosts_also_when_one_has_failed(cluster: Hosts) -> None:
+    report = cluster.site.work / "report.json"
+    cluster.nodes[1].fault("fail_start", nth=1)
+    guests = [{"name": f"web{n}", "node": f"pve{n}", "state": "started"} for n in (1, 2)]
+    assert cluster.play(guests, provision_report=str(report)).rc != 0
+    written = json.loads(report.read_text())
+    assert sorted((row["name"], row.get("failed", False)) for row in written["guests"]) == [
+        ("web1", False),
+        ("web2", True),
+    ]
+    assert (written["title"], len(written["messages"])) == ("Guests of host-pve1, host-pve2", 1)
+    assert "web2" in written["messages"][0]
+
+
 def test_a_guest_is_moved_by_the_host_that_has_it(cluster: Hosts) -> None:
     cluster.make(0, "web1", 150)
-    refused = cluster.play([{"name": "web1", "node": "pve2"}])
-    assert refused.rc != 0
-    assert "Set migrate: true to move it" in refused.failure
-    moved = cluster.good([{"name": "web1", "node": "pve2", "migrate": True}])
+    moved = cluster.good([{"name": "web1", "node": "pve2", "migrate": True, "memory": 512}])
     assert cluster.places() == {"web1": "pve2"}
     assert told(moved) == {"web1": ["pve2"]}
-    cluster.good([{"name": "web1", "node": "pve2", "migrate": True}])
-    assert cluster.good([{"name": "web1", "node": "pve2", "migrate": True}]).count("changed") == 0
+    assert cluster.good([{"name": "web1", "node": "pve2", "migrate": True, "memory": 512}]).count("changed") == 0
 
 
 def test_hosts_that_are_no_cluster_want_to_know_the_node_of_a_new_guest(plain: Hosts) -> None:
@@ -135,6 +148,20 @@ def test_hosts_that_are_no_cluster_want_to_know_the_node_of_a_new_guest(plain: H
     assert plain.places() == {"web1": "pve1", "db1": "pve2", "old1": "pve2"}
     assert told(made) == {"web1": ["pve1"], "db1": ["pve2"], "old1": ["pve2"]}
     assert plain.good(guests).count("changed") == 0
+
+
+def test_a_host_that_cannot_be_reached_leaves_its_part_undone_and_nobody_does_it_instead(cluster: Hosts) -> None:
+    cluster.make(1, "old1", 150)
+    hosts = cluster.site.inventory["all"]["hosts"]
+    hosts["host-pve2"] = {"ansible_connection": "ssh", "ansible_ssh_executable": "/bin/false", "node_env": {}}
+    refused = cluster.play([{"name": "web1"}, {"name": "old1", "memory": 256}])
+    assert (refused.count("unreachable"), refused.count("failed")) == (1, 1)
+    assert "old1: name: 'old1' is container 150 on node pve2" in refused.failure
+    assert "Add the host of node pve2 to the play" in refused.failure
+    assert cluster.places() == {"old1": "pve2"}
+    done = cluster.play([{"name": "web1"}])
+    assert cluster.places() == {"web1": "pve1", "old1": "pve2"}, done.output
+    assert told(done) == {"web1": ["pve1"]}
 
 
 def test_what_hosts_cannot_wait_for_is_found(cluster: Hosts) -> None:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the pve.provision authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A type of guest is added by what CONTRIBUTING says, and by nothing else: here to a copy of this tree."""
+"""A type of guest is added by what ``contributing.rst`` says, and by nothing else: here to a copy of this tree."""
 
 from __future__ import annotations
 
@@ -49,9 +49,10 @@ def hashes(tree: Path) -> dict[str, str]:
 
 
 def places() -> list[str]:
-    """The places that CONTRIBUTING names for a new type, as patterns of paths."""
-    text = (ROOT / "CONTRIBUTING.md").read_text().partition("### A type of guest")[2].partition("\n## ")[0]
-    named = re.findall(r"^\d\. .*?`([^`]+)`", text, re.MULTILINE)
+    """The places that the page for contributors names for a new type, as patterns of paths."""
+    page = (ROOT / "docs/docsite/rst/contributing.rst").read_text(encoding="utf-8")
+    text = page.partition("\nA type of guest\n---")[2].partition("\n---")[0]
+    named = re.findall(r"^\d\. ``([^`]+)``", text, re.MULTILINE)
     assert len(named) == 5
     return [re.escape(name.replace("TYPE", NAME)) + (".*" if name.endswith("/") else "") for name in named]
 
@@ -72,7 +73,8 @@ def register(registry: Path, runtime: Path) -> None:
 def test_its_own_tests_and_those_of_all_types_hold(tree: Path) -> None:
     """The documentation against the spec, the layers and the manifest among them."""
     tests = [f"tests/unit/plugins/module_utils/_guests/{NAME}", "tests/unit/plugins/doc_fragments"]
-    tests += ["tests/unit/test_layers.py", "tests/unit/test_package.py"]
+    tests += ["tests/unit/test_layers.py", "tests/unit/test_package.py", "tests/unit/roles"]
+    tests += ["tests/unit/plugins/module_utils/_guests/test_policy.py"]
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     pytest_options = ["-q", "-p", "no:cacheprovider", "-k", f"{NAME} or type or group or progress"]
     command = [sys.executable, "-m", "pytest", *pytest_options, *tests]

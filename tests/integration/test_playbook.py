@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 import pytest
 import yaml
 
-from .conftest import LOCAL, Guest, Played, Site
+from .conftest import LOCAL, PLAYBOOK, Guest, Played, Site
 
 DEFAULTS: Guest = {
     "type": "lxc",
@@ -43,13 +44,13 @@ def entries(played: Played) -> list[Guest]:
     return t.cast("list[Guest]", played.of(CREATE)[0]["guests"])
 
 
-EVERY_WAY = pytest.mark.parametrize("site", ["node", "password", "token", "environment"], indirect=True)
-
-
-@EVERY_WAY
+@pytest.mark.parametrize("site", ["node", "token"], indirect=True)
 def test_a_declaration_is_made_once_and_then_left_alone(site: Site) -> None:
-    first = site.good(GUESTS, provision_defaults=DEFAULTS)
+    report = site.work / "run.html"
+    first = site.good(GUESTS, provision_defaults=DEFAULTS, provision_report=str(report))
     assert first.count("changed") == 1
+    sections = re.findall("<h2>(.*?)</h2>", report.read_text(encoding="utf-8"))
+    assert {"Networks", "Guests", "Storages", "Time", "Plan"} <= set(sections)
     assert [result["plan"][-1]["step"] for result in entries(first)] == ["start", "start", "create"]
     web, dns = site.config(120), site.config(100)
     assert (web["hostname"], web["memory"], web["cores"], web["tags"]) == ("web1", "1024", "2", "home")
@@ -72,6 +73,14 @@ def test_a_declaration_is_made_once_and_then_left_alone(site: Site) -> None:
     assert len(site.requests()) <= (0 if site.way == "node" else len(GUESTS) + 4)  # one each, and the list of guests
 
 
+@pytest.mark.parametrize("site", ["password", "environment"], indirect=True)
+def test_every_way_to_log_in_leads_to_the_same_plan(site: Site) -> None:
+    told = site.good(GUESTS, "--check", provision_defaults=DEFAULTS)
+    assert [result["plan"][-1]["step"] for result in entries(told)] == ["start", "start", "create"]
+    assert site.configs() == {}
+    assert site.requests() != []
+
+
 def test_check_mode_tells_the_diff_that_the_run_then_makes(site: Site) -> None:
     declared = [WEB, DNS]
     untouched = site.configs()
@@ -90,8 +99,6 @@ def test_check_mode_tells_the_diff_that_the_run_then_makes(site: Site) -> None:
     assert site.commands("pct", "qm", "pvesm", "pvesh", "pveam") == []
     shown = ["~ change web1 (120)", "    cores: 1 -> 2", "1 to change, 1 unchanged"]
     assert told.of(CREATE)[0]["diff"]["prepared"].splitlines() == shown
-    site.good(declared, provision_defaults=DEFAULTS)
-    assert site.commands("pct") == [["pct", "set", "120", "--cores", "2", "--digest", site.commands("pct")[0][-1]]]
 
 
 BAD: list[tuple[Guest, str]] = [
@@ -128,23 +135,21 @@ def test_all_that_is_wrong_with_declarations_is_told_at_once_and_nothing_is_writ
 
 def test_what_the_node_lacks_is_told_before_anything_is_written(site: Site) -> None:
     absent = {"name": "old", "ostemplate": "debian-9-standard"}
-    played = site.provision([DNS, absent], provision_defaults=DEFAULTS)
+    strayed = {"name": "lost", "networks": [{"bridge": "vmbr9"}]}
+    homeless = {"name": "homeless", "rootfs": {"storage": "tank"}}
+    played = site.provision([DNS, absent, strayed, homeless], provision_defaults=DEFAULTS)
     assert "debian-9-standard" in played.failure
     assert "local:vztmpl/alpine-3.22-default_" in played.failure
-    strayed = {"name": "lost", "networks": [{"bridge": "vmbr9"}]}
-    played = site.provision([DNS, strayed], provision_defaults=DEFAULTS)
     assert "vmbr9" in played.failure
     assert "vmbr0" in played.failure
-    homeless = {"name": "homeless", "rootfs": {"storage": "tank"}}
-    huge = {"name": "huge", "rootfs": {"size": 9000}}
-    played = site.provision([DNS, homeless, huge], provision_defaults=DEFAULTS)
     assert "tank" in played.failure
     assert site.commands("pct") == []
     assert site.configs() == {}
 
 
 def test_absent_removes_the_named_guest_and_no_other(site: Site) -> None:
-    site.good([{**DNS, "vmid": 110, "state": "present"}, {**SPARE, "vmid": 111}], provision_defaults=DEFAULTS)
+    site.make(110, "dns1")
+    site.make(111, "spare")
     gone = {"vmid": 110, "type": "lxc", "state": "absent"}
     wrong = site.provision([{**gone, "name": "spare"}])
     assert "spare" in wrong.failure
@@ -152,14 +157,35 @@ def test_absent_removes_the_named_guest_and_no_other(site: Site) -> None:
     removed = site.good([{**gone, "name": "dns1"}])
     assert removed.count("changed") == 1
     assert set(site.configs()) == {"111.conf"}
-    assert site.good([{**gone, "name": "dns1"}]).count("changed") == 0
+
+
+def test_destroying_asks_also_where_only_downloads_would_go(site: Site) -> None:
+    site.make(101, "other")
+    kept = site.node.root / "var/cache/pve-provision/images/some.img"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_text("of a run")
+
+    def destroy(**variables: t.Any) -> Played:
+        return site.play(
+            PLAYBOOK.with_name("destroy.yml"), provision_guests=[{"name": "gone", "type": "lxc"}], **variables
+        )
+
+    asked = destroy()
+    assert asked.rc != 0 and "Nothing was destroyed" in asked.output
+    assert kept.exists()
+    assert destroy(provision_limit="gone").rc == 0 and kept.exists(), "of a part nothing else goes, so nobody is asked"
+    assert "limit: 'other' is no guest of this list" in destroy(provision_limit="gone, other").output
+    assert destroy(confirm_destroy=True).rc == 0 and not kept.exists()
+    again = destroy()
+    assert (again.rc, again.count("changed")) == (0, 0), "there is nothing to be asked about"
+    assert "101.conf" in site.configs()
 
 
 def test_null_deletes_an_option_also_in_lists_and_over_defaults(site: Site) -> None:
-    nets = [{"bridge": "vmbr0", "ip": "192.168.1.60/24", "firewall": True, "rate": 5}]
-    guest = {"name": "web1", "vmid": 120, "cores": 2, "timezone": "host", "startup": {"order": 1, "up": 5}}
-    site.good([{**guest, "networks": nets}], provision_defaults=DEFAULTS)
-    assert {"cores", "timezone", "tags", "startup"} <= set(site.config(120))
+    has = {"cores": "2", "timezone": "host", "tags": "home", "startup": "order=1,up=5"}
+    net = "name=eth0,bridge=vmbr0,ip=192.168.1.60/24,firewall=1,rate=5"
+    site.make(120, "web1", net0=net, **has)
+    assert set(has) <= set(site.config(120))
     bare = {"name": "web1", "vmid": 120, "cores": None, "timezone": None, "tags": None, "startup": {"up": None}}
     played = site.good([{**bare, "networks": [{"rate": None}]}], provision_defaults=DEFAULTS)
     assert played.count("changed") == 1
@@ -184,22 +210,54 @@ def test_hosts_are_chosen_and_new_guests_join_the_inventory(site: Site) -> None:
                 {"name": "Types", "ansible.builtin.debug": {"msg": "{{ groups.provisioned_lxc }}"}},
                 {"name": "Addresses", "ansible.builtin.debug": {"msg": tell}},
                 {"name": "Numbers", "ansible.builtin.debug": {"msg": "{{ hostvars.web1.provision_vmid }}"}},
+                {"name": "Ways", "ansible.builtin.debug": {"msg": "{{ hostvars.web1.ansible_connection | d('ssh') }}"}},
             ],
         },
     ]
     report = site.work / "report.json"
-    played = site.play(
-        plays, provision_guests=[WEB, DNS], provision_defaults=DEFAULTS, provision_report=str(report)
-    )
+    played = site.play(plays, provision_guests=[WEB, DNS], provision_defaults=DEFAULTS, provision_report=str(report))
     assert played.rc == 0, played.output
     assert played.of("Names")[0]["msg"] == played.of("Types")[0]["msg"] == ["web1", "dns1"]
     assert played.of("Addresses")[0]["msg"] == ["192.168.20.10", "192.168.1.53"]
+    assert played.of("Ways")[0]["msg"] == "ssh"
     assert int(played.of("Numbers")[0]["msg"]) == 120  # text before ansible-core 2.19
-    rows = yaml.safe_load(report.read_text())["guests"]
+    written = yaml.safe_load(report.read_text())
+    assert written["title"] == "Guests of node-a"  # the guests are hosts of the play by now
+    assert {step["step"] for step in written["timeline"]} >= {"create", "start"}
+    assert written["plan"][0].startswith("+ create")
+    assert "local-lvm" in {each["name"] for each in written["storages"]}
+    rows = written["guests"]
     assert [(row["vmid"], row["name"], row["status"], row["address"], row["checks"]) for row in rows] == [
         (120, "web1", "running", "192.168.20.10", "state ok, address ok"),
         (100, "dns1", "running", "192.168.1.53", "state ok, address ok"),
     ]
+
+
+def test_a_run_that_fails_writes_its_report_and_fails(site: Site) -> None:
+    page, data = site.work / "run.html", site.work / "run.json"
+    site.node.fault("fail_start", nth=1)
+    failed = site.provision([WEB, {**SPARE, "state": "absent", "networks": DNS["networks"]}],
+                            provision_defaults=DEFAULTS, provision_report=str(page))  # fmt: skip
+    assert (failed.rc, failed.count("failed")) == (2, 1), failed.output
+    text = page.read_text(encoding="utf-8")
+    assert {"What has failed", "Guests", "Time", "Plan"} <= set(re.findall("<h2>(.*?)</h2>", text))
+    assert "bar failed" in text
+    assert "1 guests in 1 network segments" in text  # the one that is to be absent is in none
+    broken = [{**WEB, "networks": [{"bridge": "vmbr9"}]}]
+    refused = site.provision(broken, "--check", provision_defaults=DEFAULTS, provision_report=str(data))
+    assert refused.rc == 2, refused.output
+    written = yaml.safe_load(data.read_text(encoding="utf-8"))
+    assert (written["failed"], written["guests"]) == (True, [])
+    assert "vmbr9" in written["messages"][0]
+
+
+def test_what_a_check_has_found_is_in_the_report(site: Site) -> None:
+    report = site.work / "run.json"
+    checks = [{"type": "command", "command": "exit 3", "name": "never green", "timeout": 1}]
+    failed = site.provision([{**DNS, "checks": checks}], provision_defaults=DEFAULTS, provision_report=str(report))
+    assert failed.rc == 2, failed.output
+    (row,) = yaml.safe_load(report.read_text(encoding="utf-8"))["guests"]
+    assert [(each["name"], each["outcome"]) for each in row["evidence"]] == [("never green", "failed")]
 
 
 @pytest.mark.parametrize("site", ["token"], indirect=True)
@@ -225,3 +283,31 @@ def test_a_connection_is_set_once_for_all_modules_of_a_play(site: Site) -> None:
     assert set(site.configs()) == {"100.conf", "140.conf"}
     assert site.commands("pct", "pvesm") == []
     assert site.connection["api_token_secret"] not in played.output
+
+
+@pytest.mark.parametrize("site", ["node", "token"], indirect=True)
+def test_what_others_have_made_is_written_down_and_then_left_alone(site: Site) -> None:
+    site.make(101, "web1", cores="2", net0="name=eth0,bridge=vmbr0,ip=dhcp", description="not ours")
+    site.make(102, "db1", memory="1024")
+    site.make(103, "old", tags="legacy")
+    adopt, file = PLAYBOOK.parent / "adopt.yml", site.work / "guests.yml"
+    written = site.play(adopt, provision_connection=site.connection, adopt_file=str(file))
+    assert written.rc == 0, written.output
+    assert [guest["name"] for guest in yaml.safe_load(file.read_text())["provision_guests"]] == ["web1", "db1", "old"]
+    again = site.play(PLAYBOOK, "-e", f"@{file}", provision_connection=site.connection)
+    assert (again.rc, again.count("changed")) == (0, 0), again.output
+    kept = site.play(adopt, provision_connection=site.connection, adopt_file=str(file))
+    assert "is there already" in kept.failure
+
+
+@pytest.mark.parametrize(("tag", "made"), [("validate", False), ("storage,network", False), ("create", True)])
+def test_tags_that_only_plan_make_nothing(site: Site, tag: str, made: bool) -> None:
+    played = site.good([WEB], "--tags", tag, provision_defaults=DEFAULTS)
+    assert [each["plan"][0]["step"] for each in entries(played)] == ["create"]
+    assert (site.node.root / "etc/pve/lxc/120.conf").exists() is made
+
+
+def test_what_goes_on_after_a_run_has_nothing_to_go_on_with_alone(site: Site) -> None:
+    played = site.provision([WEB], "--tags", "verify", provision_defaults=DEFAULTS)
+    assert played.rc != 0
+    assert "Add the tag create, or check guests by playbook pve.provision.verify." in " ".join(played.output.split())

@@ -118,16 +118,21 @@ def test_a_failure_is_told_as_it_comes_and_in_the_table(site: Site) -> None:
 def test_the_modules_for_one_guest_tell_a_line_for_what_they_changed(site: Site) -> None:
     one = {"pve.provision.lxc_create": {**DEFAULTS, "hostname": "{{ item }}"}, "loop": ["web1", "web2"]}
     plays = [{"hosts": "pve", "gather_facts": False, "tasks": [one]}]
-    made = site.play(plays)
+    made = site.play([*plays, *plays])
     assert made.rc == 0, made.output
     assert steps(made.output) == every_step("web1", "web2")
     for name, vmid in (("web1", 100), ("web2", 101)):
         assert re.search(rf"^pve: {name} \({vmid}\) on {site.node.name}, created, [\d.]+ s$", made.output, re.MULTILINE)
-    again = site.play(plays)
-    assert not re.search(r"^pve: ", again.output, re.MULTILINE)
+    assert len(re.findall(r"^pve: web. \(", made.output, re.MULTILINE)) == 2, "nothing is told of what is as declared"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGTERM, id="SIGTERM"),
+        pytest.param(signal.SIGINT, id="SIGINT", marks=pytest.mark.thorough),  # the module takes it as the other
+    ],
+)
 def test_an_ended_run_leaves_whole_guests_and_the_next_one_goes_on(site: Site, number: signal.Signals) -> None:
     """The playbook is ended, as a job of AWX is; the module on the node finishes its step."""
     site.inventory = {"all": {"hosts": {"pve": LOCAL}}}

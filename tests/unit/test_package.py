@@ -27,17 +27,27 @@ def test_the_readme_has_the_sections_that_are_looked_for() -> None:
 
 def test_the_readme_is_read_elsewhere_so_its_links_are_absolute_and_lead_to_what_there_is() -> None:
     repository = read("galaxy.yml")["repository"]
-    links = re.findall(r"\]\(([^)]+)\)", README)
+    links = re.findall(r"(?<!!)\[[^]]+\]\(([^)]+)\)", README)
     assert [link for link in links if not link.startswith("https://")] == []
     files = [link.removeprefix(f"{repository}/blob/main/") for link in links if link.startswith(f"{repository}/blob/")]
     assert files
     assert [name for name in files if not (ROOT / name).is_file()] == []
 
 
-def test_the_readme_names_the_examples_that_there_are() -> None:
-    text = README.partition("`examples/`")[2].partition("\n\n|")[2].partition("\n\n")[0]
-    there = {f"{path.name}/" if path.is_dir() else path.name for path in (ROOT / "examples").iterdir()}
-    assert set(re.findall(r"^\| `([^`]+)`", text, re.MULTILINE)) == there
+def test_the_readme_shows_pictures_that_there_are_and_tells_what_they_show() -> None:
+    pictures = re.findall(r"!\[([^]]*)\]\(([^)]+)\)", README)
+    assert [path for text, path in pictures if not text or not (ROOT / path).is_file()] == []
+    assert {path for _text, path in pictures} == {"docs/badges.svg", "docs/demo.svg"}
+
+
+@pytest.mark.parametrize(
+    ("heading", "folder", "pattern"),
+    [("playbooks", "playbooks", "*.yml"), ("roles", "roles", "*"), ("modules", "plugins/modules", "*.py")],
+)
+def test_the_readme_names_all_that_can_be_run(heading: str, folder: str, pattern: str) -> None:
+    (row,) = re.findall(rf"^\| {heading} \| (.*) \|$", README, re.MULTILINE)
+    named = set(re.findall(r"[`\[](\w+)[`\]]", row))
+    assert named == {path.stem for path in (ROOT / folder).glob(pattern)}
 
 
 def test_what_the_collection_needs_has_no_upper_bound() -> None:
@@ -51,11 +61,17 @@ def test_all_say_the_same_oldest_ansible_core() -> None:
     tested = {row["core"] for row in read(".github/workflows/ci.yml")["jobs"]["core"]["strategy"]["matrix"]["include"]}
     assert min(tested) == oldest
     assert [core for core in tested if core not in README] == []
+    newest = max(tested, key=lambda core: int(core.partition(".")[2]))
+    badges = (ROOT / "docs/badges.svg").read_text(encoding="utf-8")
+    assert f"{oldest} - {newest}" in badges
+    assert f"ansible-core {oldest} to {newest}" in badges
 
 
-def test_every_module_belongs_to_the_action_group() -> None:
+def test_every_module_that_reaches_a_node_belongs_to_the_action_group() -> None:
+    """What an action plugin of its own does on the controller has no connection."""
     modules = {path.stem for path in (ROOT / "plugins/modules").glob("*.py")}
-    assert set(read("meta/runtime.yml")["action_groups"]["node"]) == modules
+    on_controller = {path.stem for path in (ROOT / "plugins/action").glob("*.py")} - {"guests"}
+    assert set(read("meta/runtime.yml")["action_groups"]["node"]) == modules - on_controller
 
 
 @pytest.mark.parametrize("role", sorted(path.name for path in (ROOT / "roles").iterdir()))

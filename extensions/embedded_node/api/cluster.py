@@ -167,7 +167,7 @@ def nothing(session: Session, params: Params) -> list[dict[str, str]]:
 
 for _path in (
     "/cluster/backup", "/cluster/replication", "/cluster/ha/groups", "/cluster/ha/rules",
-    "/cluster/mapping/dir", "/cluster/mapping/pci", "/cluster/mapping/usb", "/cluster/metrics/server",
+    "/cluster/metrics/server",
     "/cluster/acme/account", "/cluster/sdn/controllers", "/nodes/{node}/replication",
 ):  # fmt: skip
     route("GET", _path)(nothing)

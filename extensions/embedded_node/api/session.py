@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
 from ..errors import ApiError, Interrupted, failure_text
-from ..state.root import State
+from ..state.root import LOCK_FILES, State
 
 TASKS = "var/log/pve/tasks"
 #: Seconds that a task takes on a real node (latency "realistic").
@@ -94,9 +94,38 @@ class Session:
         self._warnings += 1
         self.say(f"WARN: {line}")
 
+    # -- bytes -----------------------------------------------------------------------------------------------------
+    def perl_bytes(self, text: str) -> bytes:
+        """The bytes that Perl makes of a text: over HTTPS it is characters, of which those beyond bytes are refused."""
+        if self.cli:
+            return text.encode("utf-8", "surrogateescape")
+        try:
+            return text.encode("latin-1")
+        except UnicodeEncodeError as error:
+            raise ApiError("Wide character in subroutine entry at PVE/QemuServer/Agent.pm.") from error
+
+    def perl_text(self, data: bytes) -> str:
+        """Bytes as Perl tells them: a command prints them, over HTTPS each is encoded as if it were a character."""
+        return data.decode("utf-8", "surrogateescape") if self.cli else data.decode("latin-1")
+
+    # -- the node and its cluster --------------------------------------------------------------------------------
     def locked(self, name: str, timeout: float | None = None) -> contextlib.AbstractContextManager[None]:
         """Hold a lock file of the node, saying so on stderr when it takes time."""
         return self.state.locked(name, timeout, self.complain)
+
+    def replication_locked(self, vmid: int) -> contextlib.AbstractContextManager[None]:
+        """Keep a guest's replication and migration away."""
+        return self.locked(LOCK_FILES["migration"].format(vmid))
+
+    def delete_snapshot(self, vmid: int, work: Callable[[], object], *, force: bool) -> None:
+        """Delete a snapshot of a guest while it is not replicated; PVE says in words of its own that it is."""
+        with contextlib.ExitStack() as held:
+            try:
+                if not force:
+                    held.enter_context(self.replication_locked(vmid))
+            except ApiError as error:
+                raise ApiError("Failed to obtain guest migration lock - replication running?") from error
+            work()
 
     def at(self, node: str) -> Session:
         """The same caller at another node of the cluster; as it is where there is no such other node."""
@@ -139,6 +168,11 @@ class Session:
         elif self.cli and status != "OK":
             self.err.write(status + "\n")
         return upid
+
+    def start_aside(self, start: Callable[[], object]) -> None:
+        """Start a guest from within a task: that is a task of its own, and nobody is told what comes of it."""
+        with contextlib.suppress(ApiError):
+            start()
 
     def _take_time(self, kind: str) -> None:
         """A task started over HTTPS costs what the command costs without Perl's start."""

@@ -10,7 +10,6 @@ import typing as t
 
 from ..errors import ApiError, bad_params
 from ..state import archive, storage, storage_types
-from ..state.config_file import render
 from ..state.propstring import split_list
 from ..state.storage_volumes import Storage
 from . import access, validation
@@ -238,4 +237,4 @@ def node_status(session: Session, params: Params) -> dict[str, t.Any]:
 def extract_config(session: Session, params: Params) -> str:
     """The guest config inside a backup."""
     store, volume = storage.locate(session.state, str(params["volume"]))
-    return render(archive.read_backup_config(store.check_enabled().require(volume)))
+    return archive.backup_config(store.check_enabled().require(volume))

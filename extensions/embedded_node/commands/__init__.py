@@ -19,14 +19,14 @@ from ..errors import Interrupted
 from ..state.root import State
 from . import command_line
 
-PROGRAMS = ("pct", "pvesm", "pveam", "pvesh", "vzdump", "pveversion", "qm", "qmrestore", "ip", "nsenter")
+PROGRAMS = ("pct", "pvesm", "pveam", "pvesh", "vzdump", "pveversion", "qm", "qmrestore", "ip", "nsenter", "lxc-hook")
 #: What else enters itself into a table when it is imported: handlers of the API, and the systems that guests run.
 PARTS = (
     *("api.access_control", "api.users", "api.pools", "api.cluster", "api.nodes", "api.networks", "api.tasks"),
-    *("api.storage", "api.storage_content", "api.storage_upload"),
+    *("api.storage", "api.storage_content", "api.storage_upload", "api.hardware"),
     *("lxc.api", "lxc.status_api", "lxc.disks", "lxc.clone", "lxc.snapshots"),
     *("qemu.api", "qemu.status_api", "qemu.disks_api", "qemu.snapshots_api", "qemu.agent"),
-    *("guest.commands", "openwrt.commands"),
+    *("linux.commands", "openwrt.commands", "cloud.cloud_init", "cloud.appliances", "lxc_runtime.runtime"),
 )
 #: What a command costs on a real node, seconds (latency "realistic"); Perl's start alone is half a second.
 COSTS = {
@@ -46,7 +46,7 @@ def load() -> Mapping[str, t.Any]:
     package = __package__.rpartition(".")[0]
     for part in PARTS:
         importlib.import_module(f"{package}.{part}")
-    return {name: importlib.import_module(f"{__package__}.{name}").TABLE for name in PROGRAMS}
+    return {name: importlib.import_module(f"{__package__}.{name.replace('-', '_')}").TABLE for name in PROGRAMS}
 
 
 def execute(session: Session, argv: Sequence[str]) -> int:

@@ -18,16 +18,21 @@ from collections.abc import Iterator
 
 from ..api.session import Session
 from ..errors import ApiError
-from ..guest.runtime import Guest, bridge_addresses, links
+from ..guest.runtime import Guest, bridge_addresses, links, runtime
 from ..lxc import container
 from ..openwrt.interfaces import ports
 from ..qemu import boot
+from ..state.kernel import link_local
 from ..state.root import State
 from .command_line import Command, Exit, Params
 
 
 def _run(session: Session, params: Params) -> None:
     words = params["words"]
+    told = runtime(session.state).network(["ip", *words])
+    if told is not None:
+        session.write_bytes(told.stdout, told.stderr)
+        raise Exit(told.rc)
     what = words[1] if len(words) > 1 else ""
     if words[:1] != ["-j"] or words[2:] not in ([], ["show"]) or what not in ANSWERS:
         session.err.write(f'The embedded node\'s ip knows only "-j addr show" and "-j neigh show", not {words}.\n')
@@ -50,17 +55,10 @@ def _addresses(state: State) -> Iterator[dict[str, t.Any]]:
                  "label": folder.name, "valid_life_time": 4294967295, "preferred_life_time": 4294967295}
                 for own in bridge_addresses(state, folder.name)
             ] + [
-                {"family": "inet6", "local": _link_local(mac), "prefixlen": 64, "scope": "link",
+                {"family": "inet6", "local": link_local(mac), "prefixlen": 64, "scope": "link",
                  "valid_life_time": 4294967295, "preferred_life_time": 4294967295}
             ],
         }  # fmt: skip
-
-
-def _link_local(mac: str) -> str:
-    """The address that Linux gives an interface that is up, made of its MAC address (RFC 4291, appendix A)."""
-    octets = [int(octet, 16) for octet in mac.split(":")]
-    number = bytes([octets[0] ^ 2, *octets[1:3], 0xFF, 0xFE, *octets[3:]])
-    return str(ipaddress.IPv6Address(bytes.fromhex("fe80000000000000") + number))
 
 
 def _neighbours(state: State) -> Iterator[dict[str, t.Any]]:
@@ -74,7 +72,8 @@ def _neighbours(state: State) -> Iterator[dict[str, t.Any]]:
 
 def _shown_by(state: State, guest: Guest) -> Iterator[dict[str, t.Any]]:
     """The addresses of a guest that are on the node's own networks."""
-    cards = ports(guest)
+    by_mac = {port.mac: port for port in ports(guest).values()}
+    cards = {**ports(guest), **{card.name: by_mac[card.mac] for card in guest.interfaces if card.mac in by_mac}}
     for name, mac, held in links(guest):
         if name in cards and cards[name].tag is None:
             here = [own.network for own in bridge_addresses(state, cards[name].bridge)]

@@ -11,7 +11,7 @@ import typing as t
 from collections.abc import Iterator
 
 from ..api.session import Session
-from ..guest.runtime import Guest, links
+from ..guest.runtime import Guest, links, runtime
 from ..lxc import container
 from .command_line import Command, Exit, Params
 
@@ -20,6 +20,10 @@ LOOPBACK = ("lo", "00:00:00:00:00:00", ("127.0.0.1/8", "::1/128"))
 
 def _run(session: Session, params: Params) -> None:
     words = params["words"]
+    told = runtime(session.state).network(["nsenter", *words])
+    if told is not None:
+        session.write_bytes(told.stdout, told.stderr)
+        raise Exit(told.rc)
     if words[:1] != ["-t"] or words[2:] != ["-n", "ip", "-j", "addr", "show"]:
         session.err.write(f'The embedded node\'s nsenter knows only "-t PID -n ip -j addr show", not {words}.\n')
         raise Exit(1)

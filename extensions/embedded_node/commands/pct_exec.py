@@ -67,17 +67,20 @@ def _attach(session: Session, vmid: int, command: list[str], keep_env: bool) -> 
     env = {**HOST_ENV, **kept, "container": "lxc"} if keep_env else CLEAN_ENV
     guest = container.guest(session.state, vmid, env)
     reads = os.path.basename(command[0]) in {*READERS, "bash", "dash"} and not session.stdin.isatty()
-    stdin = session.stdin.read() if reads else b""
-    done = runtime.runtime(session.state).exec(guest, command, stdin)
+    done = runtime.runtime(session.state).attach(guest, command, lambda: session.stdin.read() if reads else b"")
     session.write_bytes(done.stdout, done.stderr)
     raise Exit(done.rc)
 
 
-def _open_target(path: Path, shown: str, params: Params, users: t.Callable[[str, str], int]) -> t.BinaryIO:
+Own = t.Callable[[Path, int, int], None]
+
+
+def _open_target(path: Path, shown: str, params: Params, users: t.Callable[[str, str], int], own: Own) -> t.BinaryIO:
     """Make the file that a push or pull writes; dies with the words of a real node."""
-    for what, option in (("uid", "user"), ("gid", "group")):
-        if params.get(option) and not str(params[option]).isdigit():
-            users(what, str(params[option]))
+    uid, gid = (
+        int(name) if name.isdigit() else users(what, name)
+        for what, name in (("uid", str(params.get("user", 0))), ("gid", str(params.get("group", 0))))
+    )
     mode = params.get("perms")
     if mode is not None:
         try:
@@ -90,6 +93,7 @@ def _open_target(path: Path, shown: str, params: Params, users: t.Callable[[str,
         raise ApiError(f"failed to create file: {shown}: {error.strerror}") from error
     if mode is not None:
         os.fchmod(handle.fileno(), number)
+    own(path, uid, gid)
     return handle
 
 
@@ -114,7 +118,7 @@ def push(session: Session, params: Params) -> None:
             if not source.exists():
                 raise ApiError(f"failed to open {source} for reading")
             target = guest.files.resolve(str(params["destination"]))
-            with _open_target(target, str(params["destination"]), params, users) as out:
+            with _open_target(target, str(params["destination"]), params, users, guest.files.own) as out:
                 if source.is_file():
                     with source.open("rb") as data:
                         shutil.copyfileobj(data, out)
@@ -138,7 +142,7 @@ def pull(session: Session, params: Params) -> None:
 
         def work() -> None:
             target = Path(params["destination"])
-            with _open_target(target, str(target), params, users) as out:
+            with _open_target(target, str(target), params, users, lambda path, uid, gid: None) as out:
                 source = guest.files.resolve(str(params["path"]))
                 if not source.exists():
                     raise ApiError(f"failed to open {params['path']}: No such file or directory")

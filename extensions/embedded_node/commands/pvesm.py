@@ -12,7 +12,7 @@ from pathlib import Path
 from ..api import storage_content
 from ..api.session import Session
 from ..errors import ApiError
-from ..state import archive, config_file, storage, storage_volumes
+from ..state import archive, storage, storage_volumes
 from .command_line import FLAG, STRING, Command, Params, Table, api_command
 
 NODE = "/nodes/{node}/storage"
@@ -55,8 +55,7 @@ def _extract_config(session: Session, params: Params) -> None:
     store, volume = storage.locate(session.state, str(params["volume"]))
     if store.parse(volume).content != "backup":
         raise ApiError(f"volume '{params['volume']}' is not a backup")
-    text = config_file.render(archive.read_backup_config(store.check_enabled().require(volume)))
-    session.write(text)
+    session.write(archive.backup_config(store.check_enabled().require(volume)))
 
 
 def _api_info(session: Session, params: Params) -> None:

@@ -155,9 +155,8 @@ def _exec(session: Session, params: Params) -> t.Any:
     given = session.stdin.read(INPUT_LIMIT + 1) if params.get("pass-stdin") else None
     if given is not None and len(given) > INPUT_LIMIT:
         raise ApiError("'input-data' (STDIN) is limited to 1 MiB, aborting")
-    text = given.decode(errors="surrogateescape") if given is not None else None
     began = time.monotonic()
-    answer = agent.execute(session, vmid, list(params.get("extra-args") or []), text)
+    answer = agent.execute(session, vmid, list(params.get("extra-args") or []), given)
     if not params.get("synchronous", 1):
         return {"result": answer}
     limit = int(params.get("timeout", EXEC_SECONDS))

@@ -25,6 +25,7 @@ from ..state import config_file, storage, storage_types
 from ..state.archive import BACKUP_CONFIG
 from ..state.config_file import GuestFile, Section
 from ..state.propstring import split_list
+from ..state.rootfs import GuestFiles
 from .command_line import Command, Exit
 
 PATH = "/nodes/{node}/vzdump"
@@ -178,7 +179,7 @@ class Backup:
             target = self._target("lxc", began)
             self._pause(mode, running, target)
             self.info(f"creating vzdump archive '{target}'")
-            written = _write(session, target, conf, included, container.files(session.state, vmid).mounts)
+            written = _write(session, target, conf, included, container.files(session.state, vmid))
             self.info(f"Total bytes written: {written} ({written / 1024**2:.1f}MiB, 250MiB/s)")
             self.info(f"archive file size: {_size(target.stat().st_size)}")
             self._annotate(conf, target)
@@ -300,7 +301,7 @@ def _belongs(session: Session, mount: container.MountPoint) -> bool:
 
 
 def _write(
-    session: Session, target: Path, conf: GuestFile, mounts: list[container.MountPoint], linked: frozenset[str]
+    session: Session, target: Path, conf: GuestFile, mounts: list[container.MountPoint], files: GuestFiles
 ) -> int:
     """The archive: the config as PVE keeps it, then the files without what is only linked in; answers its bytes."""
     options = {key: value for key, value in conf.options.items() if key not in ("lock", "parent", "snaptime")}
@@ -314,15 +315,18 @@ def _write(
             store, volume = storage.locate(session.state, mount.volume)
             tree = store.tree(volume)
             if tree.is_dir():
-                tar.add(tree, f".{mount.target.rstrip('/')}", filter=lambda member: _plain(member, linked))
+                tar.add(tree, f".{mount.target.rstrip('/')}", filter=lambda member: _plain(member, files))
     data = raw.getvalue()
     pack: dict[str, t.Callable[[bytes], bytes]] = {"gz": gzip.compress, "zst": zstandard.ZstdCompressor().compress}
     target.write_bytes(pack.get(target.name.rsplit(".", 1)[-1], bytes)(data))
     return len(data)
 
 
-def _plain(member: tarfile.TarInfo, linked: frozenset[str]) -> tarfile.TarInfo | None:
-    return None if member.issym() and member.name.removeprefix("./") in linked else member
+def _plain(member: tarfile.TarInfo, files: GuestFiles) -> tarfile.TarInfo | None:
+    """A file as the guest has it, without links to other volumes."""
+    for kind in ("uid", "gid"):
+        setattr(member, kind, max(getattr(member, kind) - (files.first_id or 0), 0))
+    return None if member.issym() and member.name.removeprefix("./") in files.mounts else member
 
 
 def _exit(session: Session, upid: t.Any) -> None:

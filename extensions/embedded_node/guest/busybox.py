@@ -50,12 +50,21 @@ FILTERS = {
 }
 
 
-def _filter(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
+def text_program(first_is_script: bool) -> Command:
+    """A command that is this machine's program of that name."""
+
+    def run(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
+        return _filter(guest, argv, stdin, first_is_script)
+
+    return run
+
+
+def _filter(guest: Guest, argv: t.Sequence[str], stdin: bytes, first_is_script: bool) -> Completed:
     program = shutil.which(argv[0])
     if program is None:
         return done(rc=127, err=f"{argv[0]}: not found\n")
     words: list[str] = []
-    script_due, plain = FILTERS[argv[0]], False
+    script_due, plain = first_is_script, False
     for number, word in enumerate(argv[1:], 1):
         if word.startswith("-") and len(word) > 1 and not plain:
             script_due = script_due and word not in ("-e", "-f") and not (argv[0] == "sed" and word.startswith("-e"))
@@ -98,7 +107,7 @@ def _xargs(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
 
 
 def _which(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
-    found = [name for name in argv[1:] if guest.system.knows(name)]
+    found = [name for name in argv[1:] if guest.system.knows(guest, name)]
     return done("".join(f"/usr/bin/{name}\n" for name in found), int(len(found) != len(argv) - 1))
 
 
@@ -170,7 +179,7 @@ def _nothing(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
 
 
 COMMANDS: dict[str, Command] = {
-    **dict.fromkeys(FILTERS, _filter),
+    **{name: text_program(first_is_script) for name, first_is_script in FILTERS.items()},
     **busybox_files.COMMANDS,
     "df": _df,
     "env": _env,

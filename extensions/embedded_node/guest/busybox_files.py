@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
-import stat
 import time
 import typing as t
 from pathlib import Path
 
+from . import owners
 from .runtime import Command, Completed, Guest, done
 
 #: What of /proc a guest may see of this machine.
@@ -70,7 +71,7 @@ def _ls(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
     letters, names = options(argv)
     out, errors, chosen = [], "", names or ["."]
     for name in chosen:
-        path = real(guest, name, follow="d" not in letters)
+        path = real(guest, name, follow=not letters & {"d", "l"})
         if not (path.exists() or path.is_symlink()):
             errors += no_file("ls", name)
         elif path.is_dir() and "d" not in letters:
@@ -78,33 +79,51 @@ def _ls(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
                 entry for entry in path.iterdir() if letters & {"a", "A"} or not entry.name.startswith(".")
             )
             out += [f"{name}:"] if len(chosen) > 1 else []
-            out += [_row(entry, entry.name) if "l" in letters else entry.name for entry in entries]
+            out += [_row(guest, entry, entry.name) if "l" in letters else entry.name for entry in entries]
         else:
-            out.append(_row(path, name) if "l" in letters else name)
+            out.append(_row(guest, path, name) if "l" in letters else name)
     return done("".join(f"{line}\n" for line in out), int(bool(errors)), errors)
 
 
-def _row(path: Path, name: str) -> str:
-    """A line of ``ls -l``; files of whoever runs the node are root's."""
+def _row(guest: Guest, path: Path, name: str) -> str:
+    """A line of ``ls -l``."""
     facts = path.lstat()
-    kind = "l" if path.is_symlink() else "d" if path.is_dir() else "-"
-    bits = stat.filemode(facts.st_mode)[1:]
+    bits = owners.shown(owners.mode(guest.files, path), facts.st_mode & ~0o7777)
+    user, group = owners.owner(guest.files, path)
+    who = f"{name_of(guest, 'passwd', user):<8} {name_of(guest, 'group', group):<8}"
     when = time.strftime("%b %e %H:%M", time.gmtime(facts.st_mtime))
     target = f" -> {os.readlink(path)}" if path.is_symlink() else ""
-    return f"{kind}{bits} {facts.st_nlink:>4} root     root     {facts.st_size:>9} {when} {name}{target}"
+    return f"{bits} {facts.st_nlink:>4} {who} {facts.st_size:>9} {when} {name}{target}"
+
+
+def name_of(guest: Guest, table: str, number: int) -> str:
+    """The name of a user (``passwd``) or group (``group``), its number where nobody has it."""
+    found = re.search(rf"^([^:]+):[^:]*:{number}:", guest.files.read(f"/etc/{table}"), re.MULTILINE)
+    return found[1] if found else "root" if number == 0 else str(number)
+
+
+def number_of(guest: Guest, table: str, name: str) -> int | None:
+    """The number of a user or group that is named, or is a number; None when there is none."""
+    if name.isdigit():
+        return int(name)
+    found = re.search(rf"^{re.escape(name)}:[^:]*:(\d+):", guest.files.read(f"/etc/{table}"), re.MULTILINE)
+    return int(found[1]) if found else 0 if name == "root" else None
 
 
 def _mkdir(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
     letters, names = options(argv)
     errors = ""
-    for name in names[1:] if "m" in letters and names and names[0].isdigit() else names:
+    mode = int(names.pop(0), 8) if "m" in letters and names and names[0].isdigit() else None
+    for name in names:
         path = real(guest, name)
         if path.exists() and "p" not in letters:
             errors += f"mkdir: can't create directory '{name}': File exists\n"
         elif not path.parent.is_dir() and "p" not in letters:
             errors += f"mkdir: can't create directory '{name}': No such file or directory\n"
-        else:
+        elif not path.is_dir():
             path.mkdir(parents=True, exist_ok=True)
+            if mode is not None:
+                owners.set_mode(guest.files, path, mode)
     return done(rc=int(bool(errors)), err=errors)
 
 
@@ -115,8 +134,10 @@ def _rm(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
         path = real(guest, name, follow=False)
         if path.is_symlink() or path.is_file():
             path.unlink()
+            owners.removed(guest.files, path)
         elif path.is_dir() and letters & {"r", "R"}:
             shutil.rmtree(path)
+            owners.removed(guest.files, path)
         elif path.is_dir():
             errors += f"rm: '{name}' is a directory\n"
         elif "f" not in letters:
@@ -132,6 +153,7 @@ def _rmdir(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
             errors += f"rmdir: '{name}': {'Directory not empty' if path.is_dir() else 'No such file or directory'}\n"
         else:
             path.rmdir()
+            owners.removed(guest.files, path)
     return done(rc=int(bool(errors)), err=errors)
 
 
@@ -154,14 +176,22 @@ def _copy(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
             errors += f"{argv[0]}: can't create '{names[-1]}': No such file or directory\n"
         elif argv[0] == "mv":
             os.replace(source, place)
-        elif source.is_dir():
-            if letters & {"a", "r", "R"}:
-                shutil.copytree(source, place, symlinks=True, dirs_exist_ok=True)
-            else:
-                errors += f"cp: omitting directory '{name}'\n"
+            owners.moved(guest.files, source, place)
+        elif source.is_dir() and not letters & {"a", "r", "R"}:
+            errors += f"cp: omitting directory '{name}'\n"
         else:
-            (shutil.copy2 if letters & {"a", "p"} else shutil.copy)(source, place, follow_symlinks=False)
+            _copy_one(guest, source, place, keep=bool(letters & {"a", "p"}))
     return done(rc=int(bool(errors)), err=errors)
+
+
+def _copy_one(guest: Guest, source: Path, place: Path, keep: bool) -> None:
+    """Copy a file or a tree; with ``keep`` also its owners and dates."""
+    if source.is_dir():
+        shutil.copytree(source, place, symlinks=True, dirs_exist_ok=True)
+    else:
+        (shutil.copy2 if keep else shutil.copy)(source, place, follow_symlinks=False)
+    if keep:
+        owners.copied(guest.files, source, place)
 
 
 def _ln(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
@@ -193,27 +223,48 @@ def _touch(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
     return done(rc=int(bool(errors)), err=errors)
 
 
-def _chmod(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
-    mode, *names = [word for word in argv[1:] if word not in ("-R", "-f")]
-    errors = ""
+def _each(guest: Guest, names: t.Sequence[str], deep: bool, follow: bool = True) -> t.Iterator[tuple[str, Path | None]]:
+    """Named files, with ``deep`` all that is in them, too; None for one that is not there."""
     for name in names:
-        path = real(guest, name)
-        if not path.exists():
+        path = real(guest, name, follow)
+        yield name, path if path.exists() or path.is_symlink() else None
+        if deep and path.is_dir() and not path.is_symlink():
+            yield from ((name, each) for each in sorted(path.rglob("*")))
+
+
+def _chmod(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
+    flags = [word for word in argv[1:] if word in ("-R", "-f", "-v", "--")]
+    words, *names = [word for word in argv[1:] if word not in flags]
+    errors = ""
+    for name, path in _each(guest, names, "-R" in flags):
+        if path is None:
             errors += f"chmod: {name}: No such file or directory\n"
-        elif mode.isdigit():
-            path.chmod(int(mode, 8))
-        else:
-            bits = {"x": 0o111, "w": 0o200, "r": 0o444}
-            wanted = sum(bits.get(letter, 0) for letter in mode.partition("-" if "-" in mode else "+")[2])
-            now = path.stat().st_mode & 0o7777
-            path.chmod(now & ~wanted if "-" in mode else now | wanted)
+        elif not path.is_symlink():
+            wanted = owners.changed(owners.mode(guest.files, path), words, path.is_dir())
+            if wanted is None:
+                return done(rc=1, err=f"chmod: invalid mode '{words}'\n")
+            owners.set_mode(guest.files, path, wanted)
     return done(rc=int(bool(errors)), err=errors)
 
 
 def _chown(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
-    """Every file is root's in here."""
-    missing = [name for name in options(argv)[1][1:] if not real(guest, name).exists()]
-    return done(rc=int(bool(missing)), err="".join(f"chown: {name}: No such file or directory\n" for name in missing))
+    """``chown USER[:GROUP]`` and ``chgrp GROUP``."""
+    letters, (owner, *names) = options(argv)
+    user, colon, group = owner.replace(".", ":", 1).partition(":") if argv[0] == "chown" else ("", ":", owner)
+    uid, gid = (number_of(guest, kind, name) if name else None for kind, name in (("passwd", user), ("group", group)))
+    for kind, name, number in (("user", user, uid), ("group", group, gid)):
+        if name and number is None:
+            return done(rc=1, err=f"{argv[0]}: invalid {kind}: '{name}'\n")
+    if colon and user and not group:  # "user:" is the user and their own group
+        found = re.search(rf"^[^:]+:[^:]*:{uid}:(\d+):", guest.files.read("/etc/passwd"), re.MULTILINE)
+        gid = int(found[1]) if found else 0
+    errors = ""
+    for name, path in _each(guest, names, "R" in letters, "h" not in letters):
+        if path is None:
+            errors += f"{argv[0]}: {name}: No such file or directory\n"
+        else:
+            owners.give(guest.files, path, uid, gid)
+    return done(rc=int(bool(errors)), err=errors)
 
 
 def _tee(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
@@ -238,7 +289,8 @@ def _readlink(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
 
 def _mktemp(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
     letters, names = options(argv)
-    pattern = names[0] if names else "/tmp/tmp.XXXXXX"
+    folder = names.pop(0) if "p" in letters and names else "/tmp" if "t" in letters or not names else ""
+    pattern = f"{folder}/{names[0] if names else 'tmp.XXXXXX'}".removeprefix("" if folder else "/")
     name = pattern.rstrip("X") + os.urandom(6).hex()[: max(len(pattern) - len(pattern.rstrip("X")), 6)]
     path = real(guest, name)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -257,6 +309,7 @@ def _name_part(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
 COMMANDS: dict[str, Command] = {
     "basename": _name_part,
     "cat": _cat,
+    "chgrp": _chown,
     "chmod": _chmod,
     "chown": _chown,
     "cp": _copy,

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the pve.provision authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The commands that every scripted guest answers, working on its real files."""
+"""The commands that every scripted Linux guest answers, working on its real files."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ import shlex
 import time
 import typing as t
 from collections.abc import Sequence
+from dataclasses import replace
 
 from . import busybox
-from .runtime import SYSTEMS, Command, Completed, Guest, Interface, System
+from .runtime import Command, Completed, Guest, Interface
 from .shell import Shell
 
 CLEAN_ENV = {
@@ -38,7 +39,7 @@ def err(text: str, rc: int = 1) -> Completed:
 # -- the shell ---------------------------------------------------------------------------------------------------------
 
 
-class _Host:
+class ShellHost:
     """A guest as its shell sees it. There are no background jobs: what is started so runs at once."""
 
     def __init__(self, guest: Guest) -> None:
@@ -49,11 +50,15 @@ class _Host:
     ) -> Completed:
         """Run one of the guest's commands in a working directory; of variables it sees the guest's own alone."""
         env = {**(self.guest.env or CLEAN_ENV), "PWD": place}
-        return Guest(self.guest.state, self.guest.vmid, self.guest.options, self.files, env).run(argv, stdin)
+        return replace(self.guest, env=env).run(argv, stdin)
 
     def knows(self, name: str) -> bool:
         """Whether the guest has such a command."""
-        return _find(name) is not None
+        return self.guest.system.knows(self.guest, name)
+
+    def variables(self) -> t.Mapping[str, str]:
+        """What a shell that is started here knows from its parent."""
+        return {}
 
     def spawn(self, script: str, memory: dict[str, t.Any]) -> int:
         """A job in the background, over before the next command."""
@@ -68,21 +73,29 @@ class _Host:
 
 
 def _shell(guest: Guest, argv: Sequence[str], stdin: bytes) -> Completed:
-    """``sh -c TEXT [name arguments]``, a script of the guest, or a script on stdin."""
+    return run_shell(ShellHost(guest), argv, stdin)
+
+
+def run_shell(host: ShellHost, argv: Sequence[str], stdin: bytes) -> Completed:
+    """``sh -c TEXT [name arguments]``, a script of the guest, or a script on stdin (``-s [arguments]``)."""
+    guest = host.guest
     words, name, options = list(argv[1:]), argv[0], ""
     while words and re.fullmatch(r"-[a-z]+", words[0]):
         options += words.pop(0)[1:]
+    if words[:1] in (["-"], ["--"]):
+        words.pop(0)
     given = stdin.decode("utf-8", "surrogateescape")
     if "c" in options:
         text = words.pop(0) if words else ""
         name = words.pop(0) if words else name
-    elif words:
+    elif words and "s" not in options:
         if not guest.files.resolve(words[0]).is_file():
             return err(f"{name}: {words[0]}: No such file or directory", 127)
         name, text = words[0], guest.files.read(words.pop(0))
     else:
         text, given = given, ""
-    shell = Shell(_Host(guest), name, words)
+    shell = Shell(host, name, words)
+    shell.variables.update(host.variables())
     shell.stop_on_error = "e" in options
     rc, stdout, stderr = shell.run(text, given)
     return Completed(rc, stdout.encode("utf-8", "surrogateescape"), stderr.encode("utf-8", "surrogateescape"))
@@ -98,11 +111,6 @@ def _builtin(guest: Guest, argv: Sequence[str], stdin: bytes) -> Completed:
 
 def _env(guest: Guest, argv: Sequence[str], stdin: bytes) -> Completed:
     return Completed(0, "".join(f"{key}={value}\n" for key, value in (guest.env or CLEAN_ENV).items()).encode())
-
-
-def _id(guest: Guest, argv: Sequence[str], stdin: bytes) -> Completed:
-    short = {"-u": "0", "-g": "0", "-un": "root", "-gn": "root"}
-    return out(short.get(argv[1], "0") if len(argv) > 1 else "uid=0(root) gid=0(root) groups=0(root)")
 
 
 def _hostname(guest: Guest, argv: Sequence[str], stdin: bytes) -> Completed:
@@ -135,48 +143,6 @@ def _ping(guest: Guest, argv: Sequence[str], stdin: bytes) -> Completed:
         f"{head}\n64 bytes from {target}: icmp_seq=1 ttl=64 time=0.042 ms\n\n--- {target} ping statistics ---\n"
         "1 packets transmitted, 1 received, 0% packet loss, time 0ms"
     )
-
-
-def _service_state(guest: Guest, name: str) -> str:
-    return str(guest.recall("services", {}).get(name.removesuffix(".service"), "active"))
-
-
-def _set_service(guest: Guest, name: str, action: str) -> None:
-    known = guest.recall("services", {})
-    states = {"start": "active", "restart": "active", "reload": "active", "stop": "inactive"}
-    if action in states:
-        guest.remember("services", {**known, name.removesuffix(".service"): states[action]})
-
-
-def _systemctl(guest: Guest, argv: Sequence[str], stdin: bytes) -> Completed:
-    words = [word for word in argv[1:] if not word.startswith("-")]
-    if not words:
-        return Completed()
-    action, names = words[0], words[1:]
-    if action == "is-system-running":
-        return out("running")
-    if action in ("is-active", "is-enabled", "is-failed"):
-        states = [_service_state(guest, name) for name in names]
-        shown = [("enabled" if action == "is-enabled" else state) for state in states]
-        return out("\n".join(shown), 0 if action == "is-enabled" or all(state == "active" for state in states) else 3)
-    for name in names:
-        _set_service(guest, name, action)
-    return Completed()
-
-
-def _service(guest: Guest, argv: Sequence[str], stdin: bytes) -> Completed:
-    if len(argv) < 3:
-        return err(f"Usage: {argv[0]} <service> <action>")
-    name, action = argv[1], argv[2]
-    if action == "status":
-        running = _service_state(guest, name) == "active"
-        return out(" * status: started" if running else " * status: stopped", 0 if running else 3)
-    _set_service(guest, name, action)
-    return Completed()
-
-
-def _rc_update(guest: Guest, argv: Sequence[str], stdin: bytes) -> Completed:
-    return Completed()
 
 
 # -- the network -------------------------------------------------------------------------------------------------------
@@ -278,27 +244,15 @@ COMMANDS: dict[str, Command] = {
     **dict.fromkeys((":", "[", "echo", "false", "printf", "pwd", "test", "true"), _builtin),
     "env": _env,
     "hostname": _hostname,
-    "id": _id,
     "ip": _ip,
     "ping": _ping,
     "printenv": _env,
-    "rc-service": _service,
-    "rc-update": _rc_update,
-    "service": _service,
     "sleep": _sleep,
-    "systemctl": _systemctl,
     "uname": _uname,
     "whoami": lambda guest, argv, stdin: out("root"),
 }
 
 
-def _find(name: str) -> Command | None:
+def find(name: str) -> Command | None:
+    """The function behind a name or path, None for what guests do not know."""
     return COMMANDS.get(os.path.basename(name))
-
-
-SYSTEMS["linux"] = System(
-    find=_find,
-    knows=lambda name: _find(name) is not None,
-    booted=lambda guest: None,
-    addresses=lambda guest: {item.name: item.addresses for item in guest.interfaces},
-)

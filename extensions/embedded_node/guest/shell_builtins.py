@@ -264,6 +264,18 @@ def _kill(shell: Interpreter, argv: list[str]) -> int:
     return status
 
 
+def _umask(shell: Interpreter, argv: list[str]) -> int:
+    words = [word for word in argv[1:] if word != "-S"]
+    if not words:
+        shell.streams.out.write(f"{shell.mask:04o}\n")
+    elif re.fullmatch(r"[0-7]{1,4}", words[0]):
+        shell.mask = int(words[0], 8)
+    else:
+        shell.streams.err.write(f"{shell.name}: umask: Illegal mode: {words[0]}\n")
+        return 2
+    return 0
+
+
 def _nothing(_shell: Interpreter, argv: list[str]) -> int:
     return int(argv[0] == "false")
 
@@ -273,7 +285,7 @@ BUILTINS: dict[str, t.Callable[[Interpreter, list[str]], int]] = {
     "true": _nothing,
     "false": _nothing,
     "trap": _nothing,
-    "umask": _nothing,
+    "umask": _umask,
     "wait": _nothing,
     "echo": _echo,
     "printf": _printf,

@@ -10,6 +10,7 @@ import fnmatch
 import os
 import re
 import typing as t
+from dataclasses import replace
 
 from .shell_arithmetic import evaluate
 from .shell_parser import NAME, Parser
@@ -56,6 +57,8 @@ class Expansion:
 
     def expand(self, word: str) -> list[str]:
         """The fields that a word becomes: substitutions made, split, names matched."""
+        if word == '"$@"' and not self.arguments:
+            return []
         fields: list[list[tuple[str, bool]]] = []
         current: list[tuple[str, bool]] | None = None
         for text, quoted, split in self._pieces(word):
@@ -65,7 +68,8 @@ class Expansion:
             elif not split:
                 current = [*(current or []), (text, quoted)]
             else:
-                parts = re.split(f"[{re.escape(self.variables.get('IFS', ' '))}]+", text) if text else []
+                between = re.escape(self.variables.get("IFS", " \t\n"))
+                parts = (re.split(f"[{between}]+", text) if between else [text]) if text else []
                 for number, part in enumerate(parts):
                     if number:
                         fields += [current] if current else []
@@ -154,7 +158,7 @@ class Expansion:
 
     def _output(self, script: str) -> str:
         out = Output()
-        self.status = self._in_subshell(Parser(script).parse(), Streams(self.streams.stdin, out, self.streams.err))
+        self.status = self._in_subshell(Parser(script).parse(), replace(self.streams, out=out))
         return out.text.rstrip("\n")
 
     def _value(self, name: str) -> str | None:

@@ -12,6 +12,7 @@ import os
 import re
 import time
 import typing as t
+from dataclasses import replace
 
 from .shell_expansion import Expansion, Host
 from .shell_parser import Node, Parser, Redirect
@@ -21,11 +22,27 @@ from .shell_words import ShellError
 #: Commands that read their standard input; others leave it to whoever comes after them in a loop.
 READERS = frozenset(
     {
+        *(
+            "base64",
+            "bash",
+            "chpasswd",
+            "cksum",
+            "comm",
+            "dash",
+            "debconf-set-selections",
+            "fold",
+            "gpg",
+            "htpasswd",
+            "nl",
+        ),
+        *("od", "paste", "python3", "sha1sum", "sha512sum", "tac", "visudo"),
         *("ash", "awk", "cat", "cut", "grep", "gunzip", "gzip", "head", "hexdump", "jsonfilter", "logger", "md5sum"),
         *("passwd", "sed", "sh", "sha256sum", "sort", "sysupgrade", "tail", "tar", "tee", "tr", "uci", "uniq", "wc"),
         *("nft", "xargs", "zcat"),
     }
 )
+#: Commands of the shell after which an assignment before them stays.
+SPECIAL = frozenset((":", "eval", "exec", "exit", "export", "readonly", "return", "set", "shift", "trap", "unset"))
 
 
 class Interpreter(Expansion):
@@ -48,6 +65,7 @@ class Interpreter(Expansion):
         self.status = 0
         self.last_job = 0
         self.stop_on_error = False
+        self.mask = 0o022
         self._quiet = 0  # > 0: within a condition, where a failure stops nothing
         self.streams = Streams(io.StringIO(), Output(), Output())
 
@@ -120,7 +138,7 @@ class Interpreter(Expansion):
         for number, part in enumerate(node.parts):
             last = number == len(node.parts) - 1
             out = streams.out if last else Output()
-            status = self._in_subshell(part, Streams(stdin, out, streams.err))
+            status = self._in_subshell(part, replace(streams, stdin=stdin, out=out))
             stdin = io.StringIO(out.text if not last else "")
         return status
 
@@ -208,9 +226,22 @@ class Interpreter(Expansion):
                 self.variables.update(assignments)
                 return self.status if not words and assignments else 0
             if argv[0] in self.functions or argv[0] in self.builtins:
-                self.variables.update(assignments)
-                return self._call(argv)
+                with self._assigned({} if argv[0] in SPECIAL else assignments):
+                    self.variables.update(assignments)
+                    return self._call(argv)
             return self._external(argv, assignments)
+
+    @contextlib.contextmanager
+    def _assigned(self, assignments: t.Mapping[str, str]) -> t.Iterator[None]:
+        """What is assigned for one command alone is afterwards as it was."""
+        before = {name: self.variables.get(name) for name in assignments}
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                self.variables.pop(name, None)
+                if value is not None:
+                    self.variables[name] = value
 
     def _exec(self, argv: list[str], redirects: list[Redirect]) -> int:
         kept = contextlib.ExitStack()
@@ -249,7 +280,7 @@ class Interpreter(Expansion):
         if not self.host.knows(argv[0]):
             self.streams.err.write(f"{self.name}: {argv[0]}: not found\n")
             return 127
-        reads = name in READERS and (name != "uci" or {"batch", "import"} & set(argv))
+        reads = (name in READERS and (name != "uci" or {"batch", "import"} & set(argv))) or "/dev/stdin" in argv
         stdin = self.streams.stdin.read() if reads else ""
         exported = {name: self.variables[name] for name in self.exported if name in self.variables}
         environment = {**exported, **(assignments or {})}
@@ -275,7 +306,7 @@ class Interpreter(Expansion):
     @contextlib.contextmanager
     def _redirected(self, redirects: list[Redirect]) -> t.Iterator[bool]:
         before = self.streams
-        self.streams = Streams(before.stdin, before.out, before.err)
+        self.streams = replace(before)
         try:
             yield all(self._open(redirect) for redirect in redirects)
         finally:
@@ -289,14 +320,17 @@ class Interpreter(Expansion):
             return True
         target = self.text(redirect.word)
         if redirect.operator in (">&", "<&"):
-            source: Output = {"1": streams.out, "2": streams.err}.get(target, Output())
+            known = {1: streams.out, 2: streams.err, **streams.more}
+            source: Output = known.get(int(target), Output()) if target.isdigit() else Output()
+        elif redirect.operator == "<" and target == "/dev/null":
+            streams.stdin = io.StringIO()
+            return True
         elif redirect.operator == "<":
             path = self.host.files.resolve(self.path(target))
-            if target != "/dev/null" and not path.is_file():
+            if not path.is_file():
                 streams.err.write(f"{self.name}: can't open {target}: no such file\n")
                 return False
-            data = b"" if target == "/dev/null" else path.read_bytes()  # as it is, carriage returns and all
-            text = data.decode("utf-8", "surrogateescape")
+            text = path.read_bytes().decode("utf-8", "surrogateescape")  # as it is, carriage returns and all
             streams.stdin = io.StringIO(text)
             return True
         elif target in DEVICES:
@@ -307,11 +341,13 @@ class Interpreter(Expansion):
                 reason = "Is a directory" if path.is_dir() else "nonexistent directory"
                 streams.err.write(f"{self.name}: can't create {target}: {reason}\n")
                 return False
-            source = File(path, "a" if redirect.operator == ">>" else "w")
+            source = File(path, "a" if redirect.operator == ">>" else "w", self.mask)
         if redirect.fd == 2:
             streams.err = source
         elif redirect.fd == 1:
             streams.out = source
+        elif redirect.fd > 2:
+            streams.more = {**streams.more, redirect.fd: source}
         return True
 
 

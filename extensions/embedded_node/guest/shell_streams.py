@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 class Leave(Exception):
@@ -35,11 +35,14 @@ class Output:
 
 
 class File(Output):
-    """Writes through to a file of the guest."""
+    """Writes through to a file of the guest; a new one gets no right that ``mask`` takes."""
 
-    def __init__(self, path: t.Any, mode: str) -> None:
+    def __init__(self, path: t.Any, mode: str, mask: int) -> None:
         super().__init__()
         self._path = path
+        if not path.exists():
+            path.touch()
+            path.chmod(0o666 & ~mask)
         with path.open(mode, encoding="utf-8", errors="surrogateescape"):
             pass
 
@@ -50,8 +53,9 @@ class File(Output):
 
 @dataclass
 class Streams:
-    """Standard input, output and error."""
+    """Standard input, output and error, and what a script has opened besides, by number."""
 
     stdin: io.StringIO
     out: Output
     err: Output
+    more: t.Mapping[int, Output] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from ..api.session import Session
 from ..errors import ApiError
-from ..state import faults, storage, storage_volumes
+from ..state import faults, storage, storage_volumes, trees
 from ..state.config_file import GuestFile
 from ..state.propstring import format_size
 from .container import UNUSED_KEY, volumes
@@ -67,7 +67,7 @@ def allocate_disk(session: Session, vmid: int, store: storage_volumes.Storage, k
     try:
         session.write(said)
         faults.step(session.state, "alloc")
-        store.tree(volume).mkdir(parents=True, exist_ok=True)
+        trees.trees(session.state).format(store.path(volume), store.tree(volume))
         if not subvol:
             session.write(mkfs_text(kib * 1024, filesystem_id()))
             faults.step(session.state, "mkfs")

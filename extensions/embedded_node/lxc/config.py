@@ -14,6 +14,7 @@ from pathlib import Path
 from ..api import validation
 from ..api.session import Session
 from ..errors import INVALID, ApiError, bad_params, no_such_file
+from ..guest import runtime
 from ..state import kernel, storage
 from ..state.config_file import NET_KEY, GuestFile, Section
 from ..state.propstring import format_size, parse, split_list
@@ -65,6 +66,11 @@ def put(session: Session, params: dict[str, t.Any]) -> None:
         if running and mounted != before:
             container.unmount(session.state, vmid)
             container.mount(session, vmid, conf.options)
+            guest = container.guest(session.state, vmid)
+            for key in sorted(mounted.keys() - before.keys()):
+                target = container.parse_volume(key, conf.options[key]).target
+                runtime.runtime(session.state).mount(guest, target)
+        container.write_for_lxc(session.state, vmid, conf)
 
 
 def _check_names(params: Mapping[str, t.Any], delete: list[str], revert: list[str]) -> None:
@@ -223,6 +229,8 @@ def _delete(session: Session, vmid: int, conf: GuestFile, option: str, running: 
         return
     if running and NET_KEY.fullmatch(option):
         session.say(f"delete ips from {option}")
+        card = parse(conf.options[option], validation.option_format("lxc", option))
+        runtime.runtime(session.state).plug(container.guest(session.state, vmid), option, card, {})
     elif re.fullmatch(r"mp\d+", option):
         mount = container.parse_volume(option, conf.options[option])
         if mount.type == "volume":  # even when a snapshot, or another mount point, still uses it

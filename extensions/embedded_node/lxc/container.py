@@ -20,7 +20,7 @@ from ..api import validation
 from ..api.session import Session
 from ..errors import ApiError
 from ..guest.runtime import Guest
-from ..state import config_file, storage
+from ..state import config_file, storage, trees
 from ..state.config_file import GuestFile
 from ..state.propstring import parse, parse_boolean, parse_size, render
 from ..state.root import LOCK_FILES, PRIVATE, State
@@ -185,14 +185,23 @@ def root_path(state: State, vmid: int) -> Path:
     return state.path(f"var/lib/lxc/{vmid}/rootfs")
 
 
+def write_for_lxc(state: State, vmid: int, conf: GuestFile) -> None:
+    """Write what LXC reads at the next start, as PVE does at each change. Another runtime writes it by itself."""
+    if state.settings()["runtime"] == "scripted":
+        state.write(f"var/lib/lxc/{vmid}/config", "".join(f"{key} = {value}\n" for key, value in conf.current.raw))
+
+
 def guest(state: State, vmid: int, env: Mapping[str, str] | None = None) -> Guest:
     """A running container, as what runs in it sees it."""
     return Guest(state, vmid, state.guest("lxc", vmid).options, files(state, vmid), dict(env or {}))
 
 
-def files(state: State, vmid: int) -> GuestFiles:
-    """A mounted or running container's files."""
-    return GuestFiles(root_path(state, vmid).resolve(), frozenset(state.read_json(f"{MOUNTS}/{vmid}.json", [])))
+def files(state: State, vmid: int, options: Mapping[str, str] | None = None) -> GuestFiles:
+    """A mounted or running container's files; its options when they are not in its config yet."""
+    options = state.guest("lxc", vmid).options if options is None else options
+    first = trees.trees(state).first_id(options.get("unprivileged") == "1")
+    points = frozenset(state.read_json(f"{MOUNTS}/{vmid}.json", []))
+    return GuestFiles(root_path(state, vmid).resolve(), points, first)
 
 
 def mount(session: Session, vmid: int, options: Mapping[str, str]) -> GuestFiles:
@@ -203,20 +212,17 @@ def mount(session: Session, vmid: int, options: Mapping[str, str]) -> GuestFiles
     points: list[str] = []
     for point in volumes(options):
         source = _source(state, point)
-        if point.key == "rootfs":
-            _clear(shown)
-            shown.symlink_to(source)
-            continue
-        inside = GuestFiles(shown.resolve(), frozenset(points))
-        target = inside.resolve(point.target)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.is_dir() and not target.is_symlink() and any(target.iterdir()):
-            shutil.move(target, target.with_name(f".{target.name}.under-mount"))
-        _clear(target)
-        points.append(str(target.relative_to(shown.resolve())))
+        target = shown
+        if point.key != "rootfs":
+            target = GuestFiles(shown.resolve(), frozenset(points)).resolve(point.target)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            points.append(str(target.relative_to(shown.resolve())))
         state.write(f"{MOUNTS}/{vmid}.json", json.dumps(points))
-        target.symlink_to(source)
-    return files(state, vmid)
+        trees.trees(state).attach(source, target)
+        inside = files(state, vmid, options)
+        if point.type == "volume" and source.stat().st_uid == 0:  # its file system is new
+            inside.own(source)
+    return files(state, vmid, options)
 
 
 def host_path(state: State, point: MountPoint) -> Path:
@@ -240,27 +246,17 @@ def _source(state: State, point: MountPoint) -> Path:
     return tree
 
 
-def _clear(path: Path) -> None:
-    if path.is_symlink():
-        path.unlink()
-    elif path.is_dir():
-        shutil.rmtree(path)
-
-
 def unmount(state: State, vmid: int) -> None:
     """Take the shown volumes apart again; nothing happens when they are not shown."""
     shown = root_path(state, vmid)
-    if shown.is_symlink():
+    points = state.path(f"{MOUNTS}/{vmid}.json")
+    if points.exists():
         root = shown.resolve()
         for name in reversed(state.read_json(f"{MOUNTS}/{vmid}.json", [])):
-            target = root / name
-            if target.is_symlink():
-                target.unlink()
-            hidden = target.with_name(f".{target.name}.under-mount")
-            hidden.rename(target) if hidden.is_dir() else target.mkdir(exist_ok=True)
-        shown.unlink()
+            trees.trees(state).detach(root / name)
+        trees.trees(state).detach(shown)
     shown.mkdir(parents=True, exist_ok=True)
-    state.path(f"{MOUNTS}/{vmid}.json").unlink(missing_ok=True)
+    points.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -13,10 +13,11 @@ from pathlib import Path
 from ..api import access, volume_access
 from ..api.session import Session
 from ..errors import ApiError, Interrupted, bad_params, failure_text, forbidden
+from ..guest import runtime
 from ..state import archive, faults, storage
 from ..state.config_file import NET_KEY, GuestFile, Section
 from ..state.rootfs import GuestFiles
-from . import allocation, config, container, permissions, setup, status
+from . import allocation, config, container, oci, permissions, setup, status
 
 Params = dict[str, t.Any]
 
@@ -215,11 +216,16 @@ class Job:
     def _extract(self, files: GuestFiles) -> None:
         session, vmid = self.session, self.vmid
         path = self._find_archive()
+        if not self.restore and oci.is_image(path):
+            oci.create(session, path, files, self.conf)
+            faults.step(session.state, "extract")
+            return
         unprivileged = self.conf.options.get("unprivileged") == "1"
         command = archive.command_line(str(path), f"/var/lib/lxc/{vmid}/rootfs", unprivileged)
         session.say(f"extracting archive '{path}'")
         try:
-            total = archive.extract(path, files.root, self._room(), lambda: faults.step(session.state, "extracting"))
+            unpack = runtime.runtime(session.state).unpack
+            total = unpack(path, files, self._room(), lambda: faults.step(session.state, "extracting"))
             faults.step(session.state, "extract")
         except archive.Broken as broken:
             session.write(broken.said)

@@ -36,9 +36,12 @@ def resize(session: Session, params: Params) -> str:
             session.state.write_guest(vmid, conf)
             if store.parse(volume).format == "raw":
                 session.say("Image resized.")
-                if faults.take(session.state, "filesystem_stays", vmid=vmid):
-                    why = f"command 'resize2fs {store.path(volume)}' failed: exit code 1"
-                    session.warn(f"Failed to update the container's filesystem: {why}\n")
+                try:
+                    if faults.take(session.state, "filesystem_stays", vmid=vmid):
+                        raise ApiError(f"command 'resize2fs {store.path(volume)}' failed: exit code 1")
+                    store.grow(volume)
+                except ApiError as error:
+                    session.warn(f"Failed to update the container's filesystem: {error.message}\n")
                     return
                 _grow_text(session, str(store.path(volume)), before, wanted, container.is_running(session.state, vmid))
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from ..api import validation
 from ..api.session import Session
 from ..errors import ApiError
+from ..guest import runtime
 from ..state.config_file import GuestFile
 from ..state.propstring import parse, render
 from . import container
@@ -30,14 +31,18 @@ def replug(session: Session, vmid: int, conf: GuestFile, option: str, value: str
     form = validation.option_format("lxc", option)
     new = parse(value, form)
     old = parse(conf.options.get(option, ""), form)
+    running, guest = runtime.runtime(session.state), container.guest(session.state, vmid)
     if old and all(old.get(key) == new.get(key) for key in PLUGGED):
         if any(old.get(key) != new.get(key) for key in SWITCHED):
             _check_bridge(session, new, "\n")
+            running.plug(guest, option, old, new)
     else:
         if old:
+            running.plug(guest, option, old, {})
             del conf.options[option]
             session.state.write_guest(vmid, conf)
         _check_bridge(session, new)
+        running.plug(guest, option, {}, new)
         old = {key: new[key] for key in KEPT if key in new}
         conf.options[option] = render({**old, "type": "veth"}, form)
     for change in (Change(session, vmid, conf, old, new, 4), Change(session, vmid, conf, old, new, 6)):
@@ -85,20 +90,24 @@ class Change:
         if not reached and not self._real(self.new_ip):
             self._failed(["route", "replace", "default", "via", self.new_gw], "Error: Nexthop has invalid gateway.")
             return False
+        self._ip(["route", "replace", "default", "via", self.new_gw])
         return True
 
     def _drop(self, ip: str) -> None:
         """Without promoted secondaries a new address would go together with the old one: for a moment they are."""
-        setting = f"net.ipv4.conf.{self.card}.promote_secondaries"
         if self.family == 4:
-            self.session.say(f"{setting} = 1")
+            self._promote(1)
         if ip in self._present() or self.managed:
             self._remember(drop=ip)
         else:
             words = {4: "Error: ipv4: Address not found.", 6: "Error: ipv6: address not found."}[self.family]
             self._failed(["addr", "del", ip, "dev", self.card], words)
         if self.family == 4:
-            self.session.say(f"{setting} = {int(self.managed)}")
+            self._promote(int(self.managed))
+
+    def _promote(self, value: int) -> None:
+        self._configure(["sh", "-c", f"echo {value} > /proc/sys/net/ipv4/conf/{self.card}/promote_secondaries"])
+        self.session.say(f"net.ipv4.conf.{self.card}.promote_secondaries = {value}")
 
     def _failed(self, words: list[str], why: str) -> None:
         command = f"lxc-attach -n {self.vmid} -s NETWORK -- /sbin/ip -{self.family} {' '.join(words)}"
@@ -115,6 +124,18 @@ class Change:
             known = [*known, *(address for card in self.guest.interfaces for address in card.addresses)]
         return [address for address in known if (":" in address) == (self.family == 6)]
 
+    def _ip(self, words: list[str]) -> None:
+        self._configure(["ip", f"-{self.family}", *words])
+
+    def _configure(self, argv: list[str]) -> None:
+        try:
+            runtime.runtime(self.session.state).configure(self.guest, argv)
+        except ApiError as error:
+            self.session.complain(error.command_text)
+
     def _remember(self, add: str = "", drop: str = "") -> None:
+        for action, address in (("add", add), ("del", drop)):
+            if address:
+                self._ip(["address", action, address, "dev", self.card])
         known: list[str] = [item for item in self.guest.recall(MEMORY, []) if item not in (add, drop)]
         self.guest.remember(MEMORY, [*known, add] if add else known)

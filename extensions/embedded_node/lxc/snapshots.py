@@ -11,7 +11,7 @@ import typing as t
 from ..api.routes import Params, route
 from ..api.session import Session
 from ..errors import ApiError
-from ..state import storage
+from ..state import faults, storage
 from ..state.config_file import GuestFile, Section
 from . import config, container, status
 from .api import GUEST
@@ -63,29 +63,45 @@ def make_snapshot(session: Session, params: Params) -> str:
             container.check_lock(conf)
             if name in conf.snapshots:
                 raise ApiError(f"snapshot name '{name}' already used")
-            mounts = [mount for mount in container.volumes(conf.options) if mount.type == "volume"]
-            for mount in mounts:
-                store, volume = storage.locate(state, mount.volume)
-                if not store.has_feature("snapshot", volume):
-                    raise ApiError("snapshot feature is not available")
-            for mount in mounts:
-                store, volume = storage.locate(state, mount.volume)
-                store.snapshot(volume, name)
-            kept = {
-                key: value
-                for key, value in conf.options.items()
-                if key not in NOT_IN_SNAPSHOT and not container.UNUSED_KEY.fullmatch(key)
-            }
-            kept["snaptime"] = str(int(time.time()))
-            if conf.options.get("parent"):
-                kept["parent"] = conf.options["parent"]
-            if params.get("description"):
-                kept["description"] = params["description"]
-            conf.snapshots[name] = Section(kept)
+            if not all(_takes_snapshots(session, mount) for mount in container.volumes(conf.options)):
+                raise ApiError("snapshot feature is not available")
+            conf.snapshots[name] = _prepared(conf, params.get("description"))
+            conf.options["lock"] = "snapshot"
+            state.write_guest(vmid, conf)
+        faults.step(state, "snapshot")
+        for mount in container.volumes(conf.options):
+            store, volume = storage.locate(state, mount.volume)
+            store.snapshot(volume, name)
+        with container.lock(session, vmid):
+            conf = state.guest("lxc", vmid)
+            del conf.options["lock"], conf.snapshots[name].options["snapstate"]
             conf.options["parent"] = name
             state.write_guest(vmid, conf)
 
     return session.worker("vzsnapshot", str(vmid), work)
+
+
+def _takes_snapshots(session: Session, mount: container.MountPoint) -> bool:
+    """What is the node's own has none."""
+    if mount.type != "volume":
+        return False
+    store, volume = storage.locate(session.state, mount.volume)
+    return bool(store.has_feature("snapshot", volume))
+
+
+def _prepared(conf: GuestFile, description: str | None) -> Section:
+    """What a snapshot keeps of the config, before those of the volumes are taken."""
+    kept = {
+        key: value
+        for key, value in conf.options.items()
+        if key not in NOT_IN_SNAPSHOT and not container.UNUSED_KEY.fullmatch(key)
+    }
+    kept |= {"snaptime": str(int(time.time())), "snapstate": "prepare"}
+    if conf.options.get("parent"):
+        kept["parent"] = conf.options["parent"]
+    if description:
+        kept["description"] = description
+    return Section(kept)
 
 
 def _require_snapshot(conf: GuestFile, name: str) -> Section:
@@ -129,9 +145,15 @@ def delete_snapshot(session: Session, params: Params) -> str:
             conf = state.guest("lxc", vmid)
             container.check_lock(conf)
             section = _require_snapshot(conf, name)
-            for mount in container.volumes(section.options):
-                store, volume = storage.locate(state, mount.volume)
-                store.delete_snapshot(volume, name)
+            conf.options["lock"], section.options["snapstate"] = "snapshot-delete", "delete"
+            state.write_guest(vmid, conf)
+        faults.step(state, "delsnapshot")
+        for mount in container.volumes(section.options):
+            store, volume = storage.locate(state, mount.volume)
+            store.delete_snapshot(volume, name)
+        with container.lock(session, vmid):
+            conf = state.guest("lxc", vmid)
+            conf.options.pop("lock")
             parent = section.options.get("parent")
             for other in [conf.current, *conf.snapshots.values()]:
                 if other.options.get("parent") == name:
@@ -141,7 +163,8 @@ def delete_snapshot(session: Session, params: Params) -> str:
             del conf.snapshots[name]
             state.write_guest(vmid, conf)
 
-    return session.worker("vzdelsnapshot", str(vmid), work)
+    forced = bool(params.get("force"))
+    return session.worker("vzdelsnapshot", str(vmid), lambda: session.delete_snapshot(vmid, work, force=forced))
 
 
 @route("POST", f"{GUEST}/snapshot/{{snapname}}/rollback")
@@ -154,12 +177,20 @@ def rollback(session: Session, params: Params) -> str:
             conf = state.guest("lxc", vmid)
             container.check_lock(conf)
             section = _require_snapshot(conf, name)
+            if section.options.get("snapstate"):
+                snapstate = section.options["snapstate"]
+                raise ApiError(f"unable to rollback to incomplete snapshot (snapstate = {snapstate})")
             if container.is_running(state, vmid):
                 status.halt(session, vmid)
                 conf = state.guest("lxc", vmid)
-            for mount in container.volumes(section.options):
-                store, volume = storage.locate(state, mount.volume)
-                store.rollback(volume, name)
+            conf.options["lock"] = "rollback"
+            state.write_guest(vmid, conf)
+        faults.step(state, "rollback")
+        for mount in container.volumes(section.options):
+            store, volume = storage.locate(state, mount.volume)
+            store.rollback(volume, name)
+        with container.lock(session, vmid):
+            conf = state.guest("lxc", vmid)
             back = {
                 key: value for key, value in section.options.items() if key not in ("snaptime", "parent", "description")
             }
@@ -169,6 +200,10 @@ def rollback(session: Session, params: Params) -> str:
             conf.waiting = Section()
             state.write_guest(vmid, conf)
         if params.get("start"):
-            status.start(session, vmid)
+            session.start_aside(lambda: status.start(session, vmid))
 
-    return session.worker("vzrollback", str(vmid), work)
+    def when_not_replicated() -> None:
+        with session.replication_locked(vmid):
+            work()
+
+    return session.worker("vzrollback", str(vmid), when_not_replicated)

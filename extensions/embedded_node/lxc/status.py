@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 import typing as t
 
@@ -16,7 +15,7 @@ from ..guest import runtime
 from ..state import faults, kernel, storage
 from ..state.config_file import NET_KEY
 from ..state.propstring import parse
-from . import config, container, setup
+from . import config, container, oci, setup
 
 Params = dict[str, t.Any]
 
@@ -61,13 +60,16 @@ def boot(session: Session, vmid: int, debug: bool = False) -> None:
             raise ApiError("fault injected at start")
         _check_network(session, vmid, conf.options, debug)
         setup.write_settings(session, conf.options, container.files(state, vmid))
-        state.write(f"var/lib/lxc/{vmid}/config", "".join(f"{key} = {value}\n" for key, value in conf.current.raw))
+        container.write_for_lxc(state, vmid, conf)
+        ends = oci.ends_at_once(vmid, conf, container.files(state, vmid))
         guest = runtime.Guest(state, vmid, conf.options, container.files(state, vmid))
-        runtime.runtime(state).start(guest)
+        pid = runtime.runtime(state).start(guest, conf.current.raw)
     except ApiError:
         container.unmount(state, vmid)
         raise
-    kernel.set_running(state, vmid, random.randrange(2000, 4_000_000))
+    kernel.set_running(state, vmid, pid)
+    if ends:
+        halt(session, vmid)
 
 
 def _check_source(session: Session, vmid: int, mount: container.MountPoint, debug: bool) -> None:
@@ -158,6 +160,9 @@ def down(session: Session, vmid: int, timeout: int, force: bool) -> None:
         if not force:
             session.warn(f"command 'lxc-stop -n {vmid} --nokill --timeout {timeout}' failed: exit code 1")
             raise ApiError("container did not stop")
+    elif not runtime.runtime(session.state).shutdown(container.guest(session.state, vmid), timeout) and not force:
+        session.warn(f"command 'lxc-stop -n {vmid} --nokill --timeout {timeout}' failed: exit code 1")
+        raise ApiError("container did not stop")
     halt(session, vmid)
 
 

@@ -110,7 +110,7 @@ def interfaces(session: Session, params: Params) -> list[dict[str, t.Any]] | Non
         return None
     guest = container.guest(session.state, vmid)
     found = [_interface("lo", "00:00:00:00:00:00", ("127.0.0.1/8", "::1/128"))]
-    return found + [_interface(*link) for link in runtime.links(guest)]
+    return found + [_interface(*link) for link in runtime.runtime(session.state).links(guest)]
 
 
 def _interface(name: str, mac: str, addresses: tuple[str, ...]) -> dict[str, t.Any]:

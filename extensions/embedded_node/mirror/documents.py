@@ -9,7 +9,7 @@ import hashlib
 import html
 import time
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 _CHUNK = 64 * 1024
@@ -58,6 +58,7 @@ class Document:
     etag: str
     modified: float
     kind: str
+    headers: t.Mapping[str, str] = field(default_factory=dict)
 
     def chunks(self, start: int, end: int) -> t.Iterator[bytes]:
         if self.path is None:

@@ -23,6 +23,7 @@ from pathlib import Path
 EPOCH = 1_730_000_000  # what every file in an image is dated
 SECTOR = 512
 MIB = 1 << 20
+COPIED = 1 << 63
 Tree = t.Mapping[str, "str | bytes | None"]
 """Path to text, or None for a directory. A text that begins with ``->`` is a symbolic link, one with ``#!`` runs."""
 LINUX: Tree = {
@@ -181,12 +182,19 @@ def gpt(partitions: t.Sequence[tuple[int, str, bytes]], size: int) -> bytes:
     return bytes(disk)
 
 
-def qcow2(virtual_size: int, note: bytes = b"") -> bytes:
-    """An empty qcow2 (version 3, 512-byte clusters); ``note`` after its end makes builds differ."""
+def qcow2(virtual_size: int, note: bytes = b"", head: bytes = b"") -> bytes:
+    """A qcow2 (version 3, 512-byte clusters) that begins with ``head`` and is empty otherwise.
+
+    ``note`` after its end makes builds differ.
+    """
     bits, cluster = 9, 512
     l1_entries = -(-virtual_size // (cluster * (cluster // 8)))
     l1_clusters = -(-l1_entries * 8 // cluster)
-    used = 3 + l1_clusters
+    data_clusters = -(-len(head) // cluster)
+    if data_clusters > cluster // 8:
+        raise ValueError("too large for one second-level table")
+    second = 3 + l1_clusters
+    used = second + (1 + data_clusters if head else 0)
     if used > cluster // 2:
         raise ValueError("too large for one refcount block")
     header = struct.pack(
@@ -195,7 +203,17 @@ def qcow2(virtual_size: int, note: bytes = b"") -> bytes:
     )  # fmt: skip
     refcount_table = struct.pack(">Q", 2 * cluster).ljust(cluster, b"\0")
     refcounts = (struct.pack(">H", 1) * used).ljust(cluster, b"\0")
-    return header.ljust(cluster, b"\0") + refcount_table + refcounts + bytes(l1_clusters * cluster) + note
+    first = struct.pack(">Q", second * cluster | COPIED) if head else b""
+    places = ((second + 1 + index) * cluster | COPIED for index in range(data_clusters))
+    table = struct.pack(f">{data_clusters}Q", *places).ljust(cluster if head else 0, b"\0")
+    body = first.ljust(l1_clusters * cluster, b"\0") + table + head.ljust(data_clusters * cluster, b"\0")
+    return header.ljust(cluster, b"\0") + refcount_table + refcounts + body + note
+
+
+def system_disk(os_release: str) -> bytes:
+    """The beginning of a disk that boots: its only partition begins with what the system says of itself."""
+    body = os_release.encode().ljust(4 * SECTOR, b"\0")
+    return mbr([(8, 0x83, body)], 8 * SECTOR + len(body))
 
 
 def iso(label: str) -> bytes:
@@ -205,6 +223,7 @@ def iso(label: str) -> bytes:
     return bytes(16 * 2048) + volume.ljust(2048, b"\0") + end.ljust(2048, b"\0") + bytes(2 * 2048)
 
 
-def raw_disk(note: bytes) -> bytes:
-    """A small partitioned disk with a note in its only partition."""
-    return mbr([(2048, 0x83, note.ljust(SECTOR * 8, b"\0"))], 2 * MIB)
+def raw_disk(note: bytes, os_release: str = "") -> bytes:
+    """A small partitioned disk with a note in its only partition, behind what the system says of itself."""
+    content = os_release.encode() + b"\0" * bool(os_release) + note
+    return mbr([(2048, 0x83, content.ljust(SECTOR * 8, b"\0"))], 2 * MIB)

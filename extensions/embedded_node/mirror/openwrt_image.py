@@ -133,10 +133,19 @@ _GRUB = (
 )
 
 
+def release_text(version: str, revision: str) -> bytes:
+    """What tells which release the root partition of a disk image has, as long for one as for another."""
+    return f"DISTRIB_RELEASE='{version}'\nDISTRIB_REVISION='{revision}'\n".encode().ljust(96, b"\n")
+
+
+NO_RELEASE = release_text("", "")
+
+
 def openwrt_disk(filesystem: str, boot: str) -> bytes:
-    """OpenWrt's x86 image, smaller: boot partition from sector 512 (ext4, in the EFI image FAT), then the root."""
+    """OpenWrt's x86 image, smaller: boot partition from sector 512 (ext4, in the EFI image FAT), then the root, which
+    has ``NO_RELEASE`` where the release is to be."""
     files = {"boot/grub/grub.cfg": _GRUB, "boot/vmlinuz": b"MZ a placeholder, not a kernel\n"}
-    root = ext4({"etc/openwrt_release": b""}, 4 * MIB, "rootfs") if filesystem == "ext4" else _squashfs(4 * MIB)
+    root = ext4({"etc/openwrt_release": NO_RELEASE}, 4 * MIB, "rootfs") if filesystem == "ext4" else _squashfs(4 * MIB)
     second = 512 + 8 * MIB // SECTOR
     if boot == "combined-efi":
         return gpt([(512, "efi", fat16(8 * MIB, "kernel")), (second, "linux", root)], 13 * MIB)
@@ -144,8 +153,9 @@ def openwrt_disk(filesystem: str, boot: str) -> bytes:
 
 
 def _squashfs(size: int) -> bytes:
-    """Only a squashfs superblock's first fields: enough to tell the type, not to mount."""
-    return struct.pack("<4sIIIIHHHHHH", b"hsqs", 1, EPOCH, 131072, 0, 4, 17, 0, 1, 4, 0).ljust(size, b"\0")
+    """Only a squashfs superblock's first fields, enough to tell the type, not to mount; and the release."""
+    head = struct.pack("<4sIIIIHHHHHH", b"hsqs", 1, EPOCH, 131072, 0, 4, 17, 0, 1, 4, 0)
+    return (head.ljust(SECTOR, b"\0") + NO_RELEASE).ljust(size, b"\0")
 
 
 def openwrt_trailer(version: str) -> bytes:

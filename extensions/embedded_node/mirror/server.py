@@ -155,6 +155,14 @@ class Mirror:
                     return fault
         return None
 
+    def challenge(self, path: str, authorization: str) -> str:
+        """How a client has to say who it is before it gets a path; empty when it need not."""
+        return ""
+
+    def answer(self, path: str, query: str) -> Document | None:
+        """What a request gets."""
+        return self._document(path)
+
     def _document(self, path: str) -> Document | None:
         target = self._directory / path.lstrip("/")
         if ".." in Path(path).parts or any(part.startswith(".keys") for part in Path(path).parts):
@@ -190,7 +198,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Quiet: what was asked is in ``Mirror.requests``."""
 
     def _answer(self, *, with_body: bool) -> None:
-        path = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)
+        asked = urllib.parse.urlsplit(self.path)
+        path = urllib.parse.unquote(asked.path)
         fault = self.owner._fault_for(path)
         answer = Answered(self.command, path, self.headers.get("Range", ""))
         self.owner.requests.append(answer)
@@ -198,7 +207,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             if fault is not None and fault.kind == "status":
                 self._refuse(answer, fault.code, fault.seconds)
                 return
-            document = of_bytes(_LOGIN, "text/html") if fault and fault.kind == "html" else self.owner._document(path)
+            if challenge := self.owner.challenge(path, self.headers.get("Authorization", "")):
+                self._refuse(answer, 401, challenge=challenge)
+                return
+            login = fault is not None and fault.kind == "html"
+            document = of_bytes(_LOGIN, "text/html") if login else self.owner.answer(path, asked.query)
             if document is not None and fault is not None and fault.kind == "replace":
                 document = of_bytes(fault.body, document.kind)
             if document is None:
@@ -212,10 +225,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
 
-    def _refuse(self, answer: Answered, status: int, seconds: float = 0) -> None:
+    def _refuse(self, answer: Answered, status: int, seconds: float = 0, challenge: str = "") -> None:
         answer.status = status
         body = f"{status}\n".encode()
         self.send_response(status)
+        if challenge:
+            self.send_header("WWW-Authenticate", challenge)
         if seconds:
             self.send_header("Retry-After", f"{seconds:.0f}")
         self.send_header("Content-Length", str(len(body)))
@@ -250,6 +265,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("ETag", document.etag)
         self.send_header("Last-Modified", email.utils.formatdate(document.modified, usegmt=True))
         self.send_header("Accept-Ranges", "bytes")
+        for name, value in document.headers.items():
+            self.send_header(name, value)
         if status == 416:
             self.send_header("Content-Range", f"bytes */{document.size}")
         if status == 206:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from . import images
 from .keys import Signer
+from .opnsense_image import opnsense_nano
 from .site_files import Makers, Releases, bsd, checksum, gnu, qcow2, write
 
 # -- Debian, Ubuntu ----------------------------------------------------------------------------------------------------
@@ -25,7 +26,7 @@ def _debian_release(site: Path, version: str, _signer: Signer) -> None:
     for flavour in ("generic", "genericcloud", "nocloud"):
         for arch in ("amd64", "arm64"):
             name = f"debian-{series}-{flavour}-{arch}-{build}"
-            write(folder / f"{name}.qcow2", qcow2(name))
+            write(folder / f"{name}.qcow2", qcow2(name, "debian", series))
             write(folder / f"{name}.json", b"{}\n")
     write(folder / "SHA512SUMS", gnu(folder, "sha512", " "))
 
@@ -40,7 +41,7 @@ def _ubuntu_release(site: Path, version: str, signer: Signer) -> None:
     folder = site / "releases" / series / f"release-{serial}"
     for arch in ("amd64", "arm64"):
         name = f"ubuntu-{series}-server-cloudimg-{arch}"
-        write(folder / f"{name}.img", qcow2(f"{name} {serial}"))
+        write(folder / f"{name}.img", qcow2(f"{name} {serial}", "ubuntu", series))
         write(folder / f"{name}-root.tar.xz", lzma.compress(images.tar({**images.LINUX, "etc/serial": serial}, "")))
     text = gnu(folder, "sha256")
     write(folder / "SHA256SUMS", text)
@@ -84,7 +85,7 @@ def _fedora_release(site: Path, version: str, signer: Signer) -> None:
         folder = site / "pub/fedora/linux/releases" / major / "Cloud" / arch / "images"
         for kind in ("Generic", "UEFI-UKI"):
             name = f"Fedora-Cloud-Base-{kind}-{version}.{arch}.qcow2"
-            write(folder / name, qcow2(name))
+            write(folder / name, qcow2(name, "fedora", major))
         listed = signer.gpg_clearsigned(bsd(folder, "sha256", sizes=True))
         write(folder / f"Fedora-Cloud-{version}-{arch}-CHECKSUM", listed)
     found = sorted((site / "pub").rglob("*.qcow2"))
@@ -112,8 +113,8 @@ def _rocky_release(site: Path, version: str, _signer: Signer) -> None:
     major = version.split(".")[0]
     folder = site / "pub" / "rocky" / major / "images" / "x86_64"
     (folder / "CHECKSUM").unlink(missing_ok=True)
-    write(folder / f"Rocky-{major}-GenericCloud-Base-{version}.x86_64.qcow2", qcow2(version))
-    write(folder / f"Rocky-{major}-GenericCloud-Base.latest.x86_64.qcow2", qcow2(version))
+    write(folder / f"Rocky-{major}-GenericCloud-Base-{version}.x86_64.qcow2", qcow2(version, "rocky", version))
+    write(folder / f"Rocky-{major}-GenericCloud-Base.latest.x86_64.qcow2", qcow2(version, "rocky", version))
     write(folder / "CHECKSUM", bsd(folder, "sha256", sizes=True))
 
 
@@ -127,8 +128,8 @@ def _alma_release(site: Path, version: str, signer: Signer) -> None:
     folder = site / "almalinux" / major / "cloud" / "x86_64" / "images"
     for name in ("CHECKSUM", "CHECKSUM.asc"):
         (folder / name).unlink(missing_ok=True)
-    write(folder / f"AlmaLinux-{major}-GenericCloud-{version}.x86_64.qcow2", qcow2(version))
-    write(folder / f"AlmaLinux-{major}-GenericCloud-latest.x86_64.qcow2", qcow2(version))
+    write(folder / f"AlmaLinux-{major}-GenericCloud-{version}.x86_64.qcow2", qcow2(version, "almalinux", version))
+    write(folder / f"AlmaLinux-{major}-GenericCloud-latest.x86_64.qcow2", qcow2(version, "almalinux", version))
     text = gnu(folder, "sha256", " ")
     write(folder / "CHECKSUM", text)
     write(folder / "CHECKSUM.asc", signer.gpg_detached(text))
@@ -148,7 +149,7 @@ def _freebsd_release(site: Path, version: str, _signer: Signer) -> None:
         for flavour in ("", "-BASIC-CLOUDINIT"):
             for filesystem in ("ufs", "zfs"):
                 name = f"FreeBSD-{version}-RELEASE-{named}{flavour}-{filesystem}.qcow2.xz"
-                write(folder / name, lzma.compress(qcow2(name)))
+                write(folder / name, lzma.compress(qcow2(name, "freebsd", version)))
         write(folder / "CHECKSUM.SHA512", bsd(folder, "sha512"))
 
 
@@ -159,7 +160,8 @@ def _freebsd(site: Path, signer: Signer) -> None:
 
 def _opnsense_release(site: Path, version: str, signer: Signer) -> None:
     folder = site / "releases" / version
-    for kind in ("nano", "vga", "serial"):
+    write(folder / f"OPNsense-{version}-nano-amd64.img.bz2", bz2.compress(opnsense_nano(version)))
+    for kind in ("vga", "serial"):
         name = f"OPNsense-{version}-{kind}-amd64.img"
         write(folder / f"{name}.bz2", bz2.compress(images.raw_disk(name.encode())))
     write(folder / f"OPNsense-{version}-dvd-amd64.iso.bz2", bz2.compress(images.iso(f"OPNSENSE_{version}")))

@@ -19,8 +19,9 @@ MIB = 1 << 20
 
 
 def write(path: Path, body: bytes) -> None:
-    """Write a file and the folders above it."""
+    """Write a file and the folders above it; whoever has linked to the one before keeps that."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
     path.write_bytes(body)
 
 
@@ -46,6 +47,11 @@ def bsd(folder: Path, algorithm: str, *, sizes: bool = False) -> bytes:
     return "".join(lines).encode()
 
 
-def qcow2(note: str, size: int = 2 * MIB) -> bytes:
-    """A small image with a note in it."""
-    return images.qcow2(size, note.encode())
+def os_release(system: str, version: str) -> str:
+    """What a system says of itself, as far as somebody reads it here."""
+    return f'PRETTY_NAME="{system} {version}"\nNAME="{system}"\nVERSION_ID="{version}"\nID={system}\n'
+
+
+def qcow2(note: str, system: str, version: str, size: int = 2 * MIB) -> bytes:
+    """A small image of a system (the ``ID`` of its os-release) with a note in it."""
+    return images.qcow2(size, note.encode(), images.system_disk(os_release(system, version)))

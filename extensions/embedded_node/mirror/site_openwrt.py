@@ -9,6 +9,8 @@ import functools
 import hashlib
 import json
 import time
+import typing as t
+import zlib
 from pathlib import Path
 
 from . import feeds, images, openwrt_image
@@ -20,8 +22,18 @@ OPENWRT_VERSIONS = ("23.05.5", "23.05.6", "24.10.0-rc1", "24.10.0", "24.10.3", "
 
 
 @functools.cache
-def _openwrt_disk(filesystem: str, boot: str) -> bytes:
-    return images.gz(openwrt_image.openwrt_disk(filesystem, boot))
+def _compressed_disk(filesystem: str, boot: str) -> tuple[bytes, t.Any, bytes]:
+    """A disk image up to where the release stands, compressed; what goes on with that; and what comes after it."""
+    disk = openwrt_image.openwrt_disk(filesystem, boot)
+    head, mark, tail = disk.partition(openwrt_image.NO_RELEASE)
+    gzip = zlib.compressobj(6, zlib.DEFLATED, zlib.MAX_WBITS | 16)
+    return gzip.compress(head), gzip, tail if mark else b""
+
+
+def _openwrt_disk(filesystem: str, boot: str, version: str, revision: str) -> bytes:
+    head, gzip, tail = _compressed_disk(filesystem, boot)
+    gzip = gzip.copy()
+    return head + gzip.compress(openwrt_image.release_text(version, revision) + tail) + gzip.flush()
 
 
 def _openwrt_release(site: Path, version: str, signer: Signer) -> None:
@@ -47,7 +59,8 @@ def _openwrt_release(site: Path, version: str, signer: Signer) -> None:
         for filesystem in ("ext4", "squashfs"):
             for boot in boots:
                 name = f"{stem}-generic-{filesystem}-{boot}.img.gz"
-                write(folder / name, _openwrt_disk(filesystem, boot) + openwrt_image.openwrt_trailer(version))
+                disk = _openwrt_disk(filesystem, boot, version, revision)
+                write(folder / name, disk + openwrt_image.openwrt_trailer(version))
                 listed.append({"name": name, "type": boot, "sha256": checksum(folder / name, "sha256")})
         write(folder / f"{stem}-generic.manifest", b"base-files - 1\nbusybox - 1\n")
         write(folder / "version.buildinfo", f"{revision}\n".encode())

@@ -11,10 +11,9 @@ import shutil
 import typing as t
 from pathlib import Path
 
-from ..state.disk_image import write_qcow2
 from . import images, site_cloud_images, site_openwrt
 from .keys import Signer
-from .site_files import MIB, Makers, Releases, checksum, gnu, qcow2, write
+from .site_files import Makers, Releases, checksum, gnu, os_release, qcow2, write
 from .site_openwrt import openwrt_index
 
 
@@ -47,8 +46,7 @@ def _alpine_release(site: Path, version: str, signer: Signer) -> None:
         cloud = site / "alpine" / branch / "releases" / "cloud"
         for boot in ("bios", "uefi"):
             image = cloud / f"nocloud_alpine-{version}-{arch}-{boot}-cloudinit-r0.qcow2"
-            image.parent.mkdir(parents=True, exist_ok=True)
-            write_qcow2(image, 2 * MIB, iter([(0, image.name.encode()), (MIB, says.encode())]))
+            write(image, qcow2(image.name, "alpine", version))
             _beside(image, signer)
     link = site / "alpine" / "latest-stable"
     link.unlink(missing_ok=True)
@@ -73,7 +71,7 @@ def _haos_release(site: Path, version: str, _signer: Signer) -> None:
     for board in ("ova", "generic-aarch64"):
         name = f"haos_{board}-{version}.qcow2.xz"
         relative = f"home-assistant/operating-system/releases/download/{version}/{name}"
-        write(site / relative, lzma.compress(qcow2(name)))
+        write(site / relative, lzma.compress(qcow2(name, "hassos", version)))
         digest = f"sha256:{checksum(site / relative, 'sha256')}"
         size = (site / relative).stat().st_size
         url = f"https://github.com/{relative}"
@@ -93,7 +91,8 @@ def _haos(site: Path, signer: Signer) -> None:
 def _talos_release(site: Path, version: str, _signer: Signer) -> None:
     folder = site / "siderolabs/talos/releases/download" / f"v{version}"
     for arch in ("amd64", "arm64"):
-        write(folder / f"metal-{arch}.raw.zst", images.zstd(images.raw_disk(f"{version} {arch}".encode())))
+        body = images.raw_disk(f"{version} {arch}".encode(), os_release("talos", version))
+        write(folder / f"metal-{arch}.raw.zst", images.zstd(body))
         write(folder / f"metal-{arch}.iso", images.iso(f"TALOS_{version}_{arch}"))
     write(folder / "sha256sum.txt", gnu(folder, "sha256", " "))
     names = [path.name for path in folder.parent.iterdir()]

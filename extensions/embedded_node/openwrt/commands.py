@@ -58,7 +58,7 @@ class Host:
 
     def knows(self, name: str) -> bool:
         """Whether the guest has such a command."""
-        return name in COMMANDS or _script_of(self.guest, name) is not None
+        return _knows(self.guest, name) or _script_of(self.guest, name) is not None
 
     def spawn(self, script: str, memory: dict[str, t.Any]) -> int:
         """Start a background job."""
@@ -288,11 +288,17 @@ def _missing(name: str) -> Command:
     return missing
 
 
-def _by_release(command: Command, *, apk: bool) -> Command:
+def _knows(guest: Guest, name: str) -> bool:
+    """Whether a guest has a command: of the package managers only that of its release."""
+    other = "opkg" if boot.series(guest) >= 25 else "apk"
+    return name in COMMANDS and name.rpartition("/")[2] != other
+
+
+def _by_release(command: Command) -> Command:
     """A package manager that only some releases have."""
 
     def run(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
-        if (boot.series(guest) >= 25) != apk:
+        if not _knows(guest, argv[0]):
             return Completed(127, stderr=not_found(guest.vmid, argv[0]))
         return command(guest, argv, stdin)
 
@@ -317,12 +323,18 @@ COMMANDS = _Table(
         "ubus": ubus.run,
         "jsonfilter": jsonfilter.jsonfilter,
         "passwd": _passwd,
-        "opkg": _by_release(opkg.opkg, apk=False),
-        "apk": _by_release(apk, apk=True),
+        "opkg": _by_release(opkg.opkg),
+        "apk": _by_release(apk),
         "reboot": _reboot,
         "poweroff": _poweroff,
         "halt": _poweroff,
     }
 )
 """What an OpenWrt guest has, by name: ``(guest, argv, stdin) -> Completed``."""
-SYSTEMS["openwrt"] = System(COMMANDS.get, COMMANDS.__contains__, booted, addresses)
+SYSTEMS["openwrt"] = System(
+    marker="/etc/openwrt_release",
+    find=lambda guest, name: COMMANDS[name],
+    knows=_knows,
+    booted=booted,
+    addresses=addresses,
+)

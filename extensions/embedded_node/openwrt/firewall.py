@@ -40,6 +40,7 @@ def _fw4(guest: Guest, argv: t.Sequence[str], _stdin: bytes) -> Completed:
     if command == "print":
         return done(_ruleset(guest))
     if command in ("start", "stop", "restart", "reload", "flush"):
+        guest.remember("firewall", command not in ("stop", "flush"))
         return done()
     return done("Usage:\n  fw4 [-v] [-q] start|stop|flush|restart|reload|reload-sets|check|print\n", 1)
 
@@ -74,6 +75,10 @@ def _title(words: str) -> list[str]:
 
 
 def _nft(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
+    if list(argv[1:]) == ["list", "table", "inet", "fw4"]:
+        if not guest.recall("firewall", True):
+            return done(rc=1, err="Error: No such file or directory\nlist table inet fw4\n                ^^^\n")
+        return done(_ruleset(guest).partition("flush table inet fw4\n")[2].lstrip())
     if list(argv[1:3]) != ["list", "ruleset"]:
         return done()
     lines = ["table inet fw4 {"]

@@ -99,6 +99,8 @@ def _act(guest: Guest, name: str, action: str) -> None:
     if name not in WITHOUT_DAEMON:
         up = bool(running.get(name)) if action == "reload" else action not in ("stop", "shutdown")
         guest.remember("services", {**running, name: up or action == "reload"})
+    if name == "firewall":
+        guest.remember("firewall", action not in ("stop", "shutdown"))
     network = Network(guest)
     if name == "network" and action not in ("stop", "shutdown"):
         network.reload()

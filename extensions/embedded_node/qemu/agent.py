@@ -14,7 +14,9 @@ from ..api import validation
 from ..api.routes import route
 from ..errors import ApiError
 from ..guest import runtime
+from ..linux import agent as filters
 from ..state import propstring
+from ..state.kernel import link_local
 from . import boot, config, process
 
 if t.TYPE_CHECKING:
@@ -54,7 +56,10 @@ def ask(session: Session, vmid: int, command: str) -> dict[str, t.Any]:
 
 
 def _interfaces(session: Session, inside: runtime.Guest) -> list[dict[str, t.Any]]:
-    return [_interface(*link) for link in (LOOPBACK, *runtime.links(inside))]
+    up = {card.mac for card in inside.interfaces if card.up}
+    cards = ((name, mac, (*held, f"{link_local(mac)}/64") if mac in up else held)
+             for name, mac, held in runtime.links(inside))  # fmt: skip
+    return [_interface(*link) for link in (LOOPBACK, *cards)]
 
 
 def _interface(name: str, mac: str, addresses: tuple[str, ...]) -> dict[str, t.Any]:
@@ -75,7 +80,8 @@ def _system(session: Session, inside: runtime.Guest) -> dict[str, str]:
 
 
 def _info(session: Session, inside: runtime.Guest) -> dict[str, t.Any]:
-    commands = [{"name": f"guest-{name}", "enabled": True, "success-response": name not in SILENT}
+    commands = [{"name": f"guest-{name}", "enabled": not filters.is_blocked(inside, f"guest-{name}"),
+                 "success-response": name not in SILENT}
                 for name in (*COMMANDS, *SILENT)]  # fmt: skip
     return {"version": VERSION, "supported_commands": commands}
 
@@ -116,16 +122,20 @@ ANSWERS: dict[str, t.Callable[[Session, runtime.Guest], t.Any]] = {
 }
 
 
-def execute(session: Session, vmid: int, argv: list[str], given: str | None) -> dict[str, t.Any]:
+def execute(session: Session, vmid: int, argv: list[str], given: bytes | None) -> dict[str, t.Any]:
     """Run a command in the guest; its end is kept until it is asked for."""
     if not argv and given is None:
         raise ApiError("command or input-data (or both) required")
     process.require_agent(session, vmid)
     inside = boot.guest(session.state, vmid)
+    if filters.is_blocked(inside, "guest-exec"):
+        raise ApiError("Agent error: Command guest-exec has been disabled: the command is not allowed")
+    if argv and filters.is_confined(inside, argv[0]):
+        raise ApiError(f"Agent error: Failed to execute child process \u201c{argv[0]}\u201d (Permission denied)")
     if not argv or runtime.Scripted.find(inside, argv[0]) is None:
         quoted = f"\u201c{argv[0] if argv else ''}\u201d"
         raise ApiError(f"Agent error: Failed to execute child process {quoted} (No such file or directory)")
-    done = inside.run(argv, (given or "").encode())
+    done = inside.run(argv, given or b"")
     jobs = inside.recall("agent-jobs", {})
     pid = 1000 + len(jobs)
     jobs[str(pid)] = {"exited": 1, "exitcode": done.rc, **_output("out-data", done.stdout),
@@ -138,17 +148,20 @@ def _output(name: str, data: bytes) -> dict[str, str]:
     return {name: base64.b64encode(data).decode()} if data else {}
 
 
-def execution_status(session: Session, vmid: int, pid: int) -> dict[str, t.Any]:
-    """How a command in the guest ended, its output decoded as PVE does."""
-    process.require_agent(session, vmid)
-    job = boot.guest(session.state, vmid).recall("agent-jobs", {}).get(str(pid))
-    if job is None:
+def job(inside: runtime.Guest, pid: int) -> dict[str, t.Any]:
+    """How a command in the guest ended, as the agent tells it."""
+    found = inside.recall("agent-jobs", {}).get(str(pid))
+    if found is None:
         raise ApiError(f"Agent error: PID {pid} does not exist")
-    answer = dict(job)
-    for name in ("out-data", "err-data"):
-        if name in answer:
-            answer[name] = base64.b64decode(answer[name]).decode("utf-8", "replace")
-    return answer
+    return dict(found)
+
+
+def execution_status(session: Session, vmid: int, pid: int) -> dict[str, t.Any]:
+    """How a command in the guest ended, with its output as PVE tells bytes."""
+    process.require_agent(session, vmid)
+    answer = job(boot.guest(session.state, vmid), pid)
+    return {name: session.perl_text(base64.b64decode(value)) if name.endswith("-data") else value
+            for name, value in answer.items()}  # fmt: skip
 
 
 # -- paths -------------------------------------------------------------------------------------------------------------
@@ -186,8 +199,9 @@ _register_commands()
 def run(session: Session, params: Params) -> dict[str, t.Any]:
     """Run a command in the guest; answers its pid."""
     words = params.get("command") or []
+    given = params.get("input-data")
     return execute(session, params["vmid"], [words] if isinstance(words, str) else list(words),
-                   params.get("input-data"))  # fmt: skip
+                   None if given is None else session.perl_bytes(given))  # fmt: skip
 
 
 @route("GET", f"{AGENT}/exec-status")
@@ -203,18 +217,17 @@ def read_file(session: Session, params: Params) -> dict[str, t.Any]:
     files, name = boot.files(session.state, params["vmid"]), params["file"]
     if not files.exists(name):
         raise ApiError(f"Agent error: failed to open file '{name}' (mode: 'r'): No such file or directory")
-    content = files.read(name)
-    return {"bytes-read": len(content.encode("utf-8", "surrogateescape")), "content": content}
+    content = files.read(name).encode("utf-8", "surrogateescape")
+    return {"bytes-read": len(content), "content": session.perl_text(content)}
 
 
 @route("POST", f"{AGENT}/file-write")
 def write_file(session: Session, params: Params) -> None:
     """Write a file of the guest."""
     process.require_agent(session, params["vmid"])
-    content = params["content"]
-    if params.get("encode", 1) in (0, "0"):
-        content = base64.b64decode(content).decode("utf-8", "surrogateescape")
-    boot.files(session.state, params["vmid"]).write(params["file"], content)
+    encoded = params.get("encode", 1) in (0, "0")
+    content = base64.b64decode(params["content"]) if encoded else session.perl_bytes(params["content"])
+    boot.files(session.state, params["vmid"]).write(params["file"], content.decode("utf-8", "surrogateescape"))
 
 
 @route("POST", f"{AGENT}/set-user-password")

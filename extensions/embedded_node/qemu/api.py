@@ -28,6 +28,9 @@ if t.TYPE_CHECKING:
 ROOT = "/nodes/{node}/qemu"
 VM = f"{ROOT}/{{vmid}}"
 HIDDEN = "**********"
+#: Since when the password is hidden from some logins, and since when by their rights on the VM: before that PVE asks
+#: for those on the path that stands in its source, with the braces.
+MASKS, MASKS_BY_VM = (9, 1, 8), (9, 1, 10)
 formats.register()
 CREATE_ONLY = (
     "node", "vmid", "archive", "bwlimit", "force", "pool", "start", "ha-managed", "storage", "unique", "live-restore",
@@ -285,5 +288,8 @@ def cloudinit_update(session: Session, params: Params) -> None:
 def cloudinit_dump(session: Session, params: Params) -> str:
     """One part of the cloud-init data."""
     conf = session.state.guest("qemu", params["vmid"])
-    mask = not access.may(session, f"/vms/{params['vmid']}", ["VM.Config.Cloudinit"])
-    return cloudinit.dump(session, conf.options, params["vmid"], params["type"], mask)
+    release = session.state.release
+    asked = f"/vms/{params['vmid']}" if release >= MASKS_BY_VM else "/vms/{vmid}"
+    mask = release >= MASKS and not access.may(session, asked, ["VM.Config.Cloudinit"])
+    text = cloudinit.dump(session, conf.options, params["vmid"], params["type"], mask)
+    return session.perl_text(text.encode("utf-8", "surrogateescape"))

@@ -12,9 +12,9 @@ import typing as t
 
 from ..api import validation
 from ..errors import ApiError
-from ..state import propstring
+from ..state import hardware, mappings, propstring
 from ..state import storage as storages
-from . import capabilities, config, memory
+from . import capabilities, config, memory, process
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -115,19 +115,72 @@ def _firmware(session: Session, vmid: int, options: Mapping[str, str]) -> None:
 
 
 def _pci(session: Session, vmid: int, options: Mapping[str, str]) -> None:
-    """A PCI device that is not there; PVE says so twice, except where it only shows the command."""
+    """A PCI device that is not there or in use; PVE says so twice, except where it only shows the command."""
+    try:
+        _passed_through(session.state, vmid, options)
+    except ApiError as error:
+        if session.in_task:
+            session.say(error.message)
+        raise ApiError(error.message, exit_code=22) from error
+
+
+def _passed_through(state: State, vmid: int, options: Mapping[str, str]) -> None:
+    own: set[str] = set()
+    others = _pci_in_use(state, vmid)
     for name, text in numbered(options, "hostpci"):
-        form = validation.option_format("qemu", name) or {"host": {"default_key": 1}}
-        device = propstring.parse(text, form)
-        message = f"PCI device mapping not found for '{device['mapping']}'" if "mapping" in device else ""
-        for host in re.split(r"[;\s]+", device.get("host", "")):
-            full = host if re.match(r"[0-9a-f]{4}:", host) else f"0000:{host}"
-            if host and not session.state.path(f"sys/bus/pci/devices/{full}").exists():
-                message = f"no PCI device found for '{full}'"
-        if message:
-            if session.in_task:
-                session.say(message)
-            raise ApiError(message, exit_code=22)
+        device = propstring.parse(text, validation.option_format("qemu", name) or {"host": {"default_key": 1}})
+        choices = _alternatives(state, device)
+        if device.get("pcie") == "1" and "q35" not in options.get("machine", ""):
+            raise ApiError("q35 machine model is not enabled at /usr/share/perl5/PVE/QemuServer/PCI.pm line 538.")
+        if "mdev" in device:
+            continue
+        free = [choice for choice in choices if not own.intersection(choice) and not others.keys() & set(choice)]
+        if not free and len(choices) > 1:
+            raise ApiError(f"could not find a free device for '{name}'")
+        for address in choices[0] if not free else ():
+            if address in own:
+                raise ApiError(f"device '{address}' assigned more than once")
+            if address in others:
+                raise ApiError(f"PCI device '{address}' already in use by VMID '{others[address]}'")
+        if not hardware.has_iommu(state):
+            raise ApiError("cannot prepare PCI pass-through, IOMMU not present")
+        own |= set(free[0])
+
+
+def _alternatives(state: State, device: Mapping[str, str]) -> list[list[str]]:
+    """The devices that an option names, each with all of its functions; a mapping may name several to choose from."""
+    paths = [device.get("host", "")]
+    if name := device.get("mapping"):
+        found = mappings.find(state, "pci", name)
+        for each in found:
+            try:
+                mappings.check(state, "pci", name, mappings.load(state, "pci")[name], each)
+            except ApiError as error:
+                raise ApiError(f"PCI device mapping invalid (hardware probably changed): {error.message}\n") from error
+        paths = [each["path"] for each in found]
+    return [[address for part in path.split(";") for address in _functions(state, part)] for path in paths]
+
+
+def _functions(state: State, address: str) -> list[str]:
+    found = [each["id"] for each in hardware.lspci(state, address)]
+    if not found:
+        full = address if re.match(r"[0-9a-f]{4}:", address) else f"0000:{address}"
+        raise ApiError(f"no PCI device found for '{full}'")
+    return found
+
+
+def _pci_in_use(state: State, vmid: int) -> dict[str, int]:
+    """The PCI devices of the other VMs that run."""
+    found: dict[str, int] = {}
+    for other, (kind, node) in state.guests().items():
+        if other == vmid or kind != "qemu" or node != state.name or process.pid(state, other) is None:
+            continue
+        for name, text in numbered(state.guest("qemu", other).options, "hostpci"):
+            device = propstring.parse(text, validation.option_format("qemu", name) or {"host": {"default_key": 1}})
+            if "mdev" not in device:
+                for choice in _alternatives(state, device)[:1]:
+                    found |= dict.fromkeys(choice, other)
+    return found
 
 
 def _usb(session: Session, vmid: int, options: Mapping[str, str]) -> None:
@@ -137,7 +190,18 @@ def _usb(session: Session, vmid: int, options: Mapping[str, str]) -> None:
             raise ApiError(f"using {name} is only possible with machine type >= 7.1 and ostype l26 or windows > 7")
         device = propstring.parse(text, validation.option_format("qemu", "usb0"))
         if "mapping" in device:
-            raise ApiError(f"USB device mapping not found for '{device['mapping']}'")
+            usb_mapping(session.state, device["mapping"])
+
+
+def usb_mapping(state: State, name: str) -> None:
+    """Die when the cluster has no such name for a USB device, or the device is not there."""
+    found = mappings.find(state, "usb", name)
+    if len(found) > 1:
+        raise ApiError("More than one USB mapping per host not supported")
+    try:
+        mappings.check(state, "usb", name, {}, found[0])
+    except ApiError as error:
+        raise ApiError(f"USB Mapping invalid (hardware probably changed): {error.message}\n") from error
 
 
 def _ports(kind: str, session: Session, vmid: int, options: Mapping[str, str]) -> None:
@@ -211,7 +275,14 @@ def _iommu(session: Session, vmid: int, options: Mapping[str, str]) -> None:
 def _folders(session: Session, vmid: int, options: Mapping[str, str]) -> None:
     for name, text in numbered(options, "virtiofs"):
         folder = propstring.parse(text, validation.option_format("qemu", name) or {"dirid": {"default_key": 1}})
-        raise ApiError(f"Directory ID {folder.get('dirid')} does not exist.")
+        found = mappings.find(session.state, "dir", folder.get("dirid", ""))
+        if folder.get("expose-acl") == "1" and options.get("ostype", "").startswith("w"):
+            why = "otherwise the virtiofs shared directory cannot be mounted."
+            raise ApiError(f"Please disable ACLs for virtiofs on Windows VMs, {why}")
+        try:
+            mappings.check(session.state, "dir", name, {}, found[0])
+        except ApiError as error:
+            raise ApiError(f"directory mapping invalid: {error.message}\n") from error
 
 
 COMMAND: tuple[t.Callable[[Session, int, Mapping[str, str]], None], ...] = (

@@ -13,7 +13,8 @@ from urllib.parse import unquote
 
 from ..api import validation
 from ..errors import ApiError
-from ..state import propstring
+from ..state import disk_image as image
+from ..state import iso9660, propstring
 from ..state import storage as storages
 from . import config
 
@@ -24,6 +25,16 @@ if t.TYPE_CHECKING:
     from ..state.root import State
 
 DATA_LIMIT = 3 << 20
+#: Kind of drive -> its label, and where which part of the data lies on it.
+_CONFIG_DRIVE = ("config-2", {"user": "openstack/latest/user_data", "network": "openstack/content/0000",
+                              "meta": "openstack/latest/meta_data.json",
+                              "vendor": "openstack/latest/vendor_data.json"})  # fmt: skip
+VOLUMES = {
+    "nocloud": ("cidata", {"user": "user-data", "network": "network-config", "meta": "meta-data",
+                           "vendor": "vendor-data"}),
+    "configdrive2": _CONFIG_DRIVE,
+    "opennebula": _CONFIG_DRIVE,
+}  # fmt: skip
 
 
 def file_format(options: Mapping[str, str]) -> str:
@@ -141,14 +152,22 @@ def network_configdrive2(state: State, options: Mapping[str, str]) -> str:
 
 def dump(session: Session, options: Mapping[str, str], vmid: int, kind: str, mask: bool) -> str:
     """One part of the data: ``user``, ``network`` or ``meta``."""
-    nocloud = file_format(options) == "nocloud"
-    network = (network_nocloud if nocloud else network_configdrive2)(session.state, options)
     if kind == "user":
         return user_data(options, vmid, mask)
-    if kind == "network":
-        return network
-    digest = hashlib.sha1((user_data(options, vmid) + network).encode(), usedforsecurity=False).hexdigest()
-    if nocloud:
+    network = network_data(session.state, options)
+    return network if kind == "network" else meta_data(options, user_data(options, vmid), network)
+
+
+def network_data(state: State, options: Mapping[str, str]) -> str:
+    """The network part, in the form that the kind of drive has."""
+    form = network_nocloud if file_format(options) == "nocloud" else network_configdrive2
+    return form(state, options)
+
+
+def meta_data(options: Mapping[str, str], user: str, network: str) -> str:
+    """The meta part: a guest that sees another identity than at its last boot is a new one to cloud-init."""
+    digest = hashlib.sha1((user + network).encode(), usedforsecurity=False).hexdigest()
+    if file_format(options) == "nocloud":
         return f"instance-id: {digest}\n"
     return f'{{\n     "uuid": "{digest}",\n     "network_config": {{ "content_path": "/content/0000" }}\n}}\n'
 
@@ -158,7 +177,7 @@ def _snippet(state: State, volid: str) -> str:
     storage, volume = storages.locate(state, volid)
     if storage.parse(volume).content != "snippets":
         raise ApiError(f"{volid} is not in the snippets directory")
-    return storages.absolute_path(state, volid).read_text(encoding="utf-8", errors="replace")
+    return storages.absolute_path(state, volid).read_text(encoding="utf-8", errors="surrogateescape")
 
 
 def generate(session: Session, options: Mapping[str, str], vmid: int) -> None:
@@ -169,15 +188,28 @@ def generate(session: Session, options: Mapping[str, str], vmid: int) -> None:
     form = validation.option_format("qemu", "cicustom")
     custom = propstring.parse(options.get("cicustom", ""), form)
     parts = {kind: _snippet(session.state, volid) for kind, volid in sorted(custom.items())}
-    for kind in ("user", "network", "meta"):
-        parts.setdefault(kind, dump(session, options, vmid, kind, mask=False))
     if sum(map(len, parts.values())) > DATA_LIMIT:
         raise ApiError("Cloud-Init sum of snippets too big (> 3 MiB)")
+    user = parts.setdefault("user", user_data(options, vmid))
+    network = parts.setdefault("network", network_data(session.state, options))
+    parts.setdefault("meta", meta_data(options, user, network))
+    parts.setdefault("vendor", "")
     session.say("generating cloud-init ISO")
-    volid = config.parse_drive(name, options[name])["file"]
-    storage, volume = storages.locate(session.state, volid)
-    folder = session.state.path(f"run/pve/cloudinit/{vmid}")
-    folder.mkdir(parents=True, exist_ok=True)
-    for kind, text in parts.items():
-        (folder / f"{kind}-data").write_text(text, encoding="utf-8")
+    label, paths = VOLUMES[file_format(options)]
+    files = {paths[kind]: text.encode("utf-8", "surrogateescape") for kind, text in parts.items()}
+    _write_drive(session.state, config.parse_drive(name, options[name])["file"], iso9660.write(files, label))
+
+
+def _write_drive(state: State, volid: str, iso: bytes) -> None:
+    """Put an image at the beginning of the drive's volume, as ``qemu-img dd`` does."""
+    storage, volume = storages.locate(state, volid)
     storage.require(volume)
+    path, size = storage.path(volume), storage.size(volume)
+    if not path.is_file():
+        return
+    if storage.parse(volume).format == "qcow2":
+        pieces = ((at, iso[at : at + image.CLUSTER]) for at in range(0, min(len(iso), size), image.CLUSTER))
+        image.write_qcow2(path, size, pieces)
+    else:
+        with path.open("r+b") as file:
+            file.write(iso[:size])

@@ -10,8 +10,9 @@ import typing as t
 
 from ..api import access
 from ..errors import ApiError, bad_params
+from ..state import faults
 from ..state import storage as storages
-from . import config, process, snapshots
+from . import boot, config, process, snapshots
 from .disks import Disks
 from .permissions import Rights
 
@@ -104,6 +105,7 @@ def clone(session: Session, params: Params) -> None:
         _renew(new, params, vmid)
         state.write(f"etc/pve/{state.config_name('qemu', newid)}", "lock: clone\n")
         state.publish()
+        faults.step(state, "lock")
         disks = Disks(session, newid)
         mirror = process.pid(state, vmid) is not None and not params.get("snapname")
         try:
@@ -114,6 +116,7 @@ def clone(session: Session, params: Params) -> None:
                 copy = disks.clone(name, drive, whole, params.get("storage"), params.get("format"),
                                    params.get("snapname"), mirror)  # fmt: skip
                 new[name] = config.print_drive(name, copy)
+            faults.step(state, "alloc")
             if disks.jobs:
                 wanted = config.freezes(options)
                 disks.let_go(wanted, wanted and process.agent_runs(session, vmid, options, say=True))
@@ -124,6 +127,7 @@ def clone(session: Session, params: Params) -> None:
         conf = state.guest("qemu", newid)
         conf.current.options = new
         process.write(state, newid, conf)
+        boot.copy_files(state, vmid, newid)
         if params.get("pool"):
             access.add_to_pool(session, params["pool"], newid)
 

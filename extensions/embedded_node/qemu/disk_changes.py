@@ -117,6 +117,8 @@ def move(session: Session, params: Params) -> None:
         if _in_snapshot(conf, old):
             session.warn("moving disk with snapshots, snapshots will not be moved!")
         try:
+            if running and name == "tpmstate0":
+                raise ApiError("cannot move TPM state while VM is running")
             new = disks.clone(name, drive, True, params["storage"], params.get("format"), mirror=running)
             disks.switch_over()
         except ApiError as error:

@@ -240,7 +240,7 @@ class _Plug:
             return False
         mapping = propstring.parse(value, validation.option_format("qemu", "usb0")).get("mapping")
         if mapping:
-            raise ApiError(f"USB device mapping not found for '{mapping}'")
+            checks.usb_mapping(self.session.state, mapping)
         return True
 
     def _change_net(self, name: str, old: str | None, value: str) -> bool:

@@ -12,7 +12,7 @@ import typing as t
 
 from ..errors import ApiError, no_such_file
 from ..state.root import LOCK_FILES, PRIVATE
-from . import boot, config
+from . import boot, config, monitor
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,8 +51,10 @@ def set_paused(state: State, vmid: int, paused: bool) -> None:
     file = _run_file(state, vmid, "paused")
     if paused:
         state.write(f"run/qemu-server/{vmid}.paused", "")
+        monitor.start(_run_file(state, vmid, "qmp"), file)
     else:
         file.unlink(missing_ok=True)
+        _run_file(state, vmid, "qmp").unlink(missing_ok=True)
 
 
 def require_guest(state: State, vmid: int) -> None:
@@ -110,7 +112,7 @@ def is_template(conf: GuestFile) -> bool:
 def forget(state: State, vmid: int) -> None:
     """Note that a VM does not run."""
     boot.power_off(state, vmid)
-    for kind in ("pid", "paused"):
+    for kind in ("pid", "paused", "qmp", "qga"):
         _run_file(state, vmid, kind).unlink(missing_ok=True)
 
 

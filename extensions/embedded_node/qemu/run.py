@@ -61,12 +61,15 @@ def start(session: Session, vmid: int, skiplock: bool = False) -> None:
             _forget_state(session, vmid, conf)
         else:
             boot.power_on(state, vmid, conf.options)
+        boot.open_agent(state, vmid, conf.options)
 
 
 def go_on(state: State, vmid: int) -> None:
     """Let a VM run that has run on another node until now."""
     state.write(f"run/qemu-server/{vmid}.pid", f"{process.PID_BASE + vmid}\n")
-    boot.power_on(state, vmid, state.guest("qemu", vmid).options)
+    options = state.guest("qemu", vmid).options
+    boot.power_on(state, vmid, options)
+    boot.open_agent(state, vmid, options)
 
 
 def nested_start(session: Session, vmid: int) -> None:

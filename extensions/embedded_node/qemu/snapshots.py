@@ -12,6 +12,7 @@ import time
 import typing as t
 
 from ..errors import ApiError
+from ..state import faults
 from ..state import storage as storages
 from ..state.config_file import Section
 from ..state.root import PRIVATE
@@ -76,9 +77,13 @@ def create(session: Session, vmid: int, name: str, memory: bool, description: st
         if not all(_has_feature(state, "snapshot", volid) for _unused, volid in _disks(conf.options)):
             raise ApiError("snapshot feature is not available")
         snapshot = Section(_copied(conf.options))
-        snapshot.options["snaptime"] = str(int(time.time()))
+        snapshot.options |= {"snaptime": str(int(time.time())), "snapstate": "prepare"}
         if description:
             snapshot.options["description"] = description
+        conf.snapshots[name] = snapshot
+        conf.options["lock"] = "snapshot"
+        process.write(state, vmid, conf)
+        faults.step(state, "snapshot")
         if memory and running:
             run.save_state(session, vmid, conf, snapshot.options, name)
             session.say(f"saving VM state and RAM using storage '{snapshot.options['vmstate'].partition(':')[0]}'")
@@ -90,7 +95,7 @@ def create(session: Session, vmid: int, name: str, memory: bool, description: st
             if running and volid.endswith(".qcow2"):
                 session.say("internal qemu snapshot")
             _copy_image(Disks(session, vmid).path(volid), _image_copy(state, vmid, name, drive))
-        conf.snapshots[name] = snapshot
+        del conf.options["lock"], snapshot.options["snapstate"]
         conf.options["parent"] = name
         process.write(state, vmid, conf)
 
@@ -103,6 +108,10 @@ def delete(session: Session, vmid: int, name: str) -> None:
         process.check_lock(conf)
         if process.is_template(conf):
             raise ApiError("you can't delete a snapshot if vm is a template")
+        conf.options["lock"], snapshot.options["snapstate"] = "snapshot-delete", "delete"
+        process.write(session.state, vmid, conf)
+        faults.step(session.state, "delsnapshot")
+        conf.options.pop("lock")
         parent = snapshot.options.get("parent")
         if "vmstate" in snapshot.options:
             Disks(session, vmid).free(snapshot.options["vmstate"])
@@ -123,9 +132,15 @@ def rollback(session: Session, vmid: int, name: str) -> None:
         if process.is_template(conf):
             raise ApiError("you can't rollback if vm is a template")
         snapshot = require(conf, name)
+        if "snapstate" in snapshot.options:
+            snapstate = snapshot.options["snapstate"]
+            raise ApiError(f"unable to rollback to incomplete snapshot (snapstate = {snapstate})")
         process.check_lock(conf)
         if process.pid(state, vmid) is not None:
             process.forget(state, vmid)
+        conf.options["lock"] = "rollback"
+        process.write(state, vmid, conf)
+        faults.step(state, "rollback")
         kept = {key: value for key, value in conf.options.items() if re.match(r"unused\d+$|description$", key)}
         before = dict(_disks(conf.options))
         conf.waiting.options.clear()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import typing as t
 
+from ..api import access
 from ..api.routes import route
 from ..errors import ApiError
 from . import process, run, snapshots
@@ -16,6 +17,9 @@ from .api import VM, typed
 if t.TYPE_CHECKING:
     from ..api.routes import Params
     from ..api.session import Session
+
+#: Since when a rollback that starts the VM asks for the right to do so.
+STARTS_BY_RIGHT = (9, 1, 10)
 
 
 @route("GET", f"{VM}/snapshot")
@@ -66,7 +70,8 @@ def delete_snapshot(session: Session, params: Params) -> str:
     """Forget a snapshot."""
     vmid = params["vmid"]
     work = functools.partial(snapshots.delete, session, vmid, params["snapname"])
-    return session.worker("qmdelsnapshot", str(vmid), work)
+    forced = bool(params.get("force"))
+    return session.worker("qmdelsnapshot", str(vmid), lambda: session.delete_snapshot(vmid, work, force=forced))
 
 
 @route("POST", f"{VM}/snapshot/{{snapname}}/rollback")
@@ -75,8 +80,11 @@ def rollback(session: Session, params: Params) -> str:
     vmid = params["vmid"]
 
     def work() -> None:
-        snapshots.rollback(session, vmid, params["snapname"])
+        with session.replication_locked(vmid):
+            snapshots.rollback(session, vmid, params["snapname"])
         if params.get("start") and process.pid(session.state, vmid) is None:
-            run.start(session, vmid)
+            session.start_aside(lambda: run.start(session, vmid))
 
+    if params.get("start") and session.state.release >= STARTS_BY_RIGHT:
+        access.need(session, f"/vms/{vmid}", "VM.PowerMgmt")
     return session.worker("qmrollback", str(vmid), work)

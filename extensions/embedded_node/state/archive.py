@@ -25,7 +25,7 @@ from pathlib import Path, PurePosixPath
 import zstandard
 
 from ..errors import ApiError
-from . import config_file
+from . import config_file, vma
 from .config_file import GuestFile
 
 OPTIONS = {".gz": "-z", ".bz2": "-j", ".xz": "-J", ".lzo": "--lzop", ".zst": "--zstd"}
@@ -35,6 +35,7 @@ TAR_FLAGS = (
 )
 TAR_END = "tar: Unexpected EOF in archive\n" * 2 + "tar: Error is not recoverable: exiting now\n"
 BACKUP_CONFIG = "./etc/vzdump/pct.conf"
+VM_CONFIG = "qemu-server.conf"
 SKIPPED = re.compile(r"(?:\./)?dev/.+")
 DAMAGE = (EOFError, OSError, zlib.error, lzma.LZMAError, zstandard.ZstdError, tarfile.TarError)
 
@@ -124,7 +125,7 @@ def extract(archive: Path, target: Path, room: int | None, progress: Callable[[]
             while counter.source.read(1 << 20):
                 pass
         except DAMAGE as error:
-            raise Broken(_said(archive, error)) from error
+            raise Broken(said(archive, error)) from error
     return -(-counter.count // 10240) * 10240
 
 
@@ -152,12 +153,25 @@ def _extract_member(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path)
         os.utime(path, (member.mtime, member.mtime))
 
 
-def _said(archive: Path, error: BaseException) -> str:
+def said(archive: Path, error: BaseException) -> str:
+    """What tar, or what unpacks for it, says of a damaged archive."""
     if isinstance(error, OSError) and error.errno:
         return f"tar: {error.filename or archive}: Cannot open: {os.strerror(error.errno)}\n"
     tool = {"gz": "\ngzip: stdin: unexpected end of file\n", "xz": "xz: (stdin): Unexpected end of input\n"}
     said = tool.get(archive.name.rsplit(".", 1)[-1], "zstd: /*stdin*\\: unexpected end of file \n")
     return said + TAR_END
+
+
+def backup_config(path: Path) -> str:
+    """The guest config inside a backup, as PVE shows it: that of a VM with where its disks belong."""
+    if ".vma" not in path.suffixes:
+        return config_file.render(read_backup_config(path))
+    try:
+        with opened(path) as plain:
+            found = vma.read(t.cast(t.BinaryIO, io.BufferedReader(t.cast(t.Any, plain))))
+    except DAMAGE as error:
+        raise ApiError(f"unable to read '{path}': {error}") from error
+    return found.configs[VM_CONFIG].decode()
 
 
 def read_backup_config(path: Path) -> GuestFile:

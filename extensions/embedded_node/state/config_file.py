@@ -90,9 +90,20 @@ def _render_section(section: Section) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
+def _in_use(section: Section) -> Section:
+    """A container's options without the unused volumes that are used after all: PVE drops these whenever it writes."""
+    used = {
+        text.partition(",")[0].removeprefix("volume=")
+        for key, text in section.options.items()
+        if re.fullmatch(r"rootfs|mp\d+", key)
+    }
+    kept = {key: text for key, text in section.options.items() if not (key.startswith("unused") and text in used)}
+    return Section(kept, section.raw)
+
+
 def render(conf: GuestFile) -> str:
     """The file's text."""
-    text = _render_section(conf.current)
+    text = _render_section(_in_use(conf.current) if conf.kind == "lxc" else conf.current)
     if conf.pending:
         text += f"\n[{PENDING_NAMES[conf.kind]}]\n" + _render_section(conf.waiting)
     for name in sorted(conf.special):

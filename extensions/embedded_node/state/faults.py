@@ -9,14 +9,17 @@ name                      what happens
 ``fail_create``           the ``nth`` create of a container fails ``after`` a step (lock, alloc, mkfs, extract, config)
 ``fail_start``            the ``nth`` start of a container (of ``vmid``, if given) fails
 ``storage_full``          ``storage`` has no room: allocations and extractions fail, its status says so
-``lock_held``             somebody holds the config lock of ``vmid`` for ``seconds``
-``kill``                  the command kills itself (SIGKILL) ``at`` a step, the ``nth`` time (also: extracting)
+``lock_held``             somebody holds the config lock of ``vmid`` for ``seconds``; with ``kind`` ``migration``
+                          replication holds that of its migration
+``kill``                  the command kills itself (SIGKILL) ``at`` a step, the ``nth`` time (also: extracting,
+                          snapshot, delsnapshot, rollback)
 ``slow``                  the command takes ``seconds`` ``at`` a step
 ``interrupt``             the command is interrupted, as by SIGTERM, ``at`` a step
 ``api_drop``              the ``nth`` HTTP request from now is dropped without an answer
 ``http_error``            requests whose path holds ``path`` are answered with ``status`` (``times``, default for ever)
 ``shutdown_ignored``      the container ``vmid`` does not react to a shutdown
 ``filesystem_stays``      the file system of the container ``vmid`` does not grow with its volume
+``packages_locked``       another package manager is at work in the guest (``vmid``, if given) for ``seconds``
 ========================  ==============================================================================================
 """
 
@@ -35,7 +38,7 @@ FILE = f"{PRIVATE}/faults.json"
 FULL = f"{PRIVATE}/full.json"
 NAMES = frozenset({
     "fail_create", "fail_start", "storage_full", "lock_held", "kill", "interrupt", "api_drop", "http_error",
-    "shutdown_ignored", "slow", "filesystem_stays",
+    "shutdown_ignored", "slow", "filesystem_stays", "packages_locked",
 })  # fmt: skip
 LASTING = frozenset({"http_error", "shutdown_ignored"})
 Fault = dict[str, t.Any]

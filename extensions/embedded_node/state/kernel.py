@@ -49,8 +49,11 @@ def appear(state: State, vmid: int, pid: int, options: Mapping[str, str]) -> Non
     vanish(state, vmid)
     state.write(f"sys/fs/cgroup/lxc/{vmid}/ns/cgroup.procs", "")
     state.write(f"sys/fs/cgroup/lxc/{vmid}/ns/init.scope/cgroup.procs", f"{pid}\n")
-    state.write(f"proc/{pid}/status", f"Name:\tinit\nPid:\t{pid}\nNSpid:\t{pid}\t1\n")
-    state.write(f"proc/{pid}/ns/uts", options.get("hostname", f"CT{vmid}"))
+    if state.settings()["runtime"] != "scripted":  # the kernel tells by itself
+        state.path(f"proc/{pid}").symlink_to(f"/proc/{pid}")
+    else:
+        state.write(f"proc/{pid}/status", f"Name:\tinit\nPid:\t{pid}\nNSpid:\t{pid}\t1\n")
+        state.write(f"proc/{pid}/ns/uts", options.get("hostname", f"CT{vmid}"))
     plug(state, vmid, options)
 
 
@@ -72,7 +75,7 @@ def plug(state: State, vmid: int, options: Mapping[str, str]) -> None:
 def _route(state: State, vmid: int, options: Mapping[str, str]) -> None:
     """The addresses that PVE gives a container that it manages, in the kernel's own tables of its network."""
     pid = state.read(f"sys/fs/cgroup/lxc/{vmid}/ns/init.scope/cgroup.procs").strip()
-    if not pid:
+    if not pid or state.path(f"proc/{pid}").is_symlink():
         return
     nets = [
         dict(part.partition("=")[::2] for part in text.split(",")) for key, text in options.items() if NET.match(key)
@@ -90,9 +93,17 @@ def vanish(state: State, vmid: int) -> None:
     """The container has stopped."""
     group = f"sys/fs/cgroup/lxc/{vmid}"
     for pid in state.read(f"{group}/ns/init.scope/cgroup.procs").split():
-        shutil.rmtree(state.path(f"proc/{pid}"), ignore_errors=True)
+        process = state.path(f"proc/{pid}")
+        process.unlink() if process.is_symlink() else shutil.rmtree(process, ignore_errors=True)
     shutil.rmtree(state.path(group), ignore_errors=True)
     plug(state, vmid, {})
+
+
+def link_local(mac: str) -> str:
+    """The address that Linux gives an interface that is up, made of its MAC address (RFC 4291, appendix A)."""
+    octets = [int(octet, 16) for octet in mac.split(":")]
+    number = bytes([octets[0] ^ 2, *octets[1:3], 0xFF, 0xFE, *octets[3:]])
+    return str(ipaddress.IPv6Address(bytes.fromhex("fe80000000000000") + number))
 
 
 def host_name(state: State, vmid: int) -> str | None:

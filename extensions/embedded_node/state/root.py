@@ -26,7 +26,11 @@ from . import config_file
 
 FOLDERS = {"lxc": "lxc", "qemu": "qemu-server"}
 GUEST_NAMES = {"lxc": "CT", "qemu": "VM"}
-LOCK_FILES = {"lxc": "/run/lock/lxc/pve-config-{0}.lock", "qemu": "/var/lock/qemu-server/lock-{0}.conf"}
+LOCK_FILES = {
+    "lxc": "/run/lock/lxc/pve-config-{0}.lock",
+    "qemu": "/var/lock/qemu-server/lock-{0}.conf",
+    "migration": "/var/lock/pve-manager/pve-migrate-{0}",
+}
 COMMAND_SOCKET = "@/var/lib/lxc/{0}/command"
 PRIVATE = "var/lib/embedded-node"
 
@@ -40,6 +44,9 @@ DEFAULTS: dict[str, t.Any] = {
     "cpus": 2,
     "memory": 24 * 1024**3,
     "capacity": {},
+    "mirrors": [],
+    "local_ports": [],
+    "guest_ports": False,
 }
 
 

@@ -15,11 +15,12 @@ MAX_LINKS = 40
 @dataclass(frozen=True)
 class GuestFiles:
     """The tree of a container. ``mounts`` are guest paths without the leading slash where another volume is linked
-    in.
+    in. ``first_id`` is the number on this machine of the guest's user 0, None where owners are not kept.
     """
 
     root: Path
     mounts: frozenset[str] = frozenset()
+    first_id: int | None = None
 
     def resolve(self, name: str, follow: bool = True) -> Path:
         """Where a guest path is, with every symbolic link read as the guest would. The last one only with
@@ -59,9 +60,17 @@ class GuestFiles:
     def write(self, name: str, text: str, mode: int = 0o644) -> None:
         """Replace a guest file."""
         path = self.resolve(name)
+        fresh = [folder for folder in (path, *path.parents) if not folder.exists()]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         path.chmod(mode)
+        for each in fresh:
+            self.own(each)
+
+    def own(self, path: Path, uid: int = 0, gid: int = 0) -> None:
+        """Give a file on this machine to a user of the guest, where owners are kept."""
+        if self.first_id is not None:
+            os.chown(path, self.first_id + uid, self.first_id + gid, follow_symlinks=False)
 
     def exists(self, name: str) -> bool:
         """Whether a guest path is there."""

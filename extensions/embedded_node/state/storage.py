@@ -22,7 +22,6 @@ from .storage_volumes import Storage
 CONFIG = "etc/pve/storage.cfg"
 NEW_DISK = re.compile(r"([^:\s]+):(\d+(?:\.\d+)?)")
 VOLUME_ID = re.compile(r"([A-Za-z][A-Za-z0-9\-_.]*[A-Za-z0-9]):(.+)", re.DOTALL)
-DISK_NAME = re.compile(r"(vm|base|subvol|basevol)-(\d+)-[\w-]+")
 
 
 FLAGS = frozenset({"disable"})

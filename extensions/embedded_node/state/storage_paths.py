@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import ApiError
+from . import trees
 from .root import PRIVATE, State
 from .storage_types import CONTENT_FOLDERS, FEATURES, KINDS, NAME_PATTERNS, Capacity, Item, Kind, Volume
 from .volume_files import file_format, stat, virtual_size
@@ -140,7 +141,18 @@ class StoragePaths:
         return folder / parsed.name
 
     def tree(self, volume: str) -> Path:
-        """The directory that holds the files of a container's volume."""
+        """The directory that shows the files of a container's volume."""
+        tree = self._tree_folder(volume)
+        trees.trees(self.state).show(self.path(volume), tree)
+        return tree
+
+    def hide(self, volume: str) -> Path:
+        """Show a volume's files no longer, before it is renamed or removed; answers where they were shown."""
+        tree = self._tree_folder(volume)
+        trees.trees(self.state).hide(tree)
+        return tree
+
+    def _tree_folder(self, volume: str) -> Path:
         parsed = self.parse(volume)
         if parsed.format == "subvol":
             return self.path(volume)
@@ -256,8 +268,9 @@ class StoragePaths:
             used = int(configured.get("used", taken))
         else:
             usage = shutil.disk_usage(self.base)
-            total = int(configured.get("total", usage.total))
-            used = int(configured.get("used", usage.used if "total" not in configured else total // 10))
+            # The rest of the disk that the node lies on is not its own: a tenth is in use, and what is free is free.
+            total = int(configured.get("total", usage.free * 10 // 9))
+            used = int(configured.get("used", total // 10))
         available = 0 if self.name in full else max(total - used, 0)
         if not configured and not self.kind.block and self.name not in full:
             available = usage.free

@@ -13,6 +13,7 @@ import subprocess
 from pathlib import Path
 
 from ..errors import ApiError
+from . import trees
 from .root import PRIVATE
 from .storage_paths import StoragePaths
 from .storage_types import ARCHIVE
@@ -121,7 +122,7 @@ class Storage(StoragePaths):
             return ""
         if parsed.is_base and self.clones_of(volume):
             raise ApiError(f"base volume '{volume}' is still in use by linked clones")
-        shutil.rmtree(self.tree(volume), ignore_errors=True)
+        shutil.rmtree(self.hide(volume), ignore_errors=True)
         for snapshot in self._snapshot_folder(volume).glob("*"):
             shutil.rmtree(snapshot, ignore_errors=True)
         if parsed.format == "subvol":
@@ -155,6 +156,10 @@ class Storage(StoragePaths):
         else:
             self._set_quota(volume, size)
 
+    def grow(self, volume: str) -> None:
+        """Give the file system of a container's volume all of it."""
+        trees.trees(self.state).grow(self.path(volume), self._tree_folder(volume))
+
     def _set_quota(self, volume: str, size: int) -> None:
         if size:
             self.state.write(self._quota_file(volume), str(size))
@@ -183,14 +188,14 @@ class Storage(StoragePaths):
             return volume
         renamed = re.sub(r"^(vm|subvol)-", lambda found: "basevol-" if found[1] == "subvol" else "base-", parsed.name)
         target = renamed if self.kind.block else f"{parsed.vmid}/{renamed}"
-        tree = self.tree(volume)
+        tree = self.hide(volume)
         path, new_path = self.path(volume), self.path(target)
         if self.keeps_subvolumes("raw") and parsed.format == "raw":
             path, new_path = path.parent, new_path.parent
         path.rename(new_path)
         self._set_quota(target, self._quota(volume))
         if tree.exists() and tree != path:
-            tree.rename(self.tree(target))
+            tree.rename(self._tree_folder(target))
         return target
 
     def clone(self, volume: str, vmid: int, snapshot: str | None = None) -> str:
@@ -199,7 +204,9 @@ class Storage(StoragePaths):
         same = self.kind.block or self.keeps_subvolumes(parsed.format)
         form = parsed.format if same else "qcow2"  # only that format can stand on another file
         target, _said = self.allocate(vmid, form, self.free_name(vmid, form), self.size(volume))
-        shutil.rmtree(self.tree(target), ignore_errors=True)
+        shutil.rmtree(self._tree_folder(target), ignore_errors=True)
+        if self._tree_folder(volume).is_dir():
+            trees.trees(self.state).format(self.path(target), self._tree_folder(target))
         copy_tree(self.snapshot_tree(volume, snapshot), self.tree(target))
         if snapshot or self.type in ("btrfs", "lvmthin"):  # these do not tell what a clone stands on
             return target

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
+import subprocess
 from pathlib import Path
 
 QCOW2 = b"QFI\xfb"
@@ -41,12 +41,10 @@ def set_virtual_size(path: Path, size: int) -> None:
 
 
 def copy_tree(source: Path, target: Path) -> None:
-    """Copy files, links and times; a missing source is an empty one."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    """Copy files, links and times, for root owners and device nodes too; a missing source is an empty one."""
+    target.mkdir(parents=True, exist_ok=True)
     if source.is_dir():
-        shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
-    else:
-        target.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["cp", "--archive", "--no-target-directory", str(source), str(target)], check=True)
 
 
 def file_format(content: str, name: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
+from ansible_collections.pve.provision.plugins.module_utils._errors import Degradation, ProvisionError
 from ansible_collections.pve.provision.plugins.module_utils._model.kinds import KINDS
 from ansible_collections.pve.provision.plugins.module_utils._model.network import (
     PLAIN_IPV4,
@@ -21,6 +21,8 @@ if t.TYPE_CHECKING:
 
 # The source of an address that nobody has seen: it rests on the declaration alone.
 DECLARED: t.Final = "declared"
+# The source of an address at which the node has met the guest on its own networks.
+NEIGHBOUR: t.Final = "neighbour"
 
 Address = dict[str, t.Any]
 
@@ -66,6 +68,13 @@ def global_addresses(interface: t.Mapping[str, t.Any]) -> list[str]:
     texts = [*interface.get("inet", []), *interface.get("inet6", [])]
     ips = [read_interface(text).ip for text in texts]
     return [text for text, ip in zip(texts, ips, strict=True) if not (ip.is_loopback or ip.is_link_local)]
+
+
+def by_neighbour(addresses: t.Iterable[Address], witness: str) -> list[Degradation]:
+    """That the node had to tell addresses, where a witness in the guest was to be asked first."""
+    met = any(address["source"] == NEIGHBOUR for address in addresses)
+    instead = "what the node has met on its own networks"
+    return [Degradation("addresses", f"{witness} does not tell them", instead)] if met and witness else []
 
 
 def neighbour_addresses(node: Node, kind: Kind, vmid: int) -> dict[str, list[str]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.pve.provision.plugins.module_utils._model.kinds import KINDS
 from ansible_collections.pve.provision.plugins.module_utils._model.network import claims
 from ansible_collections.pve.provision.plugins.module_utils._model.option import SubValues
 
@@ -64,19 +65,18 @@ def check_neighbours(report: Report, facts: Facts, outlook: Outlook) -> None:
 
     A stopped guest may be there to take turns with this one, so that it is only told of.
     """
-    for key, net in outlook.networks.items():
-        for name, claim in claims(_new_addresses(outlook, key, net)):
+    kind = KINDS[outlook.wanted.type.kind]
+    had = kind.networks({} if outlook.new else outlook.before)
+    for key, net in kind.networks(outlook.after).items():
+        for name, claim in claims(_new_addresses(net, had.get(key, {}))):
+            path = outlook.path(key if name == "hwaddr" else kind.key_of_addresses(key))
             for guest in facts.users.get(claim, ()):
                 if guest.vmid != outlook.vmid:
-                    _add(report, f"{outlook.path(key)}.{name}", net[name], guest, *_TAKEN[name])
+                    _add(report, f"{path}.{name}", net[name], guest, *_TAKEN[name])
 
 
-def _new_addresses(outlook: Outlook, key: str, net: SubValues) -> SubValues:
+def _new_addresses(net: SubValues, had: SubValues) -> SubValues:
     """A device as the plan makes it, without the addresses that it has had on the same segment."""
-    if outlook.new:
-        return net
-    network = outlook.wanted.type.network
-    had = network.read(outlook.before.get(key, ""))
     moved = any(net.get(name) != had.get(name) for name in ("bridge", "tag"))
     stays = {"hwaddr"} if moved else {"hwaddr", "ip", "ip6"}
     return {name: value for name, value in net.items() if name not in stays or value != had.get(name)}

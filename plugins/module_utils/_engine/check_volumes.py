@@ -15,12 +15,13 @@ if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
     from ansible_collections.pve.provision.plugins.module_utils._engine.outlook import Outlook, Report
     from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan
+    from ansible_collections.pve.provision.plugins.module_utils._pve.storages import Limits
 
 
 def check_volumes(report: Report, facts: Facts, outlook: Outlook, touched: t.Mapping[str, t.Any]) -> None:
     """Each volume says what it is; each storage must be there, take volumes of such guests, and have room for all that
     goes on it."""
-    content, there = outlook.wanted.type.content, outlook.values(outlook.before)
+    there = outlook.values(outlook.before)
     needs = _restored(outlook, there)
     for key, value in touched.items():
         if not outlook.wanted.type.is_volume(key):
@@ -28,36 +29,42 @@ def check_volumes(report: Report, facts: Facts, outlook: Outlook, touched: t.Map
         path = outlook.path(key)
         outlook.wanted.type.check_volume(report, facts, outlook, key, value)
         home, more = _more_room(value, there.get(key, {}) if key in outlook.before else None)
-        if home:
-            size, first = needs.get(home, (0, f"{path}.storage"))
-            needs[home] = (size + more, first)
-    for home, (size, path) in needs.items():
+        content = outlook.wanted.type.content_of(value)
+        if home and content:
+            size, first = needs.get((home, content), (0, f"{path}.storage"))
+            needs[home, content] = (size + more, first)
+    for (home, content), (size, path) in needs.items():
         size += facts.reserve(home, size)
-        findings, warnings = check_storage(facts.storages, home, content, size, path)
+        limits = outlook.wanted.policy.storage_limits
+        findings, warnings = check_storage(facts.storages, home, content, size, path, limits=limits)
         report.findings += findings
         report.warnings += warnings
 
 
-def check_files(report: Report, facts: Facts, plan: Plan) -> None:
+def check_files(report: Report, facts: Facts, plan: Plan, limits: Limits) -> None:
     """Each storage that gets a file must be there, take such files, and have room; what guests share counts once."""
     for step in plan.steps:
         if step.file is not None:
             file = step.file
             home, content, option = file.storage, file.content, file.option
             size = facts.reserve_once(step.shared or repr(step), home, file.size or 0)
-            findings, warnings = check_storage(facts.storages, home, content, size, option, written=True)
+            findings, warnings = check_storage(facts.storages, home, content, size, option, written=True, limits=limits)
             report.findings += findings
             report.warnings += warnings
 
 
-def _restored(outlook: Outlook, there: t.Mapping[str, SubValues]) -> dict[str, tuple[int, str]]:
-    """The room that the volumes of a backup take, all of them on one storage."""
+def _restored(outlook: Outlook, there: t.Mapping[str, SubValues]) -> dict[tuple[str, str], tuple[int, str]]:
+    """The room that the volumes of a backup take on each storage."""
     backup = outlook.wanted.backup
-    if not outlook.new or backup is None or backup.target is None:
-        return {}
-    volumes = [value for key, value in there.items() if outlook.wanted.type.is_volume(key)]
-    sizes = [value.get("size") or 0 for value in volumes if storage_of(str(value.get("volume") or "")) == backup.target]
-    return {backup.target: (sum(sizes), backup.target_option)}
+    needs: dict[tuple[str, str], tuple[int, str]] = {}
+    if not outlook.new or backup is None:
+        return needs
+    for key, value in there.items():
+        volume = str(value.get("volume") or "") if outlook.wanted.type.is_volume(key) else ""
+        if volume.endswith(":0") and (home := storage_of(volume)):
+            kept = (home, outlook.wanted.type.content)
+            needs[kept] = (needs.get(kept, (0, ""))[0] + (value.get("size") or 0), backup.target_option)
+    return needs
 
 
 def _more_room(value: SubValues, now: SubValues | None) -> tuple[str | None, int]:

@@ -35,10 +35,14 @@ if t.TYPE_CHECKING:
 Note = dict[str, t.Any]
 Stage = t.Literal["creating", "created", "seeding", "seeded", "started"]
 
-# The stages in which a guest was never started, and the lock that the run itself may have left in each.
-UNFINISHED: t.Final[dict[str, str | None]] = {"creating": "create", "created": None, "seeding": "mounted"}
+# The locks that PVE puts on a guest that is not whole yet.
+MAKING: t.Final = ("create", "clone")
+# The stages in which a guest was never started, and the locks that the run itself may have left in each.
+UNFINISHED: t.Final[dict[str, tuple[str, ...]]] = {"creating": MAKING, "created": (), "seeding": ("mounted",)}
 # How often another run may take a free vmid before us until we give up.
 VMID_RACES = 20
+# Why a creation failed where somebody else has the vmid.
+VMID_TAKEN: t.Final = "vmid_taken"
 # How many seconds after its time was up a creation may still have begun.
 MARGIN = 60
 Made = t.TypeVar("Made")
@@ -47,17 +51,22 @@ Made = t.TypeVar("Made")
 # -- notes ---------------------------------------------------------------------------------------------------------
 
 
+def homes(wanted: Wanted, options: t.Mapping[str, str], storage: str | None = None) -> list[str]:
+    """The storages that a new guest has its volumes on: those of its ``options``, and ``storage``."""
+    volumes = [split(text, "volume") for key, text in options.items() if wanted.type.is_volume(key)]
+    named = {storage, *(storage_of(volume["volume"]) for volume in volumes)}
+    return sorted(home for home in named if home)
+
+
 def make_note(
     wanted: Wanted, options: t.Mapping[str, str], *, by: str = "create", storage: str | None = None, **more: t.Any
 ) -> Note:
     """What a run that is about to create a guest notes. ``options`` and ``storage`` tell where its volumes will be;
     ``more`` adds to it, or says otherwise than ``wanted``."""
-    volumes = [split(text, "volume") for key, text in options.items() if wanted.type.is_volume(key)]
-    homes = {storage, *(storage_of(volume["volume"]) for volume in volumes)}
     return {
         "kind": wanted.type.kind,
         "name": wanted.name,
-        "storages": sorted(home for home in homes if home),
+        "storages": homes(wanted, options, storage),
         **window(wanted),
         "task": KINDS[wanted.type.kind].tasks[by],
         "stage": "creating",
@@ -71,7 +80,7 @@ def make_note(
 def window(wanted: Wanted) -> dict[str, float]:
     """When a creation that starts now can be at work."""
     now = time.time()
-    return {"since": now, "until": now + wanted.policy.timeout + MARGIN}
+    return {"since": now, "until": now + wanted.policy.create_timeout + MARGIN}
 
 
 def begin(node: Node, note: Note, vmid: int, *, declared: bool) -> bool:
@@ -136,12 +145,12 @@ def claim(
         note = make_note(wanted, options, by=by, storage=storage, **more)
         if not begin(node, note, number, declared=vmid is not None):
             if vmid is not None:
-                raise Conflict(f"Another run is making {vmid}.", remedy="Wait until it has ended.", reason="vmid_taken")
+                raise Conflict(f"Another run is making {vmid}.", remedy="Wait until it has ended.", reason=VMID_TAKEN)
             continue
         try:
             made = make(number)
         except Conflict as error:
-            if error.details.get("reason") != "vmid_taken":
+            if error.details.get("reason") != VMID_TAKEN:
                 raise
             node.journal.pop(number, None)
             if vmid is not None:
@@ -200,7 +209,7 @@ def is_ours(node: Node, vmid: int, note: Note) -> bool:
         return False
     return (
         node.leftovers.written(guest.kind, vmid) in span
-        and config.lock in (None, UNFINISHED[note["stage"]])
+        and config.lock in (None, *UNFINISHED[note["stage"]])
         and _is_as_made(guest.kind, vmid, note, config)
         and node.status(guest.kind, vmid) != "running"
         and node.leftovers.only_made(vmid, str(note.get("task")), span)
@@ -228,7 +237,7 @@ def _has_name(kind: Kind, vmid: int, note: Note, config: GuestConfig) -> bool:
     """Whether a config has the noted name, or none yet."""
     name = config.options.get(KINDS[kind].name_option)
     if name is None:
-        return config.lock == "create" or (KINDS[kind].name_of(vmid) is None and not note.get("name"))
+        return config.lock in MAKING or (KINDS[kind].name_of(vmid) is None and not note.get("name"))
     return same_name(name, note.get("name") or KINDS[kind].name_of(vmid))
 
 
@@ -243,6 +252,11 @@ def await_creator(node: Node, kind: Kind, vmid: int, timeout: int) -> None:
         raise Conflict(
             f"{vmid} is still being created after {timeout} s.", remedy="Wait for that task, or raise the timeout."
         )
+
+
+def creations(node: Node) -> dict[int, Note]:
+    """The noted creations that go on, be it of a run beside this one or of a command that outlived its run."""
+    return {vmid: note for vmid, note in notes(node) if is_at_work(node, vmid, note)}
 
 
 def drop(node: Node, vmid: int, note: Note) -> None:
@@ -275,9 +289,9 @@ def remove(node: Node, wanted: Wanted, vmid: int, note: Note) -> None:
     config = node.config(kind, vmid)
     if config is not None:
         lock = config.lock
-        if lock is not None and lock == UNFINISHED.get(note.get("stage", "")):
+        if lock is not None and lock in UNFINISHED.get(note.get("stage", ""), ()):
             _unlock(node, kind, vmid, lock)
-        elif lock is None and node.status(kind, vmid) == "running":
+        elif lock is None and node.status(kind, vmid) != "stopped":
             node.stop(kind, vmid, timeout=wanted.policy.shutdown_timeout)
         if config.protected and note.get(PROTECTION) is True:
             node.set_config(kind, vmid, {PROTECTION: "0"})  # as its maker declared it
@@ -285,6 +299,16 @@ def remove(node: Node, wanted: Wanted, vmid: int, note: Note) -> None:
         node.leftovers.release(vmid)
     if config is not None:
         node.destroy(kind, vmid, purge=False, timeout=wanted.policy.timeout)
+
+
+def is_gone(node: Node, kind: Kind, vmid: int) -> bool:
+    """Whether a guest that was destroyed is. The privileges of a login may have come by its pool, and ended with it."""
+    try:
+        return node.config(kind, vmid) is None
+    except ProvisionError as error:
+        if error.details.get("reason") != "permission":
+            raise
+        return True
 
 
 def _unlock(node: Node, kind: Kind, vmid: int, lock: str) -> None:
@@ -316,7 +340,7 @@ def undo(node: Node, wanted: Wanted, vmid: int, *, made: bool) -> list[str]:
         return []
     try:
         config = node.config(wanted.type.kind, vmid)
-        if not made and config is not None and config.lock != "create":
+        if not made and config is not None and config.lock not in MAKING:
             node.journal.pop(vmid, None)
             return []
         return recover(node, wanted, Actual(vmid, leftover=note), sure=made)

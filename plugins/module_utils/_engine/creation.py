@@ -14,6 +14,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine import clean
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import BackupSource, CloneSource
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Phase, Run, Step
 from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, PveError
+from ansible_collections.pve.provision.plugins.module_utils._model.kinds import KINDS
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.types import Outcome
@@ -23,6 +24,16 @@ Options = t.Mapping[str, str]
 
 class MadeTwice(Exception):
     """Another run has made the guest at the same time; ours is gone again."""
+
+
+class TakenMeanwhile(Conflict):
+    """The vmid was free when the guest was planned, and somebody has it by now: for instance the command of a killed
+    run of ours, which went on by itself. ``note`` is what that run had noted, if there was one."""
+
+    def __init__(self, error: Conflict, vmid: int, note: cleanup.Note | None) -> None:
+        super().__init__(error.message, remedy=error.remedy, **error.details)
+        self.vmid = vmid
+        self.note = note
 
 
 @dataclass(frozen=True)
@@ -57,10 +68,16 @@ def make(
 
     def numbered(vmid: int) -> Outcome:
         run.result.vmid = vmid
-        return act(vmid, run.wanted.policy.timeout)
+        with run.facts.turn_on(cleanup.homes(run.wanted, options, storage)):
+            return act(vmid, run.wanted.policy.create_timeout)
 
     number = run.wanted.vmid or run.actual.vmid
-    outcome = cleanup.claim(run.node, run.wanted, options, numbered, vmid=number, by=by, storage=storage)
+    try:
+        outcome = cleanup.claim(run.node, run.wanted, options, numbered, vmid=number, by=by, storage=storage)
+    except Conflict as error:
+        if error.details.get("reason") != cleanup.VMID_TAKEN:
+            raise
+        raise TakenMeanwhile(error, t.cast("int", number), run.actual.leftover) from error
     run.made = True
     if run.wanted.vmid is None and run.wanted.name is not None:
         _give_way(run, run.wanted.name)
@@ -74,7 +91,7 @@ def _give_way(run: Run, name: str) -> None:
     for vmid in run.node.being_made(kind):
         if vmid < run.vmid:
             with contextlib.suppress(Conflict):
-                cleanup.await_creator(run.node, kind, vmid, run.wanted.policy.timeout)
+                cleanup.await_creator(run.node, kind, vmid, run.wanted.policy.create_timeout)
     named = run.node.named(kind, name, everywhere=True)
     first = min(named, key=lambda guest: guest.vmid, default=None)
     if first is None or first.vmid >= run.vmid:
@@ -110,6 +127,15 @@ class Create(NewGuest):
         return make(run, options, create, by="create")
 
 
+def turn_at(run: Run, source: int) -> contextlib.AbstractContextManager[object]:
+    """PVE locks what is being cloned, so that clones of it come one after the other; but VMs that do not run are locked
+    so that others may clone them too (pve-container, API2/LXC.pm; qemu-server, API2/Qemu.pm)."""
+    kind = run.wanted.type.kind
+    if KINDS[kind].clones_at_once and run.node.status(kind, source) == "stopped":
+        return contextlib.nullcontext()
+    return run.facts.keep(f"clone {source}", threading.Lock)
+
+
 @dataclass(frozen=True)
 class Clone(NewGuest):
     """Clone a guest; its own options are set afterwards."""
@@ -124,19 +150,21 @@ class Clone(NewGuest):
         options |= {"pool": wanted.pool, "full": None if source.full is None else str(int(source.full))}
         given = {key: value for key, value in options.items() if value is not None}
 
+        kind = wanted.type.kind
+        number = source.vmid or run.facts.planned[kind, str(source.name)].vmid
+
         def clone(vmid: int, timeout: int) -> Outcome:
-            # PVE locks a container that is being cloned, so that its clones come one after the other.
-            with run.facts.keep(f"clone {source.vmid}", threading.Lock):
+            with turn_at(run, number):
                 return clone_alone(vmid, timeout)
 
         def clone_alone(vmid: int, timeout: int) -> Outcome:
             try:
-                return run.node.clone(wanted.type.kind, t.cast("int", source.vmid), vmid, given, timeout=timeout)
+                return run.node.clone(kind, number, vmid, given, timeout=timeout)
             except PveError as error:
                 if source.full is not None or "Linked clone feature" not in error.message:
                     raise
                 full = {**given, "full": "1"}
-                return run.node.clone(wanted.type.kind, t.cast("int", source.vmid), vmid, full, timeout=timeout)
+                return run.node.clone(kind, number, vmid, full, timeout=timeout)
 
         return make(run, source.options, clone, by="clone", storage=source.storage)
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
 import typing as t
@@ -12,9 +13,10 @@ from dataclasses import dataclass
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
 from ansible_collections.pve.provision.plugins.module_utils._model.kinds import KINDS
-from ansible_collections.pve.provision.plugins.module_utils._model.network import Claim, claims, networks_in
+from ansible_collections.pve.provision.plugins.module_utils._model.network import Claim, claims
 
 if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Result
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
     from ansible_collections.pve.provision.plugins.module_utils._pve.types import (
         Access,
@@ -27,6 +29,8 @@ if t.TYPE_CHECKING:
     )
 
 _Kept = t.TypeVar("_Kept")
+# The types of storages on which volumes promise more space than they take.
+POOLS: t.Final = frozenset({"lvmthin", "zfspool", "rbd"})
 
 
 @dataclass(frozen=True)
@@ -64,12 +68,19 @@ class Shared:
 
 class Common:
     """What the guests of a run share, on whatever nodes of a cluster. ``reserved``: bytes that what was planned before
-    takes on each storage; None once all is planned."""
+    takes on each storage; None once all is planned. ``kept`` is what kinds of guests know of the whole run. ``later``:
+    how guests that are as declared end, for whoever plans many to do at once; None where each ends by itself.
+    ``at_once``: how many guests are made at once on a storage of each type, where that is limited; ``turns``: those
+    that they take there."""
 
     def __init__(self) -> None:
         self.reserved: dict[str, int] | None = {}
         self.counted: set[str] = set()
         self.shared = Shared()
+        self.kept: dict[str, t.Any] = {}
+        self.later: list[tuple[Result, t.Callable[[], object]]] | None = None
+        self.at_once: t.Mapping[str, int] = {}
+        self.turns: dict[str, threading.Semaphore] = {}
 
 
 class Facts:
@@ -89,6 +100,30 @@ class Facts:
     def once(self, key: str, storage: str, act: t.Callable[[], Outcome | None]) -> Outcome | None:
         """Carry out what guests share that need the same on a storage, unless that was done before."""
         return self.common.shared.once(f"{self._everywhere(storage)} {key}" if storage else key, act)
+
+    @contextlib.contextmanager
+    def turn_on(self, storages: t.Iterable[str]) -> t.Iterator[None]:
+        """Make a guest on some storages when it is its turn there."""
+        common = self.common
+        types = {each.name: each.type for each in self.storages} if common.at_once else {}
+        with contextlib.ExitStack() as held:
+            for name in sorted(storages):
+                if limit := common.at_once.get(types.get(name, "")):
+                    held.enter_context(common.turns.setdefault(self._everywhere(name), threading.Semaphore(limit)))
+            yield
+
+    def reserved_on(self, storage: str) -> int:
+        """The bytes that were counted as taken on a storage."""
+        return (self.common.reserved or {}).get(self._everywhere(storage), 0)
+
+    def promised_on(self, storage: str) -> int:
+        """The bytes that the volumes on a pool that takes space as they are written may come to take; elsewhere 0. That
+        is read where storages are chosen from alone: to list a pool costs a command."""
+        pools = {each.name for each in self.storages if each.type in POOLS and each.active}
+        if storage not in pools:
+            return 0
+        there = self.keep(f"promised {storage}", lambda: self.node.volumes(storage))
+        return sum(volume.size for volume in there)
 
     def reserve(self, storage: str, size: int) -> int:
         """Count bytes that are taken on a storage, as long as guests are planned. What was taken before."""
@@ -139,15 +174,19 @@ class Facts:
 
     @functools.cached_property
     def templates(self) -> list[Volume]:
-        holding = [storage for storage in self.storages if "vztmpl" in storage.content and storage.active]
-        return [volume for storage in holding for volume in self.node.volumes(storage.name, "vztmpl")]
+        return self.volumes_for("vztmpl")
+
+    def volumes_for(self, content: str) -> list[Volume]:
+        """The volumes of a content type on all storages."""
+        holding = [storage for storage in self.storages if content in storage.content and storage.active]
+        return [volume for storage in holding for volume in self.node.volumes(storage.name, content)]
 
     @functools.cached_property
     def users(self) -> dict[Claim, list[GuestRef]]:
         """The guests of this node that have a MAC address, or an address on a segment. A template never runs."""
         found: dict[Claim, list[GuestRef]] = {}
         for guest, config in self.node.configs(guest for guest in self.guests if not guest.template):
-            nets = networks_in(config.options, KINDS[guest.kind].network).values()
+            nets = KINDS[guest.kind].networks(config.options).values()
             for claim in {claim for net in nets for _key, claim in claims(net)}:
                 found.setdefault(claim, []).append(guest)
         return found

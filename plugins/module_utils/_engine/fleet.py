@@ -9,7 +9,6 @@ do is then made to match by itself, as a module for one guest does it, several a
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import typing as t
 from concurrent import futures
@@ -19,11 +18,16 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.apply import
 from ansible_collections.pve.provision.plugins.module_utils._engine.creation import MAKING
 from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Common, Facts, Planned
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Result, Wanted
+from ansible_collections.pve.provision.plugins.module_utils._engine.linked import clones_first
 from ansible_collections.pve.provision.plugins.module_utils._engine.migration import Migrate, Moved, migration
+from ansible_collections.pve.provision.plugins.module_utils._engine.order import in_order, unordered, with_sources
 from ansible_collections.pve.provision.plugins.module_utils._engine.part import Part
-from ansible_collections.pve.provision.plugins.module_utils._engine.reconcile import reconcile
+from ansible_collections.pve.provision.plugins.module_utils._engine.reconcile import look, reconcile
+from ansible_collections.pve.provision.plugins.module_utils._engine.schedule import OnFailure, Schedule
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan, Run
+from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Destroy
 from ansible_collections.pve.provision.plugins.module_utils._errors import (
+    ChecksFailed,
     Conflict,
     Finding,
     Interrupted,
@@ -31,14 +35,14 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
     ProvisionError,
 )
 from ansible_collections.pve.provision.plugins.module_utils._io import interrupt
-from ansible_collections.pve.provision.plugins.module_utils._model.compare import render
 from ansible_collections.pve.provision.plugins.module_utils._pve.view import ClusterView, NodeView
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
     from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig, GuestRef
 
-OnFailure = t.Literal["continue", "stop"]
+AUTO: t.Final = "auto"
+"""What leaves it open how many guests are worked on at once."""
 Read = t.Callable[[], tuple[Wanted, t.Sequence[Part]]]
 
 
@@ -89,6 +93,10 @@ class Ended:
         return any(step["step"] in MAKING for step in self.steps)
 
     @property
+    def destroys_guest(self) -> bool:
+        return any(step["step"] == Destroy.action for step in self.steps)
+
+    @property
     def well(self) -> bool:
         return self.error is None and not self.skipped
 
@@ -109,6 +117,7 @@ class Fleet:
     cluster: ClusterView = field(init=False)
     common: Common = field(init=False, default_factory=Common)
     _sites: dict[str, Site | None] = field(init=False, default_factory=dict)
+    _clones_first: t.Mapping[str, frozenset[str]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.cluster = ClusterView(self.node)
@@ -128,31 +137,64 @@ class Fleet:
     # -- planning --------------------------------------------------------------------------------------------------
     def plan(self, findings: t.Iterable[Finding] = ()) -> list[Ended]:
         """What a run would do. Raises InvalidInput with all that stands against all guests, and with the ``findings``
-        that there are already; nothing is written."""
-        by_name = {member.name: self._plan_one(member) for member in _in_order(self.members)}
+        that there are already; nothing is written. A guest that is as declared and fails its checks holds up no
+        other. Of guests outside the limit counts only what is wrong with them by themselves."""
+        self.common.later = []
+        reached = with_sources(self.members, self.limit)
+        read = self._read([member for member in self.members if member.name in reached])
+        by_name = {
+            member.name: self._plan_one(member, *read[member.name]) if member.name in reached else _unplanned(member)
+            for member in in_order(self.members)
+        }
         planned = [by_name[member.name] for member in self.members]
         self.common.reserved = None
-        findings = [*findings, *_unordered(self.members, self.known), *self._unmade_sources(by_name)]
+        findings = [*findings, *unordered(self.members, self.known), *self._unmade_sources(by_name)]
         for ended in planned:
             if isinstance(ended.error, InvalidInput):
-                findings += [_of(ended.member, finding) for finding in ended.error.findings]
+                findings += [finding.of(ended.member.name) for finding in ended.error.findings]
         findings += _lost_sources(planned)
+        self._clones_first, needed = clones_first(planned, lambda ended: self._site_of(ended.member).view)
+        findings += needed
         if findings:
             raise InvalidInput(findings)
+        self._end_unchanged(planned)
         for ended in planned:
-            if ended.error is not None:
+            if ended.error is not None and not isinstance(ended.error, ChecksFailed):
                 ended.error.message = f"{ended.member.name}: {ended.error.message}"
                 raise ended.error
         return planned
 
-    def _plan_one(self, member: Member) -> Ended:
-        wanted, parts = member.read()
+    def _end_unchanged(self, planned: t.Sequence[Ended]) -> None:
+        """What guests that are as declared tell, several at once: they are asked for their addresses and checks."""
+        later, self.common.later = self.common.later or [], None
+        limited = [each for each in planned if self.limit is None or each.member.name in self.limit]
+        of_result = {id(each.result): each for each in limited if each.result is not None}
+        with futures.ThreadPoolExecutor(max(self.concurrency, 1)) as pool:
+            ends = [(of_result[id(result)], pool.submit(end)) for result, end in later if id(result) in of_result]
+        for ended, end in ends:
+            try:
+                end.result()
+            except ProvisionError as error:
+                ended.result, ended.error = None, error
+
+    def _read(self, members: t.Sequence[Member]) -> dict[str, tuple[Wanted, t.Sequence[Part]]]:
+        """What is wanted of each guest. The guests are asked several at once what the plan needs of their inside."""
+        read = {member.name: member.read() for member in members}
+        asked = [member for member in members if any(part.looks for part in read[member.name][1])]
+        sites = {member.name: None if member.moves else self.site(member.node) for member in asked}
+        with futures.ThreadPoolExecutor(max(self.concurrency, 1)) as pool:
+            looks = [pool.submit(look, site.facts.node, *read[name]) for name, site in sites.items() if site]
+        for each in looks:
+            each.result()
+        return read
+
+    def _plan_one(self, member: Member, wanted: Wanted, parts: t.Sequence[Part]) -> Ended:
         try:
             result = self._predict(member, wanted, parts)
         except ProvisionError as error:
             return Ended(member, error=error)
         if result.changed and result.vmid is not None:
-            self._remember(member, wanted, result.vmid, render(wanted.type.table, wanted.declaration))
+            self._remember(member, wanted, result.vmid, wanted.options)
         return Ended(member, result)
 
     def _predict(self, member: Member, wanted: Wanted, parts: t.Sequence[Part]) -> Result:
@@ -200,33 +242,29 @@ class Fleet:
 
     # -- acting ----------------------------------------------------------------------------------------------------
     def carry_out(self, planned: t.Sequence[Ended]) -> list[Ended]:
-        """Carry the plans out. What one guest fails at stops only those that come after it, or with ``stop`` all that
-        have not begun."""
+        """Carry the plans out, each as soon as the schedule says."""
         done = {ended.member.name: ended for ended in planned if not self._has_work(ended)}
-        waiting = [ended.member for ended in planned if ended.member.name not in done]
+        waiting = [self._after_clones(ended.member) for ended in planned if ended.member.name not in done]
         vmids = {ended.member.name: ended.result.vmid for ended in planned if ended.result}
-        befores = {member.name: self._before(member, waiting) for member in waiting}
-        ready_at: dict[str, float] = {}
+        schedule, now = Schedule(waiting, done, self.on_failure), self.node.clock.now
         with futures.ThreadPoolExecutor(max(self.concurrency, 1)) as pool:
-            running: dict[futures.Future[Ended], Member] = {}
-            while waiting or running:
-                for member in list(waiting):
-                    if len(running) >= self.concurrency:
-                        break
-                    reason = interrupt.reason() or self._blocker(befores[member.name], done)
-                    if reason:
-                        done[member.name] = Ended(member, skipped=reason)
-                        waiting.remove(member)
-                    elif befores[member.name] <= done.keys():
-                        pause = max((ready_at.get(name, 0.0) for name in befores[member.name]), default=0.0)
-                        running[pool.submit(self._act, member, vmids.get(member.name), pause)] = member
-                        waiting.remove(member)
-                ended, _others = futures.wait(running, return_when=futures.FIRST_COMPLETED)  # at once without any
-                for future in ended:
-                    member = running.pop(future)
-                    done[member.name] = future.result()
-                    ready_at[member.name] = self.node.clock.now() + member.up
+            running: set[futures.Future[Ended]] = set()
+            while schedule.waiting or running:
+                for member, reason in schedule.blocked(interrupt.reason()):
+                    schedule.end(Ended(member, skipped=reason), now())
+                while len(running) < self.concurrency and (begun := schedule.next(now())):
+                    running.add(pool.submit(self._act, begun, vmids.get(begun.name)))
+                if not running:
+                    interrupt.pause(schedule.pause(now()) or 0.0)
+                full = len(running) >= self.concurrency
+                pause = None if full else schedule.pause(now())
+                for future in futures.wait(running, pause, futures.FIRST_COMPLETED).done:
+                    running.remove(future)
+                    schedule.end(future.result(), now())
         return [done[ended.member.name] for ended in planned]
+
+    def _after_clones(self, member: Member) -> Member:
+        return dataclasses.replace(member, after=member.after | self._clones_first.get(member.name, frozenset()))
 
     def _has_work(self, ended: Ended) -> bool:
         """Whether a guest is to be reconciled: also one that is as declared and of which there is a note still, from a
@@ -234,8 +272,7 @@ class Fleet:
         result = ended.result
         return result is not None and (result.changed or result.vmid in self._site_of(ended.member).view.journal)
 
-    def _act(self, member: Member, vmid: int | None, not_before: float) -> Ended:
-        interrupt.pause(not_before - self.node.clock.now())
+    def _act(self, member: Member, vmid: int | None) -> Ended:
         if why := interrupt.reason():
             return Ended(member, skipped=why)
         began = self.node.clock.now()
@@ -269,23 +306,11 @@ class Fleet:
             self._remember(member, wanted, result.vmid, made.options)
         return result if moved is None else _after_migration(moved, result)
 
-    def _before(self, member: Member, changing: t.Sequence[Member]) -> frozenset[str]:
-        """Which of the guests that change have to be done before this one begins."""
-        names = {other.name for other in changing}
-        earlier = {
-            other.name
-            for other in changing
-            if member.order is not None and other.order is not None and other.order < member.order
-        }
-        return frozenset((member.after | earlier) & names)
 
-    def _blocker(self, befores: t.Collection[str], done: t.Mapping[str, Ended]) -> str:
-        """Why a guest is not to begin: the failure of another one."""
-        failed = [name for name, ended in done.items() if not ended.well]
-        for name in failed:
-            if name in befores:
-                return f"comes after {name}, which {'was not begun' if done[name].skipped else 'failed'}"
-        return f"{failed[0]} failed, and on_failure is stop" if failed and self.on_failure == "stop" else ""
+def _unplanned(member: Member) -> Ended:
+    """A guest that the node is not asked about."""
+    wanted, _parts = member.read()
+    return Ended(member, error=InvalidInput(wanted.findings) if wanted.findings else None)
 
 
 def _after_migration(moved: Result, result: Result) -> Result:
@@ -294,52 +319,17 @@ def _after_migration(moved: Result, result: Result) -> Result:
     return dataclasses.replace(result, changed=True, plan=[*moved.plan, *result.plan], diff=diff)
 
 
-def _of(member: Member, finding: Finding) -> Finding:
-    return Finding(f"{member.name}: {finding.option}", finding.value, finding.problem, finding.remedy)
-
-
 def _lost_sources(planned: t.Sequence[Ended]) -> t.Iterator[Finding]:
     """Guests that others are to be cloned from, and that the same run destroys."""
-    steps = [(ended.member, ended.result, step) for ended in planned if ended.result for step in ended.result.plan]
-    gone = {result.vmid for _member, result, step in steps if step["step"] == "destroy" and result.status == "absent"}
-    for member, _result, step in steps:
-        if step["step"] == "clone" and step["source"] in gone:
-            remedy = "Keep it until the clone is made, and remove it in a later run."
-            yield _of(member, Finding("clone_from", step["source"], "is destroyed by this run", remedy))
+    removed = (ended.result for ended in planned if ended.destroys_guest)
+    gone = {result.vmid for result in removed if result and result.status == "absent"}
+    for ended in planned:
+        for step in ended.steps:
+            if step["step"] == "clone" and step["source"] in gone:
+                remedy = "Keep it until the clone is made, and remove it in a later run."
+                yield Finding("clone_from", step["source"], "is destroyed by this run", remedy).of(ended.member.name)
 
 
-def _in_order(members: t.Sequence[Member]) -> list[Member]:
-    """What others come after goes first; where they go in a circle it does not matter."""
-    left, ordered = list(members), list[Member]()
-    while left:
-        names = {member.name for member in left}
-        held = [member for member in left if member.after & names]
-        if len(held) == len(left):
-            return ordered + left
-        ordered += [member for member in left if not member.after & names]
-        left = held
-    return ordered
-
-
-def _unordered(members: t.Sequence[Member], known: t.AbstractSet[str]) -> t.Iterator[Finding]:
-    """What is wrong with the order: guests to come after that are not declared, and circles."""
-    names = {member.name for member in members}
-    for member in members:
-        for name in sorted(member.after - names - known):
-            remedy = f"There are: {', '.join(sorted(names))}."
-            yield Finding(f"{member.name}: after", name, "is no guest of this list", remedy)
-    after = {member.name: member.after & names for member in members}
-    while after:
-        free = {name for name, others in after.items() if not others & after.keys()}
-        if not free:
-            circle = ", ".join(sorted(after))
-            yield Finding("after", circle, "come after each other in a circle", "Take one of them out of it.")
-            return
-        after = {name: others for name, others in after.items() if name not in free}
-
-
-def workers(concurrency: str | int, cores: int) -> int:
+def workers(concurrency: str, cores: int) -> int:
     """How many guests are worked on at once. Each PVE command keeps a core busy for half a second."""
-    with contextlib.suppress(ValueError):
-        return max(int(concurrency), 1)
-    return min(max(cores, 2), 8)
+    return max(int(concurrency), 1) if concurrency.isdecimal() else min(max(cores, 2), 8)

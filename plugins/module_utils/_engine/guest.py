@@ -10,7 +10,8 @@ import functools
 import typing as t
 from dataclasses import dataclass, field, fields
 
-from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
+from ansible_collections.pve.provision.plugins.module_utils._engine.policy import Policy
+from ansible_collections.pve.provision.plugins.module_utils._errors import Degradation, Finding
 from ansible_collections.pve.provision.plugins.module_utils._model.compare import (
     Held,
     compare,
@@ -39,7 +40,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig, GuestRef, Kind
 
 Values = t.Mapping[str, t.Any]
-State = t.Literal["present", "started", "stopped", "restarted", "template", "absent"]
+State = t.Literal["present", "started", "latest", "stopped", "restarted", "suspended", "template", "absent"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class GuestType(abc.ABC):
 
     ``content`` is what a storage must take for its volumes; ``source_option``, what PVE calls that which a new one is
     made from. ``keeps_volumes``: PVE refuses to change a volume of a protected guest, not only to remove it;
+    ``restored_to_one``: a restored one has all its volumes on one storage;
     ``whole_template``: PVE makes a template only where others can be cloned from each of its volumes.
     """
 
@@ -55,6 +57,7 @@ class GuestType(abc.ABC):
     content: t.ClassVar[str]
     source_option: t.ClassVar[str] = ""
     keeps_volumes: t.ClassVar[bool] = False
+    restored_to_one: t.ClassVar[bool] = False
     whole_template: t.ClassVar[bool] = False
 
     table: Table
@@ -78,10 +81,30 @@ class GuestType(abc.ABC):
     def is_volume(self, key: str) -> bool:
         """Whether an option is a volume."""
 
+    def content_of(self, value: SubValues) -> str:
+        """What a storage must take that a volume is on; empty: it is on none."""
+        return self.content
+
+    def is_copied(self, text: str) -> bool:
+        """Whether a clone, or what is restored, gets such a volume of its own: what is the node's stays where it is."""
+        return not text.startswith("/")
+
+    @abc.abstractmethod
+    def first_volume(self, values: Values) -> str:
+        """The volume that the system of a guest with such options is on."""
+
+    @abc.abstractmethod
+    def restoring(self, backup: str) -> dict[str, str]:
+        """How PVE is told that a new guest is made from a backup."""
+
     # -- a new guest -----------------------------------------------------------------------------------------------
     @abc.abstractmethod
     def complete(self, facts: Facts, wanted: Wanted) -> Wanted:
         """Decide, for a new guest, what the declaration leaves open."""
+
+    def complete_change(self, facts: Facts, wanted: Wanted, actual: Actual) -> Wanted:
+        """The same for what is new in a guest that is there."""
+        return wanted
 
     def privilege(self, declaration: Declaration) -> str:
         """Why it is privileged or not, where there is a choice."""
@@ -113,6 +136,10 @@ class GuestType(abc.ABC):
         """What else a login needs to create a guest with such options."""
         return ()
 
+    def value_needs(self, values: Values, paths: t.Mapping[str, str]) -> t.Iterable[Need]:
+        """What else a login needs to write such values, besides the privilege on the guest."""
+        return ()
+
     def root_only(
         self, wanted: Wanted, actual: Actual, touched: Values, deleted: t.Collection[str]
     ) -> t.Iterable[tuple[str, object, str]]:
@@ -124,6 +151,10 @@ class GuestType(abc.ABC):
     @abc.abstractmethod
     def declared_addresses(self, options: t.Mapping[str, str]) -> list[Address]:
         """The addresses that stand in a guest's config."""
+
+    def witness(self, options: t.Mapping[str, str]) -> str:
+        """Who in a guest with such options is asked first which addresses it has, in words; empty: nobody is."""
+        return ""
 
     @abc.abstractmethod
     def await_addresses(
@@ -177,29 +208,6 @@ class BackupSource:
 
 
 @dataclass(frozen=True)
-class Policy:
-    """How far a run may go. Times in seconds."""
-
-    purge_options: bool = False
-    restart: t.Literal["never", "when_needed"] = "never"
-    recreate: bool = False
-    rename: bool = False
-    force: bool = False
-    purge: bool = False
-    cleanup_on_failure: bool = True
-    timeout: int = 600
-    start_timeout: int = 60
-    shutdown_timeout: int = 60
-    ip_timeout: int = 0
-
-
-def rebuild(params: t.Mapping[str, t.Any]) -> str:
-    """What to do about what cannot change in place: as the module at hand offers it."""
-    anew = "or set recreate=true to destroy and create this one again." if "recreate" in params else ""
-    return f"{REBUILD.rstrip('.')}, {anew}" if anew else REBUILD
-
-
-@dataclass(frozen=True)
 class Wanted:
     """One declared guest.
 
@@ -207,9 +215,12 @@ class Wanted:
     ``planned_vmid`` is the number that a new guest gets if it is still free, where none is declared.
     ``source`` is the template's volid or name; ``template_made_by_run``: the run itself puts it there first.
     ``fetch``: what no storage holds may be fetched; ``obtain`` are the steps that bring it, once that was decided.
+    ``grow``: volumes, by PVE's keys, that grow to a size in bytes once they are made, as what they are made from is
+    smaller.
     ``recreate_if_unfinished``: a guest that was made and never started may lack something, and is made anew.
     ``defaults`` hold for a new guest where the declaration says nothing, by PVE's keys. ``create`` are PVE's options
     for the creation alone (never compared later); ``secrets`` are such options whose values are shown to nobody.
+    ``more`` is what only the type of guest knows the meaning of; ``told``, what results tell besides what a run finds.
     """
 
     type: GuestType
@@ -221,6 +232,7 @@ class Wanted:
     template_made_by_run: bool = False
     fetch: Fetch | None = None
     obtain: tuple[Step, ...] = ()
+    grow: t.Mapping[str, int] = field(default_factory=dict)
     recreate_if_unfinished: bool = False
     defaults: t.Mapping[str, t.Any] = field(default_factory=dict)
     clone: CloneSource | None = None
@@ -229,6 +241,8 @@ class Wanted:
     rebuild: str = REBUILD
     create: t.Mapping[str, str] = field(default_factory=dict)
     secrets: t.Mapping[str, str] = field(default_factory=dict)
+    more: t.Mapping[str, t.Any] = field(default_factory=dict)
+    told: t.Mapping[str, t.Any] = field(default_factory=dict)
     policy: Policy = field(default_factory=Policy)
     findings: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
@@ -243,6 +257,11 @@ class Wanted:
         """The declared hostname or VM name."""
         return self.declaration.values.get(self.type.name_key)
 
+    @functools.cached_property
+    def options(self) -> t.Mapping[str, str]:
+        """What is declared of a new guest's config, as PVE's text."""
+        return render(self.type.table, self.declaration)
+
     @property
     def label(self) -> str:
         """How messages call the guest."""
@@ -251,7 +270,7 @@ class Wanted:
 
     def create_options(self) -> dict[str, str]:
         """PVE's options for the creation: the declaration and what counts only then, but for the secrets."""
-        return {**render(self.type.table, self.declaration), **self.create}
+        return {**self.options, **self.create}
 
     def difference(self, vmid: int | None, config: GuestConfig, *, purge: bool) -> Change:
         """What has to change in a guest that is there."""
@@ -278,12 +297,17 @@ class Actual:
 
     @property
     def running(self) -> bool:
-        return self.status == "running"
+        """Whether it runs, or stands still as it runs."""
+        return self.status in ("running", "suspended")
+
+    @property
+    def suspended(self) -> bool:
+        return self.status == "suspended"
 
 
 @dataclass
 class Result:
-    """What a run found and did."""
+    """What a run found and did. ``unseen`` is why some of the guest could not be looked at."""
 
     changed: bool
     vmid: int | None
@@ -297,6 +321,7 @@ class Result:
     pending: dict[str, t.Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     privilege: str = ""
+    unseen: list[str] = field(default_factory=list)
     more: dict[str, t.Any] = field(default_factory=dict)
 
     @property
@@ -304,8 +329,18 @@ class Result:
         """PVE's ``options`` by the user's names and types."""
         return typed(self.table, self.options)
 
+    @property
+    def degraded(self) -> list[dict[str, str]]:
+        """What had to do instead of something else, among the warnings."""
+        return [each.view() for each in dict.fromkeys(self.warnings) if isinstance(each, Degradation)]
+
     def values(self) -> dict[str, t.Any]:
         """All of it as return values, but for what is empty text or nothing."""
-        found = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in ("table", "options")}
-        found |= {"config": self.config, "other_options": unmanaged(self.table, self.options)}
+        inner = ("table", "options", "unseen")
+        found = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in inner}
+        found |= {
+            "degraded": self.degraded,
+            "config": self.config,
+            "other_options": unmanaged(self.table, self.options),
+        }
         return {**found.pop("more"), **{name: value for name, value in found.items() if value not in (None, "")}}

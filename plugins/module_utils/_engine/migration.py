@@ -78,11 +78,9 @@ class Moved(Part):
     step: Migrate
 
     def extend(self, node: Node, wanted: Wanted, actual: Actual, plan: Plan) -> Plan:
-        findings = (*plan.change.findings, *self._held_back(wanted, actual))
         return dataclasses.replace(
-            plan,
+            plan.against(self._held_back(wanted, actual)),
             steps=(self.step, *plan.steps),
-            change=dataclasses.replace(plan.change, findings=findings),
             before={**plan.before, "node": self.step.source},
             after={**plan.after, "node": self.step.target},
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
     from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Wanted
     from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan, Run, Step
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
@@ -17,8 +18,21 @@ class Part:
     """One of them: a router, an application, checks. A guest has any number, asked in their order. This one adds
     nothing.
 
-    A part belongs to one run over one guest, and may keep what it has seen from one question to the next.
+    A part belongs to one run over one guest, and may keep what it has seen from one question to the next. ``facts`` is
+    what all guests of a run share, there before anything is asked.
     """
+
+    facts: Facts
+    looks: t.ClassVar[bool] = False
+    """Whether it has anything to :meth:`look` for."""
+
+    def observing(self) -> Part:
+        """The part of a run that only looks: it insists on nothing and waits for nobody."""
+        return self
+
+    def look(self, node: Node, actual: Actual) -> None:
+        """Ask a guest that runs what the plan will need of its inside, which takes long: many guests at once. Raises
+        nothing, and writes nothing; what fails is tried again, or told, when its turn comes."""
 
     def recover(self, node: Node, wanted: Wanted, *, act: bool) -> list[Step]:
         """Put right what a killed run of the part's own steps left, before anything is read; the steps that this took,
@@ -41,6 +55,9 @@ class Part:
     def uploads(self, node: Node, plan: Plan) -> t.Sequence[str]:
         """The storages that the plan puts files on, and removes them from again."""
         return ()
+
+    def begin(self, run: Run) -> None:
+        """Look at the guest before the first step. Raises nothing, and writes nothing."""
 
     def tidy(self, run: Run) -> None:
         """Remove what only this run needed, however it ended. Raises nothing."""

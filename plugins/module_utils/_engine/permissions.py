@@ -42,6 +42,7 @@ def needs(
     for key in {**touched, **dict.fromkeys((*plan.change.delete, *plan.change.revert))}:
         if privilege := wanted.type.privilege_of(key):
             found.append(Need(here, (privilege,), path.get(key, key)))
+    found += wanted.type.value_needs(touched, path)
     if making and not cloning:
         found += wanted.type.creation_needs(touched)
     found += _on_storages(wanted, actual, plan, touched, making)
@@ -49,7 +50,8 @@ def needs(
     found += [need for step in plan.steps for need in step.needs()]
     found += [need for name in uploads for step in ("upload", "remove") for need in file_needs(step, name, "")]
     if wanted.clone and cloning:
-        found.append(Need((f"/vms/{wanted.clone.vmid}",), ("VM.Clone",), "clone_from"))
+        source = f"/vms/{wanted.clone.vmid}" if wanted.clone.vmid else "/vms"
+        found.append(Need((source,), ("VM.Clone",), "clone_from"))
     if plan.has(JoinPool):
         found.append(Need((f"/pool/{wanted.pool}",), ("Pool.Allocate",), "pool"))
     return found

@@ -22,11 +22,13 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.steps import
     JoinPool,
     MakeTemplate,
     Resize,
+    Resume,
     Set,
     Shutdown,
     Start,
+    Suspend,
 )
-from ansible_collections.pve.provision.plugins.module_utils._model.compare import compare, render, typed
+from ansible_collections.pve.provision.plugins.module_utils._model.compare import compare, shown, typed
 from ansible_collections.pve.provision.plugins.module_utils._model.option import HIDDEN, Change
 from ansible_collections.pve.provision.plugins.module_utils._model.sizes import parse_size, render_size
 from ansible_collections.pve.provision.plugins.module_utils._pve.config_text import disk_size
@@ -34,7 +36,10 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.config_text imp
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
 
-RUNNING_AFTER = {"present": None, "started": True, "stopped": False, "restarted": True, "template": False}
+RUNNING_AFTER = {
+    "present": None, "started": True, "latest": True, "stopped": False, "restarted": True, "suspended": True,
+    "template": False,
+}  # fmt: skip
 
 
 def make_plan(wanted: Wanted, actual: Actual) -> Plan:
@@ -64,22 +69,25 @@ def _clean_up(actual: Actual) -> list[Step]:
 
 
 def _stop(wanted: Wanted, actual: Actual) -> list[Step]:
-    return [Shutdown(wanted.policy.shutdown_timeout, wanted.policy.force)] if actual.running else []
+    """What stands still does not hear that it is to shut down."""
+    first: list[Step] = [Resume()] if actual.suspended else []
+    return [*first, Shutdown(wanted.policy.shutdown_timeout, wanted.policy.force)] if actual.running else []
 
 
 def _create(wanted: Wanted, actual: Actual) -> Plan:
     change = Change()
     if wanted.copied:
         change = compare(wanted.type.table, wanted.copied.options, wanted.declaration)
-        steps: list[Step] = [_copy(wanted), *_changing(wanted, change)]
+        steps: list[Step] = [_copy(wanted), *_growing(wanted), *_changing(wanted, change)]
     else:
         source = {} if wanted.source is None else {wanted.type.source_option: wanted.source}
         options = {**_shown(wanted, wanted.create_options()), **dict.fromkeys(wanted.secrets, HIDDEN)}
-        steps = [*wanted.obtain, Create(source, options)]
+        steps = [Create(source, options), *_growing(wanted)]
+    steps = [*wanted.obtain, *steps]
     runs = RUNNING_AFTER[wanted.state]
-    if runs:
-        steps.append(Start())
-    after = {**_declared(wanted), "status": "running" if runs else "stopped"}
+    power = _start(wanted) if runs else []
+    steps += power
+    after = {**_declared(wanted), "status": _status_after(Actual(None, status="stopped"), power)}
     if wanted.state == "template":
         steps.append(MakeTemplate())
         after["template"] = True
@@ -101,13 +109,11 @@ def _recreate(wanted: Wanted, actual: Actual) -> Plan:
 
 def _shown(wanted: Wanted, options: t.Mapping[str, str]) -> dict[str, str]:
     """Options as a plan shows them."""
-    table = wanted.type.table
-    hidden = {key for key in options if (option := table.find(key)) and option.secret}
-    return {key: HIDDEN if key in hidden else value for key, value in options.items()}
+    return {key: shown(wanted.type.table, key, value) for key, value in options.items()}
 
 
 def _declared(wanted: Wanted) -> dict[str, t.Any]:
-    return typed(wanted.type.table, render(wanted.type.table, wanted.declaration))
+    return typed(wanted.type.table, wanted.options)
 
 
 def _state(wanted: Wanted, actual: Actual) -> dict[str, t.Any]:
@@ -116,16 +122,19 @@ def _state(wanted: Wanted, actual: Actual) -> dict[str, t.Any]:
 
 
 def _update(wanted: Wanted, actual: Actual, change: Change) -> Plan:
-    steps = _changing(wanted, change)
+    changing = [*_changing(wanted, change), *_growing(wanted)]
     power = _power(wanted, actual, change)
     before, after = dict(change.before), dict(change.after)
     ends = _status_after(actual, power)
     if power and ends != actual.status:
         before["status"], after["status"] = actual.status, ends
+    # What waits for a restart is not left waiting in a guest that is to be shut down.
+    cold = bool(change.restart) and ends == "stopped"
+    steps = [*wanted.obtain, *(power + changing if cold else changing + power)]
     if wanted.state == "template" and actual.config and actual.config.options.get("template") != "1":
-        power = [*power, MakeTemplate()]
+        steps.append(MakeTemplate())
         before["template"], after["template"] = False, True
-    return Plan(tuple(steps + power), change, before, after)
+    return Plan(tuple(steps), change, before, after)
 
 
 def _changing(wanted: Wanted, change: Change) -> list[Step]:
@@ -136,10 +145,15 @@ def _changing(wanted: Wanted, change: Change) -> list[Step]:
     return steps
 
 
+def _growing(wanted: Wanted) -> list[Step]:
+    """What was made from something smaller grows to its size."""
+    return [Resize(disk, render_size(size)) for disk, size in wanted.grow.items()]
+
+
 def _power(wanted: Wanted, actual: Actual, change: Change) -> list[Step]:
     """The steps that bring the guest to its state, and let it take what waits for a restart."""
     runs = RUNNING_AFTER[wanted.state]
-    start: list[Step] = [Start()]
+    start = _start(wanted)
     if not actual.running:
         return start if runs else []
     if runs is False:
@@ -148,13 +162,20 @@ def _power(wanted: Wanted, actual: Actual, change: Change) -> list[Step]:
     waiting = bool(change.restart or actual.outdated or any(key not in change.revert for key in pending))
     if wanted.state == "restarted" or (waiting and wanted.policy.restart == "when_needed"):
         return _stop(wanted, actual) + start
-    return []
+    if wanted.state == "suspended" and not actual.suspended:
+        return [Suspend()]
+    return [Resume()] if wanted.state in ("started", "latest") and actual.suspended else []
+
+
+def _start(wanted: Wanted) -> list[Step]:
+    return [Start(), Suspend()] if wanted.state == "suspended" else [Start()]
+
+
+_LEAVES: t.Final = {Start: "running", Resume: "running", Suspend: "suspended", Shutdown: "stopped"}
 
 
 def _status_after(actual: Actual, power: list[Step]) -> str:
-    if not power:
-        return actual.status
-    return "running" if isinstance(power[-1], Start) else "stopped"
+    return next((status for step in reversed(power) if (status := _LEAVES.get(type(step)))), actual.status)
 
 
 # -- what only the node tells ----------------------------------------------------------------------------------------

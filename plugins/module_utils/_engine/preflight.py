@@ -57,7 +57,7 @@ def preflight(facts: Facts, wanted: Wanted, actual: Actual, plan: Plan, uploads:
     _check_whole(report, outlook)
     check_bridges(report, facts, outlook)
     check_neighbours(report, facts, outlook)
-    check_files(report, facts, plan)
+    check_files(report, facts, plan, wanted.policy.storage_limits)
     check_volumes(report, facts, outlook, touched)
     wanted.type.check_node(report, facts, outlook, touched)
     _check_token(report, facts.node, wanted, actual, plan, touched)

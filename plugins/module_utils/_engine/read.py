@@ -12,10 +12,21 @@ import typing as t
 from ansible_collections.pve.provision.plugins.module_utils._engine import cleanup
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, Finding, InvalidInput, PveError
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import list_tells
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import same_name
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
+    from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig
+
+
+def find_here(node: Node, wanted: Wanted) -> tuple[int | None, GuestConfig | None]:
+    """The number and the config of the wanted guest, where it is on this node and there is but one."""
+    vmid, kind = wanted.vmid, wanted.type.kind
+    if vmid is None and wanted.name:
+        named = [guest for guest in node.named(kind, wanted.name) if guest.node == node.name]
+        vmid = named[0].vmid if len(named) == 1 else None
+    return vmid, node.config(kind, vmid) if vmid is not None else None
 
 
 def read(node: Node, wanted: Wanted, *, wait: bool) -> Actual:
@@ -28,7 +39,7 @@ def read(node: Node, wanted: Wanted, *, wait: bool) -> Actual:
     found = cleanup.leftover(node, wanted, actual.vmid)
     vmid = found[0] if found else actual.vmid
     if wait and vmid is not None and (found or _half_made(actual)):
-        cleanup.await_creator(node, wanted.type.kind, vmid, wanted.policy.timeout)
+        cleanup.await_creator(node, wanted.type.kind, vmid, wanted.policy.create_timeout)
         actual = _find(node, wanted)
     return _with_leftover(node, wanted, actual, found, act=wait)
 
@@ -39,7 +50,7 @@ def _await_others(node: Node, wanted: Wanted) -> bool:
     others = node.being_made(wanted.type.kind)
     for vmid in others:
         with contextlib.suppress(Conflict):  # whatever takes so long, it will be looked at once more
-            cleanup.await_creator(node, wanted.type.kind, vmid, wanted.policy.timeout)
+            cleanup.await_creator(node, wanted.type.kind, vmid, wanted.policy.create_timeout)
     return bool(others)
 
 
@@ -64,7 +75,7 @@ def _with_leftover(
 
 
 def _half_made(actual: Actual) -> bool:
-    return actual.config is not None and actual.config.lock == "create"
+    return actual.config is not None and actual.config.lock in cleanup.MAKING
 
 
 def _find(node: Node, wanted: Wanted) -> Actual:
@@ -84,7 +95,8 @@ def _find(node: Node, wanted: Wanted) -> Actual:
     for guest in exact or named:
         if guest.node != node.name:
             return Actual(guest.vmid, taken=guest)
-        return Actual(guest.vmid, node.config(kind, guest.vmid), guest.status or node.status(kind, guest.vmid))
+        status = guest.status if list_tells(node, kind, guest.status) else ""
+        return Actual(guest.vmid, node.config(kind, guest.vmid), status or node.status(kind, guest.vmid))
     return Actual(None)
 
 
@@ -103,6 +115,16 @@ def with_outdated(node: Node, wanted: Wanted, actual: Actual) -> Actual:
         return actual
     outdated = node.outdated(wanted.type.kind, actual.vmid, actual.config)
     return dataclasses.replace(actual, outdated=outdated) if outdated else actual
+
+
+def without_lock(actual: Actual) -> Actual:
+    """What the node has, once a lock is removed that a killed run left."""
+    if actual.config is None:
+        return actual
+    options, live = (
+        {k: v for k, v in each.items() if k != "lock"} for each in (actual.config.options, actual.config.live)
+    )
+    return dataclasses.replace(actual, config=dataclasses.replace(actual.config, options=options, live=live))
 
 
 def is_declared_guest(wanted: Wanted, actual: Actual) -> bool:

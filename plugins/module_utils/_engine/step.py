@@ -40,6 +40,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.option import
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
     from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Result, Wanted
+    from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
     from ansible_collections.pve.provision.plugins.module_utils._pve.privileges import Need
     from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig, Outcome
@@ -50,6 +51,7 @@ class Phase(enum.IntEnum):
 
     ``IMAGE``: what it is made from is fetched and built; ``CREATE``: it comes to be on the node; ``CHANGE``: its
     options; ``INSIDE``: what is in it, before it is started or while it runs; ``POWER``: it is started and stopped.
+    ``CLOSE``: what is done when it has passed its checks, and not before.
     """
 
     CLEAN_UP = enum.auto()
@@ -59,6 +61,7 @@ class Phase(enum.IntEnum):
     POWER = enum.auto()
     INSIDE = enum.auto()
     REMOVE = enum.auto()
+    CLOSE = enum.auto()
 
 
 @dataclass(frozen=True)
@@ -76,13 +79,20 @@ class Step(abc.ABC):
     """One thing that a run does.
 
     ``action`` is its name in plans and messages, ``privilege`` what it needs on the guest itself over the API.
-    ``makes_guest``: the guest exists from then on. What :meth:`details` tells holds no secret.
+    ``makes_guest``: the guest exists from then on. ``until_verified``: it is also taken back where the guest does not
+    pass its checks afterwards. ``goes_back``: it keeps what was before by itself. ``with_snapshots``: what PVE refuses
+    about it as long as the guest has a snapshot; empty: nothing. ``leaves``: the status that it has seen the guest have
+    at its end; empty: it has not looked. What :meth:`details` tells holds no secret.
     """
 
     action: t.ClassVar[str]
     phase: t.ClassVar[Phase]
     privilege: t.ClassVar[str] = ""
     makes_guest: t.ClassVar[bool] = False
+    until_verified: t.ClassVar[bool] = False
+    goes_back: t.ClassVar[bool] = False
+    with_snapshots: t.ClassVar[str] = ""
+    leaves: t.ClassVar[str] = ""
 
     @property
     def shared(self) -> str:
@@ -93,6 +103,11 @@ class Step(abc.ABC):
     def file(self) -> NewFile | None:
         """The file that it puts on a storage and leaves there."""
         return None
+
+    @property
+    def volumes(self) -> t.Sequence[str]:
+        """What it changes of the guest before other options are set, volumes above all, by PVE's keys."""
+        return ()
 
     def needs(self) -> t.Sequence[Need]:
         """The privileges that it takes over the API besides that on the guest."""
@@ -140,6 +155,11 @@ class Plan:
         """Whether a step of such a type is in it."""
         return any(isinstance(step, kinds) for step in self.steps)
 
+    def against(self, findings: t.Iterable[Finding]) -> Plan:
+        """The plan with more that stands against it."""
+        change = dataclasses.replace(self.change, findings=(*self.change.findings, *findings))
+        return dataclasses.replace(self, change=change)
+
     def append(self, *steps: Step) -> Plan:
         """The plan with more steps at its end."""
         return dataclasses.replace(self, steps=(*self.steps, *steps))
@@ -157,7 +177,8 @@ class Plan:
 
 @dataclass
 class Run:
-    """A plan that is being carried out: what steps act on. ``made``: this run has made the guest."""
+    """A plan that is being carried out: what steps act on. ``made``: this run has made the guest; ``saved``: the
+    snapshot or backup that this run has made of it, ``rolled_back``: to which it went back."""
 
     node: Node
     wanted: Wanted
@@ -166,6 +187,8 @@ class Run:
     result: Result
     facts: Facts
     made: bool = False
+    saved: str = ""
+    rolled_back: bool = False
 
     @property
     def vmid(self) -> int:

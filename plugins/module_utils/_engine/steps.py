@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import typing as t
 from dataclasses import dataclass, field
 
@@ -15,6 +16,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.step import 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, ProvisionError, PveError, Timeout
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import poll
 from ansible_collections.pve.provision.plugins.module_utils._model.kinds import KINDS
+from ansible_collections.pve.provision.plugins.module_utils._model.option import MASKED
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import required
 
 if t.TYPE_CHECKING:
@@ -24,12 +26,13 @@ if t.TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CleanUp(Step):
-    """Remove what a killed run of ours left under a vmid."""
+    """Remove what a killed run of ours left under a vmid; ``unlocks``: also the lock on the guest that is there."""
 
     action = "clean_up"
     phase = Phase.CLEAN_UP
 
     vmid: int | None
+    unlocks: bool = field(default=False, repr=False)
 
     def run(self, run: Run) -> None:
         run.result.warnings += cleanup.recover(run.node, run.wanted, run.actual)
@@ -57,7 +60,7 @@ class Set(Step):
         """One call that holds only what differs, and PVE's digest, so nobody's concurrent edit is lost."""
         kind = run.wanted.type.kind
         before = run.config() if run.made else _known(run)
-        change = _difference(run, before) if run.made else run.plan.change
+        change = _difference(run, before) if run.made or _volumes(run) else run.plan.change
         outcome = None
         if change.revert:  # PVE refuses to take back and delete the same option in one call
             outcome = run.node.set_config(kind, run.vmid, {}, digest=before.digest, revert=change.revert)
@@ -68,19 +71,25 @@ class Set(Step):
             except PveError:
                 _revert_change(run, before, change)
                 raise
-        _check_effect(run, before)
+        _check_effect(run, before, _set_again(run, before, change))
         return outcome
 
 
 def _known(run: Run) -> GuestConfig:
-    """The config that the plan was made from; after a resize of ours the same with its new digest."""
+    """The config that the plan was made from; after steps of ours that change volumes the same with its new digest."""
     config = t.cast("GuestConfig", run.actual.config)
-    if not run.plan.change.resize:
+    disks = _volumes(run)
+    if not disks:
         return config
-    now, disks = run.config(), run.plan.change.resize.keys()
+    now = run.config()
     if {**now.options, **dict.fromkeys(disks)} != {**config.options, **dict.fromkeys(disks)}:
         raise Conflict(f"{run.wanted.label} was changed by somebody else meanwhile.", remedy="Run again.")
     return now
+
+
+def _volumes(run: Run) -> list[str]:
+    """The volumes that steps of the plan change besides setting their options."""
+    return [key for step in run.plan.steps for key in step.volumes]
 
 
 def _difference(run: Run, config: GuestConfig) -> Change:
@@ -104,10 +113,29 @@ def _revert_change(run: Run, before: GuestConfig, change: Change) -> None:
             run.node.set_config(kind, run.vmid, lost)
 
 
-def _check_effect(run: Run, before: GuestConfig) -> None:
-    """PVE may accept an option and do nothing: that is a failure; what it spells otherwise is told."""
+def _set_again(run: Run, before: GuestConfig, change: Change) -> GuestConfig:
+    """PVE may change a declared option by itself as it takes another one: a new drive gets into the boot order. Such an
+    option is set once more; of a running guest that has it still, the waiting change is taken back. Returns what the
+    guest has then."""
     now = run.config()
+    left = _difference(run, now)
+
+    def is_undone(key: str) -> bool:
+        return now.options.get(key) != before.options.get(key) and bool(change.set.keys() - {key})
+
+    undone = {key: value for key, value in left.set.items() if is_undone(key)}
+    waiting = [key for key in left.revert if is_undone(key)]
+    if not (undone or waiting):
+        return now
+    run.node.set_config(run.wanted.type.kind, run.vmid, undone, digest=now.digest, revert=waiting)
+    return run.config()
+
+
+def _check_effect(run: Run, before: GuestConfig, now: GuestConfig) -> None:
+    """PVE may accept an option and do nothing: that is a failure; what it spells otherwise is told."""
     for key, value in _difference(run, now).set.items():
+        if now.options.get(key) == MASKED:  # nobody may see it
+            continue
         if now.options.get(key) == before.options.get(key):
             raise PveError(f"PVE accepted {key}={value} and did nothing.", option=key)
         run.result.warnings.append(f"{key}: asked for {value}, PVE made it {now.options.get(key)}")
@@ -123,6 +151,10 @@ class Resize(Step):
 
     disk: str
     size: str
+
+    @property
+    def volumes(self) -> t.Sequence[str]:
+        return (self.disk,)
 
     def run(self, run: Run) -> Outcome:
         """Noted before: PVE writes the new size first, and grows the file system of a container's volume then."""
@@ -181,6 +213,7 @@ class Start(Step):
     action = "start"
     phase = Phase.POWER
     privilege = "VM.PowerMgmt"
+    leaves = "running"
 
     def run(self, run: Run) -> Outcome:
         timeout = run.wanted.policy.start_timeout
@@ -191,12 +224,43 @@ class Start(Step):
 
 
 @dataclass(frozen=True)
+class Suspend(Step):
+    """Let the running guest stand still."""
+
+    action = "suspend"
+    phase = Phase.POWER
+    privilege = "VM.PowerMgmt"
+    leaves = "suspended"
+
+    def run(self, run: Run) -> Outcome:
+        outcome = run.node.suspend(run.wanted.type.kind, run.vmid, timeout=run.wanted.policy.timeout)
+        _await_status(run, "suspended", run.wanted.policy.start_timeout)
+        return outcome
+
+
+@dataclass(frozen=True)
+class Resume(Step):
+    """Let a guest go on that stands still."""
+
+    action = "resume"
+    phase = Phase.POWER
+    privilege = "VM.PowerMgmt"
+    leaves = "running"
+
+    def run(self, run: Run) -> Outcome:
+        outcome = run.node.resume(run.wanted.type.kind, run.vmid, timeout=run.wanted.policy.timeout)
+        _await_status(run, "running", run.wanted.policy.start_timeout)
+        return outcome
+
+
+@dataclass(frozen=True)
 class Shutdown(Step):
     """Let the guest shut down; ``force`` stops it hard when the time is over."""
 
     action = "shutdown"
     phase = Phase.POWER
     privilege = "VM.PowerMgmt"
+    leaves = "stopped"
 
     timeout: int
     force: bool
@@ -208,20 +272,22 @@ class Shutdown(Step):
             _await_status(run, "stopped", self.timeout)
             return outcome
         except (PveError, Timeout) as error:
-            if run.node.status(kind, run.vmid) != "running":
+            if run.node.status(kind, run.vmid) == "stopped":
                 raise
             error.remedy = error.remedy or "Raise shutdown_timeout, or set force=true to stop it hard after that."
             raise
 
 
 def _await_status(run: Run, status: str, timeout: int) -> None:
-    """Wait for what PVE said it did: of a guest under HA it only takes note, and the HA manager does it later."""
+    """Wait for what PVE said it did: of a guest under HA it only takes note, and the HA manager does it later. Another
+    one that was started, and is stopped, has ended again."""
     kind = run.wanted.type.kind
-    if run.node.status(kind, run.vmid) == status:
-        return
-    found = poll(
-        lambda: run.node.status(kind, run.vmid), lambda found: found == status, timeout=timeout, clock=run.node.clock
-    )
+    ask = functools.partial(run.node.status, kind, run.vmid)
+    found = ask()
+    if (found, status) == ("stopped", "running") and run.vmid not in run.node.ha_managed():
+        raise PveError("It was started, and stopped again at once.", remedy="See what it says on its console.")
+    if found != status:
+        found = poll(ask, lambda found: found == status, timeout=timeout, clock=run.node.clock)
     if found != status:
         raise Timeout(
             f"PVE took note, and after {timeout} s the guest is still not {status}.",
@@ -235,6 +301,7 @@ class MakeTemplate(Step):
 
     action = "make_template"
     phase = Phase.POWER
+    with_snapshots = "PVE makes no template of a guest with snapshots"
     privilege = "VM.Allocate"
 
     def run(self, run: Run) -> Outcome:
@@ -258,7 +325,7 @@ class Destroy(Step):
     def run(self, run: Run) -> Outcome:
         kind = run.wanted.type.kind
         outcome = run.node.destroy(kind, run.vmid, purge=self.purge, timeout=run.wanted.policy.timeout)
-        if run.node.config(kind, run.vmid) is not None:
+        if not cleanup.is_gone(run.node, kind, run.vmid):
             raise PveError("PVE said nothing, and the guest is still there.")
         cleanup.forget(run.node, run.vmid)
         run.node.ungrown.pop(run.vmid, None)
@@ -275,6 +342,8 @@ STEPS: t.Final[tuple[type[Step], ...]] = (
     GrowFilesystem,
     JoinPool,
     Start,
+    Suspend,
+    Resume,
     Shutdown,
     MakeTemplate,
     Destroy,

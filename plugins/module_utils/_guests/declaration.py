@@ -6,115 +6,169 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import functools
 import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.fleet import Member
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
+from ansible_collections.pve.provision.plugins.module_utils._guests.mark import TAGS, MarkPart, check_tag, is_marked
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade.state import kept_name
 from ansible_collections.pve.provision.plugins.module_utils._guests.registry import (
     REMOVED_AS,
     TYPES,
-    DeclaredType,
     Guest,
     read_removal,
 )
-from ansible_collections.pve.provision.plugins.module_utils._pve.types import tags_of
+from ansible_collections.pve.provision.plugins.module_utils._guests.vm.profiles.clusters import with_servers
+from ansible_collections.pve.provision.plugins.module_utils._model.network import Claim, claims
 
 if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Wanted
+    from ansible_collections.pve.provision.plugins.module_utils._engine.part import Part
     from ansible_collections.pve.provision.plugins.module_utils._guests.homes import Homes
+    from ansible_collections.pve.provision.plugins.module_utils._model.option import Path
     from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestRef
     from ansible_collections.pve.provision.plugins.module_utils._pve.view import ClusterView, NodeView
 
-# What a guest of a list has besides the options of its type.
-OWN_KEYS = ("type", "after")
+# The option of types whose upgrade may leave the guest from before it.
+KEEPS: t.Final = "rollback_keep"
+
+
+@dataclass(frozen=True)
+class Declared:
+    """One guest of a list, its options by their types; ``nulls`` is where it says null."""
+
+    options: Guest
+    nulls: frozenset[Path] = frozenset()
+
+    @property
+    def name(self) -> str:
+        return str(self.options["name"])
+
+    def member(self, names: t.AbstractSet[str], common: t.Mapping[str, t.Any], ownership: Ownership) -> Member:
+        """The guest as a member of a run; ``common`` is what the module was told for all of them."""
+        options, name = self.options, self.name
+        startup = options.get("startup") or {}
+        # A guest that is there already may be the source, too; then there is nothing to wait for.
+        source = (options.get("clone_from") or {}).get("name")
+        sources = (names & {source}) - {name}
+        return Member(
+            name=name,
+            type=options["type"],
+            read=functools.partial(_read, {**options, **common}, self.nulls, ownership.parts_of(name)),
+            after=frozenset(options.get("after") or ()) | sources,
+            order=startup.get("order"),
+            up=startup.get("up") or 0,
+            source=next(iter(sources), ""),
+        )
+
+
+def _read(options: Guest, nulls: frozenset[Path], more: t.Sequence[Part]) -> tuple[Wanted, t.Sequence[Part]]:
+    wanted, parts = TYPES[options["type"]].read(options, nulls)
+    return wanted, (*parts, *more)
 
 
 @dataclass
 class Declaration:
-    """Declared guests, read."""
+    """Declared guests, read, and what is wrong with them. ``names``: of all of them, also of those that cannot be
+    read."""
 
-    members: list[Member] = field(default_factory=list)
+    guests: list[Declared] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    names: frozenset[str] = frozenset()
+
+    @property
+    def options(self) -> list[Guest]:
+        return [guest.options for guest in self.guests]
 
 
 def read_declaration(guests: t.Sequence[Guest]) -> Declaration:
-    """Read guests that have their defaults already. What is wrong with them, by themselves and together, is found."""
-    declaration = Declaration(findings=list(_twice(guests)))
-    names = {str(guest["name"]) for guest in guests if guest.get("name")}
+    """Read guests that have their defaults already, before anything looks at their options: each is held against its
+    type. What is wrong with them, by themselves and together, is found; those that have a name and a type are read as
+    far as they are right."""
+    declaration = Declaration(names=frozenset(str(guest["name"]) for guest in guests if guest.get("name")))
     for position, guest in enumerate(guests):
-        name = guest.get("name")
-        label = str(name or f"guests[{position}]")
-        declared = TYPES.get(str(guest.get("type")))
-        if not name:
-            declaration.findings.append(Finding(label, None, "has no name", "State name."))
-        elif declared is None:
-            remedy = f"There are: {', '.join(TYPES)}."
-            declaration.findings.append(Finding(f"{label}: type", guest.get("type"), "is no type of guest", remedy))
-        else:
-            _read_guest(declaration, label, guest, declared, names)
+        read, findings = _read_guest(guest, f"guests[{position}]")
+        declaration.guests += [read] if read else []
+        declaration.findings += findings
+    agents = zip(declaration.guests, with_servers(declaration.options), strict=True)
+    declaration.guests = [
+        guest if options is guest.options else Declared(options, guest.nulls) for guest, options in agents
+    ]
+    declaration.findings += _twice(declaration.options)
     return declaration
 
 
-def _read_guest(
-    declaration: Declaration, label: str, guest: Guest, declared: DeclaredType, names: t.AbstractSet[str]
-) -> None:
-    options = {key: value for key, value in guest.items() if key not in OWN_KEYS}
-    if guest.get("hostname") not in (None, guest["name"]):
-        problem = f"is another name than {guest['name']}"
-        declaration.findings.append(Finding(f"{label}: hostname", guest["hostname"], problem, "State one of the two."))
-        return
-    options.pop("hostname", None)
-    checked = declared.check(options)
-    values = checked.values
-    declaration.findings += [
-        Finding(f"{label}: {finding.option}".rstrip(": "), finding.value, finding.problem, finding.remedy)
-        for finding in checked.findings
-    ]
-    startup = values.get("startup") or {}
-
-    after = guest.get("after") or []
-    named = {after} if isinstance(after, str) else set(map(str, after))
-    # A guest that is there already may be the source, too; then there is nothing to wait for.
-    source = (values.get("clone_from") or {}).get("name")
-    sources = (names & {source}) - {label}
-    member = Member(
-        name=label,
-        type=str(guest["type"]),
-        read=functools.partial(declared.read, values, checked.nulls),
-        after=frozenset(named | sources),
-        order=startup.get("order"),
-        up=startup.get("up") or 0,
-        source=next(iter(sources), ""),
-    )
-    declaration.members.append(member)
+def _read_guest(guest: Guest, place: str) -> tuple[Declared | None, list[Finding]]:
+    """A guest as far as it has a name and a type, and what is wrong with it."""
+    found = list[Finding]()
+    name = guest.get("name")
+    named = name and isinstance(name, (str, int))
+    label = str(name) if named else place
+    if not named:
+        problem = "is no name" if name else "has no name"
+        found.append(Finding("name" if name else "", name or None, problem, "State name."))
+    if guest.get("hostname") not in (None, name):
+        problem = f"is another name than {name}"
+        found.append(Finding("hostname", guest["hostname"], problem, "State one of the two."))
+    declared = TYPES.get(str(guest.get("type")))
+    if declared is None:
+        found.append(Finding("type", guest.get("type"), "is no type of guest", f"There are: {', '.join(TYPES)}."))
+        return None, [finding.of(label) for finding in found]
+    left = {"hostname", *(() if named else ("name",))} & guest.keys()
+    checked = declared.check({key: value for key, value in guest.items() if key not in left} if left else guest)
+    apart = checked.values.get("anti_affinity")
+    found += (*checked.findings, *(check_tag("anti_affinity", apart) if apart else ()))
+    findings = [finding.of(label) for finding in found]
+    return Declared({**checked.values, "name": label}, checked.nulls) if named else None, findings
 
 
 def _twice(guests: t.Sequence[Guest]) -> t.Iterator[Finding]:
-    """Names, vmids, MAC addresses and static addresses that two guests share."""
+    """Names, and of the guests that are to be there vmids, MAC addresses and static addresses that two share."""
     users: dict[tuple[str, str], list[str]] = collections.defaultdict(list)
     for guest in guests:
-        name = str(guest.get("name"))
+        name = guest["name"]
         users["name", name.lower()].append(name)
+        if guest.get("state") == "absent":
+            continue
         if guest.get("vmid") is not None:
             users["vmid", str(guest["vmid"])].append(name)
-        for net in _entries(guest, "networks"):
-            if net.get("hwaddr"):
-                users["hwaddr", str(net["hwaddr"]).upper()].append(name)
-            for family in ("ip", "ip6"):
-                if "/" in str(net.get(family)):
-                    host = str(net[family]).partition("/")[0]
-                    segment = f"{net.get('bridge')}{'.' + str(net['tag']) if net.get('tag') else ''}"
-                    users["address", f"{host} on {segment}"].append(name)
+        for net in _networks(guest):
+            for key, claim in claims(net):
+                users[_claimed(key, claim)].append(name)
     for (what, value), names in users.items():
         if len(names) > 1:
             yield Finding(what, value, f"is declared more than once: {', '.join(names)}", "Give each guest its own.")
 
 
-def _entries(guest: Guest, option: str) -> list[Guest]:
-    """The entries of a list of dictionaries, also where the declaration has not been checked yet."""
-    given = guest.get(option)
-    return [entry for entry in given if isinstance(entry, dict)] if isinstance(given, list) else []
+def _claimed(key: str, claim: Claim) -> tuple[str, str]:
+    """What a device wants for itself, in words."""
+    if key == "hwaddr":
+        return key, str(claim[0]).upper()
+    bridge, tag, host = claim
+    return "address", f"{host} on {bridge}{f'.{tag}' if tag else ''}"
+
+
+def _networks(guest: Guest) -> t.Iterator[Guest]:
+    """The network devices of a declared guest with their addresses: those of a VM stand among its cloud-init, those of
+    a router with its interfaces."""
+    told = (guest.get("cloud_init") or {}).get("ip") or ()
+    beside = {_number(place, entry): entry for place, entry in enumerate(told)}
+    for place, net in enumerate(guest.get("networks") or ()):
+        entry = beside.get(_number(place, net)) if beside else None
+        yield {**net, "ip": entry.get("ip"), "ip6": entry.get("ip6")} if entry else net
+    ports = (guest.get("interfaces") or {}).values()  # free in form, and not held against anything yet
+    for port in (each for each in ports if isinstance(each, dict)):
+        yield {"hwaddr": port.get("hwaddr")}
+        given = port.get("address") or []
+        for address in given if isinstance(given, list) else [given]:
+            yield {"bridge": port.get("bridge"), "tag": port.get("tag"), "ip": str(address)}
+
+
+def _number(place: int, entry: Guest) -> int:
+    return place if entry.get("id") is None else int(entry["id"])
 
 
 # -- what is there ---------------------------------------------------------------------------------------------------
@@ -132,35 +186,44 @@ class Ownership:
     adopt: frozenset[str] = frozenset()
     prune: bool = False
 
+    @classmethod
+    def of(cls, params: t.Mapping[str, t.Any], limit: t.Collection[str] | None) -> Ownership:
+        """From the options of a module. With a limit nothing is pruned."""
+        tag = params.get("owner_tag") or ""
+        tag = "" if any(check_tag("owner_tag", tag)) else tag
+        prune = bool(tag and params.get("prune") and limit is None)
+        return cls(tag, frozenset(params.get("adopt") or ()), prune)
+
+    def parts_of(self, name: str) -> tuple[Part, ...]:
+        """What a declared guest needs for that."""
+        return (MarkPart(self.tag, name in self.adopt),) if self.tag else ()
+
 
 @dataclass
 class Wishes:
-    """The guests as they are to be declared given what is there: with the mark, and absent ones with their vmid.
-    ``gone`` are those that are to be absent and are nowhere, by name."""
+    """The guests as they are to be declared given what is there: absent ones with their vmid. ``gone`` are those that
+    are to be absent and are nowhere, by name."""
 
-    guests: list[Guest] = field(default_factory=list)
+    guests: list[Declared] = field(default_factory=list)
     gone: dict[str, Guest] = field(default_factory=dict)
 
 
-def wishes(homes: Homes, cluster: ClusterView, guests: t.Sequence[Guest], ownership: Ownership) -> Wishes:
+def wishes(homes: Homes, cluster: ClusterView, guests: t.Sequence[Declared]) -> Wishes:
     """What is wished of each guest, where it is."""
     wished = Wishes()
-    there: list[tuple[Guest, GuestRef | None]] = []
+    there: list[GuestRef | None] = []
     for guest in guests:
-        if not guest.get("name"):
-            there.append((guest, None))
-        elif guest.get("state") != "absent":
-            home = homes.of(guest)
-            there.append((guest, home.there if home else None))
-        elif (found := _to_remove(guest, homes.named(guest), homes.holder(guest))) is None:
-            wished.gone[str(guest["name"])] = guest
+        if guest.options.get("state") != "absent":
+            home = homes.of(guest.options)
+            there.append(home.there if home else None)
+        elif (found := _to_remove(guest.options, homes)) is None:
+            wished.gone[guest.name] = guest.options
+            continue
         else:
-            there.append((found, homes.of_absent(found)))
-    _read_ahead(cluster, (ref for _guest, ref in there if ref is not None and homes.reached(ref.node)))
-    for guest, ref in there:
-        view = cluster.on(ref.node) if ref and homes.reached(ref.node) else None
-        skips = guest.get("state") == "absent" or (ref is not None and view is None)
-        wished.guests.append(guest if skips else _marked(view, guest, ref, ownership))
+            guest = dataclasses.replace(guest, options=found)
+            there.append(homes.of_absent(found))
+        wished.guests.append(guest)
+    _read_ahead(cluster, (ref for ref in there if ref is not None and homes.reached(ref.node)))
     return wished
 
 
@@ -174,46 +237,41 @@ def _read_ahead(cluster: ClusterView, refs: t.Iterable[GuestRef]) -> None:
             view.configs(there)
 
 
-def _to_remove(guest: Guest, there: t.Sequence[GuestRef], holder: GuestRef | None) -> Guest | None:
+def _to_remove(guest: Guest, homes: Homes) -> Guest | None:
     """An absent guest with its vmid; None when it is nowhere, although its number may be another's by now."""
+    there, holder = homes.named(guest), homes.holder(guest)
     if guest.get("vmid") is None:
         if not there:
+            homes.check_kind(guest)
             return None
         return {**guest, "vmid": there[0].vmid} if len(there) == 1 else guest
     if holder is None and not there:
         return None
-    reused = holder is not None and not there and (holder.name or "").lower() != str(guest.get("name")).lower()
+    reused = holder is not None and not there and (holder.name or "").lower() != guest["name"].lower()
     return None if reused else guest
 
 
-def _tags(view: NodeView | None, ref: GuestRef) -> tuple[str, ...]:
+def _tags(view: NodeView | None, ref: GuestRef) -> str | None:
     config = view.config(ref.kind, ref.vmid) if view else None
-    return () if config is None else tags_of(config.options.get("tags"))
+    return None if config is None else config.options.get(TAGS)
 
 
-def _marked(view: NodeView | None, guest: Guest, there: GuestRef | None, ownership: Ownership) -> Guest:
-    """The guest with the mark: from its creation on, when it is adopted, and where it has it."""
-    if not ownership.tag:
-        return guest
-    declared = guest.get("tags")
-    if there is None:
-        return {**guest, "tags": [*(declared or []), ownership.tag]}
-    adopted = guest.get("name") in ownership.adopt
-    if declared is None and not adopted:
-        return guest
-    has = _tags(view, there)
-    if not adopted and ownership.tag not in has:
-        return guest
-    return {**guest, "tags": [*(has if declared is None else declared), ownership.tag]}
+def _names(guest: Guest) -> t.Iterator[str]:
+    """The names that a declared guest has on a node: a router leaves itself behind, with all its marks, when it is
+    upgraded."""
+    name = guest["name"]
+    yield name
+    if KEEPS in TYPES[guest["type"]].spec.options and guest.get(KEEPS) is not False:
+        yield kept_name(name)
 
 
 def pruned(homes: Homes, cluster: ClusterView, guests: t.Sequence[Guest], tag: str) -> list[Member]:
     """What carries the mark and is not declared any more, to be removed."""
-    names = {str(guest.get("name")).lower() for guest in guests}
+    names = {name.lower() for guest in guests for name in _names(guest)}
     vmids = {guest.get("vmid") for guest in guests}
     listed = [ref for ref in homes.here() if ref.vmid not in vmids and (ref.name or "").lower() not in names]
     _read_ahead(cluster, listed)
-    marked = [ref for ref in listed if tag in _tags(cluster.on(ref.node), ref)]
+    marked = [ref for ref in listed if is_marked(_tags(cluster.on(ref.node), ref), tag)]
     twice = collections.Counter(ref.name for ref in marked)
     return [
         Member(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import re
+import functools
 import typing as t
 from dataclasses import dataclass
 
@@ -29,8 +29,6 @@ if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.view import ClusterView
 
 AUTO: t.Final = "auto"
-_TAG: t.Final = re.compile(r"[a-z0-9_][a-z0-9_+.-]*", re.IGNORECASE)
-_YES: t.Final = frozenset({"1", "on", "true", "y", "yes"})
 # What PVE gives a guest that declares no memory, in MiB.
 _MEMORY: t.Final = 512
 
@@ -87,20 +85,20 @@ class Homes:
 
     # -- what is there -----------------------------------------------------------------------------------------------
     def named(self, guest: Guest) -> list[GuestRef]:
-        """The guests of this name that a declared one may be."""
-        return self._narrowed(guest, self._named.get(str(guest.get("name")).lower(), []))
+        """The guests of this name and kind that a declared one may be."""
+        kind = TYPES[guest["type"]].kind
+        return self._narrowed(
+            guest, (ref for ref in self._named.get(str(guest["name"]).lower(), []) if ref.kind == kind)
+        )
 
     def holder(self, guest: Guest) -> GuestRef | None:
         """The guest that has the declared vmid."""
-        vmid = guest.get("vmid")
-        found = self._narrowed(guest, self._by_vmid.get(vmid, [])) if isinstance(vmid, int) else []
-        return next(iter(found), None)
+        return next(iter(self._matches(guest)), None) if guest.get("vmid") is not None else None
 
     def _matches(self, guest: Guest) -> list[GuestRef]:
-        if isinstance(guest.get("vmid"), int):
+        if guest.get("vmid") is not None:
             return self._narrowed(guest, self._by_vmid.get(guest["vmid"], []))
-        declared = TYPES.get(str(guest.get("type")))
-        return [ref for ref in self.named(guest) if declared is None or ref.kind == declared.kind]
+        return self.named(guest)
 
     def _narrowed(self, guest: Guest, found: t.Iterable[GuestRef]) -> list[GuestRef]:
         """Of several guests those that the declaration means rather than the others."""
@@ -149,17 +147,26 @@ class Homes:
         self._homes[str(guest["name"])] = Home(there.node, there) if there and served else None
         return there
 
+    def check_kind(self, guest: Guest) -> None:
+        """A guest that is to be absent and whose name only those of the other kind have is not simply gone."""
+        for there in self._narrowed(guest, self._named.get(str(guest["name"]).lower(), [])):
+            remedy = "Declare the type that it has, or leave it out of the list."
+            self._refuse(guest, "name", guest["name"], f"is no {guest['type']}, but {_called(there)}", remedy)
+
     def answers_for(self, guest: Guest) -> bool:
         """Whether this run tells of a guest that is nowhere."""
         node = str(guest.get("node") or "")
         served = self._peers.served if self._peers else {self._own: ""}
         return self.reached(node) if node in served else self._own == next(iter(served))
 
+    def refuses(self, member: Member) -> bool:
+        """Whether something stands against where a guest is, or is to be."""
+        return self._homes.get(member.name) is None
+
     def is_mine(self, member: Member) -> bool:
-        """Whether this run looks after a guest that was settled."""
-        if self._homes.get(member.name) is None:
-            return False
-        return self.reached(member.moves.node if member.moves else member.node or self._own)
+        """Whether this run looks after a guest that has been assigned its node."""
+        node = member.moves.node if member.moves else member.node or self._own
+        return not self.refuses(member) and self.reached(node)
 
     def _existing(self, guest: Guest, there: GuestRef) -> Home | None:
         node = guest.get("node")
@@ -170,7 +177,7 @@ class Homes:
         if there.vmid in self._cluster.own.ha_managed():
             self.notes[str(guest["name"])] = f"HA manages it and decides its node: it stays on {there.node}"
             return Home(there.node, there)
-        if str(guest.get("migrate")).lower() in _YES:
+        if guest.get("migrate"):
             return Home(str(node), there, moves=True) if self._takes_guests(guest, str(node)) else None
         remedy = f"Set migrate: true to move it, or declare node: {there.node}."
         self._refuse(guest, "node", node, f"is not where it lives: {_called(there)}", remedy)
@@ -181,7 +188,7 @@ class Homes:
         if self._peers is not None:
             served = there.node in self._peers.served
         else:
-            served = there.node == self._own or (self.reached(there.node) and there.node in self._online())
+            served = there.node == self._own or (self.reached(there.node) and there.node in self._online)
         if served:
             return True
         if self._peers is None and self.reached(there.node):
@@ -204,7 +211,7 @@ class Homes:
             return Home(str(node)) if self._takes_guests(guest, str(node)) else None
         home = self.default
         if home is None:
-            known = ", ".join(self._peers.served if self._peers else sorted(self._online()))
+            known = ", ".join(self._peers.served if self._peers else sorted(self._online))
             problem = "has to be named" if self._peers is None else "has to be named, for the hosts are no cluster"
             self._refuse(guest, "node", None, problem, f"State node; there are: {known}.")
             return None
@@ -220,7 +227,7 @@ class Homes:
     def _source(self, guest: Guest) -> Home | None:
         """The home of what a guest is cloned from: PVE clones on the source's own node."""
         source = guest.get("clone_from")
-        if not isinstance(source, dict):
+        if source is None:
             return None
         declared = self._declared.get(str(source.get("name")))
         if declared is not None and declared is not guest:
@@ -237,13 +244,14 @@ class Homes:
         elif not self.reached(node):
             there, problem = {self._own}, "is not the node that this runs on"
         else:
-            there = self._online()
+            there = self._online
             known = {each.name for each in self._cluster.nodes()}
             problem = "is offline" if node in known else "is no node of this cluster"
         if node not in there:
             self._refuse(guest, "node", node, problem, f"There are: {', '.join(sorted(there))}.")
         return node in there
 
+    @functools.cached_property
     def _online(self) -> set[str]:
         return {node.name for node in self._cluster.nodes() if node.online}
 
@@ -253,7 +261,7 @@ class Homes:
             self.findings.append(finding)
 
     # -- which node a new one gets -------------------------------------------------------------------------------------
-    def settle(self, members: t.Sequence[Member]) -> list[Member]:
+    def assign_nodes(self, members: t.Sequence[Member]) -> list[Member]:
         """The members with their nodes; those that are still to be chosen are, in the order of the list."""
         homes = {member.name: home for member in members if (home := self._homes.get(member.name))}
         chosen = {name: home.node for name, home in homes.items()}
@@ -262,7 +270,7 @@ class Homes:
         return [self._settled(member, homes.get(member.name), chosen.get(member.name, "")) for member in members]
 
     def _settled(self, member: Member, home: Home | None, node: str) -> Member:
-        declares = "node" in self._declared.get(member.name, {})
+        declares = self._declared.get(member.name, {}).get("node") is not None
         node = node if declares or node != self._own else ""
         moves = home.there if home and home.moves else None
         return dataclasses.replace(member, node=node, moves=moves) if node or moves else member
@@ -310,18 +318,11 @@ class Homes:
         return loads
 
     def _word(self, name: str) -> str:
-        return str(self._declared.get(name, {}).get("anti_affinity") or "").lower()
+        return (self._declared.get(name, {}).get("anti_affinity") or "").lower()
 
     def _needs(self, member: Member) -> Needs:
         wanted, _parts = member.read()
         return needs_of(wanted, self._word(member.name))
-
-    def check_words(self) -> None:
-        """An anti-affinity word is the name of a tag."""
-        for guest in self._declared.values():
-            word = guest.get("anti_affinity")
-            if word is not None and not _TAG.fullmatch(str(word)):
-                self._refuse(guest, "anti_affinity", word, "is no tag", "Use letters, digits and _ - + . in it.")
 
 
 def needs_of(wanted: Wanted, apart: str = "") -> Needs:
@@ -330,7 +331,7 @@ def needs_of(wanted: Wanted, apart: str = "") -> Needs:
     sizes: dict[str | None, int] = {}
     for key, value in values.items():
         if wanted.type.is_volume(key) and isinstance(value, dict) and not (value.get("volume") or value.get("bind")):
-            storage = value.get("storage")
+            storage = None if value.get("storage") == AUTO else value.get("storage")
             sizes[storage] = sizes.get(storage, 0) + int(value.get("size") or DEFAULT_SIZE)
     volumes = tuple(Volumes(size, wanted.type.content, storage) for storage, size in sizes.items())
     memory = values.get("memory")

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import difflib
 import functools
+import re
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ansible_collections.pve.provision.plugins.module_utils._argspec import (
     CONNECTION,
@@ -23,11 +24,14 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.migration im
 from ansible_collections.pve.provision.plugins.module_utils._engine.part import Part
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Step
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
-from ansible_collections.pve.provision.plugins.module_utils._guests.lxc import template
+from ansible_collections.pve.provision.plugins.module_utils._guests import fetch_image
+from ansible_collections.pve.provision.plugins.module_utils._guests.app.spec import PROFILES
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.read import read_container, wanted_container
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.spec import LXC
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.spec import OPENWRT_LXC, OPENWRT_VM
+from ansible_collections.pve.provision.plugins.module_utils._guests.policy import defaults_for, policed
 from ansible_collections.pve.provision.plugins.module_utils._guests.typed import NeedsValidator, TypedReader
+from ansible_collections.pve.provision.plugins.module_utils._guests.vm.spec import PLAIN_VM
 from ansible_collections.pve.provision.plugins.module_utils._model.declare import null_paths
 from ansible_collections.pve.provision.plugins.module_utils._model.option import Path
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestRef, Kind
@@ -36,8 +40,13 @@ Guest = dict[str, t.Any]
 Read = t.Callable[[t.Mapping[str, t.Any], frozenset[Path]], tuple[Wanted, t.Sequence[Part]]]
 
 
-def _inside(declared: Guest, path: str) -> t.Any:
-    return declared.get(path.partition(".")[0])
+def unknown_option(path: str, options: t.Mapping[str, t.Any]) -> Finding:
+    """That nothing is called so, and what may be meant. Its value may be a secret by the name that was meant."""
+    *outer, name = re.sub(r"\[\d+\]", "", path).split(".")
+    for each in outer:
+        options = options.get(each, {}).get("options", {})
+    close = difflib.get_close_matches(name, options, n=1)
+    return Finding(path, None, "is not an option", f"Did you mean {close[0]}?" if close else "")
 
 
 # What belongs to the connection of a module, and to each guest of a list.
@@ -51,6 +60,10 @@ _ALWAYS = ArgSpec(
 )
 
 
+# What a guest of a list has besides the options of its type.
+OWN: t.Final = ArgSpec(options={"type": {"type": "str"}, "after": {"type": "list", "elements": "str"}})
+
+
 @dataclass(frozen=True)
 class Checked:
     """A declaration that was held against its type."""
@@ -62,11 +75,18 @@ class Checked:
 
 @dataclass(frozen=True)
 class DeclaredType:
-    """How guests of a type are declared: the options of its module, and how they are read."""
+    """How guests of a type are declared: the options of its module, and how they are read. ``of_module`` are those that
+    the module has and a guest of a list has not."""
 
     spec: ArgSpec
-    read: Read
+    reader: Read
     kind: Kind = "lxc"
+    of_module: ArgSpec = field(default_factory=ArgSpec)
+
+    def read(self, values: t.Mapping[str, t.Any], nulls: frozenset[Path]) -> tuple[Wanted, t.Sequence[Part]]:
+        """What is wanted of a guest, by values that were held against the type."""
+        policy = policed(values)
+        return policy.apply(*self.reader(policy.values, nulls))
 
     def check(self, declared: Guest) -> Checked:
         """The options of a declaration by their types, where it says null, and what is wrong with it."""
@@ -81,33 +101,37 @@ class DeclaredType:
         nulls = null_paths(given)
         checked = self._spec.validate(without_nulls(given, options))
         findings = [
-            *(
-                Finding(name, _inside(declared, name), "is not an option", self._meant(name))
-                for name in checked.unknown
-            ),
-            *(Finding(option, declared.get(option), text) for option, text in checked.errors),
+            *(unknown_option(path, options) for path in checked.unknown),
+            *(Finding(*error) for error in checked.errors),
             *null_entries(nulls, options),
         ]
         return Checked(checked.values, nulls, findings)
 
+    @property
+    def all_options(self) -> dict[str, dict[str, t.Any]]:
+        """The options that a guest of this type has in a list."""
+        return {name: option for name, option in self._spec.options.items() if name not in OWN.options}
+
     @functools.cached_property
     def _spec(self) -> ArgSpec:
-        return _ALWAYS.merge(self.spec)
+        return _ALWAYS.merge(self.spec, OWN)
 
     @functools.cached_property
     def _typed(self) -> TypedReader:
         return TypedReader(self._spec.options, self._spec.rules)
 
-    def _meant(self, name: str) -> str:
-        close = difflib.get_close_matches(name, self.spec.options, n=1)
-        return f"Did you mean {close[0]}?" if close else ""
 
-
-# What routers need is most of this collection, and is read from disk only where there is one.
+# What VMs and routers need is most of this collection, and is read from disk only where there is one.
 def _read_router(params: t.Mapping[str, t.Any], nulls: frozenset[Path]) -> tuple[Wanted, t.Sequence[Part]]:
     from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.read_lxc import read_router
 
     return read_router(params, nulls)
+
+
+def _read_vm(params: t.Mapping[str, t.Any], nulls: frozenset[Path]) -> tuple[Wanted, t.Sequence[Part]]:
+    from ansible_collections.pve.provision.plugins.module_utils._guests.vm.read import read_vm
+
+    return read_vm(params, nulls)
 
 
 def _read_router_vm(params: t.Mapping[str, t.Any], nulls: frozenset[Path]) -> tuple[Wanted, t.Sequence[Part]]:
@@ -117,16 +141,25 @@ def _read_router_vm(params: t.Mapping[str, t.Any], nulls: frozenset[Path]) -> tu
 
 
 TYPES: t.Final[dict[str, DeclaredType]] = {
-    "lxc": DeclaredType(LXC, read_container),
+    "lxc": DeclaredType(LXC, read_container, of_module=PROFILES),
     "openwrt_lxc": DeclaredType(OPENWRT_LXC, _read_router),
+    "vm": DeclaredType(PLAIN_VM, _read_vm, "qemu", PROFILES),
     "openwrt_vm": DeclaredType(OPENWRT_VM, _read_router_vm, "qemu"),
 }
 """By the word of ``type``."""
 REMOVED_AS: t.Final[dict[Kind, str]] = {"lxc": "lxc", "qemu": "vm"}
 """What a guest that nobody declares is called, by its kind."""
-SECRET_OPTIONS: t.Final = frozenset(
-    name for each in TYPES.values() for name, spec in each.spec.options.items() if spec.get("no_log")
-)
+
+
+def _secrets(options: t.Mapping[str, t.Any]) -> t.Iterator[str]:
+    """The names of options that hold secrets, also of those within others."""
+    for name, spec in options.items():
+        if spec.get("no_log"):
+            yield name
+        yield from _secrets(spec.get("options") or {})
+
+
+SECRET_OPTIONS: t.Final = frozenset(name for each in TYPES.values() for name in _secrets(each.spec.options))
 """The options of guests that hold secrets."""
 _OPTIONS: t.Final = frozenset(option for each in TYPES.values() for option in each.spec.options)
 
@@ -136,7 +169,15 @@ def with_defaults(guests: t.Iterable[Guest], defaults: Guest) -> list[Guest]:
 
     A guest gets the defaults that guests of its type can have, and none that excludes what it says itself.
     """
-    return [_named(_merged(_fitting(defaults, guest), guest)) for guest in guests]
+    return [_named(_merged(defaults_for(_fitting(defaults, guest), guest), guest)) for guest in guests]
+
+
+def split_defaults(defaults: Guest) -> tuple[Guest, list[Finding]]:
+    """The defaults of a list without those that no type of guest knows, and that these are wrong: once, and not of each
+    guest."""
+    known = {name: option for each in TYPES.values() for name, option in (each.all_options | OWN.options).items()}
+    findings = [unknown_option(name, known).of("defaults") for name in defaults if name not in (*known, "hostname")]
+    return {name: value for name, value in defaults.items() if name in (*known, "hostname")}, findings
 
 
 def _merged(under: Guest, over: Guest) -> Guest:
@@ -151,8 +192,9 @@ def _are_dicts(under: Guest, over: Guest, key: str) -> bool:
 def _fitting(defaults: Guest, guest: Guest) -> Guest:
     """The defaults without what only guests of other types have; what no type has stays, to be found."""
     kind = guest.get("type", defaults.get("type"))
-    ours = TYPES[kind].spec.options if kind in TYPES else _OPTIONS
-    rules = TYPES[kind].spec.mutually_exclusive if kind in TYPES else ()
+    declared = TYPES.get(str(kind))
+    ours = declared.spec.options if declared else _OPTIONS
+    rules = declared.spec.mutually_exclusive if declared else ()
     excluded = {option for rule in rules if any(name in guest for name in rule) for option in rule}
     return {
         key: value for key, value in defaults.items() if key not in excluded and (key in ours or key not in _OPTIONS)
@@ -169,15 +211,31 @@ def read_removal(ref: GuestRef) -> tuple[Wanted, t.Sequence[Part]]:
     """That a guest is to be absent of which nothing is declared."""
     if ref.kind == "lxc":
         return wanted_container({"state": "absent", "vmid": ref.vmid, "hostname": ref.name}), ()
-    from ansible_collections.pve.provision.plugins.module_utils._guests.vm.read import wanted_vm
+    from ansible_collections.pve.provision.plugins.module_utils._guests.vm.read import read_vm
 
-    return wanted_vm({"state": "absent", "vmid": ref.vmid, "name": ref.name}), ()
+    return read_vm({"state": "absent", "vmid": ref.vmid, "name": ref.name})
 
 
 def every_step() -> tuple[type[Step], ...]:
     """Every step that a run over any guest may take."""
-    from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import lxc_steps, vm_steps
+    from ansible_collections.pve.provision.plugins.module_utils._guests import seeded_disk
+    from ansible_collections.pve.provision.plugins.module_utils._guests.latest import part as latest
+    from ansible_collections.pve.provision.plugins.module_utils._guests.lxc import gpu
+    from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.oci import replace
+    from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import lxc_steps
     from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import steps as router_steps
+    from ansible_collections.pve.provision.plugins.module_utils._guests.setup import steps as setup
+    from ansible_collections.pve.provision.plugins.module_utils._guests.snapshot import backup
+    from ansible_collections.pve.provision.plugins.module_utils._guests.snapshot import steps as snapshot
+    from ansible_collections.pve.provision.plugins.module_utils._guests.vm import (
+        cloud_init_steps,
+        disk_life,
+        golden,
+        own_iso,
+    )
+    from ansible_collections.pve.provision.plugins.module_utils._guests.vm.profiles import installer, join
 
-    routers = (*router_steps.STEPS, *lxc_steps.STEPS, *vm_steps.STEPS)
-    return (*steps.STEPS, Migrate, *template.STEPS, *routers)
+    vms = (*disk_life.STEPS, *golden.STEPS, *own_iso.STEPS, *cloud_init_steps.STEPS, *join.STEPS, *installer.STEPS)
+    routers = (*router_steps.STEPS, *lxc_steps.STEPS, *seeded_disk.STEPS)
+    shared: tuple[type[Step], ...] = (*steps.STEPS, Migrate, *snapshot.STEPS, *setup.STEPS, *fetch_image.STEPS)
+    return (*shared, *latest.STEPS, *backup.STEPS, *gpu.STEPS, *replace.STEPS, *routers, *vms)

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.fleet import Ended
@@ -16,6 +18,37 @@ if t.TYPE_CHECKING:
 _SHORT = ("vmid", "node", "status", "addresses")
 # The sign for what happens to a guest, by the word for it.
 _SIGNS = {"create": "+", "recreate": "-/+", "destroy": "-", "change": "~", "": ""}
+# What people are told of a step, by its fields; nothing where one of those is not known.
+LINES: t.Final[dict[str, tuple[str, ...]]] = {
+    "clean_up": ("remove what a killed run left",),
+    "create": ("from template {ostemplate}",),
+    "clone": ("clone of {source}",),
+    "restore": ("from backup {backup}",),
+    "make_template": ("becomes a template",),
+    "migrate": ("migrate {from} -> {to}, {mode}", "with its local volumes {local_volumes}"),
+    "move_disk": ("move {disk}: {source} -> {target}",),
+    "purge_disk": ("destroy volume {volume}",),
+    "make_golden": ("make template VM {name} of {image} on {storage}",),
+    "remove_golden": ("destroy template VM {name} ({vmid})",),
+    "template": ("OpenWrt {version}, template {volid}",),
+    "image": ("OpenWrt {version}, {variant}",),
+    "upgrade": ("upgrade {old} -> {new}",),
+    "upgrade_packages": ("upgrade {packages}",),
+    "replace_root": ("root file system {old} -> {new}",),
+    "remove_old_root": ("remove the old root file system",),
+    "packages": ("install {names}",),
+    "pass_graphics": ("pass {devices}",),
+    "snapshot": ("snapshot before",),
+    "backup": ("backup before",),
+    "join_cluster": ("join {cluster} at {server}",),
+}
+# Steps of which the options or the heading say it all, or that are a matter of their own.
+UNTOLD: t.Final = frozenset(
+    {"set", "resize", "grow_filesystem", "join_pool", "start", "suspend", "resume", "shutdown", "destroy"}
+    | {"set_up", "configure", "seed", "fetch_image", "fetch_disk", "prune_snapshots", "drop_backup", "press_key"}
+    | {"await_up", "await_cloud_init", "put_iso", "remove_iso", "place_snippets", "attach_cloud_init"}
+    | {"remove_cloud_init", "regenerate_cloud_init"}
+)
 
 
 def entry(ended: Ended, *, details: bool = False) -> dict[str, t.Any]:
@@ -28,7 +61,10 @@ def entry(ended: Ended, *, details: bool = False) -> dict[str, t.Any]:
     result = t.cast("Result", ended.result)
     told["changed"] = result.changed
     shown = {name: value for name in _SHORT if (value := getattr(result, name)) not in (None, "", [])}
-    shown |= {**result.more, **{name: value for name in ("pending", "warnings") if (value := getattr(result, name))}}
+    shown |= {
+        **result.more,
+        **{name: value for name in ("pending", "warnings", "degraded") if (value := getattr(result, name))},
+    }
     if result.changed or details:
         shown |= result.values()
         told["seconds"] = round(ended.seconds, 1)
@@ -37,10 +73,9 @@ def entry(ended: Ended, *, details: bool = False) -> dict[str, t.Any]:
 
 def verb(ended: Ended) -> str:
     """What happens to a guest, in a word; empty when nothing does."""
-    gone = any(step["step"] == "destroy" for step in ended.steps)
     if ended.makes_guest:
-        return "recreate" if gone else "create"
-    return "destroy" if gone else "change" if ended.steps else ""
+        return "recreate" if ended.destroys_guest else "create"
+    return "destroy" if ended.destroys_guest else "change" if ended.steps else ""
 
 
 def plan_lines(planned: t.Iterable[Ended]) -> list[str]:
@@ -71,15 +106,33 @@ def _details(ended: Ended, word: str) -> t.Iterator[str]:
     result = t.cast("t.Any", ended.result)
     before, after = result.diff["before"], result.diff["after"]
     if word == "change":
-        for key in sorted({*before, *after}):
-            if before.get(key) != after.get(key):
-                yield f"{key}: {_text(before.get(key))} -> {_text(after.get(key))}"
+        yield from changes(before, after)
     else:
         for key, value in sorted(after.items()):
             yield f"{key}: {_text(value)}"
-    actions = [step["step"] for step in result.plan]
-    if word == "change" and {"shutdown", "start"} <= set(actions):
+    for step in result.plan:
+        yield from step_lines(step)
+    if word == "change" and ("shutdown", "start") in itertools.pairwise(_powers(result.plan)):
         yield "restart"
+
+
+def step_lines(step: t.Mapping[str, t.Any]) -> t.Iterator[str]:
+    """What people are told of one step."""
+    fields = {name: _text(value) for name, value in step.items() if value not in (None, "", [], ())}
+    for line in LINES.get(step["step"], ()):
+        with contextlib.suppress(KeyError):
+            yield line.format(**fields)
+
+
+def _powers(steps: t.Iterable[t.Mapping[str, t.Any]]) -> list[str]:
+    return [step["step"] for step in steps if step["step"] in ("shutdown", "start")]
+
+
+def changes(before: t.Mapping[str, t.Any], after: t.Mapping[str, t.Any]) -> t.Iterator[str]:
+    """How what is differs from what is to be."""
+    for key in sorted({*before, *after}):
+        if before.get(key) != after.get(key):
+            yield f"{key}: {_text(before.get(key))} -> {_text(after.get(key))}"
 
 
 def _text(value: t.Any) -> str:

@@ -8,6 +8,9 @@ from __future__ import annotations
 import textwrap
 import typing as t
 
+from ansible_collections.pve.provision.plugins.module_utils._guests.verify.report import OUTCOMES
+from ansible_collections.pve.provision.plugins.module_utils._guests.verify.report import table as verify_table
+
 HEADER: t.Final = ("name", "type", "vmid", "node", "address", "changed", "seconds")
 #: Which column takes the room that the others leave, and how little of it will do.
 _WRAPPED: t.Final = HEADER.index("changed")
@@ -22,6 +25,8 @@ Entry = t.Mapping[str, t.Any]
 def table(result: Entry, name: str, seconds: float, width: int) -> str:
     """How it went with each guest of a result, in lines of ``width`` where they fit. That of a module for one guest,
     which is called ``name``, is one line, and none where nothing was changed. Empty for a result without guests."""
+    if "summary" in result:
+        return "\n".join([_counted(result["summary"], seconds), *verify_table(result["guests"], width)])
     if isinstance(result.get("guests"), list):
         return _of_many(result["guests"], seconds, width)
     if "vmid" in result and "plan" in result and result.get("changed") and not result.get("failed"):
@@ -29,6 +34,12 @@ def table(result: Entry, name: str, seconds: float, width: int) -> str:
         told = [f"{name or 'guest'} ({result['vmid']}) on {result.get('node')}", addresses, what_changed(result)]
         return ", ".join([*filter(None, told), f"{seconds:.1f} s"])
     return ""
+
+
+def _counted(summary: Entry, seconds: float) -> str:
+    """How many checks have which outcome."""
+    told = ", ".join(f"{count} {OUTCOMES[outcome]}" for outcome, count in summary.items() if count)
+    return f"{told or 'no checks'}, {seconds:.1f} s"
 
 
 def _of_many(entries: t.Sequence[Entry], seconds: float, width: int) -> str:
@@ -65,7 +76,8 @@ def addresses_of(entry: Entry) -> list[str]:
 def what_changed(entry: Entry) -> str:
     """What a run did with a guest, in a few words; empty when all is as declared."""
     if entry.get("failed"):
-        return f"failed: {entry['step']}" if entry.get("step") else "failed"
+        failed = f"failed: {entry['step']}" if entry.get("step") else "failed"
+        return f"{failed}, taken back" if entry.get("rolled_back") else failed
     if entry.get("skipped"):
         return "not begun"
     pending = entry.get("pending")

@@ -18,6 +18,8 @@ Values = dict[str, t.Any]
 _SCALARS: t.Final[dict[tuple[str, type], t.Callable[[t.Any], t.Any]]] = {
     ("str", str): str,
     ("str", int): str,
+    ("raw", str): str,
+    ("raw", dict): dict,
     ("int", int): int,
     ("bool", bool): bool,
     ("float", float): float,

@@ -32,6 +32,7 @@ from ansible_collections.pve.provision.plugins.module_utils._images.http import 
     shown,
 )
 from ansible_collections.pve.provision.plugins.module_utils._images.outside import Outside, Refused, server_of
+from ansible_collections.pve.provision.plugins.module_utils._io import interrupt
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import Clock
 
 _WORTH_RETRYING: t.Final = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -49,6 +50,7 @@ class _TwoTimeouts(http.client.HTTPConnection):
     def connect(self) -> None:
         super().connect()
         self.sock.settimeout(self._read_timeout)
+        interrupt.end_with_run(self.sock)
 
 
 class _TwoTimeoutsTls(_TwoTimeouts, http.client.HTTPSConnection):
@@ -151,7 +153,9 @@ def open_url(
         error.close()
         wait = _retry_after(error.headers.get("Retry-After", ""), deadline.clock)
         retry = error.code in _WORTH_RETRYING
-        raise Failed(f"HTTP {error.code} {error.reason}", retry=retry, wait=wait, status=error.code) from error
+        asks = error.headers.get("WWW-Authenticate", "")
+        reason = f"HTTP {error.code} {error.reason}"
+        raise Failed(reason, retry=retry, wait=wait, status=error.code, challenge=asks) from error
     except (OSError, http.client.HTTPException) as error:
         raise connection_failed(error) from error
 

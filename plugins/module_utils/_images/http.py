@@ -70,16 +70,26 @@ ACCESS: t.Final = Access()
 
 
 class Failed(Exception):
-    """One attempt failed. ``retry``: this server may do better later, not before ``wait`` has passed."""
+    """One attempt failed. ``retry``: this server may do better later, not before ``wait`` has passed.
+
+    ``challenge``: how it wants to be told who asks."""
 
     def __init__(
-        self, reason: str, *, retry: bool = True, wait: float = 0.0, status: int = 0, wrong_bytes: bool = False
+        self,
+        reason: str,
+        *,
+        retry: bool = True,
+        wait: float = 0.0,
+        status: int = 0,
+        wrong_bytes: bool = False,
+        challenge: str = "",
     ) -> None:
         super().__init__(reason)
         self.retry = retry
         self.wait = wait
         self.status = status
         self.wrong_bytes = wrong_bytes
+        self.challenge = challenge
 
 
 @dataclass(frozen=True)
@@ -104,7 +114,7 @@ class Deadline:
         if self.left() <= 0:
             raise Timeout(
                 f"{self.what}: the time limit of {self.total:g} s passed while {doing}.",
-                remedy="Give more time, or a faster mirror; what has arrived is kept where a digest can vouch for it.",
+                remedy="Give more time, or a faster mirror; what has arrived is kept where a digest can verify it.",
             )
 
 

@@ -71,7 +71,7 @@ def fetch_text(
     def attempt(url: str) -> Text:
         try:
             with open_url(url, entry.conditions(url), access, timeouts, deadline) as response:
-                content = _read_all(response, max_bytes, deadline)
+                content = read_all(response, max_bytes, deadline)
                 entry.store(url, content, response.headers.get("ETag", ""), response.headers.get("Last-Modified", ""))
                 return Text(content, url)
         except Failed as failure:
@@ -132,7 +132,8 @@ class _CachedText:
             write_atomically(self.path, text.encode(), 0o644)
 
 
-def _read_all(response: http.client.HTTPResponse, max_bytes: int, deadline: Deadline) -> bytes:
+def read_all(response: http.client.HTTPResponse, max_bytes: int, deadline: Deadline) -> bytes:
+    """The body of a response, of so many bytes at most. Raises Failed."""
     start, total = extent(response)
     blocks: list[bytes] = []
     size = start

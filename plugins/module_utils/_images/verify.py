@@ -96,7 +96,8 @@ def expect(
     if digest is None and seal is None:
         raise VerificationError(
             f"{name}: no digest is known for it.",
-            remedy="Declare its checksum or a checksum list, or set verify: none to use it unverified.",
+            remedy="Declare its checksum or a checksum list, or verify: none to use it unverified. "
+            "template_cache takes all of these.",
         )
     return Expected(name, digest, signed_by, seal if policy is Policy.REQUIRED and not signed_by else None)
 

@@ -13,9 +13,11 @@ import contextlib
 import os
 import select
 import signal
+import socket
 import threading
 import time
 import typing as t
+import weakref
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Interrupted
 
@@ -31,6 +33,7 @@ class _Listener:
     def __init__(self) -> None:
         self.reason = ""
         self._told, self._tell = os.pipe()
+        self._connections: list[weakref.ref[socket.socket]] = []
 
     def note(self, reason: str) -> None:
         if not self.reason:
@@ -43,12 +46,25 @@ class _Listener:
         poll.poll(seconds * 1000)
 
     def watch(self, descriptor: int) -> None:
-        """Wait until nobody reads any more what is written to a file descriptor."""
+        """Wait until the run is to end, or nobody reads any more what is written to a file descriptor."""
         poll = select.poll()
         poll.register(descriptor, 0)
         poll.register(self._told, select.POLLIN)
         if any(number == descriptor and event & _GONE for number, event in poll.poll()):
             self.note("the connection was lost")
+        self.end_connections()
+
+    def end_with_run(self, connection: socket.socket) -> None:
+        self._connections.append(weakref.ref(connection))
+        if self.reason:
+            self.end_connections()
+
+    def end_connections(self) -> None:
+        for each in list(self._connections):
+            connection = each()
+            if connection is not None:
+                with contextlib.suppress(OSError):  # it was closed meanwhile
+                    socket.socket.shutdown(connection, socket.SHUT_RDWR)  # one of TLS is in use by its reader
 
     def close(self) -> None:
         os.close(self._told)
@@ -94,6 +110,12 @@ def check() -> None:
     """Raise Interrupted where the run is not wanted any more."""
     if why := reason():
         raise Interrupted(f"The run was interrupted: {why}.", remedy="Run again.")
+
+
+def end_with_run(connection: socket.socket) -> None:
+    """Have whoever waits for data of a connection wait no longer than the run is wanted."""
+    if _listener is not None:
+        _listener.end_with_run(connection)
 
 
 def pause(seconds: float) -> None:

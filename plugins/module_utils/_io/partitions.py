@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Private to this collection: the partition table of a disk image, read and, for its last partition, grown.
 
-An MBR or a GPT (whose MBR may be a hybrid). When a table is written, names and UUIDs stay: a kernel finds its root by
-them. Sectors are of 512 bytes, as in every image that is published for VMs.
+An MBR or a GPT (whose MBR may be a hybrid), and the BSD disklabel in a slice of an MBR or on a whole disk. When a table
+is written, names and UUIDs stay: a kernel finds its root by them. Sectors are of 512 bytes, as in every image that is
+published for VMs.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ _GPT_MAGIC: t.Final = b"EFI PART"
 _FIELDS: t.Final = (
     "magic", "revision", "length", "crc", "reserved", "here", "other", "first", "last", "guid", "entries",
 )  # fmt: skip
+_BSD_MAGIC: t.Final = 0x82564557
+_BSD_WHOLE: t.Final = 2  # the entry of all of the slice, called c
+_BSD_MOST: t.Final = 20
 _MOST: t.Final = 1 << 20  # bytes of a GPT's entries
 
 
@@ -94,6 +98,25 @@ def read_table(image: t.BinaryIO) -> Table:
     if any(mbr[at] not in (0, 0x80) for at in _MBR_ENTRIES if mbr[at + 4]):
         return Table("")  # code where the table would be
     return Table("mbr" if used else "", used)
+
+
+def read_disklabel(image: t.BinaryIO, start: int) -> tuple[Partition, ...]:
+    """The partitions of the BSD disklabel of the disk, or slice, that begins at this byte; none where it has none.
+
+    ``a`` is number 1. The label counts from the whole disk or from the slice: ``c``, which is all of the slice, tells.
+    """
+    image.seek(start + SECTOR)
+    label = image.read(SECTOR)
+    if len(label) < SECTOR or any(struct.unpack_from("<I", label, at)[0] != _BSD_MAGIC for at in (0, 132)):
+        return ()
+    count = min(struct.unpack_from("<H", label, 138)[0], _BSD_MOST)
+    entries = [struct.unpack_from("<IIIB", label, 148 + 16 * index) for index in range(count)]
+    whole = entries[_BSD_WHOLE][1] if count > _BSD_WHOLE else 0
+    return tuple(
+        Partition(number, start // SECTOR + first - whole, sectors, f"{kind:02x}", chr(ord("a") + number - 1))
+        for number, (sectors, first, _fragment, kind) in enumerate(entries, 1)
+        if sectors and first >= whole and number - 1 != _BSD_WHOLE
+    )
 
 
 def grow_partition(image: t.BinaryIO, number: int, size: int) -> Partition:

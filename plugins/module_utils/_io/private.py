@@ -22,6 +22,11 @@ class NotPrivate(OSError):
     """Somebody else owns the path, may write to it, or has put a link there. ``strerror`` says which."""
 
 
+def user_cache() -> Path:
+    """The folder of this collection in the cache of the user who runs it."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")) / "pve-provision"
+
+
 def private_directory(path: Path, *, closed: bool = True) -> Path:
     """A directory of this user's, made when it is not there; ``closed`` also to the reading of others.
 

@@ -36,13 +36,14 @@ Report = t.Callable[[int, "int | None", float], None]
 @dataclass(frozen=True)
 class Event:
     """One thing that happened. ``guest`` is empty where it is about none; ``seconds`` is how long a step took that has
-    ended; ``note`` says more."""
+    ended, ``began`` when it began, in seconds from the first event on; ``note`` says more."""
 
     guest: str
     step: str
     state: State
     seconds: float = 0.0
     note: str = ""
+    began: float = 0.0
 
     def line(self) -> bytes:
         """What the module writes."""
@@ -68,6 +69,7 @@ class Recorder:
 
     def __init__(self, path: str, mode: int) -> None:
         self.ended: list[Event] = []
+        self.since = time.monotonic()
         self._path = path
         self._mode = mode
         self._file: int | None = None
@@ -125,7 +127,8 @@ def step(guest: str, name: str) -> t.Iterator[None]:
         yield
         state = "done"
     finally:
-        told.tell(Event(guest, name, state, round(time.monotonic() - since, 1)))
+        took = round(time.monotonic() - since, 1)
+        told.tell(Event(guest, name, state, took, began=round(since - told.since, 1)))
 
 
 def note(what: str, text: str) -> None:

@@ -77,7 +77,7 @@ def integer(minimum: int | None = None, maximum: int | None = None, what: str = 
     )
 
 
-def number(minimum: float, maximum: float) -> Codec:
+def number(minimum: float, maximum: float | None = None) -> Codec:
     """A decimal number within bounds; ``2`` and ``2.0`` are the same."""
 
     def accept(value: t.Any) -> float:
@@ -85,8 +85,9 @@ def number(minimum: float, maximum: float) -> Codec:
             result = float(str(value))
         except ValueError:
             raise ValueError("is not a number") from None
-        if not minimum <= result <= maximum:
-            raise ValueError(f"is out of range; it goes from {minimum:g} to {maximum:g}")
+        if not minimum <= result <= (math.inf if maximum is None else maximum):
+            bounds = f"is {minimum:g} or more" if maximum is None else f"goes from {minimum:g} to {maximum:g}"
+            raise ValueError(f"is out of range; it {bounds}")
         return result
 
     return Codec(

@@ -28,6 +28,9 @@ from ansible_collections.pve.provision.plugins.module_utils._model.place import 
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Fields
 from ansible_collections.pve.provision.plugins.module_utils._model.sizes import render_size
 
+# The option of a guest that says which of its devices its node may plug as it runs.
+PLUGGED: t.Final = "hotplug"
+
 
 def _parse(option: Option, text: str) -> Canonical:
     """A value that PVE holds. What we cannot read, PVE nevertheless took: it is then unlike anything declared."""
@@ -58,7 +61,7 @@ class Held:
 class _Comparison:
     """Gathers a Change option by option."""
 
-    def __init__(self, held: Held, purge: bool, rebuild: str) -> None:
+    def __init__(self, table: Table, held: Held, purge: bool, rebuild: str) -> None:
         self.held = held
         self.actual = held.options
         self.purge = purge
@@ -71,6 +74,9 @@ class _Comparison:
         self.before: dict[str, Canonical] = {}
         self.after: dict[str, Canonical] = {}
         self.findings: list[Finding] = []
+        hotplug = table.find(PLUGGED)
+        told = held.options.get(PLUGGED)
+        self.plugged = frozenset(() if hotplug is None else hotplug.default if told is None else _parse(hotplug, told))
 
     def note(self, key: str, before: Canonical, after: Canonical) -> None:
         if before is not None:
@@ -95,6 +101,10 @@ class _Comparison:
         live = nothing if text is None else _parse(option, text)
         return bool(_normal(option, live) == _normal(option, wanted))
 
+    def plugs(self, option: Option) -> bool:
+        """Whether the guest lets its node plug an option."""
+        return not option.plugs or option.plugs in self.plugged
+
     def remove(self, option: Option, key: str, path: str) -> None:
         text = self.actual.get(key)
         if text is None or self.refuse(option, path, None):
@@ -108,7 +118,7 @@ class _Comparison:
             if key not in self.held.live:
                 return
         self.delete.append(key)
-        if not option.hotplug_delete:
+        if not (option.hotplug_delete and self.plugs(option)):
             self.restart.append(key)
 
     def change(self, option: Option, key: str, current: Canonical, wanted: Canonical, rendered: str) -> None:
@@ -117,7 +127,8 @@ class _Comparison:
             self.revert.append(key)
             return
         self.set[key] = rendered
-        if not (option.hotplug or (option.hotplug_add and key not in self.actual)):
+        at_once = option.hotplug_add if option.indexed and key not in self.actual else option.hotplug
+        if not (at_once and self.plugs(option)) or (option.waits and option.waits(current, wanted)):
             self.restart.append(key)
 
     def scalar(self, option: Option, key: str, wanted: Canonical, path: str) -> None:
@@ -125,7 +136,7 @@ class _Comparison:
         current = option.default if text is None else _parse(option, text)
         if option.merge and not self.purge:
             wanted = option.merge(current, wanted)
-        if current == wanted:
+        if current == wanted or (option.satisfied and option.satisfied(current, wanted)):
             return
         rendered = option.codec.render(wanted)
         if not rendered:
@@ -144,23 +155,23 @@ class _Comparison:
             self.findings.append(Finding(path, None, problem, f"Set {key} by hand, or leave it out."))
             return
         kept = {name: current[name] for name in fields.preserved if current and name in current}
-        settled = (option.resolve or merge)(key, path, current, {**kept, **wanted}, self.purge)
-        self.findings += settled.findings
-        if settled.findings:
+        resolved = (option.resolve or merge)(key, path, current, {**kept, **wanted}, self.purge)
+        self.findings += resolved.findings
+        if resolved.findings:
             return
-        if settled.grow is not None:
-            self.resize[key] = settled.grow
-            self.note(f"{key}.size", render_size(t.cast("SubValues", current)["size"]), render_size(settled.grow))
-        if fields.same(settled.values, current or {}):
+        if resolved.grow is not None:
+            self.resize[key] = resolved.grow
+            self.note(f"{key}.size", render_size(t.cast("SubValues", current)["size"]), render_size(resolved.grow))
+        if fields.same(resolved.values, current or {}):
             return
         # The disk has grown by the time the option is written.
-        grown = {} if settled.grow is None else {"size": settled.grow}
-        rendered = fields.render({**settled.values, **grown})
+        grown = {} if resolved.grow is None else {"size": resolved.grow}
+        rendered = fields.render({**resolved.values, **grown})
         if not rendered:
             self.remove(option, key, path)
         elif not self.refuse(option, path, fields.typed(wanted)):
-            self.change(option, key, current, settled.values, rendered)
-            if current and any(current.get(name) != settled.values.get(name) for name in option.cold):
+            self.change(option, key, current, resolved.values, rendered)
+            if current and any(current.get(name) != resolved.values.get(name) for name in option.cold):
                 self.restart.append(key)
 
 
@@ -174,7 +185,7 @@ def compare(
 ) -> Change:
     """The fewest changes that make ``actual`` (PVE's options as text) fit the declaration."""
     held = actual if isinstance(actual, Held) else Held(actual)
-    work = _Comparison(held, purge, rebuild)
+    work = _Comparison(table, held, purge, rebuild)
     declaration, work.findings = place(table, held.options, declaration, purge=purge)
     for key, wanted in declaration.values.items():
         option = table.known(key)
@@ -190,8 +201,9 @@ def compare(
         leftover = table.find(key)
         if leftover is None:
             continue
+        leftover = table.listed(key, _parse(leftover, held.options[key])) or leftover
         default = _is_default(leftover, held.options[key])
-        if leftover.key in declaration.cleared or (purge and leftover.purge and not default):
+        if leftover.param in declaration.cleared or (purge and leftover.purge and not default):
             work.remove(leftover, key, leftover.param)
     return Change(
         set=work.set,
@@ -223,12 +235,18 @@ def render(table: Table, declaration: Declaration) -> dict[str, str]:
         if value is None:
             continue
         if isinstance(option.codec, Fields):
-            settled = (option.resolve or merge)(key, declaration.paths.get(key, key), None, value, False)
-            value = option.codec.normal(settled.values)
+            resolved = (option.resolve or merge)(key, declaration.paths.get(key, key), None, value, False)
+            value = option.codec.normal(resolved.values)
         rendered = option.codec.render(value)
         if rendered:
             result[key] = rendered
     return result
+
+
+def shown(table: Table, key: str, text: str) -> str:
+    """A value of PVE's as plans and results show it."""
+    option = table.find(key)
+    return HIDDEN if option and option.secret else text
 
 
 def unmanaged(table: Table, actual: t.Mapping[str, str]) -> dict[str, str]:
@@ -244,11 +262,18 @@ def typed(table: Table, actual: t.Mapping[str, str]) -> dict[str, t.Any]:
         option = table.find(key)
         if option is None or option.secret:
             continue
-        value = _view(option, _parse(option, actual[key]))
+        parsed = _parse(option, actual[key])
+        option = table.listed(key, parsed) or option
+        value = _view(option, parsed)
         if isinstance(option.codec, Fields) and not isinstance(value, dict):
             continue
+        within = result
+        for name in option.path[:-1]:
+            within = within.setdefault(name, {})
         if option.indexed:
-            result.setdefault(option.param, []).append({"id": int(key[len(option.key) :]), **value})
+            number = int(key[len(option.key) :])
+            known = {option.slot: option.key, "index": number} if option.slot else {"id": number}
+            within.setdefault(option.path[-1], []).append({**known, **value})
         else:
-            result[option.param] = value
+            within[option.path[-1]] = value
     return result

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._model.codec import BOOLEAN, BadEntries, Codec, integer
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Field, Fields
 
@@ -60,3 +61,20 @@ CLONE_FROM = Fields(
 )
 # What the user says of the backup that a new one is restored from.
 RESTORE_FROM = Fields({"backup": Field(required=True), "storage": Field()})
+# What the user says of the image that a new container is made from.
+OCI_IMAGE = Fields({"oci": Field(required=True), "username": Field(), "password": Field(secret=True)})
+
+
+def check_vmids(params: t.Mapping[str, t.Any]) -> t.Iterator[Finding]:
+    """What is wrong with a guest's number, and with that of the one that it is cloned from."""
+    clone = params.get("clone_from") or {}
+    said = (
+        ("vmid", params.get("vmid"), "Leave it out to get the lowest free one."),
+        ("clone_from.vmid", clone.get("vmid"), "State the number of the guest to clone, or its name."),
+    )
+    for option, vmid, remedy in said:
+        try:
+            if vmid is not None:
+                VMID.accept(vmid)
+        except ValueError as error:
+            yield Finding(option, vmid, str(error), remedy)

@@ -80,29 +80,34 @@ class _Reader:
 
 
 class _ListReader:
-    """Reads the entries of an indexed option, and numbers them: by their ``id``, or for now by their place."""
+    """Reads the entries of an indexed option, and numbers them: by their ``id`` (``index`` where several options share
+    the list), or for now by their place."""
 
     def __init__(self, reader: _Reader, option: Option) -> None:
         self.reader = reader
         self.option = option
         self.fields = t.cast("Fields", option.codec)
+        self.number = "index" if option.slot else "id"
         self.values: dict[str, Canonical] = {}
         self.paths: dict[str, str] = {}
         self.assumed: set[str] = set()
         self.removals: list[Removal] = []
 
-    def read(self, entries: t.Sequence[t.Mapping[str, t.Any]]) -> None:
-        numbered = {int(each["id"]) for each in entries if each.get("id") is not None}
-        free = (number for number in itertools.count() if number not in numbered)
+    def read(self, entries: t.Mapping[int, t.Mapping[str, t.Any]]) -> None:
+        """Entries by their places in the list."""
+        numbered = {int(each[self.number]) for each in entries.values() if each.get(self.number) is not None}
+        counted = itertools.chain(range(self.option.first, self.option.last + 1), range(self.option.first))
+        free = (number for number in itertools.chain(counted, itertools.count()) if number not in numbered)
         taken: set[int] = set()
-        for place, raw in enumerate(entries):
-            here: Path = (self.option.param, place)
-            value = self.reader.entry(self.fields, raw, here)
+        for place, raw in entries.items():
+            here: Path = (*self.option.path, place)
+            value = {**self.option.marked, **self.reader.entry(self.fields, raw, here)}
             absent = raw.get("state") == "absent"
-            if raw.get("id") is not None:
-                number = int(raw["id"])
+            given = raw.get(self.number)
+            if given is not None or self.option.by_place:
+                number = next(free) if given is None else int(given)
                 if number in taken:
-                    self.problem(place, number, "is used twice", "Give each entry an id of its own.")
+                    self.problem(place, number, "is used twice", f"Give each entry an {self.number} of its own.")
                 taken.add(number)
                 if 0 <= number <= self.option.last:
                     self.note(number, None if absent else value, here)
@@ -116,7 +121,12 @@ class _ListReader:
                 self.note(number, value, here)
 
     def problem(self, place: int, value: object, problem: str, remedy: str) -> None:
-        self.reader.findings.append(Finding(spell((self.option.param, place, "id")), value, problem, remedy))
+        path: Path = (*self.option.path, place, self.number)
+        self.reader.findings.append(Finding(spell(path), value, problem, remedy))
+
+    def problem_at(self, path: str, value: object, problem: str) -> None:
+        remedy = f"Give each a {self.option.slot} and {self.number} of its own."
+        self.reader.findings.append(Finding(path, value, problem, remedy))
 
     def note(self, number: int, value: Canonical, path: Path) -> None:
         key = f"{self.option.key}{number}"
@@ -134,6 +144,26 @@ class _ListReader:
         )
 
 
+def _stated(params: t.Mapping[str, t.Any], path: t.Sequence[str]) -> t.Any:
+    """What the user says at a path; None where that is nothing."""
+    value: t.Any = params
+    for name in path:
+        value = None if value is None else value.get(name)
+    return value
+
+
+def _entries_of(
+    table: Table, option: Option, given: t.Sequence[t.Mapping[str, t.Any]]
+) -> dict[int, t.Mapping[str, t.Any]]:
+    """The entries of a list that are of an option, by their places; the first of those that share one is the usual."""
+    usual = next(other.key for other in table if other.param == option.param)
+    return {
+        place: raw
+        for place, raw in enumerate(given)
+        if not option.slot or (raw.get(option.slot) or usual) == option.key
+    }
+
+
 def declare(
     table: Table, params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozenset()
 ) -> tuple[Declaration, list[Finding]]:
@@ -144,24 +174,25 @@ def declare(
     cleared: set[str] = set()
     assumed: set[str] = set()
     removals: list[Removal] = []
-    for option in table:
-        if option.param not in params:
-            continue
-        given = params[option.param]
+    for option in table if nulls else table.about(params):
+        given = params.get(option.param) if len(option.path) == 1 else _stated(params, option.path)
         if given is None and not nulls:
             continue
-        path: Path = (option.param,)
+        path: Path = option.path
         if given is None:
-            if path in nulls and option.indexed:
-                cleared.add(option.key)
-            elif path in nulls and option.required and option.default is None:
+            null = any(path[:depth] in nulls for depth in range(1, len(path) + 1))
+            if null and option.indexed:
+                cleared.add(option.param)
+            elif null and option.required and option.default is None:
                 remedy = "Give it a value, or do not mention it."
                 reader.findings.append(Finding(spell(path), None, "cannot be deleted", remedy))
-            elif path in nulls:
+            elif null:
                 values[option.key], paths[option.key] = None, option.param
         elif option.indexed:
             entries = _ListReader(reader, option)
-            entries.read(given)
+            entries.read(_entries_of(table, option, given))
+            for key in entries.values.keys() & values.keys():
+                entries.problem_at(entries.paths[key], key, f"is {key}, which {paths[key]} is too")
             values |= entries.values
             paths |= entries.paths
             assumed |= entries.assumed

@@ -28,17 +28,19 @@ from ansible_collections.pve.provision.plugins.module_utils._model.codec import 
 )
 from ansible_collections.pve.provision.plugins.module_utils._model.creation import (
     CLONE_FROM,
+    OCI_IMAGE,
     PASSWORD,
     RESTORE_FROM,
     SSH_KEYS,
     VMID,
+    check_vmids,
 )
 from ansible_collections.pve.provision.plugins.module_utils._model.declare import declare
 from ansible_collections.pve.provision.plugins.module_utils._model.network import (
     NET,
     check_networks,
     networks_of,
-    settle_net,
+    resolve_net,
     used_twice,
 )
 from ansible_collections.pve.provision.plugins.module_utils._model.option import (
@@ -50,7 +52,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.option import
 )
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Field, Fields
 from ansible_collections.pve.provision.plugins.module_utils._model.raw_lines import RAW, merge_lines
-from ansible_collections.pve.provision.plugins.module_utils._model.volume import MOUNT_POINT, ROOTFS, settle_volume
+from ansible_collections.pve.provision.plugins.module_utils._model.volume import MOUNT_POINT, ROOTFS, resolve_volume
 
 OSTYPES = (
     "debian", "devuan", "ubuntu", "centos", "fedora", "opensuse", "archlinux", "alpine", "gentoo", "nixos", "unmanaged",
@@ -127,11 +129,13 @@ DEVICE = Fields(
 
 # PVE takes more, and keeps 10000 of it.
 CPUUNITS = dataclasses.replace(integer(1, 10000, "a CPU weight"), parse=lambda value: min(max(int(value), 1), 10000))
+_SOURCES: t.Final = ("ostemplate", "clone_from", "restore_from")
 TABLE: t.Final[tuple[Option, ...]] = (
     Option("vmid", "vmid", VMID, scope="guest"),
     Option("ostemplate", "ostemplate", TEXT, scope="guest"),
     Option("clone_from", "clone_from", CLONE_FROM, scope="guest", excludes=("ostemplate",)),
     Option("restore_from", "restore_from", RESTORE_FROM, scope="guest", excludes=("ostemplate", "clone_from")),
+    Option("image", "image", OCI_IMAGE, scope="guest", excludes=_SOURCES, since="9.1"),
     Option("pool", "pool", TEXT, scope="guest"),
     Option("password", "password", PASSWORD, secret=True, scope="creation"),
     Option("ssh-public-keys", "ssh_public_keys", SSH_KEYS, public=True, scope="creation"),
@@ -146,7 +150,7 @@ TABLE: t.Final[tuple[Option, ...]] = (
     Option("cpuunits", "cpuunits", CPUUNITS, hotplug=True, hotplug_delete=True),
     Option("memory", "memory", integer(16, None, "a number of MiB"), default=512, hotplug=True, required=True),
     Option("swap", "swap", integer(0, None, "a number of MiB"), default=512, hotplug=True, hotplug_delete=True),
-    Option("rootfs", "rootfs", ROOTFS, purge=False, required=True, resolve=settle_volume),
+    Option("rootfs", "rootfs", ROOTFS, purge=False, required=True, resolve=resolve_volume),
     Option(
         "mp",
         "mount_points",
@@ -155,7 +159,7 @@ TABLE: t.Final[tuple[Option, ...]] = (
         last=255,
         identity=("mp",),
         hotplug_add=True,
-        resolve=settle_volume,
+        resolve=resolve_volume,
     ),
     Option(
         "net",
@@ -166,9 +170,10 @@ TABLE: t.Final[tuple[Option, ...]] = (
         marks=("hwaddr",),
         told_by="bridge",
         hotplug=True,
+        hotplug_add=True,
         hotplug_delete=True,
         cold=frozenset({"mtu"}),
-        resolve=settle_net,
+        resolve=resolve_net,
     ),
     Option("dev", "devices", DEVICE, indexed=True, last=255, identity=("path",), hotplug_add=True),
     Option("nameserver", "nameserver", words(" ", NAMESERVER), default=()),
@@ -232,10 +237,11 @@ def declare_lxc(
     params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozenset()
 ) -> tuple[Declaration, list[Finding]]:
     """Read the parameters of a container: the declaration, and all that is wrong with it by itself."""
-    normal = {**params, "mount_points": _mount_points(params.get("mount_points"))}
+    mounts = params.get("mount_points")
+    normal = {**params, "mount_points": _mount_points(mounts)} if mounts else params
     declaration, findings = declare(OPTIONS, normal, nulls)
-    findings += [*_check_binds(params.get("mount_points") or ()), *_check_sources(declaration)]
-    return declaration, findings + check_vmid(params.get("vmid"))
+    findings += [*_check_binds(mounts or ()), *_check_sources(declaration)]
+    return declaration, [*findings, *check_vmids(params)]
 
 
 def declare_creation(params: t.Mapping[str, t.Any]) -> tuple[Declaration, list[Finding]]:
@@ -267,19 +273,8 @@ def check_container(values: t.Mapping[str, t.Any], paths: t.Mapping[str, str]) -
     ]
 
 
-def check_vmid(vmid: int | None) -> list[Finding]:
-    """What is wrong with a guest's number."""
-    try:
-        VMID.accept(VMID.minimum if vmid is None else vmid)
-    except ValueError as error:
-        return [Finding("vmid", vmid, str(error), "Leave it out to get the lowest free one.")]
-    return []
-
-
-def _mount_points(given: t.Sequence[t.Mapping[str, t.Any]] | None) -> list[dict[str, t.Any]] | None:
+def _mount_points(given: t.Sequence[t.Mapping[str, t.Any]]) -> list[dict[str, t.Any]]:
     """``bind`` is the user's word for a volume that is a directory of the node."""
-    if given is None:
-        return None
     return [
         {**{name: entry[name] for name in entry if name != "bind"}, "volume": entry.get("bind") or entry.get("volume")}
         for entry in given
@@ -299,7 +294,7 @@ def _check_sources(declaration: Declaration) -> list[Finding]:
     return [
         Finding(declaration.paths[key], value["volume"], f"has a storage too ({value['storage']})", remedy)
         for key, value in declaration.values.items()
-        if re.fullmatch(r"mp\d+", key) and value and value.get("volume") and value.get("storage")
+        if isinstance(value, dict) and value.get("volume") and value.get("storage") and re.fullmatch(r"mp\d+", key)
     ]
 
 

@@ -9,6 +9,7 @@ import contextlib
 import functools
 import ipaddress
 import re
+import types
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
@@ -34,14 +35,16 @@ PLAIN_IPV4 = re.compile(rf"({_OCTET}(?:\.{_OCTET}){{3}})/(3[0-2]|[12]?[0-9])")
 IP_WORDS: dict[int, tuple[str, ...]] = {4: ("dhcp", "manual"), 6: ("auto", "dhcp", "manual")}
 
 
-def _interface(version: int) -> Codec:
-    """An address with prefix, or one of PVE's words for how the guest gets one."""
-    listed = ", ".join(IP_WORDS[version])
+def interface_codec(
+    version: int, words: tuple[str, ...], aliases: t.Mapping[str, str] = types.MappingProxyType({})
+) -> Codec:
+    """An address with prefix, or one of PVE's words for how the guest gets one; ``aliases`` mean such words."""
+    listed = ", ".join([*words, *aliases])
     example = "192.168.1.10/24" if version == 4 else "fd00::10/64"
 
     def accept(value: t.Any) -> str:
-        given = str(value)
-        if given in IP_WORDS[version] or (version == 4 and PLAIN_IPV4.fullmatch(given)):
+        given = aliases.get(str(value), str(value))
+        if given in words or (version == 4 and PLAIN_IPV4.fullmatch(given)):
             return given
         try:
             address = read_interface(given)
@@ -96,17 +99,24 @@ HWADDR = Codec(parse=str.upper, accept=_hwaddr, render=str)
 TAG = integer(1, 4094, "a VLAN tag")
 BRIDGE = text(r"[A-Za-z][\w.-]{0,19}", "is not the name of a bridge or vnet")
 
+# How an interface gets its addresses, and where its ways out are.
+ADDRESSES = {
+    "gw": Field(_address(4), param="gateway"),
+    "gw6": Field(_address(6), param="gateway6"),
+    "ip": Field(interface_codec(4, IP_WORDS[4])),
+    "ip6": Field(interface_codec(6, IP_WORDS[6])),
+}
 NET = Fields(
     {
         "name": Field(text(r"[\w.:-]{1,15}", "is not an interface name (at most 15 characters)"), preserve=True),
         "bridge": Field(BRIDGE),
         "firewall": Field(BOOLEAN, default=False),
-        "gw": Field(_address(4), param="gateway"),
-        "gw6": Field(_address(6), param="gateway6"),
+        "gw": ADDRESSES["gw"],
+        "gw6": ADDRESSES["gw6"],
         "host-managed": Field(BOOLEAN, param="host_managed", default=False, since="9.1"),
         "hwaddr": Field(HWADDR, preserve=True),
-        "ip": Field(_interface(4)),
-        "ip6": Field(_interface(6)),
+        "ip": ADDRESSES["ip"],
+        "ip6": ADDRESSES["ip6"],
         "link_down": Field(BOOLEAN, default=False),
         "mtu": Field(integer(64, 65535, "an MTU")),
         "rate": Field(number(0, 10000)),
@@ -135,7 +145,7 @@ def _host(address: str) -> str:
     return plain[1] if plain else str(read_interface(address).ip)
 
 
-def settle_net(key: str, path: str, current: SubValues | None, wanted: SubValues, purge: bool) -> Resolved:
+def resolve_net(key: str, path: str, current: SubValues | None, wanted: SubValues, purge: bool) -> Resolved:
     """As any property string, but a new device gets a name: PVE requires one (``net1``: ``eth1``)."""
     named = wanted if current else {"name": f"eth{key.removeprefix('net')}", **wanted}
     return merge(key, path, current, named, purge)
@@ -144,11 +154,11 @@ def settle_net(key: str, path: str, current: SubValues | None, wanted: SubValues
 def check_networks(networks: t.Mapping[str, SubValues], paths: t.Mapping[str, str]) -> list[Finding]:
     """What is wrong with the networks of one guest, all of it: gateways, names, addresses and MACs used twice."""
     findings = [*used_twice(networks, paths, "name"), *used_twice(networks, paths, "hwaddr")]
-    findings += _same_addresses(networks, paths)
+    findings += same_addresses(networks, paths)
     for key, net in networks.items():
         for address, gateway in (("ip", "gw"), ("ip6", "gw6")):
             path, param = paths.get(key, key), NET.keys[gateway].param
-            findings += _check_gateway(path, net.get(address), net.get(gateway), param)
+            findings += check_gateway(path, net.get(address), net.get(gateway), param)
     return findings
 
 
@@ -165,7 +175,8 @@ def used_twice(
             seen[value] = path
 
 
-def _same_addresses(networks: t.Mapping[str, SubValues], paths: t.Mapping[str, str]) -> t.Iterator[Finding]:
+def same_addresses(networks: t.Mapping[str, SubValues], paths: t.Mapping[str, str]) -> t.Iterator[Finding]:
+    """Static addresses that two devices of one guest have."""
     for family in ("ip", "ip6"):
         hosts = {
             key: {family: str(net[family]).partition("/")[0]}
@@ -180,6 +191,11 @@ def is_net(key: str) -> bool:
     return key.startswith("net") and key[3:].isdigit()
 
 
+def without_hwaddr(written: Fields, text: str) -> str:
+    """A network device of a guest's config for another guest, which gets an address of its own."""
+    return written.render({**written.parse(text), "hwaddr": None})
+
+
 def networks_in(options: t.Mapping[str, str], written: Fields) -> dict[str, SubValues]:
     """The network devices of a guest's config, by PVE's key; what cannot be read of them is left out."""
     return {key: written.read(text) for key, text in options.items() if key[:3] == "net" and is_net(key)}
@@ -190,7 +206,8 @@ def networks_of(values: t.Mapping[str, t.Any]) -> dict[str, SubValues]:
     return {key: value for key, value in values.items() if value is not None and is_net(key)}
 
 
-def _check_gateway(path: str, address: str | None, gateway: str | None, param: str) -> list[Finding]:
+def check_gateway(path: str, address: str | None, gateway: str | None, param: str) -> list[Finding]:
+    """What is wrong with a gateway, by its option."""
     if not gateway or not address:
         return []
     if "/" not in address:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import typing as t
 from dataclasses import dataclass, field
@@ -27,19 +28,27 @@ class Resolved:
 
 
 # PVE's key, the user's path, the values that are there, the values stated, and whether to drop what is not stated.
-Settle: t.TypeAlias = "t.Callable[[str, str, SubValues | None, SubValues, bool], Resolved]"
+Resolve: t.TypeAlias = "t.Callable[[str, str, SubValues | None, SubValues, bool], Resolved]"
 
 
 @dataclass(frozen=True)
 class Option:
     """One option of a guest type.
 
+    ``param``: the user's name for it; ``a.b`` is the key ``b`` of the dictionary ``a``.
     ``cold``: keys of a property string that a running guest takes only at its next start, whatever PVE says.
-    ``hotplug``: a running guest takes a new value at once; ``hotplug_add``: only where there was none before;
-    ``hotplug_delete``: a running guest takes a deletion at once. ``immutable``: it cannot change on an existing guest.
+    ``hotplug``: a running guest takes a new value at once; ``hotplug_add``: a new entry of a list;
+    ``hotplug_delete``: a deletion. ``plugs``: only where the guest's own option ``hotplug`` has this word; ``waits``
+    tells of which changes (current and wanted value) that is not true. ``immutable``: it cannot change on an existing
+    guest.
+    ``satisfied``: whether a current value that differs is nevertheless what is wanted.
     ``indexed``: PVE numbers it (``net0``), the user writes a list of entries with an ``id``. An entry without one is
     known by the keys in ``identity`` and ``marks`` (an identity that is not there makes a new entry), and else by its
     place; ``told_by`` tells apart what has neither. ``last`` is the highest number that PVE takes.
+    ``slot``: it shares the user's list with other options; an entry says by this word which one it is (``bus: scsi``),
+    by ``index`` which number. ``by_place``: an entry without a number is the one at its place, counted from ``first``
+    on, whatever the guest has. ``marked`` is what the property string
+    has by which its entries are told from those of another list.
     ``purge``: ``purge_options`` may delete it. ``required``: PVE refuses to delete it, so that its default takes its
     place.
     ``merge``: what the guest is to have of the value that it has and the declared one, where ``purge_options`` is off.
@@ -59,15 +68,22 @@ class Option:
     hotplug: bool = False
     hotplug_add: bool = False
     hotplug_delete: bool = False
+    plugs: str = ""
+    waits: t.Callable[[Canonical, Canonical], bool] | None = None
+    satisfied: t.Callable[[Canonical, Canonical], bool] | None = None
     immutable: bool = False
     indexed: bool = False
     last: int = 31
+    slot: str = ""
+    by_place: bool = False
+    first: int = 0
+    marked: t.Mapping[str, Canonical] = field(default_factory=dict)
     identity: tuple[str, ...] = ()
     marks: tuple[str, ...] = ()
     told_by: str = ""
     purge: bool = True
     required: bool = False
-    resolve: Settle | None = None
+    resolve: Resolve | None = None
     merge: t.Callable[[Canonical, Canonical], Canonical] | None = None
     on_node: bool = False
     secret: bool = False
@@ -77,18 +93,30 @@ class Option:
     since: str = ""
     scope: t.Literal["config", "creation", "guest"] = "config"
 
+    @functools.cached_property
+    def path(self) -> tuple[str, ...]:
+        """Where the user states it."""
+        return tuple(self.param.split("."))
+
 
 class Table(tuple[Option, ...]):
     """The options of a guest type. ``on_node``: the keys of those that only root on the node itself can set."""
 
     on_node: tuple[str, ...]
     _found: dict[str, Option | None]
+    _stated: tuple[tuple[str, Option], ...]
 
     def __new__(cls, options: t.Iterable[Option] = ()) -> Table:
         table = super().__new__(cls, options)
         table.on_node = tuple(option.key for option in table if option.on_node)
         table._found = {}
+        table._stated = tuple((option.path[0], option) for option in table)
         return table
+
+    def about(self, params: t.Mapping[str, t.Any]) -> list[Option]:
+        """The options of which parameters may say something; most say little of a guest."""
+        names = {name for name, value in params.items() if value is not None}
+        return [option for name, option in self._stated if name in names]
 
     def find(self, key: str) -> Option | None:
         """The option a PVE key belongs to (``net0`` to ``net``), or None."""
@@ -99,6 +127,14 @@ class Table(tuple[Option, ...]):
             self._found[key] = next(itertools.chain(plain, numbered), None)
         return self._found[key]
 
+    def listed(self, key: str, value: Canonical) -> Option | None:
+        """The option as which the user sees a key: of several with the same key the one that its value is marked as."""
+        option = self.find(key)
+        if option is None or not option.slot or not isinstance(value, dict):
+            return option
+        marked = (other for other in self if other.marked and other.key == option.key)
+        return next((other for other in marked if other.marked.items() <= value.items()), option)
+
     def known(self, key: str) -> Option:
         """The option of a key that was declared by this table."""
         option = self.find(key)
@@ -108,8 +144,16 @@ class Table(tuple[Option, ...]):
 
 
 HIDDEN = "********"
+# What PVE itself shows in the place of a password.
+MASKED: t.Final = "**********"
 # The way out of what cannot change in place.
 REBUILD = "Create a new guest beside it."
+
+
+def rebuild(params: t.Mapping[str, t.Any]) -> str:
+    """What to do about what cannot change in place: as the module at hand offers it."""
+    anew = "or set recreate=true to destroy and create this one again." if "recreate" in params else ""
+    return f"{REBUILD.rstrip('.')}, {anew}" if anew else REBUILD
 
 
 @dataclass(frozen=True)
@@ -125,7 +169,7 @@ class Removal:
 class Declaration:
     """What the user asked for, by PVE's keys. None asks for a deletion; in property strings also for single keys.
 
-    ``cleared``: indexed options of which every entry is to go. ``paths``: the user's name of each key, for messages.
+    ``cleared``: the user's lists of which every entry is to go. ``paths``: the user's name of each key, for messages.
     ``assumed``: keys of list entries without an ``id``, numbered by their place until :func:`place` knows better.
     ``removals``: the list entries that are to go.
     """
@@ -169,6 +213,8 @@ def base_of(key: str) -> str:
 
 
 def merge(key: str, path: str, current: SubValues | None, wanted: SubValues, purge: bool) -> Resolved:
-    """The usual way a property string settles: what is not stated stays, or goes with ``purge``."""
+    """The usual way a property string is resolved: what is not stated stays, or goes with ``purge``."""
+    if current and not purge and wanted.items() <= current.items():
+        return Resolved(current)
     base = {} if purge else dict(current or {})
     return Resolved({name: value for name, value in {**base, **wanted}.items() if value is not None})

@@ -49,7 +49,9 @@ class Field:
     ``param`` is the user's name for it (default: PVE's). ``default`` is what PVE assumes where the key is missing.
     ``preserve``: PVE or the first run chose the value; it is carried over whenever the user does not state it.
     ``since`` is the version of PVE that it came with, where nodes are still supported that do not know it.
-    ``public``: what has a name like a secret's, and is none. ``required``: the user has to state it.
+    ``public``: what has a name like a secret's, and is none; ``secret``: what nobody is shown.
+    ``required``: the user has to state it. ``aliases``: other names that PVE has for it. ``internal``: no word of the
+    user's.
     """
 
     codec: Codec = TEXT
@@ -58,15 +60,18 @@ class Field:
     preserve: bool = False
     since: str = ""
     public: bool = False
+    secret: bool = False
     required: bool = False
+    aliases: tuple[str, ...] = ()
+    internal: bool = False
 
 
 @dataclass(frozen=True)
 class Fields:
     """A property string as data: its keys in PVE's order, and the key that may stand without its name.
 
-    ``bare``: whether we write that key without its name too. ``exclusive`` are groups of the user's names of which he
-    states one at most, ``one_of`` those of which he states one at least.
+    ``bare``: whether we write that key without its name too. ``exclusive`` are groups of the user's names of which
+    one at most may be stated, ``one_of`` those of which one at least has to be.
     """
 
     keys: t.Mapping[str, Field]
@@ -76,21 +81,25 @@ class Fields:
     one_of: tuple[tuple[str, ...], ...] = ()
     preserved: tuple[str, ...] = field(init=False, repr=False, compare=False)
     params: dict[str, str] = field(init=False, repr=False, compare=False)
+    _aliases: dict[str, str] = field(init=False, repr=False, compare=False)
     _parsed: t.Callable[[str], dict[str, Canonical]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        names = {entry.param or key: key for key, entry in self.keys.items()}
+        names = {entry.param or key: key for key, entry in self.keys.items() if not entry.internal}
+        aliases = {alias: key for key, entry in self.keys.items() for alias in entry.aliases}
         object.__setattr__(self, "preserved", tuple(key for key, entry in self.keys.items() if entry.preserve))
         object.__setattr__(self, "params", names)
+        object.__setattr__(self, "_aliases", aliases)
         # A run looks at the same text several times, as it plans, checks and tells.
-        object.__setattr__(self, "_parsed", functools.lru_cache(maxsize=256)(self._parse))
+        object.__setattr__(self, "_parsed", functools.lru_cache(maxsize=16384)(self._parse))
 
     def parse(self, value: str) -> dict[str, Canonical]:
         """Canonical values by PVE's keys; unknown keys stay as text, and so do values that we cannot read."""
         return dict(self._parsed(value))
 
     def _parse(self, value: str) -> dict[str, Canonical]:
-        return {key: self._read(key, raw) for key, raw in split(value, self.default_key).items()}
+        parts = {self._aliases.get(key, key): raw for key, raw in split(value, self.default_key).items()}
+        return {key: self._read(key, raw) for key, raw in parts.items()}
 
     def read(self, value: str) -> dict[str, Canonical]:
         """As ``parse``; of a text that is no property string nothing is known."""
@@ -141,5 +150,5 @@ class Fields:
                 show_size(value) if isinstance(value, int) and self._is_size(key) else plain(value)
             )
             for key, value in values.items()
-            if key in self.keys
+            if key in self.keys and not self.keys[key].internal
         }

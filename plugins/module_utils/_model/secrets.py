@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import typing as t
 
@@ -22,14 +23,20 @@ _SHORTEST: t.Final = 4
 
 def is_secret(name: str, more: t.Collection[str] = ()) -> bool:
     """Whether the value of an option of this name is a secret; ``more`` are names that are so too."""
+    return name in more or _says_secret(name)
+
+
+@functools.lru_cache(maxsize=1024)
+def _says_secret(name: str) -> bool:
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[-.]", "_", name).lower()
-    return name in more or (_SECRET.search(words) is not None and _PUBLIC.search(words) is None)
+    return _SECRET.search(words) is not None and _PUBLIC.search(words) is None
 
 
 def secret_values(value: t.Any, more: t.Collection[str] = (), name: str = "") -> set[str]:
     """The secrets in a structure, each also as it is spelt within the text of a structure."""
-    if isinstance(value, dict):
-        return {secret for key, inner in value.items() for secret in secret_values(inner, more, str(key))}
+    if isinstance(value, dict):  # what is within something secret is secret, whatever it is called
+        inside = ((name if name in more else str(key), inner) for key, inner in value.items())
+        return {secret for key, inner in inside for secret in secret_values(inner, more, key)}
     if isinstance(value, (list, tuple)):
         return {secret for inner in value for secret in secret_values(inner, more, name)}
     if isinstance(value, bool) or not isinstance(value, (str, int, float)) or not is_secret(name, more):

@@ -23,6 +23,8 @@ from ansible_collections.pve.provision.plugins.module_utils._model.option import
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Field, Fields
 from ansible_collections.pve.provision.plugins.module_utils._model.sizes import render_gib, render_size
 
+AUTO: t.Final = "auto"
+"""What leaves the choice of a storage open."""
 DEFAULT_SIZE = 4 * 1024**3  # pve-container's own default for a rootfs, in bytes
 
 
@@ -101,10 +103,10 @@ def storage_of(volume: str) -> str | None:
 
 
 # What says where a new volume comes from, and means nothing for one that exists.
-_ORIGIN = frozenset({"storage", "size", "volume", "import-from", "format"})
+_ORIGIN = frozenset({"storage", "size", "volume", "image", "import-from", "format"})
 
 
-def settle_volume(key: str, path: str, current: SubValues | None, wanted: SubValues, purge: bool) -> Resolved:
+def resolve_volume(key: str, path: str, current: SubValues | None, wanted: SubValues, purge: bool) -> Resolved:
     """A new volume is allocated (``STORAGE:GiB``); of an existing one the options change and the size grows."""
     settings = {name: value for name, value in wanted.items() if name not in _ORIGIN and value is not None}
     if current is None:
@@ -116,8 +118,9 @@ def settle_volume(key: str, path: str, current: SubValues | None, wanted: SubVal
         return merge(key, path, {}, {"volume": wanted["volume"], **settings}, purge)
     findings = []
     home = storage_of(current.get("volume") or "")
-    if wanted.get("storage") not in (None, home):
-        remedy = "Move it with 'pct move-volume' or 'qm disk move', or declare the storage it is on."
+    if wanted.get("storage") not in (None, AUTO, home):
+        way = "Move it with 'pct move-volume'" if key.startswith(("rootfs", "mp")) else "Set move_disks: true"
+        remedy = f"{way}, or declare the storage it is on."
         problem = f"is not where it is: {current['volume']}"
         findings.append(Finding(f"{path}.storage", wanted["storage"], problem, remedy))
     have, want = current.get("size"), wanted.get("size")
@@ -162,3 +165,10 @@ def volumes(options: t.Mapping[str, str]) -> dict[str, SubValues]:
         for key, value in options.items()
         if key == "rootfs" or (key.startswith(("mp", "unused")) and key.lstrip("mpunsed").isdigit())
     }
+
+
+def is_linked(vmid: int, texts: t.Iterable[str]) -> bool:
+    """Whether a volume is a linked clone of a template's, as its name tells on storages whose clones need their base:
+    ``local:100/base-100-disk-0.qcow2/101/vm-101-disk-0.qcow2``, ``zfs:basevol-100-disk-0/subvol-101-disk-0``."""
+    pattern = re.compile(rf"(?<!\d)base(?:vol)?-{vmid}-disk-\d+(?:\.\w+)?/")
+    return any(pattern.search(text) for text in texts)

@@ -34,7 +34,6 @@ EXIT_BUSY = 75
 EXIT_PENDING = 76
 """Somebody has set something in one of the packages and not committed it: ``uci changes`` says what."""
 
-SHELL: t.Final = ("sh", "-s")
 _END = "PVE_PROVISION_END"
 _RELOAD_SECONDS = 60  # how long the script waits for the services; they go on without it
 _LOCK_SECONDS = 30  # how long it waits for another run, which has its guard armed by then

@@ -4,7 +4,8 @@
 """Private to this collection: speak to the guest agent of a VM by its socket, as PVE itself does, without its start-up.
 
 The protocol is a line of JSON each way. Whoever connects may find the rest of somebody else's talk, so each connection
-begins with a mark and a number that the agent sends back.
+begins with a mark and a number that the agent sends back. QEMU lets in one caller at a time, and PVE is one, too, so
+that none is kept for longer than one answer takes.
 """
 
 from __future__ import annotations
@@ -21,12 +22,18 @@ from pathlib import Path
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError, Timeout
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import Clock, poll
+from ansible_collections.pve.provision.plugins.module_utils._pve.error_messages import error_of
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
 
 _MARK = b"\xff"
 # For how many seconds an agent that runs may take to answer that it does.
 _ANSWERS_WITHIN = 3.0
+# And to an answer that costs it nothing.
+_ANSWER = 30.0
 _PAUSES = (0.02, 0.5)
+_SILENT: t.Final = "QEMU guest agent is not running"
+# What an agent says to all but a few commands while a backup has its file systems frozen.
+_FROZEN: t.Final = "in frozen state"
 
 
 class Agent:
@@ -45,19 +52,29 @@ class Agent:
         """Run a command in the guest; None when it goes on after ``timeout`` (s)."""
         arguments = {"path": argv[0], "arg": list(argv[1:]), "capture-output": True}
         given = {"input-data": base64.b64encode(stdin.encode()).decode()} if stdin else {}
-        with self._connected(timeout + 30) as ask:
+        with self._connected(_ANSWER) as ask:
             pid = ask("guest-exec", **arguments, **given)["pid"]
-            done = poll(
-                lambda: ask("guest-exec-status", pid=pid),
-                lambda status: status.get("exited"),
-                timeout=timeout,
-                clock=self._clock,
-                pauses=_PAUSES,
-            )
+        done = poll(
+            lambda: self._status(pid),
+            lambda status: status.get("exited"),
+            timeout=timeout,
+            clock=self._clock,
+            pauses=_PAUSES,
+        )
         if not done.get("exited"):
             return None
         out, err = (base64.b64decode(done.get(name, "")).decode(errors="replace") for name in ("out-data", "err-data"))
         return Completed(int(done.get("exitcode", 128 + int(done.get("signal") or 0))), out, err)
+
+    def _status(self, pid: int) -> dict[str, t.Any]:
+        """How a command stands. While the agent has no ear for that, the command goes on."""
+        try:
+            with self._connected(_ANSWER) as ask:
+                return t.cast("dict[str, t.Any]", ask("guest-exec-status", pid=pid))
+        except PveError as error:
+            if _SILENT in error.message or _FROZEN in error.message:
+                return {}
+            raise
 
     @contextlib.contextmanager
     def _connected(self, timeout: float) -> t.Iterator[t.Callable[..., t.Any]]:
@@ -91,7 +108,7 @@ class Agent:
         try:
             self._await_mark(answers, number)
         except TimeoutError as error:
-            raise PveError("QEMU guest agent is not running", remedy="Start it in the guest.") from error
+            raise PveError(_SILENT, remedy="Start it in the guest.") from error
         link.settimeout(timeout)
         return ask
 
@@ -112,5 +129,5 @@ def _answer(line: bytes, command: str) -> t.Any:
         raise PveError(f"The guest agent hung up at {command}.")
     told = json.loads(line)
     if "error" in told:
-        raise PveError(f"Agent error: {told['error'].get('desc', told['error'])}")
+        raise error_of("Agent error", str(told["error"].get("desc", told["error"])))
     return told["return"]

@@ -12,19 +12,21 @@ import typing as t
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
+from ansible_collections.pve.provision.plugins.module_utils._model.codec import EXTENT
 from ansible_collections.pve.provision.plugins.module_utils._model.sizes import parse_size
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig, Kind
 from ansible_collections.pve.provision.plugins.module_utils._pve.values import content_types
 
+# PVE keeps the keys that cloud-init is told percent-encoded.
+SSH_KEYS: t.Final = "sshkeys"
+# What a backup adds to the config in it.
+_OF_BACKUPS = ("#qmdump#", "#vzdump#")
 _SECTION = re.compile(r"\[([^\]]*)\]\s*")
-_OPTION = re.compile(r"([a-z][a-z_\-]*\d*):\s*(.*?)\s*")
+_KEY = re.compile(r"[a-z][a-z_\-]*\d*")
 _RAW = re.compile(r"lxc\.(?!environment\.runtime)")
 _RAW_LINE = re.compile(r"(lxc\.[a-z0-9_.-]+)(?::|\s*=)\s*(.*?)\s*")
 _LXC_ENVIRONMENT = re.compile(r"lxc\.environment\.runtime(?::|\s*=)\s*(.*?)\s*")
 _RUNNING_CONTAINER = re.compile(r"@/var/lib/lxc/(\d+)/command$", re.MULTILINE)
-
-# PVE itself shows this instead of the hash that the file holds.
-_HIDDEN = {"cipassword": "**********"}
 
 # What PVE stores on a storage whose entry names no content.
 _DEFAULT_CONTENT: dict[str, frozenset[str]] = {
@@ -42,6 +44,12 @@ def digest(raw: bytes) -> str:
     return hashlib.sha1(raw, usedforsecurity=False).hexdigest()
 
 
+def _option(line: str) -> tuple[str, str] | None:
+    """An option and its value, where a line says one."""
+    key, colon, value = line.partition(":")
+    return (key, value.strip()) if colon and _KEY.fullmatch(key) else None
+
+
 def _sections(text: str) -> dict[str, dict[str, str]]:
     """Options by section name; the head of the file is section ``""``."""
     sections: dict[str, dict[str, str]] = {"": {}}
@@ -50,18 +58,20 @@ def _sections(text: str) -> dict[str, dict[str, str]]:
         first = line[:1]
         if first == "[" and (header := _SECTION.fullmatch(line)):
             current = sections.setdefault(header[1], {})
+        elif line.startswith(_OF_BACKUPS):
+            continue
         elif first == "#":
             current["description"] = current.get("description", "") + unquote(line[1:]) + "\n"
         elif first == "l" and (environment := _LXC_ENVIRONMENT.fullmatch(line)):
             current["env"] = f"{current['env']}\0{environment[1]}" if "env" in current else environment[1]
         elif first == "l" and (raw := _RAW_LINE.fullmatch(line)):
             current["lxc"] = "\n".join(filter(None, (current.get("lxc"), f"{raw[1]}: {raw[2]}")))
-        elif option := _OPTION.fullmatch(line):
-            key, value = option[1], option[2]
+        elif option := _option(line):
+            key, value = option
             if key == "description":
                 value = current.get(key, "") + unquote(value)
-            elif key in _HIDDEN:
-                value = _HIDDEN[key]
+            elif key == SSH_KEYS:
+                value = unquote(value)
             current[key] = value
     for options in sections.values():
         if "description" in options:
@@ -73,6 +83,16 @@ def combine(live: dict[str, str], pending: t.Mapping[str, str | None]) -> dict[s
     """What the next start uses: the live options with the pending changes applied."""
     merged = {**live, **pending}
     return {key: value for key, value in merged.items() if value is not None}
+
+
+def snapshot_sections(raw: bytes) -> dict[str, dict[str, str]]:
+    """The options that a guest has in each of its snapshots, with what PVE notes of the snapshot itself."""
+    sections = _sections(raw.decode(errors="replace"))
+    return {name: options for name, options in sections.items() if name and _is_snapshot(name)}
+
+
+def _is_snapshot(section: str) -> bool:
+    return section.lower() != "pending" and ":" not in section
 
 
 def parse_guest_config(raw: bytes) -> GuestConfig:
@@ -92,7 +112,7 @@ def parse_guest_config(raw: bytes) -> GuestConfig:
         elif name.lower() in {"pve:pending", "pending"}:
             deletions = re.split(r"[\s,;]+", options.pop("delete", ""))
             pending = {**options, **{key.lstrip("!"): None for key in deletions if key}}
-        elif ":" not in name:
+        elif _is_snapshot(name):
             snapshots.append(name)
     return GuestConfig(
         options=combine(live, pending),
@@ -135,7 +155,7 @@ def with_raw_lines(text: str, lines: t.Sequence[str]) -> str:
 def guest_head(text: str) -> dict[str, str]:
     """The options of the live section alone: cheaper than a whole parse when many guests are listed."""
     head = text.partition("\n[")[0]
-    return {match[1]: match[2] for line in head.split("\n") if (match := _OPTION.fullmatch(line))}
+    return dict(filter(None, map(_option, head.split("\n"))))
 
 
 def disk_size(value: str) -> int | None:
@@ -145,6 +165,12 @@ def disk_size(value: str) -> int | None:
         if key == "size" and equals:
             return parse_size(size, unit=1)
     return None
+
+
+def has_grown(value: str, wanted: int) -> bool:
+    """Whether a disk has the size that was asked for; a storage may round it up to whole extents."""
+    size = disk_size(value)
+    return size is not None and 0 <= size - wanted < EXTENT
 
 
 @dataclass(frozen=True)
@@ -175,6 +201,19 @@ def parse_section_config(text: str) -> list[Section]:
             key, *value = line.split(maxsplit=1)
             sections[-1].options[key] = value[0].strip() if value else "1"
     return sections
+
+
+def parse_mappings(text: str) -> dict[str, list[str]]:
+    """The names that a cluster has for devices, from a file of ``/etc/pve/mapping``: what each is on each node."""
+    found: dict[str, list[str]] = {}
+    name = ""
+    for line in text.split("\n"):
+        if line.strip() and not line[0].isspace():
+            name = line.strip()
+            found[name] = []
+        elif line.split()[:1] == ["map"] and name:
+            found[name].append(line.split(maxsplit=1)[1])
+    return found
 
 
 @dataclass(frozen=True)

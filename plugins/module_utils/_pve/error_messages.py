@@ -19,7 +19,16 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.types import Co
 HIDDEN = "********"
 _LOG_TAIL = 10
 
-_LOCK_TIMEOUT = re.compile(r"can't lock file .* - got timeout|unable to acquire lock|got lock timeout", re.IGNORECASE)
+# The lock of a guest, that of its migration, which replication holds, too, and that of a storage that nodes share.
+_LOCK_TIMEOUT = re.compile(
+    r"can't lock file .* - got timeout|unable to acquire lock|got lock (?:request )?timeout|"
+    r"obtain guest migration lock",
+    re.IGNORECASE,
+)
+
+# What a guest agent says that may run no commands, other than while a backup has frozen it, or not this one.
+_REFUSES_COMMANDS = re.compile(r"guest-exec has been disabled(?!.*frozen)")
+_CONFINES_COMMANDS = re.compile(r"Failed to execute child process .*Permission denied")
 
 # What PVE says, the error it becomes, facts for machines, what to do. First match wins.
 _MEANINGS: tuple[tuple[str, type[PveError], dict[str, str], str], ...] = (
@@ -87,6 +96,21 @@ _MEANINGS: tuple[tuple[str, type[PveError], dict[str, str], str], ...] = (
         "PVE does not say which privilege is missing: see Permissions of this user or token on the node.",
     ),
     (
+        _REFUSES_COMMANDS.pattern,
+        PveError,
+        {"reason": "agent_refuses"},
+        "The agent there is started with a list of commands that leaves this out: empty FILTER_RPC_ARGS in "
+        "/etc/sysconfig/qemu-ga of the guest and restart qemu-guest-agent, as cloud_init.install_agent does for a new "
+        "VM, or declare ssh_private_key.",
+    ),
+    (
+        _CONFINES_COMMANDS.pattern,
+        PveError,
+        {"reason": "agent_refuses"},
+        "SELinux keeps the agent there from it: run semanage permissive -a virt_qemu_ga_t in the guest, as "
+        "cloud_init.install_agent does for a new VM, or declare ssh_private_key.",
+    ),
+    (
         r"hostname lookup '(?P<node>[^']*)' failed",
         PveError,
         {"reason": "node"},
@@ -119,6 +143,11 @@ def scrub(text: str, secrets: t.Iterable[str]) -> str:
 def is_held_lock(error: ProvisionError) -> bool:
     """Whether PVE gave up waiting for its own lock: nothing was done, so the same may be asked again."""
     return error.details.get("reason") == "lock_timeout"
+
+
+def refuses_commands(text: str) -> bool:
+    """Whether a guest agent says that it runs no commands, or not this one, however often it is asked."""
+    return bool(_REFUSES_COMMANDS.search(text) or _CONFINES_COMMANDS.search(text))
 
 
 def is_so_already(text: str) -> bool:
@@ -191,7 +220,7 @@ def ungrown_remedy(text: str, *, on_node: bool) -> str:
     if on_node:
         return "The volume has its new size, its file system not yet: the next run grows that."
     return (
-        "The volume has its new size, its file system not yet, and over the API nobody can mend that: stop the "
+        "The volume has its new size, its file system not yet, and over the API it cannot be repaired: stop the "
         "container, and run e2fsck -f and resize2fs on the volume (pvesm path VOLID) on the node."
     )
 

@@ -38,10 +38,10 @@ def first_process(root: Path, vmid: int) -> int | None:
     return None
 
 
-def time_of(path: Path) -> float | None:
+def time_of(path: str) -> float | None:
     """When a file was last written, in seconds since the epoch; None when it is not there."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        return path.stat().st_mtime
+        return os.stat(path).st_mtime
     return None
 
 

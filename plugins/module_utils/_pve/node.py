@@ -7,9 +7,8 @@ Everything above this layer talks to a node through :class:`Node` alone. There a
 node, ``api`` speaks HTTPS from outside. A verb returns when PVE has finished, raises one of the errors of ``_errors``
 when PVE refused or failed, and hands back PVE's warnings in an :class:`Outcome`.
 
-What only the node itself can do is a capability: an attribute of the node that is None over the API. Whoever needs one
-asks for it before anything is written (``if node.containers is None``), and says what there is to do instead. What
-PVE fetches in the place of those who are elsewhere, :class:`Downloads`, is None on the node.
+What only the node itself can do is a capability: an attribute that is None over the API. Whoever needs one asks for it
+before anything is written, and says what there is to do instead. :class:`Downloads` is None on the node.
 """
 
 from __future__ import annotations
@@ -20,6 +19,10 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import Unsup
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import Clock
 from ansible_collections.pve.provision.plugins.module_utils._model.appliances import Appliance
 from ansible_collections.pve.provision.plugins.module_utils._model.segments import Link
+from ansible_collections.pve.provision.plugins.module_utils._pve.backups import Backups
+from ansible_collections.pve.provision.plugins.module_utils._pve.cloud_init import CloudInit, Snippets
+from ansible_collections.pve.provision.plugins.module_utils._pve.hardware import Hardware
+from ansible_collections.pve.provision.plugins.module_utils._pve.snapshots import Snapshots
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import (
     Access,
     Bridge,
@@ -37,6 +40,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.types import (
 
 if t.TYPE_CHECKING:
     from pathlib import Path
+
 Notes = t.MutableMapping[int, dict[str, t.Any]]
 _Capability = t.TypeVar("_Capability")
 
@@ -60,22 +64,6 @@ class Containers(t.Protocol):
 
     def grow_filesystem(self, vmid: int, disk: str, *, timeout: int) -> Outcome:
         """Make the file system of a volume as large as the volume, where PVE's resize could not."""
-
-
-class Backups(t.Protocol):
-    """Backups of containers in files of this node that only root can read, one of each container."""
-
-    def archive(self, vmid: int, *, timeout: int) -> str:
-        """Back a stopped container up, and return the path; an earlier backup of the same container goes."""
-
-    def restore(
-        self, vmid: int, archive: str, options: t.Mapping[str, str], *, over: bool = False, timeout: int
-    ) -> None:
-        """Make a container from a backup, with these options in place of those that it holds; ``over`` a stopped one
-        that has the vmid, which keeps its permissions and firewall rules."""
-
-    def discard(self, vmid: int) -> None:
-        """Remove the backup of a container, if there is one."""
 
 
 class Files(t.Protocol):
@@ -147,14 +135,19 @@ class Node(t.Protocol):
 
     name: str
     clock: Clock  # by which a run waits for the guests of this node
+    lists_suspended: bool  # whether the list of guests tells which VM stands still, as ``status`` always does
     root_login: bool  # whether PVE lets us do what it reserves to root@pam itself (an API token never may)
     journal: Notes  # about guests being made, kept on the node by vmid
     ungrown: Notes  # volumes by vmid whose file systems are to grow to a size
 
     agent: GuestAgent
+    hardware: Hardware
+    cloud_init: CloudInit
+    snapshots: Snapshots
     containers: Containers | None
     backups: Backups | None
     files: Files | None
+    snippets: Snippets | None
     downloads: Downloads | None
     leftovers: Leftovers | None  # what killed creations left; over the API, PVE's tasks go on by themselves
 
@@ -174,6 +167,9 @@ class Node(t.Protocol):
 
     def config(self, kind: Kind, vmid: int) -> GuestConfig | None:
         """A guest's config on this node, or None when there is none."""
+
+    def lxc_lines(self, vmid: int) -> tuple[str, ...]:
+        """The lines for LXC (``lxc.init.cwd: /srv``) in a container's config, the environment left out."""
 
     def configs(self, guests: t.Iterable[GuestRef]) -> list[tuple[GuestRef, GuestConfig]]:
         """The configs of several guests of this node, asked for at once; of those that cannot be read, none."""
@@ -292,7 +288,23 @@ class Node(t.Protocol):
     def resize(self, kind: Kind, vmid: int, disk: str, size: str, *, timeout: int) -> Outcome:
         """Grow a disk to ``size`` (``8G``, ``1536M``). Verifies the effect: PVE may fail with exit code 0."""
 
+    def move_disk(self, vmid: int, disk: str, storage: str, *, form: str, timeout: int) -> Outcome:
+        """Move a VM's disk to another storage, in this format where that has a choice."""
+
+    def give_volume(self, vmid: int, disk: str, target: int, key: str, *, timeout: int) -> Outcome:
+        """Give a volume of a stopped container, but its root, to another container, under a key that is free there. The
+        storage gives it a name that goes with its new owner."""
+
     def start(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome: ...
+
+    def suspend(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
+        """Let a running guest stand still, in memory."""
+
+    def resume(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
+        """Let it go on."""
+
+    def send_key(self, vmid: int, key: str) -> None:
+        """Press a key of a running VM's keyboard, by QEMU's name for it."""
 
     def stop(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
         """Stop at once. Does nothing when the guest is stopped."""
@@ -322,3 +334,9 @@ class Node(t.Protocol):
 
     def upload(self, storage: str, content: str, path: str, filename: str, *, timeout: int) -> Outcome:
         """Put a local file on a storage; streams, whatever its size."""
+
+
+def list_tells(node: Node, kind: Kind, status: str | None) -> bool:
+    """Whether the word of a list on a guest's status will do: of a VM that runs, not every list tells if it stands
+    still."""
+    return bool(status) and (status != "running" or kind != "qemu" or node.lists_suspended)

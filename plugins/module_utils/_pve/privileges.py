@@ -27,28 +27,39 @@ ROLES: t.Final = {
     "storage": "ProvisionStorages",
     "sdn": "ProvisionNetworks",
     "nodes": "ProvisionCluster",
+    "mapping": "ProvisionDevices",
 }
+# What Proxmox VE 8 has in place of a privilege.
+OLDER: t.Final = {"VM.GuestAgent.Unrestricted": "VM.Monitor"}
 
 
 @dataclass(frozen=True, order=True)
 class Need:
-    """A privilege (any one of them) on a path (any one of them), and what needs it."""
+    """A privilege (any one of them) on a path (any one of them), and what needs it. ``instead``: what does as well, all
+    of it on ``/``."""
 
     paths: tuple[str, ...]
     privileges: tuple[str, ...]
     reason: str
+    instead: tuple[str, ...] = ()
+
+    def met(self, access: Access) -> bool:
+        if self.instead and set(self.instead) <= held(access, "/"):
+            return True
+        names = {*self.privileges, *(OLDER[name] for name in self.privileges if name in OLDER)}
+        return any(names & held(access, path) for path in self.paths)
 
 
 def file_needs(step: FileStep, storage: str, node: str) -> list[Need]:
     """What it takes to put a template or image on a storage, or to remove it from there. ``download``: from any URL,
-    ``appliance``: a template of PVE's own index."""
-    place = (f"/storage/{storage}",)
+    ``appliance``: a template of PVE's own index. Without a storage, where this login sees none: on any."""
+    place = (f"/storage/{storage}",) if storage else ("/storage", "/storage/*")
     if step == "remove":
         return [Need(place, ("Datastore.Allocate",), step)]
     reason = {"appliance": "download"}.get(step, step)
     found = [Need(place, ("Datastore.AllocateTemplate",), reason)]
     if step == "download":  # by PVE itself, which not everybody may send anywhere
-        found.append(Need((f"/nodes/{node}", "/"), ("Sys.AccessNetwork", "Sys.Modify"), step))
+        found.append(Need((f"/nodes/{node}",), ("Sys.AccessNetwork",), step, ("Sys.Audit", "Sys.Modify")))
     return found
 
 
@@ -62,9 +73,7 @@ def require(node: Node, required: t.Iterable[Need]) -> None:
 
 def missing(required: t.Iterable[Need], access: Access) -> list[Need]:
     """What the login lacks, each once."""
-    return sorted(
-        {need for need in required if not any(set(need.privileges) & held(access, path) for path in need.paths)}
-    )
+    return sorted({need for need in required if not need.met(access)})
 
 
 def held(access: Access, path: str) -> set[str]:

@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import select
 import signal
 import subprocess
 import tempfile
+import time
 import typing as t
 from pathlib import Path
 
@@ -40,6 +43,36 @@ def _end(process: subprocess.Popen[bytes], grace: float) -> None:
             continue
 
 
+def _attend(process: subprocess.Popen[bytes], stdin: bytes, timeout: float) -> None:
+    """Give a process what it reads, and wait for its end. The kernel tells of both; ``Popen`` looks again and again,
+    and sees an end up to 50 ms late. Raises TimeoutExpired."""
+    try:
+        ended = os.pidfd_open(process.pid)
+    except OSError:  # a kernel, or a sandbox, without
+        process.communicate(stdin, timeout=timeout)
+        return
+    deadline = time.monotonic() + timeout
+    pipe = t.cast("t.IO[bytes]", process.stdin)
+    with contextlib.ExitStack() as stack:
+        stack.callback(os.close, ended)
+        stack.callback(pipe.close)
+        events = select.poll()
+        events.register(ended, select.POLLIN)
+        events.register(pipe, select.POLLOUT)
+        os.set_blocking(pipe.fileno(), False)
+        while ended not in (ready := dict(events.poll(max(deadline - time.monotonic(), 0) * 1000))):
+            if not ready:
+                raise subprocess.TimeoutExpired(process.args, timeout)
+            try:
+                stdin = stdin[os.write(pipe.fileno(), stdin) :]
+            except BrokenPipeError:  # it reads no more
+                stdin = b""
+            if not stdin:
+                events.unregister(pipe)
+                pipe.close()
+    process.wait()
+
+
 def run(argv: t.Sequence[str], *, stdin: str = "", timeout: float = 60, grace: float = _GRACE) -> Completed:
     """Run a command in a process group of its own.
 
@@ -57,7 +90,7 @@ def run(argv: t.Sequence[str], *, stdin: str = "", timeout: float = 60, grace: f
                 remedy="Run this on a Proxmox VE node, or set api_host to speak to its API.",
             ) from error
         try:
-            process.communicate(stdin.encode(), timeout=max(timeout, 0.1))
+            _attend(process, stdin.encode(), max(timeout, 0.1))
         except subprocess.TimeoutExpired as error:
             _end(process, grace)
             raise Timeout(
@@ -71,8 +104,8 @@ def run(argv: t.Sequence[str], *, stdin: str = "", timeout: float = 60, grace: f
         return Completed(process.returncode, out.read().decode(errors="replace"), err.read().decode(errors="replace"))
 
 
-# How the command line of a process shows that it makes, fills or backs up a guest: a command, or PVE's worker, which
-# names its task there. A clone's task names the source alone, so any clone may be the one that makes this guest.
+# How the command line of a process shows what it does with a guest: it is a command, or PVE's worker, which names its
+# task there. A clone's task names the source alone, so any clone may be the one that makes this guest.
 _COMMANDS: dict[Kind, str] = {
     "lxc": r"pct\x00(?:create|clone\x00\d+|restore)",
     "qemu": r"(?:qm\x00(?:create|clone\x00\d+|importdisk|importovf|disk\x00import)|qmrestore\x00[^\x00]+)",
@@ -81,12 +114,28 @@ _TASKS: dict[Kind, str] = {
     "lxc": r"(?:vzcreate|vzrestore|vzdump):{vmid}|vzclone:\d+",
     "qemu": r"(?:qmcreate|qmrestore|importdisk|imgcopy|vzdump):{vmid}|qmclone:\d+",
 }
+# What makes or deletes a snapshot, or goes back to one.
+_SNAPSHOTS: dict[Kind, tuple[str, str]] = {
+    "lxc": ("pct", "(?:vzsnapshot|vzdelsnapshot|vzrollback)"),
+    "qemu": ("qm", "(?:qmsnapshot|qmdelsnapshot|qmrollback)"),
+}
 
 
 def is_creating(kind: Kind, vmid: int, root: Path, proc: Path = Path("/proc")) -> bool:
     """Whether a process is making, filling or backing up this guest on the node that lives under ``root``."""
     command, task = _COMMANDS[kind], _TASKS[kind].format(vmid=vmid)
-    pattern = re.compile(rf"(?:^|[\x00/])(?:{command}|vzdump)\x00{vmid}\x00|^task UPID(?::[^:]*){{4}}:(?:{task}):")
+    return _is_run(rf"(?:{command}|vzdump)\x00{vmid}\x00", task, root, proc)
+
+
+def is_snapshotting(kind: Kind, vmid: int, root: Path, proc: Path = Path("/proc")) -> bool:
+    """Whether a process makes or deletes a snapshot of this guest there, or takes it back to one."""
+    command, task = _SNAPSHOTS[kind]
+    return _is_run(rf"{command}\x00(?:snapshot|delsnapshot|rollback)\x00{vmid}\x00", f"{task}:{vmid}", root, proc)
+
+
+def _is_run(command: str, task: str, root: Path, proc: Path) -> bool:
+    """Whether a process runs such a command, or such a task, on the node that lives under ``root``."""
+    pattern = re.compile(rf"(?:^|[\x00/]){command}|^task UPID(?::[^:]*){{4}}:(?:{task}):")
     for folder in proc.glob("[0-9]*"):
         try:
             if pattern.search(_words(folder / "cmdline")) and _root_of(folder) == root:

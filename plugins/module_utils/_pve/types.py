@@ -72,7 +72,8 @@ class GuestConfig:
 
 @dataclass(frozen=True)
 class Storage:
-    """A storage as this node sees it. Sizes in bytes, ``None`` where PVE does not tell."""
+    """A storage as this node sees it. Sizes in bytes, ``None`` where PVE does not tell. ``chains``: whether it keeps
+    snapshots as chains of volumes, for which disks on LVM are qcow2; ``None`` where PVE does not tell."""
 
     name: str
     type: str
@@ -84,6 +85,7 @@ class Storage:
     total: int | None = None
     used: int | None = None
     available: int | None = None
+    chains: bool | None = None
 
     @property
     def thin(self) -> bool:

@@ -12,7 +12,7 @@ import threading
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Timeout, Unreachable
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node, list_tells
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import ClusterNode, GuestConfig, GuestRef, Kind
 
 _Value = t.TypeVar("_Value")
@@ -38,6 +38,10 @@ class NodeView:
     @property
     def journal(self) -> t.Mapping[int, dict[str, t.Any]]:
         return self._once(("journal",), lambda: dict(self._node.journal))
+
+    @property
+    def ungrown(self) -> t.Mapping[int, dict[str, t.Any]]:
+        return self._once(("ungrown",), lambda: dict(self._node.ungrown))
 
     def __getattr__(self, name: str) -> t.Any:
         theirs = getattr(self._node, name)
@@ -90,7 +94,10 @@ class NodeView:
 
     def status(self, kind: Kind, vmid: int) -> str:
         by_vmid = self._once(("statuses",), lambda: {(g.kind, g.vmid): g.status for g in self.guests()})
-        return by_vmid.get((kind, vmid)) or self._node.status(kind, vmid)
+        listed = by_vmid.get((kind, vmid))
+        if listed is not None and list_tells(self._node, kind, listed):
+            return listed
+        return self._once(("status", kind, vmid), lambda: self._node.status(kind, vmid))
 
     def next_vmid(self, skip: t.Container[int] = ()) -> int:
         """A free vmid, another one each time: each new guest of a run is told its own, whichever node it is for."""

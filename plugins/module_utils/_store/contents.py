@@ -23,7 +23,7 @@ if t.TYPE_CHECKING:
 _ALPINE: t.Final = "etc/alpine-release"
 _ALPINE_ARCH: t.Final = "etc/apk/arch"
 _ALPINE_ARCHES: t.Final = {"x86_64": "amd64", "aarch64": "arm64"}
-_REMEDY: t.Final = "Look whether the mirror is in order, or name another one."
+_REMEDY: t.Final = "Check that the mirror is in order, or name another one."
 
 
 def check_inside(archive: Path, name: str, release: Release, arch: str) -> None:

@@ -8,7 +8,6 @@ On the node a record lies beside each file. Over the API a storage is known by n
 
 from __future__ import annotations
 
-import os
 import re
 import typing as t
 from dataclasses import dataclass, field
@@ -77,7 +76,7 @@ def provide(
     result.changed = bool(result.plan)
     for store in stores(node, wanted.content, wanted.storages) if result.changed and not check_mode else there:
         result.capacity[store.name]["after"] = store.room()
-    result.warnings += [str(stale) for stale in indexes.stale]
+    result.warnings += [stale.told for stale in indexes.stale]
     return result
 
 
@@ -261,11 +260,3 @@ def _not_taken(wanted: WantedImage) -> t.Iterator[Finding]:
         words = ", ".join(f".{end}" for end in ends.replace("\\", "").split("|"))
         remedy = f"Use letters, digits and ._-, and one of the endings {words}"
         yield Finding("filename", wanted.filename, "is no name that Proxmox VE takes for this content", remedy)
-
-
-def cache_directory(node: Node) -> Path:
-    """Where indexes are kept: on the node below its own /var/cache, elsewhere in the user's cache."""
-    if node.files is not None:
-        return node.files.cache
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "pve-provision"

@@ -18,23 +18,25 @@ from pathlib import Path
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import (
     Finding,
-    ImageError,
     InvalidInput,
-    Timeout,
-    VerificationError,
 )
 from ansible_collections.pve.provision.plugins.module_utils._images import cache
-from ansible_collections.pve.provision.plugins.module_utils._images.http import Access, shown
+from ansible_collections.pve.provision.plugins.module_utils._images.http import Access
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.indexes import Indexes
-from ansible_collections.pve.provision.plugins.module_utils._images.size import size_of
-from ansible_collections.pve.provision.plugins.module_utils._io.private import private_directory
-from ansible_collections.pve.provision.plugins.module_utils._store.image import cache_directory
+from ansible_collections.pve.provision.plugins.module_utils._pve.cache import cache_directory
+from ansible_collections.pve.provision.plugins.module_utils._store.local_image import (
+    Disk,
+    LocalImage,
+    PredictedDisk,
+    make_directory,
+    tidy,
+)
 from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_build import Defaults, TemplateBuild
 from ansible_collections.pve.provision.plugins.module_utils._store.pipeline import Outcome, Pipeline
 from ansible_collections.pve.provision.plugins.module_utils._store.place import Step
 from ansible_collections.pve.provision.plugins.module_utils._store.source import ImageSource
 from ansible_collections.pve.provision.plugins.module_utils._store.storages import stores
-from ansible_collections.pve.provision.plugins.module_utils._store.verified import ImageFetcher, VerifiedFiles, newest
+from ansible_collections.pve.provision.plugins.module_utils._store.verified import ImageFetcher
 from ansible_collections.pve.provision.plugins.module_utils._store.wanted import UserKey, WantedImage
 
 if t.TYPE_CHECKING:
@@ -42,9 +44,7 @@ if t.TYPE_CHECKING:
 
 #: How an architecture may be called: PVE's name, or OpenWrt's target.
 ARCHES: t.Final = {"amd64": "amd64", "arm64": "arm64", "x86/64": "amd64", "armsr/armv8": "arm64"}
-#: How many verified files are kept whatever their age, and for how many seconds the others are.
-KEEP: t.Final = 4
-KEEP_FOR: t.Final = 7 * 86400
+_FOLDER: t.Final = "openwrt"
 _CONTENT: t.Final = "vztmpl"
 
 
@@ -65,6 +65,7 @@ class WantedRelease:
     snapshot_max_age: int = 0
     index_max_age: int = 3600
     timeout: int = 7200
+    attempts: int = 5
     ca_path: str | None = None
 
     @property
@@ -95,6 +96,7 @@ class WantedRelease:
             offline_ok=self.offline_ok,
             snapshot_max_age=self.snapshot_max_age,
             timeout=self.timeout,
+            attempts=self.attempts,
         )
         return dataclasses.replace(wanted, state="present" if wanted.exact else "latest")
 
@@ -127,6 +129,11 @@ class WantedDisk(WantedRelease):
     """A disk image. ``variant``: ``{ext4,squashfs}-{combined,combined-efi}``."""
 
     variant: str = "ext4-combined-efi"
+
+    def for_firmware(self, bios: str) -> WantedDisk:
+        """The one that such a firmware starts: OVMF needs an image made for it."""
+        filesystem = self.variant.partition("-")[0]
+        return dataclasses.replace(self, variant=f"{filesystem}-combined{'-efi' if bios == 'ovmf' else ''}")
 
 
 # -- what comes of it --------------------------------------------------------------------------------------------------
@@ -163,18 +170,6 @@ class Ensured(Prediction):
     transferred: int = 0
 
 
-@dataclass(frozen=True)
-class Disk:
-    """A verified disk image, unpacked, on the machine this runs on. It is not to be changed: work on a copy."""
-
-    path: Path
-    version: str
-    digest: str
-    signed_by: str = ""
-    transferred: int = 0
-    warnings: list[str] = dataclasses.field(default_factory=list)
-
-
 def predict(node: Node, wanted: WantedTemplate) -> Prediction:
     """Where the template is or will be. The source may be asked; nothing is written to a storage."""
     pipeline, indexes = _pipeline(node, wanted, check_mode=True)
@@ -190,7 +185,7 @@ def ensure(node: Node, wanted: WantedTemplate) -> Ensured:
     record = outcome.file.verified
     if not pipeline.on_node:
         record.write(entry.path)  # it is in use
-    _tidy(_directory(node))
+    tidy(_directory(node))
     told = {**_told(pipeline, outcome, wanted, indexes), "would_fetch": outcome.transferred > 0}
     return Ensured(**told, size=record.size, signed_by=record.signed_by, transferred=outcome.transferred)
 
@@ -201,65 +196,25 @@ def forget(node: Node, wanted: WantedTemplate) -> None:
         cache.remove(entry)
 
 
-@dataclass(frozen=True)
-class PredictedDisk:
-    """The disk image that a run will use. ``url`` and ``size`` are those of what is fetched; empty: it is here."""
-
-    name: str
-    version: str
-    url: str = ""
-    size: int | None = None
-
-
 def predict_image(node: Node, wanted: WantedDisk) -> PredictedDisk:
     """Which disk image a run will use, and whether it fetches it. The source may be asked; nothing is written."""
-    image = wanted.image("import", wanted.variant)
-    fetcher, _indexes = _fetcher(node, wanted, image)
-    files = VerifiedFiles(_directory(node), fetcher)
-    there = newest(files.entries(), files.good, note=False)
-    if there is None or image.state == "latest":
-        try:
-            there = files.standing(note=False)
-        except (ImageError, Timeout) as error:
-            if there is None or not wanted.offline_ok or isinstance(error, VerificationError):
-                raise
-    if there is not None:
-        return PredictedDisk(there.path.name, t.cast("cache.Record", there.record).version)
-    offer = files.offer
-    fetcher.source.expect(offer)  # what is signed and listed is judged before anything is fetched
-    url = offer.artefact.url
-    return PredictedDisk(offer.name, offer.release.version, shown(url), offer.artefact.size or size_of(url))
+    return _local(node, wanted).predict()
 
 
 def ensure_image(node: Node, wanted: WantedDisk) -> Disk:
     """The disk image as a verified file of the machine this runs on: on the node, or over the API the controller."""
-    image = wanted.image("import", wanted.variant)
-    fetcher, indexes = _fetcher(node, wanted, image)
-    make_directory(_directory(node))
-    files = VerifiedFiles(_directory(node), fetcher)
-    there = newest(files.entries(), files.good)
-    warnings: list[str] = []
-    transferred = 0
-    if there is None or image.state == "latest":
-        try:
-            there, transferred = files.bring()
-        except (ImageError, Timeout) as error:
-            if there is None or not wanted.offline_ok or isinstance(error, VerificationError):
-                raise
-            warnings.append(
-                f"The source could not be asked: {error.message} {there.path.name}, verified before, is used."
-            )
-    record = t.cast("cache.Record", there.record)
-    record.write(there.path)
-    _tidy(_directory(node))
-    warnings += _warnings(wanted, indexes)
-    return Disk(there.path, record.version, record.sha256, record.signed_by, transferred, warnings)
+    disk = _local(node, wanted).ensure()
+    return dataclasses.replace(disk, warnings=[*disk.warnings, *_unverified(wanted)])
+
+
+def _local(node: Node, wanted: WantedDisk) -> LocalImage:
+    return LocalImage(node, wanted.image("import", wanted.variant), _FOLDER, ca_path=wanted.ca_path)
 
 
 # -- the stages --------------------------------------------------------------------------------------------------------
 def _directory(node: Node) -> Path:
     """Where verified files are kept."""
-    return cache_directory(node) / "openwrt"
+    return cache_directory(node) / _FOLDER
 
 
 def _fetcher(node: Node, wanted: WantedRelease, image: WantedImage) -> tuple[ImageFetcher, Indexes]:
@@ -294,25 +249,9 @@ def _told(pipeline: Pipeline, outcome: Outcome, wanted: WantedTemplate, indexes:
 
 def _warnings(wanted: WantedRelease, indexes: Indexes) -> list[str]:
     """Old indexes that had to do, and what was not verified."""
+    return [*(stale.told for stale in indexes.stale), *_unverified(wanted)]
+
+
+def _unverified(wanted: WantedRelease) -> list[str]:
     unsigned = f"OpenWrt {wanted.version} is used without verification, as verify: none was asked for."
-    return [*map(str, indexes.stale), *([unsigned] if wanted.verify == "none" else [])]
-
-
-def _tidy(directory: Path) -> None:
-    """Remove what nobody has used for long."""
-    entries = cache.recorded(directory)
-    used = sorted(entries, key=lambda entry: -t.cast("cache.Record", entry.record).verified)
-    for entry in used[KEEP:]:
-        if time.time() - t.cast("cache.Record", entry.record).verified > KEEP_FOR:
-            cache.remove(entry)
-
-
-def make_directory(directory: Path) -> None:
-    """For this user alone: what lies there may hold secrets."""
-    try:
-        private_directory(directory)
-    except OSError as error:
-        raise ImageError(
-            f"{error.filename or directory} cannot be used: {error.strerror}.",
-            remedy="Run as the user it belongs to; over the API set XDG_CACHE_HOME to a place of yours.",
-        ) from error
+    return [unsigned] if wanted.verify == "none" else []

@@ -18,8 +18,9 @@ from ansible_collections.pve.provision.plugins.module_utils._images.releases.pve
 from ansible_collections.pve.provision.plugins.module_utils._images.size import size_of
 from ansible_collections.pve.provision.plugins.module_utils._model.appliances import Appliance
 from ansible_collections.pve.provision.plugins.module_utils._model.template_name import newest_match
+from ansible_collections.pve.provision.plugins.module_utils._model.timeouts import DownloadLimits
+from ansible_collections.pve.provision.plugins.module_utils._pve.cache import cache_directory
 from ansible_collections.pve.provision.plugins.module_utils._pve.storages import usable
-from ansible_collections.pve.provision.plugins.module_utils._store.image import cache_directory
 from ansible_collections.pve.provision.plugins.module_utils._store.pipeline import Outcome, Pipeline
 from ansible_collections.pve.provision.plugins.module_utils._store.source import ImageSource
 from ansible_collections.pve.provision.plugins.module_utils._store.storages import FILE_STORAGES, stores
@@ -67,10 +68,10 @@ def home(storages: t.Iterable[Storage]) -> str | None:
     return next((storage.name for storage in usable(storages, CONTENT) if storage.type in FILE_STORAGES), None)
 
 
-def bring(node: Node, appliance: Appliance, storage: str, timeout: int) -> Outcome:
-    """Make a template present on a storage. Nobody else fetches it there at the same time; what is damaged is not
-    used."""
-    wanted = WantedImage("pveam", CONTENT, appliance.file, appliance.arch, storages=(storage,), timeout=timeout)
+def bring(node: Node, appliance: Appliance, storage: str, **limits: t.Unpack[DownloadLimits]) -> Outcome:
+    """Make a template present on a storage, within ``limits`` (``timeout``, ``attempts``). Nobody else fetches it there
+    at the same time; what is damaged is not used."""
+    wanted = WantedImage("pveam", CONTENT, appliance.file, appliance.arch, storages=(storage,), **limits)
     offered = NodesAppliances((appliance,), "none" if node.downloads else "checksum")
     source = ImageSource(wanted, Indexes(cache_directory(node)), time.time(), offered)
     return Pipeline(node, stores(node, CONTENT, wanted.storages), ImageFetcher(source)).run()

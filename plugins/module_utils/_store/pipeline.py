@@ -17,7 +17,12 @@ import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError, Timeout, VerificationError
+from ansible_collections.pve.provision.plugins.module_utils._errors import (
+    Degradation,
+    ImageError,
+    Timeout,
+    VerificationError,
+)
 from ansible_collections.pve.provision.plugins.module_utils._images import cache, placing
 from ansible_collections.pve.provision.plugins.module_utils._images.http import shown
 from ansible_collections.pve.provision.plugins.module_utils._store.place import Directories, File, OverApi, Places, Step
@@ -60,9 +65,11 @@ class Outcome:
     warnings: list[str] = field(default_factory=list)
 
 
-def instead(error: ImageError | Timeout, there: cache.Entry) -> str:
+def instead(error: ImageError | Timeout, there: cache.Entry) -> Degradation:
     """The warning that an older file has to do."""
-    return f"The source could not be asked: {error.message} {there.path.name}, verified before, is used."
+    name = there.path.name
+    words = f"The source could not be asked: {error.message} {name}, verified before, is used."
+    return Degradation("the newest image of its source", error.message, f"{name}, verified before", words=words)
 
 
 class Pipeline:
@@ -70,7 +77,7 @@ class Pipeline:
 
     What is built is built in ``workshop``, out of the verified file that is kept there, and stays there over the API.
     What is not, is fetched to the first storage; over the API into a directory of this run, where PVE does not fetch
-    it itself.
+    it itself. Without ``check_rights`` somebody else asks whether this login may do it.
     """
 
     def __init__(
@@ -82,6 +89,7 @@ class Pipeline:
         build: Build | None = None,
         workshop: Path | None = None,
         check_mode: bool = False,
+        check_rights: bool = True,
     ) -> None:
         self.wanted = fetcher.source.wanted
         self.stores = stores
@@ -93,6 +101,7 @@ class Pipeline:
         self._build = build
         self._workshop = workshop
         self._check_mode = check_mode
+        self._check_rights = check_rights
         self._outcome = Outcome(File("", "", ""))
 
     # -- deciding ------------------------------------------------------------------------------------------------------
@@ -178,7 +187,8 @@ class Pipeline:
                 placing = self._first_fetched(file, placing)
                 if placing:
                     self._source.expect(file.offer)  # what is signed and listed is judged before anything is fetched
-            self.places.require(placing, file)
+            if self._check_rights:
+                self.places.require(placing, file)
             outcome.file, outcome.plan = file, [*making, *placing] if placing else []
             self._place_on_storages(file, files, missing)
         return outcome

@@ -18,6 +18,7 @@ from pathlib import Path
 from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError, VerificationError
 from ansible_collections.pve.provision.plugins.module_utils._images import cache, checksums, placing
 from ansible_collections.pve.provision.plugins.module_utils._images.http import shown
+from ansible_collections.pve.provision.plugins.module_utils._io.clock import poll
 from ansible_collections.pve.provision.plugins.module_utils._pve import privileges
 from ansible_collections.pve.provision.plugins.module_utils._store.source import ImageSource, Offer
 from ansible_collections.pve.provision.plugins.module_utils._store.storages import Store
@@ -26,6 +27,9 @@ if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Files, Node
 
 Step = dict[str, t.Any]
+
+_ARRIVAL: t.Final = 30
+"""How long (s) the size of an uploaded file may still be wrong: PVE copies it into place."""
 
 
 @dataclass(frozen=True)
@@ -185,10 +189,14 @@ class OverApi:
             self._node.download_url(store.name, store.content, file.name, url, checksum=digest, timeout=timeout)
             return how
         source = obtain()
-        if store.volid(file.name) in self._sizes(store):  # what takes its place is here, and verified
+        size = t.cast("cache.Record", source.record).size
+        there = self._sizes(store).get(store.volid(file.name))
+        if there is not None and self.held(store, file) is not None:  # what takes its place is here, and verified
             self._node.free(store.volid(file.name))
+        elif there == size:  # another run has brought it in the meantime
+            return "kept"
         self._node.upload(store.name, store.content, str(source.path), file.name, timeout=timeout)
-        self._check_arrived(store, file, t.cast("cache.Record", source.record).size)
+        self._check_arrived(store, file, size)
         return how
 
     def _how(self, store: Store, file: File) -> t.Literal["download", "upload"]:
@@ -198,6 +206,8 @@ class OverApi:
         if offer is None or self._wanted.source == "file" or self.held(store, file) is not None:
             return "upload"
         artefact = offer.artefact
+        if artefact.assembled:
+            return "upload"
         if self._offered(file):
             return "download"
         fits = artefact.digest is not None and artefact.signature is None and artefact.url == shown(artefact.url)
@@ -211,7 +221,13 @@ class OverApi:
         return {volume.volid: volume.size for volume in self._node.volumes(store.name, store.content)}
 
     def _check_arrived(self, store: Store, file: File, size: int) -> None:
-        arrived = self._sizes(store).get(store.volid(file.name))
+        """Another run that brings the same file may be writing it just now: then its size comes to be right."""
+        arrived = poll(
+            lambda: self._sizes(store).get(store.volid(file.name)),
+            lambda found: found == size,
+            timeout=_ARRIVAL,
+            clock=self._node.clock,
+        )
         if arrived != size:
             raise ImageError(
                 f"{store.volid(file.name)} has {arrived} bytes after {size} were uploaded.",

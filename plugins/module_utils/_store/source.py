@@ -60,6 +60,8 @@ class Offer:
 def file_name(source: str, version: str, artefact: Artefact, content: str) -> str:
     """The name of an image on a storage: the source's own, with source and version in it, as PVE accepts it."""
     name = artefact.name
+    if artefact.assembled:
+        return name
     if content != "vztmpl":
         name = _COMPRESSED.sub("", name)
     stem, dot, end = name.partition(".tar.") if ".tar." in name else name.rpartition(".")
@@ -83,6 +85,7 @@ class ImageSource:
         self._given = source
         self.indexes = indexes
         self._now = now
+        self._offer: Offer | None = None
         self._judged: tuple[Offer, verify.Expected] | None = None
 
     def _source(self) -> Source:
@@ -112,7 +115,13 @@ class ImageSource:
         return self.policy is verify.Policy.NONE or bool(record.origin or record.signed_by)
 
     def offer(self) -> Offer:
-        """What the source has of what is wanted. Raises ImageError or Timeout when it cannot be asked."""
+        """What the source has of what is wanted, asked once, so that what was planned is what is fetched. Raises
+        ImageError or Timeout when it cannot be asked."""
+        if self._offer is None:
+            self._offer = self._ask()
+        return self._offer
+
+    def _ask(self) -> Offer:
         wanted = self.wanted
         release = self._release()
         openwrt.refuse_old(release, wanted.snapshot_max_age, self._now)
@@ -151,7 +160,7 @@ class ImageSource:
         if pinned and artefact.digest and pinned[0] == artefact.digest[0] and pinned != artefact.digest:
             raise VerificationError(
                 f"{artefact.name}: the source says {':'.join(artefact.digest)}, declared is {':'.join(pinned)}.",
-                remedy="Look which of them is right; the image may have been published anew under its old name.",
+                remedy="Check which of them is right; the image may have been published anew under its old name.",
             )
         policy = self.policy
         required = policy is verify.Policy.REQUIRED
@@ -184,7 +193,7 @@ class ImageSource:
             raise VerificationError(
                 f"{artefact.name} of {release.source} {release.version}: {shown(binding.url)} {says}, the list beside"
                 f" the file says {artefact.digest[1] if artefact.digest else 'nothing'}. It may be an older one.",
-                remedy="Try again later, look whether the mirror is in order, or name another version.",
+                remedy="Try again later, check that the mirror is in order, or name another version.",
             )
 
     def _seal(self, signature: Signature, signed: bytes) -> Seal:
@@ -213,6 +222,6 @@ def _require_listed(release: Release, name: str, body: bytes) -> None:
     if parse_list(release.checksum_text).get(name) != ("sha256", hashlib.sha256(body).hexdigest()):
         raise VerificationError(
             f"{release.source} {release.version}: {name} is not the one of {shown(release.checksum_list or '')}, so"
-            " nobody vouches for which version this is.",
+            " nothing proves which version this is.",
             remedy="The source may be publishing right now: try again, or name another mirror or a release.",
         )

@@ -13,10 +13,10 @@ from pathlib import Path
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, InvalidInput
 from ansible_collections.pve.provision.plugins.module_utils._images import cache
 from ansible_collections.pve.provision.plugins.module_utils._pve.storages import WORDS, usable
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Storage
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
-    from ansible_collections.pve.provision.plugins.module_utils._pve.types import Storage
 
 #: Storages whose files are files: everything else keeps blocks, and no templates.
 FILE_STORAGES: t.Final = frozenset({"dir", "nfs", "cifs", "cephfs", "btrfs", "glusterfs"})
@@ -24,7 +24,9 @@ FILE_STORAGES: t.Final = frozenset({"dir", "nfs", "cifs", "cephfs", "btrfs", "gl
 
 @dataclass(frozen=True)
 class Store:
-    """A storage, and on the node the directory of the wanted content."""
+    """A storage, and on the node the directory of the wanted content. ``is_storage``: PVE knows it by its name."""
+
+    is_storage: t.ClassVar[bool] = True
 
     storage: Storage
     content: str
@@ -46,6 +48,20 @@ class Store:
         if self.directory is None:
             return {"total": self.storage.total, "available": self.storage.available}
         return dataclasses.asdict(cache.capacity(self.directory))
+
+
+@dataclass(frozen=True)
+class OwnDirectory(Store):
+    """A directory of the node that belongs to no storage of PVE's: its files are known by their paths."""
+
+    is_storage = False
+
+    def volid(self, file: str) -> str:
+        return str(self.folder / file)
+
+    @classmethod
+    def at(cls, directory: Path, content: str) -> OwnDirectory:
+        return cls(Storage(str(directory), "dir", frozenset({content}), path=str(directory)), content, directory)
 
 
 def stores(node: Node, content: str, wanted: t.Sequence[str] = ()) -> list[Store]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, InvalidInput, VerificationError
 from ansible_collections.pve.provision.plugins.module_utils._images import cache, checksums, download, placing, verify
-from ansible_collections.pve.provision.plugins.module_utils._images.http import Timeouts, shown
+from ansible_collections.pve.provision.plugins.module_utils._images.http import Retries, Timeouts, shown
 from ansible_collections.pve.provision.plugins.module_utils._images.inspect import inspect_archive, inspect_disk
 from ansible_collections.pve.provision.plugins.module_utils._images.releases import direct
 from ansible_collections.pve.provision.plugins.module_utils._images.transfer import Request
@@ -103,7 +103,8 @@ class ImageFetcher:
             access=self.source.indexes.access,
         )
         progress = download_reporter(artefact.name)
-        fetched = download.fetch(request, timeouts=Timeouts(total=wanted.timeout), progress=progress)
+        limits, retries = Timeouts(total=wanted.timeout), Retries(attempts=wanted.attempts)
+        fetched = download.fetch(request, timeouts=limits, retries=retries, progress=progress)
         if not fetched.url:  # it lay there already, and was compared with its digest alone
             check(place)
         return fetched
@@ -188,12 +189,15 @@ class VerifiedFiles:
         return self.offer.is_of(record) and self._source.accepts(record)
 
     def bring(self, *, overwrite: bool = True) -> tuple[cache.Entry, int]:
-        """What the source offers, fetched unless it is here: the file, and the bytes transferred."""
+        """What the source offers, fetched unless it is here: the file, and the bytes transferred.
+
+        The record comes when the lock is gone: without one the next run comes here again, and takes the lock away that
+        a killed run has left."""
         target = self.directory / self.offer.name
         with placing.exclusive(target, self._source.wanted.timeout):
             there = self.standing()  # a run beside us may have been faster
             if there is not None:
                 return there, 0
             record, transferred = self._fetcher.fetch(self.offer, target, overwrite=overwrite)
-            record.write(target)
+        record.write(target)
         return cache.lookup(target), transferred

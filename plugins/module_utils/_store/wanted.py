@@ -68,11 +68,12 @@ class WantedImage:
     snapshot_max_age: int = 0
     index_max_age: int = 3600
     timeout: int = 7200
+    attempts: int = 5
 
     @property
     def family(self) -> str:
         """What the versions of this image have in common, in the records of cached files."""
-        what = {"url": shown(self.url), "file": self.path}.get(self.source, "")
+        what = {"url": shown(self.url), "file": self.path, "oci": self.url}.get(self.source, "")
         if self.source in ("pveam", "turnkeylinux"):
             what = self.version.partition("_")[0]
         return "/".join((self.source, self.content, what or self.variant or "default", self.arch))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-PATIENCE = 120  # s, for machines that are busy
+TIMEOUT = 120  # s, for machines that are busy
 # What a shell starts in the background ignores SIGINT, and so does what that starts.
 NODE = """\
 import signal, time
@@ -34,7 +34,7 @@ def start(temporary: Path, *arguments: str) -> subprocess.Popen[str]:
 
 
 def until(come: t.Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not come():
         assert time.monotonic() < deadline, "the moment never came"
         time.sleep(0.01)
@@ -62,7 +62,7 @@ def test_a_mirror(tmp_path: Path, number: signal.Signals, moment: str) -> None:
     else:
         assert t.cast("t.IO[str]", process.stdout).readline().startswith("http://127.0.0.1:")
     process.send_signal(number)
-    _said, errors = process.communicate(timeout=PATIENCE)
+    _said, errors = process.communicate(timeout=TIMEOUT)
     assert (process.returncode, errors) == (0, "")
     assert list(tmp_path.iterdir()) == []
     assert processes(tmp_path) == []
@@ -74,7 +74,7 @@ def test_a_mirror_that_was_killed_while_it_was_made_can_be_made_again(tmp_path: 
     process = start(tmp_path, "-m", "embedded_node.mirror", "--site", "alma", "--root", str(tmp_path))
     assert t.cast("t.IO[str]", process.stdout).readline().startswith("http://127.0.0.1:")
     process.terminate()
-    process.communicate(timeout=PATIENCE)
+    process.communicate(timeout=TIMEOUT)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".keys", "alma"]
 
 
@@ -83,5 +83,5 @@ def test_a_node_whose_test_is_interrupted(tmp_path: Path, number: signal.Signals
     process = start(tmp_path, "-c", NODE)
     assert t.cast("t.IO[str]", process.stdout).readline() == "ready\n"
     process.send_signal(number)
-    process.communicate(timeout=PATIENCE)
+    process.communicate(timeout=TIMEOUT)
     until(lambda: not processes(tmp_path) and not list(tmp_path.iterdir()))

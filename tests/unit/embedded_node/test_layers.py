@@ -26,9 +26,13 @@ FOLDERS = {
     "mirror": {"errors", "state"},
     "guest": {"errors", "state", "api"},
     "lxc": {"errors", "state", "api", "guest"},
-    "qemu": {"errors", "state", "api", "guest", "mirror"},  # the mirror's tree is what an image of OpenWrt boots into
+    "linux": {"errors", "state", "api", "guest"},
+    "cloud": {"errors", "state", "api", "guest", "linux"},
+    # the mirror's tree is what an image of OpenWrt boots into
+    "qemu": {"errors", "state", "api", "guest", "mirror", "linux", "cloud"},
     "openwrt": {"errors", "state", "api", "guest", "lxc", "mirror"},
-    "commands": {"errors", "state", "api", "guest", "lxc", "qemu", "openwrt"},
+    "lxc_runtime": {"errors", "state", "api", "guest"},
+    "commands": {"errors", "state", "api", "guest", "lxc", "qemu", "openwrt", "linux", "cloud"},
 }
 # Where imports stand in a function: the command server is forked before HTTPS is imported.
 LATE = {"__main__"}

@@ -9,6 +9,7 @@ import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.addresses import (
     DECLARED,
+    NEIGHBOUR,
     Address,
     make_address,
     neighbour_addresses,
@@ -94,7 +95,7 @@ def await_addresses(
 def _met(entry: Address, met: t.Mapping[str, list[str]]) -> Address:
     """A declared address, with the node's own word for it where the node has met the guest there."""
     found = any(entry["address"] in addresses for addresses in met.values())
-    return {**entry, "source": "neighbour"} if found else entry
+    return {**entry, "source": NEIGHBOUR} if found else entry
 
 
 def await_static(node: Node, vmid: int, static: t.Mapping[str, t.Iterable[str]], timeout: int) -> None:

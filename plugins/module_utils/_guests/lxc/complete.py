@@ -9,15 +9,15 @@ import dataclasses
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
-from ansible_collections.pve.provision.plugins.module_utils._engine.guest import CloneSource, Wanted
-from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
-from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.backup import with_backup
+from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Wanted
+from ansible_collections.pve.provision.plugins.module_utils._engine.storage_choice import Chooser
+from ansible_collections.pve.provision.plugins.module_utils._guests.backup import with_backup
+from ansible_collections.pve.provision.plugins.module_utils._guests.clone import with_source
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.template import with_template
 from ansible_collections.pve.provision.plugins.module_utils._model.lxc import decide_privilege
 from ansible_collections.pve.provision.plugins.module_utils._model.network import is_net
 from ansible_collections.pve.provision.plugins.module_utils._model.template_name import parse_template
-from ansible_collections.pve.provision.plugins.module_utils._model.volume import DEFAULT_SIZE
-from ansible_collections.pve.provision.plugins.module_utils._pve.storages import usable
+from ansible_collections.pve.provision.plugins.module_utils._model.volume import AUTO, DEFAULT_SIZE
 
 # What PVE writes into a container's files at creation, and drops in silence when ostype is unmanaged.
 WRITTEN_INTO_ROOTFS = ("nameserver", "searchdomain", "timezone", "password", "ssh-public-keys")
@@ -26,62 +26,43 @@ WRITTEN_INTO_ROOTFS = ("nameserver", "searchdomain", "timezone", "password", "ss
 def complete(facts: Facts, wanted: Wanted) -> Wanted:
     """Fill in what is open: template volid, privilege, rootfs. What cannot be decided becomes a problem."""
     if wanted.clone is not None:
-        return _with_source(facts, wanted, wanted.clone)
+        wanted = with_source(facts, wanted, wanted.clone)
+        return with_storages(facts, wanted, wanted.copied.options if wanted.copied else ())
     if wanted.backup is not None:
-        return with_backup(facts, wanted, wanted.backup)
+        wanted = with_backup(facts, wanted, wanted.backup)
+        return with_storages(facts, wanted, wanted.copied.options if wanted.copied else ())
     wanted = with_template(facts, wanted)
     values = {**wanted.defaults, **wanted.declaration.values}
     paths = dict(wanted.declaration.paths)
-    findings = list(wanted.findings)
     values["unprivileged"] = decide_privilege(wanted.declaration).unprivileged
     rootfs = {**wanted.defaults.get("rootfs", {}), **(values.get("rootfs") or {})}
     paths.setdefault("rootfs", "rootfs")
-    if not rootfs.get("storage") and not rootfs.get("volume"):
-        homes = usable(facts.storages, "rootdir")
-        if homes:
-            rootfs["storage"] = homes[0].name
-        else:
-            remedy = "Give a storage the content type rootdir."
-            findings.append(Finding("rootfs.storage", None, "cannot be chosen: no storage takes containers", remedy))
     rootfs.setdefault("size", DEFAULT_SIZE)
+    if not rootfs.get("storage") and not rootfs.get("volume"):
+        rootfs["storage"] = AUTO
     values["rootfs"] = rootfs
     if values.get("ostype") == "unmanaged":
         # Detection in an unmanaged rootfs falls back to amd64 with a warning (pve-container, Setup.pm).
         values.setdefault("arch", parse_template(wanted.source or "").arch or "amd64")
-    return dataclasses.replace(
+    wanted = dataclasses.replace(
         wanted,
         declaration=dataclasses.replace(wanted.declaration, values=values, paths=paths),
-        findings=tuple(findings),
         notes=(*wanted.notes, *_ignored(wanted, values)),
     )
+    return with_storages(facts, wanted)
 
 
-def _with_source(facts: Facts, wanted: Wanted, clone: CloneSource) -> Wanted:
-    """The guest to clone, found and read."""
-    kind = wanted.type.kind
-    name, value = ("vmid", clone.vmid) if clone.vmid is not None else ("name", clone.name)
-    found = [guest.vmid for guest in facts.guests if guest.kind == kind and value in (guest.vmid, guest.name)]
-    config = facts.node.config(kind, found[0]) if len(found) == 1 else None
-    planned = facts.planned.get((kind, str(clone.name)))
-    if config is None and planned is not None:
-        found, theirs = [planned.vmid], planned.options
-    elif config is not None:
-        theirs = config.options
-    else:
-        problem = "is no guest of this node" if not found else f"is the name of several guests: {found}"
-        refusal = Finding(f"clone_from.{name}", value, problem, "Use the vmid of a guest of this node.")
-        return dataclasses.replace(wanted, findings=(*wanted.findings, refusal))
-    if lock := theirs.get("lock"):
-        remedy = "Wait for its task; if there is none, as after a clone that was killed, 'pct unlock' removes the lock."
-        refusal = Finding(f"clone_from.{name}", value, f"is locked ({lock})", remedy)
-        return dataclasses.replace(wanted, findings=(*wanted.findings, refusal))
-    network = wanted.type.network
-    options = {
-        key: network.render({**network.parse(text), "hwaddr": None}) if is_net(key) else text
-        for key, text in theirs.items()
-    }
-    options[wanted.type.name_key] = wanted.name or options.get(wanted.type.name_key, "")
-    return dataclasses.replace(wanted, clone=dataclasses.replace(clone, vmid=found[0], options=options))
+def with_storages(facts: Facts, wanted: Wanted, there: t.Collection[str] = ()) -> Wanted:
+    """The container with a storage for each new volume that leaves it open; ``there`` are the options that it has."""
+    declared, chooser = wanted.declaration, Chooser(facts, wanted)
+    values = dict(declared.values)
+    for key, value in declared.values.items():
+        if not wanted.type.is_volume(key) or key in there or not value or value.get("storage") != AUTO:
+            continue
+        option = f"{declared.paths.get(key, key)}.storage"
+        home = chooser.choose(option, wanted.type.content, value.get("size") or DEFAULT_SIZE)
+        values[key] = {**value, "storage": home}
+    return chooser.apply(dataclasses.replace(wanted, declaration=dataclasses.replace(declared, values=values)))
 
 
 def _ignored(wanted: Wanted, values: t.Mapping[str, t.Any]) -> list[str]:

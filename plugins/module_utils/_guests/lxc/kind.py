@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, GuestType, Values, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc import addresses, checks
-from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.complete import complete
+from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.complete import complete, with_storages
 from ansible_collections.pve.provision.plugins.module_utils._model.lxc import OPTIONS, check_container, decide_privilege
 from ansible_collections.pve.provision.plugins.module_utils._model.option import Declaration, SubValues, Table
 from ansible_collections.pve.provision.plugins.module_utils._model.template_name import parse_template
@@ -46,13 +46,23 @@ class ContainerType(GuestType):
     content = "rootdir"
     source_option = "ostemplate"
     keeps_volumes = True
+    restored_to_one = True
     whole_template = True
 
     def is_volume(self, key: str) -> bool:
         return re.fullmatch(r"rootfs|(mp|unused)\d+", key) is not None
 
+    def first_volume(self, values: Values) -> str:
+        return "rootfs"
+
+    def restoring(self, backup: str) -> dict[str, str]:
+        return {"ostemplate": backup, "restore": "1"}
+
     def complete(self, facts: Facts, wanted: Wanted) -> Wanted:
         return complete(facts, wanted)
+
+    def complete_change(self, facts: Facts, wanted: Wanted, actual: Actual) -> Wanted:
+        return with_storages(facts, wanted, actual.config.options if actual.config else ())
 
     def privilege(self, declaration: Declaration) -> str:
         return decide_privilege(declaration).reason
@@ -88,6 +98,9 @@ class ContainerType(GuestType):
 
     def declared_addresses(self, options: t.Mapping[str, str]) -> list[Address]:
         return addresses.declared_addresses(options)
+
+    def witness(self, options: t.Mapping[str, str]) -> str:
+        return "the container"
 
     def await_addresses(
         self, node: Node, vmid: int, options: t.Mapping[str, str], timeout: int, *, wait: bool

@@ -5,30 +5,39 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
+from ansible_collections.pve.provision.plugins.module_utils._access.inside import Inside
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import (
     BackupSource,
     CloneSource,
     Fetch,
-    Policy,
     State,
     Wanted,
-    rebuild,
 )
 from ansible_collections.pve.provision.plugins.module_utils._engine.part import Part
+from ansible_collections.pve.provision.plugins.module_utils._engine.policy import Policy
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
+from ansible_collections.pve.provision.plugins.module_utils._guests.app.read import read_app
+from ansible_collections.pve.provision.plugins.module_utils._guests.latest.read import latest_packages
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.kind import LXC, UNMANAGED
+from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.oci.read import with_image
+from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.spec import LXC as SPEC
+from ansible_collections.pve.provision.plugins.module_utils._guests.own_defaults import with_own_defaults
+from ansible_collections.pve.provision.plugins.module_utils._guests.setup.read import read_setup
+from ansible_collections.pve.provision.plugins.module_utils._guests.verify.part import verify_part
+from ansible_collections.pve.provision.plugins.module_utils._guests.ways_in import WayIn
 from ansible_collections.pve.provision.plugins.module_utils._model.compare import render
 from ansible_collections.pve.provision.plugins.module_utils._model.lxc import (
     CREATION,
     declare_creation,
     declare_lxc,
 )
-from ansible_collections.pve.provision.plugins.module_utils._model.option import Path
+from ansible_collections.pve.provision.plugins.module_utils._model.option import Path, rebuild
+from ansible_collections.pve.provision.plugins.module_utils._model.setup.options import OPTIONS
 
 _SECRETS: t.Final = frozenset(option.key for option in CREATION if option.secret)
-_POLICY: t.Final = tuple(Policy.__dataclass_fields__)
 
 
 def wanted_container(
@@ -52,7 +61,7 @@ def wanted_container(
         rebuild=rebuild(params),
         create={key: value for key, value in create.items() if key not in _SECRETS},
         secrets={key: value for key, value in create.items() if key in _SECRETS},
-        policy=Policy(**{name: params[name] for name in _POLICY if name in params and params[name] is not None}),
+        policy=Policy.of(params),
         findings=(*findings, *wrong, *_check_name(params)),
     )
 
@@ -60,9 +69,27 @@ def wanted_container(
 def read_container(
     params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozenset()
 ) -> tuple[Wanted, tuple[Part, ...]]:
-    """What lxc_create wants: a container, with nothing of its own in the run."""
+    """What lxc_create wants: a container, with what its image and its application add, and the parts of its run."""
     fetch = Fetch(params.get("template_storage")) if params["fetch_template"] else None
-    return wanted_container(params, nulls, fetch), ()
+    app = read_app("lxc", params, nulls, SPEC)
+    wanted, image = with_image(app.params, wanted_container(app.params, nulls, fetch))
+    if app.new:
+        new, _findings = declare_lxc(app.new)
+        wanted = with_own_defaults(wanted, new.values)
+    way_in, inside = WayIn(LXC, app.params.get("ssh_private_key") or ""), Inside()
+    gpu = _gpu(app.params, way_in, inside) if app.params.get("gpu") else ()
+    setup, unfit = read_setup(app.params, OPTIONS, way_in, inside)
+    latest = latest_packages(app.params, setup, way_in, inside)
+    verify, wrong = verify_part(app.params, "lxc", way_in, inside)
+    wanted = app.over(wanted)
+    findings = (*wanted.findings, *unfit, *wrong)
+    return dataclasses.replace(wanted, findings=findings), (*image, *app.parts, *gpu, *setup, *latest, verify)
+
+
+def _gpu(params: t.Mapping[str, t.Any], way_in: WayIn, inside: Inside) -> tuple[Part, ...]:
+    from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.gpu import Gpu
+
+    return (Gpu(params.get("devices") or (), way_in, inside),)
 
 
 def _check_name(params: t.Mapping[str, t.Any]) -> t.Iterator[Finding]:

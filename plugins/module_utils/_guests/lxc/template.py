@@ -7,62 +7,41 @@ from __future__ import annotations
 
 import dataclasses
 import typing as t
-from dataclasses import dataclass, field
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Fetch, Wanted
-from ansible_collections.pve.provision.plugins.module_utils._engine.step import NewFile, Phase, Run, Step
+from ansible_collections.pve.provision.plugins.module_utils._engine.policy import Policy
+from ansible_collections.pve.provision.plugins.module_utils._engine.step import NewFile
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
+from ansible_collections.pve.provision.plugins.module_utils._guests.fetch_image import FetchImage
 from ansible_collections.pve.provision.plugins.module_utils._model.appliances import Appliance
 from ansible_collections.pve.provision.plugins.module_utils._model.template_name import newest_match
-from ansible_collections.pve.provision.plugins.module_utils._pve.privileges import Need, file_needs
+from ansible_collections.pve.provision.plugins.module_utils._pve.privileges import file_needs
 
 if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
     from ansible_collections.pve.provision.plugins.module_utils._store.ostemplate import OsTemplates
 
 # What fetches is read from disk only where a template is missing: hence the imports in functions.
 CONTENT: t.Final = "vztmpl"
 
 
-@dataclass(frozen=True)
-class FetchImage(Step):
-    """Fetch a template of PVE's index to a storage, once for all guests of a run that are made from it."""
+def fetch_template(appliance: Appliance, storage: str, size: int | None, option: str = "ostemplate") -> FetchImage:
+    """The step that fetches a template of PVE's index to a storage."""
 
-    action = "fetch_image"
-    phase = Phase.IMAGE
+    def bring(node: Node, policy: Policy) -> list[str]:
+        from ansible_collections.pve.provision.plugins.module_utils._store import ostemplate
 
-    appliance: Appliance = field(repr=False)
-    storage: str
-    size: int | None = None
-    option: str = "ostemplate"
+        return ostemplate.bring(node, appliance, storage, **policy.download_limits).warnings
 
-    @property
-    def volid(self) -> str:
-        return f"{self.storage}:{CONTENT}/{self.appliance.file}"
-
-    @property
-    def shared(self) -> str:
-        return self.volid
-
-    @property
-    def file(self) -> NewFile:
-        return NewFile(self.storage, CONTENT, self.size, self.option)
-
-    def needs(self) -> list[Need]:
-        return file_needs("appliance", self.storage, "")
-
-    def details(self) -> dict[str, t.Any]:
-        size = {} if self.size is None else {"size": self.size}
-        return {"volid": self.volid, "url": self.appliance.url, **size}
-
-    def run(self, run: Run) -> None:
-        from ansible_collections.pve.provision.plugins.module_utils._store.ostemplate import bring
-
-        done = bring(run.node, self.appliance, self.storage, run.wanted.policy.timeout)
-        run.result.warnings += done.warnings
-
-
-STEPS: t.Final[tuple[type[Step], ...]] = (FetchImage,)
+    return FetchImage(
+        volid=f"{storage}:{CONTENT}/{appliance.file}",
+        url=appliance.url,
+        size=size,
+        home=NewFile(storage, CONTENT, size, option),
+        required=tuple(file_needs("appliance", storage, "")),
+        bring=bring,
+    )
 
 
 def with_template(facts: Facts, wanted: Wanted) -> Wanted:
@@ -108,7 +87,7 @@ def _fetched(facts: Facts, wanted: Wanted, source: str, fetch: Fetch) -> Wanted:
         problem = f"{_nowhere(facts)}, and none takes container templates, so it cannot be fetched"
         return _refuse(wanted, source, problem, "Give a storage with files the content type vztmpl.")
     option = "template_storage" if fetch.storage and not named else "ostemplate"
-    step = FetchImage(appliance, storage, offers.size(appliance), option)
+    step = fetch_template(appliance, storage, offers.size(appliance), option)
     return dataclasses.replace(wanted, source=step.volid, obtain=(step,))
 
 

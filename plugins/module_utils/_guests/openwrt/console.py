@@ -8,7 +8,11 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
+import typing as t
 from pathlib import Path as FilePath
+
+if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
 
 # What procd says when it comes to OpenWrt's user land, and what it then offers at each console that it knows.
 READY = re.compile(rb"procd: - init -|Please press Enter to activate this console")
@@ -41,3 +45,8 @@ class Console:
 
     def close(self) -> None:
         self._socket.close()
+
+
+def console_of(node: Node, vmid: int) -> Console:
+    """The serial console of a running VM, which only the node itself can listen to."""
+    return Console(None if node.files is None else node.files.serial_console(vmid))

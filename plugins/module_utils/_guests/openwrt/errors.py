@@ -20,3 +20,7 @@ class RouterError(ProvisionError):
 
 class AnotherSystem(RouterError):
     """The guest answers, and is no OpenWrt."""
+
+
+class ReleaseError(RouterError):
+    """A new release that does not come up, or does not take the router's configuration."""

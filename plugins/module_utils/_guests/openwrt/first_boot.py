@@ -9,6 +9,7 @@ import shlex
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.model import Description
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import Files
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import seed, unknown
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.series import series_of
 
@@ -25,23 +26,45 @@ exit 0
 _INSTALL = """\
 (
     tries=0
-    until {update} && {install}; do
+    until {install}; do
         tries=$((tries + 1))
         [ "$tries" -lt 200 ] || exit 1
         sleep 3
     done
-    cat > /etc/rc.local <<'END'
-{idle}END
+{wished}    cat > /etc/rc.local <<'{end}'
+{after}{end}
 ) > /dev/null 2>&1 &
-exit 0
-"""
+{rest}"""
+_END = "PVE_PROVISION_END"
 
 
 def first_files(description: Description, version: str) -> dict[str, tuple[int, bytes]]:
     """What the archive on the boot partition holds: the seed, and what installs the packages."""
-    files = seed(unknown, description, version)
-    if description.packages:
-        update, install = APK if series_of(version).prefix_length else OPKG
-        names = " ".join(shlex.quote(name) for name in description.packages)
-        files[RC_LOCAL] = (0o644, _INSTALL.format(update=update, install=f"{install} {names}", idle=_IDLE).encode())
-    return files
+    return with_packages(seed(unknown, description, version), version, description.packages)
+
+
+def with_packages(
+    files: Files, version: str, packages: t.Sequence[str], wished: t.Sequence[str] = ()
+) -> dict[str, tuple[int, bytes]]:
+    """The files with what installs the packages; ``wished`` are those that the release may not have any more. What the
+    files have as commands of the user's own runs at that boot too, and stays."""
+    if not (packages or wished):
+        return dict(files)
+    mode, own = files.get(RC_LOCAL, (0o644, b""))
+    after = _users_own(own.decode()) or _IDLE
+    update, install = APK if series_of(version).prefix_length else OPKG
+    names = " ".join(shlex.quote(name) for name in packages)
+    script = _INSTALL.format(
+        install=f"{update} && {install} {names}" if names else update,
+        wished="".join(f"    {install} {shlex.quote(name)}\n" for name in wished),
+        end=_END,
+        after=after,
+        rest="exit 0\n" if after == _IDLE else after,
+    )
+    return {**files, RC_LOCAL: (mode, script.encode())}
+
+
+def _users_own(text: str) -> str:
+    """The commands in it; of one that still installs packages, those that it is to leave."""
+    text = text.partition(f"<<'{_END}'\n")[2].partition(f"{_END}\n")[0] if f"<<'{_END}'" in text else text
+    return text if not text or text.endswith("\n") else f"{text}\n"

@@ -12,13 +12,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path as FilePath
 
+from ansible_collections.pve.provision.plugins.module_utils._access.shell import Shell, by_exec
 from ansible_collections.pve.provision.plugins.module_utils._engine.addresses import told_interfaces
 from ansible_collections.pve.provision.plugins.module_utils._engine.creation import Create
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Wanted
-from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan, Run, Step
+from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan, Run
 from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Start
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, Timeout
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.addresses import await_static
@@ -26,36 +27,35 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.erro
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.lxc_steps import (
     BuildTemplate,
     Seed,
-    Upgrade,
 )
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.router_guest import OpenWrtGuest
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.running import Router
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.seeding import (
     remove_template,
     seeded_template,
-    sweep,
 )
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.seen import Seen
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.shells import Shell, by_exec
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.steps import (
     AwaitUp,
     Configure,
     InstallPackages,
 )
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade.migrate import (
-    NOT_KEPT,
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade.container import (
+    ContainerUpgrade,
     left_behind,
-    not_kept,
 )
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade.resume import Resume
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade.state import interim
-from ansible_collections.pve.provision.plugins.module_utils._io import versions as order
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade.part import (
+    Release,
+    UpgradableRouter,
+    unfinished,
+)
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade.rollback import attempt
+from ansible_collections.pve.provision.plugins.module_utils._guests.sweep import sweep
+from ansible_collections.pve.provision.plugins.module_utils._guests.ways_in import forget_hosts
 from ansible_collections.pve.provision.plugins.module_utils._model.template_name import parse_template
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import (
     ONE_ROUTER,
     is_openwrt_template,
 )
-from ansible_collections.pve.provision.plugins.module_utils._pve.types import same_name
 from ansible_collections.pve.provision.plugins.module_utils._store import openwrt_template
 from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_build import seeded
 from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_template import WantedTemplate
@@ -69,31 +69,20 @@ SSH_PATIENCE: t.Final = 15
 
 
 @dataclass
-class OpenWrtContainer(OpenWrtGuest):
+class OpenWrtContainer(UpgradableRouter):
     """What OpenWrt adds to a run over a container."""
 
+    kind = "lxc"
     address_source = "guest"
     no_access_reason = "over the API a container is entered by SSH alone, and no ssh_private_key is declared"
+    way_in = "Declare ssh_private_key, with an address that can be reached from here, or run on the node."
     template: WantedTemplate | None
     mirrors: tuple[str, ...]
-    upgrade: bool
-    rollback_keep: bool
-    by_vmid: bool
     to_fetch: str = ""
     made_from: str = ""
     seeded: str = ""
     target: str = ""
-    resumed: list[str] = field(default_factory=list)
     made_templates: tuple[str, ...] = ()
-
-    def recover(self, node: Node, wanted: Wanted, *, act: bool) -> list[Step]:
-        """Nothing is done for a declaration that will be refused."""
-        if wanted.findings:
-            return []
-        upgrade = Resume(node, wanted, lambda vmid: self.router(node, vmid), self.up_timeout)
-        steps = upgrade.carry_out(act=act)
-        self.resumed = upgrade.warnings
-        return steps
 
     def uploads(self, node: Node, plan: Plan) -> t.Sequence[str]:
         makes = plan.has(BuildTemplate)
@@ -120,7 +109,7 @@ class OpenWrtContainer(OpenWrtGuest):
         findings = list(self._wrong_guest(actual))
         if plan.creating:
             findings += self._wrong_template(node, wanted) if self.template is None else ()
-            findings += _unfinished(node, wanted.name) if wanted.name else ()
+            findings += unfinished(node, self.kind, wanted.name) if wanted.name else ()
         if not findings:
             plan = self._extend_inside(node, actual, plan)
         return self.with_findings(node, plan, findings)
@@ -166,48 +155,49 @@ class OpenWrtContainer(OpenWrtGuest):
     def _extend_running(self, node: Node, actual: Actual, plan: Plan) -> Plan:
         vmid = t.cast("int", actual.vmid)
         if self.seen is None:
-            return self._with_unknown(plan)
-        return self.with_drift(self._extend_upgrade(node, actual, plan), self.router(node, vmid).drift(self.seen))
+            return self.with_unknown(plan)
+        if (template := self.template) is not None:
+            plan = self.with_upgrade(node, actual, plan, lambda: self._release(node, actual, template))
+        return self.with_drift(plan, self.router(node, vmid).drift(self.seen))
 
     def see(self, node: Node, vmid: int) -> Seen | None:
         """On the node a running router answers, or something is wrong with it."""
         return self.router(node, vmid).probe() if node.containers else self.probe(node, vmid)
 
-    def _with_unknown(self, plan: Plan) -> Plan:
-        """Nobody can say whether a router is older that cannot be seen."""
-        if not self.upgrade:
-            return plan
-        remedy = "Declare ssh_private_key, with an address that can be reached from here, or run on the node."
-        problem = Finding("upgrade", True, f"needs a look into the router: {self.unreachable_reason}", remedy)
-        change = dataclasses.replace(plan.change, findings=(*plan.change.findings, problem))
-        return dataclasses.replace(plan, change=change)
-
-    def _extend_upgrade(self, node: Node, actual: Actual, plan: Plan) -> Plan:
-        """A newer release takes the old one's place after everything else is in line."""
-        if not self.upgrade or self.template is None or self.seen is None:
-            return plan
-        expected = openwrt_template.predict(node, self.template)
-        if order.key(expected.version) <= order.key(self.seen.version):
-            return plan
-        config = t.cast("GuestConfig", actual.config)
-        findings = list(_unfinished(node, str(config.options.get("hostname"))))
-        left = left_behind(config, in_place=self.by_vmid)
-        if left:
-            remedy = "Move their data into the root volume and remove them, or make a new router by hand."
-            findings.append(Finding("upgrade", True, f"cannot take along {', '.join(left)}", remedy))
-        if self.by_vmid and node.backups is None:
-            remedy = "Declare the router by hostname alone (the new container gets another vmid), or run on the node."
-            findings.append(Finding("upgrade", True, f"cannot keep vmid {actual.vmid} over the API", remedy))
+    def _release(self, node: Node, actual: Actual, template: WantedTemplate) -> Release:
+        """The release that is declared, and what stands against it."""
+        expected = openwrt_template.predict(node, template)
         self.target = expected.volid
         # Where nobody can write into a container, the new router gets a template of its own.
         needed = expected.changed and node.containers is not None
-        fetch = [BuildTemplate(self, expected.version, expected.volid)] if needed else []
-        upgrade = Upgrade(self, self.seen.version, expected.version, self.rollback_keep)
-        change = dataclasses.replace(plan.change, findings=(*plan.change.findings, *findings))
-        before = {**plan.before, "version": self.seen.version}
-        after = {**plan.after, "version": expected.version}
-        warnings = not_kept(self.router(node, t.cast("int", actual.vmid)).ask(NOT_KEPT))
-        return Plan((*plan.steps, *fetch, upgrade), change, before, after, (*plan.warnings, *warnings))
+        findings = []
+        if self.by_vmid and node.backups is None:
+            remedy = "Declare the router by hostname alone (the new container gets another vmid), or run on the node."
+            findings.append(Finding("upgrade", True, f"cannot keep vmid {actual.vmid} over the API", remedy))
+        return Release(
+            expected.version,
+            (BuildTemplate(self, expected.version, expected.volid),) if needed else (),
+            left_behind(t.cast("GuestConfig", actual.config), stays=self.rollback_keep and not self.by_vmid),
+            tuple(findings),
+        )
+
+    def replacement(self, run: Run, *, to: str, keep: bool) -> ContainerUpgrade:
+        return ContainerUpgrade(
+            run,
+            lambda vmid: self.router(run.node, vmid),
+            lambda vmid: forget_hosts(run.node, vmid),
+            self.described,
+            patience=self.up_timeout,
+            keep=keep,
+            to=to,
+            template=t.cast("WantedTemplate", self.template),
+            volid=self.target,
+            in_place=self.by_vmid,
+        )
+
+    def drop_release(self, run: Run) -> None:
+        for volid in self.made_templates:
+            run.result.warnings += attempt(functools.partial(run.node.free, volid))
 
     def _extend_stopped(self, node: Node, plan: Plan) -> Plan:
         """What is in a stopped router cannot be seen; when it starts, it is looked at and brought in line."""
@@ -239,7 +229,7 @@ class OpenWrtContainer(OpenWrtGuest):
             self.router(node, vmid).await_up(self.up_timeout)
             return
         if self.seeded:
-            self.forget_hosts(node, vmid)
+            forget_hosts(node, vmid)
         await_static(node, vmid, self.described.static, self.up_timeout)
         if self.can_enter(node):
             try:
@@ -266,15 +256,5 @@ class OpenWrtContainer(OpenWrtGuest):
 
     def finish(self, run: Run) -> None:
         super().finish(run)
-        run.result.warnings += self.resumed
         if "openwrt" in run.result.more and self.described.packages and not self.can_enter(run.node):
             run.result.warnings.append(f"packages are not installed: {self.no_access_reason}")
-
-
-def _unfinished(node: Node, name: str) -> t.Iterator[Finding]:
-    """What an upgrade left that was killed, where no note of it is: nobody may say which of the two is the router."""
-    for guest in node.guests("lxc"):
-        if same_name(guest.name, interim(name)) and guest.vmid not in node.journal:
-            problem = f"was being upgraded by a run that did not end: container {guest.vmid} is called {guest.name}"
-            remedy = f"Give the one that is to serve the name {name}, and remove the other."
-            yield Finding("hostname", name, problem, remedy)

@@ -1,18 +1,15 @@
 # Copyright: (c) 2026, the pve.provision authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to this collection: the steps that make a container a router, and replace it by one of a newer release."""
+"""Private to this collection: the steps that make a container a router."""
 
 from __future__ import annotations
 
-import functools
 import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Phase, Run, Step
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.seeding import inject_files
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade import upgrade
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade.rollback import attempt
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import Files
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import Read, seed
 from ansible_collections.pve.provision.plugins.module_utils._store import openwrt_template
@@ -63,41 +60,4 @@ class Seed(Step):
         inject_files(run.node, run.vmid, files)
 
 
-@dataclass(frozen=True)
-class Upgrade(Step):
-    """Put a container of a newer release in the router's place. ``keep``: the old one stays beside it."""
-
-    action = "upgrade"
-    phase = Phase.INSIDE
-
-    guest: OpenWrtContainer = field(repr=False, compare=False)
-    old: str
-    new: str
-    keep: bool
-
-    def details(self) -> dict[str, t.Any]:
-        return {"from": self.old, "to": self.new, "keep": self.keep}
-
-    def run(self, run: Run) -> None:
-        guest = self.guest
-        swap = upgrade.Upgrade(
-            run,
-            t.cast(WantedTemplate, guest.template),
-            guest.target,
-            lambda vmid: guest.router(run.node, vmid),
-            guest.described,
-            patience=guest.up_timeout,
-            keep=self.keep,
-            in_place=guest.by_vmid,
-            to=self.new,
-        )
-        try:
-            swap.carry_out()
-        except upgrade.ReleaseError:
-            for volid in guest.made_templates:  # nobody else shall get the release that does not serve
-                run.result.warnings += attempt(functools.partial(run.node.free, volid))
-            raise
-        guest.seen = guest.drift = None
-
-
-STEPS: t.Final[tuple[type[Step], ...]] = (BuildTemplate, Seed, Upgrade)
+STEPS: t.Final[tuple[type[Step], ...]] = (BuildTemplate, Seed)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ansible_collections.pve.provision.plugins.module_utils._access.inside import Inside
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Wanted
 from ansible_collections.pve.provision.plugins.module_utils._engine.part import Part
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, InvalidInput
@@ -15,9 +16,11 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.read imp
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.lxc import OpenWrtContainer
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.router_guest import (
     DESCRIPTION_OPTIONS,
-    with_own_defaults,
 )
+from ansible_collections.pve.provision.plugins.module_utils._guests.own_defaults import with_own_defaults
+from ansible_collections.pve.provision.plugins.module_utils._guests.verify.part import verify_part
 from ansible_collections.pve.provision.plugins.module_utils._model.option import Path
+from ansible_collections.pve.provision.plugins.module_utils._model.timeouts import download_limits
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.model import Description, devices
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.read import parse as parse_description
 from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_template import WantedTemplate
@@ -61,13 +64,16 @@ def read_router(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozense
         if each.queues
     ]
     wanted = wanted_container(_container(params, description), nulls)
+    router = _router(params, declared, description)
+    router.inside = Inside()
+    verify, unfit = verify_part(params, "openwrt_lxc", router.shell, router.inside)
     wanted = dataclasses.replace(
         with_own_defaults(wanted, DEFAULTS),
         recreate_if_unfinished=True,
-        findings=(*findings, *wanted.findings),
+        findings=(*findings, *unfit, *wanted.findings),
         notes=description.warnings if description else (),
     )
-    return wanted, (_router(params, declared, description),)
+    return wanted, (router, verify)
 
 
 def _container(params: t.Mapping[str, t.Any], description: Description | None) -> dict[str, t.Any]:
@@ -105,6 +111,7 @@ def wanted_template(params: t.Mapping[str, t.Any]) -> WantedTemplate:
         keys=tuple(UserKey(key) for key in params.get("keys") or ()),
         mirrors=tuple(params.get("mirrors") or ()),
         offline_ok=params["offline_ok"],
+        **download_limits(params),
         index_max_age=0 if params["upgrade"] else WantedTemplate.index_max_age,
         storages=(params["template_storage"],) if params.get("template_storage") else (),
     )

@@ -8,17 +8,20 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ansible_collections.pve.provision.plugins.module_utils._access.inside import Inside
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Wanted
 from ansible_collections.pve.provision.plugins.module_utils._engine.part import Part
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, InvalidInput
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.router_guest import (
     DESCRIPTION_OPTIONS,
-    with_own_defaults,
 )
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.vm import OSTYPE, OpenWrtVm
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.vm_steps import DISK
+from ansible_collections.pve.provision.plugins.module_utils._guests.own_defaults import with_own_defaults
+from ansible_collections.pve.provision.plugins.module_utils._guests.seeded_disk import DISK
+from ansible_collections.pve.provision.plugins.module_utils._guests.verify.part import verify_part
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.read import wanted_vm
 from ansible_collections.pve.provision.plugins.module_utils._model.option import Path
+from ansible_collections.pve.provision.plugins.module_utils._model.timeouts import download_limits
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.model import Description, devices
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.read import parse as parse_description
 from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_template import WantedDisk
@@ -33,7 +36,7 @@ DEFAULTS: t.Final[dict[str, t.Any]] = {
     "cores": 1,
     "memory": 256,
     "onboot": True,
-    "serial0": {"kind": "socket"},
+    "serial0": {"device": "socket"},
     "boot": {"order": (DISK,)},
     DISK: {"size": 512 * 1024**2},
 }
@@ -53,19 +56,29 @@ def read_vm(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozenset())
             # What is wrong with the name is told once, as the VM's.
             findings += [f for f in error.findings if f.option != HOST]
     agent = AGENT_PACKAGE in declared["packages"] if params.get("agent") is None else params["agent"]
-    wanted = wanted_vm(_vm(params, description), nulls)
-    paths = {"scsi[0]": "disk"} | {
+    first = _first_disk(params)
+    wanted = wanted_vm(_vm(params, description, first), nulls)
+    paths = {"disks[0]": "disk"} if first else {}
+    paths |= {f"disks[{n + len(first)}]": f"disks[{n}]" for n, _each in enumerate(params.get("disks") or ())}
+    paths |= {
         f"networks[{n}]": f"interfaces.{each.name}"
         for n, each in enumerate(description.interfaces if description else ())
     }
     named = {key: paths.get(path, path) for key, path in wanted.declaration.paths.items()}
     wanted = dataclasses.replace(wanted, declaration=dataclasses.replace(wanted.declaration, paths=named))
+    router = _router(params, declared, description)
+    router.inside = Inside()
+    verify, unfit = verify_part(params, "openwrt_vm", router.shell, router.inside)
     wanted = dataclasses.replace(
         with_own_defaults(wanted, {**DEFAULTS, **({"agent": {"enabled": True}} if agent else {})}),
-        findings=(*findings, *(dataclasses.replace(p, option=_renamed(p.option, paths)) for p in wanted.findings)),
+        findings=(
+            *findings,
+            *unfit,
+            *(dataclasses.replace(p, option=_renamed(p.option, paths)) for p in wanted.findings),
+        ),
         notes=description.warnings if description else (),
     )
-    return wanted, (_router(params, declared, description),)
+    return wanted, (router, verify)
 
 
 def _packages(params: t.Mapping[str, t.Any]) -> list[str]:
@@ -74,13 +87,26 @@ def _packages(params: t.Mapping[str, t.Any]) -> list[str]:
     return [*names, AGENT_PACKAGE] if params.get("agent") and AGENT_PACKAGE not in names else names
 
 
-def _vm(params: t.Mapping[str, t.Any], description: Description | None) -> dict[str, t.Any]:
-    """The parameters as those of any VM."""
+def _first_disk(params: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
+    """The router's own disk, as an entry of those of a VM."""
     disk = {key: value for key, value in (params.get("disk") or {}).items() if value is not None}
+    return [{"index": 0, **disk}] if disk else []
+
+
+def _vm(
+    params: t.Mapping[str, t.Any], description: Description | None, first: list[dict[str, t.Any]]
+) -> dict[str, t.Any]:
+    """The parameters as those of any VM. The router's disk is the first of its bus, whether it is declared or not."""
+    further: list[dict[str, t.Any]] = []
+    for disk in params.get("disks") or ():
+        place = 1 + sum(each["bus"] == "scsi" for each in further)
+        bus = disk.get("bus") or "scsi"
+        index = place if bus == "scsi" and disk.get("index") is None else disk.get("index")
+        further.append({**disk, "bus": bus, "index": index})
     return {
         **params,
         "networks": devices(description, "qemu") if description else None,
-        "scsi": [{"id": 0, **disk}] if disk else None,
+        "disks": [*first, *further] or None,
         "agent": None if params.get("agent") is None else {"enabled": params["agent"]},
         "ip_timeout": 0,
     }
@@ -95,15 +121,18 @@ def _renamed(option: str, paths: t.Mapping[str, str]) -> str:
 
 
 def wanted_disk(params: t.Mapping[str, t.Any]) -> WantedDisk:
-    """The image that a router is made from: OVMF needs the one made for it."""
-    return WantedDisk(
+    """The image that a router is made from."""
+    wanted = WantedDisk(
         version=params["version"],
         verify=params.get("verify") or "",
         keys=tuple(UserKey(key) for key in params.get("keys") or ()),
         mirrors=tuple(params.get("mirrors") or ()),
         offline_ok=params["offline_ok"],
-        variant=f"{params['filesystem']}-{'combined-efi' if params.get('bios') == 'ovmf' else 'combined'}",
+        **download_limits(params),
+        index_max_age=0 if params["upgrade"] else WantedDisk.index_max_age,
+        variant=params["filesystem"],
     )
+    return wanted.for_firmware(params.get("bios") or "")
 
 
 def _router(params: t.Mapping[str, t.Any], declared: dict[str, t.Any], description: Description | None) -> OpenWrtVm:
@@ -116,4 +145,7 @@ def _router(params: t.Mapping[str, t.Any], declared: dict[str, t.Any], descripti
         require_ip=params["require_ip"],
         confirm_timeout=params["confirm_timeout"],
         up_timeout=params["start_timeout"],
+        upgrade=params["upgrade"],
+        rollback_keep=params["rollback_keep"],
+        by_vmid=params.get("vmid") is not None,
     )

@@ -10,6 +10,8 @@ import dataclasses
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.pve.provision.plugins.module_utils._access.inside import Inside
+from ansible_collections.pve.provision.plugins.module_utils._access.shell import Shell, ssh
 from ansible_collections.pve.provision.plugins.module_utils._engine.addresses import (
     global_addresses,
     neighbour_addresses,
@@ -18,7 +20,12 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.guest import
 from ansible_collections.pve.provision.plugins.module_utils._engine.part import Part
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan, Run, Step
 from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Shutdown, Start
-from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, InvalidInput, ProvisionError
+from ansible_collections.pve.provision.plugins.module_utils._errors import (
+    Finding,
+    InvalidInput,
+    ProvisionError,
+    Unsupported,
+)
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.addresses import (
     Source,
     merged,
@@ -29,8 +36,8 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.erro
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.ports import ports_of, with_ports
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.running import Router
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.seen import Drift, Seen
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.shells import Shell, ssh
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.steps import Configure, InstallPackages
+from ansible_collections.pve.provision.plugins.module_utils._guests.ways_in import known_hosts
 from ansible_collections.pve.provision.plugins.module_utils._io import interrupt
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import rounds
 from ansible_collections.pve.provision.plugins.module_utils._model.segments import addresses_on
@@ -41,11 +48,8 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt.description
 )
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.read import parse as parse_description
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.text import parse_export
-from ansible_collections.pve.provision.plugins.module_utils._store.image import cache_directory
 
 if t.TYPE_CHECKING:
-    from pathlib import Path
-
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
 
 DESCRIPTION_OPTIONS = (
@@ -57,28 +61,16 @@ WAITED: t.Final = "a change of another run was not confirmed yet: it is waited f
 PAUSES: t.Final = (0.5, 4.0)
 
 
-def with_own_defaults(wanted: Wanted, defaults: t.Mapping[str, t.Any]) -> Wanted:
-    """With the defaults of a new router. They count as declared where ``purge_options`` would take them away."""
-    declaration = wanted.declaration
-    if wanted.policy.purge_options and wanted.state != "absent":
-        table = wanted.type.table
-        kept = {key: value for key, value in defaults.items() if (option := table.find(key)) and option.purge}
-        values = {**kept, **declaration.values}
-        declaration = dataclasses.replace(
-            declaration, values=values, paths={**{key: key for key in kept}, **declaration.paths}
-        )
-    return dataclasses.replace(wanted, declaration=declaration, defaults=defaults)
-
-
 @dataclass
 class OpenWrtGuest(Part):
     """A described router and what was seen of it. ``description`` None: the declaration cannot be read.
 
     ``unreachable_reason`` says why the running configuration cannot be seen; ``no_access_reason`` why nobody can
     enter where no way is declared. ``address_source`` is how results call what PVE itself can ask about a guest's
-    addresses. Times in seconds.
+    addresses. ``inside`` is what all parts of a run ask it by. Times in seconds.
     """
 
+    looks = True
     address_source: t.ClassVar[str]
     no_access_reason: t.ClassVar[str]
 
@@ -92,36 +84,40 @@ class OpenWrtGuest(Part):
     drift: Drift | None = dataclasses.field(default=None, kw_only=True)
     ssh_key: str | None = dataclasses.field(default=None, kw_only=True)
     unreachable_reason: str = dataclasses.field(default="", kw_only=True)
+    inside: Inside | None = dataclasses.field(default=None, kw_only=True)
 
     def connect(self, node: Node, vmid: int) -> Shell | None:
         """A shell in the running router, by any way; None where there is none, see ``no_access_reason``."""
         raise NotImplementedError
+
+    def shell(self, node: Node, vmid: int, options: t.Mapping[str, str]) -> Shell:
+        """A shell in the running router. Raises Unsupported where there is no way in."""
+        shell = self.connect(node, vmid)
+        if shell is None:
+            raise Unsupported(self.no_access_reason)
+        return shell
 
     def by_ssh(self, node: Node, vmid: int) -> Shell | None:
         """The way in by SSH, where a key for it and an address to go to are declared."""
         address = next(iter(self.management_addresses()), "")
         if not (self.ssh_key and address):
             return None
-        return ssh(address, self.ssh_key, self.known_hosts(node, vmid))
+        return ssh(address, self.ssh_key, known_hosts(node, vmid))
 
     def management_addresses(self) -> list[str]:
         """The static addresses of the interfaces that the router is managed from."""
         sources = self.described.management.sources
         return [str(a.ip) for each in self.described.interfaces if each.name in sources for a in each.addresses]
 
-    def known_hosts(self, node: Node, vmid: int) -> Path:
-        """Where the router's host keys are kept from the first time they are seen until it is made anew."""
-        return cache_directory(node) / "known_hosts" / f"{node.name}-{vmid}"
-
-    def forget_hosts(self, node: Node, vmid: int) -> None:
-        """A router that was made anew has new host keys."""
-        with contextlib.suppress(OSError):
-            self.known_hosts(node, vmid).unlink(missing_ok=True)
+    def observing(self) -> OpenWrtGuest:
+        return dataclasses.replace(self, require_ip=False, ip_timeout=0)
 
     def router(self, node: Node, vmid: int) -> Router:
         """The running router, by the way there is into it."""
-        shell = t.cast("Shell", self.connect(node, vmid))
-        return Router(shell, self.described, node.clock, confirm_timeout=self.confirm_timeout)
+        shell = self.connect(node, vmid)
+        if shell is None:
+            raise RouterError(f"{self.no_access_reason}.")
+        return Router(shell, self.described, node.clock, confirm_timeout=self.confirm_timeout, inside=self.inside)
 
     def probe(self, node: Node, vmid: int) -> Seen | None:
         """The router as it is now; None where nobody can look or it does not answer: ``unreachable_reason``."""
@@ -142,6 +138,11 @@ class OpenWrtGuest(Part):
         raise NotImplementedError
 
     # -- which port is which -------------------------------------------------------------------------------------------
+    def look(self, node: Node, actual: Actual) -> None:
+        if self.description is not None and actual.vmid is not None:
+            with contextlib.suppress(ProvisionError):
+                self.seen = self.see(node, actual.vmid)
+
     def resolve(self, node: Node, wanted: Wanted, actual: Actual, *, act: bool) -> Wanted:
         """Each interface keeps its port, whatever the declared order; the port of one that is gone is taken away."""
         if self.description is None or actual.config is None or actual.vmid is None or wanted.state == "absent":
@@ -153,7 +154,7 @@ class OpenWrtGuest(Part):
         told: dict[str, str] = {}
         left: set[str] = set()
         if actual.running:
-            self.seen = self.see(node, actual.vmid)
+            self.seen = self.seen or self.see(node, actual.vmid)
         if self.seen is not None and self.seen.waiting:
             wanted = dataclasses.replace(wanted, notes=(*wanted.notes, WAITED))
             self.seen = self._decided(node, actual.vmid, self.seen, act=act)
@@ -183,9 +184,7 @@ class OpenWrtGuest(Part):
 
     def with_findings(self, node: Node, plan: Plan, findings: t.Iterable[Finding]) -> Plan:
         """The plan with what stands against it, networks included once there is anything to do."""
-        found = [*findings, *(self._wrong_segments(node) if plan else ())]
-        change = dataclasses.replace(plan.change, findings=(*plan.change.findings, *found))
-        return dataclasses.replace(plan, change=change)
+        return plan.against([*findings, *(self._wrong_segments(node) if plan else ())])
 
     def _wrong_segments(self, node: Node) -> list[Finding]:
         """DHCP servers where the node itself lives are refused; that needs the node's own addresses."""
@@ -246,6 +245,7 @@ class OpenWrtGuest(Part):
             result.warnings.append(words)
         if seen is None:
             told: dict[str, t.Any] = {"drift": "unknown", "reason": self.unreachable_reason}
+            result.unseen.append(self.unreachable_reason)
         else:
             absent = {name for name, state in seen.services.items() if state == "missing"}
             wished = [name for name, wanted in self.described.services.items() if wanted and name in absent]

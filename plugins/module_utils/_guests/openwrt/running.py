@@ -13,6 +13,8 @@ import shlex
 import socket
 import typing as t
 
+from ansible_collections.pve.provision.plugins.module_utils._access.inside import Inside
+from ansible_collections.pve.provision.plugins.module_utils._access.shell import NO_ANSWER, Shell
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError, Timeout
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.errors import RouterError
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.packages.install import (
@@ -24,12 +26,10 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.seen
     Drift,
     Seen,
     answers_of,
-    ask_script,
     drift_of,
     questions,
     seen_of,
 )
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.shells import Shell
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import Clock, poll
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import commit_confirm
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.model import Description, Interface
@@ -42,6 +42,8 @@ if t.TYPE_CHECKING:
 
 # Ports that show that somebody is at home: an answer of any kind will do, a refusal too.
 _PORTS = (22, 80, 443)
+# Seconds that it may take to tell all that is asked.
+ASKING = 120
 # What an interface speaks that gets its way out from somebody else, and how long (s) that may take at most.
 LEASED = ("dhcp", "pppoe")
 UPLINK = 10
@@ -51,14 +53,15 @@ _REMEDIES = {
     commit_confirm.EXIT_BUSY: "Wait for the other run, and run again.",
     commit_confirm.EXIT_PENDING: "Look at 'uci changes' in the router, and commit or revert what is there.",
     commit_confirm.EXIT_WRITE: "Look for free space in the router.",
-    commit_confirm.EXIT_BATCH: "Mend what uci does not take.",
+    commit_confirm.EXIT_BATCH: "Correct what uci rejects.",
 }
 
 
 class Router:
     """One running OpenWrt and its description. Times in seconds.
 
-    ``push_files`` copies a file into it, where there is a way to; ``mirrors`` stand in for OpenWrt's own server.
+    ``inside`` is what all parts of a run ask it by; ``push_files`` copies a file into it, where there is a way to;
+    ``mirrors`` stand in for OpenWrt's own server.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class Router:
         confirm_timeout: int = 60,
         push_files: PushFiles | None = None,
         mirrors: t.Sequence[str] = (),
+        inside: Inside | None = None,
     ) -> None:
         self.shell = shell
         self.description = description
@@ -77,6 +81,7 @@ class Router:
         self.push_files = push_files
         self.mirrors = tuple(mirrors)
         self.clock = clock
+        self.inside = inside or Inside()
 
     def run_script(self, script: str, *, timeout: int) -> Completed:
         """Run a script. It is read whole before it begins, so that no command in it can read the rest of it."""
@@ -93,8 +98,12 @@ class Router:
         return done.stdout
 
     def ask(self, asked: t.Mapping[str, str]) -> dict[str, str]:
-        """What each command tells, by one script; those that fail tell nothing."""
-        return answers_of(self.run(ask_script(asked)))
+        """What each command tells, by one script, with all that other parts of the run ask; those that fail tell
+        nothing."""
+        told = self.inside.ask(self.shell, asked, timeout=ASKING)
+        if all(told[name].rc == NO_ANSWER for name in asked):
+            raise RouterError(next(told[name].stderr for name in asked))
+        return answers_of({name: told[name].stdout for name in asked})
 
     def probe(self) -> Seen:
         """All that is to be known, by one script."""
@@ -189,7 +198,7 @@ class Router:
         taken = self.run_script(commit_confirm.revert_script(), timeout=60).rc in (0, commit_confirm.EXIT_NOTHING)
         how = "was taken back" if taken else f"takes itself back within {self.confirm_timeout} s"
         raise RouterError(
-            f"After the change {reason}, so it {how}.", remedy="Mend the declaration, or raise confirm_timeout."
+            f"After the change {reason}, so it {how}.", remedy="Correct the declaration, or raise confirm_timeout."
         )
 
     def _unwell(self, before: Seen, reached: bool, patience: int) -> str:

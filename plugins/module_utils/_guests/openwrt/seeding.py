@@ -10,7 +10,6 @@ so they go into a template of its own, which holds its secrets and is removed as
 from __future__ import annotations
 
 import dataclasses
-import re
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._engine import cleanup
@@ -26,9 +25,6 @@ from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_templ
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
-
-#: For how many seconds another run may still be about to use what holds a router's secrets.
-IN_USE: t.Final = 3600
 
 MakeFiles = t.Callable[[Read, str], Files]
 """The files for a root file system, out of what can be read in it and its version."""
@@ -52,24 +48,6 @@ def seeded_template(node: Node, template: WantedTemplate, defaults: Defaults) ->
     """The template that carries the files, on one storage alone: nobody else is to use it."""
     storages = template.storages or tuple(storage.name for storage in usable(node.storages(), "vztmpl")[:1])
     return dataclasses.replace(template, defaults=defaults, storages=storages, one_router=True)
-
-
-def sweep(node: Node, content: str, pattern: re.Pattern[str], own: str = "") -> list[str]:
-    """Remove what runs that were killed have left on storages: the files whose names end like ``own``, and what is
-    called like them and is old.
-
-    Returns what could not be removed, in words."""
-    troubles = []
-    for storage in usable(node.storages(), content):
-        for volume in node.volumes(storage.name, content):
-            name = volume.volid.rpartition("/")[2]
-            old = volume.ctime is not None and node.clock.wall() - volume.ctime > IN_USE
-            if pattern.fullmatch(name) and (old or (own and name.endswith(own))):
-                try:
-                    node.free(volume.volid)
-                except ProvisionError as error:
-                    troubles.append(f"{volume.volid}, which holds a router's secrets, could not be removed: {error}")
-    return troubles
 
 
 def remove_template(node: Node, template: WantedTemplate, volid: str) -> list[str]:

@@ -99,18 +99,14 @@ class Drift:
         return {name: value for name, value in parts.items() if value}
 
 
-def ask_script(asked: t.Mapping[str, str]) -> str:
-    """A script by which each command tells something under its name; those that fail tell nothing."""
-    parts = [f"echo '{_MARK}{name}'\n{{\n{command}\n}} 2> /dev/null\necho\n" for name, command in asked.items()]
-    return "".join(parts) + "true\n"
-
-
-def answers_of(output: str) -> dict[str, str]:
-    """What each command of such a script told."""
+def answers_of(told: t.Mapping[str, str]) -> dict[str, str]:
+    """What each command told. One may tell several things, each under a name of its own."""
     parts = {}
-    for part in output.split(_MARK)[1:]:
-        name, _unused, text = part.partition("\n")
-        parts[name] = text.removesuffix("\n")
+    for name, output in told.items():
+        parts[name], *others = output.split(_MARK)
+        for other in others:
+            inner, _unused, text = other.partition("\n")
+            parts[inner] = text.removesuffix("\n")
     return parts
 
 

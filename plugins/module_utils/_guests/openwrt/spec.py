@@ -7,25 +7,17 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.pve.provision.plugins.module_utils._argspec import (
-    POLICY,
-    ROUTER,
-    ArgSpec,
-    fields_spec,
-    spec_of,
-)
+from ansible_collections.pve.provision.plugins.module_utils._argspec import POLICY, ArgSpec, fields_spec
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.spec import CONTAINER
-from ansible_collections.pve.provision.plugins.module_utils._model.qemu import BUSES, OPENWRT_DISK, TABLE
-
-# Options of a VM that follow from the router in it. It has one disk, and its agent is a matter of yes or no.
-_OF_PLAIN_VMS: t.Final = frozenset({
-    "ostype", "scsihw", "efidisks", *BUSES, "networks", "serials", "boot", "agent",
-    "acpi", "localtime",
-})  # fmt: skip
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.router_spec import ROUTER
+from ansible_collections.pve.provision.plugins.module_utils._guests.verify.spec import CHECKS
+from ansible_collections.pve.provision.plugins.module_utils._guests.vm.spec import VM
+from ansible_collections.pve.provision.plugins.module_utils._model.qemu.disks import OPENWRT_DISK
 
 OPENWRT_LXC: t.Final = POLICY.merge(
     CONTAINER,
     ROUTER,
+    CHECKS,
     ArgSpec(
         options={
             "state": {
@@ -44,8 +36,9 @@ OPENWRT_LXC: t.Final = POLICY.merge(
 )
 """The options of ``openwrt_lxc``."""
 OPENWRT_VM: t.Final = POLICY.merge(
-    spec_of([option for option in TABLE if option.param not in _OF_PLAIN_VMS]),
+    VM,
     ROUTER,
+    CHECKS,
     ArgSpec(
         options={
             "state": {
@@ -56,6 +49,8 @@ OPENWRT_VM: t.Final = POLICY.merge(
             "filesystem": {"type": "str", "choices": ["ext4", "squashfs"], "default": "ext4"},
             "agent": {"type": "bool"},
             "disk": fields_spec(OPENWRT_DISK),
+            "upgrade": {"type": "bool", "default": False},
+            "rollback_keep": {"type": "bool", "default": True},
             "recreate": {"type": "bool", "default": False},
         },
     ),

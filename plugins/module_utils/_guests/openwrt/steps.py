@@ -9,9 +9,11 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Phase, Run, Step
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.errors import ReleaseError
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.router_guest import OpenWrtGuest
+    from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade.part import UpgradableRouter
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,31 @@ class InstallPackages(Step):
             _configure(self.guest, run)
 
 
+@dataclass(frozen=True)
+class UpgradeRouter(Step):
+    """Put a guest of a newer release in the router's place. ``keep``: the old one stays beside it."""
+
+    action = "upgrade"
+    phase = Phase.INSIDE
+    goes_back = True
+
+    guest: UpgradableRouter = field(repr=False, compare=False)
+    old: str
+    new: str
+    keep: bool
+
+    def details(self) -> dict[str, t.Any]:
+        return {"from": self.old, "to": self.new, "keep": self.keep}
+
+    def run(self, run: Run) -> None:
+        try:
+            self.guest.replacement(run, to=self.new, keep=self.keep).carry_out()
+        except ReleaseError:
+            self.guest.drop_release(run)
+            raise
+        self.guest.seen = self.guest.drift = None
+
+
 def _configure(guest: OpenWrtGuest, run: Run) -> None:
     """Bring the running router in line, unless nobody can enter it."""
     if guest.unreachable_reason:
@@ -81,4 +108,4 @@ def _configure(guest: OpenWrtGuest, run: Run) -> None:
     guest.seen = guest.drift = None
 
 
-STEPS: t.Final[tuple[type[Step], ...]] = (AwaitUp, Configure, InstallPackages)
+STEPS: t.Final[tuple[type[Step], ...]] = (AwaitUp, Configure, InstallPackages, UpgradeRouter)

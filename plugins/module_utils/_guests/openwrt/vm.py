@@ -16,49 +16,68 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import re
 import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 
+from ansible_collections.pve.provision.plugins.module_utils._access.shell import Shell, by_agent
 from ansible_collections.pve.provision.plugins.module_utils._engine.addresses import told_interfaces
-from ansible_collections.pve.provision.plugins.module_utils._engine.creation import Create
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan, Run
-from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Destroy, Shutdown, Start
+from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Start
 from ansible_collections.pve.provision.plugins.module_utils._errors import (
     Finding,
     InvalidInput,
     ProvisionError,
     Timeout,
 )
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.console import Console
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.console import Console, console_of
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.errors import NEVER_ANOTHER, RouterError
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.router_guest import OpenWrtGuest
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.first_boot import first_files
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.running import answers
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.seeding import sweep
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.seen import Seen
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.shells import Shell, by_agent
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.steps import AwaitUp, Configure
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.vm_steps import DISK, FetchDisk, PrepareDisk
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.steps import (
+    AwaitUp,
+    Configure,
+    UpgradeRouter,
+)
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade.part import (
+    Release,
+    UpgradableRouter,
+    unfinished,
+)
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade.vm import (
+    VmUpgrade,
+    disk_size,
+    left_behind,
+)
+from ansible_collections.pve.provision.plugins.module_utils._guests.seeded_disk import (
+    DISK,
+    FetchDisk,
+    SeededDisk,
+    find_import_storage,
+    no_room,
+    remove_copies,
+    work_file,
+)
+from ansible_collections.pve.provision.plugins.module_utils._guests.ways_in import forget_hosts
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import poll
 from ansible_collections.pve.provision.plugins.module_utils._model.network import is_net
-from ansible_collections.pve.provision.plugins.module_utils._model.qemu import AGENT, NET
-from ansible_collections.pve.provision.plugins.module_utils._pve.storages import usable
+from ansible_collections.pve.provision.plugins.module_utils._model.qemu.hardware import AGENT
+from ansible_collections.pve.provision.plugins.module_utils._model.qemu.network import NET
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.disk_image import prepare_image
 from ansible_collections.pve.provision.plugins.module_utils._store import openwrt_template
-from ansible_collections.pve.provision.plugins.module_utils._store.image import cache_directory
+from ansible_collections.pve.provision.plugins.module_utils._store.local_image import Disk
 from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_template import WantedDisk
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
+    from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig
 
 OSTYPE: t.Final = "l26"
 # Free bytes that the copy of an image needs: OpenWrt's has 120 MiB, twice while its file system grows.
 ROOM: t.Final = 300 * 1024**2
-# The name of a seeded copy on a storage.
-SEEDED: t.Final = re.compile(r"pve-provision-.+\.qcow2")
-
 PAUSES: t.Final = (0.1, 0.5)
 # Options of a VM that cloud-init configures, which OpenWrt's images do not have.
 CLOUD_INIT = re.compile(r"^(?:ci\w+|ipconfig\d+|sshkeys|nameserver|searchdomain): |^[a-z]+\d+: .*cloudinit")
@@ -66,58 +85,51 @@ LINK = re.compile(r"^\d+: ([^\s:@]+).*link/ether (\S+)", re.MULTILINE)
 
 
 @dataclass
-class OpenWrtVm(OpenWrtGuest):
+class OpenWrtVm(UpgradableRouter):
     """What OpenWrt adds to a run over a VM.
 
-    ``work`` is the seeded copy of the image on this machine, ``import_storage`` where it is uploaded to;
-    ``verified_by`` says what showed that the router is up. ``silent`` are the addresses at which nobody was before the
-    VM was made: an answer from there is the router's.
+    ``disk`` is the seeded copy of the image that a new one is made from, ``successor`` that of the one that is to take
+    its place in an upgrade; ``verified_by`` says what showed that the
+    router is up. ``silent`` are the addresses at which nobody was before the VM was made: an answer from there is the
+    router's.
     """
 
+    kind = "qemu"
     address_source = "agent"
     no_access_reason = "there is no way into the router: neither agent nor ssh_private_key is declared"
+    way_in = "Declare ssh_private_key, with an address that can be reached from here, or agent."
     image: WantedDisk
-    work: FilePath | None = None
-    import_storage: str = ""
+    disk: SeededDisk | None = None
+    successor: SeededDisk | None = None
     verified_by: str = ""
     silent: list[str] = field(default_factory=list)
 
     # -- the plan --------------------------------------------------------------------------------------------------
     def prepare(self, node: Node, wanted: Wanted) -> Wanted:
         """Where the disk of a new router is imported from."""
-        self.work = work_file(node, wanted)
-        findings = list(self._no_room(self.work))
-        source = str(self.work)
-        if node.files is None:
-            homes = usable(node.storages(), "import")
-            if not homes:
-                remedy = "Give a storage with files the content type import (PVE 8.4 and newer), or run on the node."
-                findings.append(
-                    Finding("disk", None, "cannot be filled over the API: no storage takes imports", remedy)
-                )
-            self.import_storage = homes[0].name if homes else ""
-            source = f"{self.import_storage}:import/{self.work.stem}.qcow2"
-        values = dict(wanted.declaration.values)
-        values[DISK] = {**(values.get(DISK) or {}), "import-from": source}
-        paths = {DISK: "disk", **wanted.declaration.paths}
-        declaration = dataclasses.replace(wanted.declaration, values=values, paths=paths)
-        return dataclasses.replace(wanted, declaration=declaration, findings=(*wanted.findings, *findings))
+        path = work_file(node, wanted)
+        storage, findings = find_import_storage(node)
+        self.disk = SeededDisk(path, storage, self._bring, self._fill)
+        found = (*wanted.findings, *no_room(path, ROOM), *findings)
+        return dataclasses.replace(self.disk.import_from(wanted), findings=found)
 
-    def _no_room(self, work: FilePath) -> t.Iterator[Finding]:
-        place = next((folder for folder in work.parents if folder.is_dir()), FilePath("/"))
-        space = os.statvfs(place)
-        free = space.f_bavail * space.f_frsize
-        if free < ROOM:
-            words = f"has {free // 1024**2} MiB free, and the image needs {ROOM // 1024**2} MiB to be prepared"
-            yield Finding("disk", str(place), words, "Free some space there.")
+    def _bring(self, node: Node) -> Disk:
+        return openwrt_template.ensure_image(node, self.image)
+
+    def _fill(self, run: Run, path: FilePath, disk: Disk) -> None:
+        """Put the router's first configuration into a copy of a release's disk image."""
+        self.silent = [address for address in self.management_addresses() if not answers(address)]
+        size = run.wanted.declaration.values[DISK]["size"]
+        prepare_image(path, size=size, files=first_files(self.described, disk.version))
 
     def extend(self, node: Node, wanted: Wanted, actual: Actual, plan: Plan) -> Plan:
         if wanted.state == "absent" or self.description is None:
             return plan
-        findings = list(self._wrong_guest(actual))
+        findings = list(self._wrong_guest(wanted, actual))
         if findings:
             return self.with_findings(node, plan, findings)
         if plan.creating:
+            findings += unfinished(node, self.kind, wanted.name) if wanted.name else ()
             try:
                 plan = self._extend_creation(node, plan)
             except InvalidInput as error:  # there is no such release; what else is wrong is told with it
@@ -128,19 +140,25 @@ class OpenWrtVm(OpenWrtGuest):
             plan = plan.append(AwaitUp(self))
             if not plan.creating and not actual.running and self.connect(node, t.cast("int", actual.vmid)):
                 plan = plan.append(Configure(self))  # what is in a stopped router cannot be seen
+        if actual.running and not plan.creating:
+            try:
+                plan = self._extend_upgrade(node, wanted, actual, plan)
+            except InvalidInput as error:
+                findings += error.findings
         return self.with_findings(node, plan, findings)
 
     @staticmethod
-    def _wrong_guest(actual: Actual) -> t.Iterator[Finding]:
+    def _wrong_guest(wanted: Wanted, actual: Actual) -> t.Iterator[Finding]:
         """What shows that a VM which is there has another system: its OS type, what cloud-init configures, an
-        installation medium, or that it does not start from the disk that a router is imported to."""
+        installation medium that nobody declares, or that it does not start from the disk that is imported."""
         options = actual.config.options if actual.config else {}
         order = options.get("boot", "").partition("order=")[2]
         signs = [f"ostype {options.get('ostype', 'other')}"] if options.get("ostype") != OSTYPE else []
         signs += [key for key, text in options.items() if CLOUD_INIT.search(f"{key}: {text}")]
         signs += [] if DISK in options else [f"no {DISK}"]
         signs += [f"boot order={order}"] if order and DISK not in order.split(",")[0].split(";") else []
-        signs += [key for key, text in options.items() if re.fullmatch(r"[^,]+:iso/.+media=cdrom.*", text)]
+        media = [key for key, text in options.items() if re.fullmatch(r"[^,]+:iso/.+media=cdrom.*", text)]
+        signs += [key for key in media if key not in wanted.declaration.values]
         if options and signs:
             called = f" called {options['name']}" if options.get("name") else ""
             problem = f"is a VM{called} that this module did not make, no OpenWrt ({', '.join(signs)})"
@@ -148,21 +166,49 @@ class OpenWrtVm(OpenWrtGuest):
 
     def _extend_creation(self, node: Node, plan: Plan) -> Plan:
         expected = openwrt_template.predict_image(node, self.image)
-        fetch = [FetchDisk(self, expected.name, expected.url, expected.size)] if expected.url else []
-        prepare = PrepareDisk(self, expected.version, self.image.variant)
-        plan = plan.insert(prepare, before=(Destroy, Create))  # one that is made anew is not lost for a bad image
-        plan = plan.insert(*fetch, before=(Shutdown, Destroy, PrepareDisk))
-        (disk,) = plan.after["scsi"]
-        named = {**disk, "import_from": expected.name}  # people are told which image it is, not where its copy lies
-        return dataclasses.replace(plan, after={**plan.after, "scsi": [named]})
+        return t.cast("SeededDisk", self.disk).extend(plan, expected, self.image.variant)
 
     def _extend_running(self, node: Node, actual: Actual, plan: Plan) -> Plan:
         """The router's own configuration is looked at where there is a way into it."""
         vmid = t.cast("int", actual.vmid)
         return self.with_drift(plan, self.router(node, vmid).drift(self.seen)) if self.seen else plan
 
+    def _extend_upgrade(self, node: Node, wanted: Wanted, actual: Actual, plan: Plan) -> Plan:
+        if self.seen is None:
+            return self.with_unknown(plan)
+        return self.with_upgrade(node, actual, plan, lambda: self._release(node, wanted, actual))
+
+    def _release(self, node: Node, wanted: Wanted, actual: Actual) -> Release:
+        """The release that is declared, in an image for the firmware that the VM has, and what stands against it."""
+        config = t.cast("GuestConfig", actual.config)
+        image = self.image.for_firmware(config.options.get("bios", ""))
+        path = work_file(node, wanted)
+        storage, findings = find_import_storage(node, "upgrade")
+        disk = SeededDisk(path, storage, lambda node: openwrt_template.ensure_image(node, image), self._fill)
+        expected = openwrt_template.predict_image(node, image)
+        findings += no_room(path, max(ROOM, disk_size(config.options) or 0), "upgrade")
+        if self.by_vmid:
+            problem = f"cannot keep vmid {actual.vmid}: the new router is a VM of its own beside the old one"
+            findings.append(Finding("upgrade", True, problem, "Declare the router by name alone."))
+        self.successor = disk
+        fetch = (FetchDisk(disk, expected.name, expected.url, expected.size),) if expected.url else ()
+        return Release(expected.version, fetch, left_behind(config, stays=self.rollback_keep), tuple(findings))
+
+    def replacement(self, run: Run, *, to: str, keep: bool) -> VmUpgrade:
+        return VmUpgrade(
+            run,
+            lambda vmid: self.router(run.node, vmid),
+            lambda vmid: forget_hosts(run.node, vmid),
+            self.described,
+            patience=self.up_timeout,
+            keep=keep,
+            to=to,
+            disk=t.cast("SeededDisk", self.successor),
+        )
+
     def uploads(self, node: Node, plan: Plan) -> t.Sequence[str]:
-        return [self.import_storage] if self.import_storage and plan.creating else []
+        disk = self.disk if plan.creating else self.successor if plan.has(UpgradeRouter) else None
+        return [disk.import_storage] if disk and disk.import_storage else []
 
     # -- the way in ------------------------------------------------------------------------------------------------
     def connect(self, node: Node, vmid: int) -> Shell | None:
@@ -171,22 +217,16 @@ class OpenWrtVm(OpenWrtGuest):
 
     # -- what a run does -------------------------------------------------------------------------------------------
     def tidy(self, run: Run) -> None:
-        """The seeded copy holds secrets and is of no use any more; nor is one that a killed run has left."""
-        work = work_file(run.node, run.wanted)
-        for copy in (work, work.with_suffix(".qcow2")):
-            with contextlib.suppress(OSError):
-                copy.unlink(missing_ok=True)
-        if run.node.files is None:
-            run.result.warnings += sweep(run.node, "import", SEEDED, f"{work.stem}.qcow2")
+        remove_copies(run)
 
     def await_up(self, run: Run) -> None:
         """Wait until anything shows that the router has booted: its console, the agent, SSH, or an address.
 
         An address alone is waited for as long as ``ip_timeout`` says: from here it may be out of reach.
         """
-        if self.work is not None:  # made anew, and so are its host keys
-            self.forget_hosts(run.node, run.vmid)
-        with contextlib.closing(Console(serial_socket(run))) as console:
+        if self.disk is not None:  # made anew, and so are its host keys
+            forget_hosts(run.node, run.vmid)
+        with contextlib.closing(console_of(run.node, run.vmid)) as console:
             sure = console.open or self.connect(run.node, run.vmid) is not None
             timeout = self.up_timeout if sure else self.ip_timeout
             up = poll(lambda: self._is_up(run, console), bool, timeout=timeout, clock=run.node.clock, pauses=PAUSES)
@@ -248,14 +288,6 @@ class OpenWrtVm(OpenWrtGuest):
             run.result.more["openwrt"]["verified_by"] = self.verified_by
 
 
-def work_file(node: Node, wanted: Wanted) -> FilePath:
-    """Where a router's image is prepared, on the machine this runs on: every run for it knows the place. A controller
-    may have routers of one name on several nodes."""
-    folder = cache_directory(node) / "work"
-    folder = folder / node.name if node.files is None else folder
-    return folder / f"pve-provision-{wanted.name or wanted.vmid}.raw"
-
-
 def agent_interfaces(run: Run) -> list[dict[str, t.Any]]:
     """What the agent tells of the guest's network cards; nothing while it does not answer."""
     return told_interfaces(run.node, "qemu", run.vmid)
@@ -266,8 +298,3 @@ def has_agent(node: Node, vmid: int) -> bool:
     config = node.config("qemu", vmid)
     text = config.options.get("agent") if config else None
     return bool(text and AGENT.parse(text).get("enabled"))
-
-
-def serial_socket(run: Run) -> FilePath | None:
-    """Where the VM's serial console can be listened to, which is on the node itself."""
-    return None if run.node.files is None else run.node.files.serial_console(run.vmid)

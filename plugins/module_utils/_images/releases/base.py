@@ -110,7 +110,8 @@ class Artefact:
     ``mirrors`` are further URLs of the same bytes. Where the list does not hold the digest, ``checksum_url`` names a
     list for this one file, and ``signature`` a signature over the file itself. ``format`` (qcow2, raw) of a disk
     image is set where its name does not tell. ``offered_by_pve``: PVE's own index of templates lists it, so PVE can be
-    told to fetch and verify it by its name.
+    told to fetch and verify it by its name. ``assembled``: it lies nowhere as one file, but is put together here out of
+    parts that its digest vouches for.
     """
 
     name: str
@@ -126,6 +127,7 @@ class Artefact:
     checksum_url: str = ""
     signature: Signature | None = None
     offered_by_pve: bool = False
+    assembled: bool = False
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ class Release:
     ``checksum_text`` are the very bytes of the list that the digests were read from: a signature is checked over
     these, not over a second download. ``built`` is the time (epoch seconds) the release says it was made, where it
     says so. ``facts``: a further file (name, content) that its version was read from, and that the list has to hold.
-    ``binding``: what else has to say that its files are this version.
+    ``binding``: what else has to say that its files are this version. ``elsewhere``: where what it lacks is found.
     """
 
     source: str
@@ -149,6 +151,7 @@ class Release:
     built: int | None = None
     facts: tuple[str, bytes] | None = field(default=None, repr=False)
     binding: Binding | None = None
+    elsewhere: str = ""
 
     def pick(self, kind: Kind, variant: str = "") -> Artefact:
         """The artefact of a kind; without ``variant`` the first, which each source orders by what fits PVE best."""
@@ -159,7 +162,7 @@ class Release:
         have = ", ".join(f"{a.kind} {a.variant}".strip() for a in self.artefacts) or "nothing"
         raise ImageError(
             f"{self.source} {self.version} has no {kind} image{f' of variant {variant}' if variant else ''}.",
-            remedy=f"It has: {have}.",
+            remedy=f"It has: {have}. {self.elsewhere}".strip(),
         )
 
 

@@ -13,7 +13,12 @@ import time
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError, ProvisionError, Timeout
+from ansible_collections.pve.provision.plugins.module_utils._errors import (
+    Degradation,
+    ImageError,
+    ProvisionError,
+    Timeout,
+)
 from ansible_collections.pve.provision.plugins.module_utils._images.http import ACCESS, Access, Retries, Timeouts, shown
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.base import UNREADABLE, unreadable
 from ansible_collections.pve.provision.plugins.module_utils._images.texts import Text, fetch_text
@@ -39,8 +44,13 @@ class Stale:
     age: float
     problem: str
 
-    def __str__(self) -> str:
-        return f"{shown(self.url)} could not be had ({self.problem}); what it said {self.age / 3600:.1f} h ago is used."
+    @property
+    def told(self) -> Degradation:
+        """The warning of that."""
+        url, answer = shown(self.url), f"what it said {self.age / 3600:.1f} h ago"
+        return Degradation(
+            url, self.problem, answer, words=f"{url} could not be had ({self.problem}); {answer} is used."
+        )
 
 
 @dataclass

@@ -99,6 +99,7 @@ class Layout:
     signed: Signed | None = None
     verify: Verify = "checksum"
     files: str = ""
+    elsewhere: str = ""
 
 
 def parse_list(body: bytes) -> dict[str, tuple[str, str]]:
@@ -182,6 +183,7 @@ class Listed:
             checksum_text=text,
             signature=self._signature(directory, fields),
             verify_default=layout.verify,
+            elsewhere=layout.elsewhere,
         )
 
     def _artefact(

@@ -27,6 +27,7 @@ from ansible_collections.pve.provision.plugins.module_utils._images.releases.lis
 from ansible_collections.pve.provision.plugins.module_utils._io import versions as order
 from ansible_collections.pve.provision.plugins.module_utils._io.compression import gunzipped
 from ansible_collections.pve.provision.plugins.module_utils._model.appliances import Appliance, Fields, paragraphs
+from ansible_collections.pve.provision.plugins.module_utils._model.template_name import newest_match
 
 KEYRING = "/usr/share/doc/pve-manager/trustedkeys.gpg"
 KEYS = tuple(
@@ -56,7 +57,8 @@ def name_of(appliance: Fields) -> str:
 
 @dataclass(frozen=True)
 class Appliances:
-    """One appliance index. ``wanted``: a package (its newest version), or a template's whole file name."""
+    """One appliance index. ``wanted``: a package (its newest version), the beginning of its name (the newest package),
+    or a template's whole file name."""
 
     read: Read
     mirrors: tuple[str, ...] = ()
@@ -80,6 +82,9 @@ class Appliances:
         text, appliances = self.site.get(f"{self.folder}/{self.file}.gz", _index)
         templates = [a for a in appliances if a.get("type", "lxc") == "lxc" and a.get("architecture", "amd64") == arch]
         fitting = [a for a in templates if wanted in (a["package"], name_of(a), f"{a['package']}_{a['version']}")]
+        if wanted and not fitting:  # the beginning of a name, as ostemplate takes it
+            file = newest_match(wanted, map(name_of, templates))
+            fitting = [a for a in templates if name_of(a) == file]
         if not wanted or not fitting:
             near = sorted({a["package"] for a in templates if wanted.split("-")[0] in a["package"]})[:12]
             raise InvalidInput(

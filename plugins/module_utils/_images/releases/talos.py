@@ -35,6 +35,8 @@ LAYOUT = Layout(
     directory="siderolabs/talos/releases/download/v%(version)s",
     listing="sha256sum.txt",
     algorithm="sha256",
+    elsewhere="The image factory builds nocloud images: give url (factory.talos.dev/image/SCHEMATIC/vVERSION/"
+    "nocloud-amd64.raw.xz) and checksum in image.",
     images=(
         Image("disk", r"nocloud-%(arch)s\.raw\.zst", "nocloud", "zst"),
         Image("disk", r"nocloud-%(arch)s\.raw\.xz", "nocloud", "xz"),

@@ -10,8 +10,17 @@ import typing as t
 from ansible_collections.pve.provision.plugins.module_utils._errors import Timeout
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import poll
 from ansible_collections.pve.provision.plugins.module_utils._pve import error_messages
+from ansible_collections.pve.provision.plugins.module_utils._pve.api.bytes_as_text import sent, told
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.requests import Requests
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
+
+# PVE takes no more characters on standard input than that at once; what is longer goes in such parts.
+MOST: t.Final = 64 * 1024
+PART: t.Final = 48 * 1024
+_TAKE: t.Final = ("sh", "-c", 'cat >> "$1"', "sh")
+# The file, which may hold what is secret, is open and gone when the command begins.
+_FEED: t.Final = ("sh", "-c", '{ rm -f "$1"; shift; "$@"; } < "$1"', "sh")
+_DROP: t.Final = ("rm", "-f")
 
 
 class ApiAgent:
@@ -21,7 +30,22 @@ class ApiAgent:
         self._requests = requests
 
     def run(self, vmid: int, argv: t.Sequence[str], *, stdin: str = "", timeout: int = 60) -> Completed:
-        values = {"command": list(argv), "input-data": stdin or None}
+        given = sent(stdin)
+        if len(given) <= MOST:
+            return self._run(vmid, argv, given, timeout)
+        made = self._run(vmid, ["mktemp"], "", timeout)
+        if made.rc:
+            return made
+        path = made.stdout.strip()
+        for at in range(0, len(given), PART):
+            done = self._run(vmid, [*_TAKE, path], given[at : at + PART], timeout)
+            if done.rc:
+                self._run(vmid, [*_DROP, path], "", timeout)
+                return done
+        return self._run(vmid, [*_FEED, path, *argv], "", timeout)
+
+    def _run(self, vmid: int, argv: t.Sequence[str], given: str, timeout: int) -> Completed:
+        values = {"command": list(argv), "input-data": given or None}
         pid = self._requests.ask("POST", self._requests.path("qemu", vmid, "agent", "exec"), values)["pid"]
         status = self._requests.path("qemu", vmid, "agent", "exec-status")
         done = poll(
@@ -33,4 +57,4 @@ class ApiAgent:
         )
         if done is None:
             raise Timeout(f"{argv[0]} in VM {vmid} was not done after {timeout} s.")
-        return done
+        return Completed(done.rc, told(done.stdout), told(done.stderr))

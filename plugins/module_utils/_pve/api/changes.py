@@ -54,13 +54,13 @@ class ApiChanges:
     def resize(self, kind: Kind, vmid: int, disk: str, size: str, *, timeout: int) -> Outcome:
         step = f"resize {kind} {vmid} {disk} {size}"
         wanted = parse_size(size, unit=1)
-        if self._size(kind, vmid, disk) == wanted:
+        if config_text.has_grown(self._disk(kind, vmid, disk), wanted):
             return Outcome()
         path, values = self._requests.path(kind, vmid, "resize"), {"disk": disk, "size": size}
         outcome = self._requests.act(step, "PUT", path, values, timeout=timeout)
         log = self._requests.task_log(Upid.parse(outcome.upid)) if outcome.upid else []
         said = "\n".join(log[-10:])
-        if self._size(kind, vmid, disk) != wanted or error_messages.filesystem_failed(said):
+        if not config_text.has_grown(self._disk(kind, vmid, disk), wanted) or error_messages.filesystem_failed(said):
             error = error_messages.error_of(
                 step, said or "PVE said nothing, and the disk did not grow", upid=outcome.upid
             )
@@ -68,11 +68,21 @@ class ApiChanges:
             raise error
         return Outcome(tuple(log), outcome.warnings, outcome.upid)
 
-    def _size(self, kind: Kind, vmid: int, disk: str) -> int | None:
+    def _disk(self, kind: Kind, vmid: int, disk: str) -> str:
         config = self._guests.config(kind, vmid)
         if config is None:
             raise error_messages.error_of(f"{kind} {vmid}", f"Configuration file '{vmid}.conf' does not exist")
-        return config_text.disk_size(config.live.get(disk, ""))
+        return config.live.get(disk, "")
+
+    def move_disk(self, vmid: int, disk: str, storage: str, *, form: str, timeout: int) -> Outcome:
+        values = {"disk": disk, "storage": storage, "format": form or None, "delete": 1}
+        path = self._requests.path("qemu", vmid, "move_disk")
+        return self._requests.act(f"move {disk} of VM {vmid} to {storage}", "POST", path, values, timeout=timeout)
+
+    def give_volume(self, vmid: int, disk: str, target: int, key: str, *, timeout: int) -> Outcome:
+        values = {"volume": disk, "target-vmid": target, "target-volume": key}
+        path = self._requests.path("lxc", vmid, "move_volume")
+        return self._requests.act(f"give {disk} of CT {vmid} to {target}", "POST", path, values, timeout=timeout)
 
     def start(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
         def start(options: t.Mapping[str, str]) -> Outcome:
@@ -80,12 +90,21 @@ class ApiChanges:
 
         return error_messages.start_container(start) if kind == "lxc" else start({})
 
+    def suspend(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
+        return self._switch(kind, vmid, "suspend", "suspended", timeout)
+
+    def resume(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
+        return self._switch(kind, vmid, "resume", "running", timeout)
+
     def stop(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
         return self._switch(kind, vmid, "stop", "stopped", timeout)
 
     def shutdown(self, kind: Kind, vmid: int, *, timeout: int, force: bool) -> Outcome:
         values = {"timeout": timeout, "forceStop": int(force)}
         return self._switch(kind, vmid, "shutdown", "stopped", timeout + 60, values)
+
+    def send_key(self, vmid: int, key: str) -> None:
+        self._requests.act(f"key for {vmid}", "PUT", self._requests.path("qemu", vmid, "sendkey"), {"key": key})
 
     def _switch(
         self,

@@ -33,7 +33,7 @@ class ApiCluster:
         return Membership(name, tuple(sorted(entry["name"] for entry in entries if entry["type"] == "node")))
 
     def ha_managed(self) -> frozenset[int]:
-        """Who may not read the manager's list is told by the guests' own entries, as far as he sees those."""
+        """Who may not read the manager's list is told by the guests' own entries, as far as those may be seen."""
         try:
             entries = self._requests.ask("GET", "/cluster/ha/resources") or []
         except PveError as error:
@@ -59,5 +59,5 @@ class ApiCluster:
         path = self._requests.path(kind, vmid, "migrate")
         values = {"target": target, **options}
         outcome = self._requests.act(f"migrate {kind} {vmid} to {target}", "POST", path, values, timeout=timeout)
-        await_arrival(self._guests.locate, vmid, target, timeout=deadline - clock.now(), clock=clock)
+        await_arrival(self._guests.listed, vmid, target, timeout=deadline - clock.now(), clock=clock)
         return outcome

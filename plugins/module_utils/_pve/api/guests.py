@@ -9,6 +9,7 @@ import contextlib
 import itertools
 import typing as t
 from concurrent import futures
+from urllib.parse import unquote
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import (
     Conflict,
@@ -37,8 +38,16 @@ _CREATING: dict[Kind, frozenset[str]] = {
 }
 _MAKING: dict[Kind, str] = {"lxc": "vzcreate", "qemu": "qmcreate"}
 _CLONING: dict[Kind, str] = {"lxc": "vzclone", "qemu": "qmclone"}
+# A running VM tells that it stands still only where it is asked itself.
+_LISTED: dict[Kind, dict[str, t.Any]] = {"lxc": {}, "qemu": {"full": 1}}
 # How many guests' configs are asked for at once: twice as many as pveproxy has workers.
 _READERS = 6
+# What PVE tells as the option env, too.
+_ENVIRONMENT: t.Final = "lxc.environment.runtime"
+
+
+def _status(told: t.Mapping[str, t.Any]) -> str:
+    return "suspended" if told.get("qmpstatus") == "paused" else str(told["status"])
 
 
 class ApiGuests:
@@ -59,13 +68,13 @@ class ApiGuests:
                 kind=kind,
                 node=node,
                 name=entry.get("name"),
-                status=entry.get("status") if node == self._requests.node else None,
+                status=_status(entry) if node == self._requests.node else None,
                 lock=entry.get("lock") or None,
                 template=bool(int(entry.get("template") or 0)),
                 tags=tags_of(entry.get("tags")),
             )
             for kind in kinds
-            for entry in self._requests.ask("GET", f"/nodes/{node}/{kind}") or []
+            for entry in self._requests.ask("GET", f"/nodes/{node}/{kind}", _LISTED[kind]) or []
         ]
         return sorted(found, key=lambda guest: guest.vmid)
 
@@ -103,11 +112,15 @@ class ApiGuests:
         others = [guest for guest in self.elsewhere(kind) if same_name(guest.name, name)]
         return sorted(found + others, key=lambda guest: guest.vmid)
 
+    def listed(self, vmid: int) -> GuestRef | None:
+        """Where the cluster's own list has a vmid."""
+        return next((guest for guest in self.everywhere() if guest.vmid == vmid), None)
+
     def locate(self, vmid: int) -> GuestRef | None:
-        """Where a vmid is in use: the cluster's list may lag or hide guests, so whether it is free is asked besides."""
-        known = next((guest for guest in self.everywhere() if guest.vmid == vmid), None)
-        if known is None and self.is_free(vmid):
+        """Where a vmid is in use: whether it is free is asked first, for the cluster's list may lag or hide guests."""
+        if self.is_free(vmid):
             return None
+        known = self.listed(vmid)
         if known is not None and known.node != self._requests.node:
             return known
         here = self.here(known.kind if known else None)
@@ -126,6 +139,11 @@ class ApiGuests:
             return None
         return _config(entries or [])
 
+    def lxc_lines(self, vmid: int) -> tuple[str, ...]:
+        """What waits for a restart is told without them, so they are asked for by themselves."""
+        found = self._requests.ask("GET", self._requests.path("lxc", vmid, "config"))
+        return tuple(f"{key}: {value}" for key, value in found.get("lxc") or () if key != _ENVIRONMENT)
+
     def configs(self, guests: t.Iterable[GuestRef]) -> list[tuple[GuestRef, GuestConfig]]:
         def read(guest: GuestRef) -> list[tuple[GuestRef, GuestConfig]]:
             with contextlib.suppress(PveError):
@@ -137,7 +155,7 @@ class ApiGuests:
             return [found for each in pool.map(read, guests) for found in each]
 
     def status(self, kind: Kind, vmid: int) -> str:
-        return str(self._requests.ask("GET", self._requests.path(kind, vmid, "status/current"))["status"])
+        return _status(self._requests.ask("GET", self._requests.path(kind, vmid, "status/current")))
 
     def interfaces(self, kind: Kind, vmid: int) -> list[dict[str, t.Any]]:
         tail = "interfaces" if kind == "lxc" else "agent/network-get-interfaces"
@@ -155,7 +173,7 @@ class ApiGuests:
         return [task for task in tasks if not task.get("endtime")]
 
     def being_made(self, kind: Kind) -> list[int]:
-        """PVE's list of tasks tells the user, and in a field of its own his token."""
+        """PVE's list of tasks tells the user, and in a field of its own the token."""
         mine = [task for task in self._active_tasks() if task["type"] == _MAKING[kind]]
         named = {
             str(task.get("id"))
@@ -209,5 +227,5 @@ def _config(entries: t.Iterable[t.Mapping[str, t.Any]]) -> GuestConfig:
 
 
 def _text(key: str, value: t.Any) -> str:
-    text = str(value)
+    text = unquote(str(value)) if key == config_text.SSH_KEYS else str(value)
     return text.removesuffix("\n") if key == "description" else text.strip()

@@ -13,13 +13,18 @@ from ansible_collections.pve.provision.plugins.module_utils._io.clock import Clo
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.agent import ApiAgent
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.changes import ApiChanges
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.client import Client
+from ansible_collections.pve.provision.plugins.module_utils._pve.api.cloud_init import ApiCloudInit
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.cluster import ApiCluster
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.guests import ApiGuests
+from ansible_collections.pve.provision.plugins.module_utils._pve.api.hardware import ApiHardware
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.network import ApiNetwork
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.requests import Requests
+from ansible_collections.pve.provision.plugins.module_utils._pve.api.snapshots import ApiSnapshots
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.storages import ApiDownloads, ApiStorages
+from ansible_collections.pve.provision.plugins.module_utils._pve.backups import Backups
+from ansible_collections.pve.provision.plugins.module_utils._pve.cloud_init import CloudInit, Snippets
+from ansible_collections.pve.provision.plugins.module_utils._pve.hardware import Hardware
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import (
-    Backups,
     Containers,
     Downloads,
     Files,
@@ -27,15 +32,18 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.node import (
     Leftovers,
     Notes,
 )
+from ansible_collections.pve.provision.plugins.module_utils._pve.snapshots import Snapshots
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Access
 
 
 class ApiNode:
     """A node behind the API. ``timeout`` (s) bounds the verbs that take none of their own."""
 
+    lists_suspended = True
     containers: Containers | None = None
     backups: Backups | None = None
     files: Files | None = None
+    snippets: Snippets | None = None
     leftovers: Leftovers | None = None
 
     def __init__(
@@ -59,6 +67,9 @@ class ApiNode:
         self.journal: Notes = {} if journal is None else journal
         self.ungrown: Notes = {}
         self.agent: GuestAgent = ApiAgent(requests)
+        self.hardware: Hardware = ApiHardware(requests)
+        self.cloud_init: CloudInit = ApiCloudInit(requests)
+        self.snapshots: Snapshots = ApiSnapshots(requests)
         self._assemble(requests)
 
     def _assemble(self, requests: Requests) -> None:
@@ -67,6 +78,7 @@ class ApiNode:
         self.guests, self.elsewhere = guests.here, guests.elsewhere
         self.named, self.locate, self.cluster_guests = guests.named, guests.locate, guests.everywhere
         self.config, self.configs, self.status = guests.config, guests.configs, guests.status
+        self.lxc_lines = guests.lxc_lines
         self.busy, self.being_made = guests.busy, guests.being_made
         self.next_vmid, self.free_vmids = guests.next_vmid, guests.free_vmids
         self.interfaces, self.outdated = guests.interfaces, guests.outdated
@@ -74,9 +86,11 @@ class ApiNode:
 
         changes = ApiChanges(requests, guests)
         self.create, self.clone, self.destroy = changes.create, changes.clone, changes.destroy
-        self.make_template = changes.make_template
+        self.make_template, self.move_disk = changes.make_template, changes.move_disk
+        self.give_volume = changes.give_volume
         self.set_config, self.resize, self.join_pool = changes.set_config, changes.resize, changes.join_pool
         self.start, self.stop, self.shutdown = changes.start, changes.stop, changes.shutdown
+        self.suspend, self.resume, self.send_key = changes.suspend, changes.resume, changes.send_key
 
         storages = ApiStorages(requests)
         self.storages, self.volumes, self.free = storages.all, storages.volumes, storages.free

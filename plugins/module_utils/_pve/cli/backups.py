@@ -13,35 +13,51 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import PveEr
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.changes import IN_FILE, CliChanges
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.commands import Commands
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.root import Root
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Kind
+
+# How guests are backed up, and what the archive's name ends with. QEMU does it while the VM runs.
+_FORMS: t.Final[dict[Kind, tuple[str, str]]] = {"lxc": ("stop", "tar.zst"), "qemu": ("snapshot", "vma.zst")}
 
 
 class CliBackups:
-    """Backups of containers in files of the node."""
+    """Backups of guests in files of the node."""
 
     def __init__(self, root: Root, commands: Commands, changes: CliChanges) -> None:
         self._root = root
         self._commands = commands
         self._changes = changes
 
-    def archive(self, vmid: int, *, timeout: int) -> str:
+    def archive(self, vmid: int, *, kind: Kind = "lxc", timeout: int) -> str:
         self.discard(vmid)
         folder = self._archives(vmid)
         folder.mkdir(mode=0o700, parents=True)
         # Another backup job holds the node's one lock for as long as it takes: better to fail than to keep waiting.
-        options = {"dumpdir": str(folder), "mode": "stop", "compress": "zstd", "remove": "0", "lockwait": "1"}
+        mode, suffix = _FORMS[kind]
+        options = {"dumpdir": str(folder), "mode": mode, "compress": "zstd", "remove": "0", "lockwait": "1"}
         self._commands.write(["vzdump", str(vmid)], options, timeout=timeout)
-        found = list(folder.glob(f"vzdump-lxc-{vmid}-*.tar.zst"))
+        found = list(folder.glob(f"vzdump-{kind}-{vmid}-*.{suffix}"))
         if len(found) != 1:
             raise PveError(f"vzdump of {vmid} said nothing, and left no archive.")
         return str(found[0])
 
     def restore(
-        self, vmid: int, archive: str, options: t.Mapping[str, str], *, over: bool = False, timeout: int
+        self,
+        vmid: int,
+        archive: str,
+        options: t.Mapping[str, str],
+        *,
+        kind: Kind = "lxc",
+        over: bool = False,
+        timeout: int,
     ) -> None:
         force = ["--force", "1"] if over else []
+        argv = ["qmrestore", archive, str(vmid)] if kind == "qemu" else ["pct", "restore", str(vmid), archive]
         rest = {name: value for name, value in options.items() if name not in IN_FILE}
-        self._commands.write(["pct", "restore", str(vmid), archive, *force], rest, timeout=timeout)
+        self._commands.write([*argv, *force], rest, timeout=timeout)
         self._changes.write_into_file(vmid, options)
+
+    def kept(self, vmid: int) -> bool:
+        return self._archives(vmid).is_dir()
 
     def discard(self, vmid: int) -> None:
         shutil.rmtree(self._archives(vmid), ignore_errors=True)

@@ -15,6 +15,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.sizes import 
 from ansible_collections.pve.provision.plugins.module_utils._pve import config_text, error_messages
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.commands import COMMAND, Commands, outcome_of
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.guests import CliGuests
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.lines_read import LinesRead
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.root import Root
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Kind, Outcome
 
@@ -31,6 +32,7 @@ class CliChanges:
         self._root = root
         self._commands = commands
         self._guests = guests
+        self._lines = LinesRead(root)
 
     def create(self, kind: Kind, vmid: int, options: t.Mapping[str, str], *, timeout: int) -> Outcome:
         rest = {name: value for name, value in options.items() if name not in ("ostemplate", *IN_FILE)}
@@ -66,11 +68,19 @@ class CliChanges:
         if revert:
             line["revert"] = ",".join(revert)
         outcome = Outcome()
+        if kind == "lxc":
+            self._keep_lines(vmid, options)
         if line:
             given = {"digest": digest} if digest else {}
             outcome = self._commands.write([COMMAND[kind], "set", str(vmid)], {**line, **given})
         self.write_into_file(vmid, options, "" if line else digest)
         return outcome
+
+    def _keep_lines(self, vmid: int, options: t.Mapping[str, str]) -> None:
+        """Any change has PVE write anew what LXC has read."""
+        config = self._guests.config("lxc", vmid)
+        if config is not None and (RAW in config.live or RAW in options):
+            self._lines.keep(vmid, config.live.get(RAW, ""))
 
     def write_into_file(self, vmid: int, options: t.Mapping[str, str], digest: str = "") -> None:
         """Write a container's environment and its ``lxc.*`` lines into its config. PVE takes the one on the command
@@ -109,17 +119,25 @@ class CliChanges:
         step = f"{COMMAND[kind]} resize {vmid} {disk} {size}"
         wanted = parse_size(size, unit=1)
         before = self._guests.known(kind, vmid).live.get(disk, "")
-        if config_text.disk_size(before) == wanted:
+        if config_text.has_grown(before, wanted):
             return Outcome()
         done = self._commands.run([COMMAND[kind], "resize", str(vmid), disk, size], timeout=timeout)
         after = self._guests.known(kind, vmid).live.get(disk, "")
         said = "\n".join(error_messages.lines(f"{done.stdout}\n{done.stderr}")[-_LOG_TAIL:])
-        if config_text.disk_size(after) != wanted or error_messages.filesystem_failed(said):
+        if not config_text.has_grown(after, wanted) or error_messages.filesystem_failed(said):
             words = error_messages.words_of(said) or "said nothing, and the disk did not grow"
             error = error_messages.error_of(step, words, rc=done.rc)
             error.remedy = error.remedy or error_messages.ungrown_remedy(said, on_node=True)
             raise error
         return outcome_of(done)
+
+    def move_disk(self, vmid: int, disk: str, storage: str, *, form: str, timeout: int) -> Outcome:
+        options = {"delete": "1", **({"format": form} if form else {})}
+        return self._commands.write(["qm", "disk", "move", str(vmid), disk, storage], options, timeout=timeout)
+
+    def give_volume(self, vmid: int, disk: str, target: int, key: str, *, timeout: int) -> Outcome:
+        options = {"target-vmid": str(target), "target-volume": key}
+        return self._commands.write(["pct", "move-volume", str(vmid), disk], options, timeout=timeout)
 
     def start(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
         def start(options: t.Mapping[str, str]) -> Outcome:
@@ -127,12 +145,21 @@ class CliChanges:
 
         return error_messages.start_container(start) if kind == "lxc" else start({})
 
+    def suspend(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
+        return self._switch(kind, vmid, "suspend", "suspended", timeout)
+
+    def resume(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
+        return self._switch(kind, vmid, "resume", "running", timeout)
+
     def stop(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
         return self._switch(kind, vmid, "stop", "stopped", timeout)
 
     def shutdown(self, kind: Kind, vmid: int, *, timeout: int, force: bool) -> Outcome:
         options = {"timeout": str(timeout), "forceStop": "1" if force else "0"}
         return self._switch(kind, vmid, "shutdown", "stopped", timeout + 60, options)
+
+    def send_key(self, vmid: int, key: str) -> None:
+        self._commands.write(["qm", "sendkey", str(vmid), key])
 
     def _switch(
         self,
@@ -158,6 +185,8 @@ class CliChanges:
 
     def destroy(self, kind: Kind, vmid: int, *, purge: bool, timeout: int) -> Outcome:
         options = {"purge": "1"} if purge else {}
+        if kind == "lxc":
+            self._lines.forget(vmid)
         return self._commands.write([COMMAND[kind], "destroy", str(vmid)], options, timeout=timeout)
 
     def join_pool(self, vmid: int, pool: str) -> None:

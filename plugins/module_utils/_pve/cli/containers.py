@@ -34,9 +34,11 @@ class CliContainers:
         self._storages = storages
 
     def exec(self, vmid: int, argv: t.Sequence[str], *, stdin: str = "", timeout: int = 60) -> Completed:
-        """Run a command in a running container; its exit code is handed back, pct's own failures are raised."""
+        """Run a command in a running container; its exit code is handed back, pct's own failures are raised. What the
+        environment of this run says is nobody's business there."""
         self._must_run(vmid)
-        done = self._commands.start(["pct", "exec", str(vmid), "--", *argv], stdin=stdin, timeout=timeout)
+        line = ["pct", "exec", str(vmid), "--keep-env", "0", "--", *argv]
+        done = self._commands.start(line, stdin=stdin, timeout=timeout)
         if done.rc and re.search(r"^Configuration file '.*' does not exist$|^container '\d+' not running", done.stderr):
             raise failure_of(f"pct exec {vmid}", done.rc, done.stdout, done.stderr)
         return done

@@ -13,6 +13,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import PveEr
 from ansible_collections.pve.provision.plugins.module_utils._pve import config_text, error_messages, processes
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.commands import COMMAND
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.root import Root
+from ansible_collections.pve.provision.plugins.module_utils._pve.monitor import is_paused
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import (
     GuestConfig,
     GuestRef,
@@ -112,6 +113,10 @@ class CliGuests:
         raw = self._root.read(self._root.config_path(kind, vmid))
         return None if raw is None else config_text.parse_guest_config(raw)
 
+    def lxc_lines(self, vmid: int) -> tuple[str, ...]:
+        config = self.config("lxc", vmid)
+        return tuple((config.live.get("lxc") or "").splitlines()) if config else ()
+
     def configs(self, guests: t.Iterable[GuestRef]) -> list[tuple[GuestRef, GuestConfig]]:
         return [(guest, config) for guest in guests if (config := self.config(guest.kind, guest.vmid)) is not None]
 
@@ -124,7 +129,10 @@ class CliGuests:
 
     def status(self, kind: Kind, vmid: int) -> str:
         self.known(kind, vmid)
-        return "running" if self._running(kind)(vmid) else "stopped"
+        if not self._running(kind)(vmid):
+            return "stopped"
+        monitor = self._root.path / "run/qemu-server" / f"{vmid}.qmp"
+        return "suspended" if kind == "qemu" and is_paused(monitor) else "running"
 
     def busy(self, kind: Kind, vmid: int) -> bool:
         return processes.is_creating(kind, vmid, self._root.path)

@@ -22,22 +22,27 @@ from ansible_collections.pve.provision.plugins.module_utils._io import interrupt
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import SYSTEM, Clock
 from ansible_collections.pve.provision.plugins.module_utils._io.locks import held
 from ansible_collections.pve.provision.plugins.module_utils._pve import config_text, processes
+from ansible_collections.pve.provision.plugins.module_utils._pve.backups import Backups
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.agent import CliAgent
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.backups import CliBackups
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.changes import CliChanges
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.cloud_init import CliCloudInit, CliSnippets
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.cluster import CliCluster
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.commands import Commands
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.containers import CliContainers
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.files import CliFiles
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.guests import CliGuests
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.hardware import CliHardware
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.leftovers import CliLeftovers
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.network import CliNetwork
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.root import Root
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.running import CliRunning
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.snapshots import CliSnapshots
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.storages import CliStorages
+from ansible_collections.pve.provision.plugins.module_utils._pve.cloud_init import CloudInit, Snippets
+from ansible_collections.pve.provision.plugins.module_utils._pve.hardware import Hardware
 from ansible_collections.pve.provision.plugins.module_utils._pve.journal import Journal
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import (
-    Backups,
     Containers,
     Downloads,
     Files,
@@ -46,6 +51,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.node import (
     Notes,
 )
 from ansible_collections.pve.provision.plugins.module_utils._pve.processes import Runner
+from ansible_collections.pve.provision.plugins.module_utils._pve.snapshots import Snapshots
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Access
 
 
@@ -53,6 +59,7 @@ class CliNode:
     """The node this process runs on. ``timeout`` (s) bounds the verbs that take none of their own."""
 
     root_login = True
+    lists_suspended = False
     downloads: Downloads | None = None
 
     def __init__(
@@ -79,14 +86,17 @@ class CliNode:
         self.guests, self.elsewhere = guests.here, guests.elsewhere
         self.named, self.locate, self.cluster_guests = guests.named, guests.locate, guests.everywhere
         self.config, self.configs, self.status = guests.config, guests.configs, guests.status
+        self.lxc_lines = guests.lxc_lines
         self.busy, self.being_made = guests.busy, guests.being_made
         self.next_vmid, self.free_vmids = guests.next_vmid, guests.free_vmids
 
         changes = CliChanges(self._root, commands, guests)
         self.create, self.clone, self.destroy = changes.create, changes.clone, changes.destroy
-        self.make_template = changes.make_template
+        self.make_template, self.move_disk = changes.make_template, changes.move_disk
+        self.give_volume = changes.give_volume
         self.set_config, self.resize, self.join_pool = changes.set_config, changes.resize, changes.join_pool
         self.start, self.stop, self.shutdown = changes.start, changes.stop, changes.shutdown
+        self.suspend, self.resume, self.send_key = changes.suspend, changes.resume, changes.send_key
 
         storages = CliStorages(self._root, commands)
         self.storages, self.volumes, self.free = storages.all, storages.volumes, storages.free
@@ -100,7 +110,13 @@ class CliNode:
 
         network = CliNetwork(self._root, commands)
         self.bridges, self.links, self.neighbours = network.bridges, network.links, network.neighbours
+        self._add_capabilities(commands, guests, changes, storages)
 
+    def _add_capabilities(
+        self, commands: Commands, guests: CliGuests, changes: CliChanges, storages: CliStorages
+    ) -> None:
+        """What not every way to a node can do."""
+        self.hardware: Hardware = CliHardware(self._root)
         agent = CliAgent(self._root, commands)
         self.agent: GuestAgent = agent
         running = CliRunning(self._root, commands, agent)
@@ -109,6 +125,9 @@ class CliNode:
 
         self.containers: Containers | None = CliContainers(self._root, commands, guests, storages)
         self.backups: Backups | None = CliBackups(self._root, commands, changes)
+        self.cloud_init: CloudInit = CliCloudInit(commands)
+        self.snapshots: Snapshots = CliSnapshots(self._root, commands)
+        self.snippets: Snippets | None = CliSnippets(self._root, storages)
         self.files: Files | None = CliFiles(self._root, storages)
         self.leftovers: Leftovers | None = CliLeftovers(self._root, commands, storages)
 

@@ -11,6 +11,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.network impor
 from ansible_collections.pve.provision.plugins.module_utils._pve import error_messages, kernel
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.agent import CliAgent
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.commands import Commands
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.lines_read import LinesRead, as_lxc
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.root import Root
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig, Kind
 
@@ -22,6 +23,7 @@ class CliRunning:
         self._root = root
         self._commands = commands
         self._agent = agent
+        self._lines = LinesRead(root)
 
     def interfaces(self, kind: Kind, vmid: int) -> list[dict[str, t.Any]]:
         """A container's are told by the kernel, a VM's by its agent, which costs next to nothing; else PVE is asked."""
@@ -47,11 +49,8 @@ class CliRunning:
             mtu = NET.parse(text).get("mtu") if key.startswith("net") and key[3:].isdigit() else None
             if mtu and kernel.device_mtu(self._root.path, vmid, key[3:]) not in (None, mtu):
                 found[key] = text
-        # At each start PVE writes what LXC reads.
-        read = self._root.text(f"var/lib/lxc/{vmid}/config") if "lxc" in config.live else ""
-        if read and not {line.replace(": ", " = ", 1) for line in config.live["lxc"].splitlines()} <= set(
-            read.splitlines()
-        ):
+        read = self._lines.of(vmid) if "lxc" in config.live else None
+        if read is not None and not as_lxc(config.live["lxc"]) <= read:
             found["lxc"] = config.live["lxc"]
         # One that PVE does not manage gives itself its name.
         name = config.live.get("hostname") if config.live.get("ostype") != "unmanaged" else None
@@ -64,6 +63,6 @@ class CliRunning:
     def _written_since_start(self, vmid: int) -> bool:
         """Whether a container's config was written after its start, when its control group was made: else a name that
         differs is its own doing. The cluster file system keeps whole seconds."""
-        started = kernel.time_of(self._root.path / "sys/fs/cgroup/lxc" / str(vmid))
-        written = kernel.time_of(self._root.path / self._root.config_path("lxc", vmid))
+        started = kernel.time_of(f"{self._root.path}/sys/fs/cgroup/lxc/{vmid}")
+        written = kernel.time_of(f"{self._root.path}/{self._root.config_path('lxc', vmid)}")
         return started is not None and written is not None and written >= int(started)

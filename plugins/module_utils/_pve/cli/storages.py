@@ -16,6 +16,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.cli.commands im
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.root import Root
 from ansible_collections.pve.provision.plugins.module_utils._pve.tasks import succeeded
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig, Outcome, Storage, Volume
+from ansible_collections.pve.provision.plugins.module_utils._pve.values import flag
 
 _LOG_TAIL = 10
 # Where PVE keeps its indexes of templates, each called like its server (pve-manager, APLInfo.pm), and what is relative
@@ -25,6 +26,7 @@ _SERVERS = {
     "download.proxmox.com": "http://download.proxmox.com/images",
     "releases.turnkeylinux.org": "https://releases.turnkeylinux.org/pve",
 }
+_CHAINS = "snapshot-as-volume-chain"
 _UPID = re.compile(r"UPID:[^\s\"']+")
 
 
@@ -49,9 +51,21 @@ class CliStorages:
             status = self._commands.run(["pvesm", "status"])
             capacity = config_text.parse_storage_status(status.stdout)
         return [
-            Storage(entry.name, entry.type, entry.content, active, entry.enabled, entry.shared, entry.path, *sizes)
+            Storage(
+                entry.name,
+                entry.type,
+                entry.content,
+                active,
+                entry.enabled,
+                entry.shared,
+                entry.path,
+                total,
+                used,
+                available,
+                chains=flag(entry.section.options.get(_CHAINS)),
+            )
             for entry in entries
-            for active, *sizes in [capacity.get(entry.name, (False, None, None, None))]
+            for active, total, used, available in [capacity.get(entry.name, (False, None, None, None))]
         ]
 
     def volumes(self, storage: str, content: str | None = None) -> list[Volume]:

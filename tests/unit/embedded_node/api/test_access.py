@@ -61,12 +61,15 @@ def test_a_separated_token_has_what_both_have(machine: Machine) -> None:
     assert users.privileges("u@pve!gone", "/vms/101") == {}
 
 
-@pytest.mark.parametrize(("line", "better"), [
-    ("user:u@pve:1:0::::::", "user:u@pve:0:0::::::"),
-    ("user:u@pve:1:0::::::", "user:u@pve:1:1000000000::::::"),
-    ("token:u@pve!all:0:0::", "token:u@pve!all:1000000000:0::"),
-    ("token:u@pve!all:0:0::", ""),
-])
+@pytest.mark.parametrize(
+    ("line", "better"),
+    [
+        ("user:u@pve:1:0::::::", "user:u@pve:0:0::::::"),
+        ("user:u@pve:1:0::::::", "user:u@pve:1:1000000000::::::"),
+        ("token:u@pve!all:0:0::", "token:u@pve!all:1000000000:0::"),
+        ("token:u@pve!all:0:0::", ""),
+    ],
+)
 def test_who_may_not_come_in_is_not_told_why(machine: Machine, line: str, better: str) -> None:
     granted(machine, "")
     assert ask(machine, "u@pve!all", "GET", "/version").status == 200
@@ -137,13 +140,16 @@ def test_rights_are_listed_by_path_for_oneself_and_for_others_with_sys_audit(mac
     assert refused.reason == "Permission check failed (/access, Sys.Audit)"
 
 
-@pytest.mark.parametrize(("net", "places"), [
-    ({"bridge": "vmbr0"}, ["/sdn/zones/localnetwork/vmbr0"]),
-    ({"bridge": "vmbr0", "tag": "5"}, ["/sdn/zones/localnetwork/vmbr0/5"]),
-    ({"bridge": "vmbr0", "trunks": "2-3;7"}, [f"/sdn/zones/localnetwork/vmbr0/{tag}" for tag in (2, 3, 7)]),
-    ({"bridge": "net1"}, ["/sdn/zones/z1/net1"]),
-    ({}, []),
-])
+@pytest.mark.parametrize(
+    ("net", "places"),
+    [
+        ({"bridge": "vmbr0"}, ["/sdn/zones/localnetwork/vmbr0"]),
+        ({"bridge": "vmbr0", "tag": "5"}, ["/sdn/zones/localnetwork/vmbr0/5"]),
+        ({"bridge": "vmbr0", "trunks": "2-3;7"}, [f"/sdn/zones/localnetwork/vmbr0/{tag}" for tag in (2, 3, 7)]),
+        ({"bridge": "net1"}, ["/sdn/zones/z1/net1"]),
+        ({}, []),
+    ],
+)
 def test_a_bridge_is_a_place_below_its_zone(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, net: dict[str, str], places: list[str]
 ) -> None:

@@ -204,7 +204,7 @@ def test_unknown_commands_of_a_guest_fail_loudly(machine: Machine) -> None:
         (["sh", "-c", "echo text > /root/f && cat /root/f"], 0, "text\n", ""),
         (["test", "-f", "/etc/hosts"], 0, "", ""),
         (["test", "-d", "/nope"], 1, "", ""),
-        (["systemctl", "is-active", "nginx"], 0, "active\n", ""),
+        (["systemctl", "is-active", "ssh", "nginx"], 0, "active\ninactive\n", ""),
         (["hostname"], 0, "CT101\n", ""),
         (["cat"], 0, "typed", ""),
     ],

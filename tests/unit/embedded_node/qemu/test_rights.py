@@ -73,9 +73,7 @@ def test_changing_a_vm(qm: Qm, privileges: str, params: dict[str, t.Any], answer
     (((BRIDGE, "SDN.Use"),), missing(STORE, "Datastore.AllocateSpace")),
     (((BRIDGE, "SDN.Use"), (STORE, "Datastore.AllocateSpace")), (200, "OK")),
 ])  # fmt: skip
-def test_a_copy_needs_what_it_will_hold(
-    qm: Qm, grants: tuple[tuple[str, str], ...], answer: tuple[int, str]
-) -> None:
+def test_a_copy_needs_what_it_will_hold(qm: Qm, grants: tuple[tuple[str, str], ...], answer: tuple[int, str]) -> None:
     qm.ok("create", "100", "--scsi0", "disks:1", "--net0", "virtio,bridge=vmbr0")
     caller = Caller(qm, (VM, "VM.Clone"), ("/vms/101", "VM.Allocate"), *grants)
     assert caller("POST", "/100/clone", newid=101) == answer

@@ -22,10 +22,12 @@ import yaml
 
 from ansible_collections.pve.provision.plugins.module_utils._argspec import CONNECTION
 from ansible_collections.pve.provision.plugins.module_utils._guests.registry import TYPES
-from ansible_collections.pve.provision.plugins.module_utils._model import lxc, qemu
+from ansible_collections.pve.provision.plugins.module_utils._model import lxc
 from ansible_collections.pve.provision.plugins.module_utils._model.codec import Codec
 from ansible_collections.pve.provision.plugins.module_utils._model.option import Option
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Field, Fields
+from ansible_collections.pve.provision.plugins.module_utils._model.qemu import options as qemu
+from ansible_collections.pve.provision.plugins.module_utils._model.qemu.hardware import PLUGGED
 
 PLUGINS = "ansible_collections.pve.provision.plugins"
 FOLDER = Path(__file__).resolve().parents[4] / "plugins/modules"
@@ -59,16 +61,24 @@ def text_of(doc: Doc) -> str:
     return " ".join([description] if isinstance(description, str) else description)
 
 
+def doc_of(kind: str, option: Option) -> Doc:
+    """What is said of an option, also of one that is within a dictionary."""
+    doc: Doc = {"suboptions": documented(kind)}
+    for name in option.path:
+        doc = doc["suboptions"][name]
+    return doc
+
+
 def options_of(kind: str) -> Iterator[Option]:
     """The options of a table that a module takes."""
     spec = TYPES[kind].spec.options
-    return (option for option in TABLES[kind] if option.param in spec and option.param not in OWN.get(kind, ()))
+    return (option for option in TABLES[kind] if option.path[0] in spec and option.param not in OWN.get(kind, ()))
 
 
 def fields_of(kind: str) -> Iterator[tuple[Option, str, Field]]:
     for option in options_of(kind):
         if isinstance(option.codec, Fields):
-            yield from ((option, key, entry) for key, entry in option.codec.keys.items())
+            yield from ((option, key, entry) for key, entry in option.codec.keys.items() if not entry.internal)
 
 
 OPTIONS = [pytest.param(kind, option, id=f"{kind}-{option.param}") for kind in MODULES for option in options_of(kind)]
@@ -85,7 +95,8 @@ def test_every_type_has_a_module() -> None:
 
 @pytest.mark.parametrize("kind", MODULES)
 def test_every_option_is_documented_and_none_else(kind: str) -> None:
-    assert set(documented(kind)) == {*TYPES[kind].spec.options, *CONNECTION.options}
+    of_module = TYPES[kind].of_module.options
+    assert set(documented(kind)) == {*TYPES[kind].spec.options, *of_module, *CONNECTION.options}
 
 
 def same(spec: Doc, doc: Doc, path: str) -> Iterator[str]:
@@ -110,6 +121,12 @@ def test_type_elements_choices_default_and_suboptions_are_those_of_the_spec(kind
     assert list(same(TYPES[kind].spec.options[name], documented(kind)[name], name)) == []
 
 
+def told(default: t.Any) -> str:
+    """A default as the documentation tells it."""
+    *first, last = [f"V({each})" for each in (default if isinstance(default, tuple) else [default])]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def bounds(codec: Codec) -> str:
     if codec.maximum is not None:
         return f"V({codec.minimum:g}) to V({codec.maximum:.12g})"
@@ -120,22 +137,23 @@ def bounds(codec: Codec) -> str:
 class TestOption:
     def test_bounds(self, kind: str, option: Option) -> None:
         if isinstance(option.codec, Codec):
-            assert bounds(option.codec) in text_of(documented(kind)[option.param])
+            assert bounds(option.codec) in text_of(doc_of(kind, option))
 
     def test_the_default_of_pve(self, kind: str, option: Option) -> None:
-        text = text_of(documented(kind)[option.param])
+        text = text_of(doc_of(kind, option))
         if option.default and not isinstance(option.default, (bool, float)):
-            assert f"default is V({option.default})" in text
+            assert f"default is {told(option.default)}" in text
 
     def test_when_a_change_counts(self, kind: str, option: Option) -> None:
-        text = text_of(documented(kind)[option.param])
-        waits = option.scope == "config" and not option.hotplug and not option.immutable
+        text = text_of(doc_of(kind, option))
+        at_once = option.hotplug and (not option.plugs or option.plugs in PLUGGED)
+        waits = option.scope == "config" and not at_once and not option.immutable
         assert ("at its next start" in text) == waits
         assert ("Cannot change on an existing" in text) == option.immutable
         assert ("only at the creation" in text) == (option.scope == "creation")
 
     def test_what_is_secret_and_what_is_new(self, kind: str, option: Option) -> None:
-        text = text_of(documented(kind)[option.param])
+        text = text_of(doc_of(kind, option))
         assert ("never shown" in text) == option.secret
         assert (f"Since Proxmox VE {option.since}" in text) == bool(option.since)
 
@@ -143,12 +161,12 @@ class TestOption:
 @pytest.mark.parametrize(("kind", "option", "key", "entry"), FIELDS)
 class TestSuboption:
     def test_bounds_and_what_is_new(self, kind: str, option: Option, key: str, entry: Field) -> None:
-        text = text_of(documented(kind)[option.param]["suboptions"][entry.param or key])
+        text = text_of(doc_of(kind, option)["suboptions"][entry.param or key])
         assert bounds(entry.codec) in text
         assert (f"Since Proxmox VE {entry.since}" in text) == bool(entry.since)
 
     def test_what_a_running_guest_takes_only_at_its_next_start(
         self, kind: str, option: Option, key: str, entry: Field
     ) -> None:
-        text = text_of(documented(kind)[option.param]["suboptions"][entry.param or key])
+        text = text_of(doc_of(kind, option)["suboptions"][entry.param or key])
         assert ("at its next start" in text) == (key in option.cold)

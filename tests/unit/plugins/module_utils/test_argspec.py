@@ -118,3 +118,23 @@ class TestDocumentation:
         assert text.get("default") == option.get("default")
         for variable in option.get("fallback", ((), []))[1]:
             assert f"E({variable})" in " ".join(text["description"])
+
+
+@pytest.mark.parametrize("declared, wrong", [
+    ({"nested": 3}, "3 of nested is of type int, where a dictionary belongs"),
+    ({"entries": [{}, ["a"]]}, "['a'] of entries is of type list, where a dictionary belongs"),
+    ({"entries": [{"deep": 1.5}]}, "1.5 of deep is of type float, where a dictionary belongs"),
+])  # fmt: skip
+def test_what_is_no_dictionary_is_an_error_and_hides_nothing(declared: dict[str, t.Any], wrong: str) -> None:
+    deep = {"type": "dict", "options": {"size": {"type": "int"}}}
+    spec = ArgSpec(options={
+        "nested": deep,
+        "entries": {"type": "list", "elements": "dict", "options": {"deep": deep}},
+        "count": {"type": "int"},
+    })  # fmt: skip
+    checked = spec.validate({**declared, "count": "many", "other": 1})
+    assert [text for name, _value, text in checked.errors if name.startswith(tuple(declared))] == [wrong]
+    assert ([name for name, _value, _text in checked.errors if name == "count"], checked.unknown) == (
+        ["count"],
+        ("other",),
+    )

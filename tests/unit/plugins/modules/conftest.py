@@ -25,18 +25,22 @@ from ansible.module_utils import _internal, basic
 from ansible.module_utils.common import warnings
 from fake_clock import ImpatientClock
 
+from ansible_collections.pve.provision.plugins.module_utils._access.shell import Shell
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import router_guest as openwrt_guest
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import running as openwrt
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.shells import Shell
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import Clock
+from ansible_collections.pve.provision.plugins.module_utils._openwrt import commit_confirm
+from ansible_collections.pve.provision.plugins.module_utils._pve import agent
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.node import ApiNode
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.node import CliNode
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
-from embedded_node import EmbeddedNode, commands
+from embedded_node import EmbeddedNode, bootstrap, commands
 from embedded_node.guest import runtime
 from embedded_node.lxc import container
 from embedded_node.mirror.server import Mirror
-from embedded_node.state.root import DEFAULTS, State
+from embedded_node.qemu import boot
+from embedded_node.state import hardware
+from embedded_node.state.root import State
 
 from .routers import INTERFACES, KEY, vmids
 
@@ -134,17 +138,23 @@ class Bench:
         return [line.split()[0] for line in out.splitlines()[1:]]
 
     @contextlib.contextmanager
+    def settings(self, **settings: t.Any) -> t.Iterator[None]:
+        """The node with other settings."""
+        file = self.node.root / "var/lib/embedded-node/settings.json"
+        before = file.read_text(encoding="utf-8")
+        file.write_text(json.dumps({**json.loads(before), **settings}), encoding="utf-8")
+        yield
+        file.write_text(before, encoding="utf-8")
+
+    @contextlib.contextmanager
     def release(self, version: str) -> t.Iterator[None]:
         """The node with another version of PVE."""
-        names = ("var/lib/embedded-node/settings.json", "usr/share/perl5/PVE/pvecfg.pm")
-        files = [self.node.root / name for name in names]
-        before = [path.read_text(encoding="utf-8") for path in files]
-        was = json.loads(before[0]).get("release", DEFAULTS["release"])
-        files[0].write_text(json.dumps({**json.loads(before[0]), "release": version}), encoding="utf-8")
-        files[1].write_text(before[1].replace(was, version), encoding="utf-8")
-        yield
-        for path, text in zip(files, before, strict=True):
-            path.write_text(text, encoding="utf-8")
+        file = self.node.root / "usr/share/perl5/PVE/pvecfg.pm"
+        before = file.read_text(encoding="utf-8")
+        file.write_text(before.replace(self.node.state.settings()["release"], version), encoding="utf-8")
+        with self.settings(release=version):
+            yield
+        file.write_text(before, encoding="utf-8")
 
     def writes(self) -> list[list[str]]:
         """The commands of PVE started since `forget`, as argv; to ask the kernel costs nothing."""
@@ -162,11 +172,19 @@ def bench(request: pytest.FixtureRequest, embedded: EmbeddedNode, monkeypatch: p
     """The node with no guests on it, reached in each way."""
     for name, value in embedded.env.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(commit_confirm, "_SETTLE", 0)  # a router's networks are there at once
     embedded.forget()
     (embedded.root / "var/log/embedded-node/segments.jsonl").unlink(missing_ok=True)
     for note in (embedded.root / "var/lib/pve-provision/journal").glob("*.json"):
         note.unlink()
+    storages = embedded.root / "etc/pve/storage.cfg"
+    before = storages.read_text(encoding="utf-8")
+    devices = hardware.names(embedded.state)
     yield Bench(embedded, request.param)
+    storages.write_text(before, encoding="utf-8")
+    if hardware.names(embedded.state) != devices:
+        hardware.forget(embedded.state)
+        bootstrap.add_devices(embedded.state)
     embedded.clear_faults()
     for kind, command in (("lxc", "pct"), ("qemu-server", "qm")):
         for path in (embedded.root / "etc/pve" / kind).glob("*.conf"):
@@ -256,11 +274,44 @@ def use_clock(monkeypatch: pytest.MonkeyPatch, clock: AnyClock) -> AnyClock:
     return clock
 
 
+@contextlib.contextmanager
+def silent_agents(*running: int) -> t.Iterator[None]:
+    """No guest agent runs but in these VMs: the answer of another is waited for in vain, and for a moment only."""
+    real = agent.Agent._connect
+
+    def connect(self: agent.Agent, *args: t.Any) -> t.Any:
+        with pytest.MonkeyPatch.context() as moment:
+            if int(self._path.stem) not in running:
+                moment.setattr(agent, "_ANSWERS_WITHIN", 0.05)
+            return real(self, *args)
+
+    with mock.patch.object(agent.Agent, "_connect", connect):
+        yield
+
+
 @pytest.fixture
 def router(bench: Bench) -> Bench:
     if bench.backend == "api":
         pytest.skip("inside the router only the node can look")
     return bench
+
+
+def ssh_to_vms(bench: Bench) -> t.Callable[[str, str, Path], Shell]:
+    """Stands for SSH: a script runs in the VM that has the address."""
+
+    def ssh(address: str, key: str, known_hosts: Path) -> Shell:
+        def shell(script: str, *, timeout: int) -> Completed:
+            state = State(bench.node.root)
+            for path in sorted(state.path("run/qemu-server").glob("*.pid")):
+                guest = boot.guest(state, int(path.stem))
+                if any(text.startswith(f"{address}/") for link in runtime.links(guest) for text in link[2]):
+                    done = guest.run(["sh", "-s"], script.encode())
+                    return Completed(done.rc, done.stdout.decode(), done.stderr.decode())
+            return Completed(255, "", f"ssh: connect to host {address} port 22: No route to host")
+
+        return shell
+
+    return ssh
 
 
 @pytest.fixture

@@ -49,6 +49,17 @@ def thorough(*values: str) -> list[t.Any]:
     return [pytest.param(value, marks=pytest.mark.thorough) for value in values]
 
 
+def pairs(first: t.Iterable[t.Any], second: t.Iterable[t.Any]) -> list[t.Any]:
+    """Values of two parameters: each of them once or more; every pair only in the long form of the tests."""
+    ones, others = list(first), list(second)
+    some = {(n % len(ones), n % len(others)) for n in range(max(len(ones), len(others)))}
+    return [
+        pytest.param(one, other, marks=[] if (i, j) in some else [pytest.mark.thorough])
+        for i, one in enumerate(ones)
+        for j, other in enumerate(others)
+    ]
+
+
 def killed(*_args: t.Any, **_more: t.Any) -> None:
     """Ends the run as SIGKILL does: nobody tidies up."""
     raise KeyboardInterrupt

@@ -132,14 +132,17 @@ def test_a_wrong_guest_keeps_every_other_from_being_changed(bench: Bench) -> Non
     assert [argv for argv in bench.writes() if argv[0] == "pct"] == []
 
 
+def storage(bench: Bench, lines: str) -> None:
+    """One more storage of the node, until the end of the test."""
+    config = bench.node.root / "etc/pve/storage.cfg"
+    config.write_text(config.read_text(encoding="utf-8") + lines, encoding="utf-8")
+
+
 def test_room_is_counted_for_all_of_the_list_together(bench: Bench) -> None:
-    """The storage "nas" of the embedded node is not thin."""
-    storages = bench.good("node_info", gather=["storages"]).storages
-    thick = next((s for s in storages if "rootdir" in s["content"] and s["type"] == "lvm" and s["active"]), None)
-    if thick is None:
-        pytest.skip("this node has no storage that is not thin")
-    half = thick["available"] * 2 // 3 // 1024**3
-    volume = {"storage": thick["name"], "size": half}
+    storage(bench, "lvm: thick\n\tvgname pve\n\tcontent rootdir,images\n\n")
+    told = bench.good("node_info", gather=["storages"]).storages
+    (thick,) = (each for each in told if each["name"] == "thick")
+    volume = {"storage": "thick", "size": thick["available"] * 2 // 3 // 1024**3}
     failed = run(bench, {**WEB, "rootfs": volume}, {**DB, "rootfs": volume})
     assert failed.failed
     assert [finding["option"] for finding in failed.findings] == ["db1: rootfs.storage"]
@@ -188,11 +191,27 @@ def test_the_source_of_a_clone_may_be_a_guest_that_is_not_declared(bench: Bench)
 
 
 def test_one_guest_of_the_list(bench: Bench) -> None:
-    """The others are checked all the same."""
+    """What is wrong with the others by themselves is found all the same."""
     good(bench, WEB, {**DB, "after": ["web1"]}, limit=["db1"])
     assert hostnames(bench) == ["db1"]
     assert run(bench, {**WEB, "memory": 1}, DB, limit=["db1"]).failed
     assert "limit: 'nobody' is no guest of this list" in run(bench, WEB, limit=["nobody"]).msg
+    assert not run(bench, WEB, {**DB, "after": ["web1"]}, limit=["web1", " db1"]).failed
+
+
+def test_what_stands_against_guests_outside_the_limit_holds_up_nobody(bench: Bench) -> None:
+    """No lock, no storage, no node, and no protected guest that would be pruned."""
+    made = named(good(bench, DB, {**WEB, "name": "old1", "networks": net("10.0.0.8/24")}, owner_tag="iac"))
+    bench.pct("set", str(made["db1"]["vmid"]), "--lock", "backup")
+    bench.pct("set", str(made["old1"]["vmid"]), "--protection", "1")
+    stored = {"name": "stored1", "rootfs": {"storage": "nowhere", "size": 1}}
+    away = {"name": "away1", "node": "pve9"}
+    others = ({**DB, "memory": 640}, stored, away, {"name": "bridged1", "networks": [{"bridge": "vmbr9"}]})
+    done = good(bench, *others, WEB, limit=["web1"], owner_tag="iac", prune=True)
+    assert done.plan[-1] == "1 to create, 0 unchanged"
+    refused = run(bench, *others, WEB, owner_tag="iac", prune=True)
+    told = {finding["option"].partition(":")[0] for finding in refused.findings}
+    assert told == {"db1", "stored1", "away1", "bridged1", "old1"}
 
 
 def test_absent_by_name_wants_exactly_one_guest_of_that_name(bench: Bench) -> None:
@@ -220,6 +239,91 @@ def test_what_carries_the_mark_and_is_not_declared_any_more_is_pruned(bench: Ben
     good(bench, WEB, owner_tag="iac", prune=True)
     assert hostnames(bench) == ["stranger", "web1"]
     assert "needs the tag" in run(bench, WEB, prune=True).msg
+
+
+def test_no_guest_gets_the_address_of_one_that_runs_whatever_their_types(bench: Bench) -> None:
+    argv = [
+        "create",
+        "300",
+        "--name",
+        "vm1",
+        "--memory",
+        "64",
+        "--net0",
+        "virtio,bridge=vmbr0",
+        "--ipconfig0",
+        "ip=10.0.0.1/24",
+    ]
+    assert commands.run(["qm", *argv], bench.node.root, b"")[0] == 0
+    assert commands.run(["qm", "start", "300"], bench.node.root, b"")[0] == 0
+    vm = {"name": "vm2", "type": "vm", "networks": [{"bridge": "vmbr0"}], "cloud_init": {"ip": [{"ip": "10.0.0.1/16"}]}}
+    refused = bench.bad("guests", check=True, guests=[{**DEFAULTS, **WEB}])
+    assert [finding["option"] for finding in refused.findings] == ["web1: networks[0].ip"]
+    refused = bench.bad("guests", check=True, guests=[vm])
+    assert [finding["option"] for finding in refused.findings] == ["vm2: cloud_init.ip[0].ip"]
+    assert "is, on the same bridge, the address of guest 300 (vm1)" in refused.msg
+
+
+def test_absent_by_name_is_about_guests_of_its_kind(bench: Bench) -> None:
+    argv = ["qm", "create", "300", "--name", "web1", "--memory", "64"]
+    assert commands.run(argv, bench.node.root, b"")[0] == 0
+    gone = {"name": "web1", "state": "absent"}
+    (finding,) = run(bench, gone, check=True).findings
+    assert (finding["option"], finding["problem"]) == ("web1: name", f"is no lxc, but VM 300 on node {bench.node.name}")
+    vmid = bench.good("lxc_create", hostname="web1", **{k: DEFAULTS[k] for k in ("ostemplate", "rootfs")}).vmid
+    assert good(bench, gone).plan[0] == f"- destroy web1 ({vmid})"
+    assert good(bench, {**gone, "type": "vm"}).plan[0] == "- destroy web1 (300)"
+
+
+def test_a_list_that_is_empty_prunes_nothing(bench: Bench) -> None:
+    """It may be one that was not read. A guest that is to be absent says that it is meant."""
+    good(bench, WEB, DB, owner_tag="iac")
+    (finding,) = run(bench, owner_tag="iac", prune=True).findings
+    assert finding["problem"].startswith("would destroy all guests, as the list is empty: ")
+    assert hostnames(bench) == ["db1", "web1"]
+    good(bench, {"name": "web1", "state": "absent"}, owner_tag="iac", prune=True)
+    assert hostnames(bench) == []
+    good(bench, owner_tag="iac", prune=True)
+
+
+def test_a_node_that_is_not_here_hides_nothing_else_of_a_guest(bench: Bench) -> None:
+    failed = run(bench, {**WEB, "node": "pve9", "memory": 1})
+    assert [finding["option"] for finding in failed.findings] == ["web1: node", "web1: memory"]
+
+
+def test_a_copy_of_a_marked_guest_is_nobodys_and_not_pruned(bench: Bench) -> None:
+    source = {"name": "web1", "full": True}
+    good(bench, WEB, owner_tag="iac")
+    bench.good("lxc_create", hostname="copy1", clone_from=source, networks=net("10.0.0.8/24"))
+    copy = {"name": "copy2", "type": "lxc", "clone_from": source, "tags": ["test"], "networks": net("10.0.0.9/24")}
+    vmid = bench.good("guests", guests=[copy]).guests[0]["vmid"]
+    assert bench.config(vmid)["tags"] == "test"
+    assert good(bench, WEB, owner_tag="iac", prune=True).plan == ["1 unchanged"]
+
+
+def test_a_declared_guest_is_not_pruned_however_its_vmid_is_written(bench: Bench) -> None:
+    """It was called otherwise before, so that its vmid alone tells that it is declared."""
+    good(bench, {**WEB, "vmid": 101}, owner_tag="iac")
+    renamed = {**WEB, "name": "web2", "vmid": "101", "rename": True}
+    done = good(bench, renamed, owner_tag="iac", prune=True)
+    assert done.plan[0] == "~ change web2 (101)"
+    assert done.plan[-1] == "1 to change, 0 unchanged"
+    assert hostnames(bench) == ["web2"]
+
+
+@pytest.mark.parametrize(
+    "option", [{"owner_tag": "a b", "prune": True}, {"concurrency": "lots"}, {"concurrency": "-3"}]
+)
+def test_an_option_of_the_run_that_is_wrong_is_a_finding(bench: Bench, option: Params) -> None:
+    (finding,) = run(bench, WEB, **option).findings
+    assert finding["option"] == next(iter(option))
+    assert hostnames(bench) == []
+
+
+@pytest.mark.parametrize("after", [5, True])
+def test_what_is_no_name_of_a_guest_is_a_finding(bench: Bench, after: object) -> None:
+    (finding,) = run(bench, {**WEB, "after": after}).findings
+    assert (finding["option"], finding["value"]) == ("web1: after", str(after))
 
 
 def test_the_mark_is_no_difference(bench: Bench) -> None:
@@ -269,6 +373,48 @@ def test_a_clone_whose_source_is_neither_there_nor_in_the_limit_is_found_before_
     refused = bench.bad("guests", guests=[{**DEFAULTS, **DB}, clone], limit=["copy1"])
     assert [finding["option"] for finding in refused.findings] == ["copy1: clone_from"]
     assert hostnames(bench) == []
+
+
+def vms(bench: Bench) -> set[int]:
+    return {int(path.stem) for path in (bench.node.root / "etc/pve/qemu-server").glob("*.conf")}
+
+
+@pytest.fixture
+def linked(bench: Bench) -> t.Iterator[None]:
+    """A template whose volumes are files, 300, and a linked clone of it, 301."""
+    storage(bench, f"dir: files\n\tpath {bench.node.root}/srv/files\n\tcontent images\n\n")
+    for argv in (
+        ["create", "300", "--name", "base", "--tags", "ours", "--memory", "64", "--scsi0", "files:1,format=qcow2"],
+        ["template", "300"],
+        ["clone", "300", "301", "--name", "copy"],
+    ):
+        rc, _out, err = commands.run(["qm", *argv], bench.node.root, b"")
+        assert rc == 0, err
+    yield
+    for vmid in ("301", "300"):
+        commands.run(["qm", "destroy", vmid], bench.node.root, b"")
+
+
+@pytest.mark.usefixtures("linked")
+def test_linked_clones_are_pruned_before_what_they_are_linked_to(bench: Bench) -> None:
+    assert vms(bench) == {300, 301}
+    good(bench, WEB, owner_tag="ours", prune=True, concurrency="4")
+    assert vms(bench) == set()
+
+
+@pytest.mark.usefixtures("linked")
+def test_a_template_that_a_guest_is_linked_to_is_not_removed(bench: Bench) -> None:
+    copy = {"name": "copy", "type": "vm", "vmid": 301}
+    (finding,) = bench.bad("guests", guests=[copy], owner_tag="ours", prune=True).findings
+    assert finding["problem"] == "is what the disks of copy (301) are linked to"
+    assert vms(bench) == {300, 301}
+
+
+def test_an_order_at_boot_that_contradicts_what_a_guest_comes_after(bench: Bench) -> None:
+    first = {**DB, "state": "started", "startup": {"order": 2, "up": 0}}
+    second = {**WEB, "after": ["db1"], "startup": {"order": 1, "up": 0}}
+    good(bench, second, first, concurrency="1")
+    assert hostnames(bench) == ["db1", "web1"]
 
 
 def test_prune_removes_a_vm_of_whatever_kind(bench: Bench) -> None:

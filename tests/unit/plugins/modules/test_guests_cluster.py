@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 import json
+import os
 import shutil
 import typing as t
 from dataclasses import dataclass
@@ -101,9 +102,10 @@ def cluster(nodes: tuple[EmbeddedNode, ...]) -> t.Iterator[Cluster]:
     yield Cluster(nodes)
     (nodes[0].root / "etc/pve/ha/resources.cfg").unlink(missing_ok=True)
     for node in nodes:
-        for path in (node.root / "etc/pve/lxc").glob("*.conf"):
-            for argv in (["stop", path.stem], ["destroy", path.stem, "--purge", "1"]):
-                commands.run(["pct", *argv], node.root, b"")
+        for command, folder in (("pct", "lxc"), ("qm", "qemu-server")):
+            for path in (node.root / "etc/pve" / folder).glob("*.conf"):
+                for argv in (["stop", path.stem], ["destroy", path.stem, "--purge", "1"]):
+                    commands.run([command, *argv], node.root, b"")
 
 
 def guest(name: str, **options: t.Any) -> Params:
@@ -202,7 +204,7 @@ def test_guests_come_after_those_of_other_nodes(cluster: Cluster) -> None:
     assert entries["app1"]["skipped"] == "comes after db1, which failed"
 
 
-@pytest.mark.parametrize("node", ["pve9", "PVE2", ""])
+@pytest.mark.parametrize("node", ["pve9", "PVE2"])
 def test_a_node_that_is_none_of_the_cluster_is_found(cluster: Cluster, node: str) -> None:
     (finding,) = cluster.bad(guest("web1", node=node))
     assert finding["option"] == "web1: node"
@@ -325,6 +327,28 @@ def test_it_is_moved_as_planned_and_then_gets_the_rest(cluster: Cluster, running
     assert not cluster.good(declared).changed
 
 
+@pytest.mark.parametrize(("running", "mode"), [(False, "offline"), (True, "online")])
+def test_a_vm_moves_as_it_runs(cluster: Cluster, running: bool, mode: str) -> None:
+    cluster.command("pve2", "qm", "create", "201", "--name", "vm1", "--memory", "512", "--scsi0", "local-lvm:1")
+    if running:
+        cluster.command("pve2", "qm", "start", "201")
+    declared = {"name": "vm1", "type": "vm", "node": "pve3", "migrate": True, "description": "moved"}
+    predicted = cluster.good(declared, check=True, defaults={})
+    assert cluster.places() == {"vm1": "pve2"}
+    moved = cluster.good(declared, defaults={})
+    assert cluster.places() == {"vm1": "pve3"}
+    assert predicted.plan == moved.plan
+    assert predicted.guests[0]["plan"] == moved.guests[0]["plan"]
+    migrate, change = moved.guests[0]["plan"]
+    volumes = ["local-lvm:vm-201-disk-0"]
+    assert migrate == {"step": "migrate", "from": "pve2", "to": "pve3", "mode": mode, "local_volumes": volumes}
+    assert change["step"] == "set"
+    status = "running" if running else "stopped"
+    assert (moved.guests[0]["node"], moved.guests[0]["status"]) == ("pve3", status)
+    assert f"status: {status}" in cluster.command("pve3", "qm", "status", "201")
+    assert not cluster.good(declared, defaults={}).changed
+
+
 def test_what_holds_it_on_its_node_is_a_finding(cluster: Cluster) -> None:
     cluster.make("pve2", "web1", 101)
     cluster.command("pve2", "pct", "set", "101", "--mp0", "/srv,mp=/srv")
@@ -351,3 +375,34 @@ def test_a_directory_of_its_node_holds_a_guest_back_before_anything_is_written(c
     cluster.command("pve2", "pct", "set", "101", "--mp0", "/srv,mp=/srv,shared=1")
     cluster.good(guest("web1", node="pve3", migrate=True))
     assert cluster.places() == {"web1": "pve3"}
+
+
+def test_each_node_has_a_golden_template_of_its_own(cluster: Cluster) -> None:
+    """The disks of one are on the storages of its node."""
+    for node in cluster.nodes[:2]:
+        path = node.root / "var/lib/vz/import/own.raw"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes(1 << 20))
+        os.utime(path, (1_750_000_000, 1_750_000_000))
+    disk = {"storage": "local-lvm", "image": {"file": "local:import/own.raw"}}
+    machines = [
+        {"type": "vm", "name": f"m{number}", "node": f"pve{number}", "golden": True, "disks": [disk]}
+        for number in (1, 2)
+    ]
+    for machine in machines:
+        cluster.good(machine, defaults={})
+    assert not any(entry["changed"] for entry in cluster.good(*machines, defaults={}).guests)
+    places = cluster.places()
+    assert (places["m1"], places["m2"]) == ("pve1", "pve2")
+    assert sorted(place for name, place in places.items() if name.startswith("golden-")) == ["pve1", "pve2"]
+
+
+def test_the_guests_of_all_nodes_are_adopted_over_one_connection(cluster: Cluster) -> None:
+    cluster.make("pve1", "web1", 801)
+    cluster.make("pve2", "db1", 802)
+    login = {key: cluster.nodes[0].api[key] for key in LOGIN}
+    found = call("node_info", {**login, "node": "pve1", "gather": [], "declare": True}).values["declaration"]
+    assert sorted(found["nodes"]) == ["pve1", "pve2", "pve3"]
+    assert {each["name"]: each["node"] for each in found["provision_guests"]} == {"web1": "pve1", "db1": "pve2"}
+    answer = cluster.run(*found["provision_guests"])
+    assert (answer.failed, answer.changed) == (False, False)

@@ -12,6 +12,7 @@ import random
 import re
 import signal
 import subprocess
+import threading
 import time
 import typing as t
 
@@ -19,6 +20,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.pve.provision.plugins.module_utils._access.shell import SHELL, Shell
+from ansible_collections.pve.provision.plugins.module_utils._guests import ways_in
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import Containers
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
 from embedded_node import commands
 
 from .conftest import Bench, Params, spawn
@@ -29,22 +34,28 @@ LIST: list[Params] = [
     {"name": name, "memory": 64 * (place + 1), "state": "started", "networks": [{"bridge": "vmbr0", "ip": "dhcp"}]}
     for place, name in enumerate(NAMES)
 ]
+VM: t.Final = "vm1"
+"""The name of the guest that is a VM; the others are containers."""
 DATA = [{"storage": "local-lvm", "size": 1, "mp": "/srv"}]
 
 
+# What is another one's each time: MAC addresses, numbers of volumes, what tells a VM from its copies.
+OWN = re.compile(r"(?:(?<=hwaddr=)|(?<=virtio=))[0-9A-F:]{17}|(?<=vm-)\d+(?=-disk-)|(?<=uuid=)[\w-]+|(?<=ctime=)\d+")
+
+
 def configs(bench: Bench) -> dict[str, dict[str, str]]:
-    """The containers by name, without what is another one's each time: MAC addresses, and volumes' numbers."""
+    """The guests by name, without what is another one's each time."""
     found = {}
-    for path in (bench.node.root / "etc/pve/lxc").glob("*.conf"):
-        config = bench.config(int(path.stem))
-        for key, value in config.items():
-            config[key] = re.sub(r"hwaddr=[0-9A-F:]+", "hwaddr=X", re.sub(r"vm-\d+-disk-\d+", "vm-N-disk-N", value))
-        found[config["hostname"]] = config
+    for path in (*bench.node.root.glob("etc/pve/lxc/*.conf"), *bench.node.root.glob("etc/pve/qemu-server/*.conf")):
+        lines = (line.partition(": ") for line in path.read_text(encoding="utf-8").splitlines())
+        config = {key: OWN.sub("N", value) for key, _colon, value in lines if key != "vmgenid"}
+        found[config.get("hostname") or config["name"]] = config
     return found
 
 
 def remove_all(bench: Bench, names: t.Iterable[str] = NAMES) -> None:
     gone = [{"name": name, "type": "lxc", "state": "absent", "force": True} for name in names]
+    gone.append({"name": VM, "type": "vm", "state": "absent", "force": True})
     bench.good("guests", guests=gone)
     assert configs(bench) == {}
     assert all_volumes(bench) == []
@@ -77,20 +88,36 @@ OPTIONS: dict[str, st.SearchStrategy[t.Any]] = {
 }
 
 
+VM_OPTIONS: dict[str, st.SearchStrategy[t.Any]] = {
+    **{name: OPTIONS[name] for name in ("memory", "onboot", "tags", "description", "startup", "state")},
+    "cores": st.integers(1, 2),
+    "balloon": st.sampled_from([0, 64]),
+    "disks": st.lists(st.just({"storage": "local-lvm", "size": "1G"}), max_size=2),
+    "networks": st.lists(st.fixed_dictionaries({"bridge": st.just("vmbr0"), "firewall": st.booleans()}), max_size=2),
+    "agent": st.fixed_dictionaries({"enabled": st.booleans()}),
+}
+
+
+def declared(name: str) -> st.SearchStrategy[Params]:
+    fixed = {"name": st.just(name), "type": st.just("vm" if name == VM else "lxc")}
+    return st.fixed_dictionaries(fixed, optional=VM_OPTIONS if name == VM else OPTIONS)
+
+
 def declarations(names: tuple[str, ...]) -> st.SearchStrategy[list[Params]]:
-    """Some guests of these names, each with some of the options."""
+    """Some guests of these names, each with some of the options of its type."""
     return st.lists(st.sampled_from(names), unique=True, min_size=1).flatmap(
-        lambda chosen: st.tuples(
-            *(st.fixed_dictionaries({"name": st.just(name)}, optional=OPTIONS) for name in chosen)
-        ).map(list)
+        lambda chosen: st.tuples(*map(declared, chosen)).map(list)
     )
 
 
 def one_by_one(bench: Bench, guests: list[Params]) -> None:
     common = {key: value for key, value in DEFAULTS.items() if key != "type"}
     for guest in guests:
-        options = {key: value for key, value in guest.items() if key != "name"}
-        bench.good("lxc_create", **{**common, "hostname": guest["name"], **options})
+        options = {key: value for key, value in guest.items() if key not in ("name", "type")}
+        if guest["type"] == "vm":
+            bench.good("vm_create", **{"name": guest["name"], **options})
+        else:
+            bench.good("lxc_create", **{**common, "hostname": guest["name"], **options})
 
 
 def is_the_same(bench: Bench, first: list[Params], then: list[Params]) -> None:
@@ -109,14 +136,14 @@ UNHURRIED = {"deadline": None, "suppress_health_check": [HealthCheck.function_sc
 
 
 @settings(max_examples=3, **UNHURRIED)
-@given(declarations(NAMES[:2]), declarations(NAMES[:2]))
+@given(declarations((NAMES[0], VM)), declarations((NAMES[0], VM)))
 def test_a_list_is_its_guests_one_after_another(bench: Bench, first: list[Params], then: list[Params]) -> None:
     is_the_same(bench, first, then)
 
 
 @pytest.mark.thorough
 @settings(max_examples=40, **UNHURRIED)
-@given(declarations(NAMES), declarations(NAMES))
+@given(declarations((*NAMES, VM)), declarations((*NAMES, VM)))
 def test_any_list_is_its_guests_one_after_another(bench: Bench, first: list[Params], then: list[Params]) -> None:
     is_the_same(bench, first, then)
 
@@ -192,3 +219,32 @@ def test_two_runs_at_once_make_each_guest_once(bench: Bench, one: list[Params], 
     assert len(list((bench.node.root / "etc/pve/lxc").glob("*.conf"))) == len(NAMES)
     assert len(all_volumes(bench)) == len(NAMES)
     assert not bench.good("guests", defaults=DEFAULTS, guests=LIST).changed
+
+
+# -- planned together ------------------------------------------------------------------------------------------------
+
+
+def test_guests_are_asked_inside_at_the_same_time_when_they_are_planned(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if bench.backend == "api":
+        pytest.skip("on the node containers are entered by pct exec")
+    guests = [{**each, "packages": ["nginx"]} for each in LIST[:2]]
+    bench.good("guests", defaults=DEFAULTS, guests=guests)
+    together = threading.Barrier(len(guests), timeout=60)  # one that comes alone breaks it
+    asked: list[int] = []
+
+    def by_exec(containers: Containers, vmid: int) -> Shell:
+        def shell(script: str, *, timeout: int) -> Completed:
+            together.wait()
+            asked.append(vmid)
+            return containers.exec(vmid, SHELL, stdin=script, timeout=timeout)
+
+        return shell
+
+    monkeypatch.setattr(ways_in, "by_exec", by_exec)
+    answer = bench.good("guests", defaults=DEFAULTS, guests=guests, concurrency=2)
+    assert [(guest["name"], guest["setup"]) for guest in answer.guests] == [
+        (guest["name"], {"changed": [], "verified_by": "pct exec"}) for guest in guests
+    ]
+    assert (answer.changed, sorted(asked)) == (False, sorted(guest["vmid"] for guest in answer.guests))

@@ -89,7 +89,8 @@ def test_the_step_in_hand_is_finished_and_no_guest_begins(bench: Bench, number: 
     assert [entry.get("skipped") for entry in failed["guests"]] == [None, *2 * [f"{number.name} came"]]
     assert failed["changed"]
     assert_exact(bench, "web1")
-    assert_next_run_ends_it(bench, fleet())
+    if number == signal.SIGTERM:  # what is left is the same with each
+        assert_next_run_ends_it(bench, fleet())
 
 
 def test_a_guest_that_lacks_a_step_is_taken_back(bench: Bench) -> None:

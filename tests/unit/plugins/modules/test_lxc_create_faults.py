@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
+from ansible_collections.pve.provision.plugins.module_utils._pve.api.changes import ApiChanges
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.changes import CliChanges
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.containers import CliContainers
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Outcome
@@ -50,7 +51,7 @@ def test_a_container_that_cannot_start_is_removed_again_unless_told_otherwise(be
     assert "was removed again" in failed.msg
     assert not bench.exists(101)
     bench.node.fault("fail_start", nth=1)
-    bench.bad("lxc_create", **WEB, state="started", cleanup_on_failure=False)
+    bench.bad("lxc_create", **WEB, state="started", on_failure="keep")
     assert bench.exists(101)
 
 
@@ -114,6 +115,46 @@ def test_a_killed_run_is_made_good_by_the_next(bench: Bench, moment: str, whole_
     assert len(bench.volumes("local-lvm", 101)) == 1
     assert list((bench.node.root / "var/lib/pve-provision/journal").glob("*.json")) == []
     assert not bench.good("lxc_create", **WEB, state="started").changed
+
+
+def late(bench: Bench, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Somebody makes 101 after the run has looked, and before it creates."""
+    backend: t.Any = CliChanges if bench.backend == "cli" else ApiChanges
+    real = backend.create
+
+    def create(self: t.Any, kind: str, vmid: int, options: t.Any, *, timeout: int) -> t.Any:
+        if not bench.exists(101):
+            bench.pct(
+                "create", "101", "local:vztmpl/" + _template(bench), "--rootfs", "local-lvm:8", "--hostname", name
+            )
+        return real(self, kind, vmid, options, timeout=timeout)
+
+    monkeypatch.setattr(backend, "create", create)
+
+
+@pytest.mark.parametrize("noted", [True, False], ids=["with its note", "without"])
+def test_what_a_killed_run_makes_is_found_whenever_it_comes(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, noted: bool
+) -> None:
+    if noted and bench.backend == "api":
+        pytest.skip("notes are kept on the node")
+    if noted:
+        note(bench, 101, "web1", until=time.time() + 600, task="vzcreate", stage="creating")
+    late(bench, monkeypatch, "web1")
+    made = bench.good("lxc_create", **WEB, state="started")
+    assert (made.vmid, made.status) == (101, "running")
+    assert steps(made) == ["set", "start"]
+    assert len(bench.volumes("local-lvm", 101)) == 1
+    assert list((bench.node.root / "var/lib/pve-provision/journal").glob("*.json")) == []
+    assert not bench.good("lxc_create", **WEB, state="started").changed
+
+
+def test_what_a_stranger_makes_meanwhile_is_told_and_left_alone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    late(bench, monkeypatch, "db")
+    refused = bench.bad("lxc_create", **WEB, state="started")
+    assert [finding["option"] for finding in refused.findings] == ["hostname"]
+    assert bench.config(101)["hostname"] == "db"
+    assert bench.pct("status", "101").strip() == "status: stopped"
 
 
 @pytest.mark.parametrize("at", ["config", "mkfs", "extract"])
@@ -215,11 +256,11 @@ def test_what_an_api_token_may_not_is_told_before_anything_is_written(bench: Ben
 # -- what is not ours ----------------------------------------------------------------------------------------------
 
 
-def note(bench: Bench, vmid: int, name: str) -> None:
+def note(bench: Bench, vmid: int, name: str, **more: t.Any) -> None:
     """A note that some earlier run left."""
     folder = bench.node.root / "var/lib/pve-provision/journal"
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"kind": "lxc", "name": name, "storages": ["local-lvm"], "since": 0})
+    text = json.dumps({"kind": "lxc", "name": name, "storages": ["local-lvm"], "since": 0, **more})
     (folder / f"{vmid}.json").write_text(text, encoding="utf-8")
 
 

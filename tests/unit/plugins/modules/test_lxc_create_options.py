@@ -81,6 +81,23 @@ class TestRawLines:
         assert [step["step"] for step in restarted.plan] == ["shutdown", "start"]
         assert bench.good("lxc_create", **APP, raw=other).pending == {}
 
+    @pytest.mark.parametrize("by_pve", [True, False])
+    def test_they_wait_whatever_else_is_changed_meanwhile(self, bench: Bench, by_pve: bool) -> None:
+        """PVE writes what LXC has read anew at each change."""
+        bench.good("lxc_create", **APP, raw=RAW, state="started")
+        bench.good("lxc_create", **APP, raw=RAW[:1], purge_options=True)
+        other = ["lxc.cgroup2.devices.allow: c 10:229 rwm"]
+        assert list(bench.good("lxc_create", **APP, raw=other).pending) == ["lxc"]
+        if by_pve:
+            bench.pct("set", "105", "--description", "a note of somebody's")
+        else:
+            bench.good("lxc_create", **APP, memory=300)
+        assert list(bench.good("lxc_create", **APP, raw=other).pending) == ["lxc"]
+        bench.good("lxc_create", **APP, raw=other, restart="when_needed")
+        bench.pct("set", "105", "--description", "another")
+        assert bench.good("lxc_create", **APP, raw=other).pending == {}
+        assert list(bench.good("lxc_create", **APP, raw=RAW).pending) == ["lxc"]
+
     def test_lines_with_other_keys_stay(self, bench: Bench) -> None:
         bench.good("lxc_create", **APP, raw=RAW)
         bench.good("lxc_create", **APP, memory=256)

@@ -24,6 +24,7 @@ ORIGINAL: Params = {
     "rootfs": {"storage": "local-lvm", "size": "1G"},
     "networks": [{"bridge": "vmbr0", "hwaddr": "BC:24:11:00:01:15"}],
     "description": "as it was",
+    "tags": ["kept"],
 }
 LATEST: Params = {"restore_from": {"backup": "latest"}}
 
@@ -95,6 +96,8 @@ def test_a_second_one_beside_the_original_has_addresses_of_its_own(bench: Bench,
     bench.good("lxc_create", vmid=116, hostname="copy", restore_from={"backup": backup})
     assert "hwaddr=BC:24:11:00:01:15" in bench.config(115)["net0"]
     assert "hwaddr=BC:24:11:00:01:15" not in bench.config(116)["net0"]
+    assert bench.config(115)["tags"] == "kept"
+    assert "tags" not in bench.config(116), "what its tags say is said of the original"
 
 
 @pytest.mark.parametrize(

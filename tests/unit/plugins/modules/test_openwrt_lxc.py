@@ -12,10 +12,10 @@ import pytest
 from fake_clock import ImpatientClock
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
+from ansible_collections.pve.provision.plugins.module_utils._guests import sweep as sweeping
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import lxc_steps
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import router_guest as openwrt_guest
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import running as openwrt
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import seeding as openwrt_seeding
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.lxc import OpenWrtContainer
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.lxc_steps import Seed
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.running import Router
@@ -214,7 +214,7 @@ def test_what_killed_runs_have_left_on_a_storage_is_removed_once_nobody_can_be_u
         path.write_bytes(b"a router's secrets")
     bench.good("openwrt_lxc", **gateway)
     assert left.exists(), "another run may be about to use it"
-    monkeypatch.setattr(openwrt_seeding, "IN_USE", -60)
+    monkeypatch.setattr(sweeping, "IN_USE", -60)
     bench.good("openwrt_lxc", **{**gateway, "hostname": "gw2"})
     assert (left.exists(), mine.exists()) == (False, True)
     mine.unlink()

@@ -15,7 +15,7 @@ from ansible_collections.pve.provision.plugins.module_utils._io.clock import Sys
 from embedded_node.mirror.server import Mirror
 
 from .conftest import Bench, use_clock
-from .routers import INTERFACES, Params, uci
+from .routers import INTERFACES, Params, pairs, uci
 from .test_lxc_create import steps
 
 
@@ -166,8 +166,9 @@ def test_an_altered_package_is_refused(
     assert INSTALLED[version][2] in inside(router, made.vmid, INSTALLED[version][0])
 
 
-@pytest.mark.parametrize("version", INSTALLED)
-@pytest.mark.parametrize("wan", [INTERFACES["wan"], {"bridge": "vmbr0", "proto": "dhcp"}])
+@pytest.mark.parametrize(
+    ("version", "wan"), pairs(INSTALLED, [INTERFACES["wan"], {"bridge": "vmbr0", "proto": "dhcp"}])
+)
 def test_a_package_that_nobody_knows_is_told_at_once(
     router: Bench, gateway: Params, feeds: Mirror, version: str, wan: Params, impatient: list[float]
 ) -> None:
@@ -178,8 +179,9 @@ def test_a_package_that_nobody_knows_is_told_at_once(
     assert nothing_is_left(router, made.vmid)
 
 
-@pytest.mark.parametrize("version", INSTALLED)
-@pytest.mark.parametrize("fault", [("status", {"code": 404}), ("status", {"code": 503}), ("html", {})])
+@pytest.mark.parametrize(
+    ("version", "fault"), pairs(INSTALLED, [("status", {"code": 404}), ("status", {"code": 503}), ("html", {})])
+)
 def test_without_a_way_out_packages_are_told_and_tried_again(
     router: Bench,
     gateway: Params,

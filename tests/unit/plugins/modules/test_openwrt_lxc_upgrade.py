@@ -13,7 +13,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgr
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.changes import CliChanges
 
 from .conftest import Bench
-from .routers import Params, archives, uci, vmids
+from .routers import Params, archives, pairs, uci, vmids
 from .test_lxc_create import steps
 
 
@@ -89,16 +89,16 @@ def test_an_upgrade_that_does_not_prove_itself_goes_back(
 
 
 @pytest.mark.parametrize(
-    ("fault", "options"), [("kill", {"at": "extract", "nth": 2}), ("fail_create", {"after": "extract", "nth": 2})]
+    ("protection", "fault"),
+    pairs([False, True], [("kill", {"at": "extract", "nth": 2}), ("fail_create", {"after": "extract", "nth": 2})]),
 )
-@pytest.mark.parametrize("protection", [False, True])
 def test_a_replacement_that_fails_half_way_is_taken_back(
-    router: Bench, gateway: Params, old: int, fault: str, options: Params, protection: bool
+    router: Bench, gateway: Params, old: int, protection: bool, fault: tuple[str, Params]
 ) -> None:
     """The first container that is made is the new router's own, the second the one over the old."""
     router.good("openwrt_lxc", **gateway, vmid=old, version="24", protection=protection)
     before = router.config(old)
-    router.node.fault(fault, **options)
+    router.node.fault(fault[0], **fault[1])
     failed = router.bad("openwrt_lxc", **gateway, vmid=old, version="24", upgrade=True)
     assert "the old one runs again" in failed.msg
     assert {**router.config(old), "rootfs": ""} == {**before, "rootfs": ""}

@@ -9,8 +9,10 @@ import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Timeout
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.running import Router
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade import (
+    container as container_upgrade,
+)
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade import finish
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade import upgrade as upgrade_module
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade.upgrade import Upgrade
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.backups import CliBackups
 from embedded_node import commands
@@ -297,7 +299,7 @@ def test_the_new_number_is_not_removed_while_it_may_be_all_there_is(
 ) -> None:
     router.node.fault("kill", at="extract", nth=2)
     with monkeypatch.context() as patched:
-        patched.setattr(upgrade_module, "restore_backup", killed)
+        patched.setattr(container_upgrade, "restore_backup", killed)
         with pytest.raises(KeyboardInterrupt):
             router.run("openwrt_lxc", **gateway, vmid=old, version="24", upgrade=True)
     router.node.clear_faults()

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from mirrors import own_mirror
 
 from ansible_collections.pve.provision.plugins.module_utils._images import cache
 from ansible_collections.pve.provision.plugins.modules import openwrt_template
@@ -31,10 +32,9 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKq0ZNp8vXn5ZLQpTRLxLz0H9a4cJ4y1vK3m2
 
 @pytest.fixture
 def mirror(
-    bench: Bench, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, mirror: Mirror, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> t.Iterator[Mirror]:
-    """A mirror of its own, with OpenWrt and nothing else; nothing is there of it yet, and ``nas`` is one more file
-    storage."""
+    """A mirror of its own, that a test may change; nothing is there of it yet, and ``nas`` is one more file storage."""
     for path in templates(bench):
         if "openwrt" in path.name:
             path.unlink()
@@ -44,7 +44,7 @@ def mirror(
     before, text = templates(bench), config.read_text(encoding="utf-8")
     nas = tmp_path_factory.mktemp("nas")
     config.write_text(f"{text}\ndir: nas\n\tpath {nas}\n\tcontent vztmpl\n\n", encoding="utf-8")
-    with Mirror(sites=("openwrt",)) as running:
+    with own_mirror(mirror, tmp_path_factory.mktemp("own") / "mirror") as running:
         yield running
     config.write_text(text, encoding="utf-8")
     for path in templates(bench) - before:

@@ -24,21 +24,18 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.reconcile im
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import router_guest as workflow
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import running as openwrt
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import vm as openwrt_vm
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import vm_steps
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.errors import RouterError
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.shells import Shell
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.read import wanted_vm
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
-from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
 from embedded_node import commands
-from embedded_node.guest import runtime
 from embedded_node.mirror import images, openwrt_image
 from embedded_node.mirror.server import Mirror
 from embedded_node.openwrt import commands as openwrt_guest
 from embedded_node.qemu import boot
 from embedded_node.state.root import State
 
-from .conftest import Answer, Bench, spawn
+from .conftest import Answer, Bench, silent_agents, spawn, ssh_to_vms
+from .routers import pairs
 from .test_lxc_create import steps as all_steps
 
 Params = dict[str, t.Any]
@@ -68,7 +65,7 @@ def whole_fat(size: int, label: str, made: t.Callable[[int, str], bytes] = image
 def gateway(mirror: Mirror, bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Params:
     """A router's declaration, where no address of it can be reached from here."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    for module in (openwrt, openwrt_vm, vm_steps):
+    for module in (openwrt, openwrt_vm):
         monkeypatch.setattr(module, "answers", lambda address: False)
     for note in bench.node.root.rglob("vm-trees/*.seed"):  # which archive a guest of this number has restored
         note.unlink()
@@ -93,21 +90,9 @@ def entered(gateway: Params, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> P
         threading.Thread(target=shell.run, args=(script,), daemon=True).start()
         return 1
 
-    def ssh(address: str, key: str, known_hosts: Path) -> Shell:
-        def shell(script: str, *, timeout: int) -> Completed:
-            state = State(bench.node.root)
-            for path in sorted(state.path("run/qemu-server").glob("*.pid")):
-                guest = boot.guest(state, int(path.stem))
-                if any(text.startswith(f"{address}/") for link in runtime.links(guest) for text in link[2]):
-                    done = guest.run(["sh", "-s"], script.encode())
-                    return Completed(done.rc, done.stdout.decode(), done.stderr.decode())
-            return Completed(255, "", f"ssh: connect to host {address} port 22: No route to host")
-
-        return shell
-
     monkeypatch.setattr(openwrt_guest.Host, "spawn", spawn)
     monkeypatch.setattr(openwrt_guest.Host, "alive", lambda host: True)
-    monkeypatch.setattr(workflow, "ssh", ssh)
+    monkeypatch.setattr(workflow, "ssh", ssh_to_vms(bench))
     return {**gateway, "ssh_private_key": "/root/.ssh/id_ed25519"}
 
 
@@ -152,8 +137,7 @@ def options_of(bench: Bench, answer: Answer) -> Params:
 # -- making it ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("filesystem", ["ext4", "squashfs"])
-@pytest.mark.parametrize("bios", ["seabios", "ovmf"])
+@pytest.mark.parametrize(("filesystem", "bios"), pairs(["ext4", "squashfs"], ["seabios", "ovmf"]))
 def test_it_boots_into_its_declaration_and_is_then_left_alone(
     bench: Bench, gateway: Params, tmp_path: Path, filesystem: str, bios: str
 ) -> None:
@@ -181,9 +165,10 @@ def test_a_release_that_is_not_there_is_found_with_all_else(bench: Bench, gatewa
 def test_routers_of_one_run_share_a_fetch_that_was_predicted(bench: Bench, gateway: Params, mirror: Mirror) -> None:
     shutil.rmtree(bench.node.root / "var/cache/pve-provision", ignore_errors=True)
     router = {key: value for key, value in gateway.items() if key != "name"}
+    elsewhere = {**router["interfaces"], "lan": {**router["interfaces"]["lan"], "tag": 21}}
     declared = {
         "defaults": {"type": "openwrt_vm", "state": "stopped"},
-        "guests": [{**router, "name": "gw1"}, {**router, "name": "gw2"}],
+        "guests": [{**router, "name": "gw1"}, {**router, "name": "gw2", "interfaces": elsewhere}],
     }
     images = "*-combined.img.gz"
     mirror.forget()
@@ -198,10 +183,10 @@ def test_routers_of_one_run_share_a_fetch_that_was_predicted(bench: Bench, gatew
 
 def test_a_new_router_is_made_by_one_command(bench: Bench, gateway: Params) -> None:
     del gateway["disk"]
-    made = bench.good("openwrt_vm", **gateway, bios="ovmf", machine="q35")
+    made = bench.good("openwrt_vm", **gateway, bios="ovmf", machine={"type": "q35"})
     work = f"{bench.node.root}/var/cache/pve-provision/work/pve-provision-gw.raw"
     source = work if bench.backend == "cli" else "local:import/pve-provision-gw.qcow2"
-    (disk,) = made.diff["after"]["scsi"]
+    (disk,) = made.diff["after"]["disks"]
     assert re.fullmatch(r"openwrt-[0-9.]+-x86-64-generic-ext4-combined-efi\.raw", disk["import_from"])
     assert options_of(bench, made) == {
         "ostype": "l26",
@@ -289,7 +274,8 @@ def test_the_agent_is_installed_by_the_router_itself_and_tells_its_addresses(
 ) -> None:
     interfaces = {"wan": {"bridge": "vmbr0", "proto": "dhcp"}, "lan": LAN}
     router = {**gateway, "interfaces": interfaces, "agent": True, "start_timeout": 60}
-    made = bench.good("openwrt_vm", **router)
+    with silent_agents():
+        made = bench.good("openwrt_vm", **router)
     assert config(bench, made.vmid)["agent"] == "1"
     installer = inside(bench, made.vmid, "cat /etc/rc.local")
     assert installer.endswith(") > /dev/null 2>&1 &\nexit 0")
@@ -310,7 +296,8 @@ def test_any_vm_with_an_agent_is_waited_for_until_it_has_an_address(
     bench: Bench, gateway: Params, clock: ImpatientClock
 ) -> None:
     """Also one of which nothing is declared but its number; a router stands for it."""
-    made = bench.good("openwrt_vm", **{**gateway, "agent": True, "start_timeout": 60})
+    with silent_agents():
+        made = bench.good("openwrt_vm", **{**gateway, "agent": True, "start_timeout": 60})
     inside(bench, made.vmid, "mkdir -p /usr/bin; : > /usr/bin/qemu-ga")
     connection = {name: spec.get("default") for name, spec in CONNECTION.options.items()} | bench.connection
     wanted = wanted_vm({"state": "restarted", "vmid": made.vmid, "ip_timeout": 60})
@@ -332,7 +319,8 @@ def test_cards_in_another_order_are_not_accepted(
 
 
 def test_an_agent_that_never_answers_is_no_failure(bench: Bench, gateway: Params, clock: ImpatientClock) -> None:
-    made = bench.good("openwrt_vm", **{**gateway, "agent": True, "start_timeout": 60})
+    with silent_agents():
+        made = bench.good("openwrt_vm", **{**gateway, "agent": True, "start_timeout": 60})
     assert "nothing told whether the router is up" in str(made.warnings)
     assert made.openwrt["drift"] == "unknown"
 
@@ -412,6 +400,36 @@ def test_what_differs_is_changed_and_nothing_else(
         assert not bench.good("openwrt_vm", **{**gateway, **change}).changed
 
 
+def test_further_disks_and_drives_come_after_the_routers_own(bench: Bench, gateway: Params) -> None:
+    medium = bench.node.root / "var/lib/vz/template/iso/tools.iso"
+    medium.parent.mkdir(parents=True, exist_ok=True)
+    medium.write_bytes(b"tools")
+    extra = {"disks": [{"storage": "local-lvm", "size": "1G"}], "cdroms": [{"iso": "local:iso/tools.iso"}]}
+    lan = {**LAN, "queues": 4}
+    router = {**gateway, **extra, "interfaces": {"wan": WAN, "lan": lan}}
+    made = bench.good("openwrt_vm", **router)
+    has = config(bench, made.vmid)
+    assert has["scsi0"].endswith("size=32M,ssd=1")
+    assert "size=1G" in has["scsi1"]
+    assert has["ide2"].startswith("local:iso/tools.iso,media=cdrom")
+    assert "queues=4" in has["net1"]
+    assert inside(bench, made.vmid, "uci get network.lan.ipaddr") == "192.168.20.1"
+    again = bench.good("openwrt_vm", **router)
+    assert (again.changed, again.plan) == (False, [])
+    without = bench.good("openwrt_vm", **{**router, "disk": None, "disks": [{"size": "2G"}]})
+    assert steps(without) == ["resize"]
+    assert "size=2G" in config(bench, made.vmid)["scsi1"]
+    foreign = bench.bad("openwrt_vm", **gateway)
+    assert "ide2" in foreign.findings[0]["problem"]
+    medium.unlink()
+
+
+def test_what_is_wrong_with_a_further_disk_is_told_by_its_own_name(bench: Bench, gateway: Params) -> None:
+    own = {**(gateway.get("disk") or {}), "storage": "local-lvm"}
+    refused = bench.bad("openwrt_vm", **{**gateway, "disk": own}, disks=[{"storage": "nowhere", "size": "1G"}])
+    assert [finding["option"] for finding in refused.findings] == ["disks[0].storage"]
+
+
 def test_a_changed_network_keeps_its_mac_address(bench: Bench, gateway: Params) -> None:
     vmid = bench.good("openwrt_vm", **gateway).vmid
     before = config(bench, vmid)
@@ -442,6 +460,13 @@ def test_without_a_way_in_drift_is_unknown_and_no_warning(bench: Bench, gateway:
     assert "warnings" not in again.values
 
 
+def test_that_ssh_answers_is_no_word_of_the_guest_agent(bench: Bench, entered: Params) -> None:
+    checks = [{"type": "agent", "timeout": 0}, {"type": "interface", "interface": "lan"}]
+    made = bench.good("openwrt_vm", **entered, agent=False, checks=checks)
+    told = {check["type"]: (check["outcome"], check["by"]) for check in made.checks}
+    assert (told["agent"][0], told["interface"][0]) == ("not_verified", "passed")
+
+
 def test_drift_is_seen_by_ssh_and_mended(bench: Bench, entered: Params) -> None:
     made = bench.good("openwrt_vm", **entered)
     assert (made.openwrt["verified_by"], made.openwrt["drift"]) == ("ssh", "none")
@@ -463,7 +488,8 @@ def test_drift_is_seen_by_ssh_and_mended(bench: Bench, entered: Params) -> None:
 
 def test_drift_is_seen_by_the_agent_and_mended(bench: Bench, gateway: Params, clock: ImpatientClock) -> None:
     router = {**gateway, "agent": True, "start_timeout": 60}
-    made = bench.good("openwrt_vm", **router)
+    with silent_agents():
+        made = bench.good("openwrt_vm", **router)
     assert (made.openwrt["drift"], "not running" in made.openwrt["reason"]) == ("unknown", True)
     status = "Package: qemu-ga\\nVersion: 9\\nStatus: install ok installed\\n\\n"
     inside(bench, made.vmid, f"printf '{status}' >> /usr/lib/opkg/status; mkdir -p /usr/bin; : > /usr/bin/qemu-ga")
@@ -475,7 +501,7 @@ def test_drift_is_seen_by_the_agent_and_mended(bench: Bench, gateway: Params, cl
     bench.node.forget()
     again = bench.good("openwrt_vm", **router)
     assert (again.changed, again.openwrt["drift"]) == (False, "none")
-    assert [argv[:3] for argv in bench.writes()] == [["qm", "guest", "exec"]] * (bench.backend == "cli")
+    assert bench.writes() == []  # on the node the agent is asked by its socket
 
 
 def test_a_new_interface_gets_its_card_and_its_configuration(bench: Bench, entered: Params) -> None:

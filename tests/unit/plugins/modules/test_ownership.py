@@ -22,6 +22,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.cli.backups imp
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.changes import CliChanges
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.commands import Commands
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.guests import CliGuests
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.node import CliNode
 from embedded_node import commands
 
 from .conftest import Bench, Params
@@ -486,6 +487,22 @@ def test_over_the_api_a_second_run_waits_for_what_a_killed_one_has_begun(bench: 
     second = bench.good("lxc_create", **SMALL)
     assert not second.changed
     assert vmids(bench) == [second.vmid]
+
+
+def test_a_run_by_name_and_one_by_number_exclude_each_other(cli: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    vmid = cli.good("lxc_create", **NAMED).vmid
+    held: list[set[str]] = []
+    lock = CliNode.lock
+
+    def noted(self: CliNode, key: str) -> t.ContextManager[None]:
+        held[-1].add(key)
+        return lock(self, key)
+
+    monkeypatch.setattr(CliNode, "lock", noted)
+    for declared in ({"hostname": NAMED["hostname"]}, {"vmid": vmid}):
+        held.append(set())
+        cli.good("lxc_create", **declared, state="present")
+    assert held[0] & held[1] == {f"guest-{vmid}"}
 
 
 def test_by_name_and_by_vmid_at_once_make_one_guest(cli: Bench) -> None:

@@ -16,7 +16,11 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgr
     drop_archives,
     protection_of,
 )
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade.state import KEEP_VMID, kept_name
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade.state import (
+    KEEP_VMID,
+    kept_name,
+    router_name,
+)
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import required
 
 if t.TYPE_CHECKING:
@@ -38,25 +42,27 @@ def install(router: Router, wished: t.Iterable[str], patience: int) -> list[str]
 
 
 def finish_by_name(node: Node, wanted: Wanted, new: int, note: t.Mapping[str, t.Any]) -> list[str]:
-    """The new container is the router from now on. The old one goes, unless it is to be kept, or somebody has come to
+    """The new guest is the router from now on. The old one goes, unless it is to be kept, or somebody has come to
     use it. Returns why it is still there, in words."""
-    old, place, config = note["upgrade_of"], note["place"], node.config("lxc", note["upgrade_of"])
+    kind, old, name = wanted.type.kind, note["upgrade_of"], str(router_name(note))
+    config = node.config(kind, old)
     words = []
-    if not note["keep"] and config is not None and config.options.get("hostname") == kept_name(place["hostname"]):
-        words = _remove_old(node, wanted, old, config, place)
+    if not note["keep"] and config is not None and config.options.get(wanted.type.name_key) == kept_name(name):
+        words = _remove_old(node, wanted, old, config, note["place"])
     node.journal.pop(new, None)
     return words
 
 
 def _remove_old(node: Node, wanted: Wanted, old: int, config: GuestConfig, place: t.Mapping[str, str]) -> list[str]:
-    kept = f"container {old}, the router from before its upgrade, stays"
+    kind = wanted.type.kind
+    kept = f"{wanted.type.noun} {old}, the router from before its upgrade, stays"
     protected = config.options.get("protection") == "1"
     if protected and place.get("protection") != "1":
         return [f"{kept}: it is protected"]
-    if node.status("lxc", old) == "running":
+    if node.status(kind, old) == "running":
         return [f"{kept}: it runs"]
-    words = attempt(lambda: node.set_config("lxc", old, {"protection": "0"})) if protected else []
-    words += attempt(lambda: node.destroy("lxc", old, purge=False, timeout=wanted.policy.timeout))
+    words = attempt(lambda: node.set_config(kind, old, {"protection": "0"})) if protected else []
+    words += attempt(lambda: node.destroy(kind, old, purge=False, timeout=wanted.policy.timeout))
     return [f"{kept}: {'; '.join(words)}"] if words else []
 
 

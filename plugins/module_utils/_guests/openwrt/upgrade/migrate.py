@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the pve.provision authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to this collection: what an upgrade of a router takes along to the new container, and what not."""
+"""Private to this collection: what an upgrade of a router takes along to the new guest, and what not."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from dataclasses import dataclass, field
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.seen import Seen
-from ansible_collections.pve.provision.plugins.module_utils._model.lxc import OPTIONS
-from ansible_collections.pve.provision.plugins.module_utils._model.network import NET, is_net
-from ansible_collections.pve.provision.plugins.module_utils._model.sizes import render_gib
-from ansible_collections.pve.provision.plugins.module_utils._model.volume import ROOTFS, storage_of
+from ansible_collections.pve.provision.plugins.module_utils._model.kinds import KINDS
+from ansible_collections.pve.provision.plugins.module_utils._model.network import is_net
+from ansible_collections.pve.provision.plugins.module_utils._model.option import Option
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.model import Description
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.live import target
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import Files
@@ -34,7 +33,7 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.text import parse_config, parse_export, render
 
 if t.TYPE_CHECKING:
-    from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig
+    from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig, Kind
 
 # Accounts belong to the release; of the old ones only root's password is carried over.
 _ACCOUNTS = frozenset({"etc/passwd", "etc/group", SHADOW})
@@ -73,42 +72,36 @@ _OWN_FILES = re.compile(
 _FIRST_USER = 1000  # user ids below are those of the system and its packages
 _NOBODY = 65534
 _NAMED = 8  # of the files that are left behind, in a warning
-# What the new container gets only when it takes over.
+# What the new guest gets only when it takes over.
 SWITCHES = frozenset({"onboot", "protection"})
 
 
-def identity_options(options: t.Mapping[str, str]) -> dict[str, str]:
+def identity_options(kind: Kind, options: t.Mapping[str, str]) -> dict[str, str]:
     """The options by which a router is who it is: its name, its place on the network and at the node's start."""
-    place = {key: text for key, text in options.items() if is_net(key) or key in {"hostname", *SWITCHES}}
+    named = {KINDS[kind].name_option, *SWITCHES}
+    place = {key: text for key, text in options.items() if is_net(key) or key in named}
     return {"onboot": "0", **place}
 
 
-def new_options(options: t.Mapping[str, str]) -> dict[str, str]:
-    """The options of the container that is to replace one: the same, with a new root volume and its links down."""
-    known = {option.key for option in OPTIONS}
-    kept = {
-        key: value
-        for key, value in options.items()
-        if key.rstrip("0123456789") in known and key not in {"rootfs", *SWITCHES}
-    }
-    for key in kept:
-        if is_net(key):
-            kept[key] = NET.render({**NET.parse(kept[key]), "link_down": True})
-    rootfs = ROOTFS.parse(options["rootfs"])
-    volume = f"{storage_of(rootfs['volume'])}:{render_gib(rootfs.pop('size', None) or 512 * 1024**2)}"
-    return {"unprivileged": "0", **kept, "rootfs": ROOTFS.render({**rootfs, "volume": volume})}
+def unplugged(kind: Kind, options: t.Mapping[str, str]) -> dict[str, str]:
+    """The network devices among the options, with their links down."""
+    written = KINDS[kind].network
+    nets = {key: written.parse(text) for key, text in options.items() if is_net(key)}
+    return {key: written.render({**net, "link_down": True}) for key, net in nets.items()}
 
 
-def left_behind(config: GuestConfig, *, in_place: bool) -> list[str]:
-    """What a router has that its upgrade cannot take along: mount points with a volume of their own, lines of LXC's;
-    and in place, where the old container is no more, snapshots and volumes that it does not use."""
-    points = {key: value for key, value in config.options.items() if re.fullmatch(r"mp\d+", key)}
-    found = sorted(key for key, value in points.items() if not value.startswith("/"))
-    found += [line.partition(":")[0] for line in config.raw]
-    if in_place:
-        found += sorted(key for key in config.options if re.fullmatch(r"unused\d+", key))
-        found += [f"snapshot {name}" for name in config.snapshots]
-    return found
+def goes_with_it(config: GuestConfig) -> list[str]:
+    """What an old guest has that nobody has any more once it is gone: snapshots, and volumes that it does not use."""
+    unused = sorted(key for key in config.options if re.fullmatch(r"unused\d+", key))
+    return [*unused, *(f"snapshot {name}" for name in config.snapshots)]
+
+
+def options_to_keep(kind: Kind, table: t.Iterable[Option], options: t.Mapping[str, str]) -> dict[str, str]:
+    """The options of the guest that is to replace one, but for its volumes and its name: the same, with its links
+    down."""
+    known = {option.key for option in table} - {KINDS[kind].name_option, *SWITCHES}
+    kept = {key: text for key, text in options.items() if key in known or key.rstrip("0123456789") in known}
+    return {**kept, **unplugged(kind, options)}
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgr
     KEEP_VMID,
     is_half_restored,
     kept_name,
+    kind_of,
 )
 from ansible_collections.pve.provision.plugins.module_utils._model.network import is_net
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import required
@@ -33,14 +34,15 @@ def attempt(act: t.Callable[[], object]) -> list[str]:
 
 def restore_identity(node: Node, wanted: Wanted, old: int, place: t.Mapping[str, str]) -> None:
     """Let the old router be what it was, and run unless it is to be stopped."""
-    config = node.config("lxc", old)
+    kind, name_key = wanted.type.kind, wanted.type.name_key
+    config = node.config(kind, old)
     has = config.options if config else {}
-    taken = has.get("hostname") == kept_name(place["hostname"])
+    taken = has.get(name_key) == kept_name(place[name_key])
     back = {key: text for key, text in place.items() if not is_net(key)} if taken else protection_of(place, has)
     if back:
-        node.set_config("lxc", old, back)
+        node.set_config(kind, old, back)
     if wanted.state != "stopped":
-        node.start("lxc", old, timeout=wanted.policy.start_timeout)
+        node.start(kind, old, timeout=wanted.policy.start_timeout)
 
 
 def protection_of(place: t.Mapping[str, str], has: t.Mapping[str, str]) -> dict[str, str]:
@@ -64,17 +66,18 @@ def restore_backup(node: Node, wanted: Wanted, note: t.Mapping[str, t.Any]) -> N
 
 
 def release(node: Node, vmid: int, note: t.Mapping[str, t.Any]) -> None:
-    """Free a container of what PVE was doing to it for this upgrade when it was killed: of the lock of a backup or a
+    """Free a guest of what PVE was doing to it for this upgrade when it was killed: of the lock of a backup or a
     restoration, and of volumes that nobody has."""
-    config = node.config("lxc", vmid)
+    kind = kind_of(note)
+    config = node.config(kind, vmid)
     lock = config.options.get("lock") if config else None
     ours = {
         "backup": note.get("archiving") == vmid and (vmid != note["upgrade_of"] or "archive" not in note),
         "create": note["upgrade_of"] == vmid and is_half_restored(node, note),
     }
-    if lock is None or not ours.get(lock) or node.leftovers is None or node.busy("lxc", vmid):
+    if lock is None or not ours.get(lock) or node.leftovers is None or node.busy(kind, vmid):
         return
-    node.leftovers.unlock("lxc", vmid)
+    node.leftovers.unlock(kind, vmid)
     if lock == "create":
         cleanup.free_orphans(node, vmid, {"storages": [note["storage"]], "task": "vzrestore", **note["over"]})
 

@@ -1,17 +1,14 @@
 # Copyright: (c) 2026, the pve.provision authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to this collection: upgrade a router by putting a new container in the place of the old one.
+"""Private to this collection: upgrade a router by putting a new guest in the place of the old one.
 
-The new container is made beside the old, with its options and its configuration, and started with its links down. Only
-when it has come up does it take over, in one of two ways. A router that is declared by name gets the new container's
-number: the MAC addresses move, and the old one stays, stopped. A router that is declared by number keeps it: both are
-backed up, and the new one is restored over the old, so that permissions and firewall rules stay, too. Either way the
-old one serves again when the new one does not prove itself.
+The new guest is made beside the old, with its options and its configuration, and started with its links down. Only
+when it has come up does it take over: it gets the MAC addresses and the name, and the old one stays, stopped. The old
+one serves again when the new one does not prove itself.
 
-The note in the journal, kept under the new container's number, tells a later run how far this one came: ``archive`` is
-there from the moment when the old one may be gone, ``done`` from the moment when the new one has proved itself, and
-``back`` when it did not and the old one is to serve again.
+The note in the journal, kept under the new guest's number, tells a later run how far this one came: ``back`` is there
+when the new one did not prove itself and the old one is to serve again. What else it tells is said where it is written.
 """
 
 from __future__ import annotations
@@ -23,75 +20,54 @@ from ansible_collections.pve.provision.plugins.module_utils._engine import clean
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Wanted
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Run
 from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, ProvisionError, Timeout
-from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.addresses import await_static
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.errors import RouterError
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.errors import ReleaseError, RouterError
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.running import Router
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.seeding import (
-    MakeFiles,
-    inject_files,
-    remove_template,
-    seeded_template,
-)
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade.finish import (
-    finish_by_name,
-    finish_in_place,
-    install,
-)
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.seeding import MakeFiles
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade.finish import finish_by_name
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade.migrate import (
     ADDED,
     BACKUP,
-    SWITCHES,
     added_packages,
     digest_of,
     files_to_migrate,
     identity_options,
-    new_options,
     read_backup,
+    unplugged,
 )
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade.rollback import (
     attempt,
-    drop_archives,
-    restore_backup,
     restore_identity,
 )
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade.state import (
-    KEEP_VMID,
     interim,
     kept_name,
     lock,
 )
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import poll
-from ansible_collections.pve.provision.plugins.module_utils._model.network import is_net
-from ansible_collections.pve.provision.plugins.module_utils._model.volume import ROOTFS, storage_of
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.model import Description
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import Files
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import Read
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import required
-from ansible_collections.pve.provision.plugins.module_utils._store import openwrt_template
-from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_build import Defaults
-from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_template import WantedTemplate
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
-    from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig
+    from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig, Kind
+
+Note = dict[str, t.Any]
 
 
 @dataclass
 class Upgrade:
     """One upgrade of a running router. ``make_router`` gives the router of a vmid; times in seconds.
 
-    ``template`` is the release, ``to`` its version, ``volid`` its template on the node. ``in_place``: the router keeps
-    its number.
+    ``to`` is the release's version, ``forget_hosts`` drops the host keys that are known of a vmid.
     """
 
     run: Run
-    template: WantedTemplate
-    volid: str
     make_router: t.Callable[[int], Router]
+    forget_hosts: t.Callable[[int], None]
     description: Description
     patience: int
     keep: bool
-    in_place: bool
     to: str
     new: int = 0
     created: bool = False
@@ -105,13 +81,12 @@ class Upgrade:
         return self.run.wanted
 
     @property
-    def outside(self) -> bool:
-        """Whether containers can be seen from outside alone."""
-        return self.node.containers is None
+    def kind(self) -> Kind:
+        return self.wanted.type.kind
 
     def carry_out(self) -> None:
         """Make the new router and let it take over. The old one serves on, or again, whatever fails."""
-        with lock(self.node, self.run.vmid):
+        with lock(self.node, self.kind, self.run.vmid):
             self._carry_out(self.run.vmid)
 
     def _carry_out(self, old: int) -> None:
@@ -123,10 +98,10 @@ class Upgrade:
         if backup.links:
             links = ", ".join(backup.links)
             self.run.result.warnings.append(f"the upgrade does not take along the symbolic links {links}")
-        note: dict[str, t.Any] = {
+        note: Note = {
             "upgrade_of": old,
             "from": seen.version,
-            "place": identity_options(config.options),
+            "place": identity_options(self.kind, config.options),
             "keep": self.keep,
             "packages": sorted({*self.description.packages, *added}),
         }
@@ -140,65 +115,64 @@ class Upgrade:
             self._check_unchanged(old, config)
         except ProvisionError as error:
             raise _with_words(error, self._discard()) from error
-        swap = self._take_place if self.in_place else self._take_over
-        swap(old, config, reached)
-        self.run.result.warnings += install(self.make_router(self.run.vmid), note["packages"], self.patience)
+        self._swap(old, config, reached)
+        self._complete(note["packages"])
 
     def _config(self, vmid: int) -> GuestConfig:
-        config = self.node.config("lxc", vmid)
+        config = self.node.config(self.kind, vmid)
         if config is None:
-            raise Conflict(f"container {vmid} vanished meanwhile.", remedy="Run again.")
+            raise Conflict(f"{self.wanted.type.noun} {vmid} vanished meanwhile.", remedy="Run again.")
         return config
 
     def _check_unchanged(self, vmid: int, before: GuestConfig) -> None:
-        """The new container was made from a config that is some minutes old by now."""
+        """The new guest was made from a config that is some minutes old by now."""
         now = self._config(vmid)
         if (now.options, now.raw, now.snapshots) != (before.options, before.raw, before.snapshots):
-            raise Conflict(f"container {vmid} was changed by somebody else meanwhile.", remedy="Run again.")
+            words = f"{self.wanted.type.noun} {vmid} was changed by somebody else meanwhile."
+            raise Conflict(words, remedy="Run again.")
 
     # -- the new one -----------------------------------------------------------------------------------------------
-    def _make(self, config: GuestConfig, note: dict[str, t.Any], files: MakeFiles, digest: str) -> None:
-        name = interim(note["place"]["hostname"])
-        options = {**new_options(config.options), "hostname": name}
-        template, volid = self.template, self.volid
-        if self.outside:
-            template = seeded_template(self.node, template, Defaults(digest, files))
-            volid = openwrt_template.ensure(self.node, template).volid
+    def _make(self, config: GuestConfig, note: Note, files: MakeFiles, digest: str) -> None:
+        """Make the new guest out of the config of the old one, with these files in it. ``digest`` stands for them."""
+        raise NotImplementedError
+
+    def _await_boot(self) -> None:
+        """See that the new guest has come up, as far as that can be seen while its links are down."""
+        raise NotImplementedError
+
+    def _complete(self, packages: t.Sequence[str]) -> None:
+        """Do what is left once the new router serves. ``packages`` are those that it is to have."""
+
+    def _claim(self, options: t.Mapping[str, str], note: Note, create: t.Mapping[str, str] | None = None) -> None:
+        """Make the new guest with these options under a free number. ``create`` are those of the creation alone."""
+        name_key = self.wanted.type.name_key
+        name = interim(note["place"][name_key])
+        options = {**options, name_key: name}
 
         def make(vmid: int) -> None:
             self.new = vmid
-            create = {"ostemplate": volid, **options}
-            self.node.create("lxc", vmid, create, timeout=self.wanted.policy.timeout)
+            given = {**(create or {}), **options}
+            self.node.create(self.kind, vmid, given, timeout=self.wanted.policy.timeout)
 
-        try:
-            cleanup.claim(self.node, self.wanted, options, make, name=name, **note)
-            self.created = True
-        finally:
-            if self.outside:
-                self.run.result.warnings += remove_template(self.node, template, volid)
-        if not self.outside:
-            inject_files(self.node, self.new, files)
+        cleanup.claim(self.node, self.wanted, options, make, name=name, **note)
+        self.created = True
+        self.forget_hosts(self.new)
 
     def _verify_new(self, version: str) -> None:
         """Start the new one with its links down and see that it is as declared; what differs is set."""
         try:
-            self.node.start("lxc", self.new, timeout=self.wanted.policy.start_timeout)
+            self.node.start(self.kind, self.new, timeout=self.wanted.policy.start_timeout)
             self._await_boot()
         except ProvisionError as error:
-            ended = self.node.status("lxc", self.new) != "running"
+            ended = self.node.status(self.kind, self.new) != "running"
             reason = "it ended again after its start" if ended else error.message
             raise ReleaseError(
                 f"{self.to} did not come up, the old router runs on: {reason}",
                 remedy=f"Declare version={version} to stay with what runs.",
             ) from error
 
-    def _await_boot(self) -> None:
-        """From outside only its addresses can be seen, which it has when it has come up as configured."""
-        if self.outside:
-            await_static(self.node, self.new, self.description.static, self.patience)
-            return
-        router = self.make_router(self.new)
-        router.await_shell(self.patience)
+    def _bring_in_line(self, router: Router) -> None:
+        """Set what of the declaration the new router does not have yet."""
         seen = router.probe()
         drift = router.drift(seen)
         if drift:
@@ -208,23 +182,28 @@ class Upgrade:
                 raise RouterError(f"it does not take {'; '.join(left.words[:5])}")
 
     def _discard(self) -> list[str]:
-        """Remove the new container, which nobody uses. Returns what could not be removed, in words."""
+        """Remove the new guest, which nobody uses. Returns what could not be removed, in words."""
         return cleanup.undo(self.node, self.wanted, self.new, made=self.created) if self.new else []
 
-    def _note(self, **more: t.Any) -> dict[str, t.Any]:
+    def _note(self, **more: t.Any) -> Note:
         note = {**self.node.journal[self.new], **more}
         self.node.journal[self.new] = note
         return note
 
     # -- changing places -------------------------------------------------------------------------------------------
+    def _swap(self, old: int, config: GuestConfig, reached: bool) -> None:
+        """Let the new one take the place of the old, which is reached from here or not."""
+        self._take_over(old, config, reached)
+
     def _take_over(self, old: int, config: GuestConfig, reached: bool) -> None:
         """The new one gets the old one's name and its place on the network; the old one stays behind."""
-        place = identity_options(config.options)
-        name = place["hostname"]
+        kind, name_key = self.kind, self.wanted.type.name_key
+        place = identity_options(kind, config.options)
+        name = place[name_key]
         try:
             self._stop(old)
-            self.node.set_config("lxc", old, {"hostname": kept_name(name), "onboot": "0"})
-            self.node.set_config("lxc", self.new, place)
+            self.node.set_config(kind, old, {name_key: kept_name(name), "onboot": "0"})
+            self.node.set_config(kind, self.new, place)
             if self.wanted.pool:
                 self.node.join_pool(self.new, self.wanted.pool)
             self._await_reach(self.new, reached)
@@ -232,85 +211,59 @@ class Upgrade:
             self._note(back=True)
             words = self._step_aside(config)
             words += attempt(lambda: restore_identity(self.node, self.wanted, old, place))
-            free = {"hostname": interim(name), "onboot": "0", "protection": "0"}
-            words += attempt(lambda: self.node.set_config("lxc", self.new, free))
+            free = {name_key: interim(name), "onboot": "0", "protection": "0"}
+            words += attempt(lambda: self.node.set_config(kind, self.new, free))
             raise self._went_back(error, old, [*words, *self._discard()]) from error
         self.run.result.vmid = self.new
         self.run.result.warnings += finish_by_name(self.node, self.wanted, self.new, self._note())
 
     def _step_aside(self, config: GuestConfig) -> list[str]:
         """Take the new one off the network: stopped, or else unplugged, for the old one has the same addresses."""
-        words = attempt(lambda: self.node.stop("lxc", self.new, timeout=self.wanted.policy.timeout))
+        words = attempt(lambda: self.node.stop(self.kind, self.new, timeout=self.wanted.policy.timeout))
         if words:
-            unplugged = {key: text for key, text in new_options(config.options).items() if is_net(key)}
-            words += attempt(lambda: self.node.set_config("lxc", self.new, unplugged))
+            off = unplugged(self.kind, config.options)
+            words += attempt(lambda: self.node.set_config(self.kind, self.new, off))
         return words
 
-    def _take_place(self, old: int, config: GuestConfig, reached: bool) -> None:
-        """The new one is restored over the old; a copy of the old one stays behind."""
-        timeout, place = self.wanted.policy.timeout, identity_options(config.options)
-        backups = required(self.node.backups, KEEP_VMID)
-        storage = str(storage_of(ROOTFS.parse(config.options["rootfs"])["volume"]))
-        try:
-            self._stop(self.new)
-            self._note(archiving=self.new)
-            new_archive = backups.archive(self.new, timeout=timeout)
-            self._stop(old)
-            self._note(archiving=old)
-            old_archive = backups.archive(old, timeout=timeout)
-            self._check_unchanged(old, config)
-            free = {key: "0" if key == "protection" else text for key, text in place.items()}
-            self.node.set_config("lxc", old, {key: text for key, text in free.items() if key in SWITCHES})
-            self._note(archive=old_archive, storage=storage, over=cleanup.window(self.wanted))
-            backups.restore(old, new_archive, {**free, "storage": storage}, over=True, timeout=timeout)
-            self.node.start("lxc", old, timeout=self.wanted.policy.start_timeout)
-            self._await_reach(old, reached)
-        except ProvisionError as error:
-            words = attempt(lambda: restore_backup(self.node, self.wanted, self._note()))
-            note = self._note()
-            words += self._discard()
-            if self.node.status("lxc", old) == "running":
-                drop_archives(self.node, old, self.new)
-            elif "archive" in note:
-                words.append(f"the old router is in the backup {note['archive']}")
-            raise self._went_back(error, old, words) from error
-        self.run.result.warnings += finish_in_place(self.node, self.wanted, self.new, self._note(done=True))
-        self.run.result.warnings += self._discard()
-
     def _stop(self, vmid: int) -> None:
-        """Shut a container down. Where HA looks after it, PVE takes note of that only, and does it later."""
+        """Shut a guest down. Where HA looks after it, PVE takes note of that only, and does it later."""
         timeout = self.wanted.policy.shutdown_timeout
-        self.node.shutdown("lxc", vmid, timeout=timeout, force=True)
+        self.node.shutdown(self.kind, vmid, timeout=timeout, force=True)
         if not self._await_status(vmid, "stopped", timeout):
-            raise Timeout(f"container {vmid} did not stop within {timeout} s.", remedy="Look at its tasks.")
+            words = f"{self.wanted.type.noun} {vmid} did not stop within {timeout} s."
+            raise Timeout(words, remedy="Look at its tasks.")
 
     def _await_reach(self, vmid: int, reached: bool) -> None:
         """The router runs and is up at its place, and can be reached from here if the old one could."""
         self._await_status(vmid, "running", self.wanted.policy.start_timeout)
         router = self.make_router(vmid)
         router.await_up(self.patience)
+        self._prove(vmid, router)
         if reached and not poll(
             lambda: router.reached(router.probe()), bool, timeout=self.patience, clock=self.node.clock
         ):
             raise RouterError("it cannot be reached by the interfaces it is managed from")
 
+    def _prove(self, vmid: int, router: Router) -> None:
+        """See at its place what could not be seen while its links were down."""
+
     def _await_status(self, vmid: int, status: str, timeout: int) -> bool:
-        """Whether a container has come to this status in time."""
+        """Whether a guest has come to this status in time."""
         found = poll(
-            lambda: self.node.status("lxc", vmid), lambda found: found == status, timeout=timeout, clock=self.node.clock
+            lambda: self.node.status(self.kind, vmid),
+            lambda found: found == status,
+            timeout=timeout,
+            clock=self.node.clock,
         )
         return found == status
 
     def _went_back(self, error: ProvisionError, old: int, words: t.Sequence[str]) -> ProvisionError:
-        config = self.node.config("lxc", old)
-        serves = config is not None and self.node.status("lxc", old) == "running"
-        how = "so the old one runs again" if serves else f"and the old one, container {old}, does not run"
+        config = self.node.config(self.kind, old)
+        serves = config is not None and self.node.status(self.kind, old) == "running"
+        stopped = f"and the old one, {self.wanted.type.noun} {old}, does not run"
+        how = "so the old one runs again" if serves else stopped
         error.message = f"the new router did not prove itself, {how}: {error.message}"
         return _with_words(error, words)
-
-
-class ReleaseError(RouterError):
-    """A new release that does not come up, or does not take the router's configuration."""
 
 
 def _with_words(error: ProvisionError, words: t.Iterable[str]) -> ProvisionError:

@@ -13,6 +13,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.guest import
 from ansible_collections.pve.provision.plugins.module_utils._engine.plan import make_plan
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.read import wanted_container
+from ansible_collections.pve.provision.plugins.module_utils._guests.vm.read import wanted_vm
 from ansible_collections.pve.provision.plugins.module_utils._model.declare import null_paths
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig
 
@@ -30,6 +31,7 @@ LEFTOVER = Actual(101, leftover={"kind": "lxc", "name": "web1"})
 SHUTDOWN = {"step": "shutdown", "timeout": 60, "force": False}
 START = {"step": "start"}
 MEMORY = {"step": "set", "options": {"memory": "2048"}}
+TIMEZONE = {"step": "set", "options": {"timezone": "host"}}
 HOSTNAMED = {"hostname": "web1", "memory": "1024"}
 
 
@@ -73,6 +75,13 @@ def test_states_of_a_container_that_is_as_declared(
             {"rootfs": {"size": 6}, "memory": 2048, "state": "restarted"},
             [{"step": "resize", "disk": "rootfs", "size": "6G"}, MEMORY, SHUTDOWN, START],
         ),
+        (
+            {"timezone": "host", "rootfs": {"size": 6}, "state": "stopped"},
+            [SHUTDOWN, {"step": "resize", "disk": "rootfs", "size": "6G"}, TIMEZONE],
+        ),
+        ({"timezone": "host", "state": "template"}, [SHUTDOWN, TIMEZONE, {"step": "make_template"}]),
+        ({"memory": 2048, "state": "template"}, [MEMORY, SHUTDOWN, {"step": "make_template"}]),
+        ({"timezone": "host", "state": "restarted"}, [TIMEZONE, SHUTDOWN, START]),
         ({"networks": None}, [{"step": "set", "delete": ["net0"]}]),
         (
             {"timezone": "host", "networks": None},
@@ -81,7 +90,7 @@ def test_states_of_a_container_that_is_as_declared(
         ({"memory": 2048, "restart": "when_needed"}, [MEMORY]),
         (
             {"timezone": "host", "restart": "when_needed"},
-            [{"step": "set", "options": {"timezone": "host"}}, SHUTDOWN, START],
+            [TIMEZONE, SHUTDOWN, START],
         ),
         (
             {"state": "stopped", "force": True, "shutdown_timeout": 5},
@@ -92,6 +101,25 @@ def test_states_of_a_container_that_is_as_declared(
 )
 def test_steps_on_a_running_container(declared: Params, expected: list[Params]) -> None:
     assert steps(there(), **declared) == expected
+
+
+@pytest.mark.parametrize(
+    ("declared", "expected"),
+    [
+        ({"cores": 4, "state": "stopped"}, ["shutdown", "set"]),
+        ({"tags": ["a"], "state": "stopped"}, ["set", "shutdown"]),
+        ({"tags": ["a"], "cores": 4, "state": "template"}, ["shutdown", "set", "make_template"]),
+        ({"cores": 4, "state": "restarted"}, ["set", "shutdown", "start"]),
+        ({"cores": 4, "state": "suspended"}, ["set", "suspend"]),
+    ],
+)
+def test_what_a_running_vm_would_leave_waiting_is_set_when_it_is_shut_down(
+    declared: Params, expected: list[str]
+) -> None:
+    has = {"name": "web1", "cores": "2"}
+    actual = Actual(101, GuestConfig(has, has, {}), "running")
+    made = make_plan(wanted_vm({"vmid": 101, "name": "web1", **declared}), actual)
+    assert [step.action for step in made.steps] == expected
 
 
 def test_what_waits_for_a_restart_gets_it_when_asked_also_without_a_change() -> None:

@@ -156,7 +156,7 @@ DESIRED = st.fixed_dictionaries(
     },
     optional={"rootfs": ROOTFS, **NULLABLE},
 )
-BOUNDED = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+BOUNDED = settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 def view(result: Result | str) -> t.Any:

@@ -9,6 +9,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.pve.provision.plugins.module_utils._engine.creation import MAKING
 from ansible_collections.pve.provision.plugins.module_utils._guests.table import LISTED, table, what_changed
 
 
@@ -40,6 +41,12 @@ FAILED = {"name": "gw", "type": "openwrt_lxc", "changed": False, "failed": True,
 SKIPPED = {"name": "app", "type": "lxc", "changed": False, "skipped": "comes after gw, which failed"}
 
 
+@pytest.mark.parametrize("making", sorted(MAKING))
+def test_whatever_makes_a_guest_is_told_as_that(making: str) -> None:
+    assert what_changed(entry("web1", changed=True, plan=plan(making, "start"))) == "created"
+    assert what_changed(entry("web1", changed=True, plan=plan("destroy", making))) == "recreated"
+
+
 def test_the_table_of_a_run() -> None:
     result = {"guests": [CREATED, CHANGED, entry("dns1", vmid=104), FAILED, SKIPPED]}
     assert table(result, "", 65.26, 120).splitlines() == [
@@ -52,6 +59,11 @@ def test_the_table_of_a_run() -> None:
         "gw    openwrt_lxc  103   -     -                      failed: create            -",
         "app   lxc          -     -     -                      not begun                 -",
     ]
+
+
+def test_a_failure_tells_where_it_was_and_whether_the_guest_is_what_it_was() -> None:
+    assert what_changed(entry("web1", failed=True, step="start")) == "failed: start"
+    assert what_changed(entry("web1", failed=True, step="start", rolled_back=True)) == "failed: start, taken back"
 
 
 def test_a_narrow_terminal_wraps_what_changed_and_loses_nothing() -> None:

@@ -7,17 +7,28 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 import random
+import signal
+import threading
+import time
 import typing as t
 from pathlib import Path
 
 import pytest
 from fake_clock import FakeClock
 
-from ansible_collections.pve.provision.plugins.module_utils._errors import ImageError, Timeout, VerificationError
+from ansible_collections.pve.provision.plugins.module_utils._errors import (
+    ImageError,
+    Interrupted,
+    Timeout,
+    VerificationError,
+)
 from ansible_collections.pve.provision.plugins.module_utils._images.download import fetch
 from ansible_collections.pve.provision.plugins.module_utils._images.http import Retries, Timeouts
 from ansible_collections.pve.provision.plugins.module_utils._images.transfer import Request
+from ansible_collections.pve.provision.plugins.module_utils._io import interrupt
+from ansible_collections.pve.provision.plugins.module_utils._io.clock import SYSTEM, poll
 from ansible_collections.pve.provision.tests.unit.plugins.module_utils._images.downloads import (
     CONTENT,
     OTHER,
@@ -130,6 +141,22 @@ def test_a_stall_is_cut_short_and_resumed(server: FaultyServer, target: Path) ->
     timeouts = Timeouts(connect=60, read=5, total=600)
     got = get(target, server.put("/image", CONTENT, stalls=[300.0]), timeouts=timeouts)
     assert target.read_bytes() == CONTENT and got.attempts == 2 and got.resumed
+
+
+def test_an_interrupted_download_does_not_wait_for_a_silent_server(server: FaultyServer, target: Path) -> None:
+    an_hour = Timeouts(connect=60, read=3600, total=7200)
+    url = server.put("/image", CONTENT, stalls=[600.0])
+
+    def interrupt_it() -> None:
+        poll(lambda: server.asked and server.asked[0].sent >= len(CONTENT) // 2, bool, timeout=60, clock=SYSTEM)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    began = time.monotonic()
+    with interrupt.deferred():
+        threading.Thread(target=interrupt_it).start()
+        with pytest.raises(Interrupted, match="was not fetched to its end, because SIGTERM came"):
+            get(target, url, timeouts=an_hour)
+    assert time.monotonic() - began < 300
 
 
 def test_a_server_that_only_stalls_ends_at_the_total_limit(server: FaultyServer, target: Path) -> None:

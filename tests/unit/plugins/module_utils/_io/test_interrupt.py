@@ -64,6 +64,29 @@ def test_an_interrupted_run_sleeps_no_more() -> None:
         assert not any(thread.is_alive() for thread in threads)
 
 
+@pytest.mark.usefixtures("defaults")
+def test_an_interrupted_run_waits_for_no_connection() -> None:
+    """Nor for one that is opened afterwards."""
+    first, _peer = socket.socketpair()
+    late, _other = socket.socketpair()
+    for connection in (first, late):
+        connection.settimeout(AN_HOUR)
+    with interrupt.deferred():
+        interrupt.end_with_run(first)
+        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        assert first.recv(1) == b""
+        interrupt.end_with_run(late)
+        assert late.recv(1) == b""
+
+
+def test_a_connection_of_a_run_that_nobody_interrupts_stays() -> None:
+    ours, theirs = socket.socketpair()
+    with interrupt.deferred():
+        interrupt.end_with_run(ours)
+        theirs.send(b"1")
+        assert ours.recv(1) == b"1"
+
+
 def test_sleep_is_sleep_where_nothing_interrupts() -> None:
     began = time.monotonic()
     interrupt.pause(0.02)

@@ -62,9 +62,7 @@ def test_a_download_tells_percent_rate_and_time_left(seen: Downloaded, text: str
 
 def test_a_download_is_told_each_tenth_or_each_ten_seconds() -> None:
     pace = Pace()
-    fast = [
-        done for second, done in enumerate(range(0, 101, 4)) if pace.due(Downloaded(done, 100, 4.0), float(second))
-    ]
+    fast = [done for second, done in enumerate(range(0, 101, 4)) if pace.due(Downloaded(done, 100, 4.0), float(second))]
     assert fast == [0, 12, 24, 36, 48, 60, 72, 84, 96]
     pace = Pace()
     slow = [second for second in range(1, 40) if pace.due(Downloaded(second, 10_000, 1.0), float(second))]

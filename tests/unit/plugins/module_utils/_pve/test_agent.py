@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import socket
@@ -44,8 +45,14 @@ class Guest:
         self.thread.start()
 
     def serve(self) -> None:
-        link, _peer = self.listener.accept()
-        with link, link.makefile("rwb") as stream:
+        """One caller at a time, as QEMU does."""
+        while True:
+            link, _peer = self.listener.accept()
+            with contextlib.suppress(OSError), link:
+                self.talk(link)
+
+    def talk(self, link: socket.socket) -> None:
+        with link.makefile("rwb") as stream:
             if not self.silent:
                 stream.write(b'{"return": {"pid": 7}}\n')
             for line in stream:
@@ -89,6 +96,30 @@ def test_a_command(path: Path, tmp_path: Path, end: dict[str, int], code: int) -
     assert (name, arguments["path"], arguments["arg"]) == ("guest-exec", "sh", ["-s"])
     assert base64.b64decode(arguments["input-data"]) == b"exit 3\n"
     assert guest.asked[1:] == [("guest-exec-status", {"pid": 9})] * 2
+
+
+def test_nobody_is_kept_waiting_by_a_command_that_goes_on(path: Path) -> None:
+    class Busy(FakeClock):
+        """While the command goes on, somebody else asks."""
+
+        def sleep(self, seconds: float) -> None:
+            super().sleep(seconds)
+            seen.append(Agent(path, FakeClock()).interfaces(timeout=60))
+
+    seen: list[t.Any] = []
+    frozen = {"error": {"desc": "Command guest-exec-status has been disabled: the agent is in frozen state"}}
+    statuses = [{"return": {"exited": False}}, frozen, {"return": {"exited": True, "exitcode": 0}}]
+    answers = {"guest-exec": [{"return": {"pid": 9}}], "guest-exec-status": statuses}
+    Guest(path, {**answers, "guest-network-get-interfaces": [{"return": [ETH0]}] * 2})
+    assert Agent(path, Busy()).run(["sh"], stdin="", timeout=60) == Completed(0, "", "")
+    assert seen == [[ETH0]] * 2
+
+
+def test_a_command_whose_agent_forgot_it_is_not_waited_for(path: Path) -> None:
+    gone = {"error": {"desc": "PID 9 does not exist"}}
+    Guest(path, {"guest-exec": [{"return": {"pid": 9}}], "guest-exec-status": [gone]})
+    with pytest.raises(PveError, match="PID 9 does not exist"):
+        Agent(path, FakeClock()).run(["sh"], stdin="", timeout=60)
 
 
 def test_a_command_that_goes_on(path: Path) -> None:

@@ -310,6 +310,53 @@ class TestStorage:
             node.volumes("nope")
 
 
+HASH = "$6$saltstring$" + "a" * 86
+CLOUD_INIT = {
+    "name": "ci1",
+    "ide2": "local:cloudinit",
+    "ciuser": "alice",
+    "cipassword": HASH,
+    "sshkeys": f"{KEY}\n",
+    "net0": "virtio=BC:24:11:00:00:01,bridge=vmbr0",
+    "ipconfig0": "ip=10.0.0.5/24,gw=10.0.0.1",
+}
+
+
+class TestCloudInit:
+    @pytest.fixture
+    def number(self, node: Node) -> t.Iterator[int]:
+        number = node.next_vmid()
+        node.create("qemu", number, CLOUD_INIT, timeout=60)
+        yield number
+        node.stop("qemu", number, timeout=60)
+        node.destroy("qemu", number, purge=True, timeout=60)
+
+    def test_what_pve_makes_of_the_options(self, node: Node, number: int) -> None:
+        user = node.cloud_init.dump(number, "user")
+        assert f"user: alice\npassword: {HASH}\nssh_authorized_keys:\n  - {KEY}\n" in user
+        assert "        address: '10.0.0.5'\n" in node.cloud_init.dump(number, "network")
+        assert node.cloud_init.dump(number, "meta").startswith("instance-id: ")
+
+    def test_the_drive_of_a_running_vm(self, node: Node, number: int) -> None:
+        node.start("qemu", number, timeout=60)
+        node.set_config("qemu", number, {"ciuser": "bob"})
+        node.cloud_init.regenerate(number)
+        assert node.config("qemu", number).options["ciuser"] == "bob"
+
+    def test_snippets_are_for_root_alone(self, node: Node) -> None:
+        """The API has no way to upload one."""
+        if node.snippets is None:
+            return
+        volid = "local:snippets/ours.yaml"
+        assert node.snippets.missing(volid)
+        assert node.snippets.write(volid, "#cloud-config\n")
+        assert [volume.volid for volume in node.volumes("local", "snippets")] == [volid]
+        assert node.files.volume_path(volid).stat().st_mode & 0o777 == 0o600
+        node.snippets.remove(volid)
+        assert node.snippets.missing(volid)
+        node.snippets.remove(volid)
+
+
 class TestTheNode:
     def test_bridges(self, node: Node) -> None:
         bridges = {bridge.name: bridge.kind for bridge in node.bridges()}

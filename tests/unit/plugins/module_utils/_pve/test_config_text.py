@@ -108,14 +108,15 @@ class TestGuestConfig:
         assert config.pending == {"memory": "300", "machine": None}
         assert config.snapshots == ()
 
-    def test_a_password_hash_is_hidden_as_pve_hides_it(self):
-        assert parse_guest_config(b"cipassword: $5$abc\n").options == {"cipassword": "**********"}
+    def test_keys_for_cloud_init_are_read_and_the_hash_of_its_password_stays(self):
+        text = b"cipassword: $5$abc\nsshkeys: ssh-ed25519%20AAAA%20me%40x%0A\n"
+        assert parse_guest_config(text).options == {"cipassword": "$5$abc", "sshkeys": "ssh-ed25519 AAAA me@x\n"}
 
     def test_bytes_that_are_no_text_do_not_stop_the_reading(self):
         assert parse_guest_config(b"hostname: a\xff\nmemory: 5\n").options["memory"] == "5"
 
     option_names = st.from_regex(r"[a-z]{2,8}[0-9]{0,2}", fullmatch=True).filter(
-        lambda name: name not in {"description", "delete", "cipassword"}
+        lambda name: name not in {"description", "delete", "sshkeys"}
     )
     values = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=20)
 
@@ -306,3 +307,19 @@ def test_pending_deletions_win_over_live_values():
 )
 def test_the_environment_is_written_where_pve_reads_it(text: str, waiting: bool, after: str):
     assert config_text.with_environment(text, ["N=1"], waiting=waiting) == after
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted", "grown"),
+    [
+        ("local-lvm:vm-100-disk-0,size=2G", 2 << 30, True),
+        ("local-lvm:vm-100-disk-0,size=2052M", 2049 << 20, True),  # LVM has whole extents
+        ("local-lvm:vm-100-disk-0,size=2052M", 2 << 30, False),
+        ("local-lvm:vm-100-disk-0,size=1G", 2 << 30, False),
+        ("local-lvm:vm-100-disk-0", 2 << 30, False),
+    ],
+)
+def test_a_disk_has_grown_when_it_has_the_size_or_what_its_storage_made_of_it(
+    text: str, wanted: int, grown: bool
+) -> None:
+    assert config_text.has_grown(text, wanted) is grown

@@ -22,6 +22,8 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.types import Vo
         ("unable to create VM 205: config file already exists", Conflict, "vmid_taken"),
         ("can't remove CT 101 - protection mode enabled", Conflict, "protected"),
         ("can't lock file '/run/lock/lxc/pve-config-101.lock' - got timeout", Conflict, "lock_timeout"),
+        ("unable to create CT 101 - cfs-lock 'storage-nas' error: got lock request timeout", Conflict, "lock_timeout"),
+        ("Failed to obtain guest migration lock - replication running?", Conflict, "lock_timeout"),
         ("Configuration file 'nodes/pve1/lxc/999.conf' does not exist", NotFound, "guest"),
         ("unable to find configuration file for VM 999 on node 'pve1'", NotFound, "guest"),
         ("storage 'nope' does not exist", NotFound, "storage"),

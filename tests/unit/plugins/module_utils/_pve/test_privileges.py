@@ -58,6 +58,40 @@ def test_all_that_is_missing_is_told_with_the_commands_that_grant_it() -> None:
         assert line in told.remedy
 
 
+@pytest.mark.parametrize(
+    ("path", "names", "does"),
+    [
+        ("/nodes/pve1", {"Sys.AccessNetwork"}, True),
+        ("/", {"Sys.AccessNetwork"}, True),
+        ("/", {"Sys.Audit", "Sys.Modify"}, True),
+        ("/", {"Sys.Modify"}, False),
+        ("/", {"Sys.Audit"}, False),
+        ("/nodes/pve1", {"Sys.Audit", "Sys.Modify"}, False),
+    ],
+)
+def test_what_lets_pve_fetch_from_anywhere(path: str, names: set[str], does: bool) -> None:
+    """pve-storage, API2/Storage/Status.pm, download_url."""
+    held = {"/storage/local": {"Datastore.AllocateTemplate": True}, path: dict.fromkeys(names, True)}
+    lacking = privileges.missing(privileges.file_needs("download", "local", "pve1"), Access("eve@pve", held))
+    assert [need.privileges for need in lacking] == ([] if does else [("Sys.AccessNetwork",)])
+
+
+def test_where_no_storage_is_seen_any_will_do() -> None:
+    nobody = Access("eve@pve", {})
+    told = privileges.finding(privileges.missing(privileges.file_needs("upload", "", "pve1"), nobody), nobody)
+    assert "Datastore.AllocateTemplate on /storage (upload)" in told.problem
+    assert "pveum acl modify /storage --users" in told.remedy
+    one = Access("eve@pve", {"/storage/local": {"Datastore.AllocateTemplate": True}})
+    assert privileges.missing(privileges.file_needs("upload", "", "pve1"), one) == []
+
+
+@pytest.mark.parametrize("name", ["VM.GuestAgent.Unrestricted", "VM.Monitor"])
+def test_the_guest_agent_is_asked_by_the_privilege_of_each_release(name: str) -> None:
+    need = privileges.Need(("/vms/101",), ("VM.GuestAgent.Unrestricted",), "set_up")
+    assert privileges.missing([need], Access("eve@pve", {"/vms": {name: True}})) == []
+    assert privileges.missing([need], Access("eve@pve", {"/vms": {"VM.Audit": True}})) == [need]
+
+
 def test_a_user_without_a_token() -> None:
     told = privileges.finding(
         [privileges.Need(("/vms",), ("VM.Allocate",), "create")], dataclasses.replace(ACCESS, login="eve@pve")

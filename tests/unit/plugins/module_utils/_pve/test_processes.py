@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -22,6 +23,34 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.types import Ki
 def test_output_exit_code_and_input_are_kept_apart():
     done = run(["sh", "-c", "cat; echo bad >&2; exit 7"], stdin="grüße\n")
     assert (done.rc, done.stdout, done.stderr) == (7, "grüße\n", "bad\n")
+
+
+@pytest.fixture(params=["told by the kernel", "without that"])
+def waiting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways to wait for the end of a process."""
+
+    def missing(_pid: int) -> int:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    if request.param == "without that":
+        monkeypatch.setattr(os, "pidfd_open", missing)
+
+
+def test_more_input_than_a_pipe_holds(waiting: None) -> None:
+    text = "0123456789" * 50000
+    assert run(["sh", "-c", "sleep 0.1; cat"], stdin=text).stdout == text
+
+
+def test_input_that_is_not_read_is_no_failure(waiting: None) -> None:
+    assert run(["sh", "-c", "exec <&-; sleep 0.1; echo ended"], stdin="x" * 500000).stdout == "ended\n"
+
+
+def test_nothing_is_left_open(waiting: None) -> None:
+    before = sorted(os.listdir("/proc/self/fd"))
+    run(["cat"], stdin="text")
+    with pytest.raises(Timeout):
+        run(["sleep", "600"], timeout=0.1, grace=60)
+    assert sorted(os.listdir("/proc/self/fd")) == before
 
 
 def test_output_that_is_no_text_is_read_nevertheless():
@@ -50,12 +79,13 @@ def until(come: t.Callable[[], bool]) -> None:
 def timed_from(monkeypatch: pytest.MonkeyPatch, moment: t.Callable[[], bool]) -> None:
     """Let the time that a command may take begin at that moment of it, so that a busy machine changes nothing."""
 
-    class Popen(subprocess.Popen[bytes]):
-        def communicate(self, *args: t.Any, **options: t.Any) -> t.Any:
-            until(moment)
-            return super().communicate(*args, **options)
+    real = processes._attend
 
-    monkeypatch.setattr(processes.subprocess, "Popen", Popen)
+    def attend(*args: t.Any) -> None:
+        until(moment)
+        real(*args)
+
+    monkeypatch.setattr(processes, "_attend", attend)
 
 
 def test_a_command_that_takes_too_long_is_asked_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -9,6 +9,7 @@ import pytest
 from fake_clock import FakeClock
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, TaskFailed, Timeout, Unreachable
+from ansible_collections.pve.provision.plugins.module_utils._pve import tasks
 from ansible_collections.pve.provision.plugins.module_utils._pve.tasks import Upid, succeeded, wait
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Outcome
 
@@ -65,10 +66,15 @@ def test_ok_reads_no_log():
     assert script.wait().upid == TEXT
 
 
-def test_pauses_grow_from_a_tenth_of_a_second_to_two():
+def test_nobody_asks_before_a_task_can_have_ended():
+    script = Script(stopped("OK"))
+    script.wait()
+    assert script.clock.slept == [tasks.PAUSES[0]]
+
+
+def test_pauses_grow_to_two_seconds():
     script = Script(*[RUNNING] * 30, stopped("OK"))
     script.wait()
-    assert script.clock.slept[0] == 0.1
     assert script.clock.slept == sorted(script.clock.slept)
     assert script.clock.slept[-1] == 2.0
 
@@ -81,7 +87,7 @@ def test_a_failure_is_told_at_once_with_the_end_of_the_log():
     assert caught.value.message.startswith("create lxc 140: command 'tar' failed: exit code 2\nline 10")
     assert caught.value.details["log"] == log[-10:]
     assert caught.value.details["upid"] == TEXT
-    assert script.clock.slept == []
+    assert len(script.clock.slept) == 1
 
 
 def test_a_failure_with_a_meaning_has_it():

@@ -28,6 +28,7 @@ from ansible_collections.pve.provision.plugins.module_utils._images import cache
 from ansible_collections.pve.provision.plugins.module_utils._images.http import Retries
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.base import Artefact
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.indexes import Indexes
+from ansible_collections.pve.provision.plugins.module_utils._io.clock import SYSTEM
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.node import CliNode
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed, Outcome, Storage, Volume
 from ansible_collections.pve.provision.plugins.module_utils._store.image import ImageResult, provide
@@ -548,6 +549,7 @@ class ApiNode:
 
     name = "pve1"
     files = None
+    clock = SYSTEM
     downloads = None  # these images are none of PVE's own index
 
     def __init__(self, mirror: Mirror) -> None:

@@ -19,6 +19,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from mirrors import own_mirror
 
 from ansible_collections.pve.provision.plugins.module_utils._argspec import CONNECTION
 from ansible_collections.pve.provision.plugins.module_utils._errors import (
@@ -30,7 +31,7 @@ from ansible_collections.pve.provision.plugins.module_utils._images import cache
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import disk_image, rootfs
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.read import parse
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
-from ansible_collections.pve.provision.plugins.module_utils._store import openwrt_template
+from ansible_collections.pve.provision.plugins.module_utils._store import local_image, openwrt_template, place
 from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_build import baked, seeded
 from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_defaults import declared_defaults
 from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_template import (
@@ -41,6 +42,7 @@ from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_templ
     ensure_image,
     predict,
 )
+from ansible_collections.pve.provision.plugins.module_utils._store.storages import Store
 from ansible_collections.pve.provision.plugins.module_utils._store.wanted import UserKey
 from embedded_node import EmbeddedNode
 from embedded_node.mirror.server import Mirror
@@ -59,9 +61,15 @@ def embedded() -> t.Iterator[EmbeddedNode]:
         yield node
 
 
+@pytest.fixture(scope="module")
+def site() -> Mirror:
+    """What there is when a test begins."""
+    return Mirror(sites=("openwrt",))
+
+
 @pytest.fixture
-def mirror() -> t.Iterator[Mirror]:
-    with Mirror(sites=("openwrt",)) as running:
+def mirror(site: Mirror, tmp_path: Path) -> t.Iterator[Mirror]:
+    with own_mirror(site, tmp_path / "mirror") as running:
         yield running
 
 
@@ -95,6 +103,10 @@ def wanted(mirror: Mirror) -> WantedTemplate:
     )
 
 
+def tasks(embedded: EmbeddedNode, kind: str) -> list[Path]:
+    return [path for path in (embedded.root / "var/log/pve/tasks").rglob("UPID:*") if f":{kind}:" in path.name]
+
+
 def disk(wanted: WantedTemplate, **more: t.Any) -> WantedDisk:
     return WantedDisk(mirrors=wanted.mirrors, keys=wanted.keys, **more)
 
@@ -112,6 +124,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.cli.node import
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
 from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_defaults import declared_defaults
 from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_template import WantedTemplate, ensure
+from ansible_collections.pve.provision.plugins.module_utils._store.storages import Store
 from ansible_collections.pve.provision.plugins.module_utils._store.wanted import UserKey
 
 root, base, key, shift, umask = sys.argv[1:]
@@ -191,6 +204,23 @@ def test_ten_runs_side_by_side_download_once(node: Node, wanted: WantedTemplate,
     assert {result.digest for result in made} == {made[0].digest}
     assert mirror.count(IMAGES) == 1
     assert not predict(node, wanted).changed
+
+
+def test_what_another_run_has_brought_in_the_meantime_is_not_uploaded_again(
+    clean: EmbeddedNode, wanted: WantedTemplate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node, looked = reached(clean, "api"), place.OverApi.missing
+
+    def overtaken(places: place.OverApi, store: Store, file: place.File) -> bool:
+        missing = looked(places, store, file)
+        monkeypatch.setattr(place.OverApi, "missing", looked)
+        ensure(reached(clean, "api"), wanted)
+        return missing
+
+    monkeypatch.setattr(place.OverApi, "missing", overtaken)
+    uploads = len(tasks(clean, "imgcopy"))
+    ensure(node, wanted)
+    assert len(tasks(clean, "imgcopy")) == uploads + 1
 
 
 # -- what is baked in --------------------------------------------------------------------------------------------------
@@ -393,5 +423,5 @@ def test_the_depot_is_closed_to_others_and_drops_what_nobody_used_for_long(
     now = time.time() + 30 * 86400
     monkeypatch.setattr(time, "time", lambda: now)
     assert ensure(node, dataclasses.replace(wanted, version="25.12")).changed
-    assert len(cache.recorded(store)) == openwrt_template.KEEP
+    assert len(cache.recorded(store)) == local_image.KEEP
     assert ensure(node, dataclasses.replace(wanted, version="24.10.3")).digest == made[3].digest

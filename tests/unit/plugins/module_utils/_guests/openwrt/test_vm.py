@@ -12,12 +12,17 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.pve.provision.plugins.module_utils._access.shell import NO_ANSWER, ssh
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.console import Console
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.first_boot import RC_LOCAL, first_files
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.shells import ssh
+from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.first_boot import (
+    RC_LOCAL,
+    first_files,
+    with_packages,
+)
 from ansible_collections.pve.provision.plugins.module_utils._model.compare import compare
 from ansible_collections.pve.provision.plugins.module_utils._model.declare import declare
-from ansible_collections.pve.provision.plugins.module_utils._model.qemu import OPTIONS, is_volume
+from ansible_collections.pve.provision.plugins.module_utils._model.qemu.disks import is_volume
+from ansible_collections.pve.provision.plugins.module_utils._model.qemu.options import OPTIONS
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.read import parse
 
 INSTALLER = """\
@@ -28,12 +33,12 @@ INSTALLER = """\
         [ "$tries" -lt 200 ] || exit 1
         sleep 3
     done
-    cat > /etc/rc.local <<'END'
+    cat > /etc/rc.local <<'PVE_PROVISION_END'
 # Put your custom commands here that should be executed once
 # the system init finished. By default this file does nothing.
 
 exit 0
-END
+PVE_PROVISION_END
 ) > /dev/null 2>&1 &
 exit 0
 """
@@ -60,6 +65,23 @@ def test_packages_are_installed_by_the_package_manager_of_the_release(version: s
 
 def test_without_packages_nothing_runs_at_boot() -> None:
     assert RC_LOCAL not in first_files(parse({"interfaces": {"lan": {"bridge": "vmbr0"}}}), "24.10.4")
+
+
+def test_commands_of_the_users_own_run_at_that_boot_too_and_stay() -> None:
+    """So does what a router that still installs its packages is to leave behind."""
+    own = b"logger hello\n"
+    made = with_packages({RC_LOCAL: (0o600, own)}, "24.10.4", [], ["nano", "mc"])
+    mode, content = made[RC_LOCAL]
+    assert mode == 0o600
+    assert content.decode().endswith(f") > /dev/null 2>&1 &\n{own.decode()}")
+    assert "until opkg update; do" in content.decode()
+    assert [line.strip() for line in content.decode().splitlines() if "opkg install" in line] == [
+        "opkg install nano",
+        "opkg install mc",
+    ]
+    subprocess.run(["sh", "-n"], input=content, check=True)
+    assert with_packages(made, "24.10.4", [], ["nano", "mc"]) == made
+    assert with_packages({RC_LOCAL: (0o600, own)}, "24.10.4", []) == {RC_LOCAL: (0o600, own)}
 
 
 # -- the console -------------------------------------------------------------------------------------------------------
@@ -144,13 +166,13 @@ def test_a_script_goes_in_on_standard_input(tmp_path: Path, monkeypatch: pytest.
     assert hosts.parent.stat().st_mode & 0o777 == 0o700
 
 
-def test_without_the_program_or_in_time_it_fails_as_ssh_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_program_or_in_time_nobody_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert ssh("192.168.20.1", "key", tmp_path / "k/h")("true\n", timeout=60).rc == 255
+    assert ssh("192.168.20.1", "key", tmp_path / "k/h")("true\n", timeout=60).rc == NO_ANSWER
     (tmp_path / "ssh").write_text("#!/bin/sh\nexec /bin/sleep 30\n", encoding="utf-8")
     (tmp_path / "ssh").chmod(0o755)
     late = ssh("192.168.20.1", "key", tmp_path / "k/h")("true\n", timeout=1)
-    assert late.rc == 255
+    assert late.rc == NO_ANSWER
     assert "timed out" in late.stderr
 
 
@@ -166,10 +188,14 @@ def test_without_the_program_or_in_time_it_fails_as_ssh_does(tmp_path: Path, mon
         ("q35", {"machine": "q35"}, {}),
         ("q35", {}, {"machine": "q35"}),
         ("i440fx", {"machine": "q35"}, {"machine": "pc"}),
+        ("q35", {"machine": "pc-q35-9.2+pve1"}, {}),
+        ("i440fx", {"machine": "pc-i440fx-9.2+pve1,viommu=virtio"}, {}),
+        ("i440fx", {"machine": "pc-q35-9.2+pve1"}, {"machine": "pc"}),
+        ("pc-q35-10.0", {"machine": "pc-q35-9.2"}, {"machine": "pc-q35-10.0"}),
     ],
 )
 def test_machines_are_told_to_pve_in_its_own_words(declared: str, actual: dict[str, str], change: object) -> None:
-    declaration, findings = declare(OPTIONS, {"machine": declared})
+    declaration, findings = declare(OPTIONS, {"machine": {"type": declared}})
     assert findings == []
     assert compare(OPTIONS, actual, declaration).set == change
 

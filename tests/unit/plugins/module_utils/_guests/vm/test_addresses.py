@@ -21,6 +21,7 @@ MAC, OTHER = "BC:24:11:00:00:01", "BC:24:11:00:00:02"
 NET = {"net0": f"virtio={MAC},bridge=vmbr0", "cores": "1"}
 UNPLUGGED = {"net0": f"virtio={MAC},bridge=vmbr0,link_down=1"}
 WITH_AGENT = {**NET, "agent": "1"}
+TOLD = {**NET, "ipconfig0": "ip=10.0.0.7/24,gw=10.0.0.1,ip6=auto", "ipconfig1": "ip=10.0.1.7/24"}
 
 
 def card(mac: str, *addresses: str, name: str = "ens18") -> dict[str, t.Any]:
@@ -71,6 +72,10 @@ MET = {MAC: ["10.0.0.9"]}
         (Witness(UP), NET, 30, True, [], ["net0"], 0),
         (Witness(UP), UNPLUGGED, 30, True, [], [], 0),
         (Witness(UP), {"cores": "1"}, 30, True, [], [], 0),
+        (Witness(UP), TOLD, 0, True, [("net0", "10.0.0.7", "declared")], [], 0),
+        (Witness(UP), {**TOLD, "agent": "1"}, 30, True, [("ens18", "10.0.0.5", "agent")], [], 1),
+        (Witness(UP, met=MET), TOLD, 30, True, [("net0", "10.0.0.9", "neighbour")], [], 0),
+        (Witness(UP), TOLD, 1, True, [("net0", "10.0.0.7", "declared")], ["net0"], 0),
     ],
 )
 def test_an_address_tells_who_has_seen_it(
@@ -86,3 +91,12 @@ def test_an_address_tells_who_has_seen_it(
     assert [(entry["interface"], entry["address"], entry["source"]) for entry in addresses] == found
     assert (missing, node.asked) == (lacking, asked)
     assert all(entry["hwaddr"] == MAC for entry in addresses)
+
+
+@pytest.mark.parametrize("limit", [2, 20])
+def test_an_agent_that_does_not_answer_costs_its_own_limit_and_no_more(limit: int) -> None:
+    node = Witness(None, met=MET)
+    began = node.clock.now()
+    found, missing = await_addresses(t.cast("Node", node), 101, WITH_AGENT, 300, wait=True, agent_timeout=limit)
+    assert ([entry["source"] for entry in found], missing) == (["neighbour"], [])
+    assert limit <= node.clock.now() - began <= limit + 3

@@ -90,7 +90,7 @@ def test_when_the_source_is_down_its_last_answer_is_used_and_told(
         assert versions(read, site.base("openwrt")) == first
         (stale,) = read.stale
         assert 7100 < stale.age < 7300
-        assert "2.0 h ago" in str(stale)
+        assert "2.0 h ago" in stale.told
     site.clear_faults()
     read = indexes(tmp_path)
     assert versions(read, site.base("openwrt")) == first

@@ -60,7 +60,6 @@ def openwrt_list(version: str, *extra: str, target: str = "x86-64") -> bytes:
     )
 
 
-UBUNTU_BUILDS = ("22.04 20250801.1", "24.04 20240423", "24.04 20250805", "25.10 20251020")
 CLOUD_44 = "pub/fedora/linux/releases/44/Cloud/x86_64/images"
 FEDORA = "https://download.fedoraproject.org/pub/fedora/linux/releases"
 SITES: dict[str, dict[str, bytes]] = {
@@ -410,6 +409,8 @@ haos dev amd64 17.0.dev20251101 disk -
     17.0.dev20251101/haos_ova-17.0.dev20251101.qcow2.xz
 pveam debian-13-standard amd64 debian-13-standard_13.10-1 rootfs -
     images/system/debian-13-standard_13.10-1_amd64.tar.zst
+pveam debian amd64 debian-13-standard_13.10-1 rootfs -
+    images/system/debian-13-standard_13.10-1_amd64.tar.zst
 pveam debian-13-standard_13.9-1_amd64.tar.zst amd64 debian-13-standard_13.9-1 rootfs system
     images/system/debian-13-standard_13.9-1_amd64.tar.zst
 """
@@ -618,6 +619,12 @@ def test_an_old_snapshot_is_refused() -> None:
     openwrt.refuse_old(resolve("openwrt", "24"), 7, made + 600 * 86400)
     with pytest.raises(ImageError, match="8 days ago; at most 7"):
         openwrt.refuse_old(release, 7, made + 8 * 86400)
+
+
+def test_where_an_image_is_that_a_release_has_no_more_is_told() -> None:
+    with pytest.raises(ImageError, match=r"talos 1\.10\.0 has no disk image of variant nocloud") as raised:
+        resolve("talos").pick("disk", "nocloud")
+    assert "factory.talos.dev/image/" in str(raised.value.remedy)
 
 
 def test_a_variant_that_is_not_there_is_named_with_those_that_are() -> None:

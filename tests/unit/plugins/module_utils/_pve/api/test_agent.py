@@ -9,6 +9,7 @@ from scripted_requests import Connect, Script
 from ansible_collections.pve.provision.plugins.module_utils._errors import (
     Timeout,
 )
+from ansible_collections.pve.provision.plugins.module_utils._pve.api.agent import MOST, PART
 
 
 def test_the_agent_is_asked_until_its_command_has_ended(connect: Connect, script: Script):
@@ -26,3 +27,39 @@ def test_a_command_of_the_agent_that_goes_on_is_told(connect: Connect, script: S
     script.expect("GET", "/nodes/pve1/qemu/200/agent/exec-status?pid=44", {"exited": 0})
     with pytest.raises(Timeout, match="sh in VM 200 was not done after -1 s"):
         connect(node="pve1").agent.run(200, ["sh", "-s"], timeout=-1)
+
+
+def test_what_is_too_long_for_one_request_goes_in_parts_into_a_file_of_the_guest(connect: Connect, script: Script):
+    path = "/nodes/pve1/qemu/200/agent"
+    answers: list[dict[str, object]] = [{"out-data": "/tmp/tmp.a\n"}, {}, {}, {}, {"out-data": "done\n"}]
+    for pid, answer in enumerate(answers):
+        script.expect("POST", f"{path}/exec", {"pid": pid})
+        script.expect("GET", f"{path}/exec-status?pid={pid}", {"exited": 1, "exitcode": 0, **answer})
+    text = "ä" * (PART // 2 + 1) + "e" * MOST
+    done = connect(node="pve1").agent.run(200, ["sh", "-s"], stdin=text)
+    assert (done.rc, done.stdout) == (0, "done\n")
+    parts = [(body or {}).get("input-data", "") for body in script.bodies]
+    assert parts[0] == parts[-1] == ""
+    assert "".join(parts).encode("latin-1").decode() == text
+    assert max(map(len, parts)) <= PART  # of bytes, each of which is a character to PVE
+
+
+def test_what_is_not_ascii_is_sent_and_told_as_bytes(connect: Connect, script: Script):
+    """PVE makes a byte of each character it is sent, and a character of each byte that the guest answers."""
+    path = "/nodes/pve1/qemu/200/agent"
+    script.expect("POST", f"{path}/exec", {"pid": 44})
+    answer = {"exited": 1, "exitcode": 0, "out-data": "\u00c3\u00bc \u00ff", "err-data": "5 \u20ac"}
+    script.expect("GET", f"{path}/exec-status?pid=44", answer)
+    done = connect(node="pve1").agent.run(200, ["sh", "-s"], stdin="ü €")
+    assert (script.bodies[0] or {})["input-data"] == "\u00c3\u00bc \u00e2\u0082\u00ac"
+    assert (done.stdout, done.stderr) == ("ü \ufffd", "5 €")  # the last as a PVE that decodes by itself would tell it
+
+
+def test_a_guest_that_has_no_room_for_the_parts_says_so(connect: Connect, script: Script):
+    path = "/nodes/pve1/qemu/200/agent"
+    answers: list[dict[str, object]] = [{"out-data": "/tmp/tmp.a\n"}, {"exitcode": 1, "err-data": "disk full"}, {}]
+    for pid, answer in enumerate(answers):
+        script.expect("POST", f"{path}/exec", {"pid": pid})
+        script.expect("GET", f"{path}/exec-status?pid={pid}", {"exited": 1, "exitcode": 0, **answer})
+    done = connect(node="pve1").agent.run(200, ["sh", "-s"], stdin="e" * (MOST + 1))
+    assert (done.rc, done.stderr) == (1, "disk full")

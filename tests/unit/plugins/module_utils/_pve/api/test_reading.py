@@ -26,7 +26,9 @@ class TestReading:
 
     def test_all_guests_are_two(self, node: ApiNode, script: Script):
         script.expect("GET", "/nodes/pve1/lxc", [{"vmid": 201, "status": "stopped", "lock": "backup"}])
-        script.expect("GET", "/nodes/pve1/qemu", [{"vmid": 101, "name": "vm1", "status": "stopped", "template": 1}])
+        script.expect(
+            "GET", "/nodes/pve1/qemu?full=1", [{"vmid": 101, "name": "vm1", "status": "stopped", "template": 1}]
+        )
         assert node.guests() == [
             GuestRef(101, "qemu", "pve1", "vm1", "stopped", None, True),
             GuestRef(201, "lxc", "pve1", None, "stopped", "backup"),
@@ -69,12 +71,13 @@ class TestReading:
             {"vmid": 101, "node": "pve1", "type": "lxc", "status": "unknown"},
             {"vmid": 300, "node": "pve2", "type": "qemu", "status": "running"},
         ]
+        script.expect("GET", "/cluster/nextid?vmid=101", **self.TAKEN)
         script.expect("GET", "/cluster/resources?type=vm", resources)
         script.expect("GET", "/nodes/pve1/lxc", [{"vmid": 101, "name": "web1", "status": "running"}])
         assert node.locate(101) == GuestRef(101, "lxc", "pve1", "web1", "running")
+        script.expect("GET", "/cluster/nextid?vmid=300", **self.TAKEN)
         script.expect("GET", "/cluster/resources?type=vm", resources)
         assert node.locate(300) == GuestRef(300, "qemu", "pve2")
-        script.expect("GET", "/cluster/resources?type=vm", resources)
         script.expect("GET", "/cluster/nextid?vmid=102", "102")
         assert node.locate(102) is None
 
@@ -85,22 +88,22 @@ class TestReading:
     }
 
     def test_a_guest_that_the_clusters_list_does_not_know_yet_is_found(self, node: ApiNode, script: Script):
-        script.expect("GET", "/cluster/resources?type=vm", [])
         script.expect("GET", "/cluster/nextid?vmid=102", **self.TAKEN)
+        script.expect("GET", "/cluster/resources?type=vm", [])
         script.expect("GET", "/nodes/pve1/lxc", [])
-        script.expect("GET", "/nodes/pve1/qemu", [])
+        script.expect("GET", "/nodes/pve1/qemu?full=1", [])
         script.expect("GET", "/cluster/resources?type=vm", [])
         nodes = [{"node": name, "status": "online"} for name in ("pve1", "pve2")]
         script.expect("GET", "/nodes", [*nodes, {"node": "pve3", "status": "offline"}])
         script.expect("GET", "/nodes/pve2/lxc", [{"vmid": 102, "name": "db", "status": "running"}])
-        script.expect("GET", "/nodes/pve2/qemu", [])
+        script.expect("GET", "/nodes/pve2/qemu?full=1", [])
         assert node.locate(102) == GuestRef(102, "lxc", "pve2", "db")
 
     def test_a_guest_that_may_not_be_seen_is_no_free_vmid(self, node: ApiNode, script: Script):
-        script.expect("GET", "/cluster/resources?type=vm", [])
         script.expect("GET", "/cluster/nextid?vmid=102", **self.TAKEN)
+        script.expect("GET", "/cluster/resources?type=vm", [])
         script.expect("GET", "/nodes/pve1/lxc", [])
-        script.expect("GET", "/nodes/pve1/qemu", [])
+        script.expect("GET", "/nodes/pve1/qemu?full=1", [])
         script.expect("GET", "/cluster/resources?type=vm", [])
         script.expect("GET", "/nodes", [{"node": "pve1", "status": "online"}])
         with pytest.raises(InvalidInput, match=r"VM\.Audit on /vms/102"):

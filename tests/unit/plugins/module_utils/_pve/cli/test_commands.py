@@ -164,7 +164,7 @@ class TestCommandsThatFailWithExitCodeZero:
         source.write_text("content")
         told = "" if inside is None else f"{hashlib.sha256(inside.encode()).hexdigest()}  /no/b\n"
         script.expect(f"pct push 101 {source} /no/b --perms 0644", err=f"{self.NOISE}some words\n")
-        script.expect("pct exec 101 -- sha256sum /no/b", rc=0 if told else 1, out=told)
+        script.expect("pct exec 101 --keep-env 0 -- sha256sum /no/b", rc=0 if told else 1, out=told)
         if arrived:
             node.containers.push(101, str(source), "/no/b")
         else:

@@ -20,7 +20,9 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.types import (
 class TestInsideContainers:
     def test_exec_hands_back_what_the_command_did(self, node: CliNode, root: Path, script: Script):
         run_container(root)
-        script.expect(["pct", "exec", "101", "--", "sh", "-c", "exit 7"], rc=7, out="out\n", err="err\n")
+        script.expect(
+            ["pct", "exec", "101", "--keep-env", "0", "--", "sh", "-c", "exit 7"], rc=7, out="out\n", err="err\n"
+        )
         assert node.containers.exec(101, ["sh", "-c", "exit 7"], stdin="in") == Completed(7, "out\n", "err\n")
         assert script.stdin == ["in"]
 

@@ -1,0 +1,196 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: what becomes of the disks that a VM has: moved, taken out, destroyed."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Wanted
+from ansible_collections.pve.provision.plugins.module_utils._engine.part import Part
+from ansible_collections.pve.provision.plugins.module_utils._engine.step import NewFile, Phase, Plan, Run, Step
+from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Shutdown, Start
+from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, PveError
+from ansible_collections.pve.provision.plugins.module_utils._guests.vm.golden_name import is_marked
+from ansible_collections.pve.provision.plugins.module_utils._model.option import SubValues
+from ansible_collections.pve.provision.plugins.module_utils._model.qemu.disks import BUSES, DISK, is_drive, is_volume
+from ansible_collections.pve.provision.plugins.module_utils._model.sizes import show_size
+from ansible_collections.pve.provision.plugins.module_utils._model.volume import AUTO, storage_of
+from ansible_collections.pve.provision.plugins.module_utils._pve.privileges import Need
+
+if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
+    from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
+    from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig, Outcome, Storage
+
+
+# The bytes that a disk moves in a second at the least. A move is stopped in its midst when its time is over, so a large
+# disk has more of it than other steps.
+_SPEED: t.Final = 10 * 1024**2
+
+
+@dataclass(frozen=True)
+class MoveDisk(Step):
+    """Move a disk to another storage; what it was on there goes, once all of it has arrived."""
+
+    action = "move_disk"
+    phase = Phase.CHANGE
+    with_snapshots = "PVE moves no disk that is in a snapshot"
+    privilege = "VM.Config.Disk"
+
+    disk: str
+    source: str
+    target: str
+    format: str = field(default="", repr=False)
+    size: int = field(default=0, repr=False)
+    option: str = field(default="", repr=False)
+
+    @property
+    def volumes(self) -> t.Sequence[str]:
+        return (self.disk,)
+
+    @property
+    def file(self) -> NewFile:
+        return NewFile(self.target, "images", self.size, self.option)
+
+    def needs(self) -> t.Sequence[Need]:
+        return [Need((f"/storage/{self.target}",), ("Datastore.AllocateSpace",), self.option)]
+
+    def run(self, run: Run) -> Outcome:
+        timeout = max(run.wanted.policy.timeout, self.size // _SPEED)
+        outcome = run.node.move_disk(run.vmid, self.disk, self.target, form=self.format, timeout=timeout)
+        found = run.config().live.get(self.disk, "")
+        if storage_of(found.partition(",")[0]) != self.target:
+            raise PveError(f"PVE said nothing, and {self.disk} is still at {found.partition(',')[0]}.")
+        return outcome
+
+
+@dataclass(frozen=True)
+class PurgeDisk(Step):
+    """Destroy the volume of a disk that was taken out."""
+
+    action = "purge_disk"
+    phase = Phase.REMOVE
+    with_snapshots = "PVE destroys no volume that is in a snapshot"
+    privilege = "VM.Config.Disk"
+
+    disk: str
+    volume: str
+
+    def run(self, run: Run) -> Outcome | None:
+        """PVE keeps it as an unused one, until it is deleted from there. A running VM may go on with it."""
+        config = run.config()
+        unused = [key for key, text in config.live.items() if key.startswith("unused") and text == self.volume]
+        if not unused:
+            told = f"{self.volume} is in use until the VM stops (a run with restart=when_needed destroys it)"
+            run.result.warnings.append(told)
+            return None
+        return run.node.set_config("qemu", run.vmid, {}, unused[:1], config.digest)
+
+
+TPM: t.Final = "tpmstate"
+_TPM_STAYS: t.Final = "and PVE moves no state of a TPM while the VM runs"
+_TPM_REMEDY: t.Final = "Run once with state: stopped and the storage it is on, and then with the other."
+STEPS: t.Final[tuple[type[Step], ...]] = (MoveDisk, PurgeDisk)
+
+
+def with_moves(facts: Facts, wanted: Wanted, actual: Actual, formats: t.Callable[[Storage | None], str]) -> Wanted:
+    """A VM whose disks move to the storages that are declared, where that is allowed. ``formats`` tells the format that
+    suits a storage."""
+    if not wanted.more.get("move_disks"):
+        return wanted
+    there = actual.config.options if actual.config else {}
+    values, moves, findings = dict(wanted.declaration.values), list[Step](), list(wanted.findings)
+    storages = {storage.name: storage for storage in facts.storages}
+    for key, value in disks_there(values, there).items():
+        has, target = DISK.read(there[key]), value.get("storage")
+        source = storage_of(str(has.get("volume") or "")) or ""
+        if target in (None, AUTO, source) or is_drive(has) or value.get("volume"):
+            continue
+        form = str(value.get("format") or formats(storages.get(str(target))))
+        form = form if key.startswith(BUSES) else ""
+        path = f"{wanted.declaration.paths.get(key, key)}.storage"
+        if key.startswith(TPM) and actual.running:
+            findings.append(Finding(path, target, f"is not where it is: {has['volume']}, {_TPM_STAYS}", _TPM_REMEDY))
+        moves.append(MoveDisk(key, source, str(target), form, has.get("size") or 0, path))
+        values[key] = {name: each for name, each in value.items() if name != "storage"}
+    declaration = dataclasses.replace(wanted.declaration, values=values)
+    return dataclasses.replace(
+        wanted, declaration=declaration, obtain=(*wanted.obtain, *moves), findings=tuple(findings)
+    )
+
+
+def is_disk(key: str) -> bool:
+    """Whether an option is a disk or a drive on a bus."""
+    return key.startswith(BUSES) and is_volume(key)
+
+
+def disks_there(values: t.Mapping[str, t.Any], there: t.Mapping[str, str]) -> dict[str, SubValues]:
+    """The declared disks that a VM has already."""
+    return {key: value for key, value in values.items() if is_volume(key) and value and key in there}
+
+
+def _let_go(wanted: Wanted, config: GuestConfig) -> list[str]:
+    """What an earlier run took out, and waits for a restart."""
+    values = wanted.declaration.values
+    leaving = [key for key, value in config.pending.items() if value is None and not values.get(key)]
+    return [key for key in leaving if key in values or wanted.policy.purge_options]
+
+
+@dataclass
+class Disks(Part):
+    """What a run over a VM does with its disks besides setting their options."""
+
+    def resolve(self, node: Node, wanted: Wanted, actual: Actual, *, act: bool) -> Wanted:
+        """Where what is not declared goes, disks that are not listed go too. Of a VM without a list nobody says which
+        disks it is to have, and drives are none."""
+        if actual.config and is_marked(actual.config.options):
+            unmarked = {"tags": (), "description": "", **wanted.declaration.values}
+            wanted = dataclasses.replace(wanted, declaration=dataclasses.replace(wanted.declaration, values=unmarked))
+        values = dict(wanted.declaration.values)
+        declared = [key for key, value in values.items() if is_disk(key) and value and not is_drive(value)]
+        if not (wanted.policy.purge_options and declared and actual.config):
+            return wanted
+        has = actual.config.options
+        others = [key for key in has if is_disk(key) and key not in values]
+        gone = [key for key in others if not is_drive(DISK.read(has[key]))]
+        declaration = dataclasses.replace(
+            wanted.declaration,
+            values={**values, **dict.fromkeys(gone)},
+            paths={**dict.fromkeys(gone, "disks"), **wanted.declaration.paths},
+        )
+        return dataclasses.replace(wanted, declaration=declaration)
+
+    def extend(self, node: Node, wanted: Wanted, actual: Actual, plan: Plan) -> Plan:
+        """What is taken out is destroyed at the end, when the VM has let go of it."""
+        moves = [step for step in plan.steps if isinstance(step, MoveDisk)]
+        if moves:
+            before = {**plan.before, **{f"{step.disk}.storage": step.source for step in moves}}
+            after = {**plan.after, **{f"{step.disk}.storage": step.target for step in moves}}
+            plan = dataclasses.replace(plan, before=before, after=after)
+        if not wanted.more.get("purge_disks") or actual.config is None or plan.creating:
+            return plan
+        leaving = {key: actual.config.options.get(key, "") for key in plan.change.delete}
+        if plan.has((Shutdown, Start)):  # a running VM has held on to it until now
+            leaving |= {key: actual.config.live.get(key, "") for key in _let_go(wanted, actual.config)}
+        gone = {key: DISK.read(text) for key, text in leaving.items() if is_volume(key)}
+        volumes = {key: str(disk.get("volume") or "") for key, disk in gone.items() if not is_drive(disk)}
+        return plan.append(*(PurgeDisk(key, volume) for key, volume in volumes.items() if ":" in volume))
+
+    def finish(self, run: Run) -> None:
+        """Where each disk is, told by a run that did something: whether a storage is thin costs a command."""
+        if not run.plan:
+            return
+        storages = {storage.name: storage for storage in run.facts.storages}
+        told = []
+        for key, text in sorted(run.result.options.items()):
+            disk = DISK.read(text) if is_volume(key) and not key.startswith("unused") else {}
+            home = storage_of(str(disk.get("volume") or "")) or ""
+            if not disk or is_drive(disk) or home not in storages:
+                continue
+            size = {"size": show_size(disk["size"])} if isinstance(disk.get("size"), int) else {}
+            told.append({"disk": key, "volume": disk["volume"], "storage": home, **size, "thin": storages[home].thin})
+        run.result.more["volumes"] = told

@@ -1,0 +1,72 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to this collection: what the node has for guests, and the cluster's names for devices, over the API."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
+from ansible_collections.pve.provision.plugins.module_utils._model.host_devices import (
+    DeviceKind,
+    Mapping,
+    PciDevice,
+    UsbDevice,
+    make_mapping,
+)
+from ansible_collections.pve.provision.plugins.module_utils._pve.values import flag, whole_number
+
+if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._pve.api.requests import Requests
+
+
+class ApiHardware:
+    """The node's own devices."""
+
+    def __init__(self, requests: Requests) -> None:
+        self._requests = requests
+
+    def pci(self) -> list[PciDevice] | None:
+        told = self._look("hardware/pci", {"pci-class-blacklist": ""})
+        return None if told is None else [_pci(each) for each in told]
+
+    def graphics(self) -> list[str] | None:
+        return None
+
+    def usb(self) -> list[UsbDevice] | None:
+        told = self._look("hardware/usb")
+        return None if told is None else [_usb(each) for each in told if each.get("usbpath")]
+
+    def processors(self) -> int | None:
+        told = self._look("status")
+        return whole_number((told or {}).get("cpuinfo", {}).get("cpus"))
+
+    def machines(self) -> frozenset[str]:
+        return frozenset(str(each["id"]) for each in self._look("capabilities/qemu/machines") or ())
+
+    def _look(self, path: str, params: t.Mapping[str, str] | None = None) -> t.Any:
+        """What the node tells; None where this login may not look."""
+        try:
+            return self._requests.ask("GET", f"/nodes/{self._requests.node}/{path}", params)
+        except PveError as error:
+            if "Permission check failed" in error.message:
+                return None
+            raise
+
+    def mappings(self, kind: DeviceKind) -> dict[str, Mapping]:
+        told = self._requests.ask("GET", f"/cluster/mapping/{kind}") or []
+        return {each["id"]: make_mapping(each["id"], each.get("map") or []) for each in told}
+
+
+def _pci(told: t.Mapping[str, t.Any]) -> PciDevice:
+    vendor, device, kind = (str(told.get(key, "")).removeprefix("0x") for key in ("vendor", "device", "class"))
+    group = int(told.get("iommugroup", -1))
+    return PciDevice(
+        str(told["id"]), f"{vendor}:{device}", kind[:4], None if group < 0 else group, flag(told.get("mdev"))
+    )
+
+
+def _usb(told: t.Mapping[str, t.Any]) -> UsbDevice:
+    port = f"{told['busnum']}-{told['usbpath']}"
+    return UsbDevice(port, f"{told['vendid']}:{told['prodid']}", str(told.get("product", "")))

@@ -1,0 +1,116 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: cleanup
+short_description: Remove what runs of this collection have left on a Proxmox VE node and no guest needs
+version_added: 1.0.0
+author:
+  - the pve.provision authors (@pve-provision)
+description:
+  - Removes golden templates without clones, images and container templates that were fetched or built, and the cache of
+    downloads. What is needed again is fetched again.
+  - Only what is known to be ours goes. A golden template is known by its tag and the note in its description, a file by
+    the record beside it, C(.NAME.pve-provision.json), and by its bytes, which are read again. What a guest of the
+    cluster refers to stays, and a warning says so.
+  - Guests are removed by O(ignore:state=absent) of their modules, or with C(pve.provision.destroy), the playbook.
+extends_documentation_fragment:
+  - pve.provision.connection
+  - pve.provision.progress
+attributes:
+  check_mode:
+    description: Tells what would be removed.
+    support: full
+  diff_mode:
+    description: Shows what was there before and after.
+    support: full
+  idempotent:
+    description: A second run finds nothing to remove.
+    support: full
+  platform:
+    description: Proxmox VE 8 and 9. Over the API golden templates alone are removed, for no record can be read there.
+    support: full
+    platforms: proxmox
+options:
+  remove:
+    description:
+      - What is removed. V(golden) are the templates that VMs are linked clones of, V(files) images and container
+        templates on storages, V(cache) what is kept of downloads below C(/var/cache/pve-provision) on the node. The
+        host keys of guests that are there stay, by which SSH knows them again, and so does a folder in which another
+        run fetches or builds an image; a warning says so.
+    type: list
+    elements: str
+    choices: [golden, files, cache]
+    default: [golden, files, cache]
+seealso:
+  - module: pve.provision.template_cache
+"""
+
+EXAMPLES = r"""
+- name: Remove golden templates that have no clones any more
+  pve.provision.cleanup:
+    remove: [golden]
+
+- name: Remove all that no guest needs
+  pve.provision.cleanup:
+"""
+
+RETURN = r"""
+golden:
+  description: Names of the golden templates that were removed.
+  returned: success
+  type: list
+  elements: str
+  sample: [golden-debian-13-genericcloud-amd64-8f2a1c03d4]
+files:
+  description: Volumes that were removed.
+  returned: success
+  type: list
+  elements: str
+  sample: ["local:vztmpl/openwrt-24.10.4-lxc_amd64.tar.gz"]
+cache:
+  description: Files and folders of the cache that were removed.
+  returned: success
+  type: list
+  elements: str
+  sample: [/var/cache/pve-provision/images]
+freed:
+  description: Bytes of files that came free. A file that shares its bytes with another frees none.
+  returned: success
+  type: int
+  sample: 13631488
+"""
+
+import dataclasses
+
+from ansible_collections.pve.provision.plugins.module_utils._argspec import CONNECTION, ArgSpec
+from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
+from ansible_collections.pve.provision.plugins.module_utils._guests.unused import clean_up
+from ansible_collections.pve.provision.plugins.module_utils._module import Module, failure
+from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
+
+WHAT = ["golden", "files", "cache"]
+SPEC = ArgSpec(options={"remove": {"type": "list", "elements": "str", "choices": WHAT, "default": WHAT}})
+
+
+def main() -> None:
+    module = CONNECTION.merge(SPEC).create_module(Module)
+    with module.interruptible():
+        try:
+            removed = clean_up(open_node(module.params), module.params["remove"], check_mode=module.check_mode)
+        except ProvisionError as error:
+            module.fail_json(**failure(error))
+        for warning in removed.warnings:
+            module.warn(warning)
+        values = dataclasses.asdict(removed)
+        values.pop("warnings")
+        before = [name for kind in WHAT for name in values[kind]]
+        module.exit_json(changed=removed.changed, diff={"before": before, "after": []}, **values)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lock file has each requirement of development, in a version that is allowed, with the digests of its files."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[3]
+LOCK = (ROOT / "requirements/dev.lock").read_text(encoding="utf-8")
+PINNED = {canonicalize_name(name): version for name, version in re.findall(r"^([\w.-]+)==(\S+)", LOCK, re.MULTILINE)}
+
+
+def required(file: Path) -> list[Requirement]:
+    """The requirements of a file, and of those that it names."""
+    found: list[Requirement] = []
+    for line in (each.partition("#")[0].strip() for each in file.read_text(encoding="utf-8").splitlines()):
+        if line.startswith("-r "):
+            found += required((file.parent / line[3:]).resolve())
+        elif line:
+            found.append(Requirement(line))
+    return found
+
+
+@pytest.mark.parametrize("requirement", required(ROOT / "requirements/dev.txt"), ids=str)
+def test_the_lock_has_what_is_required(requirement: Requirement) -> None:
+    assert requirement.specifier.contains(PINNED[canonicalize_name(requirement.name)]), "make lock"
+
+
+def test_each_pin_has_digests() -> None:
+    entries = re.split(r"\n(?=[\w.-]+==)", LOCK)[1:]
+    assert [entry.splitlines()[0] for entry in entries if "--hash=sha256:" not in entry] == []
+    assert "://" not in LOCK.partition("==")[2]

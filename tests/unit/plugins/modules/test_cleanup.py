@@ -1,0 +1,138 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What cleanup removes: what is ours and unused, and nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import typing as t
+
+import pytest
+
+from ansible_collections.pve.provision.plugins.module_utils._guests import unused
+from ansible_collections.pve.provision.plugins.module_utils._guests.vm.golden_name import TAG, Note
+from ansible_collections.pve.provision.plugins.module_utils._images import cache, placing
+from embedded_node import commands
+
+if t.TYPE_CHECKING:
+    from pathlib import Path
+
+    from .conftest import Bench
+
+NOTE = Note("debian-13", "local:import/debian-13.qcow2", "0" * 64, "pve1", "local-lvm", "scsi0")
+
+
+@pytest.fixture
+def images(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> t.Iterator[Path]:
+    """A folder with an image of ours, one of ours that was changed since, and one of somebody's. Other tests have their
+    own on the same node, which are no ISO images.
+    """
+    monkeypatch.setattr(unused, "CONTENTS", ("iso",))
+    folder = bench.node.root / "var/lib/vz/template/iso"
+    folder.mkdir(parents=True, exist_ok=True)
+    made = []
+    for name in ("ours.iso", "changed.iso", "theirs.iso"):
+        path = folder / name
+        path.write_bytes(name.encode())
+        made.append(path)
+        if name != "theirs.iso":
+            digest = cache.hash_file(path)["sha256"]
+            cache.Record("own", "1", digest, len(name)).write(path)
+    (folder / "changed.iso").write_bytes(b"CHANGED.iso")
+    yield folder
+    for path in made:
+        cache.discard(path)
+
+
+@contextlib.contextmanager
+def golden(bench: Bench, vmid: int, name: str, **more: str) -> t.Iterator[int]:
+    """A VM that is turned into a template."""
+    words = {"--name": name, "--scsi0": "local-lvm:1", **more}
+    argv = ["qm", "create", str(vmid), *(word for pair in words.items() for word in pair)]
+    assert commands.run(argv, bench.node.root)[0] == 0
+    assert commands.run(["qm", "template", str(vmid)], bench.node.root)[0] == 0
+    try:
+        yield vmid
+    finally:
+        commands.run(["qm", "destroy", str(vmid)], bench.node.root)
+
+
+def is_there(bench: Bench, vmid: int) -> bool:
+    return bench.node.state.has_guest("qemu", vmid)
+
+
+def test_recorded_images_go_once_no_guest_needs_them(bench: Bench, images: Path) -> None:
+    told = bench.good("cleanup", check=True, remove=["files"])
+    assert (images / "ours.iso").exists()
+    removed = bench.good("cleanup", remove=["files"])
+    left = {path.name for path in images.iterdir() if not path.name.startswith(".")}
+    if bench.backend == "api":
+        assert left == {"ours.iso", "changed.iso", "theirs.iso"}
+        assert "Over the API" in str(removed.warnings)
+        return
+    assert "local:iso/ours.iso" in told.files and told.files == removed.files
+    assert left == {"changed.iso", "theirs.iso"}, "what is not ours stays, and what somebody has changed"
+    assert "changed.iso stays" in str(removed.warnings)
+    assert not bench.good("cleanup", remove=["files"]).changed
+
+
+def test_an_image_in_a_drive_stays(bench: Bench, images: Path) -> None:
+    if bench.backend == "api":
+        pytest.skip("over the API no file is removed")
+    with golden(bench, 190, "holder", **{"--ide2": "local:iso/ours.iso,media=cdrom"}):
+        removed = bench.good("cleanup", remove=["files"])
+    assert "local:iso/ours.iso" not in removed.files and (images / "ours.iso").exists()
+    assert "ours.iso stays, for a guest refers to it" in str(removed.warnings)
+
+
+def test_golden_templates_go_when_nothing_is_linked_to_them(bench: Bench) -> None:
+    marks = {"--tags": TAG, "--description": NOTE.description}
+    with golden(bench, 190, NOTE.name, **marks), golden(bench, 191, "a-copy", **marks), golden(bench, 192, "own"):
+        told = bench.good("cleanup", check=True, remove=["golden"])
+        assert told.golden == [NOTE.name] and is_there(bench, 190)
+        removed = bench.good("cleanup", remove=["golden"])
+        assert removed.golden == [NOTE.name]
+        assert [is_there(bench, vmid) for vmid in (190, 191, 192)] == [False, True, True]
+        assert not bench.good("cleanup", remove=["golden"]).changed
+
+
+def test_what_another_run_is_at_work_with_stays_until_that_ends(bench: Bench) -> None:
+    if bench.backend == "api":
+        pytest.skip("over the API no file is removed")
+    folder = bench.node.root / "var/cache/pve-provision/images-of-a-test"
+    target = folder / "pveam/some.tar.zst"
+    with placing.exclusive(target, 60):
+        busy = bench.good("cleanup", remove=["cache"])
+        assert str(folder) not in busy.cache
+        assert f"{folder} stays, for another run fetches or builds something there." in str(busy.warnings)
+        assert folder.is_dir()
+    target.write_text("some")
+    assert str(folder) in bench.good("cleanup", remove=["cache"]).cache
+    assert not folder.exists()
+
+
+def test_the_cache_of_downloads_goes(bench: Bench) -> None:
+    folder = bench.node.root / "var/cache/pve-provision"
+    aside = folder.with_name("others")  # what other tests have fetched
+    if folder.exists():
+        folder.rename(aside)
+    try:
+        folder.mkdir(parents=True)
+        (folder / "x.json").write_text("{}")
+        (folder / "known_hosts").mkdir()
+        for vmid in (190, 191):
+            (folder / f"known_hosts/node-{vmid}").write_text("192.0.2.1 ssh-ed25519 AAAA\n")
+        with golden(bench, 190, "own"):
+            assert bench.good("cleanup", remove=["cache"]).changed is (bench.backend == "cli")
+            assert (folder / "known_hosts/node-190").exists()
+            left = [(folder / name).exists() for name in ("x.json", "known_hosts/node-191")]
+            assert left == [bench.backend == "api"] * 2
+            assert not bench.good("cleanup", remove=["cache"]).changed
+        bench.good("cleanup", remove=["cache"])
+        assert folder.exists() is (bench.backend == "api")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if aside.exists():
+            aside.rename(folder)
