@@ -31,8 +31,8 @@ class Backups(t.Protocol):
         """Make a guest from a backup, with these options in place of those that it holds; ``over`` a stopped one that
         has the vmid, which keeps its permissions and firewall rules."""
 
-    def kept(self, vmid: int) -> bool:
-        """Whether there is a backup of a guest."""
+    def kept(self, vmid: int) -> list[str]:
+        """The paths of the backups that there are under a vmid."""
 
     def discard(self, vmid: int) -> None:
         """Remove the backup of a guest, if there is one."""

@@ -79,7 +79,7 @@ class LatestPackages(WayBack):
             return plan
         if plan.has((SetUp, Upgrade)):
             return with_way_back(node, wanted, actual, plan)
-        return without_old_backup(node, actual, plan)
+        return without_old_backup(node, wanted, actual, plan)
 
     def recover(self, node: Node, wanted: Wanted, *, act: bool) -> list[Step]:
         return [] if self.saves else super().recover(node, wanted, act=act)

@@ -15,6 +15,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.snapshot.bac
     Backup,
     DropBackup,
     against_backup,
+    has_old_backup,
 )
 from ansible_collections.pve.provision.plugins.module_utils._guests.snapshot.part import (
     before_changes,
@@ -55,7 +56,7 @@ def _told(wanted: Wanted, actual: Actual, because: str) -> Degradation:
     return Degradation(f"a snapshot of {wanted.label}", because, f"a backup on the node{meanwhile}")
 
 
-def without_old_backup(node: Node, actual: Actual, plan: Plan) -> Plan:
+def without_old_backup(node: Node, wanted: Wanted, actual: Actual, plan: Plan) -> Plan:
     """The plan that removes a backup which a killed run has left, once the guest passes its checks."""
-    left = node.backups is not None and node.backups.kept(t.cast("int", actual.vmid))
+    left = has_old_backup(node, wanted, t.cast("int", actual.vmid))
     return plan.append(DropBackup()) if left else plan

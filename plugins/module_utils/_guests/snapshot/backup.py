@@ -20,7 +20,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
     InvalidInput,
     ProvisionError,
 )
-from ansible_collections.pve.provision.plugins.module_utils._guests.snapshot.steps import clear, went_back
+from ansible_collections.pve.provision.plugins.module_utils._guests.snapshot.steps import KEPT, clear, went_back
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import storage_of
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import required
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import same_name
@@ -46,7 +46,7 @@ class Backup(Step):
         notes[vmid] = {"kind": kind, "backing_up": True, "start": run.actual.running}
         backups = required(run.node.backups, _WHAT)
         run.saved = backups.archive(vmid, kind=kind, timeout=run.wanted.policy.timeout)
-        notes.pop(vmid, None)
+        notes[vmid] = {"kind": kind, KEPT: run.saved}
 
     def undo(self, run: Run) -> list[str]:
         """Take the guest back to what it was, unless there is no backup, for then nothing was changed either."""
@@ -59,7 +59,7 @@ class Backup(Step):
             return []
         words = went_back(run, lambda: _restore(run, archive), f"'{_command(run, archive)}'")
         if run.rolled_back:
-            required(run.node.backups, _WHAT).discard(vmid)
+            _drop(run.node, vmid)
         return words
 
 
@@ -75,6 +75,11 @@ def _restore(run: Run, archive: str) -> None:
     backups.restore(vmid, archive, _homes(run), kind=kind, over=True, timeout=policy.create_timeout)
     if run.actual.running:
         node.start(kind, vmid, timeout=policy.start_timeout)
+    node.snapshots.rollbacks.pop(vmid, None)
+
+
+def _drop(node: Node, vmid: int) -> None:
+    required(node.backups, _WHAT).discard(vmid)
     node.snapshots.rollbacks.pop(vmid, None)
 
 
@@ -99,7 +104,7 @@ class DropBackup(Step):
     phase = Phase.CLOSE
 
     def run(self, run: Run) -> None:
-        required(run.node.backups, _WHAT).discard(run.vmid)
+        _drop(run.node, run.vmid)
 
 
 STEPS: t.Final[tuple[type[Step], ...]] = (Backup, DropBackup)
@@ -113,6 +118,9 @@ def against_backup(node: Node, wanted: Wanted, vmid: int, config: GuestConfig) -
     if node.backups is None:
         yield "over the API there is no place for a backup that only root can read"
         return
+    if not has_old_backup(node, wanted, vmid):
+        for archive in node.backups.kept(vmid):
+            yield f"{archive} may be all that is left of a guest: a run that did not end has left it. Move it away first"
     if config.protected:
         yield "a protected guest cannot go back to a backup"
     if config.snapshots:
@@ -125,6 +133,13 @@ def against_backup(node: Node, wanted: Wanted, vmid: int, config: GuestConfig) -
     homes = {storage_of(text.partition(",")[0]) for text in own.values()}
     if wanted.type.restored_to_one and len(homes) > 1:
         yield "a backup would bring all of its volumes to one storage"
+
+
+def has_old_backup(node: Node, wanted: Wanted, vmid: int) -> bool:
+    """Whether a killed run has left a backup of this guest, and the guest is there all the same."""
+    note = node.snapshots.rollbacks.get(vmid, {})
+    restored = "archive" in note and (wanted.name is None or same_name(note.get("name"), wanted.name))
+    return restored or KEPT in note
 
 
 def _is_own(wanted: Wanted, key: str, text: str) -> bool:

@@ -36,6 +36,8 @@ Note = dict[str, t.Any]
 DESCRIPTION: t.Final = "taken by pve.provision before a change"
 #: The lock that PVE puts on a guest while it backs it up.
 BACKUP: t.Final = "backup"
+#: In a note: the backup of a guest that has not passed its checks since.
+KEPT: t.Final = "kept"
 _NAME: t.Final = re.compile(r"provision_\d{8}_\d{6}")
 
 
@@ -151,7 +153,11 @@ def finish(node: Node, vmid: int, timeout: int) -> bool:
     """Start a guest that a killed run had taken back, and delete its snapshot. False where there is none."""
     note = node.snapshots.rollbacks.get(vmid, {})
     if not note.get("done"):  # of a rollback that was not begun, or has ended
-        node.snapshots.rollbacks.pop(vmid, None)
+        if "archive" in note:  # somebody has restored it
+            node.snapshots.rollbacks[vmid] = {"kind": note["kind"], KEPT: note["archive"]}
+        elif KEPT not in note:
+            _drop_backup(node, vmid, note)
+            node.snapshots.rollbacks.pop(vmid, None)
         return False
     _start_again(node, vmid, note, timeout)
     for each in ours(node, note["kind"], vmid):
@@ -215,19 +221,25 @@ def clear(node: Node, kind: Kind, vmid: int, timeout: int) -> bool:
     if not _unlock(node, kind, vmid):
         return False
     note = node.snapshots.rollbacks.get(vmid)
-    if note is not None and "backing_up" in note and node.backups is not None:
-        node.backups.discard(vmid)
+    if note is not None and "backing_up" in note:
+        _drop_backup(node, vmid, note)
         if note["start"]:
             node.start(kind, vmid, timeout=timeout)
         node.snapshots.rollbacks.pop(vmid, None)
         return True
-    if note is not None:
+    if note is not None and "snapshot" in note:
         _roll_back(node, vmid, note, timeout)
         _start_again(node, vmid, note, timeout)
     for each in ours(node, kind, vmid):
-        if each.unfinished or (note is not None and each.name == note["snapshot"]):
+        if each.unfinished or (note is not None and each.name == note.get("snapshot")):
             _delete(node, kind, vmid, each.name, timeout, force=each.unfinished)
     return True
+
+
+def _drop_backup(node: Node, vmid: int, note: Note) -> None:
+    """Remove what a killed run had backed up of a guest that it had not begun to change."""
+    if "backing_up" in note and node.backups is not None:
+        node.backups.discard(vmid)
 
 
 @dataclass(frozen=True)

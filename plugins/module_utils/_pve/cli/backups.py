@@ -56,8 +56,8 @@ class CliBackups:
         self._commands.write([*argv, *force], rest, timeout=timeout)
         self._changes.write_into_file(vmid, options)
 
-    def kept(self, vmid: int) -> bool:
-        return self._archives(vmid).is_dir()
+    def kept(self, vmid: int) -> list[str]:
+        return sorted(map(str, self._archives(vmid).glob("*")))
 
     def discard(self, vmid: int) -> None:
         shutil.rmtree(self._archives(vmid), ignore_errors=True)

@@ -12,6 +12,7 @@ import io
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -175,8 +176,8 @@ def bench(request: pytest.FixtureRequest, embedded: EmbeddedNode, monkeypatch: p
     monkeypatch.setattr(commit_confirm, "_SETTLE", 0)  # a router's networks are there at once
     embedded.forget()
     (embedded.root / "var/log/embedded-node/segments.jsonl").unlink(missing_ok=True)
-    for note in (embedded.root / "var/lib/pve-provision/journal").glob("*.json"):
-        note.unlink()
+    for notes in ("archives", "journal", "rollbacks"):
+        shutil.rmtree(embedded.root / "var/lib/pve-provision" / notes, ignore_errors=True)
     storages = embedded.root / "etc/pve/storage.cfg"
     before = storages.read_text(encoding="utf-8")
     devices = hardware.names(embedded.state)

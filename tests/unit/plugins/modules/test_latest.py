@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._access.shell import Shell
+from ansible_collections.pve.provision.plugins.module_utils._engine.step import Run
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
 from ansible_collections.pve.provision.plugins.module_utils._guests import ways_in
+from ansible_collections.pve.provision.plugins.module_utils._guests.snapshot.backup import DropBackup
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.backups import CliBackups
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.node import CliNode
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
@@ -262,6 +264,35 @@ def test_a_backup_that_was_killed_is_put_right_by_the_next_run(plain: Bench) -> 
     assert steps(told)[0] == steps(done)[0] == "clean_up"
     assert "lock" not in plain.config(100)
     assert (kept(plain), dict(node.snapshots.rollbacks)) == ([], {})
+
+
+def test_a_backup_that_a_run_did_not_drop_is_dropped_by_the_next(plain: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_node(plain)
+
+    def drop(_step: DropBackup, _run: Run) -> None:
+        raise PveError("Killed.")
+
+    with monkeypatch.context() as moment:
+        moment.setattr(DropBackup, "run", drop)
+        plain.bad("lxc_create", **PLAIN)
+    assert (version(plain), len(kept(plain))) == ("1.1-1", 1)
+    assert steps(plain.good("lxc_create", **PLAIN)) == ["drop_backup"]
+    assert kept(plain) == []
+    assert not plain.good("lxc_create", **PLAIN).changed
+
+
+def test_a_backup_of_another_guest_is_not_replaced(plain: Bench) -> None:
+    on_node(plain)
+    other = plain.node.root / "var/lib/pve-provision/archives/100/vzdump-lxc-100-2026_01_01-00_00_00.tar.zst"
+    other.parent.mkdir(parents=True)
+    other.write_bytes(b"all that is left of another guest")
+    for check in (True, False):
+        (found,) = plain.bad("lxc_create", check=check, **PLAIN).findings
+        assert f"{other} may be all that is left of a guest" in found["problem"]
+    assert not plain.good("lxc_create", **{**PLAIN, "state": "started"}).changed
+    assert kept(plain) == [other]
+    other.unlink()
+    assert plain.good("lxc_create", **PLAIN).changed
 
 
 def test_lists_that_cannot_be_fetched_are_told(web: Bench) -> None:
