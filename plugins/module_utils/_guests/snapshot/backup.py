@@ -120,7 +120,7 @@ def against_backup(node: Node, wanted: Wanted, vmid: int, config: GuestConfig) -
         return
     if not has_old_backup(node, wanted, vmid):
         for archive in node.backups.kept(vmid):
-            yield f"{archive} may be all that is left of a guest: a run that did not end has left it. Move it away first"
+            yield f"{archive} may be all that is left of a guest: a run that did not end left it. Move it away first"
     if config.protected:
         yield "a protected guest cannot go back to a backup"
     if config.snapshots:
