@@ -109,14 +109,19 @@ def _alone(path: Path) -> t.Iterator[bool]:
 
 
 def _remove_golden(node: Node, removed: Removed, check_mode: bool) -> None:
+    """Those without clones. What stands against any of them is told before the first goes."""
+    gone = []
     for ref in node.guests("qemu"):
         storage = _golden_storage(node, ref)
         if storage is None or has_clones(node, ref.vmid, storage):
             continue
+        wanted, _parts = read_removal(ref)
+        reconcile(node, wanted, check_mode=True)
+        gone.append(wanted)
+    for wanted in gone:
         if not check_mode:
-            wanted, _parts = read_removal(ref)
             reconcile(node, wanted, check_mode=False)
-        removed.golden.append(str(ref.name))
+        removed.golden.append(str(wanted.name))
 
 
 def _golden_storage(node: Node, ref: GuestRef) -> str | None:

@@ -12,6 +12,7 @@ import typing as t
 import pytest
 from guide_blocks import RST, blocks
 
+from ansible_collections.pve.provision.plugins.module_utils._guests.vm.golden_name import TAG, Note
 from ansible_collections.pve.provision.plugins.modules import node_info
 from embedded_node import EmbeddedNode, commands
 from embedded_node.mirror.server import Mirror
@@ -99,6 +100,11 @@ def look(_mirror: Mirror) -> list[tuple[str, Params]]:
     return [("node_info", {"gather": every, "declare": True}), ("guest_verify", {"guests": [there]})]
 
 
+def unused(_mirror: Mirror) -> list[tuple[str, Params]]:
+    """A golden template that has clones, and one that has none."""
+    return [("cleanup", {"remove": ["golden"]})]
+
+
 def gone(option: str, name: str) -> Params:
     return {option: name, "vmid": 101, "state": "absent"}
 
@@ -109,6 +115,7 @@ ROLES: dict[str, Runs] = {
     "ProvisionVm": vm,
     "ProvisionOpenwrt": router,
     "ProvisionImages": images,
+    "ProvisionCleanup": unused,
 }
 CONTAINER: Params = {
     "hostname": "more1",
@@ -182,15 +189,33 @@ class Tokens:
             self.pvesh("delete", "/access/roles/Tested")
 
 
+def qm(node: EmbeddedNode, *argv: str) -> None:
+    rc, _out, err = commands.run(["qm", *argv], node.root, b"")
+    assert rc == 0, err
+
+
+def make_golden(node: EmbeddedNode, vmid: int) -> None:
+    note = Note("own", "local:import/own.qcow2", f"{vmid:064}", node.name, "files", "scsi0")
+    marks = ["--name", note.name, "--tags", TAG, "--description", note.description]
+    qm(node, "create", str(vmid), "--scsi0", "files:1,format=qcow2", *marks)
+    qm(node, "template", str(vmid))
+
+
 @pytest.fixture(scope="module")
 def tokens() -> t.Iterator[Tokens]:
-    """With a guest that is there already."""
+    """With a guest that is there already, and golden templates."""
     with EmbeddedNode() as node:
         template = "local:vztmpl/alpine-3.22-default_20250617_amd64.tar.xz"
         argv = ["pct", "create", "100", template, "--hostname", "there1", "--rootfs", "local-lvm:1"]
         rc, _out, err = commands.run([*argv, "--net0", "name=eth0,bridge=vmbr0,tag=20"], node.root, b"")
         assert rc == 0, err
         commands.run(["pvesh", "create", "/pools", "--poolid", "lab"], node.root, b"")
+        storages = node.root / "etc/pve/storage.cfg"  # of a type whose clones need their template
+        files = f"\ndir: files\n\tpath {node.root / 'srv/files'}\n\tcontent images\n"
+        storages.write_text(storages.read_text(encoding="utf-8") + files, encoding="utf-8")
+        for vmid in (900, 901):
+            make_golden(node, vmid)
+        qm(node, "clone", "900", "902", "--name", "clone1")
         yield Tokens(node)
 
 
@@ -200,7 +225,8 @@ def seen(answer: Answer) -> t.Any:
     found = [told.get("changed"), [step["step"] for step in told.get("plan") or ()]]
     lists = [len(told.get(name) or ()) for name in ("guests", "storages", "templates", "bridges", "nodes")]
     declared = (told.get("declaration") or {}).get("provision_guests")
-    return [answer.failed, *found, *lists, declared, [each.get("outcome") for each in told.get("guests") or ()]]
+    outcomes = [each.get("outcome") for each in told.get("guests") or ()]
+    return [answer.failed, *found, *lists, declared, told.get("golden"), outcomes]
 
 
 @pytest.mark.parametrize("words", MORE)

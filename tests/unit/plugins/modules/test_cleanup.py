@@ -98,6 +98,17 @@ def test_golden_templates_go_when_nothing_is_linked_to_them(bench: Bench) -> Non
         assert not bench.good("cleanup", remove=["golden"]).changed
 
 
+def test_what_stands_against_one_template_is_told_before_another_goes(bench: Bench) -> None:
+    marks = {"--tags": TAG, "--description": NOTE.description}
+    other = Note("ubuntu-24.04", "local:import/ubuntu.qcow2", "1" * 64, "pve1", "local-lvm", "scsi0")
+    held = {"--tags": TAG, "--description": other.description, "--protection": "1"}
+    with golden(bench, 190, NOTE.name, **marks), golden(bench, 191, other.name, **held):
+        for check in (True, False):
+            assert "protection" in bench.bad("cleanup", check=check, remove=["golden"]).msg
+        assert is_there(bench, 190)
+        commands.run(["qm", "set", "191", "--protection", "0"], bench.node.root)
+
+
 def test_what_another_run_is_at_work_with_stays_until_that_ends(bench: Bench) -> None:
     if bench.backend == "api":
         pytest.skip("over the API no file is removed")
