@@ -27,6 +27,8 @@ if t.TYPE_CHECKING:
     from ..state.config_file import GuestFile
     from ..state.root import State
 
+#: Since when a snapshot is taken of the state of a running VM's TPM that is a chain of volumes; the newest stays.
+TPM_CHAINS = (9, 1, 9)
 NOT_COPIED = frozenset({"snapstate", "snaptime", "vmstate", "lock", "digest", "description"})
 
 
@@ -63,12 +65,33 @@ def _has_feature(state: State, feature: str, volid: str) -> bool:
     return storage.has_feature(feature, volume)
 
 
+def _chained_tpm(state: State, vmid: int, options: Mapping[str, str]) -> str | None:
+    """The state of the TPM of a VM that runs, where its storage keeps snapshots as chains of volumes."""
+    volid = dict(_disks(options)).get("tpmstate0")
+    if volid is None or process.pid(state, vmid) is None or not volid.endswith(".qcow2"):
+        return None
+    storage, _volume = storages.locate(state, volid)
+    return volid if storage.options.get("snapshot-as-volume-chain") == "1" else None
+
+
+def _check_chained_tpm(state: State, vmid: int, conf: GuestFile, deleted: str | None = None) -> None:
+    """Die where a snapshot of it cannot be taken, or ``deleted``, as long as the VM runs."""
+    volid = _chained_tpm(state, vmid, conf.options)
+    if volid is None or (deleted and dict(_disks(conf.snapshots[deleted].options)).get("tpmstate0") != volid):
+        return
+    if state.release < TPM_CHAINS or conf.options.get("parent") == deleted:
+        what = f"delete snapshot '{deleted}'" if deleted else "take a snapshot"
+        raise ApiError(f"cannot {what} of TPM state '{volid}', a chain of volumes, while the VM is running")
+
+
 def create(session: Session, vmid: int, name: str, memory: bool, description: str | None) -> None:
     """Take a snapshot, with the memory of a running VM when asked for."""
     state = session.state
     running = process.pid(state, vmid) is not None
     with process.lock(session, vmid):
         conf = state.guest("qemu", vmid)
+        if state.release < TPM_CHAINS:
+            _check_chained_tpm(state, vmid, conf)
         if process.is_template(conf):
             raise ApiError("you can't take a snapshot if it's a template")
         process.check_lock(conf)
@@ -105,6 +128,7 @@ def delete(session: Session, vmid: int, name: str) -> None:
     with process.lock(session, vmid):
         conf = session.state.guest("qemu", vmid)
         snapshot = require(conf, name)
+        _check_chained_tpm(session.state, vmid, conf, deleted=name)
         process.check_lock(conf)
         if process.is_template(conf):
             raise ApiError("you can't delete a snapshot if vm is a template")

@@ -36,7 +36,7 @@ _REMEDY: t.Final = "There would be no way back. Fix that, or declare state=start
 def with_way_back(node: Node, wanted: Wanted, actual: Actual, plan: Plan) -> Plan:
     """The plan with a snapshot before what it changes, or a backup where PVE takes none; and what stands against it."""
     config = t.cast("GuestConfig", actual.config)
-    lacking = list(without_snapshots(node, wanted, config))
+    lacking = list(without_snapshots(node, wanted, actual, plan))
     found: list[Finding]
     if lacking:
         against = against_backup(node, wanted, t.cast("int", actual.vmid), config)
@@ -45,7 +45,7 @@ def with_way_back(node: Node, wanted: Wanted, actual: Actual, plan: Plan) -> Pla
         plan = before_changes(plan, Backup()).append(DropBackup())
         plan = dataclasses.replace(plan, warnings=(*plan.warnings, _told(wanted, actual, lacking[0])))
     else:
-        found = list(refusals(node, wanted, config, plan))
+        found = list(refusals(node, wanted, actual, plan))
         plan = with_snapshot(node, wanted, actual, plan).append(PruneSnapshots(0))
     return plan.against(dataclasses.replace(each, option="state", value=wanted.state, remedy=_REMEDY) for each in found)
 

@@ -13,7 +13,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.guest import
 from ansible_collections.pve.provision.plugins.module_utils._engine.part import Part
 from ansible_collections.pve.provision.plugins.module_utils._engine.read import find_here, is_declared_guest
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Phase, Plan, Step
-from ansible_collections.pve.provision.plugins.module_utils._engine.steps import CleanUp, Destroy
+from ansible_collections.pve.provision.plugins.module_utils._engine.steps import CleanUp, Destroy, Start
 from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, Finding
 from ansible_collections.pve.provision.plugins.module_utils._guests.snapshot.backup import refuse_half_restored
 from ansible_collections.pve.provision.plugins.module_utils._guests.snapshot.steps import (
@@ -32,13 +32,16 @@ from ansible_collections.pve.provision.plugins.module_utils._io import interrupt
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import poll
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import storage_of
 from ansible_collections.pve.provision.plugins.module_utils._pve.privileges import Need
-from ansible_collections.pve.provision.plugins.module_utils._pve.snapshots import has_snapshots
+from ansible_collections.pve.provision.plugins.module_utils._pve.snapshots import format_of, has_snapshots
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
     from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig
 
 _LATER: t.Final = "Leave rollback out for this run."
+# The state of a TPM, which a process beside QEMU holds while the VM runs: where snapshots are chains of volumes, PVE
+# takes none of it before 9.1.9, and does not delete the newest since then (qemu-server, API2/Qemu.pm).
+_TPM: t.Final = "tpmstate"
 
 
 class WayBack(Part):
@@ -93,7 +96,7 @@ class RollbackPart(WayBack):
             known = ours(node, wanted.type.kind, actual.vmid) if any(map(is_our_name, config.snapshots)) else []
             return plan.append(PruneSnapshots(self.keep)) if len(known) > self.keep else plan
         guarded = with_snapshot(node, wanted, actual, plan).append(PruneSnapshots(self.keep))
-        return guarded.against(refusals(node, wanted, config, plan))
+        return guarded.against(refusals(node, wanted, actual, plan))
 
 
 def with_snapshot(node: Node, wanted: Wanted, actual: Actual, plan: Plan) -> Plan:
@@ -111,29 +114,37 @@ def before_changes(plan: Plan, step: Step) -> Plan:
     return dataclasses.replace(plan, steps=(*plan.steps[:first], step, *plan.steps[first:]))
 
 
-def refusals(node: Node, wanted: Wanted, config: GuestConfig, plan: Plan) -> t.Iterator[Finding]:
+def refusals(node: Node, wanted: Wanted, actual: Actual, plan: Plan) -> t.Iterator[Finding]:
     """What PVE refuses to a guest that is to have a snapshot, and what would be lost if it went back to it."""
+    config = t.cast("GuestConfig", actual.config)
     if config.template:
         yield Finding("rollback", "snapshot", "is refused: PVE takes no snapshot of a template", _LATER)
     for step in plan.steps:
         if step.with_snapshots:
             yield Finding("rollback", "snapshot", f"does not go with {step.action}: {step.with_snapshots}", _LATER)
-    for words in without_snapshots(node, wanted, config):
+    for words in without_snapshots(node, wanted, actual, plan):
         yield Finding("rollback", "snapshot", f"is not possible: {words}", "Leave rollback out, or move the volume.")
     yield from lost_with_it(wanted, config)
 
 
-def without_snapshots(node: Node, wanted: Wanted, config: GuestConfig) -> t.Iterator[str]:
-    """The volumes of a guest of which PVE takes no snapshot, in words."""
-    types = {storage.name: storage.type for storage in node.storages()}
-    for key, text in sorted(config.live.items()):
+def without_snapshots(node: Node, wanted: Wanted, actual: Actual, plan: Plan) -> t.Iterator[str]:
+    """The volumes of a guest of which PVE takes no snapshot, or deletes none, in words."""
+    storages = {storage.name: storage for storage in node.storages()}
+    runs = actual.running or plan.has(Start)
+    for key, text in sorted(t.cast("GuestConfig", actual.config).live.items()):
         volume = text.partition(",")[0]
         if not wanted.type.is_volume(key) or key.startswith("unused") or "media=cdrom" in text.split(","):
             continue
         home = storage_of(volume)
-        if home is None or (home in types and not has_snapshots(types[home], volume)):
-            where = f"on {home}, of type {types[home]}" if home else "of the node itself"
+        storage = storages.get(home or "")
+        if home is None or (storage and not has_snapshots(storage.type, volume)):
+            where = f"on {home}, of type {storage.type}" if storage else "of the node itself"
             yield f"PVE takes no snapshot of {key} ({volume}), which is {where}"
+        elif storage and storage.chains and runs and key.startswith(_TPM) and format_of(volume) == "qcow2":
+            yield (
+                f"while a VM runs, PVE takes no snapshot of {key} ({volume}), or does not delete the newest again, as"
+                f" {home} keeps snapshots as chains of volumes"
+            )
 
 
 def lost_with_it(wanted: Wanted, config: GuestConfig) -> t.Iterator[Finding]:

@@ -285,6 +285,34 @@ def test_a_rollback_brings_config_and_bytes_back(qm: Qm) -> None:
     assert "parent" not in qm.conf()
 
 
+@pytest.mark.parametrize("release", ["9.1.8", "9.1.9"])
+def test_the_state_of_a_tpm_that_is_a_chain_of_volumes_while_the_vm_runs(
+    qm: Qm, monkeypatch: pytest.MonkeyPatch, release: str
+) -> None:
+    """Before PVE 9.1.9 no snapshot is taken of it or deleted; since then it is only the newest that stays."""
+    storages = qm.root / "etc/pve/storage.cfg"
+    text = storages.read_text(encoding="utf-8")
+    chained = re.sub(r"(?m)^(dir: disks\n)", r"\1\tsnapshot-as-volume-chain 1\n", text)
+    assert chained != text
+    storages.write_text(chained, encoding="utf-8")
+    monkeypatch.setattr(type(qm.state), "release", tuple(map(int, release.split("."))))
+    qm.ok("create", "100", "--scsi0", "disks:1,format=qcow2", "--tpmstate0", "disks:1,format=qcow2,version=v2.0")
+    qm.ok("snapshot", "100", "one")
+    qm.ok("start", "100")
+    refused = "a chain of volumes, while the VM is running"
+    taken = qm.run("snapshot", "100", "two")
+    if release == "9.1.8":
+        assert refused in taken[2]
+        assert refused in qm.fails("delsnapshot", "100", "one")
+    else:
+        assert taken[0] == 0
+        assert refused in qm.fails("delsnapshot", "100", "two")
+        qm.ok("delsnapshot", "100", "one")
+    qm.ok("stop", "100")
+    for name in qm.state.guest("qemu", 100).snapshots:
+        qm.ok("delsnapshot", "100", name)
+
+
 @pytest.mark.parametrize(("words", "said"), [
     (("snapshot", "100", "one"), "snapshot feature is not available"),
     (("snapshot", "100", "current"), "unable to use snapshot name 'current' (reserved name)"),

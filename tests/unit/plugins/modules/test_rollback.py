@@ -319,6 +319,39 @@ def test_a_disk_in_a_snapshot_does_not_move(bench: Bench) -> None:
     assert "does not go with move_disk: PVE moves no disk that is in a snapshot" in refused.msg
 
 
+@pytest.fixture(params=[True, False], ids=["chains", "no chains"])
+def chains(request: pytest.FixtureRequest, bench: Bench) -> t.Iterator[bool]:
+    """Whether the storage ``files`` keeps snapshots as chains of volumes."""
+    option = "\tsnapshot-as-volume-chain 1\n" if request.param else ""
+    with (bench.node.root / "etc/pve/storage.cfg").open("a", encoding="utf-8") as stream:
+        stream.write(f"\ndir: files\n\tpath {bench.node.root}/srv/files\n\tcontent images\n{option}")
+    yield request.param
+    for action in ("stop", "destroy"):
+        commands.run(["qm", action, "201"], bench.node.root, b"")
+
+
+def test_the_state_of_a_tpm_that_is_a_chain_of_volumes_stands_against_it_while_the_vm_runs(
+    bench: Bench, chains: bool
+) -> None:
+    """Over the API PVE does not tell that it is one."""
+    stays = "could not be deleted"
+    guest = {**VM, "disks": [{"storage": "files", "size": "1G"}]}
+    guest["tpm"] = {"storage": "files", "format": "qcow2", "version": "v2.0"}
+    bench.good("vm_create", **guest)
+    stopped = bench.good("vm_create", **guest, description="one", rollback="snapshot")
+    assert stays not in str(stopped.values.get("warnings"))
+    changed = {**guest, "description": "two", "rollback": "snapshot", "state": "started"}
+    if chains and bench.backend == "cli":
+        for running in (False, True):
+            if running:
+                bench.good("vm_create", **guest, state="started")
+            refused = bench.bad("vm_create", check=True, **changed)
+            assert "takes no snapshot of tpmstate0 (files:201/vm-201-disk-1.qcow2)" in refused.msg
+    else:
+        done = bench.good("vm_create", **changed)
+        assert (stays in str(done.values.get("warnings"))) == chains
+
+
 # -- killed ----------------------------------------------------------------------------------------------------------
 
 
