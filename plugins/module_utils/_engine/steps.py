@@ -18,6 +18,7 @@ from ansible_collections.pve.provision.plugins.module_utils._io.clock import pol
 from ansible_collections.pve.provision.plugins.module_utils._model.kinds import KINDS
 from ansible_collections.pve.provision.plugins.module_utils._model.option import MASKED
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import required
+from ansible_collections.pve.provision.plugins.module_utils._pve.tasks import shows_running
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._model.option import Change
@@ -219,7 +220,8 @@ class Start(Step):
         timeout = run.wanted.policy.start_timeout
         cleanup.advance(run.node, run.vmid, "started")  # from now on it may hold what somebody needs
         outcome = run.node.start(run.wanted.type.kind, run.vmid, timeout=timeout)
-        _await_status(run, "running", timeout)
+        if not shows_running(outcome.upid):
+            _await_status(run, "running", timeout)
         return outcome
 
 

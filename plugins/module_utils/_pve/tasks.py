@@ -15,6 +15,8 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.types import Ou
 
 #: Pauses (s) before a task is asked for. PVE's take a fifth of a second at least; asking sooner only keeps it busy.
 PAUSES = (0.2, 2.0)
+#: Seconds that a task of a type takes at least, as measured on a real node: who asks before that asks in vain.
+_LEAST: t.Final = {"qmcreate": 0.5, "vzcreate": 0.5, "vzstart": 0.8, "vzstop": 1.1, "vzshutdown": 1.1}
 # How long (s) the API may be silent while a task runs: a node's services restart in less.
 _SILENCE = 60.0
 
@@ -50,6 +52,12 @@ class Tasks(t.Protocol):
     def task_log(self, upid: Upid) -> list[str]: ...
 
 
+def shows_running(upid: str | None) -> bool:
+    """Whether the end of a task shows that a guest runs. QEMU is asked by the task that starts it; a container's init
+    may end at once, and of a guest under HA PVE only takes note."""
+    return upid is not None and Upid.parse(upid).type == "qmstart"
+
+
 def succeeded(exitstatus: str) -> bool:
     """Whether a task's ending is a success: ``OK``, or ``WARNINGS: n``."""
     return exitstatus == "OK" or exitstatus.startswith("WARNINGS")
@@ -77,7 +85,7 @@ def wait(tasks: Tasks, upid: Upid, *, step: str, timeout: float, clock: Clock) -
     def ended(status: t.Mapping[str, t.Any]) -> bool:
         return bool(status.get("status") == "stopped")
 
-    clock.sleep(min(PAUSES[0], timeout))
+    clock.sleep(min(_LEAST.get(upid.type, PAUSES[0]), timeout))
     status = poll(ask, ended, timeout=timeout, clock=clock, pauses=PAUSES)
     if not ended(status):
         raise Timeout(
