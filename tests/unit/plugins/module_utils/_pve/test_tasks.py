@@ -69,13 +69,23 @@ def test_ok_reads_no_log():
 def test_nobody_asks_before_a_task_can_have_ended():
     script = Script(stopped("OK"))
     script.wait()
+    assert script.clock.slept == [0.5]  # a container is not made sooner
+    quick = Upid.parse(TEXT.replace("vzcreate", "qmconfig"))
+    script = Script(stopped("OK"))
+    wait(script, quick, step="set qemu 140", timeout=60, clock=script.clock)
     assert script.clock.slept == [tasks.PAUSES[0]]
+
+
+@pytest.mark.parametrize(("kind", "shows"), [("qmstart", True), ("vzstart", False), ("hastart", False)])
+def test_only_the_task_that_starts_qemu_shows_by_its_end_that_the_guest_runs(kind, shows):
+    assert tasks.shows_running(TEXT.replace("vzcreate", kind)) is shows
+    assert not tasks.shows_running(None)
 
 
 def test_pauses_grow_to_two_seconds():
     script = Script(*[RUNNING] * 30, stopped("OK"))
     script.wait()
-    assert script.clock.slept == sorted(script.clock.slept)
+    assert script.clock.slept[1:] == sorted(script.clock.slept[1:])
     assert script.clock.slept[-1] == 2.0
 
 
