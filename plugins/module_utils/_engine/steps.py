@@ -39,9 +39,6 @@ class CleanUp(Step):
         run.result.warnings += cleanup.recover(run.node, run.wanted, run.actual)
 
 
-# -- changing it ---------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Set(Step):
     """Set, delete and take back options; ``options`` as they are shown."""

@@ -77,7 +77,7 @@ def test_nobody_asks_before_a_task_can_have_ended():
 
 
 @pytest.mark.parametrize(("kind", "shows"), [("qmstart", True), ("vzstart", False), ("hastart", False)])
-def test_only_the_task_that_starts_qemu_shows_by_its_end_that_the_guest_runs(kind, shows):
+def test_only_the_task_that_starts_qemu_shows_by_its_end_that_the_guest_runs(kind: str, shows: bool):
     assert tasks.shows_running(TEXT.replace("vzcreate", kind)) is shows
     assert not tasks.shows_running(None)
 
