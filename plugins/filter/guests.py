@@ -267,13 +267,20 @@ def _main_address(guest: Guest, addresses: list[Guest]) -> Guest:
 # -- the inventory -----------------------------------------------------------------------------------------------------
 
 _BY_NODE: t.Final = "community.proxmox.proxmox_pct_remote"
+_LOGIN: t.Final[dict[str, tuple[str, ...]]] = {
+    "ansible_host": ("ansible_host", "ansible_ssh_host", "inventory_hostname"),
+    "ansible_port": ("ansible_port", "ansible_ssh_port"),
+    "ansible_user": ("ansible_user", "ansible_ssh_user"),
+    "ansible_private_key_file": ("ansible_private_key_file", "ansible_ssh_private_key_file"),
+}
+"""How a node is reached by SSH: variables, and the names that each has in an inventory, the first that is there."""
 
 
 def inventory_hosts(
-    results: list[Guest], guests: list[Guest], connection: str, nodes: dict[str, str], node: str
+    results: list[Guest], guests: list[Guest], connection: str, nodes: Mapping[str, t.Any], node: Mapping[str, t.Any]
 ) -> list[Guest]:
-    """The guests that are there as hosts of the inventory: name, groups and variables. ``nodes``: where each node is
-    reached by SSH, ``node`` where one is that is not among them.
+    """The guests that are there as hosts of the inventory: name, groups and variables. ``nodes``: how each node is
+    reached by SSH, an address or variables, ``node`` how one is that is not among them.
     """
     apps = {str(guest.get("name")): str(guest.get("app") or "") for guest in guests}
     if connection == "none":
@@ -282,7 +289,7 @@ def inventory_hosts(
         {
             "name": row["name"],
             "groups": ["provisioned", f"provisioned_{row['type']}", *_app_group(apps.get(row["name"], ""))],
-            "vars": {**_way(row, connection, nodes.get(row["node"], node)), "provision_vmid": row["vmid"],
+            "vars": {**_way(row, connection, nodes.get(row["node"]) or node), "provision_vmid": row["vmid"],
                      "provision_node": row["node"], "provision_addresses": row["addresses"]},
         }
         for row in results
@@ -295,11 +302,18 @@ def _app_group(app: str) -> list[str]:
     return ["app_" + re.sub(r"\W", "_", app)] if app else []
 
 
-def _way(row: Guest, connection: str, node: str) -> Guest:
+def _way(row: Guest, connection: str, node: str | Mapping[str, t.Any]) -> Guest:
     """How a guest is reached: a container through its node, where that is asked for, all others at their address."""
     if connection == "pct_remote" and row["type"] in ("lxc", "openwrt_lxc"):
-        return {"ansible_connection": _BY_NODE, "ansible_host": node, "proxmox_vmid": row["vmid"]}
+        return {"ansible_connection": _BY_NODE, **_login(node), "proxmox_vmid": row["vmid"]}
     return {"ansible_host": row["address"]} if row["address"] else {}
+
+
+def _login(node: str | Mapping[str, t.Any]) -> Guest:
+    """How a node is reached by SSH. There is nobody but root who may run pct, unless somebody else is named."""
+    known = {"ansible_host": node} if isinstance(node, str) else node
+    told = {name: next((known[each] for each in names if known.get(each)), None) for name, names in _LOGIN.items()}
+    return {"ansible_user": "root", **{name: value for name, value in told.items() if value}}
 
 
 class FilterModule:

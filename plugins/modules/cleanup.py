@@ -46,6 +46,12 @@ options:
     elements: str
     choices: [golden, files, cache]
     default: [golden, files, cache]
+  min_age:
+    description:
+      - Seconds for which what was made or fetched stays though no guest needs it, for another run may be about to use
+        it; a warning names it. V(0) keeps nothing for that.
+    type: int
+    default: 3600
 seealso:
   - module: pve.provision.template_cache
 """
@@ -94,20 +100,27 @@ from ansible_collections.pve.provision.plugins.module_utils._module import Modul
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
 
 WHAT = ["golden", "files", "cache"]
-SPEC = ArgSpec(options={"remove": {"type": "list", "elements": "str", "choices": WHAT, "default": WHAT}})
+SPEC = ArgSpec(
+    options={
+        "remove": {"type": "list", "elements": "str", "choices": WHAT, "default": WHAT},
+        "min_age": {"type": "int", "default": 3600},
+    }
+)
 
 
 def main() -> None:
     module = CONNECTION.merge(SPEC).create_module(Module)
     with module.interruptible():
         try:
-            removed = clean_up(open_node(module.params), module.params["remove"], check_mode=module.check_mode)
+            what, min_age = module.params["remove"], module.params["min_age"]
+            removed = clean_up(open_node(module.params), what, min_age, check_mode=module.check_mode)
         except ProvisionError as error:
             module.fail_json(**failure(error))
         for warning in removed.warnings:
             module.warn(warning)
         values = dataclasses.asdict(removed)
-        values.pop("warnings")
+        for name in ("warnings", "since"):
+            values.pop(name)
         before = [name for kind in WHAT for name in values[kind]]
         module.exit_json(changed=removed.changed, diff={"before": before, "after": []}, **values)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from ..api import validation
 from ..state.config_file import NET_KEY
 from ..state.propstring import parse
+from . import devices
 from .mounts import ALL_IDS, FIRST_ID
 
 ARCHITECTURES = {"amd64": "x86_64", "i386": "i686", "arm64": "aarch64", "armhf": "armv7l", "riscv64": "riscv64"}
@@ -24,8 +25,8 @@ Lines = Iterator[tuple[str, t.Any]]
 
 @dataclass(frozen=True)
 class Place:
-    """Where a container runs: its files, the node's control group and the controllers that it has, the log, and what
-    LXC runs when it begins and ends.
+    """Where a container runs: its files, the node's control group and the controllers that it has, the log, what LXC
+    runs when it begins and ends, and the devices that were made for it.
     """
 
     rootfs: Path
@@ -33,6 +34,7 @@ class Place:
     controllers: frozenset[str]
     log: Path
     hook: Path
+    devices: Path
 
 
 def text(vmid: int, options: Mapping[str, str], place: Place) -> str:
@@ -60,8 +62,7 @@ def _frame(vmid: int, options: Mapping[str, str], place: Place) -> Lines:
         yield "lxc.init.cmd", options["entrypoint"]
     for variable in filter(None, options.get("env", "").split("\0")):
         yield "lxc.environment", variable
-    if features.get("fuse") == "1":
-        yield "lxc.mount.entry", "/dev/fuse dev/fuse none bind,create=file,optional 0 0"
+    yield from devices.lines(options, place.devices)
     for name, folder in (("container", vmid), ("monitor", f"monitor-{vmid}"), ("monitor.pivot", "pivot")):
         yield f"lxc.cgroup.dir.{name}", f"{place.group}/{folder}"
     yield "lxc.cgroup.dir.container.inner", "ns"

@@ -19,7 +19,9 @@ from pathlib import Path
 
 from ..state import kernel
 from ..state.root import State
+from . import devices as machine
 from . import groups, programs, site
+from .mounts import ALL_IDS, FIRST_ID
 
 HOLDER = "run/embedded-node/namespace.pid"
 #: Where LXC keeps what runs; nobody but the node sees it.
@@ -27,6 +29,9 @@ RUN = Path("/run/lxc")
 #: A private temporary folder keeps a container's own users from what lies in it: here they see their files.
 SHOWN = RUN / "rootfs"
 LXC_PATH = RUN / "containers"
+DEVICES = RUN / "devices"
+#: Which users root may give to an unprivileged container: newuidmap asks for them where it is installed.
+IDS = ("/etc/subuid", "/etc/subgid")
 GROUP = "run/embedded-node/group"
 ON_NODE = """#!/bin/sh
 root=$(dirname "$(dirname "$(dirname "$(realpath "$0")")")")
@@ -55,16 +60,25 @@ def _own_mounts() -> None:
     programs.run(["mount", "-t", "cgroup2", "none", groups.ROOT])
     RUN.mkdir(exist_ok=True)
     programs.run(["mount", "-t", "tmpfs", "-o", "mode=755", "none", RUN])
-    for folder in (SHOWN, LXC_PATH):
+    for folder in (SHOWN, LXC_PATH, DEVICES):
         folder.mkdir()
+    for path in filter(os.path.exists, IDS):
+        own = RUN / Path(path).name
+        own.write_text(f"root:{FIRST_ID}:{ALL_IDS}\n", encoding="utf-8")
+        programs.run(["mount", "--bind", own, path])
 
 
 def _boot(state: State) -> None:
-    """Nothing runs yet, whatever ran when the node was stopped."""
+    """Nothing runs yet, whatever ran when the node was stopped; and the node has the devices that this machine has."""
     for vmid in state.running():
         kernel.set_running(state, vmid, None)
     for points in state.path("var/lib/embedded-node/mounts").glob("*.json"):
         points.unlink()
+    for name in machine.LOADED:
+        link = state.path(name)
+        if Path("/", name).exists() and not link.is_symlink():
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(Path("/", name))
 
 
 def _install(state: State) -> None:
@@ -85,3 +99,8 @@ def group(state: State) -> Path:
 def shown(vmid: int) -> Path:
     """Where a container's files are shown to itself."""
     return SHOWN / str(vmid)
+
+
+def devices(vmid: int) -> Path:
+    """Where the devices are that a container has of this machine."""
+    return DEVICES / str(vmid)

@@ -22,7 +22,7 @@ from ..state.config_file import NET_KEY
 from ..state.propstring import parse
 from ..state.rootfs import GuestFiles
 from ..state.trees import TREES
-from . import cards, config, groups, hotplug, namespace, programs, site
+from . import cards, config, devices, groups, hotplug, namespace, programs, site, terminal
 from .mounts import ALL_IDS, FIRST_ID, Mounts
 from .programs import run
 
@@ -78,8 +78,9 @@ class Lxc:
         log.parent.mkdir(parents=True, exist_ok=True)
         log.unlink(missing_ok=True)
         place = config.Place(
-            namespace.shown(vmid), group.name, groups.controllers(group), log, state.path("usr/sbin/lxc-hook")
-        )
+            namespace.shown(vmid), group.name, groups.controllers(group), log, state.path("usr/sbin/lxc-hook"),
+            namespace.devices(vmid),
+        )  # fmt: skip
         lines = config.text(vmid, guest.options, place)
         state.write(f"var/lib/lxc/{vmid}/config", lines + "".join(f"{key} = {value}\n" for key, value in raw))
         for bridge in filter(None, (card.bridge for card in guest.interfaces)):
@@ -100,6 +101,8 @@ class Lxc:
         shown = namespace.shown(guest.vmid)
         Mounts().detach(shown)
         Mounts().attach(guest.files.root, shown)
+        first_id = FIRST_ID if guest.options.get("unprivileged") == "1" else 0
+        devices.make(guest.options, guest.state.root, namespace.devices(guest.vmid), first_id)
         if not guest.managed:
             return
         units = guest.files.resolve("/etc/systemd/system")
@@ -155,8 +158,7 @@ class Lxc:
         """On the standard streams of this process, which are the caller's."""
         command = [*self._lxc("attach", guest), "--clear-env"]
         command += [f"--set-var={key}={value}" for key, value in guest.env.items()]
-        done = subprocess.run([*command, "--", *argv], env=programs.ENV, check=False)
-        return Completed(done.returncode)
+        return Completed(terminal.run([*command, "--", *argv], programs.ENV))
 
     def links(self, guest: Guest) -> list[Link]:
         """As its own kernel tells them."""

@@ -4,7 +4,8 @@
 """Private to this collection: what runs have made on a node and no guest needs any more, and how it goes again.
 
 Golden templates are ours by their tag and the note in their description, files by the record beside them; what has
-neither is nobody's business here. Whatever a guest of the cluster refers to stays.
+neither is nobody's business here. Whatever a guest of the cluster refers to stays, and so does what was made a moment
+ago, which another run may be about to use.
 """
 
 from __future__ import annotations
@@ -40,22 +41,30 @@ _ON_NODE: t.Final = "Over the API no record can be read, so files and downloads 
 
 @dataclass
 class Removed:
-    """What a run has removed, or in check mode would."""
+    """What a run has removed, or in check mode would. ``since``: what was made later stays."""
 
     golden: list[str] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     cache: list[str] = field(default_factory=list)
     freed: int = 0
     warnings: list[str] = field(default_factory=list)
+    since: float = 0.0
+
+    def is_young(self, what: object, made: float) -> bool:
+        """Whether something is too young to go, which is told then."""
+        if made <= self.since:
+            return False
+        self.warnings.append(f"{what} stays, for it is younger than min_age.")
+        return True
 
     @property
     def changed(self) -> bool:
         return bool(self.golden or self.files or self.cache)
 
 
-def clean_up(node: Node, what: t.Collection[str], *, check_mode: bool) -> Removed:
-    """Remove what is ours and unused: ``golden``, ``files``, ``cache``."""
-    removed = Removed()
+def clean_up(node: Node, what: t.Collection[str], min_age: int, *, check_mode: bool) -> Removed:
+    """Remove what is ours and unused: ``golden``, ``files``, ``cache``; nothing that is younger than some seconds."""
+    removed = Removed(since=node.clock.wall() - min_age)
     if "golden" in what:
         _remove_golden(node, removed, check_mode)
     if node.files is None:
@@ -79,6 +88,8 @@ def _remove_cache(node: Node, folder: Path, removed: Removed, check_mode: bool) 
         path for path in known if kept and path not in kept
     ]
     for path in gone:
+        if removed.is_young(path, _last_change(path)):
+            continue
         with _alone(path) as alone:
             if not alone:
                 removed.warnings.append(f"{path} stays, for another run fetches or builds something there.")
@@ -113,7 +124,7 @@ def _remove_golden(node: Node, removed: Removed, check_mode: bool) -> None:
     gone = []
     for ref in node.guests("qemu"):
         storage = _golden_storage(node, ref)
-        if storage is None or has_clones(node, ref.vmid, storage):
+        if storage is None or has_clones(node, ref.vmid, storage) or removed.is_young(ref.name, _made(node, ref)):
             continue
         wanted, _parts = read_removal(ref)
         reconcile(node, wanted, check_mode=True)
@@ -133,12 +144,20 @@ def _golden_storage(node: Node, ref: GuestRef) -> str | None:
     return note.storage if note is not None and note.name == ref.name else None
 
 
+def _made(node: Node, ref: GuestRef) -> int:
+    """When a VM was made, by the word of PVE; long ago where it says nothing."""
+    config = node.config("qemu", ref.vmid)
+    told = re.search(r"(?:^|,)ctime=(\d+)", config.options.get("meta", "")) if config else None
+    return int(told[1]) if told else 0
+
+
 def _remove_files(node: Node, removed: Removed, check_mode: bool) -> None:
     """The recorded images and templates of the node's storages to which no guest refers."""
     texts = "\n".join(node.files.guest_configs()) if node.files is not None else ""
     gone = set[Path]()
     for store in _stores(node):
         entries = [entry for entry in cache.recorded(store.folder) if entry.path not in gone]
+        entries = [each for each in entries if not (each.record and removed.is_young(each.path, each.record.verified))]
         pruned = cache.prune(entries, 0, functools.partial(_is_named, store, texts), dry=check_mode)
         gone |= set(pruned.removed)
         removed.files += [store.volid(path.name) for path in pruned.removed]
@@ -155,6 +174,11 @@ def _stores(node: Node) -> t.Iterator[Store]:
 
 def _is_named(store: Store, texts: str, path: Path) -> bool:
     return re.search(rf"(?<![\w.-]){re.escape(store.volid(path.name))}(?![\w.-])", texts) is not None
+
+
+def _last_change(path: Path) -> float:
+    """When something was last put there; a file that was fetched may have the time that it had elsewhere."""
+    return max(each.lstat().st_ctime for each in (path, *path.rglob("*")))
 
 
 def _size(folder: Path) -> int:

@@ -13,7 +13,7 @@ import pytest
 from embedded_node import commands
 from embedded_node.lxc_runtime import config, mounts, site
 
-PLACE = config.Place(Path("/run/rootfs"), "group", frozenset({"memory"}), Path("/log"), Path("/hook"))
+PLACE = config.Place(Path("/run/rootfs"), "group", frozenset({"memory"}), Path("/log"), Path("/hook"), Path("/made"))
 NET = "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:00:01,type=veth"
 
 commands.load()
@@ -32,7 +32,11 @@ def lines(**options: str) -> list[str]:
         ({"unprivileged": "1"}, "lxc.idmap = u 0 100000 65536"),
         ({"features": "nesting=1"}, "lxc.mount.auto = cgroup:rw proc:rw sys:rw"),
         ({}, "lxc.mount.auto = cgroup:mixed proc:mixed sys:mixed"),
-        ({"features": "fuse=1"}, "lxc.mount.entry = /dev/fuse dev/fuse none bind,create=file,optional 0 0"),
+        ({"features": "fuse=1"}, "lxc.mount.entry = /made/dev/fuse dev/fuse none bind,create=file,optional 0 0"),
+        (
+            {"dev0": "/dev/net/tun,mode=0666"},
+            "lxc.mount.entry = /made/dev/net/tun dev/net/tun none bind,create=file,optional 0 0",
+        ),
         ({"entrypoint": "/bin/server --port 80"}, "lxc.init.cmd = /bin/server --port 80"),
         ({"env": "A=1\0B=2"}, "lxc.environment = B=2"),
         ({"memory": "256"}, "lxc.cgroup2.memory.max = 268435456"),

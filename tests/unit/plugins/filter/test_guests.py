@@ -180,7 +180,14 @@ def row(name: str, **more: t.Any) -> Guest:
     return {"name": name, **usual, **more}
 
 
-BY_NODE: Guest = {"ansible_connection": "community.proxmox.proxmox_pct_remote", "proxmox_vmid": 101}
+BY_NODE: Guest = {
+    "ansible_connection": "community.proxmox.proxmox_pct_remote", "proxmox_vmid": 101, "ansible_user": "root",
+}  # fmt: skip
+LOGIN: Guest = {"ansible_port": 2222, "ansible_user": "ansible", "ansible_private_key_file": "/keys/pve"}
+NODES: Guest = {
+    "pve1": "192.0.2.1", "pve3": {"ansible_host": "192.0.2.3", **LOGIN},
+    "pve4": {"inventory_hostname": "pve4.example.org", "ansible_ssh_user": "ansible", "ansible_connection": "ssh"},
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("guest", "connection", "way"), [
@@ -188,10 +195,13 @@ BY_NODE: Guest = {"ansible_connection": "community.proxmox.proxmox_pct_remote", 
     (row("web1", address=""), "ssh", {}),
     (row("web1"), "pct_remote", {**BY_NODE, "ansible_host": "192.0.2.1"}),
     (row("web1", node="pve2"), "pct_remote", {**BY_NODE, "ansible_host": "pve.example.org"}),
+    (row("web1", node="pve3"), "pct_remote", {**BY_NODE, "ansible_host": "192.0.2.3", **LOGIN}),
+    (row("web1", node="pve4"), "pct_remote",
+     {**BY_NODE, "ansible_host": "pve4.example.org", "ansible_user": "ansible"}),
     (row("vm1", type="vm"), "pct_remote", {"ansible_host": "10.0.0.5"}),
 ])  # fmt: skip
 def test_a_guest_is_reached_as_the_play_says(guest: Guest, connection: str, way: Guest) -> None:
-    (host,) = inventory_hosts([guest], [], connection, {"pve1": "192.0.2.1"}, "pve.example.org")
+    (host,) = inventory_hosts([guest], [], connection, NODES, {"ansible_host": "pve.example.org"})
     facts = ("provision_vmid", "provision_node", "provision_addresses")
     assert {key: value for key, value in host["vars"].items() if key not in facts} == way
     assert host["groups"] == ["provisioned", f"provisioned_{guest['type']}"]
@@ -200,9 +210,9 @@ def test_a_guest_is_reached_as_the_play_says(guest: Guest, connection: str, way:
 def test_hosts_are_grouped_by_their_applications_and_absent_ones_are_none() -> None:
     rows = [row("a"), row("b"), row("gone", status="absent")]
     declared = [{"name": "a", "app": "node-exporter"}, {"name": "b"}]
-    hosts = inventory_hosts(rows, declared, "ssh", {}, "pve")
+    hosts = inventory_hosts(rows, declared, "ssh", {}, {})
     assert [host["groups"][2:] for host in hosts] == [["app_node_exporter"], []]
-    assert inventory_hosts(rows, declared, "none", {}, "pve") == []
+    assert inventory_hosts(rows, declared, "none", {}, {}) == []
 
 
 # -- declarations of what there is -------------------------------------------------------------------------------------

@@ -6,6 +6,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import os
+import re
 import shutil
 import typing as t
 
@@ -59,14 +62,19 @@ def golden(bench: Bench, vmid: int, name: str, **more: str) -> t.Iterator[int]:
         commands.run(["qm", "destroy", str(vmid)], bench.node.root)
 
 
+def cleanup(bench: Bench, **options: t.Any) -> t.Any:
+    """However young things are."""
+    return bench.good("cleanup", **{"min_age": 0, **options})
+
+
 def is_there(bench: Bench, vmid: int) -> bool:
     return bench.node.state.has_guest("qemu", vmid)
 
 
 def test_recorded_images_go_once_no_guest_needs_them(bench: Bench, images: Path) -> None:
-    told = bench.good("cleanup", check=True, remove=["files"])
+    told = cleanup(bench, check=True, remove=["files"])
     assert (images / "ours.iso").exists()
-    removed = bench.good("cleanup", remove=["files"])
+    removed = cleanup(bench, remove=["files"])
     left = {path.name for path in images.iterdir() if not path.name.startswith(".")}
     if bench.backend == "api":
         assert left == {"ours.iso", "changed.iso", "theirs.iso"}
@@ -75,14 +83,14 @@ def test_recorded_images_go_once_no_guest_needs_them(bench: Bench, images: Path)
     assert "local:iso/ours.iso" in told.files and told.files == removed.files
     assert left == {"changed.iso", "theirs.iso"}, "what is not ours stays, and what somebody has changed"
     assert "changed.iso stays" in str(removed.warnings)
-    assert not bench.good("cleanup", remove=["files"]).changed
+    assert not cleanup(bench, remove=["files"]).changed
 
 
 def test_an_image_in_a_drive_stays(bench: Bench, images: Path) -> None:
     if bench.backend == "api":
         pytest.skip("over the API no file is removed")
     with golden(bench, 190, "holder", **{"--ide2": "local:iso/ours.iso,media=cdrom"}):
-        removed = bench.good("cleanup", remove=["files"])
+        removed = cleanup(bench, remove=["files"])
     assert "local:iso/ours.iso" not in removed.files and (images / "ours.iso").exists()
     assert "ours.iso stays, for a guest refers to it" in str(removed.warnings)
 
@@ -90,12 +98,12 @@ def test_an_image_in_a_drive_stays(bench: Bench, images: Path) -> None:
 def test_golden_templates_go_when_nothing_is_linked_to_them(bench: Bench) -> None:
     marks = {"--tags": TAG, "--description": NOTE.description}
     with golden(bench, 190, NOTE.name, **marks), golden(bench, 191, "a-copy", **marks), golden(bench, 192, "own"):
-        told = bench.good("cleanup", check=True, remove=["golden"])
+        told = cleanup(bench, check=True, remove=["golden"])
         assert told.golden == [NOTE.name] and is_there(bench, 190)
-        removed = bench.good("cleanup", remove=["golden"])
+        removed = cleanup(bench, remove=["golden"])
         assert removed.golden == [NOTE.name]
         assert [is_there(bench, vmid) for vmid in (190, 191, 192)] == [False, True, True]
-        assert not bench.good("cleanup", remove=["golden"]).changed
+        assert not cleanup(bench, remove=["golden"]).changed
 
 
 def test_what_stands_against_one_template_is_told_before_another_goes(bench: Bench) -> None:
@@ -115,12 +123,12 @@ def test_what_another_run_is_at_work_with_stays_until_that_ends(bench: Bench) ->
     folder = bench.node.root / "var/cache/pve-provision/images-of-a-test"
     target = folder / "pveam/some.tar.zst"
     with placing.exclusive(target, 60):
-        busy = bench.good("cleanup", remove=["cache"])
+        busy = cleanup(bench, remove=["cache"])
         assert str(folder) not in busy.cache
         assert f"{folder} stays, for another run fetches or builds something there." in str(busy.warnings)
         assert folder.is_dir()
     target.write_text("some")
-    assert str(folder) in bench.good("cleanup", remove=["cache"]).cache
+    assert str(folder) in cleanup(bench, remove=["cache"]).cache
     assert not folder.exists()
 
 
@@ -136,14 +144,54 @@ def test_the_cache_of_downloads_goes(bench: Bench) -> None:
         for vmid in (190, 191):
             (folder / f"known_hosts/node-{vmid}").write_text("192.0.2.1 ssh-ed25519 AAAA\n")
         with golden(bench, 190, "own"):
-            assert bench.good("cleanup", remove=["cache"]).changed is (bench.backend == "cli")
+            assert cleanup(bench, remove=["cache"]).changed is (bench.backend == "cli")
             assert (folder / "known_hosts/node-190").exists()
             left = [(folder / name).exists() for name in ("x.json", "known_hosts/node-191")]
             assert left == [bench.backend == "api"] * 2
-            assert not bench.good("cleanup", remove=["cache"]).changed
-        bench.good("cleanup", remove=["cache"])
+            assert not cleanup(bench, remove=["cache"]).changed
+        cleanup(bench, remove=["cache"])
         assert folder.exists() is (bench.backend == "api")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         if aside.exists():
             aside.rename(folder)
+
+
+# -- what another run may be about to use ------------------------------------------------------------------------------
+
+
+def test_an_image_that_was_placed_a_moment_ago_stays(bench: Bench, images: Path) -> None:
+    if bench.backend == "api":
+        pytest.skip("over the API no file is removed")
+    told = bench.good("cleanup", remove=["files"])
+    assert not told.changed and (images / "ours.iso").exists()
+    assert f"{images}/ours.iso stays, for it is younger than min_age." in str(told.warnings)
+    record = cache.record_path(images / "ours.iso")
+    before = json.loads(record.read_text())
+    record.write_text(json.dumps({**before, "verified": before["verified"] - 3601}))
+    assert bench.good("cleanup", remove=["files"]).files == ["local:iso/ours.iso"]
+
+
+def test_a_golden_template_that_was_made_a_moment_ago_stays(bench: Bench) -> None:
+    with golden(bench, 190, NOTE.name, **{"--tags": TAG, "--description": NOTE.description}):
+        told = bench.good("cleanup", remove=["golden"])
+        assert not told.changed and is_there(bench, 190)
+        assert f"{NOTE.name} stays, for it is younger than min_age." in str(told.warnings)
+        config = bench.node.state.path("etc/pve/qemu-server/190.conf")
+        config.write_text(re.sub(r"ctime=(\d+)", lambda made: f"ctime={int(made[1]) - 3601}", config.read_text()))
+        assert bench.good("cleanup", remove=["golden"]).golden == [NOTE.name]
+
+
+def test_a_download_of_a_moment_ago_stays(bench: Bench) -> None:
+    if bench.backend == "api":
+        pytest.skip("over the API no file is removed")
+    folder = bench.node.root / "var/cache/pve-provision/images-of-a-test"
+    folder.mkdir(parents=True)
+    (folder / "some.qcow2").write_text("some")
+    os.utime(folder / "some.qcow2", (0, 0))  # as it was where it comes from
+    try:
+        told = bench.good("cleanup", remove=["cache"])
+        assert str(folder) not in told.cache and folder.is_dir()
+        assert f"{folder} stays, for it is younger than min_age." in str(told.warnings)
+    finally:
+        shutil.rmtree(folder)
