@@ -120,6 +120,7 @@ def move(session: Session, params: Params) -> None:
             if running and name == "tpmstate0":
                 raise ApiError("cannot move TPM state while VM is running")
             new = disks.clone(name, drive, True, params["storage"], params.get("format"), mirror=running)
+            faults.step(session.state, "move")
             disks.switch_over()
         except ApiError as error:
             disks.take_back()
@@ -131,6 +132,7 @@ def move(session: Session, params: Params) -> None:
         if process.is_template(conf) and config.is_drive(name):
             make_base(session, conf, name)
         process.write(session.state, vmid, conf)
+        faults.step(session.state, "moved")
         if params.get("delete"):
             disks.tell(f"removing source volume '{old}' after successful copy")
             disks.free(old)

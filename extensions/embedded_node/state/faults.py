@@ -12,7 +12,8 @@ name                      what happens
 ``lock_held``             somebody holds the config lock of ``vmid`` for ``seconds``; with ``kind`` ``migration``
                           replication holds that of its migration
 ``kill``                  the command kills itself (SIGKILL) ``at`` a step, the ``nth`` time (also: extracting,
-                          snapshot, delsnapshot, rollback)
+                          snapshot, delsnapshot, rollback; move, when a disk is copied, and moved, when the VM has the
+                          copy)
 ``slow``                  the command takes ``seconds`` ``at`` a step
 ``interrupt``             the command is interrupted, as by SIGTERM, ``at`` a step
 ``api_drop``              the ``nth`` HTTP request from now is dropped without an answer

@@ -27,6 +27,7 @@ LINES: t.Final[dict[str, tuple[str, ...]]] = {
     "make_template": ("becomes a template",),
     "migrate": ("migrate {from} -> {to}, {mode}", "with its local volumes {local_volumes}"),
     "move_disk": ("move {disk}: {source} -> {target}",),
+    "clean_up_move": ("remove what a killed move left: {volumes}",),
     "purge_disk": ("destroy volume {volume}",),
     "make_golden": ("make template VM {name} of {image} on {storage}",),
     "remove_golden": ("destroy template VM {name} ({vmid})",),

@@ -87,6 +87,8 @@ class Files(t.Protocol):
 class Leftovers(t.Protocol):
     """What a killed creation leaves on the node, and how to tell that it is its own."""
 
+    moves: Notes  # about disks of VMs that are being moved, by vmid
+
     def written(self, kind: Kind, vmid: int) -> float | None:
         """When a guest's config was written last."""
 
@@ -96,6 +98,12 @@ class Leftovers(t.Protocol):
     def orphans(self, vmid: int, storages: t.Iterable[str], task: str, window: Window) -> tuple[list[str], list[str]]:
         """The volumes with this vmid that no guest of the cluster names: those that such a task made in that time, and
         all others."""
+
+    def moving(self, vmid: int) -> bool:
+        """Whether somebody is moving a disk of this VM right now."""
+
+    def is_open(self, vmid: int, volid: str) -> bool:
+        """Whether the QEMU of a VM has a volume open."""
 
     def unlock(self, kind: Kind, vmid: int) -> None:
         """Remove the lock that a killed command left in a guest's config."""

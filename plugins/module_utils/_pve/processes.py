@@ -133,6 +133,11 @@ def is_snapshotting(kind: Kind, vmid: int, root: Path, proc: Path = Path("/proc"
     return _is_run(rf"{command}\x00(?:snapshot|delsnapshot|rollback)\x00{vmid}\x00", f"{task}:{vmid}", root, proc)
 
 
+def is_moving(vmid: int, root: Path, proc: Path = Path("/proc")) -> bool:
+    """Whether a process moves a disk of this VM there."""
+    return _is_run(rf"qm\x00(?:disk\x00move|move[-_]disk)\x00{vmid}\x00", f"qmmove:{vmid}", root, proc)
+
+
 def _is_run(command: str, task: str, root: Path, proc: Path) -> bool:
     """Whether a process runs such a command, or such a task, on the node that lives under ``root``."""
     pattern = re.compile(rf"(?:^|[\x00/]){command}|^task UPID(?::[^:]*){{4}}:(?:{task}):")

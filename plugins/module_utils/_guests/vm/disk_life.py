@@ -7,65 +7,32 @@ from __future__ import annotations
 
 import dataclasses
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._engine.part import Part
-from ansible_collections.pve.provision.plugins.module_utils._engine.step import NewFile, Phase, Plan, Run, Step
+from ansible_collections.pve.provision.plugins.module_utils._engine.step import Phase, Plan, Run, Step
 from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Shutdown, Start
-from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, PveError
+from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
+from ansible_collections.pve.provision.plugins.module_utils._guests.vm.disk_move import (
+    CleanUpMove,
+    Left,
+    MoveDisk,
+    await_moves,
+    left,
+    noted_vmid,
+    told,
+)
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.golden_name import is_marked
 from ansible_collections.pve.provision.plugins.module_utils._model.option import SubValues
 from ansible_collections.pve.provision.plugins.module_utils._model.qemu.disks import BUSES, DISK, is_drive, is_volume
 from ansible_collections.pve.provision.plugins.module_utils._model.sizes import show_size
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import AUTO, storage_of
-from ansible_collections.pve.provision.plugins.module_utils._pve.privileges import Need
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
     from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig, Outcome, Storage
-
-
-# The bytes that a disk moves in a second at the least. A move is stopped in its midst when its time is over, so a large
-# disk has more of it than other steps.
-_SPEED: t.Final = 10 * 1024**2
-
-
-@dataclass(frozen=True)
-class MoveDisk(Step):
-    """Move a disk to another storage; what it was on there goes, once all of it has arrived."""
-
-    action = "move_disk"
-    phase = Phase.CHANGE
-    with_snapshots = "PVE moves no disk that is in a snapshot"
-    privilege = "VM.Config.Disk"
-
-    disk: str
-    source: str
-    target: str
-    format: str = field(default="", repr=False)
-    size: int = field(default=0, repr=False)
-    option: str = field(default="", repr=False)
-
-    @property
-    def volumes(self) -> t.Sequence[str]:
-        return (self.disk,)
-
-    @property
-    def file(self) -> NewFile:
-        return NewFile(self.target, "images", self.size, self.option)
-
-    def needs(self) -> t.Sequence[Need]:
-        return [Need((f"/storage/{self.target}",), ("Datastore.AllocateSpace",), self.option)]
-
-    def run(self, run: Run) -> Outcome:
-        timeout = max(run.wanted.policy.timeout, self.size // _SPEED)
-        outcome = run.node.move_disk(run.vmid, self.disk, self.target, form=self.format, timeout=timeout)
-        found = run.config().live.get(self.disk, "")
-        if storage_of(found.partition(",")[0]) != self.target:
-            raise PveError(f"PVE said nothing, and {self.disk} is still at {found.partition(',')[0]}.")
-        return outcome
 
 
 @dataclass(frozen=True)
@@ -94,7 +61,7 @@ class PurgeDisk(Step):
 TPM: t.Final = "tpmstate"
 _TPM_STAYS: t.Final = "and PVE moves no state of a TPM while the VM runs"
 _TPM_REMEDY: t.Final = "Run once with state: stopped and the storage it is on, and then with the other."
-STEPS: t.Final[tuple[type[Step], ...]] = (MoveDisk, PurgeDisk)
+STEPS: t.Final[tuple[type[Step], ...]] = (MoveDisk, CleanUpMove, PurgeDisk)
 
 
 def with_moves(facts: Facts, wanted: Wanted, actual: Actual, formats: t.Callable[[Storage | None], str]) -> Wanted:
@@ -144,6 +111,13 @@ def _let_go(wanted: Wanted, config: GuestConfig) -> list[str]:
 class Disks(Part):
     """What a run over a VM does with its disks besides setting their options."""
 
+    def recover(self, node: Node, wanted: Wanted, *, act: bool) -> list[Step]:
+        """A module may be killed, and the move that it had started live on."""
+        vmid = noted_vmid(node, wanted) if act and not wanted.findings else None
+        if vmid is not None:
+            await_moves(node, vmid, wanted.policy.timeout)
+        return []
+
     def resolve(self, node: Node, wanted: Wanted, actual: Actual, *, act: bool) -> Wanted:
         """Where what is not declared goes, disks that are not listed go too. Of a VM without a list nobody says which
         disks it is to have, and drives are none."""
@@ -165,7 +139,11 @@ class Disks(Part):
         return dataclasses.replace(wanted, declaration=declaration)
 
     def extend(self, node: Node, wanted: Wanted, actual: Actual, plan: Plan) -> Plan:
-        """What is taken out is destroyed at the end, when the VM has let go of it."""
+        """What a killed move left goes first. What is taken out goes at the end, when the VM has let go of it."""
+        vmid = noted_vmid(node, wanted)
+        found = left(node, vmid) if vmid is not None else Left()
+        if vmid is not None and (found.ours or found.others):
+            plan = dataclasses.replace(plan, steps=(CleanUpMove(vmid, found.ours), *plan.steps))
         moves = [step for step in plan.steps if isinstance(step, MoveDisk)]
         if moves:
             before = {**plan.before, **{f"{step.disk}.storage": step.source for step in moves}}
@@ -182,15 +160,19 @@ class Disks(Part):
 
     def finish(self, run: Run) -> None:
         """Where each disk is, told by a run that did something: whether a storage is thin costs a command."""
+        if noted_vmid(run.node, run.wanted) == run.vmid:
+            run.result.warnings += told(Left(held=left(run.node, run.vmid).held))
         if not run.plan:
             return
         storages = {storage.name: storage for storage in run.facts.storages}
-        told = []
+        volumes = []
         for key, text in sorted(run.result.options.items()):
             disk = DISK.read(text) if is_volume(key) and not key.startswith("unused") else {}
             home = storage_of(str(disk.get("volume") or "")) or ""
             if not disk or is_drive(disk) or home not in storages:
                 continue
             size = {"size": show_size(disk["size"])} if isinstance(disk.get("size"), int) else {}
-            told.append({"disk": key, "volume": disk["volume"], "storage": home, **size, "thin": storages[home].thin})
-        run.result.more["volumes"] = told
+            volumes.append(
+                {"disk": key, "volume": disk["volume"], "storage": home, **size, "thin": storages[home].thin}
+            )
+        run.result.more["volumes"] = volumes

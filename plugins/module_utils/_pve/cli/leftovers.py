@@ -10,13 +10,17 @@ since a task outlives whoever started it.
 
 from __future__ import annotations
 
+import os
 import re
 import typing as t
 from pathlib import Path
 
+from ansible_collections.pve.provision.plugins.module_utils._pve import processes
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.commands import COMMAND, Commands
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.root import Root
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.storages import CliStorages
+from ansible_collections.pve.provision.plugins.module_utils._pve.journal import Journal
+from ansible_collections.pve.provision.plugins.module_utils._pve.node import Notes
 from ansible_collections.pve.provision.plugins.module_utils._pve.tasks import Upid
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Kind, Volume, Window
 
@@ -33,6 +37,7 @@ class CliLeftovers:
         self._root = root
         self._commands = commands
         self._storages = storages
+        self.moves: Notes = Journal(root.path / "var/lib/pve-provision/moves")
 
     # -- whose is it -----------------------------------------------------------------------------------------------
     def tasks(self, vmid: int, since: float) -> list[Upid]:
@@ -89,6 +94,16 @@ class CliLeftovers:
             return None
         told = self._commands.run(["stat", "--format=%W", str(path)]).stdout.strip()
         return int(told) or None if told.isdigit() else None
+
+    def moving(self, vmid: int) -> bool:
+        return processes.is_moving(vmid, self._root.path)
+
+    def is_open(self, vmid: int, volid: str) -> bool:
+        """By the files that its process has open: the copy of a running VM's disk is QEMU's own work, which goes on
+        when the command is killed; it may even be the disk by now."""
+        process = self._text(f"run/qemu-server/{vmid}.pid").strip()
+        files = list((self._root.path / "proc" / process / "fd").glob("*")) if process.isdecimal() else []
+        return bool(files) and os.path.realpath(self._storages.volume_path(volid)) in map(os.path.realpath, files)
 
     # -- locks and mounts ------------------------------------------------------------------------------------------
     def unlock(self, kind: Kind, vmid: int) -> None:

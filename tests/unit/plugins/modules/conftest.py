@@ -176,7 +176,7 @@ def bench(request: pytest.FixtureRequest, embedded: EmbeddedNode, monkeypatch: p
     monkeypatch.setattr(commit_confirm, "_SETTLE", 0)  # a router's networks are there at once
     embedded.forget()
     (embedded.root / "var/log/embedded-node/segments.jsonl").unlink(missing_ok=True)
-    for notes in ("archives", "journal", "rollbacks"):
+    for notes in ("archives", "journal", "moves", "rollbacks"):
         shutil.rmtree(embedded.root / "var/lib/pve-provision" / notes, ignore_errors=True)
     storages = embedded.root / "etc/pve/storage.cfg"
     before = storages.read_text(encoding="utf-8")

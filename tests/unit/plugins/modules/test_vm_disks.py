@@ -10,7 +10,7 @@ from unittest import mock
 
 import pytest
 
-from ansible_collections.pve.provision.plugins.module_utils._guests.vm.disk_life import MoveDisk
+from ansible_collections.pve.provision.plugins.module_utils._guests.vm.disk_move import MoveDisk
 from embedded_node import commands
 
 from .conftest import Answer, Bench, Params
@@ -185,7 +185,7 @@ def test_a_result_tells_where_each_disk_is_and_whether_it_is_thin(bench: Bench) 
 
 @pytest.mark.parametrize(("gib", "seconds"), [(1, 600), (500, 51200)])
 def test_a_large_disk_has_more_time_to_move(gib: int, seconds: int) -> None:
-    node = mock.Mock()
+    node = mock.Mock(leftovers=None)
     run = mock.Mock(node=node, vmid=100)
     run.wanted.policy.timeout = 600
     run.config.return_value.live = {"scsi0": "files:100/vm-100-disk-0.qcow2,size=1G"}

@@ -27,6 +27,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.snapshot imp
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm import (
     cloud_init_steps,
     disk_life,
+    disk_move,
     golden,
     own_iso,
 )
@@ -113,7 +114,12 @@ EXAMPLES: list[tuple[Step, Phase, dict[str, t.Any]]] = [
         {"step": "make_golden", "name": "golden-debian-13-0a", "image": "debian-13", "storage": "local-lvm"},
     ),
     (
-        disk_life.MoveDisk("scsi0", "local-lvm", "nas", "qcow2"),
+        disk_move.CleanUpMove(100, ("nas:100/vm-100-disk-0.qcow2",)),
+        Phase.CLEAN_UP,
+        {"step": "clean_up_move", "vmid": 100, "volumes": ["nas:100/vm-100-disk-0.qcow2"]},
+    ),
+    (
+        disk_move.MoveDisk("scsi0", "local-lvm", "nas", "qcow2"),
         Phase.CHANGE,
         {"step": "move_disk", "disk": "scsi0", "source": "local-lvm", "target": "nas"},
     ),

@@ -16,7 +16,7 @@ import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Timeout, Unreachable
 from ansible_collections.pve.provision.plugins.module_utils._pve import processes
-from ansible_collections.pve.provision.plugins.module_utils._pve.processes import is_creating, run
+from ansible_collections.pve.provision.plugins.module_utils._pve.processes import is_creating, is_moving, run
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Kind
 
 
@@ -152,6 +152,24 @@ class TestIsCreating:
         (process / "cmdline").write_text(cmdline)
         (process / "environ").write_text(f"HOME=/root\0PVE_ROOT={tmp_path}\0")
         assert is_creating(kind, vmid, tmp_path, tmp_path / "proc") is expected
+
+    @pytest.mark.parametrize(
+        ("cmdline", "expected"),
+        [
+            ("/usr/bin/perl\0-T\0/usr/sbin/qm\0disk\0move\x00110\0scsi0\0nas\0", True),
+            ("qm\0move-disk\x00110\0scsi0\0nas\0", True),
+            ("task UPID:pve1:000044AA:000426BA:6B03AD98:qmmove:110:root@pam:\0", True),
+            ("task UPID:pve1:000044AA:000426BA:6B03AD98:qmmove:11:root@pam:\0", False),
+            ("qm\0disk\0move\x001101\0scsi0\0nas\0", False),
+            ("qm\0disk\0resize\x00110\0scsi0\0", False),
+        ],
+    )
+    def test_a_move_by_the_command_line(self, tmp_path: Path, cmdline: str, expected: bool):
+        process = tmp_path / "proc/42"
+        process.mkdir(parents=True)
+        (process / "cmdline").write_text(cmdline)
+        (process / "environ").write_text(f"PVE_ROOT={tmp_path}\0")
+        assert is_moving(110, tmp_path, tmp_path / "proc") is expected
 
     def test_a_process_of_another_root_is_none_of_ours(self, tmp_path: Path):
         process = tmp_path / "proc/42"

@@ -204,6 +204,18 @@ class TestTasks:
         assert written not in WINDOW
 
 
+class TestOpen:
+    def test_a_volume_is_open_in_the_process_of_its_vm(self, place: Place) -> None:
+        write(place.root, "images/data:vm-105-disk-0", "")
+        files = place.root / "proc/4711/fd"
+        files.mkdir(parents=True)
+        (files / "9").symlink_to(place.root / "images/data:vm-105-disk-0")
+        assert not leftovers(place).is_open(105, "data:vm-105-disk-0")  # it does not run
+        write(place.root, "run/qemu-server/105.pid", "4711\n")
+        assert leftovers(place).is_open(105, "data:vm-105-disk-0")
+        assert not leftovers(place).is_open(105, "data:vm-105-disk-1")
+
+
 class TestMounts:
     def mounted(self, root: Path, *lines: str) -> None:
         write(root, "proc/mounts", "".join(f"{line}\n" for line in lines))
