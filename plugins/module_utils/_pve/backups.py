@@ -34,5 +34,8 @@ class Backups(t.Protocol):
     def kept(self, vmid: int) -> list[str]:
         """The paths of the backups that there are under a vmid."""
 
+    def room(self) -> int:
+        """How many bytes are free where they are kept."""
+
     def discard(self, vmid: int) -> None:
         """Remove the backup of a guest, if there is one."""

@@ -16,6 +16,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.snapshot.bac
     DropBackup,
     against_backup,
     has_old_backup,
+    short_of_room,
 )
 from ansible_collections.pve.provision.plugins.module_utils._guests.snapshot.part import (
     before_changes,
@@ -43,7 +44,8 @@ def with_way_back(node: Node, wanted: Wanted, actual: Actual, plan: Plan) -> Pla
         found = [Finding("state", wanted.state, f"is not possible: {lacking[0]}, and {words}") for words in against]
         found += lost_with_it(wanted, config)
         plan = before_changes(plan, Backup()).append(DropBackup())
-        plan = dataclasses.replace(plan, warnings=(*plan.warnings, _told(wanted, actual, lacking[0])))
+        scarce = () if found else short_of_room(node, wanted, config)
+        plan = dataclasses.replace(plan, warnings=(*plan.warnings, _told(wanted, actual, lacking[0]), *scarce))
     else:
         found = list(refusals(node, wanted, actual, plan))
         plan = with_snapshot(node, wanted, actual, plan).append(PruneSnapshots(0))

@@ -10,6 +10,7 @@ fails, it is what is left of the guest, and a note of it lets nobody make anothe
 
 from __future__ import annotations
 
+import re
 import typing as t
 from dataclasses import dataclass
 
@@ -21,8 +22,10 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
     ProvisionError,
 )
 from ansible_collections.pve.provision.plugins.module_utils._guests.snapshot.steps import KEPT, clear, went_back
+from ansible_collections.pve.provision.plugins.module_utils._model.sizes import parse_size
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import storage_of
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import required
+from ansible_collections.pve.provision.plugins.module_utils._pve.storages import gib
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import same_name
 
 if t.TYPE_CHECKING:
@@ -30,6 +33,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig, Kind
 
 _WAYS: t.Final = {"lxc": "pct restore {vmid} {archive} --force 1", "qemu": "qmrestore {archive} {vmid} --force 1"}
+_SIZE: t.Final = re.compile(r",size=([^,]+)")
 _WHAT: t.Final = "A guest is backed up to a file of the node only"
 
 
@@ -133,6 +137,19 @@ def against_backup(node: Node, wanted: Wanted, vmid: int, config: GuestConfig) -
     homes = {storage_of(text.partition(",")[0]) for text in own.values()}
     if wanted.type.restored_to_one and len(homes) > 1:
         yield "a backup would bring all of its volumes to one storage"
+
+
+def short_of_room(node: Node, wanted: Wanted, config: GuestConfig) -> t.Iterator[str]:
+    """A warning where the node has less room than the volumes that go into the backup. That is packed, so it may fit
+    all the same."""
+    own = [text for key, text in config.live.items() if _is_own(wanted, key, text)]
+    size = sum(parse_size(found[1]) for text in own if (found := _SIZE.search(text)))
+    room = required(node.backups, _WHAT).room()
+    if room < size:
+        yield (
+            f"the backup of {wanted.label} takes up to {gib(size)} GiB below /var/lib/pve-provision on the node, where"
+            f" {gib(room)} GiB are free"
+        )
 
 
 def has_old_backup(node: Node, wanted: Wanted, vmid: int) -> bool:

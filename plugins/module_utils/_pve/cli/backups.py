@@ -10,6 +10,7 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
+from ansible_collections.pve.provision.plugins.module_utils._io.files import free_bytes
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.changes import IN_FILE, CliChanges
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.commands import Commands
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.root import Root
@@ -58,6 +59,10 @@ class CliBackups:
 
     def kept(self, vmid: int) -> list[str]:
         return sorted(map(str, self._archives(vmid).glob("*")))
+
+    def room(self) -> int:
+        folder = self._archives(0)
+        return free_bytes(next(each for each in folder.parents if each.exists()))
 
     def discard(self, vmid: int) -> None:
         shutil.rmtree(self._archives(vmid), ignore_errors=True)

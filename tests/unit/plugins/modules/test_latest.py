@@ -187,6 +187,16 @@ def test_a_backup_is_the_way_back_then(plain: Bench) -> None:
     assert not plain.good("lxc_create", **PLAIN).changed
 
 
+@pytest.mark.parametrize(("room", "told"), [(1024**3, False), (1024**3 - 1, True)])
+def test_a_node_without_room_for_the_backup_is_told_before(
+    plain: Bench, monkeypatch: pytest.MonkeyPatch, room: int, told: bool
+) -> None:
+    on_node(plain)
+    monkeypatch.setattr(CliBackups, "room", lambda _backups: room)
+    words = "the backup of container (web1) takes up to 1.0 GiB below /var/lib/pve-provision on the node"
+    assert (words in str(plain.good("lxc_create", check=True, **PLAIN).warnings)) is told
+
+
 def test_it_goes_back_to_it_with_all_that_the_run_has_changed(plain: Bench) -> None:
     on_node(plain)
     before = plain.config(100)
