@@ -74,7 +74,7 @@ def picture(guests: t.Sequence[Guest], results: t.Mapping[str, Guest]) -> Markup
     parts = [_column(segment, x, height) for segment, x in columns.items()]
     parts += [_row(guest, cards, columns, _HEAD + _ROW * number) for number, (guest, cards) in enumerate(rows)]
     label = f"{len(rows)} guests in {len(segments)} network segments"
-    return drawing(width, height, label, *parts)
+    return drawing(width, height, label, *parts, class_="network")
 
 
 def _column(segment: tuple[str, int], x: float, height: float) -> Markup:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 import typing as t
+from dataclasses import dataclass
 
 from ansible_collections.pve.provision.plugins.module_utils._pve.storages import gib
 from ansible_collections.pve.provision.plugins.plugin_utils.report import network, timeline
@@ -14,6 +15,15 @@ from ansible_collections.pve.provision.plugins.plugin_utils.report.style import 
 from ansible_collections.pve.provision.plugins.plugin_utils.report.svg import Markup, element
 
 Data = t.Mapping[str, t.Any]
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """A value of a table, and what marks it."""
+
+    value: t.Any
+    class_: str = ""
+
 
 _OUTCOMES: t.Final = {"passed": "passed", "failed": "FAILED", "not_verified": "not verified"}
 
@@ -25,7 +35,7 @@ def page(data: Data) -> str:
     title = str(data.get("title") or "Guests of Proxmox VE")
     results = {str(each.get("name")): each for each in data.get("results") or ()}
     sections = [
-        _section("What has failed", _lines(list(data.get("messages") or ()), "wrapped")),
+        _section("What has failed", _lines(list(data.get("messages") or ()))),
         _section("Networks", network.picture(list(data.get("guests") or ()), results)),
         _section("Guests", _guests(list(results.values()))),
         _section("Checks", _checks(list(results.values()))),
@@ -54,12 +64,18 @@ def _section(heading: str, content: Markup) -> Markup:
     return element("section", element("h2", heading), inner)
 
 
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
 def _counts(results: t.Mapping[str, Data]) -> Markup:
-    counts: dict[str, int] = {"guests": len(results)}
+    counts: dict[str, int] = {"guest" if len(results) == 1 else "guests": len(results)}
     counts["changed"] = sum(bool(each.get("changed")) for each in results.values())
     counts["failed"] = sum(bool(_wrong(each)) for each in results.values())
     outcomes = collections.Counter(check["outcome"] for each in results.values() for check in _evidence(each))
-    counts |= {f"checks {_OUTCOMES[outcome].lower()}": outcomes[outcome] for outcome in _OUTCOMES if outcomes[outcome]}
+    for outcome in filter(outcomes.get, _OUTCOMES):
+        checks = "check" if outcomes[outcome] == 1 else "checks"
+        counts[f"{checks} {_OUTCOMES[outcome].lower()}"] = outcomes[outcome]
     return element("ul", *(element("li", element("b", count), word) for word, count in counts.items()), class_="counts")
 
 
@@ -76,44 +92,45 @@ def _wrong(result: Data) -> str:
     return f"not as declared: {', '.join(unmet)}" if unmet else ""
 
 
-def _table(caption: str, heads: t.Sequence[str], rows: t.Iterable[t.Sequence[Markup]]) -> Markup:
+def _table(caption: str, heads: t.Sequence[str], rows: t.Iterable[t.Sequence[_Cell]]) -> Markup:
+    """On a phone each row is a block of its own, where its heads stand beside its values."""
     found = list(rows)
     if not found:
         return Markup("")
     top = element("tr", *(element("th", head, scope="col") for head in heads))
-    lines = [element("tr", *cells) for cells in found]
+    lines = [element("tr", *(_told(*pair) for pair in zip(heads, cells, strict=True))) for cells in found]
     return element(
         "table", element("caption", caption, class_="quiet"), element("thead", top), element("tbody", *lines)
     )
 
 
-def _cells(*values: t.Any) -> list[Markup]:
-    return [element("td", value) for value in values]
+def _told(head: str, cell: _Cell) -> Markup:
+    return element("td", cell.value, data_head=head, class_=cell.class_ or None)
 
 
 def _guests(results: t.Sequence[Data]) -> Markup:
-    def row(each: Data) -> list[Markup]:
+    def row(each: Data) -> list[_Cell]:
         where = ", ".join(f"{one['address']} ({one['source']})" for one in each.get("addresses") or ())
         wrong = _wrong(each)
         state = "failed" if each.get("failed") else each.get("status") or ("skipped" if each.get("skipped") else "")
         did = "changed" if each.get("changed") else "as declared"
-        last = element("td", wrong or each.get("skipped") or did, class_="failed" if wrong else None)
+        last = _Cell(wrong or each.get("skipped") or did, "failed" if wrong else "")
         told = (each.get("name"), each.get("type"), each.get("vmid") or "", each.get("node") or "", state, where)
-        return [*_cells(*told), last]
+        return [*map(_Cell, told), last]
 
     heads = ("name", "type", "vmid", "node", "status", "addresses (source)", "result")
-    return _table(f"{len(results)} guests", heads, map(row, results))
+    return _table(_number(len(results), "guest"), heads, map(row, results))
 
 
 def _checks(results: t.Sequence[Data]) -> Markup:
-    rows: list[list[Markup]] = []
+    rows: list[list[_Cell]] = []
     for each in results:
         for check in _evidence(each):
             outcome = str(check["outcome"])
-            found = element("td", _OUTCOMES.get(outcome, outcome), class_=outcome)
+            found = _Cell(_OUTCOMES.get(outcome, outcome), outcome)
             evidence = [check.get(name) or "" for name in ("detail", "asked", "by", "at")]
-            rows.append([*_cells(each.get("name"), check.get("name")), found, *_cells(*evidence)])
-    rows.sort(key=lambda cells: "failed" not in cells[2])
+            rows.append([_Cell(each.get("name")), _Cell(check.get("name")), found, *map(_Cell, evidence)])
+    rows.sort(key=lambda cells: cells[2].class_ != "failed")
     heads = ("guest", "check", "outcome", "what was found", "what was asked", "who answered", "when")
     return _table("Checks, those that failed first", heads, rows)
 
@@ -127,7 +144,7 @@ def _remarks(results: t.Sequence[Data]) -> Markup:
             (each, f"{one.get('what')}: {one.get('instead')}, because {one.get('because')}")
             for one in each.get("degraded") or ()
         ]
-    rows = [[element("td", each.get("name")), element("td", words)] for each, words in told]
+    rows = [[_Cell(each.get("name")), _Cell(words)] for each, words in told]
     return _table("What is pending, not verified, or done in another way", ("guest", "remark"), rows)
 
 
@@ -139,9 +156,9 @@ def _storages(data: Data) -> Markup:
             continue
         free = f"{gib(each['available'])} of {gib(each['total'])} GiB free"
         in_use = timeline.fill(each, before.get(each["name"], {}))
-        rows.append(_cells(each["name"], each.get("type", ""), free, in_use))
+        rows.append([_Cell(value) for value in (each["name"], each.get("type", ""), free, in_use)])
     return _table("In use before the run (grey) and added by it (violet)", ("storage", "type", "room", "in use"), rows)
 
 
-def _lines(lines: t.Sequence[str], class_: str | None = None) -> Markup:
-    return element("pre", "\n".join(lines), class_=class_) if lines else Markup("")
+def _lines(lines: t.Sequence[str]) -> Markup:
+    return element("pre", "\n".join(lines)) if lines else Markup("")

@@ -8,11 +8,11 @@ from __future__ import annotations
 import typing as t
 
 STYLE: t.Final = """
-:root { --ink: #1b1f24; --quiet: #57606a; --paper: #ffffff; --card: #f6f8fa; --rule: #d0d7de; --good: #1a7f37;
-  --bad: #b3261e; --open: #8a5a00; --accent: #0550ae; --added: #8250df; --on-bar: #ffffff; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e6edf3; --quiet: #9da7b3; --paper: #0d1117; --card: #161b22; --rule: #30363d; --good: #56d364;
-    --bad: #ff7b72; --open: #e3b341; --accent: #79c0ff; --added: #d2a8ff; --on-bar: #0d1117; } }
+:root { color-scheme: light; --ink: #1b1f24; --quiet: #57606a; --paper: #ffffff; --card: #f6f8fa; --rule: #d0d7de;
+  --good: #1a7f37; --bad: #b3261e; --open: #8a5a00; --accent: #0550ae; --added: #8250df; --on-bar: #ffffff; }
+@media screen and (prefers-color-scheme: dark) {
+  :root { color-scheme: dark; --ink: #e6edf3; --quiet: #9da7b3; --paper: #0d1117; --card: #161b22; --rule: #30363d;
+    --good: #56d364; --bad: #ff7b72; --open: #e3b341; --accent: #79c0ff; --added: #d2a8ff; --on-bar: #0d1117; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 1.5rem; max-width: 70rem; background: var(--paper); color: var(--ink);
   font: 16px/1.5 system-ui, sans-serif; }
@@ -24,15 +24,14 @@ p { margin: .25rem 0; } .quiet { color: var(--quiet); fill: var(--quiet); }
 .scroll { overflow-x: auto; border: 1px solid var(--rule); border-radius: 6px; padding: .5rem; }
 table { border-collapse: collapse; width: 100%; } caption { text-align: left; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .6rem; border-bottom: 1px solid var(--rule); }
-td { overflow-wrap: anywhere; min-width: 5rem; }
+td { min-width: 3.5rem; overflow-wrap: break-word; }
+td:is([data-head="type"], [data-head="status"], [data-head="outcome"]) { white-space: nowrap; }
+td:is([data-head^="what"], [data-head="result"], [data-head="remark"]) { min-width: 6rem; overflow-wrap: anywhere; }
 .passed { color: var(--good); } .failed { color: var(--bad); } .not_verified { color: var(--open); }
 td.passed, td.failed, td.not_verified { font-weight: 600; }
-pre { background: var(--card); border: 1px solid var(--rule); border-radius: 6px; padding: .75rem; margin: 0;
-  width: max-content; min-width: 100%;
-  font-size: .85rem; }
-pre.wrapped { width: auto; white-space: pre-wrap; overflow-wrap: anywhere; }
+pre { margin: 0; padding: .25rem; font-size: .85rem; white-space: pre-wrap; overflow-wrap: anywhere; }
 svg { display: block; font: 13px system-ui, sans-serif; } svg text { fill: var(--ink); }
-svg .strong { font-weight: 600; } svg text.quiet { fill: var(--quiet); }
+svg .strong { font-weight: 600; } svg .quiet { fill: var(--quiet); }
 .segment { stroke: var(--accent); stroke-width: 4; stroke-linecap: round; opacity: .55; }
 .cable { stroke: var(--quiet); stroke-width: 1.5; } .cable.router { stroke: var(--added); stroke-width: 3; }
 rect.guest, rect.router { fill: var(--card); stroke: var(--rule); } rect.router { stroke: var(--added); }
@@ -41,8 +40,17 @@ rect.guest, rect.router { fill: var(--card); stroke: var(--rule); } rect.router 
 rect.bar.failed { fill: var(--bad); } svg text.on-bar { fill: var(--on-bar); font-size: 11px; }
 rect.room { fill: var(--card); stroke: var(--rule); } rect.used { fill: var(--quiet); }
 rect.added { fill: var(--added); }
-@media (max-width: 40rem) { body { padding: .75rem; } th, td { padding: .25rem .35rem; font-size: .9rem; } }
-@media print { body { max-width: none; font-size: 11px; } .scroll { border: 0; overflow: visible; padding: 0; }
-  pre { width: auto; white-space: pre-wrap; overflow-wrap: anywhere; }
-  section { break-inside: avoid; } svg { max-width: 100%; height: auto; } }
+.meter { width: 300px; max-width: 100%; height: auto; }
+@media screen and (max-width: 60rem) { th, td { padding: .3rem .4rem; font-size: .9rem; } }
+@media (max-width: 44rem) { .wide { display: none; } }
+@media screen and (max-width: 40rem) { body { padding: .75rem; } td { padding: .1rem .35rem; }
+  table, caption, tbody, tr { display: block; }
+  thead { display: block; position: absolute; width: 1px; height: 1px; overflow: hidden; }
+  tr { padding: .35rem 0; border-bottom: 1px solid var(--rule); } tr:last-child { border: 0; }
+  td { display: grid; grid-template-columns: 7.5rem minmax(0, 1fr); gap: .5rem; border: 0; } td:empty { display: none; }
+  td::before { content: attr(data-head); color: var(--quiet); font-weight: 400; } td:first-child { font-weight: 600; } }
+@media print { body { max-width: none; padding: 0; font-size: 11px; }
+  .scroll { border: 0; overflow: visible; padding: 0; } pre { font-size: 10px; }
+  h2 { break-after: avoid; } tr, svg, .counts { break-inside: avoid; }
+  .network { max-width: 100%; height: auto; } }
 """

@@ -84,7 +84,36 @@ def test_storages_tell_what_has_come_to_them() -> None:
 def test_the_timeline_has_a_bar_for_each_step() -> None:
     (lanes,) = [each for each in drawings(page(DATA)) if "steps" in str(each.get("aria-label"))]
     bars = [each for each in lanes.iter() if each.tag.endswith("rect")]
-    assert [(each.get("class"), each.get("width")) for each in bars] == [("bar", "620"), ("bar failed", "77.5")]
+    found = [(each.get("class"), each.get("x"), each.get("width")) for each in bars]
+    assert found == [("bar", "0%", "100%"), ("bar failed", "25%", "12.5%")]
+
+
+def test_a_word_stands_in_a_bar_that_has_room_for_it_on_a_phone_too() -> None:
+    steps = [("create", 0.0, 50.0), ("start", 50.0, 9.0), ("verify", 59.0, 0.1), ("check", 59.1, 40.9)]
+    moments = [{"guest": "web1", "step": step, "began": began, "seconds": took} for step, began, took in steps]
+    text = page({"timeline": moments})
+    assert re.findall(r'class="(on-bar[^"]*)">(\w+)', text) == [
+        ("on-bar", "create"), ("on-bar wide", "start"), ("on-bar", "check"),
+    ]  # fmt: skip
+    assert 'width="0.5%"' in text, "a short step is seen"
+
+
+def test_what_has_come_to_a_storage_is_seen_however_little_it_is() -> None:
+    storage = {"name": "local-lvm", "total": 100 * GIB, "available": 100 * GIB - 1024}
+    text = page({"storages": [storage], "storages_before": [{**storage, "available": 100 * GIB}]})
+    (drawn,) = drawings(text)
+    assert [each.get("width") for each in drawn.iter() if each.get("class") == "added"] == ["2"]
+    assert 'class="added"' not in page({"storages": [storage], "storages_before": [storage]})
+
+
+def test_each_value_of_a_table_says_under_which_head_it_stands() -> None:
+    row = re.findall(r"<tr>(.*?)</tr>", page(DATA).split("<h2>Guests</h2>")[1])[1]
+    assert re.findall(r'<td data-head="([^"]*)"', row)[:5] == ["name", "type", "vmid", "node", "status"]
+
+
+def test_one_guest_is_no_guests() -> None:
+    text = page({"results": [{"name": "web1", "type": "lxc"}]})
+    assert "<b>1</b>guest</li>" in text and ">1 guest</caption>" in text
 
 
 def test_what_is_missing_has_no_section() -> None:
@@ -109,7 +138,7 @@ def test_whatever_a_guest_says_is_text(said: str) -> None:
     known = re.findall(
         r"\w+",
         "html head body header main section h1 h2 p ul li b div table caption thead tbody tr th td pre "
-        "svg g title line text rect circle",
+        "svg g title line text tspan rect circle",
     )
     assert {tag.strip("/") for tag in re.findall(r"<(/?[^<>]*)>", marked)} <= set(known)
     assert len(drawings(text)) == 2
@@ -128,16 +157,16 @@ def test_markup_of_others_is_shown_as_they_wrote_it_also_in_attributes(said: str
 def test_why_a_run_has_failed_stands_first() -> None:
     text = page({**DATA, "messages": ["1 of 2 guests failed.\ngw: no <space>"]})
     assert text.index("<h2>What has failed</h2>") < text.index("<h2>Networks</h2>")
-    assert '<pre class="wrapped">1 of 2 guests failed.\ngw: no &lt;space&gt;</pre>' in text
+    assert "<pre>1 of 2 guests failed.\ngw: no &lt;space&gt;</pre>" in text
 
 
 def test_a_guest_that_is_not_as_declared_is_red_though_nothing_has_failed() -> None:
     row = {"name": "web1", "type": "lxc", "failed_checks": ["address"], "evidence": [], "checks": "address FAILED",
            "notes": ["configuration differs"]}  # fmt: skip
     text = page({"results": [row]})
-    assert '<td class="failed">not as declared: address</td>' in text
+    assert '<td data-head="result" class="failed">not as declared: address</td>' in text
     assert "<b>1</b>failed" in text
-    assert "<td>configuration differs</td>" in text
+    assert '<td data-head="remark">configuration differs</td>' in text
 
 
 def test_guests_that_are_to_be_absent_are_in_no_network() -> None:
