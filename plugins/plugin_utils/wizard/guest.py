@@ -16,6 +16,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.registry imp
 from ansible_collections.pve.provision.plugins.module_utils._pve.storages import gib
 from ansible_collections.pve.provision.plugins.plugin_utils.app_catalog import facts
 from ansible_collections.pve.provision.plugins.plugin_utils.apps import own_names
+from ansible_collections.pve.provision.plugins.plugin_utils.wizard import images
 from ansible_collections.pve.provision.plugins.plugin_utils.wizard.dialog import (
     KEYS,
     Answers,
@@ -36,9 +37,8 @@ KINDS: t.Final = (
     Choice("vm", "a virtual machine"),
 )
 _TYPE: t.Final = {"container": "lxc", "application": "lxc"}
-#: What is made from most often, so that it is shown first; and images that are fetched by name.
+#: What is made from most often, so that it is shown first.
 _TEMPLATES: t.Final = ("debian-13-standard", "debian-12-standard", "ubuntu-24.04-standard", "alpine-3.22-default")
-_IMAGES: t.Final = ("debian-13", "debian-12", "ubuntu-24.04", "alpine-3.22", "rocky-9", "alma-9")
 _BAR: t.Final = 20
 #: What is asked for next and belongs to an answer: until then something stands in its place.
 _TO_COME: t.Final = {"interfaces__wan__username": {"interfaces__wan__password": "to come"}}
@@ -87,12 +87,6 @@ def template_default(node: Node) -> str:
     return next((name for name in _TEMPLATES if name in names), names[0] if names else _TEMPLATES[0])
 
 
-def image_choices(node: Node) -> list[Choice]:
-    """Images of VMs: those that are fetched by name, each in its newest build, and files on the node's storages."""
-    files = node.get("images") or ()
-    return [*(Choice(name, f"{name} (the newest build)") for name in _IMAGES), *map(Choice, files)]
-
-
 def next_number(node: Node, declared: t.Sequence[Guest]) -> int | None:
     """The number that one more guest would get, as far as the node tells."""
     taken = {str(each.get("vmid")) for each in [*(node.get("guests") or ()), *declared]}
@@ -139,8 +133,9 @@ def _network(node: Node) -> list[Question]:
     ]  # fmt: skip
 
 
-def _keys(path: str) -> Question:
-    return Question(path, "SSH public key (blank for none)", "A line of ~/.ssh/id_ed25519.pub; it may log in as root.")
+def _keys(path: str, when: t.Callable[[Answers], bool] = lambda _answers: True) -> Question:
+    words = "A line of ~/.ssh/id_ed25519.pub; it may log in as root."
+    return Question(path, "SSH public key (blank for none)", words, when=when)
 
 
 def _router(node: Node) -> list[Question]:
@@ -189,10 +184,10 @@ def questions(kind: str, node: Node, declared: t.Sequence[Guest]) -> list[Questi
         del asked[0]
     if kind.startswith("openwrt"):
         return [*asked, *_router(node)]
-    keys = "cloud_init__ssh_keys__0" if kind == "vm" else "ssh_public_keys__0"
+    keys = _keys("cloud_init__ssh_keys__0", images.has_cloud_init) if kind == "vm" else _keys("ssh_public_keys__0")
     start = Question("onboot", "Start with the node", "", lambda _a: True, lambda _a: _YES_OR_NO)
     network = _network(node)[:2] if kind == "vm" else _network(node)
-    return [*asked, *_size(kind, node), *network, _keys(keys), start]
+    return [*asked, *_size(kind, node), *network, keys, start]
 
 
 def _size(kind: str, node: Node) -> list[Question]:
@@ -212,18 +207,30 @@ def _size(kind: str, node: Node) -> list[Question]:
             Question("rootfs__storage", "Storage", "", lambda _a: _first(containers), lambda _a: containers),
         ],
         "vm": [
-            Question("image", "Image", "", lambda _a: "debian-13", lambda _a: image_choices(node), True),
-            Question("cores", "CPU cores", "", lambda _a: 2),
-            Question("memory", "Memory in MiB", "", lambda _a: 2048),
+            Question(
+                "image",
+                "Image",
+                "A version may follow the name: debian-12, ubuntu-24.04, alpine-3.22.",
+                lambda _a: images.USUAL,
+                lambda _a: images.image_choices(node),
+                True,
+            ),
+            Question("cores", "CPU cores", "", lambda answers: images.options(answers)["cores"]),
+            Question("memory", "Memory in MiB", "", lambda answers: images.options(answers)["memory"]),
             Question("disks__0__storage", "Storage", "", lambda _a: _first(disks), lambda _a: disks),
-            Question("disks__0__size", "Disk", "With a unit, such as 16G.", lambda _a: "16G"),
+            Question(
+                "disks__0__size",
+                "Disk",
+                "With a unit, such as 16G.",
+                lambda answers: images.options(answers)["disks"][0]["size"],
+            ),
         ],
     }[kind]
 
 
 def guest_of(kind: str, answers: Answers) -> Guest:
     """The guest that the answers declare."""
-    more: Answers = {"profile": "cloud"} if kind == "vm" else {}
+    more: Answers = images.profiled(answers.get("image")) if kind == "vm" else {}
     if kind.startswith("openwrt"):
         more["management__from__0"] = "lan"
     flat = {name: value for name, value in {**answers, **more}.items() if name not in ("name", "vmid")}

@@ -9,6 +9,9 @@ import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.profiles.profile import Options, Profile
 
+NAMES: t.Final = ("alma", "alpine", "debian", "fedora", "rocky", "ubuntu")
+"""The systems whose images this is for, by the names of their sources."""
+
 # Their kernels speak on the serial console, and some have no driver for a display.
 OPTIONS: t.Final[Options] = {
     "ostype": "l26",

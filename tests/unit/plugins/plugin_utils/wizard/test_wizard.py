@@ -5,22 +5,26 @@
 
 from __future__ import annotations
 
+import itertools
 import typing as t
 
 import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._guests.registry import SECRET_OPTIONS, TYPES
+from ansible_collections.pve.provision.plugins.module_utils._guests.vm.profiles import cloud
+from ansible_collections.pve.provision.plugins.module_utils._model.image_name import IMAGE
+from ansible_collections.pve.provision.plugins.module_utils._store import named
 from ansible_collections.pve.provision.plugins.plugin_utils.wizard.dialog import Choice, Question, Quit, ask_all
 from ansible_collections.pve.provision.plugins.plugin_utils.wizard.guest import (
     KINDS,
     ask_guests,
     bridge_choices,
-    image_choices,
     questions,
     storage_choices,
     template_choices,
     template_default,
 )
+from ansible_collections.pve.provision.plugins.plugin_utils.wizard.images import image_choices
 
 GIB = 1 << 30
 NODE: dict[str, t.Any] = {
@@ -82,11 +86,32 @@ def test_bridges_and_templates_are_those_of_the_node() -> None:
     ]  # fmt: skip
 
 
-def test_images_that_a_node_holds_are_shown_after_those_that_are_known_by_name() -> None:
+def test_images_are_all_that_the_pipeline_knows_by_name_and_those_that_the_node_holds() -> None:
     told = [str(choice) for choice in image_choices(NODE)]
-    assert (told[0], told[-1]) == ("debian-13 (the newest build)", "local:import/appliance.qcow2")
-    (guest,), _terminal = asked("5", "", "", "local:import/appliance.qcow2", *[""] * 8, "no")
-    assert guest["image"] == "local:import/appliance.qcow2"
+    names = [str(choice.value) for choice in image_choices(NODE)]
+    assert (names[0], names[-1]) == ("debian-13", "local:import/appliance.qcow2")
+    assert sorted(names[1:-1]) == sorted(named.SOURCES)
+    how = [text.partition("(")[2].partition(",")[0].rstrip(")") for text in told[:-1]]
+    assert len(list(itertools.groupby(how))) == 3, "those that are set up alike stand together"
+
+
+@pytest.mark.parametrize("image", [str(choice.value) for choice in image_choices(NODE)])
+def test_a_vm_of_any_image_is_one_that_the_pipeline_takes(image: str) -> None:
+    """The rest of it are the usual values, and the key is asked for where it goes somewhere."""
+    has_key = any(image.startswith(name) for name in (*cloud.NAMES, "local:"))
+    (guest,), terminal = asked("5", "", "", image, *[""] * (8 if has_key else 7), "no")
+    assert any(prompt.startswith("SSH public key") for prompt in terminal.prompts) == has_key
+    checked = TYPES["vm"].check({name: value for name, value in guest.items() if name != "type"})
+    wanted, _parts = TYPES["vm"].read(checked.values, checked.nulls)
+    assert wanted.findings == ()
+    read = IMAGE.accept(guest["image"])
+    assert str(read) == image
+    assert read.is_volume or named.wanted_image(read, "import", "image").source in named.SOURCES
+
+
+def test_home_assistant_has_its_profile_and_its_sizes() -> None:
+    (guest,), _terminal = asked("5", "", "", "haos", *[""] * 7, "no")
+    assert (guest["profile"], guest["memory"], guest["disks"]) == ("haos", 4096, [{"storage": "big", "size": "32G"}])
 
 
 @pytest.mark.parametrize(
