@@ -24,6 +24,7 @@ from pathlib import Path
 import yaml
 from antsibull_docs_parser.md import to_md
 from antsibull_docs_parser.parser import Context, parse
+from guests_schema_defaults import is_of, stated, supplied, with_defaults
 
 from ansible_collections.pve.provision.plugins.module_utils._guests.registry import OWN, TYPES
 from ansible_collections.pve.provision.plugins.module_utils._model import lxc
@@ -138,6 +139,7 @@ class Writer:
         self._codecs = bounds_of(kind)
         self._examples = known_examples(kind)
         self._partly = partly
+        self._supplied = {(name,) for name in supplied(kind)}  # what these lack, the defaults may have
         self._entries = Writer(kind) if partly else self  # a list is replaced as a whole, so its entries are complete
         self.texts: Spec = documentation()[MODULES[kind]]["doc"]["options"]
 
@@ -150,8 +152,9 @@ class Writer:
             for alias in spec.get("aliases", ()):
                 properties[alias] = {**properties[name], "description": f"Another name of `{name}`."}
         schema: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
-        required = [name for name, spec in options.items() if spec.get("required") and not self._partly]
-        clauses = [*_rules(rules, options, self._partly), *({"anyOf": _stated(options, (name,))} for name in required)]
+        partly = self._partly or path in self._supplied
+        required = [name for name, spec in options.items() if spec.get("required") and not partly]
+        clauses = [*_rules(rules, options, partly), *({"anyOf": stated(options, (name,))} for name in required)]
         return {**schema, "allOf": clauses} if clauses else schema
 
     def option(self, spec: Spec, text: Spec, path: tuple[str, ...]) -> Schema:
@@ -215,25 +218,15 @@ class Writer:
         return {**form, **{name: limit for name, limit in limits.items() if limit is not None}}
 
 
-def _names(options: Spec, name: str) -> tuple[str, ...]:
-    return (name, *(options.get(name) or {}).get("aliases", ()))
-
-
-def _stated(options: Spec, names: t.Iterable[str]) -> list[Schema]:
-    """That one of these options is stated, by whatever name, and not null."""
-    every = [each for name in names for each in _names(options, name)]
-    return [{"required": [each], "properties": {each: {"not": {"type": "null"}}}} for each in every]
-
-
 def _rules(rules: Spec, options: Spec, partly: bool) -> t.Iterator[Schema]:
     """What holds between options."""
     for names in () if partly else rules.get("required_one_of") or ():
-        yield {"anyOf": _stated(options, names)}
+        yield {"anyOf": stated(options, names)}
     for names in rules.get("mutually_exclusive") or ():
         for one, other in itertools.combinations(names, 2):
-            yield {"not": {"allOf": [{"anyOf": _stated(options, (each,))} for each in (one, other)]}}
+            yield {"not": {"allOf": [{"anyOf": stated(options, (each,))} for each in (one, other)]}}
     for names in () if partly else rules.get("required_together") or ():
-        all_of = [{"anyOf": _stated(options, (each,))} for each in names]
+        all_of = [{"anyOf": stated(options, (each,))} for each in names]
         yield {"if": {"anyOf": all_of}, "then": {"allOf": all_of}}
 
 
@@ -266,7 +259,7 @@ def of_any_type(strict: Schema) -> Schema:
 def schema() -> Schema:
     """The whole of it."""
     strict = definitions()
-    is_kind = {kind: {"required": ["type"], "properties": {"type": {"const": kind}}} for kind in TYPES}
+    is_kind = {kind: is_of(kind) for kind in TYPES}
     choose: list[Schema] = [{"if": is_kind[kind], "then": {"$ref": f"#/$defs/{kind}"}} for kind in TYPES]
     choose.append({"if": {"not": {"anyOf": list(is_kind.values())}}, "then": {"$ref": "#/$defs/any"}})
     guest = {"type": "object", "required": ["name"], "properties": {"type": OF_TYPE}, "allOf": choose}
@@ -278,6 +271,7 @@ def schema() -> Schema:
         "title": "Guests of Proxmox VE, as pve.provision provisions them",
         "type": "object",
         "properties": variables,
+        "allOf": with_defaults(),
         "$defs": {**strict, "any": of_any_type(strict)},
     }
 

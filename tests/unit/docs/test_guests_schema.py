@@ -18,11 +18,11 @@ from pathlib import Path
 import guests_schema
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from ansible_collections.pve.provision.plugins.module_utils._guests.registry import TYPES
+from ansible_collections.pve.provision.plugins.module_utils._guests.registry import TYPES, with_defaults
 
 EXAMPLES = sorted((Path(__file__).resolve().parents[3] / "examples").rglob("*.yml"))
 Spec = Mapping[str, t.Any]
@@ -51,15 +51,16 @@ def validator() -> Draft202012Validator:
     return Draft202012Validator(schema)
 
 
-def values(spec: Spec, wrong: bool) -> st.SearchStrategy[t.Any]:
-    """Values of an option; with ``wrong`` perhaps such as it does not take."""
+def values(spec: Spec, wrong: bool, partly: bool = False) -> st.SearchStrategy[t.Any]:
+    """Values of an option; with ``wrong`` perhaps such as it does not take, with ``partly`` perhaps without what it
+    requires. The entries of a list are whole."""
     kind = spec["type"]
     bad = [WRONG[kind]] if wrong and kind in WRONG else []
     if kind == "list":
         entry = values({**spec, "type": spec.get("elements", "raw")}, wrong)
         return st.one_of(st.lists(entry, max_size=2), *bad)
     if kind == "dict" and "options" in spec:
-        return st.one_of(dictionaries(spec["options"], wrong), *bad)
+        return st.one_of(dictionaries(spec["options"], wrong, partly), *bad)
     if kind == "dict":
         return st.one_of(st.just({"a": {"b": 1}}), *bad)
     if spec.get("choices"):
@@ -67,24 +68,45 @@ def values(spec: Spec, wrong: bool) -> st.SearchStrategy[t.Any]:
     return st.one_of(RIGHT[kind], *bad)
 
 
+def requires(spec: Spec) -> bool:
+    return bool(spec.get("required_one_of")) or any(each.get("required") for each in spec.get("options", {}).values())
+
+
 @st.composite
-def dictionaries(draw: st.DrawFn, options: Spec, wrong: bool) -> dict[str, t.Any]:
+def dictionaries(draw: st.DrawFn, options: Spec, wrong: bool, partly: bool = False) -> dict[str, t.Any]:
+    strict = sorted(name for name, spec in options.items() if requires(spec) and spec["type"] == "dict")
     names = draw(st.lists(st.sampled_from(sorted(options)), max_size=3, unique=True))
-    required = [name for name, spec in options.items() if spec.get("required") and not (wrong and draw(st.booleans()))]
-    chosen = {name: draw(values(options[name], wrong)) for name in {*names, *required}}
+    if partly and strict:
+        names += draw(st.lists(st.sampled_from(strict), max_size=2, unique=True))
+    leaves = wrong or partly
+    required = [name for name, spec in options.items() if spec.get("required") and not (leaves and draw(st.booleans()))]
+    chosen = {name: draw(values(options[name], wrong, partly)) for name in sorted({*names, *required})}
     return {**chosen, **({"no_such_option": 1} if wrong and draw(st.integers(0, 9)) == 0 else {})}
 
 
 @st.composite
-def guests(draw: st.DrawFn) -> dict[str, t.Any]:
+def guests(draw: st.DrawFn, partly: bool = False) -> dict[str, t.Any]:
     kind = draw(st.sampled_from(sorted(TYPES)))
     wrong = draw(st.booleans())
-    return {**draw(dictionaries(TYPES[kind].all_options, wrong)), "name": "web1", "type": kind}
+    return {**draw(dictionaries(TYPES[kind].all_options, wrong, partly)), "name": "web1", "type": kind}
 
 
-def agrees(guest: dict[str, t.Any]) -> None:
+@st.composite
+def documents(draw: st.DrawFn) -> dict[str, t.Any]:
+    """A guest, and defaults of its type, either of which may have what the other requires; and the type, too."""
+    guest = draw(guests(partly=True))
+    defaults = draw(dictionaries(TYPES[guest["type"]].all_options, wrong=False, partly=True))
+    for name in ("name", "hostname"):
+        defaults.pop(name, None)
+    if draw(st.booleans()):
+        defaults["type"] = guest.pop("type")
+    return {"provision_defaults": defaults, "provision_guests": [guest]}
+
+
+def agrees(document: dict[str, t.Any]) -> None:
     """The schema refuses what the type of the guest refuses, and nothing that the guest could be made from."""
-    errors = list(validator().iter_errors({"provision_guests": [guest]}))
+    errors = list(validator().iter_errors(document))
+    (guest,) = with_defaults(document["provision_guests"], document.get("provision_defaults", {}))
     declared = TYPES[guest["type"]]
     options = {name: value for name, value in guest.items() if name not in ("type", "hostname")}
     checked = declared.check(options)
@@ -95,17 +117,63 @@ def agrees(guest: dict[str, t.Any]) -> None:
         assert wanted.findings, errors
 
 
+def agree_with_defaults(document: dict[str, t.Any]) -> None:
+    """Of defaults that are wrong by themselves the schema says so, though a guest may have something else instead."""
+    assume(validator().is_valid({"provision_defaults": document["provision_defaults"]}))
+    agrees(document)
+
+
 @settings(max_examples=150, deadline=None)
 @given(guests())
 def test_the_schema_and_the_modules_agree(guest: dict[str, t.Any]) -> None:
-    agrees(guest)
+    agrees({"provision_guests": [guest]})
+
+
+@settings(max_examples=150, deadline=None)
+@given(documents())
+def test_they_agree_on_what_guests_and_defaults_say_together(document: dict[str, t.Any]) -> None:
+    agree_with_defaults(document)
 
 
 @pytest.mark.thorough
 @settings(max_examples=1000, deadline=None)
 @given(guests())
 def test_they_agree_on_a_thousand_documents(guest: dict[str, t.Any]) -> None:
-    agrees(guest)
+    agrees({"provision_guests": [guest]})
+
+
+@pytest.mark.thorough
+@settings(max_examples=1000, deadline=None)
+@given(documents())
+def test_they_agree_on_a_thousand_documents_with_defaults(document: dict[str, t.Any]) -> None:
+    agree_with_defaults(document)
+
+
+WINDOWS = {"name": "pc1", "type": "vm", "profile": "windows"}
+PASSWORD = {"admin_password": "{{ vault_secret }}"}
+OF_BACKUP = {"backup": "local:backup/a.tar.zst"}
+
+
+@pytest.mark.parametrize(
+    ("defaults", "guest", "right"),
+    [
+        ({"windows": PASSWORD}, {**WINDOWS, "windows": {"language": "de-DE"}}, True),
+        ({"windows": {"language": "de-DE"}}, {**WINDOWS, "windows": PASSWORD}, True),
+        ({"windows": "{{ windows }}"}, {**WINDOWS, "windows": {"language": "de-DE"}}, True),
+        ({"type": "vm", "windows": PASSWORD}, {"name": "pc1", "windows": {"language": "de-DE"}}, True),
+        ({}, {**WINDOWS, "windows": {"language": "de-DE"}}, False),
+        ({"windows": {"language": "de-DE"}}, WINDOWS, False),
+        ({"windows": {"language": "de-DE"}}, {**WINDOWS, "windows": {"user": "me"}}, False),
+        ({"type": "vm", "windows": {"language": "de-DE"}}, {"name": "pc1"}, False),
+        ({"windows": {"language": "de-DE"}}, {"name": "web1", "type": "lxc"}, True),
+        ({"restore_from": OF_BACKUP}, {"name": "web1", "type": "lxc", "restore_from": {"unique": True}}, False),
+        ({"restore_from": OF_BACKUP, "clone_from": {"vmid": 100}}, {"name": "web1", "type": "lxc"}, False),
+    ],
+)
+def test_what_a_dictionary_requires_may_stand_among_the_defaults(
+    defaults: dict[str, t.Any], guest: dict[str, t.Any], right: bool
+) -> None:
+    assert refused(defaults=defaults, guests=[guest]) != right
 
 
 def test_the_file_is_what_the_tables_say() -> None:
@@ -167,7 +235,7 @@ def test_every_example_of_the_table_is_of_an_option_and_is_shown() -> None:
 def test_the_number_of_the_guest_to_clone_has_bounds(kind: str) -> None:
     guest = {"name": "web1", "type": kind, "clone_from": {"vmid": 1}}
     assert list(validator().iter_errors({"provision_guests": [guest]}))
-    agrees(guest)
+    agrees({"provision_guests": [guest]})
 
 
 # -- defaults ----------------------------------------------------------------------------------------------------------
