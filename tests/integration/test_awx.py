@@ -90,7 +90,7 @@ def environ_of_controller(awx: FakeAwx, collections: str) -> dict[str, str]:
     }  # fmt: skip
 
 
-def set_up(awx: FakeAwx, node: EmbeddedNode, work: Path, collections: str, **variables: str) -> tuple[int, str, int]:
+def set_up(awx: FakeAwx, node: EmbeddedNode, work: Path, collections: str, **variables: t.Any) -> tuple[int, str, int]:
     """Run the playbook; its exit code, what it shows, and the tasks that changed something."""
     given = {"awx_project_url": "https://git.example.org/infra.git", "awx_image": "registry.example.org/provision-ee"}
     environ = {
@@ -99,7 +99,7 @@ def set_up(awx: FakeAwx, node: EmbeddedNode, work: Path, collections: str, **var
     }
     given |= {"awx_ca": f"{{{{ lookup('file', '{node.api['ca_path']}') }}}}", **variables}
     command = ["ansible-playbook", "pve.provision.awx", "-v"]
-    command += [word for name, value in given.items() for word in ("-e", f"{name}={value}")]
+    command += ["-e", json.dumps(given)]
     done = subprocess.run(command, env=environ, cwd=work, capture_output=True, text=True, timeout=600, check=False)
     changed = [line for line in done.stdout.splitlines() if line.startswith("changed:")]
     return done.returncode, done.stdout + done.stderr, len(changed)
@@ -213,6 +213,31 @@ def test_a_second_run_changes_nothing(controller: Controller) -> None:
     assert (rc, changed) == (0, 0), shown
 
 
+def galaxy_credentials(awx: FakeAwx, organization: str) -> list[str]:
+    one = awx.named("organizations")[organization]
+    return [each["name"] for each in awx.listed(one, "galaxy_credentials")]
+
+
+def test_an_organization_has_what_installs_its_requirements(
+    node: EmbeddedNode, collections: Path, awx_collection: Path, tmp_path: Path
+) -> None:
+    """Default has it from AWX, and keeps what its owner has given it."""
+    paths = os.pathsep.join([str(collections), str(awx_collection)])
+    with FakeAwx(repository=INFRA) as awx:
+        of_type = awx.named("credentials")["Ansible Galaxy"]["credential_type"]
+        hub = awx.add("credentials", {"name": "Private hub", "credential_type": of_type, "inputs": {}})
+        awx.lists[f"{awx.named('organizations')['Default']['url']}galaxy_credentials/"] = [hub["id"]]
+        homelab = {"awx_organization": "Homelab", "awx_name": "Homelab"}
+        for variables, wanted in (
+            ({"awx_organization": "Default"}, ["Private hub"]),
+            (homelab, ["Ansible Galaxy"]),
+            ({**homelab, "awx_galaxy_credentials": ["Private hub"]}, ["Private hub"]),
+        ):
+            rc, shown, _changed = set_up(awx, node, tmp_path, paths, **variables)
+            assert rc == 0, shown
+            assert galaxy_credentials(awx, variables["awx_organization"]) == wanted
+
+
 def test_an_image_has_to_be_named(controller: Controller) -> None:
     """None that is public has what the collection needs."""
     rc, shown, _changed = set_up(controller.awx, controller.node, controller.work, controller.collections, awx_image="")
@@ -257,7 +282,7 @@ def test_the_commands_of_the_page_set_variables_that_there_are() -> None:
     told = [block.text for block in blocks(PAGE, "sh")]
     plays = yaml.safe_load(AWX.read_text(encoding="utf-8"))
     known = {"awx_project_url", "awx_image", *plays[0]["vars"]}
-    assert {name for text in told for name in re.findall(r'-e "?(\w+)=', text)} <= known
+    assert {name for text in told for name in re.findall(r"""-e (?:"|'\{")?(\w+)""", text)} <= known
 
 
 def test_the_inventory_has_the_nodes_and_the_guests_that_are_there(controller: Controller) -> None:

@@ -24,7 +24,7 @@ Stored = dict[str, t.Any]
 LISTS = (
     "credentials", "labels", "instances", "instance_groups", "notification_templates_started",
     "notification_templates_success", "notification_templates_error", "notification_templates_approvals",
-    "workflow_nodes", "success_nodes", "failure_nodes", "always_nodes",
+    "workflow_nodes", "success_nodes", "failure_nodes", "always_nodes", "galaxy_credentials",
 )  # fmt: skip
 #: What the controller has of itself.
 MACHINE = {
@@ -38,6 +38,9 @@ MACHINE = {
         ],
     },
 }
+GALAXY = {"name": "Ansible Galaxy/Automation Hub API Token", "kind": "galaxy", "inputs": {"fields": []}}
+#: Lists whose objects are of a kind with another name.
+KINDS = {"galaxy_credentials": "credentials"}
 
 
 class FakeAwx:
@@ -54,6 +57,8 @@ class FakeAwx:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self.add("organizations", {"name": "Default"})
         self.add("credential_types", MACHINE)
+        galaxy = self.add("credential_types", GALAXY)["id"]
+        self.add("credentials", {"name": "Ansible Galaxy", "credential_type": galaxy, "inputs": {}})
 
     def __enter__(self) -> FakeAwx:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -77,7 +82,8 @@ class FakeAwx:
 
     def listed(self, one: Stored, kind: str) -> list[Stored]:
         """What an object is linked with."""
-        return [self.objects[kind][number] for number in self.lists.get(f"{one['url']}{kind}/", [])]
+        known = self.objects[KINDS.get(kind, kind)]
+        return [known[number] for number in self.lists.get(f"{one['url']}{kind}/", [])]
 
     def add(self, kind: str, fields: Stored) -> Stored:
         number = next(self._numbers)
@@ -153,7 +159,7 @@ class FakeAwx:
                 self.surveys[one["name"]] = body
             return 200, self.surveys.get(one["name"], {})
         numbers = self.lists.setdefault(path, [])
-        target = "workflow_job_template_nodes" if what.endswith("_nodes") else what
+        target = "workflow_job_template_nodes" if what.endswith("_nodes") else KINDS.get(what, what)
         if method == "GET":
             known = self.objects.get(target, {})
             if what == "workflow_nodes":
@@ -161,7 +167,10 @@ class FakeAwx:
             return 200, self._page([known[number] for number in numbers])
         if what == "workflow_nodes":
             return 201, self.add(target, {**body, "workflow_job_template": one["id"]})
-        numbers.append(int(body["id"]))
+        if body.get("disassociate"):
+            numbers.remove(int(body["id"]))
+        else:
+            numbers.append(int(body["id"]))
         return 204, None
 
     @staticmethod
