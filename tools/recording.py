@@ -4,7 +4,8 @@
 """Runs a command, ``make demo`` unless told otherwise, and writes ``docs/demo.svg``: a terminal that shows the run.
 
 The picture is moved by its own style sheet, without scripts. Where it may not move, it shows the end. Pauses are
-shortened; what the command writes is shown as it is, cut at the width of the terminal.
+shortened; what the command writes is shown as it is, cut at the width of the terminal, and without the stars with which
+Ansible fills its lines.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from xml.sax.saxutils import escape
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs" / "demo.svg"
-COLUMNS, ROWS = 100, 26
+COLUMNS, ROWS = 72, 24
 LINE, LETTER, MARGIN, TITLE = 18, 7.83, 14, 30  # pixels
 PAUSE, REST = 0.6, 6.0  # seconds: the longest between two lines, and how long the end stays
 
@@ -44,6 +45,7 @@ def colour(text: str) -> str:
 
 def cut(text: str) -> str:
     """A line as wide as the terminal, with spaces that stay as many as they are."""
+    text = re.sub(r" \*+$", "", text)
     return (text if len(text) <= COLUMNS else text[: COLUMNS - 1] + "…").replace(" ", "\N{NO-BREAK SPACE}")
 
 

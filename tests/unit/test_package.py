@@ -45,7 +45,7 @@ def test_the_readme_shows_pictures_that_there_are_and_tells_what_they_show() -> 
     [("playbooks", "playbooks", "*.yml"), ("roles", "roles", "*"), ("modules", "plugins/modules", "*.py")],
 )
 def test_the_readme_names_all_that_can_be_run(heading: str, folder: str, pattern: str) -> None:
-    (row,) = re.findall(rf"^\| {heading} \| (.*) \|$", README, re.MULTILINE)
+    (row,) = re.findall(rf"^- {heading}: (.*\n(?:  .*\n)*)", README, re.MULTILINE)
     named = set(re.findall(r"[`\[](\w+)[`\]]", row))
     assert named == {path.stem for path in (ROOT / folder).glob(pattern)}
 

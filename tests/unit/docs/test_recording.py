@@ -61,6 +61,10 @@ def test_what_is_wider_than_the_terminal_is_cut() -> None:
     assert shown == "x" * (recording.COLUMNS - 1) + "…"
 
 
+def test_the_stars_that_fill_a_line_are_left_out() -> None:
+    assert texts(recording.render([(0.0, f"PLAY [Make guests] {'*' * 60}")])) == ["PLAY [Make guests]"]
+
+
 def test_each_line_has_its_colour() -> None:
     assert [recording.colour(text) for _seconds, text in RUN] == ["prompt", "title", "step", "changed", "plain", "ok"]
 
