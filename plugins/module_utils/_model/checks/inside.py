@@ -78,7 +78,8 @@ if [ -d /run/systemd/system ]; then
     systemctl is-enabled "$name" 2> /dev/null || true
 elif [ -e /etc/openwrt_release ]; then
     echo procd
-    if [ -x "/etc/init.d/$name" ]; then "/etc/init.d/$name" status || true; else echo missing; fi
+    if [ -x "/etc/init.d/$name" ]; then state=$("/etc/init.d/$name" status | sed -n '$p'); else state=missing; fi
+    echo "${{state:-unknown}}"
     if "/etc/init.d/$name" enabled; then echo enabled; else echo disabled; fi 2> /dev/null
 elif command -v rc-service > /dev/null; then
     echo openrc

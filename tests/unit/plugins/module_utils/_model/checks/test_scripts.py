@@ -25,10 +25,11 @@ Programs = dict[str, str]
 
 @pytest.fixture(params=SHELLS, ids=lambda path: Path(path).name)
 def ask(request: pytest.FixtureRequest, tmp_path: Path) -> t.Callable[..., Answer]:
-    """Asks for a check in a guest with some programs; ``systemd``: whether that runs it."""
+    """Asks for a check in a guest with some programs; ``systemd``: whether that runs it, ``init``: what OpenWrt has to
+    start nginx with, where it is that."""
 
-    def ask(asked: Check, programs: Programs, *, systemd: bool = False) -> Answer:
-        folder, mark = tmp_path / "bin", tmp_path / "systemd"
+    def ask(asked: Check, programs: Programs, *, systemd: bool = False, init: str | None = None) -> Answer:
+        folder, mark, scripts = tmp_path / "bin", tmp_path / "systemd", tmp_path / "init.d"
         folder.mkdir()
         for name in PLAIN:
             (folder / name).symlink_to(t.cast("str", shutil.which(name)))
@@ -38,7 +39,12 @@ def ask(request: pytest.FixtureRequest, tmp_path: Path) -> t.Callable[..., Answe
         if systemd:
             mark.mkdir()
         script = t.cast("t.Callable[[Check], str]", TYPES[asked.type].script)(asked)
-        script = script.replace("/run/systemd/system", str(mark)).replace("/etc/openwrt_release", "/nowhere")
+        script = script.replace("/run/systemd/system", str(mark)).replace("/etc/init.d", str(scripts))
+        script = script.replace("/etc/openwrt_release", str(scripts))
+        if init is not None:
+            scripts.mkdir()
+            (scripts / "nginx").write_text(f"#!/bin/sh\n{init}\n")
+            (scripts / "nginx").chmod(0o755 if init else 0o644)
         env = {"PATH": str(folder)}
         done = subprocess.run([request.param, "-s"], input=script, capture_output=True, text=True, env=env, check=False)
         told: Answer = TYPES[asked.type].judge(asked, Completed(done.returncode, done.stdout, done.stderr))
@@ -123,4 +129,20 @@ def test_a_shell_is_asked(
 )
 def test_systemd_is_asked(ask: t.Callable[..., Answer], says: str, outcome: str, detail: str) -> None:
     told = ask(SERVICE, {"systemctl": says}, systemd=True)
+    assert (told.outcome, told.detail) == (outcome, detail)
+
+
+@pytest.mark.parametrize(
+    ("init", "outcome", "detail"),
+    [
+        ("[ $1 = enabled ] || echo running", "passed", "running, enabled"),
+        ("[ $1 = enabled ] && exit 1; echo running", "failed", "running, and disabled"),
+        ("[ $1 = enabled ] || { echo inactive; exit 3; }", "failed", "inactive"),
+        ("", "failed", "missing"),
+        ("[ $1 = enabled ] || exit 1", "failed", "unknown"),
+        ("[ $1 = enabled ] || { echo 'Syntax: nginx [command]'; echo running; }", "passed", "running, enabled"),
+    ],
+)
+def test_procd_is_asked(ask: t.Callable[..., Answer], init: str, outcome: str, detail: str) -> None:
+    told = ask(SERVICE, {}, init=init)
     assert (told.outcome, told.detail) == (outcome, detail)
