@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import re
 import typing as t
 
@@ -19,6 +20,8 @@ _PUBLIC_VALUE = re.compile(r"(ssh|ecdsa|sk)-\S+ [A-Za-z0-9+/]{16}|-----BEGIN (CE
 _URL = re.compile(r"https?://(?:((?:[^/?#@:\s]*:)?([^/?#\s]*))@)?[^/?#\s@]*[^?#\s]*(?:\?([^#\s]+))?")
 # A shorter value stands in too many other words to be hidden wherever it comes up.
 _SHORTEST: t.Final = 4
+# How often a digest is taken that others can see: some hundredths of a second for each guess.
+_ROUNDS: t.Final = 50_000
 
 
 def is_secret(name: str, more: t.Collection[str] = ()) -> bool:
@@ -30,6 +33,17 @@ def is_secret(name: str, more: t.Collection[str] = ()) -> bool:
 def _says_secret(name: str) -> bool:
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[-.]", "_", name).lower()
     return _SECRET.search(words) is not None and _PUBLIC.search(words) is None
+
+
+def slow_digest(told: bytes) -> str:
+    """What stands for something that may hold secrets where others can see it, such as in the name of a file. Who knows
+    the rest of it can try out guesses of a secret, but not fast. Whoever reaches a node, and however, gets the same."""
+    return _slowly(hashlib.sha256(told).digest())
+
+
+@functools.lru_cache(maxsize=1024)
+def _slowly(digest: bytes) -> str:
+    return hashlib.pbkdf2_hmac("sha256", digest, b"pve.provision", _ROUNDS).hex()
 
 
 def secret_values(value: t.Any, more: t.Collection[str] = (), name: str = "") -> set[str]:

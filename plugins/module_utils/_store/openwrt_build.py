@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import typing as t
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from ansible_collections.pve.provision.plugins.module_utils._images import cache
 from ansible_collections.pve.provision.plugins.module_utils._images.checksums import hash_file
 from ansible_collections.pve.provision.plugins.module_utils._images.http import shown
 from ansible_collections.pve.provision.plugins.module_utils._images.inspect import inspect_archive
+from ansible_collections.pve.provision.plugins.module_utils._model.secrets import slow_digest
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import rootfs
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import Read, seed
 from ansible_collections.pve.provision.plugins.module_utils._store.contents import check_inside
@@ -28,8 +28,9 @@ if t.TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Defaults:
-    """What is baked into a template. ``digest`` stands for the inputs and names the template; ``files`` makes the files
-    out of the root file system that they go into, and its version. ``secret``: nobody but root may read it."""
+    """What is baked into a template. ``digest`` stands for the inputs and names the template, so that one of secrets is
+    a slow one; ``files`` makes the files out of the root file system that they go into, and its version. ``secret``:
+    nobody but root may read it."""
 
     digest: str
     files: t.Callable[[Read, str], rootfs.Files]
@@ -39,13 +40,15 @@ class Defaults:
 def baked(files: rootfs.Files, *, secret: bool = False) -> Defaults | None:
     """Files that are the same whatever they go into; None when there are none."""
     digest = rootfs.defaults_digest(files)
+    if digest and secret:
+        digest = slow_digest(digest.encode())
     return Defaults(digest, lambda _read, _version: files, secret) if digest else None
 
 
 def seeded(description: Description, files: rootfs.Files | None = None) -> Defaults:
     """What the first boot of a described router finds, and more files, which come before those."""
     text = json.dumps(dataclasses.asdict(description), sort_keys=True, default=str)
-    digest = hashlib.sha256(f"{text}\0{rootfs.defaults_digest(files or {})}".encode()).hexdigest()
+    digest = slow_digest(f"{text}\0{rootfs.defaults_digest(files or {})}".encode())
     return Defaults(digest, lambda read, version: {**seed(read, description, version), **(files or {})}, secret=True)
 
 

@@ -9,12 +9,11 @@ its configuration when it runs, and removes it afterwards. So the defaults hold 
 
 from __future__ import annotations
 
-import hashlib
 import re
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, InvalidInput
-from ansible_collections.pve.provision.plugins.module_utils._model.secrets import secret_values
+from ansible_collections.pve.provision.plugins.module_utils._model.secrets import secret_values, slow_digest
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import rootfs
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import KEYS, SHADOW, Read, with_root_password
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.changes import Op
@@ -54,7 +53,7 @@ def declared_defaults(declared: t.Mapping[str, t.Any]) -> Defaults | None:
     private = any(not mode & 0o004 for path, (mode, _content) in files.items() if path in _declared_files(declared))
     if not password:
         return baked(files, secret=private or bool(secret_values(declared.get("uci") or {})))
-    digest = hashlib.sha256(f"{rootfs.defaults_digest(files)}\0{password}".encode()).hexdigest()
+    digest = slow_digest(f"{rootfs.defaults_digest(files)}\0{password}".encode())
 
     def render(read: Read, _version: str) -> rootfs.Files:
         shadow = (read(SHADOW) or _ROOT).decode()

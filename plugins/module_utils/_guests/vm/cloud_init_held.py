@@ -65,13 +65,13 @@ def is_image(text: str) -> bool:
 
 def image_of(label: str, contents: t.Mapping[str, str], options: Options, secret: str) -> OurFile:
     """The image for a VM with such options: its name tells what is in it, by one half of its digest without the
-    ``secret``, by the other with it."""
+    ``secret``, by the other with it. That one is the hash of a password, which nobody guesses."""
     cards = {key: str(net.get("hwaddr")) for key, net in networks_in(options, NET).items()}
     told = {
         key: value for key, value in options.items() if (is_cloud_init(key) and key not in _UNTOLD) or key == "name"
     }
-    whole = json.dumps([contents, told, cards], sort_keys=True)
-    halves = (digest(WHOLE, hashlib.sha256(text.encode()).hexdigest())[:_HALF] for text in (whole, whole + secret))
+    whole = json.dumps([{part: digest(part, text) for part, text in contents.items()}, told, cards], sort_keys=True)
+    halves = (hashlib.sha256(text.encode()).hexdigest()[:_HALF] for text in (whole, whole + secret))
     return OurFile(label, WHOLE, "".join(halves))
 
 

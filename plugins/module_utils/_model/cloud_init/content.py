@@ -9,13 +9,12 @@ told as far as that takes no YAML parser. Pure.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._model.option import HIDDEN
-from ansible_collections.pve.provision.plugins.module_utils._model.secrets import is_secret
+from ansible_collections.pve.provision.plugins.module_utils._model.secrets import is_secret, slow_digest
 
 PARTS: t.Final = ("user", "network", "vendor", "meta")
 """The contents by PVE's words for them; the user's own are these and ``_data``."""
@@ -43,8 +42,8 @@ _SETTING = re.compile(r"""^[\s{,-]*["']?(?P<name>[\w.-]+)["']?\s*[:=]\s*(?P<valu
 
 
 def digest(part: str, text: str) -> str:
-    """What a content is known by."""
-    return hashlib.sha256(f"{part}\0{text}".encode()).hexdigest()[:16]
+    """What a content is known by. Others see it than those who may see the content, in which passwords may be."""
+    return slow_digest(f"{part}\0{text}".encode())[:16]
 
 
 def check_content(part: str, text: str, path: str) -> t.Iterator[Finding]:

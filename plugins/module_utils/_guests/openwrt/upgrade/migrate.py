@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import io
 import re
 import tarfile
@@ -18,6 +17,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.seen
 from ansible_collections.pve.provision.plugins.module_utils._model.kinds import KINDS
 from ansible_collections.pve.provision.plugins.module_utils._model.network import is_net
 from ansible_collections.pve.provision.plugins.module_utils._model.option import Option
+from ansible_collections.pve.provision.plugins.module_utils._model.secrets import slow_digest
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.model import Description
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.live import target
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import Files
@@ -162,7 +162,7 @@ def files_to_migrate(
 def digest_of(backup: Files, seen: Seen, description: Description) -> str:
     """Stands for what is carried over."""
     parts = [sorted(backup.items()), seen.export, sorted(seen.files.items()), dataclasses.asdict(description)]
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
+    return slow_digest(repr(parts).encode())
 
 
 def added_packages(told: str) -> list[str]:

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
 from email import message_from_string
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.pve.provision.plugins.module_utils._model.cloud_init.content import (
@@ -125,11 +126,25 @@ def test_the_agent_alone_is_a_script():
     assert with_scripts("", [AGENT]) == AGENT
 
 
+@settings(max_examples=20, deadline=None)
 @given(part=st.sampled_from(PARTS), one=st.text(), other=st.text())
 def test_contents_are_known_by_their_digests(part: str, one: str, other: str):
     assert (digest(part, one) == digest(part, other)) == (one == other)
 
 
+def test_a_name_tells_nobody_fast_that_he_has_guessed_right(monkeypatch: pytest.MonkeyPatch):
+    """A password of a few letters would be found at once by a digest that is made at once."""
+    text = "#cloud-config\npassword: abc\n"
+    known = digest("user", text)
+    assert known not in hashlib.sha256(f"user\0{text}".encode()).hexdigest()
+    rounds = []
+    real = hashlib.pbkdf2_hmac
+    monkeypatch.setattr(hashlib, "pbkdf2_hmac", lambda *args: rounds.append(args[3]) or real(*args))
+    assert digest("user", text.replace("abc", "abd")) != known
+    assert rounds == [50_000]
+
+
+@settings(max_examples=20, deadline=None)
 @given(label=st.from_regex(r"[a-z0-9][a-z0-9.-]{0,40}", fullmatch=True), part=st.sampled_from([*PARTS, "data"]))
 def test_a_file_of_ours_is_known_by_its_name(label: str, part: str):
     file = OurFile(label, part, digest(part, label))
