@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import typing as t
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,14 @@ importlib.import_module("ansible_collections.pve.provision.plugins.module_utils.
 
 # What takes longest begins first, so that no worker is left with it at the end.
 LONGEST = ("tests/containers", "tests/integration", "tests/unit/plugins/modules", "tests/conformance")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[None]:
+    """What is kept in the user's cache is seen by no other worker and by no later run."""
+    with pytest.MonkeyPatch.context() as environ:
+        environ.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("user-cache")))
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

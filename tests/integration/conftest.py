@@ -87,6 +87,7 @@ class Site:
             "ANSIBLE_CALLBACKS_ENABLED": "results",
             "ANSIBLE_LOCALHOST_WARNING": "0",
             "ANSIBLE_NOCOLOR": "1",
+            "PWD": str(self.work),  # where a shell would be; playbooks write there
             "RESULTS": str(self.work / "results.jsonl"),
         }
         if self.way == "node":

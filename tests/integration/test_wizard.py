@@ -40,7 +40,7 @@ class Typist:
         self.pid, self.terminal = pty.fork()
         if self.pid == 0:
             os.chdir(site.work)
-            os.execvpe(command[0], command, {**site.environ, "PWD": str(site.work), "TERM": "xterm"})
+            os.execvpe(command[0], command, {**site.environ, "TERM": "xterm"})
 
     def __enter__(self) -> Typist:
         return self
@@ -169,9 +169,8 @@ def unattended(site: Site) -> subprocess.CompletedProcess[str]:
     """The wizard where nobody is."""
     inventory = site.work / "inventory.json"
     inventory.write_text(json.dumps(site.inventory))
-    environ = {**site.environ, "PWD": str(site.work)}
     told = subprocess.run(
-        ["ansible-playbook", "-i", str(inventory), str(WIZARD)], cwd=site.work, env=environ, capture_output=True,
+        ["ansible-playbook", "-i", str(inventory), str(WIZARD)], cwd=site.work, env=site.environ, capture_output=True,
         stdin=subprocess.DEVNULL, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert told.returncode != 0, told.stdout

@@ -12,7 +12,6 @@ import io
 import json
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ import pytest
 from ansible.module_utils import _internal, basic
 from ansible.module_utils.common import warnings
 from fake_clock import ImpatientClock
+from node_files import NodeFiles
 
 from ansible_collections.pve.provision.plugins.module_utils._access.shell import Shell
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import router_guest as openwrt_guest
@@ -35,12 +35,11 @@ from ansible_collections.pve.provision.plugins.module_utils._pve import agent
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.node import ApiNode
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.node import CliNode
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
-from embedded_node import EmbeddedNode, bootstrap, commands
+from embedded_node import EmbeddedNode, commands
 from embedded_node.guest import runtime
 from embedded_node.lxc import container
 from embedded_node.mirror.server import Mirror
 from embedded_node.qemu import boot
-from embedded_node.state import hardware
 from embedded_node.state.root import State
 
 from .routers import INTERFACES, KEY, vmids
@@ -168,40 +167,36 @@ def embedded() -> t.Iterator[EmbeddedNode]:
         yield node
 
 
+@pytest.fixture(scope="session")
+def fresh(embedded: EmbeddedNode) -> NodeFiles:
+    """The node as it was started."""
+    return NodeFiles(embedded)
+
+
 @pytest.fixture(params=["cli", "api"])
-def bench(request: pytest.FixtureRequest, embedded: EmbeddedNode, monkeypatch: pytest.MonkeyPatch) -> t.Iterator[Bench]:
-    """The node with no guests on it, reached in each way."""
-    for name, value in embedded.env.items():
+def bench(
+    request: pytest.FixtureRequest,
+    embedded: EmbeddedNode,
+    fresh: NodeFiles,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> t.Iterator[Bench]:
+    """The node as it was started, reached in each way, and a cache that is empty."""
+    environ = {**embedded.env, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    for name, value in environ.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(commit_confirm, "_SETTLE", 0)  # a router's networks are there at once
-    embedded.forget()
-    (embedded.root / "var/log/embedded-node/segments.jsonl").unlink(missing_ok=True)
-    for notes in ("archives", "journal", "moves", "rollbacks"):
-        shutil.rmtree(embedded.root / "var/lib/pve-provision" / notes, ignore_errors=True)
-    storages = embedded.root / "etc/pve/storage.cfg"
-    before = storages.read_text(encoding="utf-8")
-    devices = hardware.names(embedded.state)
+    embedded.forget()  # the last request of another test may have been noted after its answer
     yield Bench(embedded, request.param)
-    storages.write_text(before, encoding="utf-8")
-    if hardware.names(embedded.state) != devices:
-        hardware.forget(embedded.state)
-        bootstrap.add_devices(embedded.state)
     embedded.clear_faults()
-    for kind, command in (("lxc", "pct"), ("qemu-server", "qm")):
-        for path in (embedded.root / "etc/pve" / kind).glob("*.conf"):
-            for action in (["unlock"], ["set", "--protection", "0"], ["stop"], ["destroy", "--purge", "1"]):
-                argv = [command, action[0], path.stem, *action[1:]]
-                commands.run(argv, embedded.root, b"")
-    _rc, listed, _err = commands.run(["pvesm", "list", "local-lvm"], embedded.root, b"")
-    for line in listed.splitlines()[1:]:
-        commands.run(["pvesm", "free", line.split()[0]], embedded.root, b"")
+    fresh.put_back()
 
 
 # -- rights -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def token(bench: Bench) -> t.Iterator[Params]:
+def token(bench: Bench) -> Params:
     """A token of a user with no rights at all."""
     if bench.backend == "cli":
         pytest.skip("root on the node may do everything")
@@ -211,10 +206,9 @@ def token(bench: Bench) -> t.Iterator[Params]:
     assert secret
     bench.node.forget()
     login = {key: bench.node.api[key] for key in ("api_host", "api_port", "ca_path")}
-    yield {
+    return {
         "api_user": "ansible@pve", "api_token_id": "run", "api_token_secret": secret[1], "api_password": None, **login
     }  # fmt: skip
-    pvesh(bench, "delete", "/access/users/ansible@pve")
 
 
 def pvesh(bench: Bench, *argv: str) -> str:
@@ -223,15 +217,13 @@ def pvesh(bench: Bench, *argv: str) -> str:
     return out
 
 
-def grant(bench: Bench, remedy: str) -> list[str]:
-    """Do what the remedy says, by the API calls that `pveum` makes; the roles that it made."""
-    roles = re.findall(r'pveum role add (\S+) --privs "([^"]+)"', remedy)
-    for role, privileges in roles:
+def grant(bench: Bench, remedy: str) -> None:
+    """Do what the remedy says, by the API calls that `pveum` makes."""
+    for role, privileges in re.findall(r'pveum role add (\S+) --privs "([^"]+)"', remedy):
         pvesh(bench, "create", "/access/roles", "--roleid", role, "--privs", privileges.replace(" ", ","))
     for line in re.findall(r"pveum acl modify ([^;(]+)", remedy):
         path, *options = shlex.split(line)
         pvesh(bench, "set", "/access/acl", "--path", path, *options)
-    return [role for role, _privileges in roles]
 
 
 # -- routers --------------------------------------------------------------------------------------------------------
@@ -316,7 +308,7 @@ def ssh_to_vms(bench: Bench) -> t.Callable[[str, str, Path], Shell]:
 
 
 @pytest.fixture
-def entered(bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bench:
+def entered(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """Routers can be entered: on the node by `pct exec`, over the API by SSH at an address that is plugged in."""
 
     def plugged(vmid: int, address: str) -> bool:
@@ -338,7 +330,6 @@ def entered(bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Be
         return shell
 
     if bench.backend == "api":
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
         monkeypatch.setattr(openwrt_guest, "ssh", ssh)
         bench.defaults["ssh_private_key"] = "/root/.ssh/id_ed25519"
     return bench

@@ -9,12 +9,10 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import typing as t
 
 import pytest
 
-from ansible_collections.pve.provision.plugins.module_utils._guests import unused
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.golden_name import TAG, Note
 from ansible_collections.pve.provision.plugins.module_utils._images import cache, placing
 from embedded_node import commands
@@ -28,25 +26,18 @@ NOTE = Note("debian-13", "local:import/debian-13.qcow2", "0" * 64, "pve1", "loca
 
 
 @pytest.fixture
-def images(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> t.Iterator[Path]:
-    """A folder with an image of ours, one of ours that was changed since, and one of somebody's. Other tests have their
-    own on the same node, which are no ISO images.
-    """
-    monkeypatch.setattr(unused, "CONTENTS", ("iso",))
+def images(bench: Bench) -> Path:
+    """A folder with an image of ours, one of ours that was changed since, and one of somebody's."""
     folder = bench.node.root / "var/lib/vz/template/iso"
     folder.mkdir(parents=True, exist_ok=True)
-    made = []
     for name in ("ours.iso", "changed.iso", "theirs.iso"):
         path = folder / name
         path.write_bytes(name.encode())
-        made.append(path)
         if name != "theirs.iso":
             digest = cache.hash_file(path)["sha256"]
             cache.Record("own", "1", digest, len(name)).write(path)
     (folder / "changed.iso").write_bytes(b"CHANGED.iso")
-    yield folder
-    for path in made:
-        cache.discard(path)
+    return folder
 
 
 @contextlib.contextmanager
@@ -134,27 +125,19 @@ def test_what_another_run_is_at_work_with_stays_until_that_ends(bench: Bench) ->
 
 def test_the_cache_of_downloads_goes(bench: Bench) -> None:
     folder = bench.node.root / "var/cache/pve-provision"
-    aside = folder.with_name("others")  # what other tests have fetched
-    if folder.exists():
-        folder.rename(aside)
-    try:
-        folder.mkdir(parents=True)
-        (folder / "x.json").write_text("{}")
-        (folder / "known_hosts").mkdir()
-        for vmid in (190, 191):
-            (folder / f"known_hosts/node-{vmid}").write_text("192.0.2.1 ssh-ed25519 AAAA\n")
-        with golden(bench, 190, "own"):
-            assert cleanup(bench, remove=["cache"]).changed is (bench.backend == "cli")
-            assert (folder / "known_hosts/node-190").exists()
-            left = [(folder / name).exists() for name in ("x.json", "known_hosts/node-191")]
-            assert left == [bench.backend == "api"] * 2
-            assert not cleanup(bench, remove=["cache"]).changed
-        cleanup(bench, remove=["cache"])
-        assert folder.exists() is (bench.backend == "api")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        if aside.exists():
-            aside.rename(folder)
+    folder.mkdir(parents=True)
+    (folder / "x.json").write_text("{}")
+    (folder / "known_hosts").mkdir()
+    for vmid in (190, 191):
+        (folder / f"known_hosts/node-{vmid}").write_text("192.0.2.1 ssh-ed25519 AAAA\n")
+    with golden(bench, 190, "own"):
+        assert cleanup(bench, remove=["cache"]).changed is (bench.backend == "cli")
+        assert (folder / "known_hosts/node-190").exists()
+        left = [(folder / name).exists() for name in ("x.json", "known_hosts/node-191")]
+        assert left == [bench.backend == "api"] * 2
+        assert not cleanup(bench, remove=["cache"]).changed
+    cleanup(bench, remove=["cache"])
+    assert folder.exists() is (bench.backend == "api")
 
 
 # -- what another run may be about to use ------------------------------------------------------------------------------
@@ -189,9 +172,6 @@ def test_a_download_of_a_moment_ago_stays(bench: Bench) -> None:
     folder.mkdir(parents=True)
     (folder / "some.qcow2").write_text("some")
     os.utime(folder / "some.qcow2", (0, 0))  # as it was where it comes from
-    try:
-        told = bench.good("cleanup", remove=["cache"])
-        assert str(folder) not in told.cache and folder.is_dir()
-        assert f"{folder} stays, for it is younger than min_age." in str(told.warnings)
-    finally:
-        shutil.rmtree(folder)
+    told = bench.good("cleanup", remove=["cache"])
+    assert str(folder) not in told.cache and folder.is_dir()
+    assert f"{folder} stays, for it is younger than min_age." in str(told.warnings)

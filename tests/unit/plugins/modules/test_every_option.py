@@ -10,7 +10,6 @@ time.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import typing as t
 
@@ -70,7 +69,7 @@ def test_every_option_has_two_values(name: str) -> None:
 
 
 @pytest.fixture
-def furnished(bench: Bench) -> t.Iterator[Bench]:
+def furnished(bench: Bench) -> Bench:
     """A node with all that the values name."""
     root = bench.node.root
     files = ["var/lib/vz/template/iso/one.iso", "var/lib/vz/template/iso/two.iso", "dev/ttyS0"]
@@ -79,11 +78,9 @@ def furnished(bench: Bench) -> t.Iterator[Bench]:
     for name in files:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            path.write_text("#!/bin/sh\n", encoding="utf-8")
+        path.write_text("#!/bin/sh\n", encoding="utf-8")
         path.chmod(0o755)
-    with contextlib.suppress(FileExistsError):
-        (root / "dev/other").symlink_to("/dev/null")
+    (root / "dev/other").symlink_to("/dev/null")
     for folder in ("srv/one", "srv/two"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     hardware.add_pci(bench.node.state, "0000:00:02.0", "8086:4692", "0300", 9, ("i915-GVTg_V5_4", "i915-GVTg_V5_8"))
@@ -96,10 +93,7 @@ def furnished(bench: Bench) -> t.Iterator[Bench]:
         pvesh(bench, "create", f"/cluster/mapping/{kind}", "--id", name, "--map", entry)
     pvesh(bench, "set", "/storage/local", "--content", "iso,vztmpl,backup,snippets,import,images,rootdir")
     bench.node.forget()
-    yield bench
-    pvesh(bench, "set", "/storage/local", "--content", "iso,vztmpl,backup,snippets,import")
-    for path in (root / "etc/pve/mapping").glob("*.cfg"):
-        path.unlink()
+    return bench
 
 
 def groups(kind: Kind) -> dict[str, list[str]]:

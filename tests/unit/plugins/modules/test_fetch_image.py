@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import fnmatch
 import gzip
-import json
 import time
 import typing as t
 
@@ -36,22 +35,14 @@ def running() -> t.Iterator[Mirror]:
 
 
 @pytest.fixture
-def appliances(
-    running: Mirror, bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> t.Iterator[Mirror]:
+def appliances(running: Mirror, bench: Bench) -> t.Iterator[Mirror]:
     """The node's index lists what a mirror has, which can be reached."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
     index = bench.node.root / INDEX
-    usual = index.read_text(encoding="utf-8")
     text = gzip.decompress(running.read("pveam/images/aplinfo-pve-9.dat.gz")).decode()
     index.write_text(text.replace("Location: ", f"Location: {running.base('pveam')}/images/"), encoding="utf-8")
-    held = set(files(bench))
     running.forget()
     yield running
     running.clear_faults()
-    index.write_text(usual, encoding="utf-8")
-    for name in set(files(bench)) - held:
-        (cache(bench) / name).unlink()
 
 
 def cache(bench: Bench) -> t.Any:
@@ -193,24 +184,14 @@ def test_the_right_to_fetch_is_asked_for_before(bench: Bench, appliances: Mirror
     (finding,) = bench.bad("lxc_create", check=True, **DEBIAN, **token).findings
     assert "Datastore.AllocateTemplate on /storage/local (download)" in finding["problem"]
     assert "Sys.AccessNetwork" not in finding["problem"]
-    roles = grant(bench, finding["remedy"])
-    try:
-        assert steps(bench.good("lxc_create", **DEBIAN, **token)) == ["fetch_image", "create"]
-    finally:
-        for role in roles:
-            pvesh(bench, "delete", f"/access/roles/{role}")
+    grant(bench, finding["remedy"])
+    assert steps(bench.good("lxc_create", **DEBIAN, **token)) == ["fetch_image", "create"]
 
 
 def test_the_room_it_takes_is_counted(bench: Bench, appliances: Mirror) -> None:
     size = len(appliances.read(f"pveam/images/system/{FILE}"))
-    settings = bench.node.root / "var/lib/embedded-node/settings.json"
-    usual = settings.read_text(encoding="utf-8")
-    capacity = {"local": {"total": 1 << 40, "used": (1 << 40) - size + 1}}
-    settings.write_text(json.dumps({**json.loads(usual), "capacity": capacity}), encoding="utf-8")
-    try:
+    with bench.settings(capacity={"local": {"total": 1 << 40, "used": (1 << 40) - size + 1}}):
         (finding,) = bench.bad("lxc_create", check=True, **DEBIAN).findings
-    finally:
-        settings.write_text(usual, encoding="utf-8")
     assert finding["option"] == "ostemplate"
     assert "GiB free" in finding["problem"]
 

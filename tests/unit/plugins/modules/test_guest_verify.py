@@ -15,7 +15,7 @@ import pytest
 from ansible_collections.pve.provision.plugins.module_utils._engine.verify import probes
 from ansible_collections.pve.provision.plugins.module_utils._model.checks.check import Check
 from ansible_collections.pve.provision.plugins.module_utils._model.checks.network import Reply
-from embedded_node import EmbeddedNode, commands
+from embedded_node import commands
 
 from .conftest import Answer, Bench, Params
 
@@ -218,16 +218,6 @@ WITHIN: list[Params] = [
     {"type": "package", "package": "base-files"},
     {"type": "uptime", "min_seconds": 0},
 ]
-
-
-@pytest.fixture(autouse=True)
-def templates(embedded: EmbeddedNode) -> t.Iterator[None]:
-    """A template that a router was made from goes again: others see to its making."""
-    folder = embedded.root / "var/lib/vz/template/cache"
-    before = set(folder.iterdir())
-    yield
-    for path in set(folder.iterdir()) - before:
-        path.unlink()
 
 
 def router(gateway: Params, **more: t.Any) -> Params:

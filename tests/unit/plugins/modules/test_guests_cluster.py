@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from node_files import NodeFiles
 
 from embedded_node import EmbeddedNode, commands
 
@@ -96,16 +97,18 @@ def nodes() -> t.Iterator[tuple[EmbeddedNode, ...]]:
         yield one, two, three
 
 
+@pytest.fixture(scope="module")
+def fresh(nodes: tuple[EmbeddedNode, ...]) -> list[NodeFiles]:
+    """The nodes as they were started."""
+    return [NodeFiles(node) for node in nodes]
+
+
 @pytest.fixture
-def cluster(nodes: tuple[EmbeddedNode, ...]) -> t.Iterator[Cluster]:
-    nodes[0].forget()
+def cluster(nodes: tuple[EmbeddedNode, ...], fresh: list[NodeFiles]) -> t.Iterator[Cluster]:
     yield Cluster(nodes)
-    (nodes[0].root / "etc/pve/ha/resources.cfg").unlink(missing_ok=True)
-    for node in nodes:
-        for command, folder in (("pct", "lxc"), ("qm", "qemu-server")):
-            for path in (node.root / "etc/pve" / folder).glob("*.conf"):
-                for argv in (["stop", path.stem], ["destroy", path.stem, "--purge", "1"]):
-                    commands.run([command, *argv], node.root, b"")
+    for node, files in zip(nodes, fresh, strict=True):
+        node.clear_faults()
+        files.put_back()
 
 
 def guest(name: str, **options: t.Any) -> Params:
@@ -287,12 +290,8 @@ def test_a_guest_on_a_node_that_is_down_is_not_made_again(cluster: Cluster) -> N
     ids = json.loads(before)
     ids["ids"]["107"] = {"node": "pve7", "type": "lxc", "version": 1}
     listed.write_text(json.dumps(ids), encoding="utf-8")
-    try:
-        (finding,) = cluster.bad(guest("far1", vmid=107))
-        assert finding["problem"] == "is container 107 on node pve7, which is offline"
-    finally:
-        shutil.rmtree(folder)
-        listed.write_text(before, encoding="utf-8")
+    (finding,) = cluster.bad(guest("far1", vmid=107))
+    assert finding["problem"] == "is container 107 on node pve7, which is offline"
 
 
 # -- migration -------------------------------------------------------------------------------------------------------

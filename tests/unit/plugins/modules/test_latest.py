@@ -36,7 +36,7 @@ WEB: Params = {
 
 
 @pytest.fixture
-def web(bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> t.Iterator[Bench]:
+def web(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """A bench with a container that can be entered, over the API by SSH, which is played."""
 
     def ssh(_address: str, _key: str, _known_hosts: Path) -> Shell:
@@ -46,12 +46,10 @@ def web(bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> t.Iter
         return shell
 
     if bench.backend == "api":
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
         monkeypatch.setattr(ways_in, "ssh", ssh)
         bench.defaults["ssh_private_key"] = "/root/.ssh/id_ed25519"
     bench.good("lxc_create", **WEB)
-    yield bench
-    (bench.node.root / OFFERED).unlink(missing_ok=True)
+    return bench
 
 
 def offer(bench: Bench, **versions: str) -> None:

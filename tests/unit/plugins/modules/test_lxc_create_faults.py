@@ -307,13 +307,12 @@ def test_a_failed_start_names_its_cause(bench: Bench) -> None:
 
 
 @pytest.fixture
-def under_ha(bench: Bench) -> t.Iterator[Bench]:
+def under_ha(bench: Bench) -> Bench:
     """Container 101 is the HA manager's business, as soon as it is there."""
     path = bench.node.root / "etc/pve/ha/resources.cfg"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("ct: 101\n\tstate started\n", encoding="utf-8")
-    yield bench
-    path.unlink()
+    return bench
 
 
 def test_under_ha_the_state_is_waited_for(under_ha: Bench) -> None:
@@ -330,13 +329,8 @@ def test_under_ha_the_state_is_waited_for(under_ha: Bench) -> None:
 
 def test_a_state_that_does_not_come_is_a_failure(under_ha: Bench) -> None:
     under_ha.good("lxc_create", **WEB, state="started")
-    settings = under_ha.node.root / "var/lib/embedded-node/settings.json"
-    before = settings.read_text(encoding="utf-8")
-    settings.write_text(json.dumps({**json.loads(before), "ha_delay": None}), encoding="utf-8")
-    try:
+    with under_ha.settings(ha_delay=None):
         failed = under_ha.bad("lxc_create", **WEB, state="stopped", shutdown_timeout=1)
-    finally:
-        settings.write_text(before, encoding="utf-8")
     assert "still not stopped" in failed.msg
     assert "ha-manager" in failed.msg
 
@@ -374,13 +368,8 @@ def test_a_file_system_that_did_not_grow_is_not_forgotten(bench: Bench, monkeypa
 def test_trunks_on_a_bridge_that_takes_none(bench: Bench) -> None:
     """Somebody has made the bridge a plain one since; the start's own words are an exit code."""
     bench.good("lxc_create", **{**WEB, "networks": [{"bridge": "vmbr1", "trunks": [10, 20]}]})
-    filtering = bench.node.root / "sys/class/net/vmbr1/bridge/vlan_filtering"
-    before = filtering.read_text(encoding="utf-8")
-    filtering.write_text("0\n", encoding="utf-8")
-    try:
-        failed = bench.bad("lxc_create", vmid=101, hostname="web1", state="started")
-    finally:
-        filtering.write_text(before, encoding="utf-8")
+    (bench.node.root / "sys/class/net/vmbr1/bridge/vlan_filtering").write_text("0\n", encoding="utf-8")
+    failed = bench.bad("lxc_create", vmid=101, hostname="web1", state="started")
     assert "vlan aware feature need to be enabled to use trunks" in failed.msg
 
 

@@ -36,21 +36,14 @@ def serving() -> t.Iterator[OciRegistry]:
 
 
 @pytest.fixture
-def registry(
-    serving: OciRegistry, bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> t.Iterator[OciRegistry]:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+def registry(serving: OciRegistry, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> t.Iterator[OciRegistry]:
     monkeypatch.setattr(replace, "STEADY", 0)
-    folder = bench.node.root / "var/lib/vz/template/cache"
-    held = set(folder.iterdir())
     publish(serving, "1", 1)
     publish(serving, "2", 2)
     publish(serving, "bad", 3, tree=ENDS)
     serving.forget()
     yield serving
     serving.clear_faults()
-    for path in set(folder.iterdir()) - held:
-        path.unlink()
 
 
 def container(registry: OciRegistry, which: str = ":1", **more: t.Any) -> Params:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import typing as t
 
 import pytest
@@ -40,16 +39,14 @@ def back_up(bench: Bench, vmid: int = 115) -> None:
 
 
 @pytest.fixture
-def backup(bench: Bench) -> t.Iterator[str]:
+def backup(bench: Bench) -> str:
     """The one backup of a container that is gone."""
     bench.good("lxc_create", **ORIGINAL)
     back_up(bench)
     bench.pct("destroy", "115")
     folder = bench.node.root / "var/lib/vz/dump"
     (path,) = folder.glob("vzdump-lxc-115-*.tar.zst")
-    yield f"local:backup/{path.name}"
-    for each in folder.iterdir():
-        each.unlink()
+    return f"local:backup/{path.name}"
 
 
 def test_a_container_that_is_gone_comes_back_as_it_was(bench: Bench, backup: str) -> None:
@@ -147,14 +144,8 @@ def test_the_plan_of_a_list_tells_that_a_container_is_destroyed_for_it(bench: Be
 
 
 def test_the_room_for_its_volumes_is_counted(bench: Bench, backup: str) -> None:
-    settings = bench.node.root / "var/lib/embedded-node/settings.json"
-    usual = settings.read_text(encoding="utf-8")
-    capacity = {name: {"total": 1 << 40, "used": 1 << 40} for name in ("local", "local-lvm")}
-    settings.write_text(json.dumps({**json.loads(usual), "capacity": capacity}), encoding="utf-8")
-    try:
+    with bench.settings(capacity={name: {"total": 1 << 40, "used": 1 << 40} for name in ("local", "local-lvm")}):
         refused = bench.bad("lxc_create", check=True, vmid=115, **LATEST)
-    finally:
-        settings.write_text(usual, encoding="utf-8")
     assert [finding["option"] for finding in refused.findings] == ["restore_from"]
     assert "1.0 GiB are asked for" in refused.msg
 
@@ -171,16 +162,12 @@ def test_what_it_takes_over_the_api_is_told_before(
     unseen = bench.bad("lxc_create", check=True, **declared).findings[-1]
     assert "Datastore.AllocateSpace on /storage/local (restore_from)" in unseen["problem"]
     assert "VM.Backup on /vms/115 (restore_from)" in unseen["problem"]
-    roles = grant(bench, unseen["remedy"])
-    try:
-        (seen,) = bench.bad("lxc_create", check=True, **declared).findings
-        assert "Datastore.AllocateSpace on /storage/local-lvm (restore_from)" in seen["problem"]
-        for path in ("/storage/local-lvm", "/sdn/zones/localnetwork/vmbr0"):
-            pvesh(bench, "set", "/access/acl", "--path", path, "--users", "ansible@pve", "--roles", "Administrator")
-        assert steps(bench.good("lxc_create", **declared)) == ["restore"]
-    finally:
-        for role in roles:
-            pvesh(bench, "delete", f"/access/roles/{role}")
+    grant(bench, unseen["remedy"])
+    (seen,) = bench.bad("lxc_create", check=True, **declared).findings
+    assert "Datastore.AllocateSpace on /storage/local-lvm (restore_from)" in seen["problem"]
+    for path in ("/storage/local-lvm", "/sdn/zones/localnetwork/vmbr0"):
+        pvesh(bench, "set", "/access/acl", "--path", path, "--users", "ansible@pve", "--roles", "Administrator")
+    assert steps(bench.good("lxc_create", **declared)) == ["restore"]
 
 
 @pytest.mark.parametrize("source", ["clone_from", "restore_from"])

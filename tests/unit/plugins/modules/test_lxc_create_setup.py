@@ -77,7 +77,7 @@ class Inside:
 
 
 @pytest.fixture
-def inside(bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Inside:
+def inside(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Inside:
     """On the node containers are entered by pct exec, over the API by SSH, which is played."""
     found = Inside(bench)
 
@@ -90,7 +90,6 @@ def inside(bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ins
         return shell
 
     if bench.backend == "api":
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
         monkeypatch.setattr(ways_in, "ssh", ssh)
         bench.defaults["ssh_private_key"] = KEY
     return found

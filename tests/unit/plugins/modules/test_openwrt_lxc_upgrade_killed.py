@@ -156,15 +156,12 @@ def test_nor_is_one_on_another_node(router: Bench, upgrading: Params, successor:
     folder.mkdir(parents=True, exist_ok=True)
     config = router.node.root / f"etc/pve/lxc/{successor}.conf"
     router.pct("stop", str(successor))
-    there = config.rename(folder / config.name)
-    try:
-        for check in (True, False):
-            assert "on node pve2" in router.bad("openwrt_lxc", check, **upgrading).msg
-        if successor != old:
-            assert router.config(old)["hostname"] == "gw-rollback"
-            assert router.pct("status", str(old)).strip() == "status: stopped"
-    finally:
-        there.rename(config)
+    config.rename(folder / config.name)
+    for check in (True, False):
+        assert "on node pve2" in router.bad("openwrt_lxc", check, **upgrading).msg
+    if successor != old:
+        assert router.config(old)["hostname"] == "gw-rollback"
+        assert router.pct("status", str(old)).strip() == "status: stopped"
 
 
 @pytest.mark.thorough

@@ -31,24 +31,14 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKq0ZNp8vXn5ZLQpTRLxLz0H9a4cJ4y1vK3m2
 
 
 @pytest.fixture
-def mirror(
-    bench: Bench, mirror: Mirror, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> t.Iterator[Mirror]:
-    """A mirror of its own, that a test may change; nothing is there of it yet, and ``nas`` is one more file storage."""
-    for path in templates(bench):
-        if "openwrt" in path.name:
-            path.unlink()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-    shutil.rmtree(bench.node.root / "var/cache/pve-provision", ignore_errors=True)
+def mirror(bench: Bench, mirror: Mirror, tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Mirror]:
+    """A mirror of its own, that a test may change; ``nas`` is one more file storage."""
     config = bench.node.root / "etc/pve/storage.cfg"
-    before, text = templates(bench), config.read_text(encoding="utf-8")
+    text = config.read_text(encoding="utf-8")
     nas = tmp_path_factory.mktemp("nas")
     config.write_text(f"{text}\ndir: nas\n\tpath {nas}\n\tcontent vztmpl\n\n", encoding="utf-8")
     with own_mirror(mirror, tmp_path_factory.mktemp("own") / "mirror") as running:
         yield running
-    config.write_text(text, encoding="utf-8")
-    for path in templates(bench) - before:
-        path.unlink()
 
 
 def templates(bench: Bench) -> set[Path]:

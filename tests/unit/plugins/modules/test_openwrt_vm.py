@@ -9,7 +9,6 @@ import fnmatch
 import json
 import os
 import re
-import shutil
 import signal
 import threading
 import time
@@ -62,13 +61,10 @@ def whole_fat(size: int, label: str, made: t.Callable[[int, str], bytes] = image
 
 
 @pytest.fixture
-def gateway(mirror: Mirror, bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Params:
+def gateway(mirror: Mirror, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Params:
     """A router's declaration, where no address of it can be reached from here."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for module in (openwrt, openwrt_vm):
         monkeypatch.setattr(module, "answers", lambda address: False)
-    for note in bench.node.root.rglob("vm-trees/*.seed"):  # which archive a guest of this number has restored
-        note.unlink()
     return {
         "name": "gw",
         "interfaces": {"wan": WAN, "lan": LAN},
@@ -163,7 +159,6 @@ def test_a_release_that_is_not_there_is_found_with_all_else(bench: Bench, gatewa
 
 
 def test_routers_of_one_run_share_a_fetch_that_was_predicted(bench: Bench, gateway: Params, mirror: Mirror) -> None:
-    shutil.rmtree(bench.node.root / "var/cache/pve-provision", ignore_errors=True)
     router = {key: value for key, value in gateway.items() if key != "name"}
     elsewhere = {**router["interfaces"], "lan": {**router["interfaces"]["lan"], "tag": 21}}
     declared = {
@@ -220,16 +215,11 @@ def test_a_directory_gets_a_qcow2_without_discard(bench: Bench, gateway: Params)
     before = storages.read_text(encoding="utf-8")
     files = bench.node.root / "srv/files"
     storages.write_text(f"{before}\ndir: files\n\tpath {files}\n\tcontent images\n", encoding="utf-8")
-    try:
-        router = {**gateway, "disk": {"storage": "files", "size": "64M"}}
-        made = bench.good("openwrt_vm", **router)
-        assert config(bench, made.vmid)["scsi0"] == f"files:{made.vmid}/vm-{made.vmid}-disk-0.qcow2,size=64M"
-        assert inside(bench, made.vmid, "uci get network.lan.ipaddr") == "192.168.20.1"
-        assert not bench.good("openwrt_vm", **router).changed
-    finally:
-        commands.run(["qm", "stop", "100"], bench.node.root, b"")
-        commands.run(["qm", "destroy", "100"], bench.node.root, b"")
-        storages.write_text(before, encoding="utf-8")
+    router = {**gateway, "disk": {"storage": "files", "size": "64M"}}
+    made = bench.good("openwrt_vm", **router)
+    assert config(bench, made.vmid)["scsi0"] == f"files:{made.vmid}/vm-{made.vmid}-disk-0.qcow2,size=64M"
+    assert inside(bench, made.vmid, "uci get network.lan.ipaddr") == "192.168.20.1"
+    assert not bench.good("openwrt_vm", **router).changed
 
 
 def test_check_mode_tells_what_a_run_then_does_and_writes_nothing(
@@ -638,10 +628,7 @@ def test_a_storage_for_imports_is_needed_over_the_api(bench: Bench, gateway: Par
     storages = bench.node.root / "etc/pve/storage.cfg"
     before = storages.read_text(encoding="utf-8")
     storages.write_text(before.replace(",import", ""), encoding="utf-8")
-    try:
-        refused = bench.bad("openwrt_vm", **gateway)
-    finally:
-        storages.write_text(before, encoding="utf-8")
+    refused = bench.bad("openwrt_vm", **gateway)
     assert [finding["option"] for finding in refused.findings] == ["disk"]
     assert "content type import" in refused.msg
 

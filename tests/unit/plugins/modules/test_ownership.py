@@ -407,13 +407,12 @@ def test_of_two_that_differ_in_case_the_one_that_is_spelled_so_is_meant(bench: B
 
 
 @pytest.fixture
-def elsewhere(cli: Bench) -> t.Iterator[Bench]:
+def elsewhere(cli: Bench) -> Bench:
     """A container web1 on another node, 301."""
     config = cli.node.root / "etc/pve/nodes/pve2/lxc/301.conf"
     config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text("hostname: web1\nmemory: 512\nrootfs: nas:301/vm-301-disk-0.raw,size=8G\n")
-    yield cli
-    config.unlink()
+    return cli
 
 
 @pytest.mark.parametrize("listed", [True, False], ids=["listed", "by its config alone"])

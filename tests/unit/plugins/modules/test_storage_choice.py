@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import typing as t
 
 import pytest
 
@@ -22,14 +21,10 @@ VM: Params = {"vmid": 201, "name": "app1", "disks": [DISK, DISK]}
 
 
 @pytest.fixture(autouse=True)
-def both(bench: Bench) -> t.Iterator[None]:
+def both(bench: Bench) -> None:
     """Two storages for guests: local, of files, with 40 GiB, and the emptier local-lvm with 100 GiB."""
     commands.run(["pvesm", "set", "local", "--content", "images,rootdir,iso,vztmpl,snippets"], bench.node.root, b"")
-    path = bench.node.root / "var/lib/embedded-node/settings.json"
-    before = path.read_text(encoding="utf-8")
     fill(bench, local=(40, 4), **{"local-lvm": (100, 10)})
-    yield
-    path.write_text(before, encoding="utf-8")
 
 
 def fill(bench: Bench, **sizes: tuple[int, int]) -> None:

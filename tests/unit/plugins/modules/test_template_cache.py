@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import shutil
 import typing as t
 
 import pytest
@@ -26,17 +25,10 @@ def running() -> t.Iterator[Mirror]:
 
 
 @pytest.fixture
-def mirror(
-    running: Mirror, bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: t.Any
-) -> t.Iterator[Mirror]:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-    shutil.rmtree(bench.node.root / "var/cache/pve-provision", ignore_errors=True)
-    before = images(bench)
+def mirror(running: Mirror) -> t.Iterator[Mirror]:
     running.forget()
     yield running
     running.clear_faults()
-    for path in images(bench) - before:
-        path.unlink()
 
 
 def images(bench: Bench) -> set[t.Any]:

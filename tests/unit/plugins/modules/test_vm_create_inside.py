@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import typing as t
-from pathlib import Path
 
 import pytest
 
@@ -25,11 +24,10 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExampleExampleExampleExampleExampleE
 
 
 @pytest.fixture(scope="module", autouse=True)
-def mirror(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Mirror]:
-    """The download site of Debian's images; a cache that holds none."""
+def mirror() -> t.Iterator[Mirror]:
+    """The download site of Debian's images."""
     commands.load()
-    with pytest.MonkeyPatch.context() as patch, Mirror(sites=("debian",)) as running:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+    with Mirror(sites=("debian",)) as running:
         yield running
 
 
@@ -117,18 +115,15 @@ def test_a_vm_gets_the_newest_packages_by_its_agent_or_goes_back(bench: Bench, m
     made = bench.good("vm_create", **declared)
     state = State(bench.node.root)
     state.write(package_database.OFFERED, json.dumps({"nginx": "1.1-1"}))
-    try:
-        done = bench.good("vm_create", **declared)
-        assert [step["step"] for step in done.plan] == ["snapshot", "upgrade_packages", "prune_snapshots"]
-        assert done.upgraded == ["nginx: 1.0-1 -> 1.1-1"]
-        assert package_database.installed(boot.guest(state, made.vmid).files)["nginx"].version == "1.1-1"
-        assert not bench.good("vm_create", **declared).changed
-        state.write(package_database.OFFERED, json.dumps({"nginx": "1.2-1"}))
-        checks = [{"type": "command", "command": "false", "timeout": 1}]
-        failed = bench.bad("vm_create", **{**declared, "checks": checks, "checks_timeout": 1})
-        assert failed.rolled_back is True
-    finally:
-        state.path(package_database.OFFERED).unlink()
+    done = bench.good("vm_create", **declared)
+    assert [step["step"] for step in done.plan] == ["snapshot", "upgrade_packages", "prune_snapshots"]
+    assert done.upgraded == ["nginx: 1.0-1 -> 1.1-1"]
+    assert package_database.installed(boot.guest(state, made.vmid).files)["nginx"].version == "1.1-1"
+    assert not bench.good("vm_create", **declared).changed
+    state.write(package_database.OFFERED, json.dumps({"nginx": "1.2-1"}))
+    checks = [{"type": "command", "command": "false", "timeout": 1}]
+    failed = bench.bad("vm_create", **{**declared, "checks": checks, "checks_timeout": 1})
+    assert failed.rolled_back is True
 
 
 def test_a_vm_on_a_storage_without_snapshots_goes_back_to_a_backup(bench: Bench, mirror: Mirror) -> None:
@@ -140,21 +135,18 @@ def test_a_vm_on_a_storage_without_snapshots_goes_back_to_a_backup(bench: Bench,
     made = bench.good("vm_create", **declared)
     state = State(bench.node.root)
     state.write(package_database.OFFERED, json.dumps({"nginx": "1.1-1"}))
-    try:
-        done = bench.good("vm_create", **declared)
-        assert [step["step"] for step in done.plan] == ["backup", "upgrade_packages", "drop_backup"]
-        assert done.degraded[0]["instead"] == "a backup on the node"
-        assert not bench.good("vm_create", **declared).changed
-        state.write(package_database.OFFERED, json.dumps({"nginx": "1.2-1"}))
-        before = state.guest("qemu", made.vmid).options
-        failing = {"checks": [{"type": "command", "command": "false", "timeout": 1}], "checks_timeout": 1}
-        failed = bench.bad("vm_create", **{**declared, "description": "Newer", **failing})
-        assert failed.rolled_back is True
-        after = state.guest("qemu", made.vmid).options
-        assert (after.get("description"), after["net0"]) == (before.get("description"), before["net0"])
-        assert process.pid(state, made.vmid) is not None
-    finally:
-        state.path(package_database.OFFERED).unlink()
+    done = bench.good("vm_create", **declared)
+    assert [step["step"] for step in done.plan] == ["backup", "upgrade_packages", "drop_backup"]
+    assert done.degraded[0]["instead"] == "a backup on the node"
+    assert not bench.good("vm_create", **declared).changed
+    state.write(package_database.OFFERED, json.dumps({"nginx": "1.2-1"}))
+    before = state.guest("qemu", made.vmid).options
+    failing = {"checks": [{"type": "command", "command": "false", "timeout": 1}], "checks_timeout": 1}
+    failed = bench.bad("vm_create", **{**declared, "description": "Newer", **failing})
+    assert failed.rolled_back is True
+    after = state.guest("qemu", made.vmid).options
+    assert (after.get("description"), after["net0"]) == (before.get("description"), before["net0"])
+    assert process.pid(state, made.vmid) is not None
     assert not list((bench.node.root / "var/lib/pve-provision/archives").glob("*"))
 
 
@@ -174,10 +166,8 @@ def test_a_vm_without_an_agent_has_no_way_in(bench: Bench, mirror: Mirror) -> No
 
 
 @pytest.fixture
-def by_ssh(bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Params:
+def by_ssh(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Params:
     """A VM without guest agent that can be entered by SSH, which is played: it goes to who has the address."""
-
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(ways_in, "ssh", ssh_to_vms(bench))
     return {"agent": {"enabled": False}, "ssh_private_key": "/root/.ssh/id_ed25519", "packages": ["nginx"]}
 

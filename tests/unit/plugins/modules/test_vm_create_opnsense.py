@@ -44,8 +44,7 @@ def unreachable(_check: Check, address: str) -> Reply:
 
 
 @pytest.fixture
-def firewall(running: Mirror, bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Params:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def firewall(running: Mirror, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Params:
     running.forget()
     monkeypatch.setattr(part, "answers", lambda _address: False)
     monkeypatch.setitem(probes.PROBES, "tcp", unreachable)

@@ -42,12 +42,10 @@ def medium(bench: Bench) -> str:
 
 
 @pytest.fixture(autouse=True)
-def images(bench: Bench) -> t.Iterator[Path]:
-    """Where CD images are; it is left as it was."""
+def images(bench: Bench) -> Path:
+    """Where CD images are."""
     folder: Path = bench.node.root / "var/lib/vz/template/iso"
-    yield folder
-    for path in folder.glob("*"):
-        path.unlink()
+    return folder
 
 
 def ours(folder: Path) -> list[str]:
