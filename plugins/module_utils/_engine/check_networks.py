@@ -13,7 +13,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.option import
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
-    from ansible_collections.pve.provision.plugins.module_utils._engine.outlook import Outlook, Report
+    from ansible_collections.pve.provision.plugins.module_utils._engine.planned_guest import PlannedGuest, Report
     from ansible_collections.pve.provision.plugins.module_utils._pve.types import Bridge, GuestRef
 
 _SAME_BRIDGE = "is, on the same bridge, the address of"
@@ -25,14 +25,14 @@ _TAKEN = {
 }
 
 
-def check_bridges(report: Report, facts: Facts, outlook: Outlook) -> None:
+def check_bridges(report: Report, facts: Facts, planned: PlannedGuest) -> None:
     """Each device that changes must have a bridge that is there and takes what the device will have.
 
     A running container loses its device when PVE cannot plug it into the new bridge, and many things fail only at the
     start.
     """
-    for key, net in outlook.networks.items():
-        path, name = outlook.path(key), net.get("bridge")
+    for key, net in planned.networks.items():
+        path, name = planned.path(key), net.get("bridge")
         if not name:
             continue
         bridge = facts.bridges.get(name)
@@ -42,7 +42,7 @@ def check_bridges(report: Report, facts: Facts, outlook: Outlook) -> None:
             continue
         mtu = net.get("mtu")
         if bridge.mtu and isinstance(mtu, int) and mtu > bridge.mtu:
-            remedy = f"{outlook.subject} could not start. Lower it, or raise the bridge's."
+            remedy = f"{planned.subject} could not start. Lower it, or raise the bridge's."
             report.add(f"{path}.mtu", mtu, f"is above the {bridge.mtu} of {name}", remedy)
         _check_vlans(report, path, net, bridge)
 
@@ -60,18 +60,18 @@ def _check_vlans(report: Report, path: str, net: SubValues, bridge: Bridge) -> N
         report.add(f"{path}.tag", net["tag"], f"is not possible on VNet {bridge.name}, which is not VLAN-aware", remedy)
 
 
-def check_neighbours(report: Report, facts: Facts, outlook: Outlook) -> None:
+def check_neighbours(report: Report, facts: Facts, planned: PlannedGuest) -> None:
     """MAC addresses and static addresses that another guest of this node has.
 
     A stopped guest may be there to take turns with this one, so that it is only told of.
     """
-    kind = KINDS[outlook.wanted.type.kind]
-    had = kind.networks({} if outlook.new else outlook.before)
-    for key, net in kind.networks(outlook.after).items():
+    kind = KINDS[planned.wanted.type.kind]
+    had = kind.networks({} if planned.new else planned.before)
+    for key, net in kind.networks(planned.after).items():
         for name, claim in claims(_new_addresses(net, had.get(key, {}))):
-            path = outlook.path(key if name == "hwaddr" else kind.key_of_addresses(key))
+            path = planned.path(key if name == "hwaddr" else kind.key_of_addresses(key))
             for guest in facts.users.get(claim, ()):
-                if guest.vmid != outlook.vmid:
+                if guest.vmid != planned.vmid:
                     _add(report, f"{path}.{name}", net[name], guest, *_TAKEN[name])
 
 

@@ -15,7 +15,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.property_stri
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
     from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Wanted
-    from ansible_collections.pve.provision.plugins.module_utils._engine.outlook import Report
+    from ansible_collections.pve.provision.plugins.module_utils._engine.planned_guest import Report
 
 
 def check_version(report: Report, facts: Facts, wanted: Wanted, touched: t.Mapping[str, t.Any]) -> None:

@@ -13,31 +13,31 @@ from ansible_collections.pve.provision.plugins.module_utils._model.volume import
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
     from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual
-    from ansible_collections.pve.provision.plugins.module_utils._engine.outlook import Outlook, Report
+    from ansible_collections.pve.provision.plugins.module_utils._engine.planned_guest import PlannedGuest, Report
     from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan
 
 # Storages whose volumes cannot be what others are cloned from.
 NO_BASE: t.Final = frozenset({"lvm", "iscsi", "iscsidirect"})
 
 
-def check_template(report: Report, facts: Facts, outlook: Outlook, actual: Actual, plan: Plan) -> None:
+def check_template(report: Report, facts: Facts, planned: PlannedGuest, actual: Actual, plan: Plan) -> None:
     """Of a container all volumes become what others are cloned from; of a VM's disks some may stay as they are."""
     if not plan.has(MakeTemplate):
         return
-    wanted = outlook.wanted
+    wanted = planned.wanted
     if actual.config and actual.config.snapshots and not plan.creating:
         problem = f"is refused: {wanted.label} has snapshots ({', '.join(actual.config.snapshots)})"
         report.add("state", "template", problem, "Delete them first.")
     if not wanted.type.whole_template:
         return
     types = {storage.name: storage.type for storage in facts.storages}
-    for key, value in outlook.values(outlook.after).items():
+    for key, value in planned.values(planned.after).items():
         if not wanted.type.is_volume(key):
             continue
         source = str(value.get("volume") or "")
         if source.startswith("/"):
             remedy = "Leave it out, and declare it for the clones."
-            report.add(outlook.path(key), source, "cannot be in a template: it is no volume of a storage", remedy)
+            report.add(planned.path(key), source, "cannot be in a template: it is no volume of a storage", remedy)
         elif (home := storage_of(source) or "") and types.get(home) in NO_BASE:
             problem = f"cannot be in a template: storage {home} is of type {types[home]}"
-            report.add(outlook.path(key), source, problem, "Use a storage that can clone, such as lvmthin or zfspool.")
+            report.add(planned.path(key), source, problem, "Use a storage that can clone, such as lvmthin or zfspool.")

@@ -13,29 +13,29 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.storages import
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
-    from ansible_collections.pve.provision.plugins.module_utils._engine.outlook import Outlook, Report
+    from ansible_collections.pve.provision.plugins.module_utils._engine.planned_guest import PlannedGuest, Report
     from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan
     from ansible_collections.pve.provision.plugins.module_utils._pve.storages import Limits
 
 
-def check_volumes(report: Report, facts: Facts, outlook: Outlook, touched: t.Mapping[str, t.Any]) -> None:
+def check_volumes(report: Report, facts: Facts, planned: PlannedGuest, touched: t.Mapping[str, t.Any]) -> None:
     """Each volume says what it is; each storage must be there, take volumes of such guests, and have room for all that
     goes on it."""
-    there = outlook.values(outlook.before)
-    needs = _restored(outlook, there)
+    there = planned.values(planned.before)
+    needs = _restored(planned, there)
     for key, value in touched.items():
-        if not outlook.wanted.type.is_volume(key):
+        if not planned.wanted.type.is_volume(key):
             continue
-        path = outlook.path(key)
-        outlook.wanted.type.check_volume(report, facts, outlook, key, value)
-        home, more = _more_room(value, there.get(key, {}) if key in outlook.before else None)
-        content = outlook.wanted.type.content_of(value)
+        path = planned.path(key)
+        planned.wanted.type.check_volume(report, facts, planned, key, value)
+        home, more = _more_room(value, there.get(key, {}) if key in planned.before else None)
+        content = planned.wanted.type.content_of(value)
         if home and content:
             size, first = needs.get((home, content), (0, f"{path}.storage"))
             needs[home, content] = (size + more, first)
     for (home, content), (size, path) in needs.items():
         size += facts.reserve(home, size)
-        limits = outlook.wanted.policy.storage_limits
+        limits = planned.wanted.policy.storage_limits
         findings, warnings = check_storage(facts.storages, home, content, size, path, limits=limits)
         report.findings += findings
         report.warnings += warnings
@@ -53,16 +53,16 @@ def check_files(report: Report, facts: Facts, plan: Plan, limits: Limits) -> Non
             report.warnings += warnings
 
 
-def _restored(outlook: Outlook, there: t.Mapping[str, SubValues]) -> dict[tuple[str, str], tuple[int, str]]:
+def _restored(planned: PlannedGuest, there: t.Mapping[str, SubValues]) -> dict[tuple[str, str], tuple[int, str]]:
     """The room that the volumes of a backup take on each storage."""
-    backup = outlook.wanted.backup
+    backup = planned.wanted.backup
     needs: dict[tuple[str, str], tuple[int, str]] = {}
-    if not outlook.new or backup is None:
+    if not planned.new or backup is None:
         return needs
     for key, value in there.items():
-        volume = str(value.get("volume") or "") if outlook.wanted.type.is_volume(key) else ""
+        volume = str(value.get("volume") or "") if planned.wanted.type.is_volume(key) else ""
         if volume.endswith(":0") and (home := storage_of(volume)):
-            kept = (home, outlook.wanted.type.content)
+            kept = (home, planned.wanted.type.content)
             needs[kept] = (needs.get(kept, (0, ""))[0] + (value.get("size") or 0), backup.target_option)
     return needs
 

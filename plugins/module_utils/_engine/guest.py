@@ -31,7 +31,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.option import
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._engine.addresses import Address
     from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
-    from ansible_collections.pve.provision.plugins.module_utils._engine.outlook import Outlook, Report
+    from ansible_collections.pve.provision.plugins.module_utils._engine.planned_guest import PlannedGuest, Report
     from ansible_collections.pve.provision.plugins.module_utils._engine.step import Step
     from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
     from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Fields
@@ -120,11 +120,11 @@ class GuestType(abc.ABC):
         return ()
 
     @abc.abstractmethod
-    def check_volume(self, report: Report, facts: Facts, outlook: Outlook, key: str, value: SubValues) -> None:
+    def check_volume(self, report: Report, facts: Facts, planned: PlannedGuest, key: str, value: SubValues) -> None:
         """What is wrong with a volume that the plan writes, besides its storage and the room there."""
 
     @abc.abstractmethod
-    def check_node(self, report: Report, facts: Facts, outlook: Outlook, touched: Values) -> None:
+    def check_node(self, report: Report, facts: Facts, planned: PlannedGuest, touched: Values) -> None:
         """What the node lacks for the options that the plan writes, besides volumes and networks."""
 
     # -- permissions -----------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.check_templa
 from ansible_collections.pve.provision.plugins.module_utils._engine.check_volumes import check_files, check_volumes
 from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Wanted
-from ansible_collections.pve.provision.plugins.module_utils._engine.outlook import Outlook, Report
+from ansible_collections.pve.provision.plugins.module_utils._engine.planned_guest import PlannedGuest, Report
 from ansible_collections.pve.provision.plugins.module_utils._engine.read import is_declared_guest
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan
 from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Start
@@ -50,29 +50,29 @@ def preflight(facts: Facts, wanted: Wanted, actual: Actual, plan: Plan, uploads:
     if not plan:
         _check_guest(report, wanted, actual, plan)
         return report
-    outlook = Outlook(wanted, actual, plan)
-    wanted = outlook.wanted
-    touched = {**_touched(wanted, actual, plan), **outlook.networks}
+    planned = PlannedGuest(wanted, actual, plan)
+    wanted = planned.wanted
+    touched = {**_touched(wanted, actual, plan), **planned.networks}
     _check_guest(report, wanted, actual, plan)
-    _check_whole(report, outlook)
-    check_bridges(report, facts, outlook)
-    check_neighbours(report, facts, outlook)
+    _check_whole(report, planned)
+    check_bridges(report, facts, planned)
+    check_neighbours(report, facts, planned)
     check_files(report, facts, plan, wanted.policy.storage_limits)
-    check_volumes(report, facts, outlook, touched)
-    wanted.type.check_node(report, facts, outlook, touched)
+    check_volumes(report, facts, planned, touched)
+    wanted.type.check_node(report, facts, planned, touched)
     _check_token(report, facts.node, wanted, actual, plan, touched)
     _check_pool(report, facts, wanted)
     check_version(report, facts, wanted, touched)
-    check_template(report, facts, outlook, actual, plan)
+    check_template(report, facts, planned, actual, plan)
     _check_permissions(report, facts, wanted, actual, plan, touched, uploads)
     return report
 
 
-def _check_whole(report: Report, outlook: Outlook) -> None:
+def _check_whole(report: Report, planned: PlannedGuest) -> None:
     """What is wrong with the guest as it will be, declared or not, and was not wrong before."""
-    check, paths = outlook.wanted.type.check, outlook.wanted.declaration.paths
-    known = check(outlook.values(outlook.before), paths)
-    for problem in check(outlook.values(outlook.after), paths):
+    check, paths = planned.wanted.type.check, planned.wanted.declaration.paths
+    known = check(planned.values(planned.before), paths)
+    for problem in check(planned.values(planned.after), paths):
         if problem not in known and not report.tells(problem.option):
             report.add(problem.option, problem.value, problem.problem, problem.remedy)
 

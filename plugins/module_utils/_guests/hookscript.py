@@ -11,7 +11,7 @@ import typing as t
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
     from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Values
-    from ansible_collections.pve.provision.plugins.module_utils._engine.outlook import Report
+    from ansible_collections.pve.provision.plugins.module_utils._engine.planned_guest import Report
 
 
 def check(report: Report, facts: Facts, touched: Values) -> None:

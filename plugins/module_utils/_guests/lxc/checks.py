@@ -18,14 +18,14 @@ from ansible_collections.pve.provision.plugins.module_utils._model.volume import
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
-    from ansible_collections.pve.provision.plugins.module_utils._engine.outlook import Outlook, Report
+    from ansible_collections.pve.provision.plugins.module_utils._engine.planned_guest import PlannedGuest, Report
 
 ZONE_TAB: t.Final = Path("/usr/share/zoneinfo/zone.tab")
 
 
-def check_node(report: Report, facts: Facts, outlook: Outlook, touched: Values) -> None:
+def check_node(report: Report, facts: Facts, planned: PlannedGuest, touched: Values) -> None:
     """What the node lacks: devices, a hook script, a time zone."""
-    _check_devices(report, facts, outlook, touched)
+    _check_devices(report, facts, planned, touched)
     hookscript.check(report, facts, touched)
     _check_time_zone(report, touched)
 
@@ -58,11 +58,11 @@ def _is_device(key: str) -> bool:
     return key.startswith("dev") and key[3:].isdigit()
 
 
-def check_volume(report: Report, facts: Facts, outlook: Outlook, key: str, value: SubValues) -> None:
+def check_volume(report: Report, facts: Facts, planned: PlannedGuest, key: str, value: SubValues) -> None:
     """A volume says what it is, and what it is made from is there."""
-    if key not in outlook.before:
-        _check_new(report, key, outlook.path(key), value)
-    _check_source(report, facts, outlook, key, value)
+    if key not in planned.before:
+        _check_new(report, key, planned.path(key), value)
+    _check_source(report, facts, planned, key, value)
 
 
 def _check_new(report: Report, key: str, path: str, value: SubValues) -> None:
@@ -76,11 +76,11 @@ def _check_new(report: Report, key: str, path: str, value: SubValues) -> None:
         report.add(f"{path}.mp", None, "is missing", "Say where it appears in the guest, such as /srv/data.")
 
 
-def _check_source(report: Report, facts: Facts, outlook: Outlook, key: str, value: SubValues) -> None:
+def _check_source(report: Report, facts: Facts, planned: PlannedGuest, key: str, value: SubValues) -> None:
     """A volume or directory that is named for the first time must be there."""
     volume = str(value.get("volume") or "")
-    path = outlook.path(key)
-    if not volume or volume == MOUNT_POINT.read(outlook.before.get(key, "")).get("volume"):
+    path = planned.path(key)
+    if not volume or volume == MOUNT_POINT.read(planned.before.get(key, "")).get("volume"):
         return
     if volume.startswith("/"):
         if facts.lacks(volume):
@@ -94,14 +94,14 @@ def _check_source(report: Report, facts: Facts, outlook: Outlook, key: str, valu
         if found is None:
             remedy = "Name a volume that is there; for a new one state storage and size."
             report.add(f"{path}.volume", volume, f"does not exist on {storage_of(volume)}", remedy)
-        elif found.vmid not in (None, outlook.vmid):
+        elif found.vmid not in (None, planned.vmid):
             report.warnings.append(f"{path}.volume: {volume} belongs to guest {found.vmid}, and goes when that does")
 
 
-def _check_devices(report: Report, facts: Facts, outlook: Outlook, touched: Values) -> None:
+def _check_devices(report: Report, facts: Facts, planned: PlannedGuest, touched: Values) -> None:
     for key, value in touched.items():
         if _is_device(key) and value.get("path") and facts.lacks(value["path"]):
-            path = f"{outlook.path(key)}.path"
+            path = f"{planned.path(key)}.path"
             problem = f"does not exist on node {facts.node.name}"
             report.add(path, value["path"], problem, "Load its kernel module there.")
 

@@ -22,7 +22,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.privileges impo
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._engine.addresses import Address
     from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
-    from ansible_collections.pve.provision.plugins.module_utils._engine.outlook import Outlook, Report
+    from ansible_collections.pve.provision.plugins.module_utils._engine.planned_guest import PlannedGuest, Report
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
 
 # Which privilege on a container changes an option of it; what is not listed needs REST. What makes it privileged or not
@@ -78,11 +78,11 @@ class ContainerType(GuestType):
             problem = f"is not what {wanted.type.noun} {actual.vmid} was made from: it is {has}"
             yield Finding("ostemplate", wanted.source, problem, wanted.rebuild)
 
-    def check_volume(self, report: Report, facts: Facts, outlook: Outlook, key: str, value: SubValues) -> None:
-        checks.check_volume(report, facts, outlook, key, value)
+    def check_volume(self, report: Report, facts: Facts, planned: PlannedGuest, key: str, value: SubValues) -> None:
+        checks.check_volume(report, facts, planned, key, value)
 
-    def check_node(self, report: Report, facts: Facts, outlook: Outlook, touched: Values) -> None:
-        checks.check_node(report, facts, outlook, touched)
+    def check_node(self, report: Report, facts: Facts, planned: PlannedGuest, touched: Values) -> None:
+        checks.check_node(report, facts, planned, touched)
 
     def privilege_of(self, key: str) -> str:
         return next((name for pattern, name in _PRIVILEGES if re.fullmatch(pattern, key)), _REST)

@@ -14,7 +14,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.qemu.hardware
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
-    from ansible_collections.pve.provision.plugins.module_utils._engine.outlook import Outlook, Report
+    from ansible_collections.pve.provision.plugins.module_utils._engine.planned_guest import PlannedGuest, Report
     from ansible_collections.pve.provision.plugins.module_utils._model.host_devices import (
         DeviceKind,
         Mapping,
@@ -90,33 +90,33 @@ def users(facts: Facts) -> dict[Claim, list[GuestRef]]:
     return found
 
 
-def check_run(report: Report, facts: Facts, outlook: Outlook) -> None:
+def check_run(report: Report, facts: Facts, planned: PlannedGuest) -> None:
     """VMs that one run has running have no device in common; nor may it depend on which of them starts first."""
-    wanted = outlook.wanted
+    wanted = planned.wanted
     if not RUNNING_AFTER[wanted.state]:
         return
     having: dict[Claim, str] = facts.keep("devices of this run", dict)
-    for key, text in outlook.after.items():
+    for key, text in planned.after.items():
         for claim in claims_of(facts, {key: text}):
             other = having.setdefault(claim, wanted.label)
             if other != wanted.label:
-                option = f"{outlook.path(key)}.{'mapping' if 'mapping=' in text else 'host'}"
+                option = f"{planned.path(key)}.{'mapping' if 'mapping=' in text else 'host'}"
                 problem = f"is given to {other}, too, and this run starts both"
                 report.add(option, claim[1], problem, "Choose another device, or let one of them be stopped.")
 
 
 def check(
-    report: Report, facts: Facts, outlook: Outlook, option: str, said: object, choices: list[list[Claim]]
+    report: Report, facts: Facts, planned: PlannedGuest, option: str, said: object, choices: list[list[Claim]]
 ) -> None:
     """One of the choices is free: no other guest runs with it, and the VM itself does not name it twice. A stopped
     guest may be there to take turns with this one, so that it is only told of."""
-    own = claims_of(facts, outlook.after)
+    own = claims_of(facts, planned.after)
     twice = [claim for choice in choices for claim in choice if own.count(claim) > 1]
     if len(choices) == 1 and twice:
         report.add(option, said, f"names {twice[0][1]} a second time", "A VM has a device once.")
     having = facts.keep("users of devices", lambda: users(facts))
     others = [
-        [guest for claim in choice for guest in having.get(claim, ()) if guest.vmid != outlook.vmid]
+        [guest for claim in choice for guest in having.get(claim, ()) if guest.vmid != planned.vmid]
         for choice in choices
     ]
     running = [[guest for guest in guests if guest.status != "stopped"] for guests in others]

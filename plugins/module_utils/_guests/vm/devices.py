@@ -29,7 +29,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.privileges impo
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
     from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Values
-    from ansible_collections.pve.provision.plugins.module_utils._engine.outlook import Outlook, Report
+    from ansible_collections.pve.provision.plugins.module_utils._engine.planned_guest import PlannedGuest, Report
 
 # The options that give a VM a device of the node, and the kind of mapping that each may name.
 KINDS: t.Final[dict[str, DeviceKind]] = {"hostpci": "pci", "usb": "usb", "virtiofs": "dir"}
@@ -39,21 +39,21 @@ _ROM_FOLDER: t.Final = "/usr/share/kvm"
 _MANY: t.Final = 12
 
 
-def check(report: Report, facts: Facts, outlook: Outlook, touched: Values) -> None:
+def check(report: Report, facts: Facts, planned: PlannedGuest, touched: Values) -> None:
     """What is wrong with the devices that the plan gives the VM."""
-    values = outlook.values({key: text for key, text in outlook.after.items() if key in touched})
+    values = planned.values({key: text for key, text in planned.after.items() if key in touched})
     for key, value in values.items():
         kind = KINDS.get(base_of(key))
         if kind == "pci":
-            _PciCheck(report, facts, outlook, key, value).run()
+            _PciCheck(report, facts, planned, key, value).run()
         elif kind == "usb":
-            _check_usb(report, facts, outlook, key, value)
+            _check_usb(report, facts, planned, key, value)
         elif kind == "dir":
-            _check_directory(report, facts, outlook, key, value)
+            _check_directory(report, facts, planned, key, value)
         elif base_of(key) in ("serial", "parallel"):
-            _check_port(report, facts, outlook.path(key), str(value.get("device") or ""))
-    device_users.check_run(report, facts, outlook)
-    _check_board(report, facts, outlook, touched)
+            _check_port(report, facts, planned.path(key), str(value.get("device") or ""))
+    device_users.check_run(report, facts, planned)
+    _check_board(report, facts, planned, touched)
 
 
 def root_only(
@@ -121,8 +121,8 @@ def mapped(report: Report, facts: Facts, path: str, kind: DeviceKind, name: str)
 
 
 # -- USB devices, directories, ports ----------------------------------------------------------------------------------
-def _check_usb(report: Report, facts: Facts, outlook: Outlook, key: str, value: SubValues) -> None:
-    path, host, name = outlook.path(key), str(value.get("host") or ""), str(value.get("mapping") or "")
+def _check_usb(report: Report, facts: Facts, planned: PlannedGuest, key: str, value: SubValues) -> None:
+    path, host, name = planned.path(key), str(value.get("host") or ""), str(value.get("mapping") or "")
     if host == "spice" or not (host or name):
         return
     devices = device_users.usb_devices(facts)
@@ -141,7 +141,7 @@ def _check_usb(report: Report, facts: Facts, outlook: Outlook, key: str, value: 
             what = f"names {each}, which" if name else ""
             problem = f"{what} is not on node {facts.node.name}".strip()
             report.add(option, name or host, problem, _listed(devices or ()))
-        device_users.check(report, facts, outlook, option, name or host, [[("usb", dev.port) for dev in found or ()]])
+        device_users.check(report, facts, planned, option, name or host, [[("usb", dev.port) for dev in found or ()]])
 
 
 def _check_usb_identity(
@@ -154,8 +154,8 @@ def _check_usb_identity(
             report.add(option, name, problem, "Plug the device in there, or correct the mapping.")
 
 
-def _check_directory(report: Report, facts: Facts, outlook: Outlook, key: str, value: SubValues) -> None:
-    path, name = outlook.path(key), str(value.get("dirid") or "")
+def _check_directory(report: Report, facts: Facts, planned: PlannedGuest, key: str, value: SubValues) -> None:
+    path, name = planned.path(key), str(value.get("dirid") or "")
     places = mapped(report, facts, path, "dir", name)
     for each in places:
         if facts.lacks(each.path):
@@ -172,9 +172,9 @@ def _check_port(report: Report, facts: Facts, path: str, device: str) -> None:
         report.add(f"{path}.device", device, f"does not exist on node {facts.node.name}", remedy)
 
 
-def _check_board(report: Report, facts: Facts, outlook: Outlook, touched: Values) -> None:
+def _check_board(report: Report, facts: Facts, planned: PlannedGuest, touched: Values) -> None:
     """As many processors and as new a machine as the node has."""
-    values = outlook.values(outlook.after)
+    values = planned.values(planned.after)
     cpus = (values.get("cores") or 1) * (values.get("sockets") or 1)
     most = facts.keep("processors", facts.node.hardware.processors) if {"cores", "sockets"} & touched.keys() else None
     if most is not None and cpus > most:
@@ -200,9 +200,9 @@ def _check_board(report: Report, facts: Facts, outlook: Outlook, touched: Values
 class _PciCheck:
     """One ``hostpciN`` of a VM."""
 
-    def __init__(self, report: Report, facts: Facts, outlook: Outlook, key: str, value: SubValues) -> None:
-        self.report, self.facts, self.outlook, self.key, self.value = report, facts, outlook, key, value
-        self.path, self.node = outlook.path(key), facts.node.name
+    def __init__(self, report: Report, facts: Facts, planned: PlannedGuest, key: str, value: SubValues) -> None:
+        self.report, self.facts, self.planned, self.key, self.value = report, facts, planned, key, value
+        self.path, self.node = planned.path(key), facts.node.name
         self.name = str(value.get("mapping") or "")
         self.option = f"{self.path}.{'mapping' if self.name else 'host'}"
         self.said = self.name or _plain(value.get("host"))
@@ -225,7 +225,7 @@ class _PciCheck:
         if len(choices) == 1 and self.value.get("driver") != "keep":
             self._check_group(choices[0])
         claims = [[("pci", device.address) for device in choice] for choice in choices]
-        device_users.check(self.report, self.facts, self.outlook, self.option, self.said, claims)
+        device_users.check(self.report, self.facts, self.planned, self.option, self.said, claims)
 
     def _choices(self) -> list[list[PciDevice]]:
         """The devices that the option names, with all functions; a mapping may name several to choose from."""
@@ -289,5 +289,5 @@ class _PciCheck:
 
     def _own(self) -> list[PciDevice]:
         """All PCI devices of this VM."""
-        claims = device_users.claims_of(self.facts, self.outlook.after, every_choice=True)
+        claims = device_users.claims_of(self.facts, self.planned.after, every_choice=True)
         return [device for device in self.devices or () if ("pci", device.address) in claims]

@@ -25,7 +25,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.privileges impo
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._engine.addresses import Address
     from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
-    from ansible_collections.pve.provision.plugins.module_utils._engine.outlook import Outlook, Report
+    from ansible_collections.pve.provision.plugins.module_utils._engine.planned_guest import PlannedGuest, Report
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
 
 # Which privilege on a VM changes an option of it; what is not listed is for root@pam alone (qemu-server, API2/Qemu.pm).
@@ -86,23 +86,23 @@ class VmType(GuestType):
     def check(self, values: Values, paths: t.Mapping[str, str]) -> list[Finding]:
         return check_vm(values, paths)
 
-    def check_volume(self, report: Report, facts: Facts, outlook: Outlook, key: str, value: SubValues) -> None:
-        path, volume = outlook.path(key), str(value.get("volume") or "")
+    def check_volume(self, report: Report, facts: Facts, planned: PlannedGuest, key: str, value: SubValues) -> None:
+        path, volume = planned.path(key), str(value.get("volume") or "")
         if is_drive(value):
-            brought = {step.shared for step in outlook.wanted.obtain}
+            brought = {step.shared for step in planned.wanted.obtain}
             named = path.startswith("cdroms") and ":iso/" in volume and volume not in brought
             if named and facts.find_volume(volume) is None:
                 remedy = "Name an image that is there."
                 report.add(f"{path}.volume", volume, f"does not exist on node {facts.node.name}", remedy)
-        elif key not in outlook.before and not volume and not value.get("storage"):
+        elif key not in planned.before and not volume and not value.get("storage"):
             remedy = "State storage and size for a new disk, or volume for one that is there."
             report.add(path, None, "does not say what to attach", remedy)
         elif volume.startswith("/") and facts.lacks(volume):
             report.add(f"{path}.volume", volume, f"does not exist on node {facts.node.name}", "Name what is there.")
 
-    def check_node(self, report: Report, facts: Facts, outlook: Outlook, touched: Values) -> None:
+    def check_node(self, report: Report, facts: Facts, planned: PlannedGuest, touched: Values) -> None:
         hookscript.check(report, facts, touched)
-        devices.check(report, facts, outlook, touched)
+        devices.check(report, facts, planned, touched)
 
     def privilege_of(self, key: str) -> str:
         return next((name for pattern, name in _PRIVILEGES if re.fullmatch(pattern, key)), "")

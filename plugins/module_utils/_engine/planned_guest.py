@@ -31,7 +31,7 @@ class Report:
         self.findings.append(Finding(option, value, problem, remedy))
 
 
-class Outlook:
+class PlannedGuest:
     """A guest as it is and as the plan makes it, by PVE's keys; the entries of its lists have the numbers that they
     have in the guest."""
 
