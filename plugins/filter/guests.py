@@ -230,10 +230,10 @@ def _notes(result: Guest) -> list[str]:
     pending, drift = sorted(result.get("pending") or ()), (result.get("openwrt") or {}).get("drift")
     waiting = [f"waits for a restart ({', '.join(pending)})"] if pending else []
     inside = {"unknown": ["configuration not seen"], "present": ["configuration differs"]}
-    unseen = [
+    not_verified = [
         f"{each['name']} not verified" for each in result.get("checks") or () if each["outcome"] == "not_verified"
     ]
-    return [*waiting, *inside.get(drift or "", []), *unseen]
+    return [*waiting, *inside.get(drift or "", []), *not_verified]
 
 
 def verdict(results: list[Guest]) -> str:

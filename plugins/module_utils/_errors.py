@@ -38,14 +38,14 @@ class ProvisionError(Exception):
 class Finding:
     """One thing that is wrong with what was asked for, found before anything was written.
 
-    ``unseen``: nobody could be asked, so the guest may be as declared all the same.
+    ``unverified``: nobody could be asked, so the guest may be as declared all the same.
     """
 
     option: str
     value: object
     problem: str
     remedy: str = ""
-    unseen: bool = False
+    unverified: bool = False
 
     def of(self, whose: str) -> Finding:
         """The same, told as one of a guest's, or of whatever else has such an option."""

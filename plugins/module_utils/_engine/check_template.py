@@ -38,6 +38,6 @@ def check_template(report: Report, facts: Facts, planned: PlannedGuest, actual: 
         if source.startswith("/"):
             remedy = "Leave it out, and declare it for the clones."
             report.add(planned.path(key), source, "cannot be in a template: it is no volume of a storage", remedy)
-        elif (home := storage_of(source) or "") and types.get(home) in NO_BASE:
-            problem = f"cannot be in a template: storage {home} is of type {types[home]}"
+        elif (storage := storage_of(source) or "") and types.get(storage) in NO_BASE:
+            problem = f"cannot be in a template: storage {storage} is of type {types[storage]}"
             report.add(planned.path(key), source, problem, "Use a storage that can clone, such as lvmthin or zfspool.")

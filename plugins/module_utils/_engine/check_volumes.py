@@ -28,15 +28,15 @@ def check_volumes(report: Report, facts: Facts, planned: PlannedGuest, touched: 
             continue
         path = planned.path(key)
         planned.wanted.type.check_volume(report, facts, planned, key, value)
-        home, more = _more_room(value, there.get(key, {}) if key in planned.before else None)
+        storage, more = _more_room(value, there.get(key, {}) if key in planned.before else None)
         content = planned.wanted.type.content_of(value)
-        if home and content:
-            size, first = needs.get((home, content), (0, f"{path}.storage"))
-            needs[home, content] = (size + more, first)
-    for (home, content), (size, path) in needs.items():
-        size += facts.reserve(home, size)
+        if storage and content:
+            size, first = needs.get((storage, content), (0, f"{path}.storage"))
+            needs[storage, content] = (size + more, first)
+    for (storage, content), (size, path) in needs.items():
+        size += facts.reserve(storage, size)
         limits = planned.wanted.policy.storage_limits
-        findings, warnings = check_storage(facts.storages, home, content, size, path, limits=limits)
+        findings, warnings = check_storage(facts.storages, storage, content, size, path, limits=limits)
         report.findings += findings
         report.warnings += warnings
 
@@ -44,11 +44,11 @@ def check_volumes(report: Report, facts: Facts, planned: PlannedGuest, touched: 
 def check_files(report: Report, facts: Facts, plan: Plan, limits: Limits) -> None:
     """Each storage that gets a file must be there, take such files, and have room; what guests share counts once."""
     for step in plan.steps:
-        if step.file is not None:
-            file = step.file
-            home, content, option = file.storage, file.content, file.option
-            size = facts.reserve_once(step.shared or repr(step), home, file.size or 0)
-            findings, warnings = check_storage(facts.storages, home, content, size, option, written=True, limits=limits)
+        if file := step.file:
+            size = facts.reserve_once(step.shared or repr(step), file.storage, file.size or 0)
+            findings, warnings = check_storage(
+                facts.storages, file.storage, file.content, size, file.option, written=True, limits=limits
+            )
             report.findings += findings
             report.warnings += warnings
 
@@ -61,8 +61,8 @@ def _restored(planned: PlannedGuest, there: t.Mapping[str, SubValues]) -> dict[t
         return needs
     for key, value in there.items():
         volume = str(value.get("volume") or "") if planned.wanted.type.is_volume(key) else ""
-        if volume.endswith(":0") and (home := storage_of(volume)):
-            kept = (home, planned.wanted.type.content)
+        if volume.endswith(":0") and (storage := storage_of(volume)):
+            kept = (storage, planned.wanted.type.content)
             needs[kept] = (needs.get(kept, (0, ""))[0] + (value.get("size") or 0), backup.target_option)
     return needs
 
@@ -71,7 +71,7 @@ def _more_room(value: SubValues, now: SubValues | None) -> tuple[str | None, int
     """Which storage a volume takes more room on, and how much: all of a new one, the growth of one that is there."""
     volume = value.get("volume")
     if now is None:
-        home = value.get("storage") or (storage_of(volume) if volume else None)
-        return home, 0 if volume else value.get("size") or DEFAULT_SIZE
+        storage = value.get("storage") or (storage_of(volume) if volume else None)
+        return storage, 0 if volume else value.get("size") or DEFAULT_SIZE
     grown = (value.get("size") or 0) - (now.get("size") or 0)
     return (storage_of(now["volume"]), grown) if grown > 0 and now.get("volume") else (None, 0)

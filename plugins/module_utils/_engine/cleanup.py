@@ -51,11 +51,11 @@ Made = t.TypeVar("Made")
 # -- notes ---------------------------------------------------------------------------------------------------------
 
 
-def homes(wanted: Wanted, options: t.Mapping[str, str], storage: str | None = None) -> list[str]:
+def storages_of(wanted: Wanted, options: t.Mapping[str, str], storage: str | None = None) -> list[str]:
     """The storages that a new guest has its volumes on: those of its ``options``, and ``storage``."""
     volumes = [split(text, "volume") for key, text in options.items() if wanted.type.is_volume(key)]
     named = {storage, *(storage_of(volume["volume"]) for volume in volumes)}
-    return sorted(home for home in named if home)
+    return sorted(name for name in named if name)
 
 
 def make_note(
@@ -66,7 +66,7 @@ def make_note(
     return {
         "kind": wanted.type.kind,
         "name": wanted.name,
-        "storages": homes(wanted, options, storage),
+        "storages": storages_of(wanted, options, storage),
         **window(wanted),
         "task": KINDS[wanted.type.kind].tasks[by],
         "stage": "creating",

@@ -68,7 +68,7 @@ def make(
 
     def numbered(vmid: int) -> Outcome:
         run.result.vmid = vmid
-        with run.facts.turn_on(cleanup.homes(run.wanted, options, storage)):
+        with run.facts.turn_on(cleanup.storages_of(run.wanted, options, storage)):
             return act(vmid, run.wanted.policy.create_timeout)
 
     number = run.wanted.vmid or run.actual.vmid

@@ -307,7 +307,7 @@ class Actual:
 
 @dataclass
 class Result:
-    """What a run found and did. ``unseen`` is why some of the guest could not be looked at."""
+    """What a run found and did. ``not_verified`` is why some of the guest could not be looked at."""
 
     changed: bool
     vmid: int | None
@@ -321,7 +321,7 @@ class Result:
     pending: dict[str, t.Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     privilege: str = ""
-    unseen: list[str] = field(default_factory=list)
+    not_verified: list[str] = field(default_factory=list)
     more: dict[str, t.Any] = field(default_factory=dict)
 
     @property
@@ -336,7 +336,7 @@ class Result:
 
     def values(self) -> dict[str, t.Any]:
         """All of it as return values, but for what is empty text or nothing."""
-        inner = ("table", "options", "unseen")
+        inner = ("table", "options", "not_verified")
         found = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in inner}
         found |= {
             "degraded": self.degraded,

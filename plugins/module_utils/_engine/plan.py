@@ -171,11 +171,8 @@ def _start(wanted: Wanted) -> list[Step]:
     return [Start(), Suspend()] if wanted.state == "suspended" else [Start()]
 
 
-_LEAVES: t.Final = {Start: "running", Resume: "running", Suspend: "suspended", Shutdown: "stopped"}
-
-
 def _status_after(actual: Actual, power: list[Step]) -> str:
-    return next((status for step in reversed(power) if (status := _LEAVES.get(type(step)))), actual.status)
+    return power[-1].leaves if power else actual.status
 
 
 # -- what only the node tells ----------------------------------------------------------------------------------------

@@ -49,9 +49,10 @@ if t.TYPE_CHECKING:
 class Phase(enum.IntEnum):
     """What a step is about, in the order in which a guest comes into being.
 
-    ``IMAGE``: what it is made from is fetched and built; ``CREATE``: it comes to be on the node; ``CHANGE``: its
-    options; ``INSIDE``: what is in it, before it is started or while it runs; ``POWER``: it is started and stopped.
-    ``CLOSE``: what is done when it has passed its checks, and not before.
+    ``CLEAN_UP``: what a killed run has left; ``IMAGE``: what it is made from is fetched and built; ``CREATE``: it comes
+    to be on the node; ``CHANGE``: its options; ``POWER``: it is started and stopped; ``INSIDE``: what is in it, before
+    it is started or while it runs; ``REMOVE``: it goes, or a disk of it. ``CLOSE``: what is done when it has passed its
+    checks, and not before.
     """
 
     CLEAN_UP = enum.auto()

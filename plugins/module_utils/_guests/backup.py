@@ -46,7 +46,7 @@ def with_backup(facts: Facts, wanted: Wanted, source: BackupSource) -> Wanted:
     options = {key: text for key, text in config.options.items() if key not in _LEFT_OUT and key[:6] != "unused"}
     declared = wanted.declaration.values
     moving = {key: text for key, text in options.items() if wanted.type.is_volume(key) and wanted.type.is_copied(text)}
-    target, target_option = _home(facts, wanted, moving)
+    target, target_option = _target(facts, wanted, moving)
     create = {**wanted.type.restoring(volume.volid), **({"storage": target} if target else {})}
     options |= {key: re.sub("^[^,]*", f"{target or storage_of(text)}:0", text) for key, text in moving.items()}
     if declared.get("unprivileged") is not None:
@@ -57,10 +57,10 @@ def with_backup(facts: Facts, wanted: Wanted, source: BackupSource) -> Wanted:
         network = wanted.type.network
         options = {key: without_hwaddr(network, text) if is_net(key) else text for key, text in options.items()}
     options[wanted.type.name_key] = wanted.name or options.get(wanted.type.name_key, "")
-    homes = sorted({storage_of(options[key].partition(",")[0]) or "" for key in moving})
+    storages = sorted({storage_of(options[key].partition(",")[0]) or "" for key in moving})
     needs = (
         *_to_read(wanted, volume.volid, None, volume.vmid),
-        *(Need((f"/storage/{home}",), ("Datastore.AllocateSpace",), target_option) for home in homes),
+        *(Need((f"/storage/{storage}",), ("Datastore.AllocateSpace",), target_option) for storage in storages),
     )
     found = BackupSource(volume.volid, source.storage, options, create, target, target_option, needs)
     return dataclasses.replace(wanted, backup=found)
@@ -76,15 +76,15 @@ def _has_twin(facts: Facts, wanted: Wanted, vmid: int | None) -> bool:
 def _to_read(wanted: Wanted, backup: str, storage: str | None, owner: int | None) -> tuple[Need, ...]:
     """The privileges without which PVE does not even tell that there is a backup (pve-storage, Storage.pm,
     check_volume_access)."""
-    home = storage if backup == LATEST else storage_of(backup)
+    storage = storage if backup == LATEST else storage_of(backup)
     named = _OURS[wanted.type.kind].match(backup)
     guest = int(named[1]) if named else owner
-    rights = [(f"/storage/{home}", "Datastore.AllocateSpace")] if home else []
+    rights = [(f"/storage/{storage}", "Datastore.AllocateSpace")] if storage else []
     rights += [(f"/vms/{guest}", "VM.Backup")] if guest else []
     return tuple(Need((path,), (privilege,), "restore_from") for path, privilege in rights)
 
 
-def _home(facts: Facts, wanted: Wanted, moving: t.Mapping[str, str]) -> tuple[str | None, str]:
+def _target(facts: Facts, wanted: Wanted, moving: t.Mapping[str, str]) -> tuple[str | None, str]:
     """The storage that gets the volumes, all of them: the declared one of the first volume, else that where the first
     one was, if it is here and takes such guests; None: each gets back to its own. And the option that says so."""
     declared = wanted.declaration

@@ -22,8 +22,8 @@ if t.TYPE_CHECKING:
 class FetchImage(Step):
     """Fetch a template or an image, once for all guests of a run that are made from it.
 
-    ``volid`` is where it will be, ``home`` the storage that gets it, and ``bring`` what brings it as far as a policy
-    lets it, and answers with warnings."""
+    ``volid`` is where it will be, ``new_file`` that file on its storage, and ``bring`` what brings it as far as a
+    policy lets it, and answers with warnings."""
 
     action = "fetch_image"
     phase = Phase.IMAGE
@@ -31,7 +31,7 @@ class FetchImage(Step):
     volid: str
     url: str
     size: int | None = None
-    home: NewFile | None = field(default=None, repr=False)
+    new_file: NewFile | None = field(default=None, repr=False)
     required: tuple[Need, ...] = field(default=(), repr=False)
     bring: t.Callable[[Node, Policy], list[str]] = field(default=lambda _node, _policy: [], repr=False, compare=False)
 
@@ -41,7 +41,7 @@ class FetchImage(Step):
 
     @property
     def file(self) -> NewFile | None:
-        return self.home
+        return self.new_file
 
     def needs(self) -> t.Sequence[Need]:
         return self.required
@@ -55,14 +55,14 @@ class FetchImage(Step):
 
 def fetch_guest_image(node: Node, image: GuestImage, option: str) -> FetchImage:
     """The step that brings an image to where it is kept; ``option`` is what asks for it."""
-    home = image.store
-    file = NewFile(home.name, image.wanted.content, image.size, option) if home.is_storage else None
-    needs = () if node.files is not None else file_needs(image.way, home.name, node.name)
+    store = image.store
+    file = NewFile(store.name, image.wanted.content, image.size, option) if store.is_storage else None
+    needs = () if node.files is not None else file_needs(image.way, store.name, node.name)
     return FetchImage(
         volid=image.volid,
         url=image.url or image.wanted.path,
         size=image.size,
-        home=file,
+        new_file=file,
         required=tuple(needs),
         bring=lambda node, _policy: image.bring(node),
     )

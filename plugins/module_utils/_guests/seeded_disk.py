@@ -119,9 +119,9 @@ def find_import_storage(node: Node, option: str = "disk") -> tuple[str, list[Fin
     """Where a copy for the disk of an option is uploaded to, and what stands against it; none on the node itself."""
     if node.files is not None:
         return "", []
-    homes = usable(node.storages(), "import")
-    if homes:
-        return homes[0].name, []
+    storages = usable(node.storages(), "import")
+    if storages:
+        return storages[0].name, []
     remedy = "Give a storage with files the content type import (PVE 8.4 and newer), or run on the node."
     return "", [Finding(option, None, "cannot be filled over the API: no storage takes imports", remedy)]
 

@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.reconcile import reconcile
+from ansible_collections.pve.provision.plugins.module_utils._guests.guest_connection import KNOWN_HOSTS
 from ansible_collections.pve.provision.plugins.module_utils._guests.registry import read_removal
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.golden import has_clones
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.golden_name import TAG, Note
-from ansible_collections.pve.provision.plugins.module_utils._guests.ways_in import KNOWN_HOSTS
 from ansible_collections.pve.provision.plugins.module_utils._images import cache
 from ansible_collections.pve.provision.plugins.module_utils._images.partial import SUFFIX as PART
 from ansible_collections.pve.provision.plugins.module_utils._io.locks import try_lock

@@ -63,7 +63,7 @@ class OsTemplates:
         return self._sizes[appliance.url]
 
 
-def home(storages: t.Iterable[Storage]) -> str | None:
+def roomiest_storage(storages: t.Iterable[Storage]) -> str | None:
     """The storage that a template goes to where none is declared: the one with the most room."""
     return next((storage.name for storage in usable(storages, CONTENT) if storage.type in FILE_STORAGES), None)
 

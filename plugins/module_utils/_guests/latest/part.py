@@ -29,13 +29,13 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
     ProvisionError,
     SetupFailed,
 )
+from ansible_collections.pve.provision.plugins.module_utils._guests.guest_connection import GuestConnection
 from ansible_collections.pve.provision.plugins.module_utils._guests.latest.way_back import (
     with_way_back,
     without_old_backup,
 )
 from ansible_collections.pve.provision.plugins.module_utils._guests.setup.steps import SetUp
 from ansible_collections.pve.provision.plugins.module_utils._guests.snapshot.part import WayBack
-from ansible_collections.pve.provision.plugins.module_utils._guests.ways_in import WayIn
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
 
 if t.TYPE_CHECKING:
@@ -54,7 +54,7 @@ class LatestPackages(WayBack):
     are those that the run has upgraded."""
 
     names: tuple[str, ...]
-    way_in: WayIn
+    connection: GuestConnection
     inside: Inside
     patience: int
     fetches: bool = False
@@ -88,11 +88,11 @@ class LatestPackages(WayBack):
         """The plan with the upgrade, where the guest tells of anything newer."""
         options = t.cast("GuestConfig", actual.config).options
         try:
-            newer = self._ask(self.way_in(node, t.cast("int", actual.vmid), options))
-            by_agent = self.way_in.name(node, options) == "guest agent"
+            newer = self._ask(self.connection(node, t.cast("int", actual.vmid), options))
+            by_agent = self.connection.name(node, options) == "guest agent"
         except ProvisionError as error:
             problem = f"cannot be told: {error.message}"
-            return plan.against([Finding("state", wanted.state, problem, error.remedy or _LATER, unseen=True)])
+            return plan.against([Finding("state", wanted.state, problem, error.remedy or _LATER, unverified=True)])
         if not newer:
             return plan
         step = (UpgradeByAgent if by_agent else Upgrade)(self, tuple(map(str, newer)))
@@ -109,7 +109,7 @@ class LatestPackages(WayBack):
     # -- what a run does -------------------------------------------------------------------------------------------
     def carry_out(self, run: Run) -> None:
         """Upgrade, and see what came of it."""
-        shell = self.way_in(run.node, run.vmid, run.config().options)
+        shell = self.connection(run.node, run.vmid, run.config().options)
         before = {each.name: each for each in self._ask(shell)}
         done = shell(upgrade_script(self.names), timeout=run.wanted.policy.post_install_timeout)
         _good(done, "newer packages could not be installed")

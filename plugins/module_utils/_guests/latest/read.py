@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._access.inside import Inside
-from ansible_collections.pve.provision.plugins.module_utils._guests.ways_in import WayIn
+from ansible_collections.pve.provision.plugins.module_utils._guests.guest_connection import GuestConnection
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._guests.latest.part import LatestPackages
@@ -16,7 +16,7 @@ if t.TYPE_CHECKING:
 
 
 def latest_packages(
-    params: t.Mapping[str, t.Any], setup: t.Iterable[SetupPart], way_in: WayIn, inside: Inside
+    params: t.Mapping[str, t.Any], setup: t.Iterable[SetupPart], connection: GuestConnection, inside: Inside
 ) -> tuple[LatestPackages, ...]:
     """What keeps the declared packages at their newest, where that is wanted. What is in an image comes with that."""
     if params["state"] != "latest" or (params.get("image") and "oci" in params["image"]):
@@ -28,7 +28,7 @@ def latest_packages(
     packages = (item.name for item in items if isinstance(item, PackageItem) and item.present)
     part = LatestPackages(
         tuple(dict.fromkeys(packages)),
-        way_in,
+        connection,
         inside,
         params["post_install_timeout"],
         fetches=any(isinstance(item, FileItem) and item.url for item in items),

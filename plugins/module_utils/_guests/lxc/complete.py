@@ -60,8 +60,8 @@ def with_storages(facts: Facts, wanted: Wanted, there: t.Collection[str] = ()) -
         if not wanted.type.is_volume(key) or key in there or not value or value.get("storage") != AUTO:
             continue
         option = f"{declared.paths.get(key, key)}.storage"
-        home = chooser.choose(option, wanted.type.content, value.get("size") or DEFAULT_SIZE)
-        values[key] = {**value, "storage": home}
+        storage = chooser.choose(option, wanted.type.content, value.get("size") or DEFAULT_SIZE)
+        values[key] = {**value, "storage": storage}
     return chooser.apply(dataclasses.replace(wanted, declaration=dataclasses.replace(declared, values=values)))
 
 

@@ -110,13 +110,14 @@ class PassGraphics(Step):
 @dataclass
 class Gpu(Part):
     """The graphics cards of a container. ``declared`` are the devices that the user declares; ``connect`` gives a shell
-    in it, ``inside`` is what all parts of the run ask it by. ``unseen``: why it is not known which it is to have."""
+    in it, ``inside`` is what all parts of the run ask it by. ``not_checked``: why it is not known which it is to
+    have."""
 
     looks = True
     declared: t.Sequence[Device]
     connect: Connect
     inside: Inside
-    unseen: str = ""
+    not_checked: str = ""
 
     def __post_init__(self) -> None:
         self.inside.include(_GROUPS, _ASK)
@@ -131,7 +132,7 @@ class Gpu(Part):
         if actual.config is None or actual.vmid is None or wanted.state == "absent":
             return wanted
         paths = node.hardware.graphics()
-        self.unseen = _unknown(node, paths) or ("" if actual.running else _LATER)
+        self.not_checked = _unknown(node, paths) or ("" if actual.running else _LATER)
         if paths == []:
             return wanted
         if paths is None or not actual.running:
@@ -140,7 +141,7 @@ class Gpu(Part):
             groups = self._groups(self.inside, node, actual.vmid, actual.config.options)
             return with_devices(wanted, self.declared, passed(paths, groups))
         except ProvisionError as error:
-            self.unseen = f"gpu: {error}"
+            self.not_checked = f"gpu: {error}"
             return with_devices(wanted, self.declared, self._held(actual))
 
     def extend(self, node: Node, wanted: Wanted, actual: Actual, plan: Plan) -> Plan:
@@ -148,17 +149,17 @@ class Gpu(Part):
             return plan
         if plan.creating:
             paths = node.hardware.graphics()
-            self.unseen = _unknown(node, paths)
+            self.not_checked = _unknown(node, paths)
             if paths and plan.has(Start):
                 step = PassGraphics(tuple(paths), tuple(self.declared), self._of_run)
                 return plan.insert_after(step, after=Start)
-            self.unseen = self.unseen or _LATER
-        return dataclasses.replace(plan, warnings=(*plan.warnings, self.unseen)) if self.unseen else plan
+            self.not_checked = self.not_checked or _LATER
+        return dataclasses.replace(plan, warnings=(*plan.warnings, self.not_checked)) if self.not_checked else plan
 
     def finish(self, run: Run) -> None:
-        if self.unseen:
-            run.result.unseen.append(self.unseen)
-            run.result.warnings += [self.unseen] if self.unseen not in run.result.warnings else []
+        if self.not_checked:
+            run.result.not_verified.append(self.not_checked)
+            run.result.warnings += [self.not_checked] if self.not_checked not in run.result.warnings else []
 
     @staticmethod
     def _held(actual: Actual) -> list[dict[str, t.Any]]:

@@ -20,6 +20,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.part import 
 from ansible_collections.pve.provision.plugins.module_utils._engine.policy import Policy
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._guests.app.read import read_app
+from ansible_collections.pve.provision.plugins.module_utils._guests.guest_connection import GuestConnection
 from ansible_collections.pve.provision.plugins.module_utils._guests.latest.read import latest_packages
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.kind import LXC, UNMANAGED
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.oci.read import with_image
@@ -27,7 +28,6 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.spec imp
 from ansible_collections.pve.provision.plugins.module_utils._guests.own_defaults import with_own_defaults
 from ansible_collections.pve.provision.plugins.module_utils._guests.setup.read import read_setup
 from ansible_collections.pve.provision.plugins.module_utils._guests.verify.part import verify_part
-from ansible_collections.pve.provision.plugins.module_utils._guests.ways_in import WayIn
 from ansible_collections.pve.provision.plugins.module_utils._model.compare import render
 from ansible_collections.pve.provision.plugins.module_utils._model.lxc import (
     CREATION,
@@ -76,20 +76,20 @@ def read_container(
     if app.new:
         new, _findings = declare_lxc(app.new)
         wanted = with_own_defaults(wanted, new.values)
-    way_in, inside = WayIn(LXC, app.params.get("ssh_private_key") or ""), Inside()
-    gpu = _gpu(app.params, way_in, inside) if app.params.get("gpu") else ()
-    setup, unfit = read_setup(app.params, OPTIONS, way_in, inside)
-    latest = latest_packages(app.params, setup, way_in, inside)
-    verify, wrong = verify_part(app.params, "lxc", way_in, inside)
+    connection, inside = GuestConnection(LXC, app.params.get("ssh_private_key") or ""), Inside()
+    gpu = _gpu(app.params, connection, inside) if app.params.get("gpu") else ()
+    setup, unfit = read_setup(app.params, OPTIONS, connection, inside)
+    latest = latest_packages(app.params, setup, connection, inside)
+    verify, wrong = verify_part(app.params, "lxc", connection, inside)
     wanted = app.over(wanted)
     findings = (*wanted.findings, *unfit, *wrong)
     return dataclasses.replace(wanted, findings=findings), (*image, *app.parts, *gpu, *setup, *latest, verify)
 
 
-def _gpu(params: t.Mapping[str, t.Any], way_in: WayIn, inside: Inside) -> tuple[Part, ...]:
+def _gpu(params: t.Mapping[str, t.Any], connection: GuestConnection, inside: Inside) -> tuple[Part, ...]:
     from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.gpu import Gpu
 
-    return (Gpu(params.get("devices") or (), way_in, inside),)
+    return (Gpu(params.get("devices") or (), connection, inside),)
 
 
 def _check_name(params: t.Mapping[str, t.Any]) -> t.Iterator[Finding]:

@@ -38,7 +38,7 @@ def fetch_template(appliance: Appliance, storage: str, size: int | None, option:
         volid=f"{storage}:{CONTENT}/{appliance.file}",
         url=appliance.url,
         size=size,
-        home=NewFile(storage, CONTENT, size, option),
+        new_file=NewFile(storage, CONTENT, size, option),
         required=tuple(file_needs("appliance", storage, "")),
         bring=bring,
     )
@@ -75,14 +75,14 @@ def _held(facts: Facts, wanted: Wanted, source: str) -> str | None:
 
 def _fetched(facts: Facts, wanted: Wanted, source: str, fetch: Fetch) -> Wanted:
     """The template that will be there, and the step that brings it."""
-    from ansible_collections.pve.provision.plugins.module_utils._store.ostemplate import OsTemplates, home
+    from ansible_collections.pve.provision.plugins.module_utils._store.ostemplate import OsTemplates, roomiest_storage
 
     offers = facts.keep("ostemplates", lambda: OsTemplates(facts.node))
     named, _colon, rest = source.rpartition(":")
     appliance = offers.find(rest.removeprefix(f"{CONTENT}/"), wanted.declaration.values.get("arch"))
     if appliance is None:
         return _refuse(wanted, source, *_not_offered(facts, offers, source))
-    storage = named or fetch.storage or home(facts.storages)
+    storage = named or fetch.storage or roomiest_storage(facts.storages)
     if storage is None:
         problem = f"{_nowhere(facts)}, and none takes container templates, so it cannot be fetched"
         return _refuse(wanted, source, problem, "Give a storage with files the content type vztmpl.")

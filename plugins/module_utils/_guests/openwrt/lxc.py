@@ -22,6 +22,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.guest import
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan, Run
 from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Start
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, Timeout
+from ansible_collections.pve.provision.plugins.module_utils._guests.guest_connection import forget_hosts
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.addresses import await_static
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.errors import NEVER_ANOTHER
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.lxc_steps import (
@@ -50,7 +51,6 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgr
 )
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade.rollback import attempt
 from ansible_collections.pve.provision.plugins.module_utils._guests.sweep import sweep
-from ansible_collections.pve.provision.plugins.module_utils._guests.ways_in import forget_hosts
 from ansible_collections.pve.provision.plugins.module_utils._model.template_name import parse_template
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import (
     ONE_ROUTER,
@@ -75,7 +75,7 @@ class OpenWrtContainer(UpgradableRouter):
     kind = "lxc"
     address_source = "guest"
     no_access_reason = "over the API a container is entered by SSH alone, and no ssh_private_key is declared"
-    way_in = "Declare ssh_private_key, with an address that can be reached from here, or run on the node."
+    access_remedy = "Declare ssh_private_key, with an address that can be reached from here, or run on the node."
     template: WantedTemplate | None
     mirrors: tuple[str, ...]
     to_fetch: str = ""

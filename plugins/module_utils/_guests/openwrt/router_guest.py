@@ -26,6 +26,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
     ProvisionError,
     Unsupported,
 )
+from ansible_collections.pve.provision.plugins.module_utils._guests.guest_connection import known_hosts
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.addresses import (
     Source,
     merged,
@@ -37,7 +38,6 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.port
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.running import Router
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.seen import Drift, Seen
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.steps import Configure, InstallPackages
-from ansible_collections.pve.provision.plugins.module_utils._guests.ways_in import known_hosts
 from ansible_collections.pve.provision.plugins.module_utils._io import interrupt
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import rounds
 from ansible_collections.pve.provision.plugins.module_utils._model.segments import addresses_on
@@ -245,7 +245,7 @@ class OpenWrtGuest(Part):
             result.warnings.append(words)
         if seen is None:
             told: dict[str, t.Any] = {"drift": "unknown", "reason": self.unreachable_reason}
-            result.unseen.append(self.unreachable_reason)
+            result.not_verified.append(self.unreachable_reason)
         else:
             absent = {name for name, state in seen.services.items() if state == "missing"}
             wished = [name for name, wanted in self.described.services.items() if wanted and name in absent]

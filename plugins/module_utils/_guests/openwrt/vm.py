@@ -32,6 +32,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
     ProvisionError,
     Timeout,
 )
+from ansible_collections.pve.provision.plugins.module_utils._guests.guest_connection import forget_hosts
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.console import Console, console_of
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.errors import NEVER_ANOTHER, RouterError
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.first_boot import first_files
@@ -61,7 +62,6 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.seeded_disk 
     remove_copies,
     work_file,
 )
-from ansible_collections.pve.provision.plugins.module_utils._guests.ways_in import forget_hosts
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import poll
 from ansible_collections.pve.provision.plugins.module_utils._model.network import is_net
 from ansible_collections.pve.provision.plugins.module_utils._model.qemu.hardware import AGENT
@@ -97,7 +97,7 @@ class OpenWrtVm(UpgradableRouter):
     kind = "qemu"
     address_source = "agent"
     no_access_reason = "there is no way into the router: neither agent nor ssh_private_key is declared"
-    way_in = "Declare ssh_private_key, with an address that can be reached from here, or agent."
+    access_remedy = "Declare ssh_private_key, with an address that can be reached from here, or agent."
     image: WantedDisk
     disk: SeededDisk | None = None
     successor: SeededDisk | None = None

@@ -32,9 +32,12 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
     SetupFailed,
     Unsupported,
 )
+from ansible_collections.pve.provision.plugins.module_utils._guests.guest_connection import (
+    GuestConnection,
+    forget_hosts,
+)
 from ansible_collections.pve.provision.plugins.module_utils._guests.setup.keys import fetch_keys
 from ansible_collections.pve.provision.plugins.module_utils._guests.setup.steps import SetUp, SetUpByAgent
-from ansible_collections.pve.provision.plugins.module_utils._guests.ways_in import WayIn, forget_hosts
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import poll
 from ansible_collections.pve.provision.plugins.module_utils._model.option import HIDDEN
 from ansible_collections.pve.provision.plugins.module_utils._model.setup.items import Setup
@@ -56,16 +59,16 @@ _NOT_RUNNING: t.Final = "it does not run"
 class SetupPart(Part):
     """What is to be in a guest. ``option``: the one that messages name; ``inside`` is what all parts of the run ask it
     by. ``heard`` is what it has answered before it was planned, or why it has not; ``differs`` is what it has told,
-    ``unseen`` why nothing; ``changed`` is what the run has changed."""
+    ``not_checked`` why nothing; ``changed`` is what the run has changed."""
 
     looks = True
     setup: Setup
     option: str
-    way_in: WayIn
+    connection: GuestConnection
     inside: Inside
     heard: Answer | ProvisionError | None = None
     differs: Difference | None = None
-    unseen: str = ""
+    not_checked: str = ""
     changed: list[str] = field(default_factory=list)
     acted: bool = False
 
@@ -81,7 +84,7 @@ class SetupPart(Part):
 
     def _hear(self, node: Node, actual: Actual) -> Answer:
         options = actual.config.options if actual.config else {}
-        return self._ask(self.way_in(node, t.cast("int", actual.vmid), options))
+        return self._ask(self.connection(node, t.cast("int", actual.vmid), options))
 
     def extend(self, node: Node, wanted: Wanted, actual: Actual, plan: Plan) -> Plan:
         if wanted.state == "absent" or wanted.findings or actual.taken or actual.forbidden:
@@ -89,14 +92,14 @@ class SetupPart(Part):
         options = self._options(wanted, actual, plan)
         runs_later = plan.has((Start, Resume))
         if not (runs_later or (actual.status == "running" and not plan.creating)):
-            self.unseen = _NOT_RUNNING
+            self.not_checked = _NOT_RUNNING
             return dataclasses.replace(plan, warnings=(*plan.warnings, self._told_unseen()))
         try:
-            step = SetUpByAgent if self.way_in.name(node, options) == "guest agent" else SetUp
+            step = SetUpByAgent if self.connection.name(node, options) == "guest agent" else SetUp
         except Unsupported as error:
-            self.unseen = error.message
+            self.not_checked = error.message
             problem = f"cannot be done: {error.message}"
-            return plan.against([Finding(self.option, None, problem, error.remedy, unseen=True)])
+            return plan.against([Finding(self.option, None, problem, error.remedy, unverified=True)])
         if plan.creating:
             changes = on_new(self.setup)
             return _with_changes(plan, changes, step(self, _lines(changes))) if self.setup.items else plan
@@ -110,7 +113,7 @@ class SetupPart(Part):
             if isinstance(answer, ProvisionError):
                 raise answer
         except ProvisionError as error:
-            self.unseen = str(error)
+            self.not_checked = str(error)
             return dataclasses.replace(plan, warnings=(*plan.warnings, self._told_unseen()))
         if answer.faults:
             return plan.against([self._fault(about, words) for about, words in answer.faults])
@@ -132,7 +135,7 @@ class SetupPart(Part):
         return Finding(item.option, item.title, words, "Change the declaration, or the guest.")
 
     def _told_unseen(self) -> str:
-        return f"what is to be in it was not looked at: {self.unseen}"
+        return f"what is to be in it was not looked at: {self.not_checked}"
 
     # -- what a run does -----------------------------------------------------------------------------------------------
     def carry_out(self, run: Run) -> None:
@@ -174,7 +177,7 @@ class SetupPart(Part):
 
         def enter() -> Shell | None:
             try:
-                shell = self.way_in(run.node, run.vmid, options)
+                shell = self.connection(run.node, run.vmid, options)
                 done = shell(":", timeout=30)
             except ProvisionError as error:
                 last[:] = [str(error)]
@@ -227,23 +230,23 @@ class SetupPart(Part):
             if left:
                 told["differs"] = left
                 result.warnings.append(f"is still not as declared: {'; '.join(left)}")
-        elif self.differs is None and self.unseen:
+        elif self.differs is None and self.not_checked:
             words = self._told_unseen()
             result.warnings += [words] if words not in result.warnings else []
-        told["verified_by"] = "" if self.unseen else self.way_in.name(run.node, result.options)
-        if self.unseen:
-            told["reason"] = self.unseen
-            result.unseen.append(self.unseen)
+        told["verified_by"] = "" if self.not_checked else self.connection.name(run.node, result.options)
+        if self.not_checked:
+            told["reason"] = self.not_checked
+            result.not_verified.append(self.not_checked)
         result.more["setup"] = told
 
     def _left(self, run: Run, options: t.Mapping[str, str]) -> list[str]:
         """What differs still, by a question of its own."""
         self.inside.forget()
         try:
-            shell = self.way_in(run.node, run.vmid, options)
+            shell = self.connection(run.node, run.vmid, options)
             answer = self._ask(shell)
         except ProvisionError as error:
-            self.unseen = str(error)
+            self.not_checked = str(error)
             return []
         return list(_lines(difference(self.setup, answer).changes))
 

@@ -9,7 +9,7 @@ import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._access.inside import Inside
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
-from ansible_collections.pve.provision.plugins.module_utils._guests.ways_in import WayIn
+from ansible_collections.pve.provision.plugins.module_utils._guests.guest_connection import GuestConnection
 from ansible_collections.pve.provision.plugins.module_utils._model.setup.options import SetupOption, first_declared
 
 if t.TYPE_CHECKING:
@@ -17,7 +17,7 @@ if t.TYPE_CHECKING:
 
 
 def read_setup(
-    params: t.Mapping[str, t.Any], options: t.Iterable[SetupOption], way_in: WayIn, inside: Inside
+    params: t.Mapping[str, t.Any], options: t.Iterable[SetupOption], connection: GuestConnection, inside: Inside
 ) -> tuple[tuple[SetupPart, ...], list[Finding]]:
     """The part of a guest of which anything of its inside is declared, and what is wrong with that."""
     options = tuple(options)
@@ -29,4 +29,4 @@ def read_setup(
     from ansible_collections.pve.provision.plugins.module_utils._model.setup.declare import declare_setup
 
     setup, findings = declare_setup(params, options)
-    return (SetupPart(setup, option, way_in, inside),), findings
+    return (SetupPart(setup, option, connection, inside),), findings

@@ -76,7 +76,7 @@ def _restore(run: Run, archive: str) -> None:
     node.snapshots.rollbacks[vmid] = note
     node.stop(kind, vmid, timeout=policy.timeout)
     backups = required(node.backups, _WHAT)
-    backups.restore(vmid, archive, _homes(run), kind=kind, over=True, timeout=policy.create_timeout)
+    backups.restore(vmid, archive, _restore_target(run), kind=kind, over=True, timeout=policy.create_timeout)
     if run.actual.running:
         node.start(kind, vmid, timeout=policy.start_timeout)
     node.snapshots.rollbacks.pop(vmid, None)
@@ -87,7 +87,7 @@ def _drop(node: Node, vmid: int) -> None:
     node.snapshots.rollbacks.pop(vmid, None)
 
 
-def _homes(run: Run) -> dict[str, str]:
+def _restore_target(run: Run) -> dict[str, str]:
     """Where volumes are restored to, as PVE is told: it knows by itself where those of a VM were."""
     if run.wanted.type.kind == "qemu" or run.actual.config is None:
         return {}
@@ -97,7 +97,7 @@ def _homes(run: Run) -> dict[str, str]:
 def _command(run: Run, archive: str) -> str:
     """How a person does it."""
     way = _WAYS[run.wanted.type.kind].format(vmid=run.vmid, archive=archive)
-    return way + "".join(f" --{key} {text}" for key, text in _homes(run).items())
+    return way + "".join(f" --{key} {text}" for key, text in _restore_target(run).items())
 
 
 @dataclass(frozen=True)
@@ -134,8 +134,8 @@ def against_backup(node: Node, wanted: Wanted, vmid: int, config: GuestConfig) -
     own = {key: text for key, text in sorted(config.live.items()) if _is_own(wanted, key, text)}
     if lost := [key for key, text in own.items() if not _is_in_backup(wanted.type.kind, key, text)]:
         yield f"a backup would lose {', '.join(lost)}, which PVE does not back up"
-    homes = {storage_of(text.partition(",")[0]) for text in own.values()}
-    if wanted.type.restored_to_one and len(homes) > 1:
+    storages = {storage_of(text.partition(",")[0]) for text in own.values()}
+    if wanted.type.restored_to_one and len(storages) > 1:
         yield "a backup would bring all of its volumes to one storage"
 
 

@@ -165,10 +165,11 @@ class VerifyPart(Part):
         result = run.result
         router, setup = result.more.get("openwrt") or {}, result.more.get("setup") or {}
         findings = [*run.wanted.findings, *self.undone.change.findings]
-        lacking = [each.problem for each in findings if each.unseen]
-        unseen = [*result.unseen, *(words for words in lacking if not any(why in words for why in result.unseen))]
+        lacking = [each.problem for each in findings if each.unverified]
+        reasons = result.not_verified
+        reasons = [*reasons, *(words for words in lacking if not any(why in words for why in reasons))]
         differs = [*changes(self.undone.before, self.undone.after)]
-        differs += dict.fromkeys(f"{each.option}: {each.problem}" for each in findings if not each.unseen)
+        differs += dict.fromkeys(f"{each.option}: {each.problem}" for each in findings if not each.unverified)
         if not differs:
             differs = [step.action for step in self.undone.steps]
         if result.pending:
@@ -176,7 +177,7 @@ class VerifyPart(Part):
         if (router.get("drift") == "present" or setup.get("differs")) and not self.undone:
             differs.append(f"inside: {router.get('differs') or setup['differs']}")
         expected = EXPECTED[run.wanted.state]
-        return Known(result.node, result.status, expected, differs=tuple(differs), unseen="; ".join(unseen))
+        return Known(result.node, result.status, expected, differs=tuple(differs), not_verified="; ".join(reasons))
 
 
 def verify_part(

@@ -70,13 +70,13 @@ def answer(entries: t.Sequence[Entry], *, strict: bool) -> dict[str, t.Any]:
     checks = [(entry["name"], each) for entry in entries for each in entry["checks"]]
     bad = ("failed", "not_verified") if strict else ("failed",)
     failed = [f"{name}: {report.words(each)}" for name, each in checks if each["outcome"] in bad]
-    unseen = [f"{name}: not verified: {report.words(each)}" for name, each in checks if _is_open(each)]
+    not_verified = [f"{name}: not verified: {report.words(each)}" for name, each in checks if _is_open(each)]
     told = {
         "changed": False,
         "guests": list(entries),
         "summary": report.summary(each for _name, each in checks),
         "table": report.table(entries, WIDTH),
-        "warnings": [] if strict else unseen,
+        "warnings": [] if strict else not_verified,
     }
     if not failed:
         return told
@@ -156,7 +156,7 @@ def _missing(declared: t.Sequence[Check], defaults: t.Sequence[Check]) -> list[C
 def _unseen(fleet: Fleet, member: Member, checks: t.Sequence[Check], error: ProvisionError) -> Entry:
     """A guest that nobody could look at: the first check tells why, red where the guest is not what was declared."""
     wrong = isinstance(error, (Conflict, InvalidInput, AnotherSystem))
-    known = Known(differs=[str(error)] if wrong else (), unseen=str(error))
+    known = Known(differs=[str(error)] if wrong else (), not_verified=str(error))
     return _made(member.name, member.type, _place(member) or fleet.node.name, checks, known, fleet.node.clock)
 
 
@@ -167,7 +167,7 @@ def _gone(name: str, kind: str, node: str, clock: Clock) -> Entry:
 
 def _made(name: str, kind: str, node: str, checks: t.Sequence[Check], known: Known, clock: Clock) -> Entry:
     def ask(_guest: str, _blocks: t.Mapping[str, str]) -> t.NoReturn:
-        raise Unsupported(known.unseen)
+        raise Unsupported(known.not_verified)
 
     verdicts = examine(checks, lambda: Target((), ask, known), clock, waits=False)
     views = [verdict.view() for verdict in verdicts]

@@ -80,8 +80,8 @@ def await_addresses(
         if found or interrupt.reason():
             break
     met = {entry["hwaddr"]: entry for entry in found if entry["source"] == NEIGHBOUR}
-    unseen = [entry for entry in declared if entry["hwaddr"] not in met] if met or not found else []
-    return [*found, *unseen], [] if found else plugged
+    not_met = [entry for entry in declared if entry["hwaddr"] not in met] if met or not found else []
+    return [*found, *not_met], [] if found else plugged
 
 
 def _met(node: Node, vmid: int, nets: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[Address]:

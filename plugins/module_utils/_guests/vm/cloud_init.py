@@ -45,8 +45,8 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.vm.cloud_ini
 )
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.cloud_init_password import (
     PASSWORD,
+    PASSWORD_HIDDEN,
     PRIVILEGE,
-    UNSEEN,
     Password,
     decide,
 )
@@ -307,35 +307,35 @@ class CloudInit(Part):
 
     # -- afterwards ------------------------------------------------------------------------------------------------
     def finish(self, run: Run) -> None:
-        if self.password.unseen:
-            run.result.warnings.append(f"{GROUP}.password: {UNSEEN}")
+        if self.password.hidden:
+            run.result.warnings.append(f"{GROUP}.password: {PASSWORD_HIDDEN}")
         if run.wanted.state == "absent" or not _touches(run.plan):
             return
         options = run.config().options
-        wrong, unseen = self._check(run, options)
+        wrong, unverified = self._check(run, options)
         run.result.warnings += [f"{GROUP}: {words}" for words in wrong]
         if not run.plan.has(AwaitCloudInit):
-            unseen.append("what came of it in the guest")
+            unverified.append("what came of it in the guest")
         elif self.status is None or self.status.state != "done":
             told = self.not_verified or f"cloud-init says that it is {self.status.state if self.status else 'nowhere'}"
-            unseen.append(f"what came of it in the guest: {told}")
+            unverified.append(f"what came of it in the guest: {told}")
         status = {"status": self.status.state} if self.status else {}
-        run.result.more[GROUP] = {"verified": not wrong and not unseen, "not_verified": unseen, **status}
+        run.result.more[GROUP] = {"verified": not wrong and not unverified, "not_verified": unverified, **status}
 
     def _check(self, run: Run, options: Options) -> tuple[list[str], list[str]]:
         """Where what PVE makes of the options is not what they say, and what was not looked at."""
         wrong: list[str] = []
-        unseen = [f"{part}_data, which only the guest reads" for part in self.contents]
+        unverified = [f"{part}_data, which only the guest reads" for part in self.contents]
         custom = CICUSTOM.read(options.get(CUSTOM, ""))
         if "user" not in custom and "user" not in self.contents:
             wrong += check_user(options, run.node.cloud_init.dump(run.vmid, "user"))
         if "network" in custom or "network" in self.contents or not any(key.startswith("ipconfig") for key in options):
-            return wrong, unseen
+            return wrong, unverified
         if options.get("citype", "nocloud") == "nocloud" and not options.get("ostype", "").startswith("w"):
             wrong += check_network(options, run.node.cloud_init.dump(run.vmid, "network"), NET)
         else:
-            unseen.append("the network, which is read for type nocloud alone")
-        return wrong, unseen
+            unverified.append("the network, which is read for type nocloud alone")
+        return wrong, unverified
 
 
 def _touches(plan: Plan) -> bool:

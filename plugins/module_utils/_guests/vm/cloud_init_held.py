@@ -78,7 +78,7 @@ def image_of(label: str, contents: t.Mapping[str, str], options: Options, secret
 def is_same(there: str, image: str, password: Password) -> bool:
     """Whether an image is what another would be; where nobody can see the password, but for that."""
     held, wanted = our_file(there), our_file(image)
-    if there == image or held is None or wanted is None or not password.unseen:
+    if there == image or held is None or wanted is None or not password.hidden:
         return there == image
     return (held.label, held.digest[:_HALF]) == (wanted.label, wanted.digest[:_HALF])
 

@@ -19,16 +19,16 @@ if t.TYPE_CHECKING:
 PASSWORD: t.Final = "cipassword"
 PRIVILEGE: t.Final = "VM.Config.Cloudinit"
 _SHOWN_TO: t.Final = f"PVE shows its hash to logins with {PRIVILEGE} on the VM, and 9.1.8 and 9.1.9 hide it from more"
-UNSEEN: t.Final = f"whether the VM has the declared password is not known, and it stays as it is: {_SHOWN_TO}"
+PASSWORD_HIDDEN: t.Final = f"whether the VM has the declared password is not known, and it stays as it is: {_SHOWN_TO}"
 _LINE: t.Final = re.compile(rf"^password: {re.escape(MASKED)}$", re.MULTILINE)
 
 
 class Password(t.NamedTuple):
-    """``value``: what PVE's option is to be; ``hash``: what the guest is told; ``unseen``: what it has is hidden."""
+    """``value``: what PVE's option is to be; ``hash``: what the guest is told; ``hidden``: what it has is hidden."""
 
     value: str
     hash: str
-    unseen: bool = False
+    hidden: bool = False
 
 
 def decide(node: Node, vmid: int | None, declared: str, held: str) -> Password:
@@ -39,7 +39,7 @@ def decide(node: Node, vmid: int | None, declared: str, held: str) -> Password:
     if stored == declared if is_hash(declared) else fits(declared, stored):
         return Password(held, stored)
     new = declared if is_hash(declared) else hash_password(declared)
-    return Password(held, new, unseen=True) if stored == MASKED else Password(new, new)
+    return Password(held, new, hidden=True) if stored == MASKED else Password(new, new)
 
 
 def with_hash(text: str, known: str) -> str:

@@ -36,8 +36,8 @@ def snippet_storage(node: Node, stated: str | None) -> str:
     """Where snippets go; empty where none takes any from here."""
     if node.snippets is None:
         return ""
-    homes = [storage.name for storage in usable(node.storages(), "snippets")]
-    return stated if stated in homes else next(iter(homes), "")
+    storages = [storage.name for storage in usable(node.storages(), "snippets")]
+    return stated if stated in storages else next(iter(storages), "")
 
 
 def image_storage(node: Node, stated: str | None, held: str = "") -> str:
@@ -46,16 +46,16 @@ def image_storage(node: Node, stated: str | None, held: str = "") -> str:
     before = held.partition(":")[0] if our_file(held) else ""
     if before and (stated or before) == before:
         return before
-    homes = [storage.name for storage in usable(node.storages(), "iso")]
-    return next((name for name in (stated, before, *homes) if name and name in homes), "")
+    storages = [storage.name for storage in usable(node.storages(), "iso")]
+    return next((name for name in (stated, before, *storages) if name and name in storages), "")
 
 
 def takes_contents(node: Node, stated: str | None) -> bool:
     """Whether contents can come to a new VM at all, with what this login may do."""
     if snippet_storage(node, stated):
         return True
-    home, access = image_storage(node, stated), node.access()
-    return bool(home) and (access is None or not missing(file_needs("upload", home, ""), access))
+    storage, access = image_storage(node, stated), node.access()
+    return bool(storage) and (access is None or not missing(file_needs("upload", storage, ""), access))
 
 
 def drive_storage(node: Node, stated: str | None, wanted: Wanted, held: Options) -> str:
@@ -64,15 +64,15 @@ def drive_storage(node: Node, stated: str | None, wanted: Wanted, held: Options)
     named = [value["storage"] for value in values if isinstance(value, dict) and value.get("storage")]
     disks = [text.partition(":")[0] for key, text in held.items() if DRIVE.fullmatch(key) and "media=cdrom" not in text]
     named += [storage for storage in disks if storage]
-    homes = usable(node.storages(), wanted.type.content) if not (stated or named) else []
-    return stated or next(iter(named), "") or next((storage.name for storage in homes), "")
+    storages = usable(node.storages(), wanted.type.content) if not (stated or named) else []
+    return stated or next(iter(named), "") or next((storage.name for storage in storages), "")
 
 
 def drive_elsewhere(stated: str | None, wanted: Wanted, held: Options, option: str) -> t.Iterator[Finding]:
     """PVE's drive stays where it is, and in a clone goes where that goes."""
     there = held.get(cloud_init_drive(held), "").split(",")[0]
-    home = (wanted.clone.storage if wanted.clone else None) or there.partition(":")[0]
-    if there and stated and home != stated:
+    storage = (wanted.clone.storage if wanted.clone else None) or there.partition(":")[0]
+    if there and stated and storage != stated:
         remedy = "Declare the storage it is on, or leave it out."
         yield Finding(option, stated, f"is not where the drive for cloud-init is: {there}", remedy)
 

@@ -44,15 +44,15 @@ def place_disks(facts: Facts, wanted: Wanted, there: t.Mapping[str, str] | None 
     if not disks:
         return wanted
     findings, chooser = list(wanted.findings), Chooser(facts, wanted)
-    homes = _homes(chooser, wanted, disks, there)
+    chosen = _choose_storages(chooser, wanted, disks, there)
     storages = {storage.name: storage for storage in facts.storages}
     for key, disk in disks.items():
-        placed = {**disk, "storage": homes[key]}
-        home = storages.get(str(placed["storage"]))
-        values[key] = {**_suited(key, home), **placed} if key.startswith(BUSES) else placed
-        if home and disk.get("format") not in (None, "raw") and not _keeps_qcow2(home, unknown=True):
+        placed = {**disk, "storage": chosen[key]}
+        storage = storages.get(str(placed["storage"]))
+        values[key] = {**_suited(key, storage), **placed} if key.startswith(BUSES) else placed
+        if storage and disk.get("format") not in (None, "raw") and not _keeps_qcow2(storage, unknown=True):
             path = f"{wanted.declaration.paths.get(key, key)}.format"
-            problem = f"is not kept by storage {home.name} of type {home.type}, which has raw disks"
+            problem = f"is not kept by storage {storage.name} of type {storage.type}, which has raw disks"
             findings.append(Finding(path, disk["format"], problem, "Leave it out, or choose a storage with files."))
     declaration = dataclasses.replace(wanted.declaration, values=values)
     return chooser.apply(dataclasses.replace(wanted, declaration=declaration, findings=tuple(findings)))
@@ -76,7 +76,7 @@ def _suited(key: str, storage: Storage | None) -> SubValues:
     return {name: value for name, value in suited.items() if base_of(key) in ONLY_ON.get(name, BUSES)}
 
 
-def _homes(
+def _choose_storages(
     chooser: Chooser, wanted: Wanted, disks: t.Mapping[str, SubValues], there: t.Mapping[str, str]
 ) -> dict[str, str | None]:
     """The storage of each disk. What says none goes where the VM's other disks are; where there are none, and what

@@ -206,9 +206,9 @@ class OwnIso(Part):
 
     def _place(self, node: Node, wanted: Wanted, before: str) -> str:
         """The volume that it gets: where it is declared to be, where the one before it was, or where there is room."""
-        homes = [storage.name for storage in usable(node.storages(), CONTENT)]
-        storage = next((name for name in (self.storage, before, *homes) if name), "")
-        return f"{storage}:{CONTENT}/{self._name(node, wanted)}" if storage in homes else ""
+        storages = [storage.name for storage in usable(node.storages(), CONTENT)]
+        storage = next((name for name in (self.storage, before, *storages) if name), "")
+        return f"{storage}:{CONTENT}/{self._name(node, wanted)}" if storage in storages else ""
 
     def _in_drive(self, wanted: Wanted, volid: str) -> Wanted:
         self.volid = volid

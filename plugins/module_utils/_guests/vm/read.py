@@ -19,6 +19,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.part import 
 from ansible_collections.pve.provision.plugins.module_utils._engine.policy import Policy
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._guests.app.read import read_app
+from ansible_collections.pve.provision.plugins.module_utils._guests.guest_connection import GuestConnection
 from ansible_collections.pve.provision.plugins.module_utils._guests.latest.read import latest_packages
 from ansible_collections.pve.provision.plugins.module_utils._guests.setup.read import read_setup
 from ansible_collections.pve.provision.plugins.module_utils._guests.verify.part import verify_part
@@ -28,7 +29,6 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.vm.kind impo
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.profiles.read import read_profile
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.read_cloud_init import read_cloud_init
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.spec import PLAIN_VM
-from ansible_collections.pve.provision.plugins.module_utils._guests.ways_in import WayIn
 from ansible_collections.pve.provision.plugins.module_utils._model.compare import render
 from ansible_collections.pve.provision.plugins.module_utils._model.declare import declare
 from ansible_collections.pve.provision.plugins.module_utils._model.option import Path, rebuild
@@ -86,10 +86,10 @@ def read_vm(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozenset())
     profiled = read_profile(app.params, nulls, params)
     wanted = app.over(wanted_vm(profiled.params, nulls))
     cloud_init, wrong = read_cloud_init(profiled.params, nulls, params, profiled.scripts)
-    way_in, inside = WayIn(QEMU, profiled.params.get("ssh_private_key") or ""), Inside()
-    setup, amiss = read_setup(profiled.params, (*OPTIONS, *OF_VMS), way_in, inside)
-    latest = latest_packages(profiled.params, setup, way_in, inside)
-    verify, unfit = verify_part(profiled.params, "vm", way_in, inside, profiled.checks)
+    connection, inside = GuestConnection(QEMU, profiled.params.get("ssh_private_key") or ""), Inside()
+    setup, amiss = read_setup(profiled.params, (*OPTIONS, *OF_VMS), connection, inside)
+    latest = latest_packages(profiled.params, setup, connection, inside)
+    verify, unfit = verify_part(profiled.params, "vm", connection, inside, profiled.checks)
     gpu = [MappedGpu(profiled.params.get("hostpci") or ())] if params.get("gpu") else []
     parts: list[Part] = [*profiled.parts, *gpu, cloud_init, Disks(), *setup, *latest, verify]
     findings = (*wanted.findings, *profiled.findings, *wrong, *amiss, *unfit)

@@ -26,7 +26,7 @@ class Known:
     """What a run knows of a guest. ``expected`` is the status that goes with its declared state, empty for any.
 
     ``told``: whether anybody tells the addresses that it has. ``differs`` are the differences from the declaration,
-    ``unseen`` is why nobody could look for some of them. ``agent``: what came of asking its guest agent.
+    ``not_verified`` is why nobody could look for some of them. ``agent``: what came of asking its guest agent.
     """
 
     node: str = ""
@@ -35,7 +35,7 @@ class Known:
     addresses: t.Sequence[t.Mapping[str, t.Any]] = ()
     told: bool = True
     differs: t.Sequence[str] = ()
-    unseen: str = ""
+    not_verified: str = ""
     agent: tuple[Outcome, str] = ("not_verified", "its config has no guest agent that could be asked")
 
 
@@ -86,6 +86,6 @@ def judge_drift(check: Check, known: Known) -> Answer:
     asked = "differences from the declaration"
     if known.differs:
         return failed(asked, "; ".join(known.differs), known.node)
-    if known.unseen:
-        return not_verified(asked, f"not all of it could be looked at: {known.unseen}", known.node)
+    if known.not_verified:
+        return not_verified(asked, f"not all of it could be looked at: {known.not_verified}", known.node)
     return passed(asked, "none", known.node)

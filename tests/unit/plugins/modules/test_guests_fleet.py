@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.pve.provision.plugins.module_utils._access.shell import SHELL, Shell
-from ansible_collections.pve.provision.plugins.module_utils._guests import ways_in
+from ansible_collections.pve.provision.plugins.module_utils._guests import guest_connection
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Containers
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
 from embedded_node import commands
@@ -242,7 +242,7 @@ def test_guests_are_asked_inside_at_the_same_time_when_they_are_planned(
 
         return shell
 
-    monkeypatch.setattr(ways_in, "by_exec", by_exec)
+    monkeypatch.setattr(guest_connection, "by_exec", by_exec)
     answer = bench.good("guests", defaults=DEFAULTS, guests=guests, concurrency=2)
     assert [(guest["name"], guest["setup"]) for guest in answer.guests] == [
         (guest["name"], {"changed": [], "verified_by": "pct exec"}) for guest in guests

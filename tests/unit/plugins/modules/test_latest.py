@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.pve.provision.plugins.module_utils._access.shell import Shell
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Run
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
-from ansible_collections.pve.provision.plugins.module_utils._guests import ways_in
+from ansible_collections.pve.provision.plugins.module_utils._guests import guest_connection
 from ansible_collections.pve.provision.plugins.module_utils._guests.snapshot.backup import DropBackup
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.backups import CliBackups
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.node import CliNode
@@ -46,7 +46,7 @@ def web(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
         return shell
 
     if bench.backend == "api":
-        monkeypatch.setattr(ways_in, "ssh", ssh)
+        monkeypatch.setattr(guest_connection, "ssh", ssh)
         bench.defaults["ssh_private_key"] = "/root/.ssh/id_ed25519"
     bench.good("lxc_create", **WEB)
     return bench
@@ -121,9 +121,9 @@ def test_so_it_is_with_a_program_that_the_guest_fetches(web: Bench, packages: li
 
 def test_an_upgrade_may_take_as_long_as_what_is_set_up(web: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     limits: dict[str, set[int]] = {"packages_pending": set(), "packages_upgrade": set()}
-    enter = ways_in.WayIn.__call__
+    enter = guest_connection.GuestConnection.__call__
 
-    def entered(self: ways_in.WayIn, *place: t.Any) -> Shell:
+    def entered(self: guest_connection.GuestConnection, *place: t.Any) -> Shell:
         def shell(script: str, *, timeout: int) -> Completed:
             for what in limits:
                 if f'{what} "$@"' in script:
@@ -132,7 +132,7 @@ def test_an_upgrade_may_take_as_long_as_what_is_set_up(web: Bench, monkeypatch: 
 
         return shell
 
-    monkeypatch.setattr(ways_in.WayIn, "__call__", entered)
+    monkeypatch.setattr(guest_connection.GuestConnection, "__call__", entered)
     offer(web, nginx="1.1-1")
     web.good("lxc_create", **WEB, timeouts={"post_install": 2400})
     assert limits == {"packages_pending": {2400}, "packages_upgrade": {2400}}

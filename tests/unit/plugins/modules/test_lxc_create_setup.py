@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._access.shell import Shell
-from ansible_collections.pve.provision.plugins.module_utils._guests import ways_in
+from ansible_collections.pve.provision.plugins.module_utils._guests import guest_connection
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
 from embedded_node import commands
 
@@ -90,7 +90,7 @@ def inside(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Inside:
         return shell
 
     if bench.backend == "api":
-        monkeypatch.setattr(ways_in, "ssh", ssh)
+        monkeypatch.setattr(guest_connection, "ssh", ssh)
         bench.defaults["ssh_private_key"] = KEY
     return found
 

@@ -10,7 +10,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.pve.provision.plugins.module_utils._guests import ways_in
+from ansible_collections.pve.provision.plugins.module_utils._guests import guest_connection
 from embedded_node import commands
 from embedded_node.linux import distributions, package_database
 from embedded_node.mirror.server import Mirror
@@ -168,7 +168,7 @@ def test_a_vm_without_an_agent_has_no_way_in(bench: Bench, mirror: Mirror) -> No
 @pytest.fixture
 def by_ssh(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Params:
     """A VM without guest agent that can be entered by SSH, which is played: it goes to who has the address."""
-    monkeypatch.setattr(ways_in, "ssh", ssh_to_vms(bench))
+    monkeypatch.setattr(guest_connection, "ssh", ssh_to_vms(bench))
     return {"agent": {"enabled": False}, "ssh_private_key": "/root/.ssh/id_ed25519", "packages": ["nginx"]}
 
 

@@ -72,7 +72,7 @@ class Unanswered(InvalidInput):
     """Nobody says what the name of an image means now. ``why``: what its registry has said."""
 
     def __init__(self, finding: Finding, why: str) -> None:
-        super().__init__([dataclasses.replace(finding, unseen=True)])
+        super().__init__([dataclasses.replace(finding, unverified=True)])
         self.why = why
 
 
@@ -269,12 +269,12 @@ class OciContainer(Part):
         """The container gets the new root file system after all else is in line, and is started with it."""
         config = t.cast("GuestConfig", actual.config)
         image, old = t.cast("OciImage", self.image), t.cast("OciRecord", self.record)
-        home, new = str(storage_of(config.options["rootfs"])), image.record
+        storage, new = str(storage_of(config.options["rootfs"])), image.record
         needs = [Need((f"/vms/{actual.vmid}",), (name,), "image") for name in _RIGHTS]
         beside = ("/vms", *([f"/pool/{wanted.pool}"] if wanted.pool else []))
         needs += [Need(beside, (name,), "image") for name in _RIGHTS_BESIDE]
-        needs += [Need((f"/storage/{home}",), ("Datastore.AllocateSpace",), "image")]
-        needs += [Need((f"/storage/{home}",), ("Datastore.Audit", "Datastore.Allocate"), "image")]
+        needs += [Need((f"/storage/{storage}",), ("Datastore.AllocateSpace",), "image")]
+        needs += [Need((f"/storage/{storage}",), ("Datastore.Audit", "Datastore.Allocate"), "image")]
         step = ReplaceRoot(
             old,
             new,
@@ -283,7 +283,7 @@ class OciContainer(Part):
             own={
                 key: wanted.options[key] for key in (*FROM_IMAGE, keepers.RAW) if key in wanted.options and key != ENV
             },
-            home=NewFile(home, "rootdir", image.size, "rootfs"),
+            new_file=NewFile(storage, "rootdir", image.size, "rootfs"),
             required=tuple(needs),
         )
         against = stands_against(node, t.cast("int", actual.vmid), self.reference, config, self.left)
@@ -299,7 +299,7 @@ class OciContainer(Part):
 
     def finish(self, run: Run) -> None:
         run.result.warnings += self.warnings
-        run.result.unseen += [self.instead] if self.instead else []
+        run.result.not_verified += [self.instead] if self.instead else []
         if self.instead and not run.plan:  # with a plan it is among the notes
             run.result.warnings.append(self.instead)
         if run.plan.has(ReplaceRoot):

@@ -73,13 +73,13 @@ class ReplaceRoot(Step):
     volid: str = field(default="", repr=False)
     env: tuple[str, ...] = field(default=(), repr=False)
     own: t.Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
-    home: NewFile | None = field(default=None, repr=False)
+    new_file: NewFile | None = field(default=None, repr=False)
     required: tuple[Need, ...] = field(default=(), repr=False)
     resumed: bool = False
 
     @property
     def file(self) -> NewFile | None:
-        return self.home
+        return self.new_file
 
     @property
     def volumes(self) -> t.Sequence[str]:

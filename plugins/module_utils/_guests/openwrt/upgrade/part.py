@@ -41,10 +41,10 @@ class Release:
 @dataclass
 class UpgradableRouter(OpenWrtGuest):
     """``upgrade``: one of an older release is replaced; ``rollback_keep``: what was before stays. ``by_vmid``: it is
-    declared by its number. ``way_in`` is what to declare where nobody can look into it."""
+    declared by its number. ``access_remedy`` is what to declare where nobody can look into it."""
 
     kind: t.ClassVar[Kind]
-    way_in: t.ClassVar[str]
+    access_remedy: t.ClassVar[str]
 
     upgrade: bool = field(kw_only=True)
     rollback_keep: bool = field(kw_only=True)
@@ -73,7 +73,7 @@ class UpgradableRouter(OpenWrtGuest):
         if not self.upgrade:
             return plan
         problem = f"needs a look into the router: {self.unreachable_reason}"
-        return plan.against([Finding("upgrade", True, problem, self.way_in, unseen=True)])
+        return plan.against([Finding("upgrade", True, problem, self.access_remedy, unverified=True)])
 
     def with_upgrade(self, node: Node, actual: Actual, plan: Plan, find: t.Callable[[], Release]) -> Plan:
         """A newer release takes the old one's place after everything else is in line. One that is shut down stays as

@@ -75,7 +75,7 @@ CASES: dict[str, tuple[World, World]] = {
     ),
     "drift": (
         World(check("drift"), Known("pve1", "running", differs=["memory: 512 -> 1024"])),
-        World(check("drift"), Known("pve1", "running", unseen="no way in")),
+        World(check("drift"), Known("pve1", "running", not_verified="no way in")),
     ),
     "agent": (
         World(check("agent"), Known("pve1", "running", agent=("failed", "it does not answer"))),

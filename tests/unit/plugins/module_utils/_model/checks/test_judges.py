@@ -142,7 +142,7 @@ UNKNOWN: list[Case] = [
     (check("address", source=["agent"]), Known("", "running", addresses=[SEEN]),
      "192.0.2.5 (guest): no accepted source has seen it"),
     (check("address"), Known("", "stopped", "running"), "it is stopped"),
-    (check("drift"), Known("", "running", unseen="no way in"), "not all of it could be looked at: no way in"),
+    (check("drift"), Known("", "running", not_verified="no way in"), "not all of it could be looked at: no way in"),
     (check("ping"), UNREACHED, UNREACHED.detail),
     (check("ping"), Reply("lacking", "ping", "ping is not installed"), "ping is not installed"),
     (PORT, UNREACHED, UNREACHED.detail),

@@ -11,10 +11,10 @@ import typing as t
 import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Unsupported
-from ansible_collections.pve.provision.plugins.module_utils._guests import ways_in
+from ansible_collections.pve.provision.plugins.module_utils._guests import guest_connection
+from ansible_collections.pve.provision.plugins.module_utils._guests.guest_connection import GuestConnection
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.kind import LXC
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.kind import QEMU
-from ansible_collections.pve.provision.plugins.module_utils._guests.ways_in import WayIn
 
 TYPES: t.Final[dict[str, t.Any]] = {"lxc": LXC, "qemu": QEMU}
 MAC = "BC:24:11:00:00:01"
@@ -53,7 +53,7 @@ def node(
     ],
 )
 def test_the_nearest_way_is_taken(kind: str, inside: bool, options: dict[str, str], key: str, name: str) -> None:
-    assert WayIn(TYPES[kind], key).name(node(inside=inside), options) == name
+    assert GuestConnection(TYPES[kind], key).name(node(inside=inside), options) == name
 
 
 @pytest.mark.parametrize(
@@ -61,12 +61,12 @@ def test_the_nearest_way_is_taken(kind: str, inside: bool, options: dict[str, st
 )
 def test_where_there_is_none_the_error_says_what_to_do(kind: str, inside: bool, words: str) -> None:
     with pytest.raises(Unsupported, match=f"{words}.* ssh_private_key"):
-        WayIn(TYPES[kind]).name(node(inside=inside), {})
+        GuestConnection(TYPES[kind]).name(node(inside=inside), {})
 
 
 def test_over_the_api_nobody_tells_an_address_of_a_vm_without_agent() -> None:
     with pytest.raises(Unsupported, match=r"over the API\. Declare a static one, for a VM by cloud_init\.ip"):
-        WayIn(QEMU, "/key").name(node(inside=False), LEASED_VM)
+        GuestConnection(QEMU, "/key").name(node(inside=False), LEASED_VM)
 
 
 @pytest.mark.parametrize(
@@ -84,11 +84,11 @@ def test_over_the_api_nobody_tells_an_address_of_a_vm_without_agent() -> None:
 def test_ssh_goes_to_a_declared_address_or_to_one_that_the_guest_tells_or_the_node_has_met(
     monkeypatch: pytest.MonkeyPatch, kind: str, options: dict[str, str], there: t.Any, address: str
 ) -> None:
-    monkeypatch.setattr(ways_in, "ssh", lambda address, key, known_hosts: (address, key))
-    monkeypatch.setattr(ways_in, "known_hosts", lambda node, vmid: "known_hosts")
-    way_in = WayIn(TYPES[kind], "/key")
+    monkeypatch.setattr(guest_connection, "ssh", lambda address, key, known_hosts: (address, key))
+    monkeypatch.setattr(guest_connection, "known_hosts", lambda node, vmid: "known_hosts")
+    connection = GuestConnection(TYPES[kind], "/key")
     if address:
-        assert way_in(there, 100, options) == (address, "/key")
+        assert connection(there, 100, options) == (address, "/key")
     else:
         with pytest.raises(Unsupported, match="no address of it is known here"):
-            way_in(there, 100, options)
+            connection(there, 100, options)

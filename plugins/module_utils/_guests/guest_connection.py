@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the pve.provision authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to this collection: the ways into a running guest, by its kind and by what is declared."""
+"""Private to this collection: how a run gets a shell in a running guest, by its kind and by what is declared."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _AGENT: t.Final = "Set agent.enabled and have the guest agent installed, or decl
 
 
 @dataclass(frozen=True)
-class WayIn:
+class GuestConnection:
     """How a guest of a type is entered. ``ssh_key``: the path of the private key that lets root in, where declared.
     ``refused``: VMs whose agents have said that they run no commands."""
 
