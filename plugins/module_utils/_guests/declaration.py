@@ -27,7 +27,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.network impor
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Wanted
     from ansible_collections.pve.provision.plugins.module_utils._engine.part import Part
-    from ansible_collections.pve.provision.plugins.module_utils._guests.homes import Homes
+    from ansible_collections.pve.provision.plugins.module_utils._guests.locations import Locations
     from ansible_collections.pve.provision.plugins.module_utils._model.option import Path
     from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestRef
     from ansible_collections.pve.provision.plugins.module_utils._pve.view import ClusterView, NodeView
@@ -208,22 +208,22 @@ class Wishes:
     gone: dict[str, Guest] = field(default_factory=dict)
 
 
-def wishes(homes: Homes, cluster: ClusterView, guests: t.Sequence[Declared]) -> Wishes:
+def wishes(locations: Locations, cluster: ClusterView, guests: t.Sequence[Declared]) -> Wishes:
     """What is wished of each guest, where it is."""
     wished = Wishes()
     there: list[GuestRef | None] = []
     for guest in guests:
         if guest.options.get("state") != "absent":
-            home = homes.of(guest.options)
-            there.append(home.there if home else None)
-        elif (found := _to_remove(guest.options, homes)) is None:
+            location = locations.of(guest.options)
+            there.append(location.there if location else None)
+        elif (found := _to_remove(guest.options, locations)) is None:
             wished.gone[guest.name] = guest.options
             continue
         else:
             guest = dataclasses.replace(guest, options=found)
-            there.append(homes.of_absent(found))
+            there.append(locations.of_absent(found))
         wished.guests.append(guest)
-    _read_ahead(cluster, (ref for ref in there if ref is not None and homes.reached(ref.node)))
+    _read_ahead(cluster, (ref for ref in there if ref is not None and locations.reached(ref.node)))
     return wished
 
 
@@ -237,12 +237,12 @@ def _read_ahead(cluster: ClusterView, refs: t.Iterable[GuestRef]) -> None:
             view.configs(there)
 
 
-def _to_remove(guest: Guest, homes: Homes) -> Guest | None:
+def _to_remove(guest: Guest, locations: Locations) -> Guest | None:
     """An absent guest with its vmid; None when it is nowhere, although its number may be another's by now."""
-    there, holder = homes.named(guest), homes.holder(guest)
+    there, holder = locations.named(guest), locations.holder(guest)
     if guest.get("vmid") is None:
         if not there:
-            homes.check_kind(guest)
+            locations.check_kind(guest)
             return None
         return {**guest, "vmid": there[0].vmid} if len(there) == 1 else guest
     if holder is None and not there:
@@ -265,11 +265,11 @@ def _names(guest: Guest) -> t.Iterator[str]:
         yield kept_name(name)
 
 
-def pruned(homes: Homes, cluster: ClusterView, guests: t.Sequence[Guest], tag: str) -> list[Member]:
+def pruned(locations: Locations, cluster: ClusterView, guests: t.Sequence[Guest], tag: str) -> list[Member]:
     """What carries the mark and is not declared any more, to be removed."""
     names = {name.lower() for guest in guests for name in _names(guest)}
     vmids = {guest.get("vmid") for guest in guests}
-    listed = [ref for ref in homes.here() if ref.vmid not in vmids and (ref.name or "").lower() not in names]
+    listed = [ref for ref in locations.here() if ref.vmid not in vmids and (ref.name or "").lower() not in names]
     _read_ahead(cluster, listed)
     marked = [ref for ref in listed if is_marked(_tags(cluster.on(ref.node), ref), tag)]
     twice = collections.Counter(ref.name for ref in marked)

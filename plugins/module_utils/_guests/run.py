@@ -24,7 +24,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.declaration 
     read_declaration,
     wishes,
 )
-from ansible_collections.pve.provision.plugins.module_utils._guests.homes import Homes
+from ansible_collections.pve.provision.plugins.module_utils._guests.locations import Locations
 from ansible_collections.pve.provision.plugins.module_utils._guests.mark import check_tag
 from ansible_collections.pve.provision.plugins.module_utils._guests.peers import Peers
 from ansible_collections.pve.provision.plugins.module_utils._guests.registry import Guest, split_defaults, with_defaults
@@ -99,11 +99,11 @@ def declare(node: Node, params: t.Mapping[str, t.Any]) -> Declared:
     peers = Peers.read(params["peers"], node.name) if params.get("peers") else None
     chosen = not params.get("api_host") or bool(params.get("node")) or len(fleet.cluster.nodes()) == 1
     ownership = Ownership.of(params, fleet.limit)
-    homes = Homes(fleet.cluster, guests, peers, chosen=chosen, everywhere=ownership.prune)
-    wished = wishes(homes, fleet.cluster, declaration.guests)
+    locations = Locations(fleet.cluster, guests, peers, chosen=chosen, everywhere=ownership.prune)
+    wished = wishes(locations, fleet.cluster, declaration.guests)
     common = {"app_profiles": params.get("app_profiles")}
-    members = homes.assign_nodes([each.member(declaration.names, common, ownership) for each in wished.guests])
-    fleet.members = [member for member in members if homes.is_mine(member)]
+    members = locations.assign_nodes([each.member(declaration.names, common, ownership) for each in wished.guests])
+    fleet.members = [member for member in members if locations.is_mine(member)]
     fleet.known = declaration.names
     limit = fleet.limit
     left_alone = declaration.names - limit - with_sources(members, limit) if limit is not None else frozenset()
@@ -111,16 +111,16 @@ def declare(node: Node, params: t.Mapping[str, t.Any]) -> Declared:
         *_wrong(params, fleet.known),
         *wrong,
         *declaration.findings,
-        *(finding for finding in homes.findings if finding.option.partition(":")[0] not in left_alone),
+        *(finding for finding in locations.findings if finding.option.partition(":")[0] not in left_alone),
         *_out_of_reach(fleet.members, members),
     ]
-    findings += [finding for each in members if homes.refuses(each) for finding in _of_refused(each)]
+    findings += [finding for each in members if locations.refuses(each) for finding in _of_refused(each)]
     if ownership.prune:
-        lost = pruned(homes, fleet.cluster, guests, ownership.tag)
+        lost = pruned(locations, fleet.cluster, guests, ownership.tag)
         findings += _all_pruned(lost) if not params["guests"] else ()
         fleet.members = [*fleet.members, *lost]
-    gone = {name: guest for name, guest in wished.gone.items() if homes.answers_for(guest)}
-    return Declared(fleet, findings, homes.notes, gone)
+    gone = {name: guest for name, guest in wished.gone.items() if locations.answers_for(guest)}
+    return Declared(fleet, findings, locations.notes, gone)
 
 
 @contextlib.contextmanager

@@ -102,8 +102,8 @@ def _home(node: Node, wanted: WantedImage) -> Store:
     same one from run to run, whatever room there is."""
     if wanted.storages:
         return stores(node, wanted.content, wanted.storages)[0]
-    homes = [storage for storage in usable(node.storages(), wanted.content) if storage.type in FILE_STORAGES]
-    if homes or node.files is None or wanted.content != "import":
-        largest = sorted(homes, key=lambda storage: (-(storage.total or 0), storage.name))
+    storages = [storage for storage in usable(node.storages(), wanted.content) if storage.type in FILE_STORAGES]
+    if storages or node.files is None or wanted.content != "import":
+        largest = sorted(storages, key=lambda storage: (-(storage.total or 0), storage.name))
         return stores(node, wanted.content, [storage.name for storage in largest[:1]])[0]
     return OwnDirectory.at(cache_directory(node) / "images", wanted.content)

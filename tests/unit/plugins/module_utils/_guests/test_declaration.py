@@ -214,5 +214,5 @@ def test_what_was_a_router_before_its_upgrade_is_not_pruned_as_long_as_it_is_to_
     config = GuestConfig({"tags": "ours"}, {"tags": "ours"})
     view = types.SimpleNamespace(config=lambda _kind, _vmid: config, configs=lambda refs: [(r, config) for r in refs])
     cluster: t.Any = types.SimpleNamespace(on=lambda _node: view, own=types.SimpleNamespace(name="pve1"))
-    homes: t.Any = types.SimpleNamespace(here=lambda: refs)
-    assert [member.name for member in pruned(homes, cluster, [{"name": "gw", **declared}], "ours")] == removed
+    locations: t.Any = types.SimpleNamespace(here=lambda: refs)
+    assert [member.name for member in pruned(locations, cluster, [{"name": "gw", **declared}], "ours")] == removed

@@ -34,7 +34,7 @@ _MEMORY: t.Final = 512
 
 
 @dataclass(frozen=True)
-class Home:
+class Location:
     """Where a guest is, or comes to be; an empty ``node`` is still to be chosen. ``there``: the guest, if there is one;
     ``moves``: it is on another node yet."""
 
@@ -43,8 +43,8 @@ class Home:
     moves: bool = False
 
 
-class Homes:
-    """The homes of the guests of a declaration, and all that stands against them.
+class Locations:
+    """The locations of the guests of a declaration, and all that stands against them.
 
     ``peers``: the hosts of the play, where each does a part. ``chosen``: somebody has said which node the run is on.
     ``everywhere``: the guests of all nodes matter, whatever is declared.
@@ -67,7 +67,7 @@ class Homes:
         self._know(peers.guests if peers else cluster.own.guests())
         if peers is None and (everywhere or not chosen or not self._all_here()):
             self._know(cluster.guests())
-        self._homes: dict[str, Home | None] = {}
+        self._locations: dict[str, Location | None] = {}
 
     def _know(self, guests: t.Iterable[GuestRef]) -> None:
         """The guests that matter, by name and by vmid."""
@@ -131,20 +131,20 @@ class Homes:
         return [ref for ref in self.guests if ref.node == self._own or ref.status is not None]
 
     # -- where it is, or comes to be -----------------------------------------------------------------------------------
-    def of(self, guest: Guest) -> Home | None:
-        """The home of a guest that is to be there; None where something stands against it."""
+    def of(self, guest: Guest) -> Location | None:
+        """The location of a guest that is to be there; None where something stands against it."""
         name = str(guest["name"])
-        if name not in self._homes:
-            self._homes[name] = None  # of a guest that is cloned from itself, in whatever circle
+        if name not in self._locations:
+            self._locations[name] = None  # of a guest that is cloned from itself, in whatever circle
             there = self.find(guest)
-            self._homes[name] = self._new(guest) if there is None else self._existing(guest, there)
-        return self._homes[name]
+            self._locations[name] = self._new(guest) if there is None else self._existing(guest, there)
+        return self._locations[name]
 
     def of_absent(self, guest: Guest) -> GuestRef | None:
         """A guest that is there and is to be removed, which nothing moves before."""
         there = self.holder(guest) or next(iter(self.named(guest)), None)
         served = there is not None and self.check_served(guest, there)
-        self._homes[str(guest["name"])] = Home(there.node, there) if there and served else None
+        self._locations[str(guest["name"])] = Location(there.node, there) if there and served else None
         return there
 
     def check_kind(self, guest: Guest) -> None:
@@ -161,24 +161,24 @@ class Homes:
 
     def refuses(self, member: Member) -> bool:
         """Whether something stands against where a guest is, or is to be."""
-        return self._homes.get(member.name) is None
+        return self._locations.get(member.name) is None
 
     def is_mine(self, member: Member) -> bool:
         """Whether this run looks after a guest that has been assigned its node."""
         node = member.moves.node if member.moves else member.node or self._own
         return not self.refuses(member) and self.reached(node)
 
-    def _existing(self, guest: Guest, there: GuestRef) -> Home | None:
+    def _existing(self, guest: Guest, there: GuestRef) -> Location | None:
         node = guest.get("node")
         if not self.check_served(guest, there):
             return None
         if node in (None, AUTO, there.node):
-            return Home(there.node, there)
+            return Location(there.node, there)
         if there.vmid in self._cluster.own.ha_managed():
             self.notes[str(guest["name"])] = f"HA manages it and decides its node: it stays on {there.node}"
-            return Home(there.node, there)
+            return Location(there.node, there)
         if guest.get("migrate"):
-            return Home(str(node), there, moves=True) if self._takes_guests(guest, str(node)) else None
+            return Location(str(node), there, moves=True) if self._takes_guests(guest, str(node)) else None
         remedy = f"Set migrate: true to move it, or declare node: {there.node}."
         self._refuse(guest, "node", node, f"is not where it lives: {_called(there)}", remedy)
         return None
@@ -201,21 +201,21 @@ class Homes:
         self._refuse(guest, "name", guest["name"], f"is {_called(there)}", remedy)
         return False
 
-    def _new(self, guest: Guest) -> Home | None:
+    def _new(self, guest: Guest) -> Location | None:
         node = guest.get("node")
         if node in (None, AUTO) and (source := self._source(guest)) is not None:
-            return Home(source.node)
+            return Location(source.node)
         if node == AUTO:
-            return Home("")
+            return Location("")
         if node is not None:
-            return Home(str(node)) if self._takes_guests(guest, str(node)) else None
-        home = self.default
-        if home is None:
+            return Location(str(node)) if self._takes_guests(guest, str(node)) else None
+        default = self.default
+        if default is None:
             known = ", ".join(self._peers.served if self._peers else sorted(self._online))
             problem = "has to be named" if self._peers is None else "has to be named, for the hosts are no cluster"
             self._refuse(guest, "node", None, problem, f"State node; there are: {known}.")
             return None
-        return Home(home)
+        return Location(default)
 
     @property
     def default(self) -> str | None:
@@ -224,8 +224,8 @@ class Homes:
             return self._peers.first
         return self._own if self._chosen else None
 
-    def _source(self, guest: Guest) -> Home | None:
-        """The home of what a guest is cloned from: PVE clones on the source's own node."""
+    def _source(self, guest: Guest) -> Location | None:
+        """The location of what a guest is cloned from: PVE clones on the source's own node."""
         source = guest.get("clone_from")
         if source is None:
             return None
@@ -233,7 +233,7 @@ class Homes:
         if declared is not None and declared is not guest:
             return self.of(declared)
         there = self._matches({**guest, "name": source.get("name"), "vmid": source.get("vmid"), "node": None})
-        return Home(there[0].node) if there else None
+        return Location(there[0].node) if there else None
 
     def _takes_guests(self, guest: Guest, node: str) -> bool:
         """Whether guests can be brought to a node that is declared; if not, that is found."""
@@ -263,16 +263,16 @@ class Homes:
     # -- which node a new one gets -------------------------------------------------------------------------------------
     def assign_nodes(self, members: t.Sequence[Member]) -> list[Member]:
         """The members with their nodes; those that are still to be chosen are, in the order of the list."""
-        homes = {member.name: home for member in members if (home := self._homes.get(member.name))}
-        chosen = {name: home.node for name, home in homes.items()}
+        locations = {member.name: location for member in members if (location := self._locations.get(member.name))}
+        chosen = {name: location.node for name, location in locations.items()}
         if "" in chosen.values():
             chosen = self._chosen_nodes(members, chosen)
-        return [self._settled(member, homes.get(member.name), chosen.get(member.name, "")) for member in members]
+        return [self._settled(member, locations.get(member.name), chosen.get(member.name, "")) for member in members]
 
-    def _settled(self, member: Member, home: Home | None, node: str) -> Member:
+    def _settled(self, member: Member, location: Location | None, node: str) -> Member:
         declares = self._declared.get(member.name, {}).get("node") is not None
         node = node if declares or node != self._own else ""
-        moves = home.there if home and home.moves else None
+        moves = location.there if location and location.moves else None
         return dataclasses.replace(member, node=node, moves=moves) if node or moves else member
 
     def _chosen_nodes(self, members: t.Sequence[Member], chosen: dict[str, str]) -> dict[str, str]:
@@ -280,9 +280,9 @@ class Homes:
         nodes = self._ranked()
         loads = self._loads(nodes)
         for member in members:
-            home = self._homes.get(member.name)
-            if home is not None and home.there is None and home.node in loads:
-                loads[home.node].add(self._needs(member), nodes[home.node])
+            location = self._locations.get(member.name)
+            if location is not None and location.there is None and location.node in loads:
+                loads[location.node].add(self._needs(member), nodes[location.node])
         for member in members:
             if chosen.get(member.name) == "":
                 source = chosen.get(member.source, "")
@@ -309,7 +309,9 @@ class Homes:
         clusters = self._peers.clusters if self._peers else {}
         shared: dict[str, dict[str, int]] = collections.defaultdict(dict)
         loads = {name: Load(shared=shared[clusters.get(name, "")]) for name in nodes}
-        declared = {home.there.vmid: name for name, home in self._homes.items() if home and home.there}
+        declared = {
+            location.there.vmid: name for name, location in self._locations.items() if location and location.there
+        }
         for ref in self.guests:
             word = self._word(declared.get(ref.vmid, ""))
             for each in {tag.lower() for tag in ref.tags} | ({word} if word else set()):
