@@ -103,7 +103,7 @@ def test_what_stands_against_one_template_is_told_before_another_goes(bench: Ben
     held = {"--tags": TAG, "--description": other.description, "--protection": "1"}
     with golden(bench, 190, NOTE.name, **marks), golden(bench, 191, other.name, **held):
         for check in (True, False):
-            assert "protection" in bench.bad("cleanup", check=check, remove=["golden"]).msg
+            assert "protection" in bench.bad("cleanup", check=check, remove=["golden"], min_age=0).msg
         assert is_there(bench, 190)
         commands.run(["qm", "set", "191", "--protection", "0"], bench.node.root)
 
