@@ -102,7 +102,7 @@ def look(_mirror: Mirror) -> list[tuple[str, Params]]:
 
 def unused(_mirror: Mirror) -> list[tuple[str, Params]]:
     """A golden template that has clones, and one that has none."""
-    return [("cleanup", {"remove": ["golden"]})]
+    return [("cleanup", {"remove": ["golden"], "min_age": 0})]
 
 
 def gone(option: str, name: str) -> Params:
