@@ -17,6 +17,8 @@ from guide_blocks import GUIDES, ROOT, Block, blocks, examples
 from jsonschema import Draft202012Validator
 from told_texts import untold
 
+from ansible_collections.pve.provision.plugins.module_utils._store.named import SOURCES
+
 PAGES = [pytest.param(page, id=page.stem.removeprefix("guide_")) for page in GUIDES]
 EXAMPLES = [pytest.param(block, id=str(block)) for page in GUIDES for block in examples(page)]
 TOPICS = {
@@ -79,6 +81,12 @@ def test_addresses_and_hosts_are_those_of_examples(page: Path) -> None:
     for host in set(re.findall(r"https?://([\w.-]+)", text)):
         assert HOSTS.search(host), host
     assert re.findall(r"[\w.+-]+@(?!example\.org|pam|pve)[\w-]+\.\w+", text) == []
+
+
+def test_every_name_of_an_image_is_told() -> None:
+    text = (GUIDES[0].parent / "guide_images.rst").read_text(encoding="utf-8")
+    section = text.split("Names of images\n")[1].split("\n---", 2)[1]
+    assert set(re.findall(r"``([a-z]+)``", section)) == {*SOURCES}
 
 
 def test_the_errors_that_are_explained_are_told_by_the_code() -> None:
