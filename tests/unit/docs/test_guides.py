@@ -85,8 +85,8 @@ def test_addresses_and_hosts_are_those_of_examples(page: Path) -> None:
 
 def test_every_name_of_an_image_is_told() -> None:
     text = (GUIDES[0].parent / "guide_images.rst").read_text(encoding="utf-8")
-    section = text.split("Names of images\n")[1].split("\n---", 2)[1]
-    assert set(re.findall(r"``([a-z]+)``", section)) == {*SOURCES}
+    section = text.split("Names of images\n----")[1].split("\n----")[0]
+    assert set(re.findall(r"``([a-z]+)``", section)) == {*SOURCES, "checksum", "url"}
 
 
 def test_the_errors_that_are_explained_are_told_by_the_code() -> None:
