@@ -14,7 +14,7 @@ author:
 description:
   - Removes golden templates without clones, images and container templates that were fetched or built, and the cache of
     downloads. What is needed again is fetched again.
-  - Only what is known to be ours goes. A golden template is known by its tag and the note in its description, a file by
+  - Only what is known to be ours goes. A golden template is known by its name, which ends with two digests, a file by
     the record beside it, C(.NAME.pve-provision.json), and by its bytes, which are read again. What a guest of the
     cluster refers to stays, and a warning says so.
   - Guests are removed by O(ignore:state=absent) of their modules, or with C(pve.provision.destroy), the playbook.
@@ -71,7 +71,7 @@ golden:
   returned: success
   type: list
   elements: str
-  sample: [golden-debian-13-genericcloud-amd64-8f2a1c03d4]
+  sample: [golden-debian-13-genericcloud-amd64-20250814-8f2a1c03-4d1e9b]
 files:
   description: Volumes that were removed.
   returned: success

@@ -82,6 +82,9 @@ options:
     description:
       - Whether the first disk is a linked clone of a template that is made of the image, once for all VMs on a storage.
         A template of an older build is removed when no disk is a clone of it any more.
+      - The template has what its VMs have in common, such as the size of that disk, processors, memory, networks and
+        settings of cloud-init, so that a VM which is told apart by its name alone takes one command. What tells VMs
+        apart, such as tags, addresses and passwords, is never in it.
       - By default V(true) where a list has three VMs or more of one image on one storage that can clone so.
     type: bool
   clone_from:

@@ -148,7 +148,7 @@ class Clone(NewGuest):
         wanted, source = run.wanted, run.wanted.clone or CloneSource()
         options = {wanted.type.name_key: wanted.name, "snapname": source.snapname, "storage": source.storage}
         options |= {"pool": wanted.pool, "full": None if source.full is None else str(int(source.full))}
-        given = {key: value for key, value in options.items() if value is not None}
+        given = {**source.more, **{key: value for key, value in options.items() if value is not None}}
 
         kind = wanted.type.kind
         number = source.vmid or run.facts.planned[kind, str(source.name)].vmid

@@ -171,7 +171,8 @@ class GuestType(abc.ABC):
 class CloneSource:
     """The guest a new one is cloned from. ``full`` None: linked where PVE can, else full.
 
-    ``options`` is the source's config, once it has been read, without its MAC addresses: a clone gets its own.
+    ``options`` is the source's config, once it has been read, without its MAC addresses: a clone gets its own. ``more``
+    are options that the clone gets as it is made.
     """
 
     vmid: int | None = None
@@ -180,6 +181,7 @@ class CloneSource:
     snapname: str | None = None
     storage: str | None = None
     options: t.Mapping[str, str] = field(default_factory=dict)
+    more: t.Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

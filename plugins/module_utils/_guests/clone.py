@@ -37,14 +37,14 @@ def with_source(facts: Facts, wanted: Wanted, clone: CloneSource) -> Wanted:
         unlock = f"'{KINDS[kind].command} unlock' removes the lock."
         remedy = f"Wait for its task; if there is none, as after a clone that was killed, {unlock}"
         return _refused(wanted, name, value, f"is locked ({lock})", remedy)
-    options = {key: _as_cloned(wanted, clone, key, text) for key, text in theirs.items()}
+    options = {key: as_cloned(wanted, clone, key, text) for key, text in theirs.items()}
     options[wanted.type.name_key] = wanted.name or options.get(wanted.type.name_key, "")
     return dataclasses.replace(
         without_tags_of_source(wanted), clone=dataclasses.replace(clone, vmid=found[0], options=options)
     )
 
 
-def _as_cloned(wanted: Wanted, clone: CloneSource, key: str, text: str) -> str:
+def as_cloned(wanted: Wanted, clone: CloneSource, key: str, text: str) -> str:
     """An option as the clone will have it: a MAC address of its own, and its volumes where they are to go."""
     if is_net(key):
         return without_hwaddr(wanted.type.network, text)

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Private to this collection: what runs have made on a node and no guest needs any more, and how it goes again.
 
-Golden templates are ours by their tag and the note in their description, files by the record beside them; what has
-neither is nobody's business here. Whatever a guest of the cluster refers to stays, and so does what was made a moment
-ago, which another run may be about to use.
+Golden templates are ours by their name, files by the record beside them; what has neither is nobody's business here.
+Whatever a guest of the cluster refers to stays, and so does what was made a moment ago, which another run may be about
+to use.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ from pathlib import Path
 from ansible_collections.pve.provision.plugins.module_utils._engine.reconcile import reconcile
 from ansible_collections.pve.provision.plugins.module_utils._guests.guest_connection import KNOWN_HOSTS
 from ansible_collections.pve.provision.plugins.module_utils._guests.registry import read_removal
-from ansible_collections.pve.provision.plugins.module_utils._guests.vm.golden import has_clones
-from ansible_collections.pve.provision.plugins.module_utils._guests.vm.golden_name import TAG, Note
+from ansible_collections.pve.provision.plugins.module_utils._guests.vm.golden import has_clones, storage_of_golden
 from ansible_collections.pve.provision.plugins.module_utils._images import cache
 from ansible_collections.pve.provision.plugins.module_utils._images.partial import SUFFIX as PART
 from ansible_collections.pve.provision.plugins.module_utils._io.locks import try_lock
@@ -123,7 +122,7 @@ def _remove_golden(node: Node, removed: Removed, check_mode: bool) -> None:
     """Those without clones. What stands against any of them is told before the first goes."""
     gone = []
     for ref in node.guests("qemu"):
-        storage = _golden_storage(node, ref)
+        storage = storage_of_golden(node, ref)
         if storage is None or has_clones(node, ref.vmid, storage) or removed.is_young(ref.name, _made(node, ref)):
             continue
         wanted, _parts = read_removal(ref)
@@ -133,15 +132,6 @@ def _remove_golden(node: Node, removed: Removed, check_mode: bool) -> None:
         if not check_mode:
             reconcile(node, wanted, check_mode=False)
         removed.golden.append(str(wanted.name))
-
-
-def _golden_storage(node: Node, ref: GuestRef) -> str | None:
-    """The storage of a golden template; None for any other VM, also for a copy that somebody made of one."""
-    if not ref.template or TAG not in ref.tags:
-        return None
-    config = node.config("qemu", ref.vmid)
-    note = Note.read(config.options.get("description", "")) if config else None
-    return note.storage if note is not None and note.name == ref.name else None
 
 
 def _made(node: Node, ref: GuestRef) -> int:

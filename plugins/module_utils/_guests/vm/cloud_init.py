@@ -28,6 +28,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.steps import
     Start,
 )
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, ProvisionError
+from ansible_collections.pve.provision.plugins.module_utils._guests.vm.cloud_init_check import verify
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.cloud_init_held import (
     BOOT,
     CUSTOM,
@@ -74,14 +75,9 @@ from ansible_collections.pve.provision.plugins.module_utils._model.cloud_init.co
     our_file,
     secrets_in,
 )
-from ansible_collections.pve.provision.plugins.module_utils._model.cloud_init.dump import (
-    check_network,
-    check_user,
-)
 from ansible_collections.pve.provision.plugins.module_utils._model.cloud_init.vendor_data import AGENT, with_scripts
 from ansible_collections.pve.provision.plugins.module_utils._model.option import HIDDEN
 from ansible_collections.pve.provision.plugins.module_utils._model.qemu.cloud_init import CICUSTOM, is_cloud_init
-from ansible_collections.pve.provision.plugins.module_utils._model.qemu.network import NET
 from ansible_collections.pve.provision.plugins.module_utils._pve.privileges import Need
 
 if t.TYPE_CHECKING:
@@ -309,10 +305,10 @@ class CloudInit(Part):
     def finish(self, run: Run) -> None:
         if self.password.hidden:
             run.result.warnings.append(f"{GROUP}.password: {PASSWORD_HIDDEN}")
-        if run.wanted.state == "absent" or not _touches(run.plan):
+        if run.wanted.state == "absent" or not _touches(run.wanted, run.plan):
             return
         options = run.config().options
-        wrong, unverified = self._check(run, options)
+        wrong, unverified = verify(run, options, self.contents)
         run.result.warnings += [f"{GROUP}: {words}" for words in wrong]
         if not run.plan.has(AwaitCloudInit):
             unverified.append("what came of it in the guest")
@@ -322,25 +318,11 @@ class CloudInit(Part):
         status = {"status": self.status.state} if self.status else {}
         run.result.more[GROUP] = {"verified": not wrong and not unverified, "not_verified": unverified, **status}
 
-    def _check(self, run: Run, options: Options) -> tuple[list[str], list[str]]:
-        """Where what PVE makes of the options is not what they say, and what was not looked at."""
-        wrong: list[str] = []
-        unverified = [f"{part}_data, which only the guest reads" for part in self.contents]
-        custom = CICUSTOM.read(options.get(CUSTOM, ""))
-        if "user" not in custom and "user" not in self.contents:
-            wrong += check_user(options, run.node.cloud_init.dump(run.vmid, "user"))
-        if "network" in custom or "network" in self.contents or not any(key.startswith("ipconfig") for key in options):
-            return wrong, unverified
-        if options.get("citype", "nocloud") == "nocloud" and not options.get("ostype", "").startswith("w"):
-            wrong += check_network(options, run.node.cloud_init.dump(run.vmid, "network"), NET)
-        else:
-            unverified.append("the network, which is read for type nocloud alone")
-        return wrong, unverified
 
-
-def _touches(plan: Plan) -> bool:
-    """Whether a plan changes what a VM is told by cloud-init."""
-    told = any(is_cloud_init(key) for key in (*plan.change.set, *plan.change.delete))
+def _touches(wanted: Wanted, plan: Plan) -> bool:
+    """Whether a plan changes what a VM is told by cloud-init; a clone may have all of it from its template."""
+    changed = wanted.declaration.values if plan.has(Clone) else (*plan.change.set, *plan.change.delete)
+    told = any(is_cloud_init(key) for key in changed)
     made = next((step for step in plan.steps if isinstance(step, Create)), None)
     new = made is not None and any(is_cloud_init(key) or "cloudinit" in text for key, text in made.options.items())
     return told or new or plan.has((AttachImage, PlaceSnippets))

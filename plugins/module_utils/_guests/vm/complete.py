@@ -12,30 +12,17 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.facts import
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._guests.backup import with_backup
 from ansible_collections.pve.provision.plugins.module_utils._guests.clone import with_source
+from ansible_collections.pve.provision.plugins.module_utils._guests.vm.defaults import with_defaults
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.disk_life import with_moves
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.disks import format_on, place_disks
-from ansible_collections.pve.provision.plugins.module_utils._model.option import base_of
-from ansible_collections.pve.provision.plugins.module_utils._model.qemu.disks import SMALL
-
-# The controller that new disks on SCSI are fastest behind, each with a thread of its own where that is declared.
-CONTROLLER: t.Final = "virtio-scsi-single"
-# A store for the firmware's variables, without Microsoft's keys: nothing here is signed. Its size in bytes.
-EFIDISK: t.Final[dict[str, t.Any]] = {"efitype": "4m", "pre-enrolled-keys": False, "size": SMALL}
+from ansible_collections.pve.provision.plugins.module_utils._model.qemu.disks import BUSES, IMPORT
 
 
 def complete(facts: Facts, wanted: Wanted) -> Wanted:
     """Fill in what is open of a new VM: defaults, where each disk goes, and what it is made from."""
     if wanted.copied is not None:
         return _copied(facts, wanted)
-    declared = wanted.declaration
-    values = {key: _over(wanted.defaults.get(key), value) for key, value in declared.values.items()}
-    values = {**{key: value for key, value in wanted.defaults.items() if key not in values}, **values}
-    if values.get("bios") == "ovmf":
-        values["efidisk0"] = _over(EFIDISK, values.get("efidisk0") or {})
-    if any(base_of(key) == "scsi" and value for key, value in values.items()):
-        values.setdefault("scsihw", CONTROLLER)
-    wanted = dataclasses.replace(wanted, declaration=dataclasses.replace(declared, values=values))
-    return _with_images(facts, place_disks(facts, wanted))
+    return _with_images(facts, place_disks(facts, with_defaults(wanted)))
 
 
 def _copied(facts: Facts, wanted: Wanted) -> Wanted:
@@ -56,6 +43,7 @@ def complete_change(facts: Facts, wanted: Wanted, actual: Actual) -> Wanted:
 
 
 def _with_images(facts: Facts, wanted: Wanted, there: t.Mapping[str, str] | None = None) -> Wanted:
+    wanted = _with_growth(wanted, there or {})
     asked = (there is None and wanted.more.get("golden")) or any(
         value and {"image", "iso"} & value.keys()
         for value in wanted.declaration.values.values()
@@ -73,6 +61,9 @@ def _with_images(facts: Facts, wanted: Wanted, there: t.Mapping[str, str] | None
     return with_images(facts, wanted, there)
 
 
-def _over(default: t.Any, value: t.Any) -> t.Any:
-    """A declared value; what a property string leaves open comes from the default."""
-    return {**default, **value} if isinstance(default, dict) and isinstance(value, dict) else value
+def _with_growth(wanted: Wanted, there: t.Mapping[str, str]) -> Wanted:
+    """A new disk that is copied from another has the size of that first, and grows to the declared one."""
+    new = {key: value for key, value in wanted.declaration.values.items() if key.startswith(BUSES) and key not in there}
+    copied = {key: value for key, value in new.items() if isinstance(value, dict) and value.get(IMPORT)}
+    grow = {key: value["size"] for key, value in copied.items() if value.get("size")}
+    return dataclasses.replace(wanted, grow={**wanted.grow, **grow}) if grow else wanted

@@ -14,6 +14,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.part import 
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Phase, Plan, Run, Step
 from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Shutdown, Start
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
+from ansible_collections.pve.provision.plugins.module_utils._guests.vm.defaults import with_defaults
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.disk_move import (
     CleanUpMove,
     Left,
@@ -23,7 +24,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.vm.disk_move
     noted_vmid,
     told,
 )
-from ansible_collections.pve.provision.plugins.module_utils._guests.vm.golden_name import is_marked
+from ansible_collections.pve.provision.plugins.module_utils._guests.vm.golden_name import UNFINISHED, without_more
 from ansible_collections.pve.provision.plugins.module_utils._model.option import SubValues
 from ansible_collections.pve.provision.plugins.module_utils._model.qemu.disks import BUSES, DISK, is_drive, is_volume
 from ansible_collections.pve.provision.plugins.module_utils._model.sizes import show_size
@@ -56,6 +57,14 @@ class PurgeDisk(Step):
             run.result.warnings.append(told)
             return None
         return run.node.set_config("qemu", run.vmid, {}, unused[:1], config.digest)
+
+
+def _as_new(wanted: Wanted, has: t.Mapping[str, str]) -> Wanted:
+    """What a clone of a golden template is still to become, whose run was killed before it was set."""
+    wanted = with_defaults(wanted)
+    declared = wanted.declaration
+    values = {"description": "", **without_more(has, declared.values), **declared.values}
+    return dataclasses.replace(wanted, declaration=dataclasses.replace(declared, values=values))
 
 
 TPM: t.Final = "tpmstate"
@@ -121,9 +130,8 @@ class Disks(Part):
     def resolve(self, node: Node, wanted: Wanted, actual: Actual, *, act: bool) -> Wanted:
         """Where what is not declared goes, disks that are not listed go too. Of a VM without a list nobody says which
         disks it is to have, and drives are none."""
-        if actual.config and is_marked(actual.config.options):
-            unmarked = {"tags": (), "description": "", **wanted.declaration.values}
-            wanted = dataclasses.replace(wanted, declaration=dataclasses.replace(wanted.declaration, values=unmarked))
+        if actual.config and actual.config.options.get("description", "").strip() == UNFINISHED:
+            wanted = _as_new(wanted, actual.config.options)
         values = dict(wanted.declaration.values)
         declared = [key for key, value in values.items() if is_disk(key) and value and not is_drive(value)]
         if not (wanted.policy.purge_options and declared and actual.config):

@@ -21,18 +21,23 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
     InvalidInput,
     ProvisionError,
 )
+from ansible_collections.pve.provision.plugins.module_utils._guests.clone import as_cloned
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.golden_name import (
     CROWDED,
     LINKING,
     PREFIX,
-    TAG,
-    Note,
+    UNFINISHED,
+    Origin,
+    in_common,
+    is_golden,
+    without_more,
 )
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.image import find_image
 from ansible_collections.pve.provision.plugins.module_utils._model.image_name import ImageName
 from ansible_collections.pve.provision.plugins.module_utils._model.option import SubValues
 from ansible_collections.pve.provision.plugins.module_utils._model.qemu.disks import BUSES, EFIDISK
-from ansible_collections.pve.provision.plugins.module_utils._model.volume import is_linked
+from ansible_collections.pve.provision.plugins.module_utils._model.sizes import show_size
+from ansible_collections.pve.provision.plugins.module_utils._model.volume import is_linked, storage_of
 from ansible_collections.pve.provision.plugins.module_utils._pve.privileges import Need
 
 if t.TYPE_CHECKING:
@@ -40,6 +45,8 @@ if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestRef
 
 OPTION: t.Final = "golden"
+# What a VM's first disk has for itself, or the template by other words.
+_OWN: t.Final = ("image", "storage", "size", "format", "serial")
 Make = t.Callable[[dict[str, t.Any]], Wanted]
 
 
@@ -65,15 +72,16 @@ class MakeGolden(Step):
         return NewFile(self.storage, "images", self.size, OPTION)
 
     def needs(self) -> t.Sequence[Need]:
-        privileges = ("VM.Allocate", "VM.Config.Disk", "VM.Config.Options")
-        return [Need(("/vms",), (privilege,), OPTION) for privilege in privileges]
+        of_options = {self.wanted.type.privilege_of(key) for key in self.wanted.declaration.values}
+        privileges = {"VM.Allocate", "VM.Config.Disk", "VM.Config.Options", *of_options} - {""}
+        return [Need(("/vms",), (privilege,), OPTION) for privilege in sorted(privileges)]
 
     def run(self, run: Run) -> None:
         """Under the lock of its name, so that a run beside this one finds it made."""
         _clear_leftovers(run.node, self.wanted)
         noted = {vmid for vmid, _note in cleanup.notes(run.node)}
         for ref in run.node.named("qemu", self.name):
-            if ref.vmid not in noted and TAG not in ref.tags:
+            if ref.vmid not in noted and not self._is_one(run.node, ref):
                 words = f"VM {ref.vmid} has the name {self.name} and is no golden template."
                 raise Conflict(words, remedy="Rename or remove that VM, or say golden: false.")
         made = reconcile(run.node, self.wanted, check_mode=False)
@@ -81,6 +89,11 @@ class MakeGolden(Step):
         if config is None:
             raise Conflict(f"{self.name} is gone.", remedy="Run again.")
         run.facts.planned["qemu", self.name] = Planned(t.cast("int", made.vmid), config.options)
+
+    def _is_one(self, node: Node, ref: GuestRef) -> bool:
+        """Whether a VM of the name is the template, or what a killed run has left of it, which has its disk already."""
+        config = node.config("qemu", ref.vmid)
+        return config is not None and (config.template or _home(config.options) == self.storage)
 
 
 @dataclass(frozen=True)
@@ -133,15 +146,23 @@ def with_golden(facts: Facts, wanted: Wanted, make: Make) -> Wanted:
         return wanted  # it is told with what is wrong with the other disks
     efidisk = _efidisk(wanted)
     firmware = "ovmf " + ", ".join(f"{name}={value}" for name, value in sorted(efidisk.items())) if efidisk else ""
-    home = str(disk["storage"])
-    note = Note(str(image), found.volid, found.digest, facts.node.name, home, key, firmware or "seabios")
-    there, old = _templates(facts, note)
+    home, size = str(disk["storage"]), disk.get("size") or 0
+    origin = Origin(str(image), found.volid, found.digest, facts.node.name, home, key, firmware or "seabios", size)
+    there, old = _templates(facts, origin)
     obtain: list[Step] = []
-    if there is None:
-        template = make({**_declared(wanted, note, disk), **_firmware(note, efidisk)})
-        obtain += [*found.obtain, MakeGolden(note.name, str(image), note.storage, template, found.size)]
-    obtain += [_removal(facts, make, ref, note) for ref in old if not has_clones(facts.node, ref.vmid, note.storage)]
-    return _cloned(wanted, key, note, there, (facts, obtain, found.notes))
+    template = None
+    if there is None:  # the first VM of a run that needs it says what it has in common with others
+        made = make({**_declared(wanted, origin, disk), **_firmware(origin, efidisk)})
+        template = facts.keep(f"golden {origin.name}", lambda: _with_common(made, wanted, key))
+        obtain += [*found.obtain, MakeGolden(origin.name, str(image), home, template, found.size)]
+    obtain += [_removal(make, ref, home) for ref in old if not has_clones(facts.node, ref.vmid, home)]
+    config = facts.node.config("qemu", there.vmid) if there else None
+    source = CloneSource(there.vmid if there else None, None if there else origin.name, full=False)
+    options = dict(config.options) if config else _predicted(wanted, origin, template)
+    clone = dataclasses.replace(source, options=options)
+    return dataclasses.replace(
+        _cloned(wanted, key, clone), obtain=(*wanted.obtain, *obtain), notes=(*wanted.notes, *found.notes)
+    )
 
 
 def first_disk(values: t.Mapping[str, t.Any]) -> tuple[str, SubValues]:
@@ -162,19 +183,12 @@ def _against(image: object, kind: str, disk: SubValues, efidisk: SubValues) -> t
     return None
 
 
-def _templates(facts: Facts, note: Note) -> tuple[GuestRef | None, list[GuestRef]]:
-    """The template that is there, and those that it succeeds. A copy that somebody has made of one says the same of
-    itself under another name. One that a run is making, or that a killed run has not said to be whole, is looked at by
-    the step that makes it."""
-    ours = [ref for ref in facts.guests if ref.kind == "qemu" and ref.template and TAG in ref.tags]
-    there = next((ref for ref in ours if ref.name == note.name and ref.vmid not in facts.node.journal), None)
-    old = []
-    for ref in ours:
-        config = facts.node.config("qemu", ref.vmid) if ref.name != note.name else None
-        told = Note.read(config.options.get("description", "")) if config else None
-        if told is not None and told.name == ref.name and note.succeeds(told):
-            old.append(ref)
-    return there, old
+def _templates(facts: Facts, origin: Origin) -> tuple[GuestRef | None, list[GuestRef]]:
+    """The template that is there, and those that it succeeds. One that a run is making, or that a killed run has not
+    said to be whole, is looked at by the step that makes it."""
+    templates = [ref for ref in facts.guests if ref.kind == "qemu" and ref.template]
+    there = next((ref for ref in templates if ref.name == origin.name and ref.vmid not in facts.node.journal), None)
+    return there, [ref for ref in templates if origin.succeeds(ref.name)]
 
 
 def has_clones(node: Node, vmid: int, storage: str) -> bool:
@@ -184,19 +198,53 @@ def has_clones(node: Node, vmid: int, storage: str) -> bool:
     return is_linked(vmid, (volume.volid for volume in node.volumes(storage, "images")))
 
 
-def _declared(wanted: Wanted, note: Note, disk: SubValues) -> dict[str, t.Any]:
+def storage_of_golden(node: Node, ref: GuestRef) -> str | None:
+    """The storage of a golden template; None for any other VM, also for a copy that somebody made of one."""
+    config = node.config("qemu", ref.vmid) if ref.template and is_golden(ref.name) else None
+    return _home(config.options) if config else None
+
+
+def _home(options: t.Mapping[str, str]) -> str | None:
+    """The storage of a VM's first disk."""
+    disks = sorted(key for key in options if key.startswith(BUSES) and "media=cdrom" not in options[key])
+    return storage_of(options[disks[0]].partition(",")[0]) if disks else None
+
+
+def _declared(wanted: Wanted, origin: Origin, disk: SubValues) -> dict[str, t.Any]:
     """The template, as the parameters of a VM."""
-    bus, index = note.disk.rstrip("0123456789"), int(note.disk.lstrip("abcdefghijklmnopqrstuvwxyz"))
+    bus, index = origin.disk.rstrip("0123456789"), int(origin.disk.lstrip("abcdefghijklmnopqrstuvwxyz"))
     kept = {key: disk[key] for key in ("format", "discard", "ssd") if key in disk}
+    size = {"size": show_size(origin.size)} if origin.size else {}
+    made_of = {"bus": bus, "index": index, "storage": origin.storage, "import_from": origin.file}
     return {
         "state": "template",
-        "name": note.name,
-        "description": note.description,
-        "tags": [TAG],
-        "disks": [{"bus": bus, "index": index, "storage": note.storage, "import_from": note.file, **kept}],
+        "name": origin.name,
+        "disks": [{**made_of, **size, **kept}],
         "timeout": wanted.policy.timeout,
         "create_timeout": wanted.policy.create_timeout,
     }
+
+
+def _with_common(template: Wanted, wanted: Wanted, key: str) -> Wanted:
+    """The template with what its VMs have in common, by the one that it is made for."""
+    there = template.declaration
+    common = in_common(wanted.declaration.values)
+    disk = {name: value for name, value in wanted.declaration.values[key].items() if name not in _OWN}
+    values = {**common, **there.values, key: {**disk, **there.values[key]}}
+    paths = {**wanted.declaration.paths, **there.paths}
+    return dataclasses.replace(template, declaration=dataclasses.replace(there, values=values, paths=paths))
+
+
+def _predicted(wanted: Wanted, origin: Origin, template: Wanted | None) -> dict[str, str]:
+    """The options of a template that is still to be made, as far as they are not those that its VM declares: these are
+    checked as if they were set."""
+    options = {origin.disk: f"{origin.storage}:base"}
+    common = in_common(template.options) if template else {}
+    options |= {key: text for key, text in common.items() if key not in wanted.declaration.values}
+    if origin.firmware != "seabios":
+        store = EFIDISK.render({**(wanted.declaration.values.get("efidisk0") or {}), "storage": None, "size": None})
+        options |= {"bios": "ovmf", "efidisk0": f"{origin.storage}:base,{store}"}
+    return options
 
 
 def _efidisk(wanted: Wanted) -> SubValues:
@@ -206,43 +254,30 @@ def _efidisk(wanted: Wanted) -> SubValues:
     return {name: value for name, value in told.items() if name in ("efitype", "pre_enrolled_keys", "ms_cert")}
 
 
-def _firmware(note: Note, efidisk: SubValues) -> dict[str, t.Any]:
+def _firmware(origin: Origin, efidisk: SubValues) -> dict[str, t.Any]:
     """The firmware of a template, as parameters: its clones have what it keeps, as it is."""
-    return {"bios": "ovmf", "efidisk": {**efidisk, "storage": note.storage}} if efidisk else {}
+    return {"bios": "ovmf", "efidisk": {**efidisk, "storage": origin.storage}} if efidisk else {}
 
 
-def _removal(facts: Facts, make: Make, ref: GuestRef, note: Note) -> RemoveGolden:
+def _removal(make: Make, ref: GuestRef, storage: str) -> RemoveGolden:
     gone = make({"state": "absent", "vmid": ref.vmid, "name": ref.name})
-    return RemoveGolden(str(ref.name), ref.vmid, note.storage, gone)
+    return RemoveGolden(str(ref.name), ref.vmid, storage, gone)
 
 
-def _cloned(
-    wanted: Wanted,
-    key: str,
-    note: Note,
-    there: GuestRef | None,
-    found: tuple[Facts, t.Sequence[Step], tuple[str, ...]],
-) -> Wanted:
-    """The VM as a clone of the template. What marks that is not the clone's."""
-    facts, obtain, notes = found
-    config = facts.node.config("qemu", there.vmid) if there else None
-    template = {key: f"{note.storage}:base", "description": note.description, "tags": TAG}
-    if note.firmware != "seabios":
-        store = EFIDISK.render({**(wanted.declaration.values.get("efidisk0") or {}), "storage": None, "size": None})
-        template |= {"bios": "ovmf", "efidisk0": f"{note.storage}:base,{store}"}
-    options = {**(dict(config.options) if config else template), "name": wanted.name or note.name}
+def _cloned(wanted: Wanted, key: str, clone: CloneSource) -> Wanted:
+    """The VM as a clone of the template. What that has, and the VM does not declare, is not the clone's."""
+    declared = wanted.declaration.values
+    more = without_more(clone.options, declared)
+    values: dict[str, t.Any] = {**more, **declared}
+    values[key] = {name: value for name, value in declared[key].items() if name not in ("image", "format", "size")}
+    description = UNFINISHED if more else str(declared.get("description") or "")
+    options = {name: as_cloned(wanted, clone, name, text) for name, text in clone.options.items()}
+    options |= {"name": wanted.name or str(clone.name), "description": description}
     options.pop("template", None)
-    values = {"tags": (), "description": "", **wanted.declaration.values}
-    disk = {name: value for name, value in values[key].items() if name not in ("image", "format")}
-    size = disk.pop("size", None)
-    values[key] = disk
     return dataclasses.replace(
         wanted,
         declaration=dataclasses.replace(wanted.declaration, values=values),
-        clone=CloneSource(there.vmid if there else None, None if there else note.name, full=False, options=options),
-        obtain=(*wanted.obtain, *obtain),
-        grow={**wanted.grow, **({key: size} if size else {})},
-        notes=(*wanted.notes, *notes),
+        clone=dataclasses.replace(clone, options=options, more={"description": description} if description else {}),
     )
 
 

@@ -14,14 +14,12 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import Findi
 from ansible_collections.pve.provision.plugins.module_utils._guests.fetch_image import FetchImage, fetch_guest_image
 from ansible_collections.pve.provision.plugins.module_utils._model.image_name import ImageName
 from ansible_collections.pve.provision.plugins.module_utils._model.option import SubValues
-from ansible_collections.pve.provision.plugins.module_utils._model.qemu.disks import holds_iso
+from ansible_collections.pve.provision.plugins.module_utils._model.qemu.disks import IMPORT, holds_iso
 from ansible_collections.pve.provision.plugins.module_utils._store.guest_image import GuestImage
 from ansible_collections.pve.provision.plugins.module_utils._store.named import wanted_image
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._store.wanted import WantedImage
-
-IMPORT: t.Final = "import-from"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -64,7 +64,8 @@ LIMITS_OF: t.Final = {
     **{f"bps{way}_max_length": f"mbps{way}_max" for way in ("", "_rd", "_wr")},
     **{f"iops{way}_max_length": f"iops{way}_max" for way in ("", "_rd", "_wr")},
 }
-_ORIGIN: dict[str, Field] = {"volume": Field(), "storage": Field(), "import-from": Field(param="import_from")}
+IMPORT: t.Final = "import-from"
+_ORIGIN: dict[str, Field] = {"volume": Field(), "storage": Field(), IMPORT: Field(param="import_from")}
 _KEYS: dict[str, Field] = {
     "aio": Field(choice("native", "threads", "io_uring")),
     "backup": Field(BOOLEAN, default=True),

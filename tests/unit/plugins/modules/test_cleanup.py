@@ -13,7 +13,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.pve.provision.plugins.module_utils._guests.vm.golden_name import TAG, Note
+from ansible_collections.pve.provision.plugins.module_utils._guests.vm.golden_name import Origin
 from ansible_collections.pve.provision.plugins.module_utils._images import cache, placing
 from embedded_node import commands
 
@@ -22,7 +22,7 @@ if t.TYPE_CHECKING:
 
     from .conftest import Bench
 
-NOTE = Note("debian-13", "local:import/debian-13.qcow2", "0" * 64, "pve1", "local-lvm", "scsi0")
+ORIGIN = Origin("debian-13", "local:import/debian-13.qcow2", "0" * 64, "pve1", "local-lvm", "scsi0")
 
 
 @pytest.fixture
@@ -87,21 +87,18 @@ def test_an_image_in_a_drive_stays(bench: Bench, images: Path) -> None:
 
 
 def test_golden_templates_go_when_nothing_is_linked_to_them(bench: Bench) -> None:
-    marks = {"--tags": TAG, "--description": NOTE.description}
-    with golden(bench, 190, NOTE.name, **marks), golden(bench, 191, "a-copy", **marks), golden(bench, 192, "own"):
+    with golden(bench, 190, ORIGIN.name), golden(bench, 191, f"my-{ORIGIN.name}"), golden(bench, 192, "own"):
         told = cleanup(bench, check=True, remove=["golden"])
-        assert told.golden == [NOTE.name] and is_there(bench, 190)
+        assert told.golden == [ORIGIN.name] and is_there(bench, 190)
         removed = cleanup(bench, remove=["golden"])
-        assert removed.golden == [NOTE.name]
+        assert removed.golden == [ORIGIN.name]
         assert [is_there(bench, vmid) for vmid in (190, 191, 192)] == [False, True, True]
         assert not cleanup(bench, remove=["golden"]).changed
 
 
 def test_what_stands_against_one_template_is_told_before_another_goes(bench: Bench) -> None:
-    marks = {"--tags": TAG, "--description": NOTE.description}
-    other = Note("ubuntu-24.04", "local:import/ubuntu.qcow2", "1" * 64, "pve1", "local-lvm", "scsi0")
-    held = {"--tags": TAG, "--description": other.description, "--protection": "1"}
-    with golden(bench, 190, NOTE.name, **marks), golden(bench, 191, other.name, **held):
+    other = Origin("ubuntu-24.04", "local:import/ubuntu.qcow2", "1" * 64, "pve1", "local-lvm", "scsi0")
+    with golden(bench, 190, ORIGIN.name), golden(bench, 191, other.name, **{"--protection": "1"}):
         for check in (True, False):
             assert "protection" in bench.bad("cleanup", check=check, remove=["golden"], min_age=0).msg
         assert is_there(bench, 190)
@@ -156,13 +153,13 @@ def test_an_image_that_was_placed_a_moment_ago_stays(bench: Bench, images: Path)
 
 
 def test_a_golden_template_that_was_made_a_moment_ago_stays(bench: Bench) -> None:
-    with golden(bench, 190, NOTE.name, **{"--tags": TAG, "--description": NOTE.description}):
+    with golden(bench, 190, ORIGIN.name):
         told = bench.good("cleanup", remove=["golden"])
         assert not told.changed and is_there(bench, 190)
-        assert f"{NOTE.name} stays, for it is younger than min_age." in str(told.warnings)
+        assert f"{ORIGIN.name} stays, for it is younger than min_age." in str(told.warnings)
         config = bench.node.state.path("etc/pve/qemu-server/190.conf")
         config.write_text(re.sub(r"ctime=(\d+)", lambda made: f"ctime={int(made[1]) - 3601}", config.read_text()))
-        assert bench.good("cleanup", remove=["golden"]).golden == [NOTE.name]
+        assert bench.good("cleanup", remove=["golden"]).golden == [ORIGIN.name]
 
 
 def test_a_download_of_a_moment_ago_stays(bench: Bench) -> None:

@@ -18,12 +18,13 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.creation import Create
-from ansible_collections.pve.provision.plugins.module_utils._engine.steps import MakeTemplate
+from ansible_collections.pve.provision.plugins.module_utils._engine.steps import MakeTemplate, Set
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.indexes import Indexes
 from ansible_collections.pve.provision.plugins.module_utils._store import guest_image
 from embedded_node import commands
 from embedded_node.mirror import images
 from embedded_node.mirror.server import Mirror
+from embedded_node.state.root import State
 
 from .conftest import Answer, Bench, Params, grant, pvesh, spawn
 
@@ -298,7 +299,7 @@ def test_many_vms_of_one_image_cost_one_download_and_one_import(bench: Bench, mi
     assert [entry["changed"] for entry in made.guests] == [True] * 5
     assert (fetched(mirror), ran(bench, "qm", "create"), ran(bench, "qm", "clone")) == (1, 1, 5)
     (template,) = templates(bench).values()
-    assert template["tags"] == "golden-template"
+    assert "size=1G" in template["scsi0"]
     for entry in made.guests:
         options = config(bench, entry["vmid"])
         assert ("tags" in options, options["name"], "size=1G" in options["scsi0"]) == (False, entry["name"], True)
@@ -331,6 +332,79 @@ def test_a_clone_has_all_that_its_vm_is_declared_to_have(bench: Bench, mirror: M
     assert not bench.good("vm_create", **declared).changed
     plain = {**declared, "golden": False}
     assert not bench.good("vm_create", **plain).changed, "nothing of an existing VM is about how it was made"
+
+
+COMMON: Params = {
+    "memory": 1024,
+    "agent": {"enabled": True},
+    "networks": [{"bridge": "vmbr0"}],
+    "cloud_init": {"user": "admin", "ip": [{"ip": "dhcp"}], "install_agent": False},
+}
+
+
+def changes(bench: Bench) -> list[str]:
+    """What was asked of PVE about VMs: the command of qm, or the last word of the request."""
+    if bench.backend == "cli":
+        return [argv[1] for argv in bench.writes() if argv[0] == "qm" and argv[1] != "cloudinit"]
+    asked = ((request["method"], request["path"]) for request in bench.node.requests())
+    return [path.rpartition("/")[2] for method, path in asked if method != "GET" and "/qemu" in path]
+
+
+def test_what_vms_have_in_common_their_template_has_so_that_a_clone_is_all_it_takes(
+    bench: Bench, mirror: Mirror
+) -> None:
+    declared = {**vm(debian(mirror), size="2G"), **COMMON, "golden": True}
+    bench.good("vm_create", **declared)
+    bench.node.forget()
+    second = bench.good("vm_create", **{**declared, "name": "web2", "description": "The second"})
+    assert (steps(second), changes(bench)) == (["clone"], ["clone"])
+    ((template, two),) = templates(bench).items()
+    one = config(bench, second.vmid)
+    state = State(bench.node.root)
+    described = [state.guest("qemu", vmid).options.get("description") for vmid in (second.vmid, template)]
+    assert (described, "tags" in two) == (["The second\n", None], False)
+    assert {key: one[key] for key in ("memory", "agent", "ciuser", "ipconfig0")} == {
+        key: two[key] for key in ("memory", "agent", "ciuser", "ipconfig0")
+    }
+    assert one["net0"] != two["net0"], "it has a MAC address of its own"
+    assert not bench.good("vm_create", **{**declared, "name": "web2", "description": "The second"}).changed
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_what_its_template_has_besides_is_not_the_clones(bench: Bench, mirror: Mirror, killed: bool) -> None:
+    """Also where the run is killed between the two commands."""
+
+    def kill(self: Set, run: t.Any) -> t.NoReturn:
+        raise Killed
+
+    bench.good("vm_create", **{**vm(debian(mirror), size="2G"), **COMMON, "golden": True})
+    bare = {**vm(debian(mirror), "bare", size="2G"), "golden": True}
+    if killed:
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(Set, "run", kill)
+            bench.run("vm_create", **bare)
+    made = bench.good("vm_create", **bare)
+    alone = bench.good("vm_create", **{**bare, "name": "alone", "golden": False})
+    has, wanted = config(bench, made.vmid), config(bench, alone.vmid)
+    own = {"name", "scsi0", "smbios1", "vmgenid", "meta", "boot"}
+    assert {key: text for key, text in has.items() if key not in own} == {
+        key: text for key, text in wanted.items() if key not in own
+    }
+    assert not bench.good("vm_create", **bare).changed
+
+
+def test_vms_of_one_run_that_differ_are_each_as_declared(bench: Bench, mirror: Mirror) -> None:
+    guests = [
+        {"type": "vm", "golden": True, **vm(debian(mirror), "first", size="2G"), **COMMON},
+        {"type": "vm", "golden": True, **vm(debian(mirror), "second", size="2G"), "cores": 2, "memory": 512},
+    ]
+    made = bench.good("guests", guests=guests)
+    first, second = (config(bench, guest["vmid"]) for guest in made.guests)
+    assert (first["memory"], first["ciuser"], "cores" in first) == ("1024", "admin", False)
+    assert (second["cores"], second.get("memory", "512")) == ("2", "512")
+    assert not {"ciuser", "ide2", "net0", "agent", "description"} & second.keys()
+    assert len(templates(bench)) == 1
+    assert not bench.good("guests", guests=guests).changed
 
 
 def test_a_template_that_is_there_is_used_again(bench: Bench, mirror: Mirror) -> None:
@@ -369,13 +443,11 @@ def test_a_newer_image_makes_a_newer_template_and_the_old_one_goes_with_its_last
 def test_a_template_that_a_user_has_made_of_a_copy_stays(
     bench: Bench, mirror: Mirror, storages: None, tmp_path: Path
 ) -> None:
-    """A full clone has the tag and the description of what it was copied from."""
     image = {**debian(mirror), "name": "debian-11"}
     bench.good("vm_create", golden=True, **vm(image, "web1", storage="files"))
     (ours,) = templates(bench)
     for argv in (["clone", str(ours), "777", "--full", "1", "--name", "my-own"], ["template", "777"]):
         assert commands.run(["qm", *argv], bench.node.root, b"")[0] == 0
-    assert config(bench, 777)["tags"] == "golden-template"
     mirror.release("debian", f"11-20990102-{bench.backend == 'api':d}")
     shutil.rmtree(tmp_path / "cache", ignore_errors=True)
     for kept in (bench.node.root / "var/cache/pve-provision").glob("*.*"):

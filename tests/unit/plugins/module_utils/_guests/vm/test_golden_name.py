@@ -13,9 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.pve.provision.plugins.module_utils._guests.vm.golden_name import Note, crowds
+from ansible_collections.pve.provision.plugins.module_utils._guests.vm.golden_name import (
+    Origin,
+    crowds,
+    in_common,
+    is_golden,
+)
 
-NOTE = Note(
+ORIGIN = Origin(
     image="debian-13",
     file="local:import/debian-13-genericcloud-amd64-20250814-2204.qcow2",
     digest="sha512:abc",
@@ -24,35 +29,34 @@ NOTE = Note(
     disk="scsi0",
 )
 LINE = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1)
+ORIGINS = st.builds(Origin, LINE, LINE, LINE, LINE, LINE, LINE, LINE, st.integers(0))
 
 
-@given(st.builds(Note, LINE, LINE, LINE, LINE, LINE, LINE, LINE))
-def test_a_description_tells_what_it_was_made_of(note: Note) -> None:
-    assert Note.read(note.description) == note
-    assert Note.read(f"somebody's words\n{note.description}\nmore: words") == note
+@given(ORIGINS)
+def test_a_name_is_one_that_pve_takes_and_is_known_as_ours(origin: Origin) -> None:
+    assert re.fullmatch(r"golden-[a-z0-9]([a-z0-9-]*[a-z0-9])?", origin.name)
+    assert len(origin.name) <= 63
+    assert is_golden(origin.name)
 
 
-@pytest.mark.parametrize("text", ["", "mine", "image: debian-13\nfile: a"])
-def test_another_description_tells_nothing(text: str) -> None:
-    assert Note.read(text) is None
-
-
-@given(st.builds(Note, LINE, LINE, LINE, LINE, LINE, LINE, LINE))
-def test_a_name_is_one_that_pve_takes(note: Note) -> None:
-    assert re.fullmatch(r"golden-[a-z0-9]([a-z0-9-]*[a-z0-9])?", note.name)
-    assert len(note.name) <= 63
+@pytest.mark.parametrize("name", [None, "", "golden-debian-13", "web1", f"my-{ORIGIN.name}", f"{ORIGIN.name}-2"])
+def test_another_name_is_not(name: str | None) -> None:
+    assert not is_golden(name)
 
 
 def test_a_name_begins_with_the_images() -> None:
-    assert NOTE.name.startswith("golden-debian-13-genericcloud-amd64-20250814-22")
+    assert ORIGIN.name.startswith("golden-debian-13-genericcloud-amd64-202508")
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"digest": "sha512:def"}, {"node": "pve2"}, {"storage": "nas"}, {"disk": "virtio0"}, {"firmware": "ovmf"}],
-)
-def test_each_image_node_storage_and_place_has_a_name_of_its_own(change: dict[str, str]) -> None:
-    assert dataclasses.replace(NOTE, **change).name != NOTE.name
+    [
+        {"digest": "sha512:def"}, {"image": "debian-12"}, {"node": "pve2"}, {"storage": "nas"}, {"disk": "virtio0"},
+        {"firmware": "ovmf"}, {"size": 2**31},
+    ],
+)  # fmt: skip
+def test_each_image_node_storage_place_and_size_has_a_name_of_its_own(change: dict[str, t.Any]) -> None:
+    assert dataclasses.replace(ORIGIN, **change).name != ORIGIN.name
 
 
 @pytest.mark.parametrize(
@@ -65,12 +69,39 @@ def test_each_image_node_storage_and_place_has_a_name_of_its_own(change: dict[st
         ({"digest": "sha512:old", "storage": "nas"}, False),
         ({"digest": "sha512:old", "disk": "virtio0"}, False),
         ({"digest": "sha512:old", "firmware": "ovmf"}, False),
+        ({"digest": "sha512:old", "size": 2**31}, False),
     ],
 )
 def test_a_newer_build_succeeds_that_of_the_same_image_on_the_same_storage(
-    change: dict[str, str], succeeds: bool
+    change: dict[str, t.Any], succeeds: bool
 ) -> None:
-    assert NOTE.succeeds(dataclasses.replace(NOTE, **change)) is succeeds
+    assert ORIGIN.succeeds(dataclasses.replace(ORIGIN, **change).name) is succeeds
+    assert not ORIGIN.succeeds("web1")
+
+
+@pytest.mark.parametrize(
+    ("option", "common"),
+    [
+        ({"cores": 2}, True),
+        ({"cores": None}, False),
+        ({"net0": {"bridge": "vmbr0"}}, True),
+        ({"net0": {"bridge": "vmbr0", "hwaddr": "BC:24:11:00:00:01"}}, False),
+        ({"net0": "virtio=BC:24:11:00:00:01,bridge=vmbr0"}, True),
+        ({"serial0": {"device": "socket"}}, True),
+        ({"serial0": {"device": "/dev/ttyS0"}}, False),
+        ({"ide2": {"volume": "local-lvm:cloudinit", "media": "cdrom"}}, True),
+        ({"ide2": "local-lvm:vm-100-cloudinit,media=cdrom"}, True),
+        ({"ide2": "local:iso/cloudinit.iso.d,media=cdrom"}, False),
+        ({"scsi1": {"storage": "local-lvm", "size": 2**30}}, False),
+        *(({key: "x"}, False) for key in ("name", "tags", "description", "cipassword", "cicustom", "hostpci0", "args")),
+        *(
+            ({key: "x"}, False)
+            for key in ("protection", "smbios1", "vmgenid", "meta", "boot", "template", "hookscript")
+        ),
+    ],
+)
+def test_a_template_has_what_does_not_tell_one_vm_from_another(option: dict[str, t.Any], common: bool) -> None:
+    assert in_common(option) == (option if common else {})
 
 
 def vms(count: int, **more: t.Any) -> list[dict[str, t.Any]]:
@@ -89,6 +120,7 @@ def vms(count: int, **more: t.Any) -> list[dict[str, t.Any]]:
         (vms(3, image=None), set()),
         (vms(3, image=None, profile="docker"), {"vm0", "vm1", "vm2"}),
         ([*vms(2), *vms(1, name="far", disks=[{"storage": "nas"}])], set()),
+        ([*vms(2), *vms(1, name="large", disks=[{"size": "9G"}])], set()),
         ([*vms(2), *vms(1, name="ovmf", bios="ovmf")], set()),
         ([*vms(2), *vms(1, name="bus", disks=[{"bus": "virtio"}])], set()),
         ([*vms(2), *vms(1, name="arm", arch="aarch64")], set()),
