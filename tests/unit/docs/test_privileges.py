@@ -12,7 +12,7 @@ import typing as t
 import pytest
 from guide_blocks import RST, blocks
 
-from ansible_collections.pve.provision.plugins.module_utils._guests.vm.golden_name import TAG, Note
+from ansible_collections.pve.provision.plugins.module_utils._guests.vm.golden_name import Origin
 from ansible_collections.pve.provision.plugins.modules import node_info
 from embedded_node import EmbeddedNode, commands
 from embedded_node.mirror.server import Mirror
@@ -195,8 +195,8 @@ def qm(node: EmbeddedNode, *argv: str) -> None:
 
 
 def make_golden(node: EmbeddedNode, vmid: int) -> None:
-    note = Note("own", "local:import/own.qcow2", f"{vmid:064}", node.name, "files", "scsi0")
-    marks = ["--name", note.name, "--tags", TAG, "--description", note.description]
+    origin = Origin("own", "local:import/own.qcow2", f"{vmid:064}", node.name, "files", "scsi0")
+    marks = ["--name", origin.name]
     qm(node, "create", str(vmid), "--scsi0", "files:1,format=qcow2", *marks)
     qm(node, "template", str(vmid))
 
