@@ -37,7 +37,7 @@ class Need:
 
 _USB: t.Final = (
     "lxc.cgroup2.devices.allow=c 189:* rwm",
-    "lxc.mount.entry=/dev/bus/usb dev/bus/usb none rbind,create=dir",
+    "lxc.mount.entry=/dev/bus/usb dev/bus/usb none rbind,optional,create=dir",
 )
 NEEDS: t.Final[dict[str, Need]] = {
     "systemd": Need(
