@@ -33,6 +33,8 @@ make_tree()
 os.environ["_ANSIBLE_TEMPLAR_UNTRUSTED_TEMPLATE_BEHAVIOR"] = "error"
 # Commands that the tests start import the same code.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / ".build"), str(ROOT / "extensions")])
+# Programs for file systems are where the PATH of most users does not look.
+os.environ["PATH"] += ":/usr/sbin:/sbin"
 for entry in (str(ROOT / "extensions"), str(ROOT / ".build")):
     if entry not in sys.path:
         sys.path.insert(0, entry)

@@ -25,7 +25,6 @@ from ansible_collections.pve.provision.plugins.module_utils._io.partitions impor
     read_table,
 )
 
-os.environ["PATH"] += ":/usr/sbin:/sbin"
 MIB = 1 << 20
 
 

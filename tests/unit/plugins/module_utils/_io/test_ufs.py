@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import shutil
 import struct
 import subprocess
@@ -22,7 +21,6 @@ from ansible_collections.pve.provision.plugins.module_utils._io.partitions impor
 from ansible_collections.pve.provision.plugins.module_utils._io.ufs import BadFileSystem, Ufs, find_ufs
 from embedded_node.mirror.ufs_image import UfsImage, disklabel, nano_image
 
-os.environ["PATH"] += ":/usr/sbin:/sbin"
 CONFIG = "usr/local/etc/config.xml"
 SIZES = [(4096, 512), (8192, 1024), (16384, 2048), (32768, 4096)]
 

@@ -28,7 +28,6 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import Image
 from ansible_collections.pve.provision.plugins.module_utils._io.partitions import read_table
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import disk_image, rootfs
 
-os.environ["PATH"] += ":/usr/sbin:/sbin"
 MIB = 1 << 20
 FILES: rootfs.Files = {
     "/etc/config/network": (0o644, b"config interface 'loopback'\n"),

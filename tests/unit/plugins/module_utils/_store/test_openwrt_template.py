@@ -157,9 +157,10 @@ def build(mirror: Mirror, *prefix: str, shift: int = 0, umask: str = "022", **en
         Path(folder).chmod(0o777)
         root = Path(folder) / "root"
         argv = (str(root), mirror.base("openwrt"), mirror.signer.usign_public, str(shift), umask)
+        own = {"PVE_ROOT": str(root), "HOME": folder, "XDG_CACHE_HOME": folder, "PYTHONDONTWRITEBYTECODE": "1"}
         done = subprocess.run(
             [*prefix, sys.executable, "-c", BUILDER, *argv],
-            env={**os.environ, "PVE_ROOT": str(root), "HOME": folder, "PYTHONDONTWRITEBYTECODE": "1", **environ},
+            env={**os.environ, **own, **environ},
             capture_output=True,
             text=True,
             timeout=60,
