@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the pve.provision authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every example of the guides is run: all of them in check mode on one node, and where there is time really, twice.
+"""Every example of the guides is run: all of them in check mode on one node, and really, twice, those of some pages in
+each run of the suite, of the others where there is time.
 
 Hosts, secrets and download sites of a user's are put in place here, nothing else is changed.
 """
@@ -26,6 +27,8 @@ from .test_examples import OURS, Place, options_of, placed, secrets
 
 #: Options of the role that module guests has, too.
 OF_GUESTS = ("owner_tag", "adopt", "concurrency", "on_failure", "app_paths")
+#: The pages whose examples are really run each time: together they take two cores about three minutes.
+ALWAYS = ("adoption", "api_or_ssh", "applications", "cluster", "containers", "fleets", "images")
 #: Tasks that look at what the task before has made, which in check mode it has not.
 LATER = ("Look at it", "Adopt it")
 NO_MIRRORS = ("app_info", "cleanup", "guest_verify", "guests", "lxc_create", "node_info")
@@ -157,8 +160,13 @@ def test_all_examples_have_a_plan(place: Place) -> None:
             assert len(told["plan"]) >= len(task[f"{OURS}guests"]["guests"]), task["name"]
 
 
-@pytest.mark.thorough
-@pytest.mark.parametrize("page", [pytest.param(page, id=page.stem.removeprefix("guide_")) for page in GUIDES])
+def guide_pages() -> t.Iterator[t.Any]:
+    for page in GUIDES:
+        name = page.stem.removeprefix("guide_")
+        yield pytest.param(page, id=name, marks=() if name in ALWAYS else pytest.mark.thorough)
+
+
+@pytest.mark.parametrize("page", list(guide_pages()))
 def test_examples_work_and_change_nothing_the_second_time(place: Place, page: Path) -> None:
     guide = Guide(place, page)
     for block in guide.blocks:

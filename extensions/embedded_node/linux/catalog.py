@@ -54,6 +54,8 @@ class Package:
     user: str = ""
 
 
+PSQL = "/usr/bin/psql"
+
 PACKAGES = {
     "qemu-guest-agent": Package((AGENT,), ("qemu-guest-agent",)),
     "curl": Package((CURL,)),
@@ -90,6 +92,10 @@ PACKAGES = {
     "cronie": Package((), ("crond", "cronie")),
     "openssh-server": Package(("/usr/sbin/sshd",), ("ssh", "sshd")),
     "openssh": Package(("/usr/sbin/sshd",), ("sshd",)),
+    **dict.fromkeys(
+        ("postgresql", "postgresql-server", "postgresql16", "postgresql17", "postgresql-17"),
+        Package((PSQL,), ("postgresql",), "", "postgres"),
+    ),
 }  # fmt: skip
 #: Packages whose services have other names, or several. What is named like its service stands in PORTS alone.
 SERVICES = {
@@ -102,11 +108,6 @@ SERVICES = {
     "mariadb": "mariadb",
     "mariadb-server": "mariadb",
     "mysql-server": "mysql",
-    "postgresql": "postgresql",
-    "postgresql-server": "postgresql",
-    "postgresql16": "postgresql",
-    "postgresql17": "postgresql",
-    "postgresql-17": "postgresql",
     "samba": "smbd nmbd smb nmb samba",
     "chrony": "chrony chronyd",
     "nfs-kernel-server": "nfs-server nfs-kernel-server",
@@ -249,7 +250,6 @@ ANSWERS: dict[tuple[str, str], tuple[int, str]] = {
 USERS = {
     "nginx": "www-data",
     "apache2": "www-data",
-    "postgresql": "postgres",
     "mariadb-server": "mysql",
     "mariadb": "mysql",
     "redis-server": "redis",

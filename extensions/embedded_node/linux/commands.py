@@ -12,6 +12,7 @@ from ..guest import commands
 from ..guest.arguments import Words, command
 from ..guest.runtime import SYSTEMS, Command, Completed, Guest, System, done
 from . import account_commands, agent, apt, containers, distributions, files, managers, services, system, web
+from .catalog import PSQL
 from .systemctl import systemctl
 
 if t.TYPE_CHECKING:
@@ -66,7 +67,8 @@ COMMANDS: dict[str, Command] = {
     "wget": web.wget,
 }
 #: Those that need a file, without which there are none.
-TABLES = (containers.COMMANDS, system.COMMANDS, agent.COMMANDS)
+PROGRAMS: dict[str, tuple[str, Command]] = {"psql": (PSQL, _silent)}
+TABLES = (PROGRAMS, containers.COMMANDS, system.COMMANDS, agent.COMMANDS)
 #: What runs services, by the distribution's init; no guest has another's.
 SERVICES: dict[str, dict[str, Command]] = {
     "systemd": {"systemctl": systemctl, "service": services.service},
