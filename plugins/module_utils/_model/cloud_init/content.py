@@ -9,6 +9,7 @@ told as far as that takes no YAML parser. Pure.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import typing as t
 
@@ -38,12 +39,17 @@ _YAML_HEADS: t.Final = ("#cloud-config",)
 _CONTROL = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _NETWORK = re.compile(r"""^[{\s]*["']?(network|version)["']?\s*:""", re.MULTILINE)
 _INSTANCE = re.compile(r"""^[{\s]*["']?instance[-_]id["']?\s*:\s*\S""", re.MULTILINE)
+_WORD = re.compile(r"[A-Za-z][\w.-]*")
 _SETTING = re.compile(r"""^[\s{,-]*["']?(?P<name>[\w.-]+)["']?\s*[:=]\s*(?P<value>\S.*?)\s*$""")
 
 
 def digest(part: str, text: str) -> str:
-    """What a content is known by. Others see it than those who may see the content, in which passwords may be."""
-    return slow_digest(f"{part}\0{text}".encode())[:16]
+    """What a content is known by. Others see it than those who may see the content: one that speaks of a secret has
+    a digest that nobody tries out guesses by. It takes time, which others are spared."""
+    told = f"{part}\0{text}".encode()
+    if any(map(is_secret, _WORD.findall(text))):
+        return slow_digest(told)[:16]
+    return hashlib.sha256(told).hexdigest()[:16]
 
 
 def check_content(part: str, text: str, path: str) -> t.Iterator[Finding]:

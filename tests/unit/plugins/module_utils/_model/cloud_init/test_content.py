@@ -142,6 +142,10 @@ def test_a_name_tells_nobody_fast_that_he_has_guessed_right(monkeypatch: pytest.
     monkeypatch.setattr(hashlib, "pbkdf2_hmac", lambda *args: rounds.append(args[3]) or real(*args))
     assert digest("user", text.replace("abc", "abd")) != known
     assert rounds == [50_000]
+    digest("user", "#cloud-config\nchpasswd: {list: ['root:abe']}\n")
+    assert rounds == [50_000] * 2
+    digest("user", "#cloud-config\npackages: [nginx]\nssh_authorized_keys: [ssh-ed25519 AAAA me]\n")
+    assert rounds == [50_000] * 2, "where there is no secret, nothing is to be guessed"
 
 
 @settings(max_examples=20, deadline=None)
