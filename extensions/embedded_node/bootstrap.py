@@ -245,3 +245,4 @@ def _users(state: State, password: str, token: tuple[str, str]) -> None:
     conf.save(state)
     credentials.set_secret(state, "shadow.cfg", "root@pam", password)
     credentials.set_secret(state, "token.cfg", name, token[1])
+    credentials.signing_key(state)  # before several log in at once

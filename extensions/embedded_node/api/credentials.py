@@ -41,7 +41,8 @@ def check_secret(state: State, name: str, key: str, secret: str) -> bool:
     return bool(digest) and hmac.compare_digest(digest, _hash(secret, salt))
 
 
-def _key(state: State) -> bytes:
+def signing_key(state: State) -> bytes:
+    """The key that tickets are signed with, made when there is none."""
     text = state.read("etc/pve/priv/authkey.key")
     if not text:
         text = secrets.token_hex(32)
@@ -50,7 +51,7 @@ def _key(state: State) -> bytes:
 
 
 def _sign(state: State, text: str) -> str:
-    return hmac.new(_key(state), text.encode(), "sha256").hexdigest()
+    return hmac.new(signing_key(state), text.encode(), "sha256").hexdigest()
 
 
 def issue_ticket(state: State, user: str) -> tuple[str, str]:

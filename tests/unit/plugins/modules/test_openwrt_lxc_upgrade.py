@@ -38,7 +38,7 @@ def test_a_router_declared_by_its_number_keeps_it(router: Bench, gateway: Params
     router.good("openwrt_lxc", **gateway, vmid=old, protection=True, tags=["edge"], version="24")
     before = router.config(old)
     done = router.good("openwrt_lxc", **gateway, vmid=old, version="24", upgrade=True)
-    assert (steps(done), done.vmid) == (["upgrade"], old)
+    assert (steps(done), done.vmid) == (["template", "upgrade"], old)
     restored = [argv for argv in router.writes() if argv[:2] == ["pct", "restore"]]
     assert [argv[2] for argv in restored if "--force" in argv] == [str(old)], (
         "only the router itself is put something over"
