@@ -24,7 +24,8 @@ from ..state.root import LOCK_FILES, State
 
 TASKS = "var/log/pve/tasks"
 #: Seconds that a task takes on a real node (latency "realistic").
-TASK_COSTS = {"vzcreate": 0.45, "vzstart": 0.8, "vzstop": 1.1, "vzshutdown": 1.1, "vzdestroy": 0.12, "qmcreate": 0.4}
+TASK_COSTS = {"vzcreate": 0.45, "vzstart": 0.8, "vzstop": 1.1, "vzshutdown": 1.1, "vzdestroy": 0.12, "qmcreate": 0.4,
+              "qmclone": 0.37}  # fmt: skip
 
 
 @dataclass

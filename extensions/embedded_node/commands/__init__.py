@@ -28,11 +28,14 @@ PARTS = (
     *("qemu.api", "qemu.status_api", "qemu.disks_api", "qemu.snapshots_api", "qemu.agent"),
     *("linux.commands", "openwrt.commands", "cloud.cloud_init", "cloud.appliances", "lxc_runtime.runtime"),
 )
-#: What a command costs on a real node, seconds (latency "realistic"); Perl's start alone is half a second.
+#: What a command costs on a real node, seconds (latency "realistic"), as medians of recorded runs; Perl's start alone
+#: is half a second.
 COSTS = {
     ("pct", "list"): 0.51, ("pct", "config"): 0.51, ("pct", "set"): 0.54, ("pct", "create"): 0.94,
     ("pct", "start"): 1.29, ("pct", "exec"): 0.54, ("pct", "stop"): 1.6, ("pct", "destroy"): 0.61,
-    ("qm", "config"): 0.55,
+    ("qm", "config"): 0.55, ("qm", "create"): 0.77, ("qm", "clone"): 0.87, ("qm", "template"): 0.69,
+    ("qm", "resize"): 0.65, ("qm", "disk"): 0.71, ("qm", "snapshot"): 0.69, ("qm", "delsnapshot"): 0.67,
+    ("qm", "rollback"): 0.81, ("qm", "guest"): 0.71, ("qm", "start"): 1.52, ("qm", "stop"): 1.88,
     ("pveam", "list"): 0.69,
     ("pvesh", "get"): 0.7, ("pvesm", "status"): 0.42,
     ("ip", "-j"): 0.002, ("nsenter", "-t"): 0.004,
