@@ -68,6 +68,8 @@ def make(
 
     def numbered(vmid: int) -> Outcome:
         run.result.vmid = vmid
+        if number is None and _was_taken_meanwhile(run, vmid):
+            raise Conflict(f"{vmid} is another guest of this run.", reason=cleanup.VMID_TAKEN)
         with run.facts.turn_on(cleanup.storages_of(run.wanted, options, storage)):
             return act(vmid, run.wanted.policy.create_timeout)
 
@@ -82,6 +84,12 @@ def make(
     if run.wanted.vmid is None and run.wanted.name is not None:
         _give_way(run, run.wanted.name)
     return outcome
+
+
+def _was_taken_meanwhile(run: Run, vmid: int) -> bool:
+    """Whether another guest of this run was made under a vmid since that was seen to be free, and is whole by now, so
+    that no note tells. Only the notes of a node are waited for so long."""
+    return run.node.leftovers is not None and run.node.locate(vmid) is not None
 
 
 def _give_way(run: Run, name: str) -> None:

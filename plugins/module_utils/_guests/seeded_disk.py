@@ -24,6 +24,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.step import 
 from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Destroy, Shutdown
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, ImageError
 from ansible_collections.pve.provision.plugins.module_utils._guests.sweep import sweep
+from ansible_collections.pve.provision.plugins.module_utils._guests.vm.disks import FITTING
 from ansible_collections.pve.provision.plugins.module_utils._io.qcow2 import write_qcow2
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.disk_image import unpack_image
 from ansible_collections.pve.provision.plugins.module_utils._pve.cache import cache_directory
@@ -65,9 +66,8 @@ class SeededDisk:
         """The VM with its first disk imported from the copy."""
         values, paths = dict(wanted.declaration.values), {DISK: "disk", **wanted.declaration.paths}
         values[DISK] = {**(values.get(DISK) or {}), "import-from": self.source}
-        return dataclasses.replace(
-            wanted, declaration=dataclasses.replace(wanted.declaration, values=values, paths=paths)
-        )
+        declaration = dataclasses.replace(wanted.declaration, values=values, paths=paths)
+        return dataclasses.replace(wanted, declaration=declaration, more={**wanted.more, FITTING: (DISK,)})
 
     def extend(self, plan: Plan, expected: PredictedDisk, variant: str) -> Plan:
         """The plan with what makes the copy; a VM that is made anew is not lost for a bad image."""

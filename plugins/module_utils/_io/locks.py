@@ -15,7 +15,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import Provi
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import SYSTEM, Clock, poll
 from ansible_collections.pve.provision.plugins.module_utils._io.private import open_private
 
-_PAUSES: t.Final = (0.05, 0.5)
+_PAUSES: t.Final = (0.005, 0.5)
 
 
 def try_lock(descriptor: int) -> bool:

@@ -14,7 +14,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.backup impor
 from ansible_collections.pve.provision.plugins.module_utils._guests.clone import with_source
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.defaults import with_defaults
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.disk_life import with_moves
-from ansible_collections.pve.provision.plugins.module_utils._guests.vm.disks import format_on, place_disks
+from ansible_collections.pve.provision.plugins.module_utils._guests.vm.disks import FITTING, format_on, place_disks
 from ansible_collections.pve.provision.plugins.module_utils._model.qemu.disks import BUSES, IMPORT
 
 
@@ -63,7 +63,8 @@ def _with_images(facts: Facts, wanted: Wanted, there: t.Mapping[str, str] | None
 
 def _with_growth(wanted: Wanted, there: t.Mapping[str, str]) -> Wanted:
     """A new disk that is copied from another has the size of that first, and grows to the declared one."""
-    new = {key: value for key, value in wanted.declaration.values.items() if key.startswith(BUSES) and key not in there}
+    done = {*there, *wanted.more.get(FITTING, ())}
+    new = {key: value for key, value in wanted.declaration.values.items() if key.startswith(BUSES) and key not in done}
     copied = {key: value for key, value in new.items() if isinstance(value, dict) and value.get(IMPORT)}
     grow = {key: value["size"] for key, value in copied.items() if value.get("size")}
     return dataclasses.replace(wanted, grow={**wanted.grow, **grow}) if grow else wanted

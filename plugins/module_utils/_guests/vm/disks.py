@@ -24,6 +24,8 @@ if t.TYPE_CHECKING:
 FILE_STORAGES: t.Final = frozenset({"dir", "nfs", "cifs", "glusterfs"})
 AS_FILE: t.Final[SubValues] = {"format": "qcow2"}
 AS_BLOCKS: t.Final[SubValues] = {"discard": "on", "ssd": True}
+# Under this name, in what is wanted, stand the disks that are copied from what has their size already.
+FITTING: t.Final = "fitting disks"
 
 
 def new_disks(values: t.Mapping[str, t.Any], there: t.Collection[str] = ()) -> dict[str, SubValues]:

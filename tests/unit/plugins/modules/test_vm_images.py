@@ -297,7 +297,7 @@ def test_many_vms_of_one_image_cost_one_download_and_one_import(bench: Bench, mi
     made = bench.good("guests", guests=guests)
     assert made.plan == told.plan
     assert [entry["changed"] for entry in made.guests] == [True] * 5
-    assert (fetched(mirror), ran(bench, "qm", "create"), ran(bench, "qm", "clone")) == (1, 1, 5)
+    assert (fetched(mirror), ran(bench, "qm", "create"), ran(bench, "qm", "clone")) == (1, 1, 5), bench.writes()
     (template,) = templates(bench).values()
     assert "size=1G" in template["scsi0"]
     for entry in made.guests:
