@@ -17,7 +17,7 @@ import time
 import typing as t
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.pve.provision.plugins.module_utils._access.shell import SHELL, Shell
@@ -99,8 +99,11 @@ VM_OPTIONS: dict[str, st.SearchStrategy[t.Any]] = {
 
 
 def declared(name: str) -> st.SearchStrategy[Params]:
-    fixed = {"name": st.just(name), "type": st.just("vm" if name == VM else "lxc")}
-    return st.fixed_dictionaries(fixed, optional=VM_OPTIONS if name == VM else OPTIONS)
+    """A VM that waits for an agent, and has none, is stopped hard."""
+    if name == VM:
+        fixed = {"name": st.just(name), "type": st.just("vm"), "force": st.just(True)}
+        return st.fixed_dictionaries(fixed, optional=VM_OPTIONS)
+    return st.fixed_dictionaries({"name": st.just(name), "type": st.just("lxc")}, optional=OPTIONS)
 
 
 def declarations(names: tuple[str, ...]) -> st.SearchStrategy[list[Params]]:
@@ -132,11 +135,13 @@ def is_the_same(bench: Bench, first: list[Params], then: list[Params]) -> None:
     remove_all(bench)
 
 
+WAITING: Params = {"name": VM, "type": "vm", "force": True, "agent": {"enabled": True}}
 UNHURRIED = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]}
 
 
 @settings(max_examples=3, **UNHURRIED)
 @given(declarations((NAMES[0], VM)), declarations((NAMES[0], VM)))
+@example([{**WAITING, "state": "started"}], [{**WAITING, "state": "stopped"}])
 def test_a_list_is_its_guests_one_after_another(bench: Bench, first: list[Params], then: list[Params]) -> None:
     is_the_same(bench, first, then)
 
