@@ -43,14 +43,13 @@ def complete_change(facts: Facts, wanted: Wanted, actual: Actual) -> Wanted:
 
 
 def _with_images(facts: Facts, wanted: Wanted, there: t.Mapping[str, str] | None = None) -> Wanted:
-    wanted = _with_growth(wanted, there or {})
     asked = (there is None and wanted.more.get("golden")) or any(
         value and {"image", "iso"} & value.keys()
         for value in wanted.declaration.values.values()
         if isinstance(value, dict)
     )
     if not asked:
-        return wanted
+        return _with_growth(wanted, there or {})
     # What brings images is read from disk only where one is declared.
     from ansible_collections.pve.provision.plugins.module_utils._guests.vm.golden import with_golden
     from ansible_collections.pve.provision.plugins.module_utils._guests.vm.image import with_images
@@ -58,11 +57,11 @@ def _with_images(facts: Facts, wanted: Wanted, there: t.Mapping[str, str] | None
 
     if there is None:
         wanted = with_golden(facts, wanted, wanted_vm)
-    return with_images(facts, wanted, there)
+    return _with_growth(with_images(facts, wanted, there), there or {})
 
 
 def _with_growth(wanted: Wanted, there: t.Mapping[str, str]) -> Wanted:
-    """A new disk that is copied from another has the size of that first, and grows to the declared one."""
+    """A new disk has the size of what it is made from first, and grows to the declared one."""
     done = {*there, *wanted.more.get(FITTING, ())}
     new = {key: value for key, value in wanted.declaration.values.items() if key.startswith(BUSES) and key not in done}
     copied = {key: value for key, value in new.items() if isinstance(value, dict) and value.get(IMPORT)}

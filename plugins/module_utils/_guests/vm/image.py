@@ -36,9 +36,8 @@ class Found:
 def with_images(facts: Facts, wanted: Wanted, there: t.Mapping[str, str] | None = None) -> Wanted:
     """The VM with what its new disks are imported from, and its new drives hold; what no storage has is fetched first.
 
-    What is ``there`` already was made from whatever it was made from. A disk has the size of its image first, and grows
-    to the declared one."""
-    values, grow = dict(wanted.declaration.values), dict(wanted.grow)
+    What is ``there`` already was made from whatever it was made from."""
+    values = dict(wanted.declaration.values)
     findings: list[Finding] = []
     obtain: list[FetchImage] = []
     notes: list[str] = []
@@ -55,13 +54,10 @@ def with_images(facts: Facts, wanted: Wanted, there: t.Mapping[str, str] | None 
         obtain += found.obtain
         notes += found.notes
         values[key] = _made_from(value, what, found.volid)
-        if what == "image" and value.get("size"):
-            grow[key] = value["size"]
     return dataclasses.replace(
         wanted,
         declaration=dataclasses.replace(wanted.declaration, values=values),
         obtain=(*wanted.obtain, *dict.fromkeys(obtain)),
-        grow=grow,
         findings=(*wanted.findings, *findings),
         notes=(*wanted.notes, *dict.fromkeys(notes)),
     )
