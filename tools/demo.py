@@ -22,7 +22,7 @@ from pathlib import Path
 
 from embedded_node import EmbeddedNode
 from embedded_node.lxc_runtime import programs, template
-from embedded_node.mirror.server import Mirror
+from embedded_node.mirror import Mirror
 
 ROOT = Path(__file__).resolve().parent.parent
 GUESTS = {"scripted": ROOT / "examples" / "guests.yml", "lxc": ROOT / "examples" / "web.yml"}

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from embedded_node import EmbeddedNode
-from embedded_node.mirror.server import Mirror
+from embedded_node.mirror import Mirror
 from tests.bench import fleet
 from tests.bench.results import publish, took, verdict
 from tests.integration.conftest import Site

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from embedded_node.mirror.server import Mirror
+from embedded_node.mirror import Mirror
 from tests.integration.conftest import Site, node, site
 
 __all__ = ["node", "site"]

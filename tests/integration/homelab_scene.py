@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 
 from embedded_node import EmbeddedNode, commands
-from embedded_node.mirror.server import Mirror
+from embedded_node.mirror import Mirror
 from tests.integration.conftest import LOCAL, ROOT, Played, Site
 from tests.integration.test_examples import placed
 

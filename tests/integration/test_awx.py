@@ -30,7 +30,7 @@ from fake_awx import FakeAwx
 from guide_blocks import RST, blocks
 
 from embedded_node import EmbeddedNode
-from embedded_node.mirror.server import Mirror
+from embedded_node.mirror import Mirror
 
 from .conftest import PLAYBOOK, ROOT, Site
 from .test_installed import stand_in_for_ssh

@@ -22,9 +22,8 @@ import pytest
 import yaml
 
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.profiles.catalog import with_profile
-from embedded_node.mirror import images
+from embedded_node.mirror import Mirror, images
 from embedded_node.mirror.registry import OciRegistry
-from embedded_node.mirror.server import Mirror
 from embedded_node.mirror.site_files import os_release
 
 from .conftest import LOGINS, ROOT, Site

@@ -19,8 +19,8 @@ from guide_blocks import GUIDES, examples, files
 
 from ansible_collections.pve.provision.plugins.filter.guests import with_defaults
 from ansible_collections.pve.provision.plugins.modules import openwrt_template, template_cache
+from embedded_node.mirror import Mirror
 from embedded_node.mirror.registry import OciRegistry
-from embedded_node.mirror.server import Mirror
 
 from .conftest import LOGINS, Guest, Site
 from .test_examples import OURS, Place, options_of, placed, secrets

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from embedded_node.mirror.server import Mirror
+from embedded_node.mirror import Mirror
 
 from .conftest import ROOT, Guest, InstalledSite, Played
 

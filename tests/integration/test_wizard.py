@@ -19,7 +19,7 @@ import time
 import pytest
 import yaml
 
-from embedded_node.mirror.server import Mirror
+from embedded_node.mirror import Mirror
 
 from .conftest import LOCAL, PLAYBOOK, InstalledSite, Site
 

@@ -9,7 +9,7 @@ import os
 import shutil
 import typing as t
 
-from embedded_node.mirror.server import Mirror
+from embedded_node.mirror import Mirror
 
 if t.TYPE_CHECKING:
     from pathlib import Path

@@ -15,7 +15,7 @@ from guide_blocks import RST, blocks
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.golden_name import Origin
 from ansible_collections.pve.provision.plugins.modules import node_info
 from embedded_node import EmbeddedNode, commands
-from embedded_node.mirror.server import Mirror
+from embedded_node.mirror import Mirror
 
 from ..plugins.modules.conftest import Answer, Params, call
 from ..plugins.modules.routers import INTERFACES, KEY

@@ -24,8 +24,7 @@ import zlib
 
 import pytest
 
-from embedded_node.mirror import feeds, images, openwrt_image
-from embedded_node.mirror.server import Mirror
+from embedded_node.mirror import Mirror, feeds, images, openwrt_image
 
 if t.TYPE_CHECKING:
     from pathlib import Path

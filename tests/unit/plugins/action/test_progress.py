@@ -23,8 +23,7 @@ import progress_events
 import pytest
 
 from embedded_node import EmbeddedNode
-from embedded_node.mirror import images, openwrt_image, site_openwrt
-from embedded_node.mirror.server import Mirror
+from embedded_node.mirror import Mirror, images, openwrt_image, site_openwrt
 
 ROOT = Path(__file__).resolve().parents[4]
 TREE = ROOT / ".build"

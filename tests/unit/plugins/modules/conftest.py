@@ -38,7 +38,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.types import Co
 from embedded_node import EmbeddedNode, commands
 from embedded_node.guest import runtime
 from embedded_node.lxc import container
-from embedded_node.mirror.server import Mirror
+from embedded_node.mirror import Mirror
 from embedded_node.qemu import boot
 from embedded_node.state.root import State
 

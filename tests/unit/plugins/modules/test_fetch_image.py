@@ -12,7 +12,7 @@ import typing as t
 
 import pytest
 
-from embedded_node.mirror.server import Mirror
+from embedded_node.mirror import Mirror
 
 from .conftest import Answer, Bench, Params, grant, pvesh, spawn
 

@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import running as openwrt
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import SystemClock
-from embedded_node.mirror.server import Mirror
+from embedded_node.mirror import Mirror
 
 from .conftest import Bench, use_clock
 from .routers import INTERFACES, Params, pairs, uci

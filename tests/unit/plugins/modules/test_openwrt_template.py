@@ -19,7 +19,7 @@ from mirrors import own_mirror
 
 from ansible_collections.pve.provision.plugins.module_utils._images import cache
 from ansible_collections.pve.provision.plugins.modules import openwrt_template
-from embedded_node.mirror.server import Mirror
+from embedded_node.mirror import Mirror
 
 if t.TYPE_CHECKING:
     from .conftest import Answer, Bench

@@ -27,8 +27,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.erro
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.read import wanted_vm
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
 from embedded_node import commands
-from embedded_node.mirror import images, openwrt_image
-from embedded_node.mirror.server import Mirror
+from embedded_node.mirror import Mirror, images, openwrt_image
 from embedded_node.openwrt import commands as openwrt_guest
 from embedded_node.qemu import boot
 from embedded_node.state.root import State

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from embedded_node.mirror.server import Mirror
+from embedded_node.mirror import Mirror
 
 from .conftest import Bench, Params, grant, pvesh
 from .test_lxc_create import WEB, steps

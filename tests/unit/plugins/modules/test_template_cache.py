@@ -9,7 +9,7 @@ import typing as t
 
 import pytest
 
-from embedded_node.mirror.server import Mirror
+from embedded_node.mirror import Mirror
 
 if t.TYPE_CHECKING:
     from .conftest import Bench

@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.pve.provision.plugins.module_utils._guests import guest_connection
 from embedded_node import commands
 from embedded_node.linux import distributions, package_database
-from embedded_node.mirror.server import Mirror
+from embedded_node.mirror import Mirror
 from embedded_node.qemu import boot, process
 from embedded_node.state.root import State
 

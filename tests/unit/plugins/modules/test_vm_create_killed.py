@@ -19,7 +19,7 @@ import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._io.files import PART
 from embedded_node import commands
-from embedded_node.mirror.server import Mirror
+from embedded_node.mirror import Mirror
 
 from .conftest import Bench, Params
 

@@ -18,7 +18,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.vm.opnsense.
 from ansible_collections.pve.provision.plugins.module_utils._io.ufs import find_ufs
 from ansible_collections.pve.provision.plugins.module_utils._model.checks.check import Check
 from ansible_collections.pve.provision.plugins.module_utils._model.checks.network import Reply
-from embedded_node.mirror.server import Mirror
+from embedded_node.mirror import Mirror
 from embedded_node.qemu import boot
 from embedded_node.state.root import State
 

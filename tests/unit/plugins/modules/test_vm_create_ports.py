@@ -20,7 +20,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.vm.kind impo
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.opnsense import part
 from ansible_collections.pve.provision.plugins.module_utils._model.checks.check import Check
 from ansible_collections.pve.provision.plugins.module_utils._model.checks.network import Reply
-from embedded_node.mirror.server import Mirror
+from embedded_node.mirror import Mirror
 
 from .conftest import Bench, Params
 from .test_vm_create_opnsense import KEY, LAN, WAN

@@ -22,8 +22,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.steps import
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.indexes import Indexes
 from ansible_collections.pve.provision.plugins.module_utils._store import guest_image
 from embedded_node import commands
-from embedded_node.mirror import images
-from embedded_node.mirror.server import Mirror
+from embedded_node.mirror import Mirror, images
 from embedded_node.state.root import State
 
 from .conftest import Answer, Bench, Params, grant, pvesh, spawn

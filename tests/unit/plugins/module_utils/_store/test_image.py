@@ -34,8 +34,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.types import Co
 from ansible_collections.pve.provision.plugins.module_utils._store.image import ImageResult, provide
 from ansible_collections.pve.provision.plugins.module_utils._store.source import file_name
 from ansible_collections.pve.provision.plugins.module_utils._store.wanted import UserKey, WantedImage
-from embedded_node.mirror import images
-from embedded_node.mirror.server import Mirror
+from embedded_node.mirror import Mirror, images
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node

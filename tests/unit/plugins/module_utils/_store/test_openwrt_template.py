@@ -45,7 +45,7 @@ from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_templ
 from ansible_collections.pve.provision.plugins.module_utils._store.storages import Store
 from ansible_collections.pve.provision.plugins.module_utils._store.wanted import UserKey
 from embedded_node import EmbeddedNode
-from embedded_node.mirror.server import Mirror
+from embedded_node.mirror import Mirror
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node

@@ -16,7 +16,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import Image
 from ansible_collections.pve.provision.plugins.module_utils._images import releases
 from ansible_collections.pve.provision.plugins.module_utils._images.http import Retries
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.indexes import Indexes
-from embedded_node.mirror.server import Mirror
+from embedded_node.mirror import Mirror
 
 if t.TYPE_CHECKING:
     from pathlib import Path

@@ -26,7 +26,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.pack
 )
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.packages.scripts import PLACE
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
-from embedded_node.mirror.server import Mirror
+from embedded_node.mirror import Mirror
 
 OK = Completed(0, "", "")
 BEHIND = Completed(1, "Downloading\n@@pve-provision behind\n1\n", "wget returned 4.\n")
