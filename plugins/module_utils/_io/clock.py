@@ -114,8 +114,9 @@ def retry(
         except Timeout as late:
             raise before or late from late
         except ProvisionError as error:
-            if not again(error) or clock.now() + pause > deadline:
+            pause *= random.uniform(0.5, 1.5)
+            if not again(error) or clock.now() + pause >= deadline:
                 raise
             before = error
-        clock.sleep(pause * random.uniform(0.5, 1.5))
+        clock.sleep(pause)
     raise AssertionError("pauses have no end")

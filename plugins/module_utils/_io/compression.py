@@ -76,6 +76,7 @@ class _Gzip:
 
     def __init__(self) -> None:
         self._zlib = zlib.decompressobj(wbits=31)
+        self._full = False  # there may be more inside, without more input
 
     @property
     def eof(self) -> bool:
@@ -89,11 +90,9 @@ class _Gzip:
     def needs_input(self) -> bool:
         return not self._zlib.unconsumed_tail and not self._full
 
-    _full = False
-
     def decompress(self, data: bytes, max_length: int) -> bytes:
         block = self._zlib.decompress(self._zlib.unconsumed_tail + data, max_length)
-        self._full = len(block) == max_length  # there may be more inside, without more input
+        self._full = len(block) == max_length
         return block
 
 

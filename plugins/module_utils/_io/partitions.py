@@ -10,6 +10,7 @@ published for VMs.
 
 from __future__ import annotations
 
+import os
 import struct
 import typing as t
 import uuid
@@ -224,11 +225,10 @@ class _Gpt:
 
 # -- bytes -------------------------------------------------------------------------------------------------------------
 def _read(image: t.BinaryIO, offset: int, length: int) -> bytes:
-    image.seek(offset)
-    data = image.read(length)
-    if len(data) != length:
+    if offset + length > image.seek(0, os.SEEK_END):
         raise BadTable("it is cut off within its partition table")
-    return data
+    image.seek(offset)
+    return image.read(length)
 
 
 def _write(image: t.BinaryIO, offset: int, data: bytes) -> None:

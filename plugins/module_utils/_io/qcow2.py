@@ -9,6 +9,7 @@ are, and these say where each cluster of the guest's disk is: nowhere, in a clus
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import typing as t
@@ -196,8 +197,10 @@ def _filled(image: t.BinaryIO, size: int) -> t.Iterator[tuple[int, bytes]]:
     while position < size:
         try:
             start = os.lseek(image.fileno(), position, os.SEEK_DATA)
-        except OSError:  # nothing but a hole follows
-            return
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            return  # nothing but a hole follows
         number = start // CLUSTER
         image.seek(number * CLUSTER)
         data = image.read(CLUSTER)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 import typing as t
 from pathlib import PurePosixPath
 
@@ -44,17 +45,25 @@ class RootedFs:
             if error.errno in (errno.ELOOP, errno.ENOTDIR):
                 words = f"/{path} of the guest leads through a link."
                 raise ImageError(words, remedy="Use an official image.") from error
+            if make:
+                words = f"/{path} of the guest cannot be written: {error.strerror}."
+                raise ImageError(words, remedy="Look at its storage.") from error
             raise
         finally:
             os.close(here)
 
     def read(self, path: str) -> bytes | None:
-        """A file's content, or None when there is no such file."""
+        """A file's content, or None when there is no such file. A FIFO or a device is none: reading may never end."""
         try:
             with self._folder(path, make=False) as (folder, name):
-                descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder)
-                with open(descriptor, "rb") as file:
-                    return file.read()
+                descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+                try:
+                    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                        return None
+                    with open(descriptor, "rb", closefd=False) as file:
+                        return file.read()
+                finally:
+                    os.close(descriptor)
         except FileNotFoundError:
             return None
 
@@ -62,10 +71,17 @@ class RootedFs:
         """Put a file in place, whole or not at all; its owner is root."""
         with self._folder(path, make=True) as (folder, name):
             fresh = f".{name}.pve-provision"
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(fresh, dir_fd=folder)
+            _remove(fresh, folder)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-            with open(os.open(fresh, flags, mode, dir_fd=folder), "wb") as file:
-                os.fchmod(file.fileno(), mode)
-                file.write(content)
-            os.replace(fresh, name, src_dir_fd=folder, dst_dir_fd=folder)
+            try:
+                with open(os.open(fresh, flags, mode, dir_fd=folder), "wb") as file:
+                    os.fchmod(file.fileno(), mode)
+                    file.write(content)
+                os.replace(fresh, name, src_dir_fd=folder, dst_dir_fd=folder)
+            finally:
+                _remove(fresh, folder)
+
+
+def _remove(name: str, folder: int) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=folder)

@@ -14,6 +14,7 @@ indirect blocks and directories are reserved), never the data of a file, so that
 
 from __future__ import annotations
 
+import os
 import stat
 import struct
 import typing as t
@@ -110,11 +111,10 @@ class Ufs:
 
     # -- where things are ----------------------------------------------------------------------------------------------
     def _read(self, offset: int, length: int) -> bytes:
-        self.image.seek(offset)
-        data = self.image.read(length)
-        if len(data) != length:
+        if offset + length > self.image.seek(0, os.SEEK_END):
             raise BadFileSystem("it is cut off")
-        return data
+        self.image.seek(offset)
+        return self.image.read(length)
 
     def _at(self, address: int, length: int) -> int:
         """The byte of the image at which a fragment begins, of which ``length`` bytes are to be used."""
@@ -178,9 +178,11 @@ class Ufs:
 def find_ufs(image: t.BinaryIO) -> tuple[Ufs, ...]:
     """The UFS2 file systems of a disk image: of the whole image, or of a partition of its MBR, GPT or BSD disklabel."""
     try:
-        starts = [0, *(partition.offset for partition in read_table(image).partitions)]
+        offsets = [0, *(partition.offset for partition in read_table(image).partitions)]
     except BadTable as error:
         raise BadFileSystem(str(error)) from error
+    size = image.seek(0, os.SEEK_END)
+    starts = [offset for offset in offsets if offset < size]
     starts += [each.offset for start in dict.fromkeys(starts) for each in read_disklabel(image, start)]
     found = (open_ufs(image, start) for start in dict.fromkeys(starts))
     return tuple(each for each in found if each is not None)

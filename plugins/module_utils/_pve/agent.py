@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import itertools
 import json
 import os
 import random
@@ -115,19 +114,21 @@ class Agent:
     @staticmethod
     def _await_mark(answers: t.BinaryIO, number: int) -> None:
         """Read over what was meant for somebody else."""
-        for _line in itertools.count():
-            line = answers.readline()
-            if not line:
-                raise PveError("The guest agent hung up.")
+        for line in answers:
             with contextlib.suppress(ValueError):
-                if json.loads(line.rpartition(_MARK)[2]).get("return") == number:
+                if json.loads(line.rpartition(_MARK)[2]) == {"return": number}:
                     return
+        raise PveError("The guest agent hung up.")
 
 
 def _answer(line: bytes, command: str) -> t.Any:
+    """What an answer holds. It is the guest's, which may say anything."""
     if not line:
         raise PveError(f"The guest agent hung up at {command}.")
-    told = json.loads(line)
-    if "error" in told:
-        raise error_of("Agent error", str(told["error"].get("desc", told["error"])))
-    return told["return"]
+    with contextlib.suppress(ValueError):
+        match json.loads(line):
+            case {"error": {"desc": words}} | {"error": words}:
+                raise error_of("Agent error", str(words))
+            case {"return": told}:
+                return told
+    raise PveError(f"The guest agent answered {command} with something else than JSON of its protocol.")

@@ -94,7 +94,9 @@ def list_volumes(entry: StorageEntry, containers: t.Collection[int], content: st
 def volume_path(entry: StorageEntry, name: str) -> Path | None:
     """The file of a volume (``vztmpl/NAME``, ``VMID/NAME``); None when that is no volume name."""
     head, *rest = name.split("/")
-    if head in _FILES and len(rest) == 1 and rest[0]:
+    if not rest or rest[-1] in ("", ".", ".."):
+        return None
+    if head in _FILES and len(rest) == 1:
         return _folder(entry, head) / rest[0]
     if match := re.fullmatch(r"(?:\d+/base-[^/]+/)?(\d+/[^/]+)", name):
         return _folder(entry, "images") / match[1]

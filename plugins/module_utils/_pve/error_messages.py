@@ -14,7 +14,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
     ProvisionError,
     PveError,
 )
-from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed, Outcome, Volume
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Outcome
 
 HIDDEN = "********"
 _LOG_TAIL = 10
@@ -222,51 +222,4 @@ def ungrown_remedy(text: str, *, on_node: bool) -> str:
     return (
         "The volume has its new size, its file system not yet, and over the API it cannot be repaired: stop the "
         "container, and run e2fsck -f and resize2fs on the volume (pvesm path VOLID) on the node."
-    )
-
-
-def _address(entry: t.Mapping[str, t.Any]) -> str:
-    return f"{entry['ip-address']}/{entry['prefix']}"
-
-
-def completed_of(answer: t.Mapping[str, t.Any]) -> Completed | None:
-    """How a command ended that the guest agent ran, by its ``exec-status``; None while it runs."""
-    if not answer.get("exited"):
-        return None
-    code = answer.get("exitcode", 128 + int(answer.get("signal") or 0))
-    return Completed(int(code), str(answer.get("out-data") or ""), str(answer.get("err-data") or ""))
-
-
-def interfaces_of(answer: t.Any) -> list[dict[str, t.Any]]:
-    """A guest's interfaces from PVE's answer for containers (a list) or from the guest agent (in ``result``)."""
-    entries = answer.get("result", []) if isinstance(answer, dict) else answer or []
-    families = {"inet": {"inet", "ipv4"}, "inet6": {"inet6", "ipv6"}}
-    return [
-        {
-            "name": entry.get("name", ""),
-            "hwaddr": entry.get("hardware-address") or entry.get("hwaddr", ""),
-            **{
-                family: [_address(a) for a in entry.get("ip-addresses", []) if a.get("ip-address-type") in names]
-                for family, names in families.items()
-            },
-        }
-        for entry in entries
-    ]
-
-
-def volumes_of(answer: t.Any) -> list[Volume]:
-    """The volumes of PVE's answer about the content of a storage."""
-    return sorted(
-        (
-            Volume(
-                volid=entry["volid"],
-                content=entry.get("content", ""),
-                size=int(entry.get("size") or 0),
-                format=entry.get("format", ""),
-                vmid=int(entry["vmid"]) if entry.get("vmid") else None,
-                ctime=int(entry["ctime"]) if entry.get("ctime") else None,
-            )
-            for entry in answer or []
-        ),
-        key=lambda volume: volume.volid,
     )

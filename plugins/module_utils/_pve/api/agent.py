@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
-from ansible_collections.pve.provision.plugins.module_utils._errors import Timeout
+from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError, Timeout
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import poll
-from ansible_collections.pve.provision.plugins.module_utils._pve import error_messages
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.bytes_as_text import sent, told
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.requests import Requests
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
+from ansible_collections.pve.provision.plugins.module_utils._pve.values import completed_of
 
 # PVE takes no more characters on standard input than that at once; what is longer goes in such parts.
 MOST: t.Final = 64 * 1024
@@ -33,28 +34,41 @@ class ApiAgent:
         given = sent(stdin)
         if len(given) <= MOST:
             return self._run(vmid, argv, given, timeout)
-        made = self._run(vmid, ["mktemp"], "", timeout)
+        deadline = self._requests.clock.now() + timeout
+
+        def run(argv: t.Sequence[str], part: str = "") -> Completed:
+            return self._run(vmid, argv, part, deadline - self._requests.clock.now())
+
+        made = run(["mktemp"])
         if made.rc:
             return made
         path = made.stdout.strip()
-        for at in range(0, len(given), PART):
-            done = self._run(vmid, [*_TAKE, path], given[at : at + PART], timeout)
-            if done.rc:
-                self._run(vmid, [*_DROP, path], "", timeout)
-                return done
-        return self._run(vmid, [*_FEED, path, *argv], "", timeout)
 
-    def _run(self, vmid: int, argv: t.Sequence[str], given: str, timeout: int) -> Completed:
+        def drop() -> None:
+            with contextlib.suppress(ProvisionError):
+                run([*_DROP, path])
+
+        with contextlib.ExitStack() as unless_begun:
+            unless_begun.callback(drop)
+            for at in range(0, len(given), PART):
+                done = run([*_TAKE, path], given[at : at + PART])
+                if done.rc:
+                    return done
+            done = run([*_FEED, path, *argv])
+            unless_begun.pop_all()
+            return done
+
+    def _run(self, vmid: int, argv: t.Sequence[str], given: str, timeout: float) -> Completed:
         values = {"command": list(argv), "input-data": given or None}
         pid = self._requests.ask("POST", self._requests.path("qemu", vmid, "agent", "exec"), values)["pid"]
         status = self._requests.path("qemu", vmid, "agent", "exec-status")
         done = poll(
-            lambda: error_messages.completed_of(self._requests.ask("GET", status, {"pid": pid})),
+            lambda: completed_of(self._requests.ask("GET", status, {"pid": pid})),
             lambda done: done is not None,
             timeout=timeout,
             clock=self._requests.clock,
             pauses=(0.1, 1.0),
         )
         if done is None:
-            raise Timeout(f"{argv[0]} in VM {vmid} was not done after {timeout} s.")
+            raise Timeout(f"{argv[0]} in VM {vmid} was not done after {timeout:.0f} s.")
         return Completed(done.rc, told(done.stdout), told(done.stderr))

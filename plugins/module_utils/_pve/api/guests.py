@@ -20,7 +20,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
     Timeout,
     Unreachable,
 )
-from ansible_collections.pve.provision.plugins.module_utils._pve import config_text, error_messages
+from ansible_collections.pve.provision.plugins.module_utils._pve import config_text
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.requests import Requests
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Notes
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import (
@@ -30,6 +30,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.types import (
     same_name,
     tags_of,
 )
+from ansible_collections.pve.provision.plugins.module_utils._pve.values import interfaces_of
 
 _KINDS: tuple[Kind, ...] = ("lxc", "qemu")
 _CREATING: dict[Kind, frozenset[str]] = {
@@ -159,7 +160,7 @@ class ApiGuests:
 
     def interfaces(self, kind: Kind, vmid: int) -> list[dict[str, t.Any]]:
         tail = "interfaces" if kind == "lxc" else "agent/network-get-interfaces"
-        return error_messages.interfaces_of(self._requests.ask("GET", self._requests.path(kind, vmid, tail)))
+        return interfaces_of(self._requests.ask("GET", self._requests.path(kind, vmid, tail)))
 
     def busy(self, kind: Kind, vmid: int) -> bool:
         """A clone's task names its source alone, so any clone that runs may be the one that makes this guest."""

@@ -11,11 +11,16 @@ from urllib.parse import quote
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
 from ansible_collections.pve.provision.plugins.module_utils._model.appliances import Appliance, containers
-from ansible_collections.pve.provision.plugins.module_utils._pve import config_text, error_messages
+from ansible_collections.pve.provision.plugins.module_utils._pve import config_text
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.requests import Requests
 from ansible_collections.pve.provision.plugins.module_utils._pve.multipart import Multipart
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig, Outcome, Storage, Volume
-from ansible_collections.pve.provision.plugins.module_utils._pve.values import content_types, flag, whole_number
+from ansible_collections.pve.provision.plugins.module_utils._pve.values import (
+    content_types,
+    flag,
+    volumes_of,
+    whole_number,
+)
 
 
 class ApiStorages:
@@ -41,7 +46,7 @@ class ApiStorages:
         ]
 
     def volumes(self, storage: str, content: str | None = None) -> list[Volume]:
-        return error_messages.volumes_of(
+        return volumes_of(
             self._requests.ask("GET", f"/nodes/{self._requests.node}/storage/{storage}/content", {"content": content})
         )
 

@@ -5,15 +5,14 @@
 
 from __future__ import annotations
 
-import json
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Timeout
-from ansible_collections.pve.provision.plugins.module_utils._pve import error_messages
 from ansible_collections.pve.provision.plugins.module_utils._pve.agent import Agent
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.commands import Commands
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.root import Root
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
+from ansible_collections.pve.provision.plugins.module_utils._pve.values import completed_of
 
 
 class CliAgent:
@@ -40,5 +39,4 @@ class CliAgent:
 
     def _by_qm(self, vmid: int, argv: t.Sequence[str], *, stdin: str, timeout: int) -> Completed | None:
         line = ["qm", "guest", "exec", str(vmid), "--timeout", str(timeout), "--pass-stdin", "1", "--", *argv]
-        said = self._commands.run(line, stdin=stdin, timeout=timeout + 30).stdout
-        return error_messages.completed_of(json.loads(said))
+        return completed_of(self._commands.parsed(line, stdin=stdin, timeout=timeout + 30) or {})

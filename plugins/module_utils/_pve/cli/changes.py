@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import typing as t
 
@@ -104,6 +105,8 @@ class CliChanges:
                 fresh.write_text(after, encoding="utf-8", errors="surrogateescape")
                 fresh.replace(path)
             except OSError as error:
+                with contextlib.suppress(OSError):
+                    fresh.unlink(missing_ok=True)
                 raise PveError(f"The config of CT {vmid} cannot be written: {error}.") from error
 
     def _with(self, vmid: int, text: str, options: t.Mapping[str, str]) -> str:

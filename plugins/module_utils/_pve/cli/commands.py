@@ -85,12 +85,14 @@ class Commands:
         """What the kernel knows of the node's network."""
         return t.cast("list[dict[str, t.Any]]", self.parsed(["ip", "-j", what, "show"]) or [])
 
-    def parsed(self, argv: t.Sequence[str]) -> t.Any:
-        done = self.run(argv)
+    def parsed(self, argv: t.Sequence[str], *, stdin: str = "", timeout: float | None = None) -> t.Any:
+        """What a command says in JSON; None where it says nothing."""
+        done = self.run(argv, stdin=stdin, timeout=timeout)
         try:
             return json.loads(done.stdout or "null")
         except ValueError as error:
-            raise PveError(f"{' '.join(argv)} answered with something else than JSON: {done.stdout[:200]}") from error
+            step = " ".join(argv[:3])
+            raise PveError(f"{step} answered with something else than JSON: {done.stdout[:200]}") from error
 
 
 def failure_of(step: str, rc: int, stdout: str, stderr: str) -> PveError:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._model.network import NET
-from ansible_collections.pve.provision.plugins.module_utils._pve import error_messages, kernel
+from ansible_collections.pve.provision.plugins.module_utils._pve import kernel
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.agent import CliAgent
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.commands import Commands
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.lines_read import LinesRead, as_lxc
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.root import Root
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig, Kind
+from ansible_collections.pve.provision.plugins.module_utils._pve.values import interfaces_of
 
 
 class CliRunning:
@@ -32,10 +33,10 @@ class CliRunning:
             argv = ["nsenter", "-t", str(process), "-n", "ip", "-j", "addr", "show"]
             return kernel.addresses_of(self._commands.parsed(argv) or [])
         if kind == "qemu" and (agent := self._agent.connect(vmid)):
-            return error_messages.interfaces_of(agent.interfaces())
+            return interfaces_of(agent.interfaces())
         tail = "interfaces" if kind == "lxc" else "agent/network-get-interfaces"
         answer = self._commands.json(["pvesh", "get", f"/nodes/{self._root.node}/{kind}/{vmid}/{tail}"])
-        return error_messages.interfaces_of(answer)
+        return interfaces_of(answer)
 
     def local_addresses(self, vmid: int) -> frozenset[str] | None:
         process = kernel.first_process(self._root.path, vmid)

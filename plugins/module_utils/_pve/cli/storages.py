@@ -16,7 +16,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.cli.commands im
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.root import Root
 from ansible_collections.pve.provision.plugins.module_utils._pve.tasks import succeeded
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig, Outcome, Storage, Volume
-from ansible_collections.pve.provision.plugins.module_utils._pve.values import flag
+from ansible_collections.pve.provision.plugins.module_utils._pve.values import flag, volumes_of
 
 _LOG_TAIL = 10
 # Where PVE keeps its indexes of templates, each called like its server (pve-manager, APLInfo.pm), and what is relative
@@ -75,22 +75,19 @@ class CliStorages:
             containers = {vmid for vmid, place in places.items() if place.kind == "lxc"}
             return directory.list_volumes(entry, containers, content)
         options = ["--content", content] if content else []
-        return error_messages.volumes_of(
+        return volumes_of(
             self._commands.json(["pvesh", "get", f"/nodes/{self._root.node}/storage/{storage}/content", *options])
         )
 
     def backup_config(self, volid: str) -> GuestConfig:
-        done = self._commands.run(["pvesm", "extractconfig", volid])
-        if done.rc:
-            raise error_messages.error_of(f"pvesm extractconfig {volid}", done.stderr, rc=done.rc)
-        return config_text.parse_guest_config(done.stdout.encode())
+        return config_text.parse_guest_config(self._commands.run(["pvesm", "extractconfig", volid]).stdout.encode())
 
     def type_of(self, storage: str) -> str:
         """The type of a storage, from its configuration."""
         return self._root.storage(storage).type
 
     def volume_path(self, volid: str) -> str:
-        storage, name = volid.split(":", 1) if ":" in volid else ("", volid)
+        storage, _colon, name = volid.partition(":")
         entry = self._root.storage(storage)
         if entry.type == "dir" and (path := directory.volume_path(entry, name)):
             return str(path)
@@ -132,9 +129,9 @@ class CliStorages:
         """Copy a file into the storage's folder; it gets its name only when it is whole."""
         deadline = self._commands.clock.now() + timeout
         target = Path(self.volume_path(f"{storage}:{content}/{filename}"))
-        if self._root.storage(storage).type == "dir":
-            target.parent.mkdir(parents=True, exist_ok=True)
         try:
+            if self._root.storage(storage).type == "dir":
+                target.parent.mkdir(parents=True, exist_ok=True)
             with open(path, "rb") as source, atomic_file(target) as sink:
                 while block := source.read(1 << 22):
                     sink.write(block)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 import time
 
 import pytest
@@ -129,6 +130,15 @@ def test_no_attempt_begins_when_the_time_is_over() -> None:
         attempts.run(60)
     assert all(left > 0 for left in attempts.left)
     assert len(attempts.left) == 3
+
+
+def test_a_pause_that_would_outlast_the_time_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pause is drawn at random: what counts is the one that was drawn."""
+    monkeypatch.setattr(random, "uniform", lambda _least, most: most)
+    attempts = Attempts(FakeClock(), *[Conflict("locked")] * 9)
+    with pytest.raises(Conflict, match="locked"):
+        attempts.run(0.6)
+    assert len(attempts.left) == 1
 
 
 def test_the_error_before_is_told_where_a_later_attempt_had_too_little_time() -> None:

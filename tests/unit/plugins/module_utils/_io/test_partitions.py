@@ -11,6 +11,7 @@ import shutil
 import struct
 import subprocess
 import tempfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,16 @@ def test_a_gpt_that_is_cut_off(length: int) -> None:
     primary, _backup = gpt_table(30000)
     with pytest.raises(BadTable, match="cut off"):
         read_table(io.BytesIO(primary[:length]))
+
+
+def test_a_gpt_whose_entries_would_be_further_away_than_a_file_reaches() -> None:
+    """Its checksum is right: it is what somebody meant to write."""
+    header = bytearray(gpt_table(30000)[0])
+    struct.pack_into("<Q", header, 512 + 72, 1 << 63)
+    header[512 + 16 : 512 + 20] = bytes(4)
+    struct.pack_into("<I", header, 512 + 16, zlib.crc32(header[512 : 512 + 92]))
+    with pytest.raises(BadTable, match="cut off"):
+        read_table(io.BytesIO(header))
 
 
 @given(st.data())

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import random
 import shutil
 import struct
@@ -84,6 +86,19 @@ BITS = 9
 SMALL = 1 << BITS
 COMPRESSED = 1 << 62
 TEXT = b"what the guest reads ".ljust(SMALL, b".")
+
+
+def test_a_raw_image_that_cannot_be_read_is_not_taken_for_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw_image(tmp_path / "disk.raw", 1 << 20, [(0, b"x")])
+
+    def broken(*_where: int) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "lseek", broken)
+    with pytest.raises(OSError, match="Input/output error"):
+        write_qcow2(tmp_path / "disk.raw", tmp_path / "disk.qcow2")
 
 
 def deflate(data: bytes) -> bytes:

@@ -110,6 +110,8 @@ def test_content_dirs_move_a_folder(tmp_path: Path):
     assert [volume.volid for volume in list_volumes(moved, set(), None)] == ["store:iso/a.iso"]
 
 
-@pytest.mark.parametrize("name", ["", "nonsense", "vztmpl/", "vztmpl/../../etc/passwd", "iso/a/b.iso", "../x"])
+@pytest.mark.parametrize(
+    "name", ["", "nonsense", "vztmpl/", "vztmpl/../../etc/passwd", "iso/a/b.iso", "../x", "iso/..", "100/.."]
+)
 def test_a_name_that_leads_elsewhere_has_no_path(entry: StorageEntry, name: str):
     assert volume_path(entry, name) is None

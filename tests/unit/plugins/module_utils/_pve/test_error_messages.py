@@ -7,7 +7,6 @@ import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, NotFound, PveError, TaskFailed
 from ansible_collections.pve.provision.plugins.module_utils._pve import error_messages
-from ansible_collections.pve.provision.plugins.module_utils._pve.types import Volume
 
 
 @pytest.mark.parametrize(
@@ -88,43 +87,3 @@ def test_warnings_come_from_the_log_and_from_standard_error():
 
 def test_secrets_are_scrubbed_longest_first():
     assert error_messages.scrub("sesame and sesame2", ["sesame", "sesame2", ""]) == "******** and ********"
-
-
-def test_interfaces_of_containers_and_of_the_guest_agent_look_the_same():
-    container = [
-        {
-            "name": "eth0",
-            "hwaddr": "bc:24:11:01:02:03",
-            "ip-addresses": [
-                {"ip-address": "10.0.0.5", "ip-address-type": "inet", "prefix": "24"},
-                {"ip-address": "fd00::5", "ip-address-type": "inet6", "prefix": "64"},
-            ],
-        }
-    ]
-    agent = {
-        "result": [
-            {
-                "name": "eth0",
-                "hardware-address": "bc:24:11:01:02:03",
-                "ip-addresses": [
-                    {"ip-address": "10.0.0.5", "ip-address-type": "ipv4", "prefix": 24},
-                    {"ip-address": "fd00::5", "ip-address-type": "ipv6", "prefix": 64},
-                ],
-            }
-        ]
-    }
-    expected = [{"name": "eth0", "hwaddr": "bc:24:11:01:02:03", "inet": ["10.0.0.5/24"], "inet6": ["fd00::5/64"]}]
-    assert error_messages.interfaces_of(container) == expected
-    assert error_messages.interfaces_of(agent) == expected
-    assert error_messages.interfaces_of(None) == []
-
-
-def test_volumes():
-    answer = [
-        {"volid": "local:vztmpl/a.tar.gz", "content": "vztmpl", "format": "tgz", "size": 5, "ctime": 7},
-        {"volid": "local:101/vm-101-disk-0.raw", "content": "rootdir", "format": "raw", "size": "9", "vmid": "101"},
-    ]
-    assert error_messages.volumes_of(answer) == [
-        Volume("local:101/vm-101-disk-0.raw", "rootdir", 9, "raw", 101, None),
-        Volume("local:vztmpl/a.tar.gz", "vztmpl", 5, "tgz", None, 7),
-    ]

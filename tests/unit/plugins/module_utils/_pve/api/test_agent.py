@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import pytest
+from fake_clock import FakeClock
 from scripted_requests import Connect, Script
 
-from ansible_collections.pve.provision.plugins.module_utils._errors import (
-    Timeout,
-)
-from ansible_collections.pve.provision.plugins.module_utils._pve.api.agent import MOST, PART
+from ansible_collections.pve.provision.plugins.module_utils._errors import PveError, Timeout
+from ansible_collections.pve.provision.plugins.module_utils._pve.api.agent import MOST, PART, ApiAgent
 
 
 def test_the_agent_is_asked_until_its_command_has_ended(connect: Connect, script: Script):
@@ -42,6 +41,43 @@ def test_what_is_too_long_for_one_request_goes_in_parts_into_a_file_of_the_guest
     assert parts[0] == parts[-1] == ""
     assert "".join(parts).encode("latin-1").decode() == text
     assert max(map(len, parts)) <= PART  # of bytes, each of which is a character to PVE
+
+
+def test_parts_that_cannot_all_be_sent_do_not_stay_in_the_guest(connect: Connect, script: Script):
+    """They may hold what is secret."""
+    path = "/nodes/pve1/qemu/200/agent"
+    for pid, answer in enumerate([{"out-data": "/tmp/tmp.a\n"}, {}]):
+        script.expect("POST", f"{path}/exec", {"pid": pid})
+        script.expect("GET", f"{path}/exec-status?pid={pid}", {"exited": 1, "exitcode": 0, **answer})
+    script.expect("POST", f"{path}/exec", status=500, message="QEMU guest agent is not running")
+    script.expect("POST", f"{path}/exec", {"pid": 3})
+    script.expect("GET", f"{path}/exec-status?pid=3", {"exited": 1, "exitcode": 0})
+    with pytest.raises(PveError, match="QEMU guest agent is not running"):
+        connect(node="pve1").agent.run(200, ["sh", "-s"], stdin="e" * (MOST + 1))
+    assert (script.bodies[-2] or {})["command"] == "/tmp/tmp.a"
+
+
+class SlowAgent:
+    """Requests that take 25 s each, and a guest that answers no more after a minute."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock(now=0)
+
+    def path(self, *parts: object) -> str:
+        return "/".join(map(str, parts))
+
+    def ask(self, method: str, _path: str, _values: object) -> dict[str, object]:
+        if method == "POST":
+            self.clock.time += 25
+            return {"pid": 44}
+        return {"exited": int(self.clock.now() < 60), "exitcode": 0, "out-data": "/tmp/tmp.a"}
+
+
+def test_the_parts_share_the_time_of_the_command():
+    requests = SlowAgent()
+    with pytest.raises(Timeout):
+        ApiAgent(requests).run(200, ["sh", "-s"], stdin="e" * (MOST + 1), timeout=60)
+    assert requests.clock.now() == 25 * len(["mktemp", "a part", "a part that hangs", "rm"])
 
 
 def test_what_is_not_ascii_is_sent_and_told_as_bytes(connect: Connect, script: Script):

@@ -36,6 +36,11 @@ class TestAgent:
         with pytest.raises(Timeout, match="sh in VM 200 was not done after 20 s"):
             node.agent.run(200, ["sh", "-s"], timeout=20)
 
+    def test_an_answer_that_is_no_json_is_quoted(self, node: CliNode, script: Script):
+        script.expect(self.LINE, out="perl: warning\n")
+        with pytest.raises(PveError, match="qm guest exec answered with something else than JSON: perl: warning"):
+            node.agent.run(200, ["sh", "-s"], timeout=20)
+
     def test_an_agent_that_is_not_there_is_told_in_pves_words(self, node: CliNode, script: Script):
         script.expect(self.LINE, rc=255, err="QEMU guest agent is not running\n")
         with pytest.raises(PveError, match="QEMU guest agent is not running"):

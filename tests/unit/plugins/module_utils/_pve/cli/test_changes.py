@@ -92,6 +92,20 @@ class TestWriting:
         node.set_config("lxc", 101, {"env": "A=1"}, digest=hashlib.sha1(b"hostname: web1\n").hexdigest())
         assert config.read_text() == "hostname: web1\nlxc.environment.runtime: A=1\n"
 
+    def test_a_config_that_cannot_be_replaced_leaves_no_other_file(
+        self, node: CliNode, root: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        config = root / "etc/pve/nodes/pve1/lxc/101.conf"
+        config.write_text("hostname: web1\n")
+
+        def refuse(_self: Path, _target: Path) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(Path, "replace", refuse)
+        with pytest.raises(PveError, match="The config of CT 101 cannot be written"):
+            node.set_config("lxc", 101, {"env": "A=1"})
+        assert list(config.parent.iterdir()) == [config]
+
     def test_the_power_switch(self, node: CliNode, root: Path, script: Script):
         script.expect("pct start 101", effect=lambda: run_container(root))
         script.expect("pct shutdown 101 --timeout 5 --forceStop 1")
