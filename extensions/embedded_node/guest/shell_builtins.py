@@ -230,7 +230,7 @@ def _source(shell: Interpreter, argv: list[str]) -> int:
         shell.streams.err.write(f"{shell.name}: .: can't open '{argv[1]}'\n")
         raise Leave("exit", 2)
     try:
-        return shell._run(Parser(path.read_text(encoding="utf-8", errors="surrogateescape")).parse())
+        return shell._run(Parser(path.read_bytes().decode("utf-8", "surrogateescape")).parse())
     except Leave as leave:
         if leave.kind != "return":
             raise

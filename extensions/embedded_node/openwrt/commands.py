@@ -106,7 +106,7 @@ def _shell(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
         path = guest.files.resolve(busybox_files.path_of(guest, words[0]))
         if not path.is_file():
             return done(rc=2, err=f"{name}: can't open '{words[0]}': No such file or directory\n")
-        text, name = path.read_text(encoding="utf-8", errors="surrogateescape"), words.pop(0)
+        text, name = path.read_bytes().decode("utf-8", "surrogateescape"), words.pop(0)
     if text is None:
         text, given = given, ""
     shell = Shell(Host(guest), name, words)

@@ -51,9 +51,9 @@ class GuestFiles:
         return self.root.joinpath(*current)
 
     def read(self, name: str) -> str:
-        """A guest file's text, empty when it is not there."""
+        """A guest file's text as it is, carriage returns and all; empty when it is not there."""
         try:
-            return self.resolve(name).read_text(encoding="utf-8", errors="replace")
+            return self.resolve(name).read_bytes().decode("utf-8", "replace")
         except OSError:
             return ""
 

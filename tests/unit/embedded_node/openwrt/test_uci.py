@@ -213,3 +213,10 @@ def test_what_is_rendered_is_read(sections: list[tuple[str, dict[str, t.Any]]]) 
     (again,) = parse(render(package), "p")
     assert again.sections == package.sections
     assert all(isinstance(section, Section) for section in again.sections)
+
+
+def test_a_carriage_return_in_a_value_is_kept(uci: Run, root: Path) -> None:
+    uci("set", "system.@system[0].notes=a\rb\r\nc")
+    uci("commit", "system")
+    assert b"a\rb\r\nc" in (root / "etc/config/system").read_bytes()
+    assert uci("get", "system.@system[0].notes")[1] == "a\rb\r\nc\n"
