@@ -12,10 +12,9 @@ from ansible.module_utils.basic import env_fallback
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.errors import UnsupportedError
 
-from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
+from ansible_collections.pve.provision.plugins.module_utils._given import Wrong, no_dictionaries
 from ansible_collections.pve.provision.plugins.module_utils._model.codec import Codec
-from ansible_collections.pve.provision.plugins.module_utils._model.declare import spell
-from ansible_collections.pve.provision.plugins.module_utils._model.option import Option, Path
+from ansible_collections.pve.provision.plugins.module_utils._model.option import Option
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import Fields
 from ansible_collections.pve.provision.plugins.module_utils._model.setup.options import SetupOption
 from ansible_collections.pve.provision.plugins.module_utils._model.timeouts import FLAT, TIMEOUTS
@@ -34,7 +33,7 @@ class Checked:
 
     values: dict[str, t.Any]
     unknown: tuple[str, ...] = ()
-    errors: tuple[tuple[str, object, str], ...] = ()
+    errors: tuple[Wrong, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ class ArgSpec:
     def validate(self, declared: t.Mapping[str, t.Any]) -> Checked:
         """Hold a declaration against this spec. One wrong option hides nothing that is wrong with the others, and one
         wrong entry of an option nothing that is wrong with the rest of it."""
-        wrong = next(_no_dictionaries(declared, self.options), None)
+        wrong = next(no_dictionaries(declared, self.options), None)
         if wrong is None:
             result = ArgumentSpecValidator(self.options, **self.rules).validate(declared)
             if not result.error_messages:
@@ -86,15 +85,12 @@ class ArgSpec:
         return Checked(checked.validated_parameters, tuple(sorted(sieve.unknown)), tuple(sieve.errors))
 
 
-Options = t.Mapping[str, t.Mapping[str, t.Any]]
-
-
 class _Sieve:
     """Parts what is right of a declaration from what is wrong, and tells the wrong by its path."""
 
     def __init__(self) -> None:
         self.unknown: list[str] = []
-        self.errors: list[tuple[str, object, str]] = []
+        self.errors: list[Wrong] = []
 
     def sift(self, spec: ArgSpec, declared: t.Mapping[str, t.Any], prefix: str) -> dict[str, t.Any]:
         """What is right of a dictionary, as it was given."""
@@ -108,13 +104,15 @@ class _Sieve:
             option = {name: spec.options[name]}
             known = len(self.errors)
             kept = self._inside(option[name], value, f"{prefix}{name}")
-            texts = [text for _name, text in _no_dictionaries({name: kept}, option)]
-            texts = texts or _texts(ArgumentSpecValidator(option).validate({name: kept}))
-            if not texts:
+            told = None if option[name].get("no_log") else value
+            wrong = list(no_dictionaries({name: kept}, option, prefix))
+            if not wrong:
+                texts = _texts(ArgumentSpecValidator(option).validate({name: kept}))
+                wrong = [(f"{prefix}{name}", told, text) for text in texts]
+            if not wrong:
                 good[name] = kept
             elif len(self.errors) == known:
-                told = None if option[name].get("no_log") else value
-                self.errors += [(f"{prefix}{name}", told, text) for text in texts]
+                self.errors += wrong
         return good
 
     def _inside(self, option: t.Mapping[str, t.Any], value: t.Any, path: str) -> t.Any:
@@ -135,66 +133,6 @@ class _Sieve:
 def _texts(result: t.Any) -> list[str]:
     """What Ansible's validator says, but for options that it does not know."""
     return [str(error) for error in result.errors if not isinstance(error, UnsupportedError)]
-
-
-def _no_dictionaries(declared: t.Mapping[str, t.Any], options: Options) -> t.Iterator[tuple[str, str]]:
-    """What is something else where a dictionary of options belongs: Ansible's validator ends with a traceback there."""
-    specs = _by_every_name(options)
-    own = {alias: name for name, spec in options.items() for alias in spec.get("aliases", ())}
-    for name, value in declared.items():
-        spec = specs.get(name)
-        if spec is None or "options" not in spec or value is None:
-            continue
-        entries = value if spec["type"] == "list" and isinstance(value, list) else [value]
-        for entry in entries:
-            if isinstance(entry, t.Mapping):
-                inner = next(_no_dictionaries(entry, spec["options"]), None)
-                if inner:
-                    yield own.get(name, name), inner[1]
-            elif entry is not None and not isinstance(entry, str):
-                text = f"{entry!r} of {name} is of type {entry.__class__.__name__}, where a dictionary belongs"
-                yield own.get(name, name), text
-
-
-def blank_is_null(given: t.Mapping[str, t.Any], options: Options) -> dict[str, t.Any]:
-    """What a task gives, with null for what is empty: as that a template's null arrives before ansible-core 2.19.
-
-    A secret that is empty stays so, to be refused.
-    """
-    secret = {name for name, spec in _by_every_name(options).items() if spec.get("no_log")}
-    return {name: None if value == "" and name not in secret else value for name, value in given.items()}
-
-
-def without_nulls(given: t.Mapping[str, t.Any], options: Options) -> dict[str, t.Any]:
-    """What a task gives, as if it did not mention what it says null to: an AnsibleModule would hold it against an
-    option's choices. Options that are free in form stay as they are.
-    """
-    specs = _by_every_name(options)
-    return {
-        name: _entry_without_nulls(value, specs.get(name, {}).get("options"))
-        for name, value in given.items()
-        if value is not None
-    }
-
-
-def _entry_without_nulls(value: t.Any, options: Options | None) -> t.Any:
-    if options is None:
-        return value
-    if isinstance(value, list):
-        return [_entry_without_nulls(entry, options) for entry in value]
-    return without_nulls(value, options) if isinstance(value, t.Mapping) else value
-
-
-def null_entries(nulls: t.Iterable[Path], options: Options) -> list[Finding]:
-    """The entries of lists that are null, except in options that are free in form."""
-    free = {name for name, spec in _by_every_name(options).items() if spec["type"] == "dict" and "options" not in spec}
-    entries = sorted(spell(path) for path in nulls if isinstance(path[-1], int) and path[0] not in free)
-    remedy = "Leave the entry out, or set the whole option to null."
-    return [Finding(entry, None, "is null, which is no entry of a list", remedy) for entry in entries]
-
-
-def _by_every_name(options: Options) -> dict[str, t.Mapping[str, t.Any]]:
-    return {name: spec for own, spec in options.items() for name in (own, *spec.get("aliases", ()))}
 
 
 def _from_environment(name: str) -> tuple[t.Callable[..., t.Any], list[str]]:

@@ -6,20 +6,21 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import typing as t
 
 from ansible.module_utils import basic
 
-from ansible_collections.pve.provision.plugins.module_utils._argspec import (
-    CONNECTION,
-    ArgSpec,
+from ansible_collections.pve.provision.plugins.module_utils._argspec import CONNECTION, ArgSpec
+from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Result
+from ansible_collections.pve.provision.plugins.module_utils._engine.reconcile import reconcile
+from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, InvalidInput, ProvisionError
+from ansible_collections.pve.provision.plugins.module_utils._given import (
     blank_is_null,
+    no_dictionaries,
     null_entries,
     without_nulls,
 )
-from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Result
-from ansible_collections.pve.provision.plugins.module_utils._engine.reconcile import reconcile
-from ansible_collections.pve.provision.plugins.module_utils._errors import InvalidInput, ProvisionError
 from ansible_collections.pve.provision.plugins.module_utils._guests.app.spec import PROFILES
 from ansible_collections.pve.provision.plugins.module_utils._guests.registry import SECRET_OPTIONS, TYPES
 from ansible_collections.pve.provision.plugins.module_utils._io import interrupt, progress
@@ -40,17 +41,23 @@ class Module(basic.AnsibleModule):
     They are told by the names they stand under, before anything is checked or logged. ``secret_names`` of the
     parameters are further such names; an option whose spec says ``no_log`` either way is left to that.
 
-    ``nulls`` is where the task says null: parameters show null and absent alike.
+    ``nulls`` is where the task says null: parameters show null and absent alike. ``mistyped`` is what stands where
+    options belong, which no validation takes; the parameters are without it.
     """
 
     params: dict[str, t.Any]
     nulls: frozenset[Path]
+    mistyped: list[Finding]
 
     def _load_params(self) -> None:
         super()._load_params()
         given = blank_is_null(self.params, self.argument_spec)
         self.nulls = null_paths({name: value for name, value in given.items() if not name.startswith("_ansible_")})
         self.params = without_nulls(given, self.argument_spec)
+        self.mistyped = [Finding(*wrong) for wrong in no_dictionaries(self.params, self.argument_spec)]
+        if self.mistyped:
+            wrong = {re.split(r"[.\[]", finding.option)[0] for finding in self.mistyped}
+            self.params = {name: value for name, value in self.params.items() if name not in wrong}
         more = self.params.get("secret_names")
         names = {str(name) for name in more} if isinstance(more, list) else set()
         names |= SECRET_OPTIONS
@@ -78,7 +85,7 @@ def run_guest_module(kind: str) -> None:
     module = CONNECTION.merge(declared.spec, declared.of_module).create_module(Module)
     with module.interruptible():
         try:
-            wrong = null_entries(module.nulls, module.argument_spec)
+            wrong = [*module.mistyped, *null_entries(module.nulls, module.argument_spec)]
             if wrong:
                 raise InvalidInput(wrong)
             wanted, parts = declared.read(module.params, module.nulls)

@@ -30,7 +30,8 @@ MODULE_UTILS = OURS + "module_utils."
 ROOMS = {
     "_errors": set(),
     "_io": {"_errors", "_io"},
-    "_argspec": {"_errors", "_model"},
+    "_given": {"_errors", "_model"},
+    "_argspec": {"_given", "_errors", "_model"},
     "_model": {"_errors", "_io", "_model"},  # of _io what is pure: see PURE
     "_pve": {"_model", "_errors", "_io", "_pve"},
     "_images": {"_model", "_errors", "_io", "_images"},
@@ -40,13 +41,13 @@ ROOMS = {
     "_engine": {"_model", "_errors", "_io", "_pve", "_images", "_openwrt", "_store", "_access", "_engine"},
     "_guests": {
         *("_argspec", "_model", "_errors", "_io", "_pve", "_images", "_openwrt", "_store", "_access", "_engine"),
-        "_guests",
+        *("_given", "_guests"),
     },
-    "_module": {"_argspec", "_model", "_errors", "_io", "_pve", "_engine", "_guests"},
+    "_module": {"_argspec", "_given", "_model", "_errors", "_io", "_pve", "_engine", "_guests"},
 }
 # Module (below the standard library) -> the only files that may import it.
 FOREIGN = {
-    "ansible": {"module_utils/_argspec.py", "module_utils/_module.py"},
+    "ansible": {"module_utils/_argspec.py", "module_utils/_given.py", "module_utils/_module.py"},
     "proxmoxer": {"module_utils/_pve/api/client.py"},
     "requests": {"module_utils/_pve/api/client.py"},
 }

@@ -11,19 +11,14 @@ import re
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.pve.provision.plugins.module_utils._argspec import (
-    CONNECTION,
-    ArgSpec,
-    blank_is_null,
-    null_entries,
-    without_nulls,
-)
+from ansible_collections.pve.provision.plugins.module_utils._argspec import CONNECTION, ArgSpec
 from ansible_collections.pve.provision.plugins.module_utils._engine import steps
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Wanted
 from ansible_collections.pve.provision.plugins.module_utils._engine.migration import Migrate
 from ansible_collections.pve.provision.plugins.module_utils._engine.part import Part
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Step
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
+from ansible_collections.pve.provision.plugins.module_utils._given import blank_is_null, null_entries, without_nulls
 from ansible_collections.pve.provision.plugins.module_utils._guests import fetch_image
 from ansible_collections.pve.provision.plugins.module_utils._guests.app.spec import PROFILES
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.read import read_container, wanted_container

@@ -85,7 +85,7 @@ def number(minimum: float, maximum: float | None = None) -> Codec:
             result = float(str(value))
         except ValueError:
             raise ValueError("is not a number") from None
-        if not minimum <= result <= (math.inf if maximum is None else maximum):
+        if not (minimum <= result <= (math.inf if maximum is None else maximum) and math.isfinite(result)):
             bounds = f"is {minimum:g} or more" if maximum is None else f"goes from {minimum:g} to {maximum:g}"
             raise ValueError(f"is out of range; it {bounds}")
         return result
@@ -100,16 +100,30 @@ def number(minimum: float, maximum: float | None = None) -> Codec:
     )
 
 
-def text(pattern: str = "", problem: str = "is not valid", fold: t.Callable[[str], str] = str) -> Codec:
-    """Text as it is, or text that fits ``pattern``. ``fold`` makes spellings equal that mean the same."""
+_CONTROL = re.compile(r"[\x00-\x08\n-\x1f\x7f]")
 
-    matches = re.compile(pattern).fullmatch if pattern else None
+
+def one_line(value: t.Any) -> str:
+    """Text that stays in its line of a config: PVE writes values down as they are, and would read back another option.
+
+    ValueError for any other.
+    """
+    result = str(value)
+    if _CONTROL.search(result):
+        raise ValueError("holds a line break or another control character; leave it out")
+    return result
+
+
+def text(pattern: str = "", problem: str = "is not valid", fold: t.Callable[[str], str] = str) -> Codec:
+    """Text of one line, or what fits ``pattern``. ``fold`` makes spellings equal that mean the same."""
+
+    matches = re.compile(pattern, re.ASCII).fullmatch if pattern else None
 
     def accept(value: t.Any) -> str:
         result = str(value)
         if matches and not matches(result):
             raise ValueError(problem)
-        return fold(result)
+        return fold(one_line(result))
 
     return Codec(parse=fold, accept=accept, render=str)
 
@@ -220,12 +234,12 @@ TEXT = text()
 BOOLEAN = Codec(parse=parse_boolean, accept=parse_boolean, render=lambda value: "1" if value else "0", type="bool")
 
 
-def _size(step: int, rounded: t.Callable[[float], int]) -> Codec:
+def _size(step: int, rounded: t.Callable[[float], int], least: int = 1) -> Codec:
     def accept(value: t.Any) -> int:
         size = parse_size(value)
         if BYTES.fullmatch(str(value)):
             return size
-        if 0 < size < step:
+        if least <= size < step:
             raise ValueError(f"is too small; the least is {render_size(step)}")
         return rounded(size / step) * step
 
@@ -233,9 +247,9 @@ def _size(step: int, rounded: t.Callable[[float], int]) -> Codec:
 
 
 # PVE allocates whole MiB of what is asked for a container (pve-container, LXC.pm: int(GiB * 1024)), and the next whole
-# KiB for a VM (qemu-server by convert_size).
+# KiB for a VM (qemu-server by convert_size). A container of 0 is a directory without a limit, a disk of 0 is none.
 CONTAINER_SIZE = _size(MIB, math.floor)
-DISK_SIZE = _size(KIB, math.ceil)
+DISK_SIZE = _size(KIB, math.ceil, least=0)
 # A storage may round up what it is asked for: LVM's extents have 4 MiB as a rule.
 EXTENT = 4 * MIB
 

@@ -74,6 +74,8 @@ class _Reader:
             if given is None and here not in self.nulls:
                 continue
             read = None if given is None else self.value(fields.keys[key].codec, given, here)
+            if problem := fields.unfit(key, read):
+                self.findings.append(Finding(spell(here), HIDDEN if fields.keys[key].secret else given, problem))
             if read is not None or given is None:
                 result[key] = read
         return result

@@ -65,7 +65,20 @@ HOSTNAME = text(
     "is not a valid DNS name; use letters, digits and hyphens, with dots between labels",
 )
 TAG_WORD = text(r"[A-Za-z0-9_][A-Za-z0-9_\-+.]*", "is not a tag; use letters, digits, _ - + .", fold=str.lower)
-DESCRIPTION = Codec(parse=lambda value: value.rstrip("\n"), accept=lambda value: str(value).rstrip("\n"), render=str)
+_LONGEST_DESCRIPTION: t.Final = 8192
+
+
+def _description(value: t.Any) -> str:
+    """Any text that PVE takes (pve-guest-common, AbstractConfig.pm)."""
+    given = str(value).rstrip("\n")
+    if "\0" in given:
+        raise ValueError("holds a NUL character; leave it out")
+    if len(given) > _LONGEST_DESCRIPTION:
+        raise ValueError(f"has {len(given)} characters, and Proxmox VE takes {_LONGEST_DESCRIPTION}; shorten it")
+    return given
+
+
+DESCRIPTION = Codec(parse=lambda value: value.rstrip("\n"), accept=_description, render=str)
 
 
 def _nameserver(value: t.Any) -> str:

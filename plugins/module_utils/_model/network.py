@@ -50,7 +50,7 @@ def interface_codec(
             address = read_interface(given)
         except ValueError:
             address = None
-        if address is None or address.version != version:
+        if address is None or address.version != version or "%" in given:
             raise ValueError(f"is neither {listed} nor an IPv{version} address with prefix like {example}")
         if "/" not in given:
             raise ValueError(f"has no prefix; write it like {example}")
@@ -68,8 +68,8 @@ def _address(version: int) -> Codec:
             address = ipaddress.ip_address(str(value))
         except ValueError:
             address = None
-        if address is None or address.version != version:
-            raise ValueError(f"is not an IPv{version} address without prefix")
+        if address is None or address.version != version or "%" in str(value):
+            raise ValueError(f"is not an IPv{version} address without prefix and without an interface")
         return str(address)
 
     return Codec(parse=lambda value: _normal(value, ipaddress.ip_address), accept=accept, render=str)
@@ -90,6 +90,8 @@ def _hwaddr(value: t.Any) -> str:
         raise ValueError('is a number, and not the address that was written: quote it, as in "BC:24:11:00:00:01"')
     if not re.fullmatch(r"([0-9A-F]{2}:){5}[0-9A-F]{2}", given):
         raise ValueError("is not a MAC address like BC:24:11:00:00:01")
+    if given == "00:00:00:00:00:00":
+        raise ValueError("is no address of a device; leave it out, and Proxmox VE makes one")
     if int(given[:2], 16) & 1:
         raise ValueError("is a multicast address; the second digit of a unicast MAC address is even")
     return given
@@ -108,7 +110,9 @@ ADDRESSES = {
 }
 NET = Fields(
     {
-        "name": Field(text(r"[\w.:-]{1,15}", "is not an interface name (at most 15 characters)"), preserve=True),
+        "name": Field(
+            text(r"(?!(lo|\.\.?)$)[\w.-]{1,15}", "is not an interface name (at most 15 characters)"), preserve=True
+        ),
         "bridge": Field(BRIDGE),
         "firewall": Field(BOOLEAN, default=False),
         "gw": ADDRESSES["gw"],

@@ -136,6 +136,14 @@ class Fields:
             if value is not None and not (key in self.keys and value == self.keys[key].default)
         }
 
+    def unfit(self, key: str, value: Canonical) -> str:
+        """Why a value cannot stand in a property string, where PVE would read another one; empty where it can."""
+        if isinstance(value, str) and "," in value:
+            return "holds a comma, which ends a value in the config of Proxmox VE; choose one without"
+        if isinstance(value, str) and "=" in value and key == self.default_key and self.bare:
+            return "holds an equals sign, which ends a key in the config of Proxmox VE; choose one without"
+        return ""
+
     def same(self, one: t.Mapping[str, Canonical], other: t.Mapping[str, Canonical]) -> bool:
         """Whether two values mean the same."""
         return one == other or self.normal(one) == self.normal(other)

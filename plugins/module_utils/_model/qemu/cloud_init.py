@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._model.codec import Codec, text
 from ansible_collections.pve.provision.plugins.module_utils._model.creation import PASSWORD
+from ansible_collections.pve.provision.plugins.module_utils._model.lxc import NAMESERVER as CONTAINER_NAMESERVER
 from ansible_collections.pve.provision.plugins.module_utils._model.network import (
     ADDRESSES,
     check_gateway,
@@ -23,6 +25,16 @@ from ansible_collections.pve.provision.plugins.module_utils._model.sha_crypt imp
 
 # What a running VM is told at its next start, although PVE writes it into its config at once.
 KEYS: t.Final = ("ciuser", "cipassword", "sshkeys", "ciupgrade", "citype", "nameserver", "searchdomain", "cicustom")
+
+
+def _nameserver(value: t.Any) -> str:
+    """An IP address; an interface is for containers alone (pve-container has a format of its own for it)."""
+    if "%" in str(value):
+        raise ValueError("names an interface, which Proxmox VE takes for containers alone; leave % and the rest out")
+    return str(CONTAINER_NAMESERVER.accept(value))
+
+
+NAMESERVER = dataclasses.replace(CONTAINER_NAMESERVER, accept=_nameserver)
 USER = text(r"[A-Za-z_][A-Za-z0-9_.-]{0,30}\$?", "is not the name of a user, such as debian")
 IPCONFIG = Fields(
     {

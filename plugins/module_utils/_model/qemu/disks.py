@@ -65,6 +65,11 @@ LIMITS_OF: t.Final = {
     **{f"iops{way}_max_length": f"iops{way}_max" for way in ("", "_rd", "_wr")},
 }
 IMPORT: t.Final = "import-from"
+# PVE keeps it in this form (qemu-server, Drive.pm), and QEMU gets it decoded.
+_SERIAL = text(
+    r"[-%a-zA-Z0-9_.!~*'()]{1,60}",
+    "is not the serial number of a disk, of letters, digits and -_.!~*'(); write a blank as %20",
+)
 _ORIGIN: dict[str, Field] = {"volume": Field(), "storage": Field(), IMPORT: Field(param="import_from")}
 _KEYS: dict[str, Field] = {
     "aio": Field(choice("native", "threads", "io_uring")),
@@ -82,7 +87,7 @@ _KEYS: dict[str, Field] = {
     "rerror": Field(choice("ignore", "report", "stop")),
     "ro": Field(BOOLEAN, default=False),
     "scsiblock": Field(BOOLEAN, default=False),
-    "serial": Field(),
+    "serial": Field(_SERIAL),
     "shared": Field(BOOLEAN, default=False),
     "size": Field(DISK_SIZE, preserve=True),
     "snapshot": Field(BOOLEAN, default=False),

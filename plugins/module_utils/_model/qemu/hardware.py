@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import dataclasses
+import datetime
 import re
 import typing as t
 
@@ -145,6 +146,9 @@ class SmbiosFields(Fields):
         encoded = {key: text if key == "uuid" else _encoded(str(text)) for key, text in told.items()}
         return super().render({**encoded, "base64": "1"})
 
+    def unfit(self, key: str, value: Canonical) -> str:
+        return ""
+
 
 def _decoded(text: str) -> str:
     try:
@@ -166,9 +170,20 @@ SMBIOS = SmbiosFields(
 )
 # What PVE makes itself, unless it is 0.
 VMGENID = text(r"0|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", "is neither a UUID nor 0", fold=str.lower)
-STARTDATE = text(
-    r"now|\d{4}-\d{1,2}-\d{1,2}(T\d{1,2}:\d{1,2}:\d{1,2})?", "is neither now nor a date such as 2026-01-31T12:00:00"
-)
+
+
+def _startdate(value: t.Any) -> str:
+    """A date that there is: PVE takes any numbers, and QEMU does not start with them."""
+    given = str(value)
+    try:
+        if given != "now":
+            datetime.datetime.strptime(given, "%Y-%m-%dT%H:%M:%S" if "T" in given else "%Y-%m-%d")
+    except ValueError:
+        raise ValueError("is neither now nor a date such as 2026-01-31T12:00:00") from None
+    return given
+
+
+STARTDATE = Codec(parse=str, accept=_startdate, render=str)
 _PLUG_WORDS = words(",", choice(*PLUGS), ordered=False)
 # PVE writes 0 for nothing and 1 for what it plugs as a rule.
 HOTPLUG = dataclasses.replace(

@@ -36,7 +36,6 @@ from ansible_collections.pve.provision.plugins.module_utils._model.lxc import (
     CPUUNITS,
     DESCRIPTION,
     HOSTNAME,
-    NAMESERVER,
     STARTUP,
     TAG_WORD,
 )
@@ -46,6 +45,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.qemu.cloud_in
     CI_PASSWORD,
     CICUSTOM,
     IPCONFIG,
+    NAMESERVER,
     USER,
 )
 from ansible_collections.pve.provision.plugins.module_utils._model.qemu.disks import (

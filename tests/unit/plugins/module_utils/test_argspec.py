@@ -120,12 +120,15 @@ class TestDocumentation:
             assert f"E({variable})" in " ".join(text["description"])
 
 
-@pytest.mark.parametrize("declared, wrong", [
-    ({"nested": 3}, "3 of nested is of type int, where a dictionary belongs"),
-    ({"entries": [{}, ["a"]]}, "['a'] of entries is of type list, where a dictionary belongs"),
-    ({"entries": [{"deep": 1.5}]}, "1.5 of deep is of type float, where a dictionary belongs"),
+@pytest.mark.parametrize("declared, path, wrong", [
+    ({"nested": 3}, "nested", "is of type int, where a dictionary belongs, with the key size"),
+    ({"nested": "nas:8"}, "nested", "is text, where a dictionary belongs, with the key size"),
+    ({"entries": [{}, ["a"]]}, "entries[1]", "is of type list, where a dictionary belongs, with the key deep"),
+    ({"entries": [{"deep": 1.5}]}, "entries[0].deep",
+     "is of type float, where a dictionary belongs, with the key size"),
+    ({"entries": "deep=1,other=2"}, "entries", "is text, where a list of dictionaries belongs, with the key deep"),
 ])  # fmt: skip
-def test_what_is_no_dictionary_is_an_error_and_hides_nothing(declared: dict[str, t.Any], wrong: str) -> None:
+def test_what_is_no_dictionary_is_an_error_and_hides_nothing(declared: dict[str, t.Any], path: str, wrong: str) -> None:
     deep = {"type": "dict", "options": {"size": {"type": "int"}}}
     spec = ArgSpec(options={
         "nested": deep,
@@ -133,7 +136,8 @@ def test_what_is_no_dictionary_is_an_error_and_hides_nothing(declared: dict[str,
         "count": {"type": "int"},
     })  # fmt: skip
     checked = spec.validate({**declared, "count": "many", "other": 1})
-    assert [text for name, _value, text in checked.errors if name.startswith(tuple(declared))] == [wrong]
+    errors = [(name, text) for name, _value, text in checked.errors if name.startswith(tuple(declared))]
+    assert errors == [(path, wrong)]
     assert ([name for name, _value, _text in checked.errors if name == "count"], checked.unknown) == (
         ["count"],
         ("other",),

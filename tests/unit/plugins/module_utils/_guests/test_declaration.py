@@ -104,7 +104,7 @@ def test_nothing_is_found_where_nothing_is_wrong(guests: list[Guest]) -> None:
         ([lxc(aftr=["a"])], ["web1: aftr: is not an option. Did you mean after?"]),
         ([lxc(networks=[NET, {"mtu": "big"}])], ["web1: networks[1].mtu: 'big' argument 'mtu' is of type"]),
         ([lxc(rootfs={"size": 8, "quota": "x"})], ["web1: rootfs.quota: 'x' argument 'quota' is of type"]),
-        ([lxc(networks=[NET, 5])], ["5 of networks is of type int, where a dictionary belongs"]),
+        ([lxc(networks=[NET, 5])], ["networks[1]: 5 is of type int, where a dictionary belongs"]),
         ([lxc(memory="lots")], ["'lots'"]),
         ([lxc(state="up")], ["web1: state: 'up' value of state must be one of"]),
         ([lxc(networks="vmbr0")], ["web1: "]),

@@ -95,6 +95,15 @@ def test_a_larger_disk_grows_and_a_smaller_one_is_refused() -> None:
         ({"cpuunits": 50000}, "cpuunits", "is out of range"),
         ({"networks": [{"trunks": ["2-9999"]}]}, "networks[0].trunks[0]", "is out of range"),
         ({"networks": [{"hwaddr": MAC}, {"hwaddr": MAC.lower()}]}, "networks[1].hwaddr", "is also used by networks[0]"),
+        # What PVE's own formats refuse, what would become another line of its config, or what QEMU does not start with.
+        ({"args": "-x\nhookscript: local:snippets/other"}, "args", "holds a line break"),
+        ({"disks": [{"storage": "x", "size": 1, "serial": "A B"}]}, "disks[0].serial", "is not the serial number"),
+        ({"disks": [{"storage": "x", "size": 1, "serial": "a,b"}]}, "disks[0].serial", "is not the serial number"),
+        ({"disks": [{"storage": "x", "size": 0}]}, "disks[0].size", "is too small"),
+        ({"hostpci": [{"mapping": "card,x-vga=1"}]}, "hostpci[0].mapping", "holds a comma"),
+        ({"startdate": "2026-13-45"}, "startdate", "is neither now nor a date"),
+        ({"migrate_downtime": "inf"}, "migrate_downtime", "is out of range"),
+        ({"cloud_init": {"nameserver": ["fe80::1%eth0"]}}, "cloud_init.nameserver[0]", "names an interface"),
         ({"memory": 256, "balloon": 512}, "balloon", "is above the memory, 256"),
     ],
 )
