@@ -50,10 +50,10 @@ options:
       - V(latest) is V(started), with the newest of what it is made of. A container of an O(image) gets the image that
         its tag means now. Any other one is asked of which of its O(packages), those of an application among them, its
         repositories have newer versions. Before it gets these, and before anything else in it is changed, a snapshot is
-        taken. Where a storage takes none, the container is backed up to a file of the node in place of that, for which
-        it is shut down, and a warning says so; not over the API, and not where that would lose anything, such as a
-        mount point without C(backup). Without either nothing is changed. Where a step fails, or it does not pass its
-        O(checks) then, it is taken back to what it was before the run, as with O(rollback=snapshot).
+        taken. Where a storage takes none, the container is backed up in place of that, to a file of the node or over
+        the API to a storage, for which it is shut down, and a warning says so; not where that would lose anything, such
+        as a mount point without C(backup). Without either nothing is changed. Where a step fails, or it does not pass
+        its O(checks) then, it is taken back to what it was before the run, as with O(rollback=snapshot).
       - V(template) does the same, shuts it down where it runs and turns it into a template, which others are cloned
         from, and which can neither be turned back nor started. One that is a template already stays one. Its options
         are changed where Proxmox VE allows that.

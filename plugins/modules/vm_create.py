@@ -53,10 +53,10 @@ options:
         resumes one that is suspended.
       - V(latest) is V(started), with the newest of its packages. The VM is asked of which of its O(packages), those of
         an application among them, its repositories have newer versions. Before it gets these, and before anything else
-        in it is changed, a snapshot is taken. Where a storage takes none, the VM is backed up to a file of the node in
-        place of that, while it runs, and a warning says so; not over the API, and not where that would lose anything,
-        such as a disk that is not backed up. Without either nothing is changed. Where a step fails, or it does not pass
-        its O(checks) then, it is taken back to what it was before the run, as with O(rollback=snapshot).
+        in it is changed, a snapshot is taken. Where a storage takes none, the VM is backed up in place of that, to a
+        file of the node or over the API to a storage, while it runs, and a warning says so; not where that would lose
+        anything, such as a disk that is not backed up. Without either nothing is changed. Where a step fails, or it
+        does not pass its O(checks) then, it is taken back to what it was before the run, as with O(rollback=snapshot).
       - V(suspended) does the same, starts it where it does not run, and lets it stand still in memory.
       - V(template) does the same, shuts it down where it runs and turns it into a template, which others are cloned
         from, and which can neither be turned back nor started. One that is a template already stays one.

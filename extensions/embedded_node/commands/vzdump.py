@@ -159,6 +159,7 @@ class Backup:
                 raise ApiError(f"unable to find VM '{self.vmid}'")
             self.info(f"Starting Backup of VM {self.vmid} ({kind})")
             self.info(f"Backup started at {_stamp(began)}")
+            self._check_number(kind)
             (self._container if kind == "lxc" else self._machine)(began)
         except ApiError as error:
             self.session.say(f"ERROR: Backup of VM {self.vmid} failed - {error.message}")
@@ -168,6 +169,29 @@ class Backup:
         self.info(f"Finished Backup of VM {self.vmid} ({took})")
         self.info(f"Backup finished at {_stamp(time.time())}")
         return True
+
+    def _check_number(self, kind: str) -> None:
+        """Die where the storage, or the run, lets no more backups of this guest be."""
+        name = str(self.params.get("storage", "local"))
+        if self.params.get("dumpdir") or not (self.params.get("protected") or not self.params.get("remove", 1)):
+            return
+        store = storage.get(self.session.state, name)
+        prefix = f"vzdump-{kind}-{self.vmid}-"
+        items = [item for item in store.files("backup") if item.name.startswith(prefix)]
+        kept = [item for item in items if store.attributes(f"backup/{item.name}").get("protected")]
+        if self.params.get("protected"):
+            free = access.may(self.session, f"/storage/{name}", ["Datastore.Allocate"])
+            most = int(store.options.get("max-protected-backups", -1 if free else 5))
+            if -1 < most <= len(kept):
+                raise ApiError(f"The number of protected backups per guest is limited to {most} on storage '{name}'")
+            return
+        rule = str(self.params.get("prune-backups") or store.options.get("prune-backups", ""))
+        most = sum(int(number) for number in re.findall(r"keep-(?!all)\w+=(\d+)", rule))
+        if "keep-all=1" not in rule and 0 < most <= len(items) - len(kept):
+            raise ApiError(
+                f"There is a max backup limit of {most} enforced by the target storage or the vzdump parameters."
+                " Either increase the limit or delete old backups."
+            )
 
     def _container(self, began: float) -> None:
         session, vmid = self.session, self.vmid

@@ -10,12 +10,13 @@ import shutil
 import typing as t
 from pathlib import Path
 
-from ..api import access, volume_access
+from ..api import access, validation, volume_access
 from ..api.session import Session
 from ..errors import ApiError, Interrupted, bad_params, failure_text, forbidden
 from ..guest import runtime
 from ..state import archive, faults, storage
 from ..state.config_file import NET_KEY, GuestFile, Section
+from ..state.propstring import parse
 from ..state.rootfs import GuestFiles
 from . import allocation, config, container, oci, permissions, setup, status
 
@@ -91,6 +92,7 @@ class Job:
         self.conf = GuestFile()
         self.old: GuestFile | None = None
         self.disks: dict[str, str] = {}
+        self.delayed: dict[str, str] = {}
         self.plain: Params = {}
         self.archive = ""
         self.pool: str | None = None
@@ -187,6 +189,7 @@ class Job:
         options.setdefault("hostname", f"CT{vmid}")
         options.setdefault("memory", "512")
         options.setdefault("swap", "512")
+        options.update(self.delayed)
         self._save(lock=options.get("lock"))
 
     def _save(self, lock: str | None) -> None:
@@ -204,13 +207,17 @@ class Job:
             return {"rootfs": f"{self.default_store}:4"}
         disks: dict[str, str] = {}
         for mount in container.volumes(backup.options):
-            if mount.type == "volume":
-                size = mount.size
-                if size is None:
-                    raise ApiError(f"unable to detect disk size - please specify {mount.key} (size)")
-                mount.options.pop("size")
-                mount.options["volume"] = f"{self.default_store}:{size / container.GIB:.9f}"
-                disks[mount.key] = mount.render()
+            if mount.type != "volume":
+                if not self.session.is_root:
+                    raise ApiError(f"restoring '{mount.key}' to {mount.type} mount is only possible for root")
+                self.delayed[mount.key] = mount.render()
+                continue
+            size = mount.size
+            if size is None:
+                raise ApiError(f"unable to detect disk size - please specify {mount.key} (size)")
+            mount.options.pop("size")
+            mount.options["volume"] = f"{self.default_store}:{size / container.GIB:.9f}"
+            disks[mount.key] = mount.render()
         return disks
 
     def _extract(self, files: GuestFiles) -> None:
@@ -259,7 +266,11 @@ class Job:
         backup = archive.read_backup_config(storage.absolute_path(self.session.state, self.archive))
         if self.unprivileged is None and backup.options.get("unprivileged"):
             self.conf.options["unprivileged"] = backup.options["unprivileged"]
-        if self.conf.options.get("unprivileged") != "1":
+        for key, value in backup.options.items():
+            if NET_KEY.fullmatch(key) and key not in self.conf.options:
+                access.need_bridge(self.session, parse(value, validation.option_format("lxc", key)))
+        was_privileged = self.old is not None and self.old.options.get("unprivileged") != "1"
+        if self.conf.options.get("unprivileged") != "1" and not was_privileged:
             access.need(self.session, "/", "Sys.Modify")
         return backup
 
@@ -271,6 +282,12 @@ class Job:
             if self.unique and NET_KEY.fullmatch(key):
                 value = container.render_net(re.sub(r",hwaddr=[^,]*", "", value))
             self.conf.options.setdefault(key, value)
+        if self.session.is_root:
+            self.conf.current.raw[:] = backup.current.raw
+        elif backup.current.raw:
+            lines = "".join(f"{key}: {value}\n" for key, value in backup.current.raw)
+            rule = "-" * 32
+            self.session.warn(f"skipping custom lxc options, restore manually as root:\n{rule}\n{lines}{rule}")
 
 
 def _human(size: float) -> str:

@@ -46,7 +46,7 @@ def needs(
     if making and not cloning:
         found += wanted.type.creation_needs(touched)
     found += _on_storages(wanted, actual, plan, touched, making)
-    found += _on_networks(wanted, touched, bridges)
+    found += bridge_needs({key: net for key, net in touched.items() if is_net(key)}, path, bridges)
     found += [need for step in plan.steps for need in step.needs()]
     found += [need for name in uploads for step in ("upload", "remove") for need in file_needs(step, name, "")]
     if wanted.clone and cloning:
@@ -81,15 +81,17 @@ def _on_storages(
     return found
 
 
-def _on_networks(wanted: Wanted, touched: t.Mapping[str, t.Any], bridges: t.Mapping[str, Bridge]) -> list[Need]:
+def bridge_needs(
+    nets: t.Mapping[str, t.Mapping[str, t.Any]], reasons: t.Mapping[str, str], bridges: t.Mapping[str, Bridge]
+) -> list[Need]:
     """Each network device needs the use of its bridge, or of the VLAN there. A vnet's zone is not told over the API."""
     found = []
-    for key, net in touched.items():
-        name = net.get("bridge") if is_net(key) else None
+    for key, net in nets.items():
+        name = net.get("bridge")
         if not name or (name in bridges and bridges[name].kind == "vnet"):
             continue
         path = f"/sdn/zones/localnetwork/{name}"
         vlans = [net["tag"]] if net.get("tag") else []
-        reason = wanted.declaration.paths.get(key, key)
+        reason = reasons.get(key, key)
         found += [Need((place,), ("SDN.Use",), reason) for place in [f"{path}/{tag}" for tag in vlans] or [path]]
     return found

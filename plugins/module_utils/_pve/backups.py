@@ -8,15 +8,23 @@ from __future__ import annotations
 import typing as t
 
 if t.TYPE_CHECKING:
-    from ansible_collections.pve.provision.plugins.module_utils._pve.types import Kind
+    from ansible_collections.pve.provision.plugins.module_utils._pve.types import Kind, Storage
+
+Note = dict[str, t.Any]
+MODES: t.Final[dict[Kind, str]] = {"lxc": "stop", "qemu": "snapshot"}
+"""How PVE backs up a guest as it is at one moment. QEMU does it while the VM runs."""
 
 
 class Backups(t.Protocol):
-    """Backups of guests in files of this node that only root can read, one of each guest."""
+    """Backups of guests, one of each. On the node they are files that only root can read, over the API they lie on a
+    storage. One is made at a time: PVE has one lock for all of them, and waits a minute for it."""
 
-    def archive(self, vmid: int, *, kind: Kind = "lxc", timeout: int) -> str:
-        """Back a guest up, and return the path; an earlier backup of the same guest goes. A container that runs is shut
-        down for that, and started again."""
+    def places(self) -> list[Storage]:
+        """Where a backup can be kept."""
+
+    def archive(self, vmid: int, *, kind: Kind = "lxc", place: str = "", timeout: int) -> str:
+        """Back a guest up to a place, and return what PVE calls the backup; an earlier one of the same guest goes. A
+        container that runs is shut down for that, and started again."""
 
     def restore(
         self,
@@ -32,10 +40,11 @@ class Backups(t.Protocol):
         has the vmid, which keeps its permissions and firewall rules."""
 
     def kept(self, vmid: int) -> list[str]:
-        """The paths of the backups that there are under a vmid."""
+        """The backups that there are under a vmid."""
 
-    def room(self) -> int:
-        """How many bytes are free where they are kept."""
+    def notes(self) -> t.Mapping[int, Note]:
+        """What the backups themselves tell of their guests, by vmid: ``kind``, ``archive`` and ``name``. On the node
+        nothing: there are notes beside them."""
 
     def discard(self, vmid: int) -> None:
         """Remove the backup of a guest, if there is one."""

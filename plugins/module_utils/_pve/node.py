@@ -153,7 +153,7 @@ class Node(t.Protocol):
     cloud_init: CloudInit
     snapshots: Snapshots
     containers: Containers | None
-    backups: Backups | None
+    backups: Backups
     files: Files | None
     snippets: Snippets | None
     downloads: Downloads | None

@@ -117,7 +117,8 @@ class Membership(t.NamedTuple):
 
 @dataclass(frozen=True)
 class Volume:
-    """A file or disk on a storage. ``size`` in bytes; ``ctime`` in seconds since the epoch, where the storage tells."""
+    """A file or disk on a storage. ``size`` in bytes; ``ctime`` in seconds since the epoch, where the storage tells;
+    ``notes``: the first line of those of a backup, over the API."""
 
     volid: str
     content: str
@@ -125,6 +126,7 @@ class Volume:
     format: str = ""
     vmid: int | None = None
     ctime: int | None = None
+    notes: str = ""
 
 
 @dataclass(frozen=True)

@@ -123,6 +123,7 @@ CONTAINER: Params = {
     "rootfs": {"storage": "local-lvm", "size": "1G"},
 }
 THERE: Params = {"hostname": "there1", "memory": 256}
+NEWEST: Params = {"state": "latest", "packages": ["nginx"], "ssh_private_key": "/root/.ssh/id_ed25519"}
 VM: Params = {"name": "more1", "disks": [{"storage": "local-lvm", "size": "1G"}]}
 #: What is declared, by its words in the guide; the module, its options, and what they take besides the module's role.
 MORE: dict[str, tuple[str, Params, str]] = {
@@ -131,6 +132,10 @@ MORE: dict[str, tuple[str, Params, str]] = {
     ),
     "``startup`` of a VM": ("vm_create", {**VM, "startup": {"order": 1}}, "Sys.Modify on /"),
     "``rollback: snapshot``": ("lxc_create", {**THERE, "rollback": "snapshot"}, "VM.Snapshot on /vms"),
+    "``state: latest``": ("lxc_create", {**THERE, **NEWEST}, "VM.Snapshot on /vms"),
+    "``state: latest`` on a storage without snapshots": (
+        "lxc_create", {**NEWEST, "hostname": "there2"}, "VM.Backup on /vms/103",
+    ),
     "``clone_from``": (
         "lxc_create", {"hostname": "more1", "clone_from": {"name": "there1"}}, "VM.Clone on /vms/100",
     ),
@@ -211,8 +216,11 @@ def tokens() -> t.Iterator[Tokens]:
         assert rc == 0, err
         commands.run(["pvesh", "create", "/pools", "--poolid", "lab"], node.root, b"")
         storages = node.root / "etc/pve/storage.cfg"  # of a type whose clones need their template
-        files = f"\ndir: files\n\tpath {node.root / 'srv/files'}\n\tcontent images\n"
+        files = f"\ndir: files\n\tpath {node.root / 'srv/files'}\n\tcontent images,rootdir\n"
         storages.write_text(storages.read_text(encoding="utf-8") + files, encoding="utf-8")
+        there = ["pct", "create", "103", template, "--hostname", "there2", "--rootfs", "files:1"]
+        rc, _out, err = commands.run(there, node.root, b"")
+        assert rc == 0, err
         for vmid in (900, 901):
             make_golden(node, vmid)
         qm(node, "clone", "900", "902", "--name", "clone1")

@@ -35,6 +35,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.latest.way_b
     without_old_backup,
 )
 from ansible_collections.pve.provision.plugins.module_utils._guests.setup.steps import SetUp
+from ansible_collections.pve.provision.plugins.module_utils._guests.snapshot.backup import refuse_half_restored
 from ansible_collections.pve.provision.plugins.module_utils._guests.snapshot.part import WayBack
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
 
@@ -78,11 +79,15 @@ class LatestPackages(WayBack):
         if self.saves:
             return plan
         if plan.has((SetUp, Upgrade)):
-            return with_way_back(node, wanted, actual, plan)
+            return with_way_back(node, self.facts, wanted, actual, plan)
         return without_old_backup(node, wanted, actual, plan)
 
     def recover(self, node: Node, wanted: Wanted, *, act: bool) -> list[Step]:
-        return [] if self.saves else super().recover(node, wanted, act=act)
+        if self.saves:
+            return []
+        if not wanted.findings:
+            refuse_half_restored(node, wanted)
+        return super().recover(node, wanted, act=act)
 
     def _with_newer(self, node: Node, wanted: Wanted, actual: Actual, plan: Plan) -> Plan:
         """The plan with the upgrade, where the guest tells of anything newer."""

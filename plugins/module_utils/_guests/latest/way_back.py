@@ -14,9 +14,11 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import Degra
 from ansible_collections.pve.provision.plugins.module_utils._guests.snapshot.backup import (
     Backup,
     DropBackup,
+    Place,
     against_backup,
+    backup_needs,
     has_old_backup,
-    short_of_room,
+    place_for,
 )
 from ansible_collections.pve.provision.plugins.module_utils._guests.snapshot.part import (
     before_changes,
@@ -28,34 +30,38 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.snapshot.par
 from ansible_collections.pve.provision.plugins.module_utils._guests.snapshot.steps import PruneSnapshots
 
 if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
     from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig
 
 _REMEDY: t.Final = "There would be no way back. Fix that, or declare state=started and upgrade it by hand."
 
 
-def with_way_back(node: Node, wanted: Wanted, actual: Actual, plan: Plan) -> Plan:
+def with_way_back(node: Node, facts: Facts, wanted: Wanted, actual: Actual, plan: Plan) -> Plan:
     """The plan with a snapshot before what it changes, or a backup where PVE takes none; and what stands against it."""
     config = t.cast("GuestConfig", actual.config)
     lacking = list(without_snapshots(node, wanted, actual, plan))
     found: list[Finding]
     if lacking:
-        against = against_backup(node, wanted, t.cast("int", actual.vmid), config)
+        place = place_for(facts, wanted, config) or Place("", ())
+        against = list(against_backup(node, wanted, t.cast("int", actual.vmid), config))
+        against += [] if place.storage else ["no storage of this node takes backups, as far as this login sees them"]
         found = [Finding("state", wanted.state, f"is not possible: {lacking[0]}, and {words}") for words in against]
         found += lost_with_it(wanted, config)
-        plan = before_changes(plan, Backup()).append(DropBackup())
-        scarce = () if found else short_of_room(node, wanted, config)
-        plan = dataclasses.replace(plan, warnings=(*plan.warnings, _told(wanted, actual, lacking[0]), *scarce))
+        needed = backup_needs(facts, wanted, actual, place.storage)
+        plan = before_changes(plan, Backup(place.storage, needed)).append(DropBackup())
+        told = _told(wanted, actual, lacking[0], place.storage)
+        plan = dataclasses.replace(plan, warnings=(*plan.warnings, told, *place.warnings))
     else:
         found = list(refusals(node, wanted, actual, plan))
         plan = with_snapshot(node, wanted, actual, plan).append(PruneSnapshots(0))
     return plan.against(dataclasses.replace(each, option="state", value=wanted.state, remedy=_REMEDY) for each in found)
 
 
-def _told(wanted: Wanted, actual: Actual, because: str) -> Degradation:
+def _told(wanted: Wanted, actual: Actual, because: str, place: str) -> Degradation:
     stops = wanted.type.kind == "lxc" and actual.running
     meanwhile = ", for which it is shut down," if stops else ""
-    return Degradation(f"a snapshot of {wanted.label}", because, f"a backup on the node{meanwhile}")
+    return Degradation(f"a snapshot of {wanted.label}", because, f"a backup on {place}{meanwhile}")
 
 
 def without_old_backup(node: Node, wanted: Wanted, actual: Actual, plan: Plan) -> Plan:

@@ -171,7 +171,7 @@ class OpenWrtContainer(UpgradableRouter):
         # Where nobody can write into a container, the new router gets a template of its own.
         needed = expected.changed and node.containers is not None
         findings = []
-        if self.by_vmid and node.backups is None:
+        if self.by_vmid and node.files is None:
             remedy = "Declare the router by hostname alone (the new container gets another vmid), or run on the node."
             findings.append(Finding("upgrade", True, f"cannot keep vmid {actual.vmid} over the API", remedy))
         return Release(

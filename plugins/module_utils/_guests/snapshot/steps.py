@@ -238,7 +238,7 @@ def clear(node: Node, kind: Kind, vmid: int, timeout: int) -> bool:
 
 def _drop_backup(node: Node, vmid: int, note: Note) -> None:
     """Remove what a killed run had backed up of a guest that it had not begun to change."""
-    if "backing_up" in note and node.backups is not None:
+    if "backing_up" in note:
         node.backups.discard(vmid)
 
 

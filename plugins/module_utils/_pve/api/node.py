@@ -11,6 +11,7 @@ import typing as t
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, InvalidInput
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import Clock
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.agent import ApiAgent
+from ansible_collections.pve.provision.plugins.module_utils._pve.api.backups import ApiBackups
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.changes import ApiChanges
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.client import Client
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.cloud_init import ApiCloudInit
@@ -41,7 +42,6 @@ class ApiNode:
 
     lists_suspended = True
     containers: Containers | None = None
-    backups: Backups | None = None
     files: Files | None = None
     snippets: Snippets | None = None
     leftovers: Leftovers | None = None
@@ -95,6 +95,7 @@ class ApiNode:
         storages = ApiStorages(requests)
         self.storages, self.volumes, self.free = storages.all, storages.volumes, storages.free
         self.backup_config = storages.backup_config
+        self.backups: Backups = ApiBackups(requests, storages)
         self.download_url, self.upload = storages.download_url, storages.upload
         self.appliances = storages.appliances
         self.downloads: Downloads | None = ApiDownloads(requests)

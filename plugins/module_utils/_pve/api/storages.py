@@ -58,8 +58,14 @@ class ApiStorages:
         return containers(self._requests.ask("GET", f"/nodes/{self._requests.node}/aplinfo") or [])
 
     def free(self, volid: str) -> None:
-        path = f"/nodes/{self._requests.node}/storage/{volid.partition(':')[0]}/content/{quote(volid, safe=':')}"
-        self._requests.act(f"free {volid}", "DELETE", path)
+        self._requests.act(f"free {volid}", "DELETE", self._path(volid))
+
+    def unprotect(self, volid: str) -> None:
+        """Let a backup be removed."""
+        self._requests.ask("PUT", self._path(volid), {"protected": 0})
+
+    def _path(self, volid: str) -> str:
+        return f"/nodes/{self._requests.node}/storage/{volid.partition(':')[0]}/content/{quote(volid, safe=':')}"
 
     def download_url(
         self, storage: str, content: str, filename: str, url: str, *, checksum: tuple[str, str] | None, timeout: int

@@ -6,18 +6,20 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import typing as t
 from pathlib import Path
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
 from ansible_collections.pve.provision.plugins.module_utils._io.files import free_bytes
+from ansible_collections.pve.provision.plugins.module_utils._pve.backups import MODES, Note
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.changes import IN_FILE, CliChanges
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.commands import Commands
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.root import Root
-from ansible_collections.pve.provision.plugins.module_utils._pve.types import Kind
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Kind, Storage
 
-# How guests are backed up, and what the archive's name ends with. QEMU does it while the VM runs.
-_FORMS: t.Final[dict[Kind, tuple[str, str]]] = {"lxc": ("stop", "tar.zst"), "qemu": ("snapshot", "vma.zst")}
+PLACE: t.Final = "var/lib/pve-provision"
+_SUFFIXES: t.Final[dict[Kind, str]] = {"lxc": "tar.zst", "qemu": "vma.zst"}
 
 
 class CliBackups:
@@ -27,16 +29,22 @@ class CliBackups:
         self._root = root
         self._commands = commands
         self._changes = changes
+        self._turn = threading.Lock()
 
-    def archive(self, vmid: int, *, kind: Kind = "lxc", timeout: int) -> str:
+    def places(self) -> list[Storage]:
+        folder = self._archives(0)
+        room = free_bytes(next(each for each in folder.parents if each.exists()))
+        return [Storage(f"/{PLACE}", "dir", frozenset({"backup"}), available=room)]
+
+    def archive(self, vmid: int, *, kind: Kind = "lxc", place: str = "", timeout: int) -> str:
         self.discard(vmid)
         folder = self._archives(vmid)
         folder.mkdir(mode=0o700, parents=True)
         # Another backup job holds the node's one lock for as long as it takes: better to fail than to keep waiting.
-        mode, suffix = _FORMS[kind]
-        options = {"dumpdir": str(folder), "mode": mode, "compress": "zstd", "remove": "0", "lockwait": "1"}
-        self._commands.write(["vzdump", str(vmid)], options, timeout=timeout)
-        found = list(folder.glob(f"vzdump-{kind}-{vmid}-*.{suffix}"))
+        options = {"dumpdir": str(folder), "mode": MODES[kind], "compress": "zstd", "remove": "0", "lockwait": "1"}
+        with self._turn:
+            self._commands.write(["vzdump", str(vmid)], options, timeout=timeout)
+        found = list(folder.glob(f"vzdump-{kind}-{vmid}-*.{_SUFFIXES[kind]}"))
         if len(found) != 1:
             raise PveError(f"vzdump of {vmid} said nothing, and left no archive.")
         return str(found[0])
@@ -60,12 +68,11 @@ class CliBackups:
     def kept(self, vmid: int) -> list[str]:
         return sorted(map(str, self._archives(vmid).glob("*")))
 
-    def room(self) -> int:
-        folder = self._archives(0)
-        return free_bytes(next(each for each in folder.parents if each.exists()))
+    def notes(self) -> dict[int, Note]:
+        return {}
 
     def discard(self, vmid: int) -> None:
         shutil.rmtree(self._archives(vmid), ignore_errors=True)
 
     def _archives(self, vmid: int) -> Path:
-        return self._root.path / "var/lib/pve-provision/archives" / str(vmid)
+        return self._root.path / PLACE / "archives" / str(vmid)

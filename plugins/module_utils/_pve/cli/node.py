@@ -124,7 +124,7 @@ class CliNode:
         self.local_addresses = running.local_addresses
 
         self.containers: Containers | None = CliContainers(self._root, commands, guests, storages)
-        self.backups: Backups | None = CliBackups(self._root, commands, changes)
+        self.backups: Backups = CliBackups(self._root, commands, changes)
         self.cloud_init: CloudInit = CliCloudInit(commands)
         self.snapshots: Snapshots = CliSnapshots(self._root, commands)
         self.snippets: Snippets | None = CliSnippets(self._root, storages)

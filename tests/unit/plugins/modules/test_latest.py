@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import typing as t
 from pathlib import Path
@@ -16,13 +17,14 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.step import 
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
 from ansible_collections.pve.provision.plugins.module_utils._guests import guest_connection
 from ansible_collections.pve.provision.plugins.module_utils._guests.snapshot.backup import DropBackup
+from ansible_collections.pve.provision.plugins.module_utils._pve.api.backups import ApiBackups
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.backups import CliBackups
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.node import CliNode
-from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed, Storage
 from embedded_node import commands
 from embedded_node.linux.package_database import OFFERED
 
-from .conftest import Answer, Bench, Params, pvesh
+from .conftest import Answer, Bench, Params, grant, pvesh
 
 WEB: Params = {
     "hostname": "web1",
@@ -161,42 +163,94 @@ def plain(web: Bench) -> Bench:
 
 
 def kept(bench: Bench) -> list[Path]:
-    return list((bench.node.root / "var/lib/pve-provision/archives").glob("100/*"))
+    """The backups of the container that runs have made."""
+    where = "var/lib/pve-provision/archives/100" if bench.backend == "cli" else "var/lib/vz/dump"
+    return list((bench.node.root / where).glob("vzdump-lxc-100-*.tar.zst"))
+
+
+def place(bench: Bench) -> str:
+    return "/var/lib/pve-provision" if bench.backend == "cli" else "local"
+
+
+def volid(bench: Bench, archive: Path) -> str:
+    """What PVE calls a backup."""
+    return str(archive) if bench.backend == "cli" else f"local:backup/{archive.name}"
+
+
+def kinds(bench: Bench) -> type[CliBackups | ApiBackups]:
+    return CliBackups if bench.backend == "cli" else ApiBackups
 
 
 def on_node(bench: Bench) -> Bench:
     if bench.backend == "api":
-        pytest.skip("over the API there is no place for a backup that only root can read")
+        pytest.skip("over the API nothing is left half done by a run that is killed: the tasks of PVE go on")
+    return bench
+
+
+def over_api(bench: Bench) -> Bench:
+    if bench.backend == "cli":
+        pytest.skip("on the node a backup is a file of its own")
     return bench
 
 
 def test_a_backup_is_the_way_back_then(plain: Bench) -> None:
-    on_node(plain)
     told = plain.good("lxc_create", check=True, **PLAIN)
     done = plain.good("lxc_create", **PLAIN)
     assert steps(told) == steps(done) == ["backup", "upgrade_packages", "drop_backup"]
+    assert told.plan[0] == done.plan[0] == {"step": "backup", "place": place(plain)}
     for answer in (told, done):
         (degraded,) = answer.degraded
         assert degraded["what"] == "a snapshot of container (web1)"
         assert "PVE takes no snapshot of rootfs" in degraded["because"]
-        assert degraded["instead"] == "a backup on the node, for which it is shut down,"
+        assert degraded["instead"] == f"a backup on {place(plain)}, for which it is shut down,"
     assert (version(plain), kept(plain)) == ("1.1-1", [])
     assert plain.pct("status", "100").strip() == "status: running"
     assert not plain.good("lxc_create", **PLAIN).changed
 
 
 @pytest.mark.parametrize(("room", "told"), [(1024**3, False), (1024**3 - 1, True)])
-def test_a_node_without_room_for_the_backup_is_told_before(
+def test_a_place_without_room_for_the_backup_is_told_before(
     plain: Bench, monkeypatch: pytest.MonkeyPatch, room: int, told: bool
 ) -> None:
-    on_node(plain)
-    monkeypatch.setattr(CliBackups, "room", lambda _backups: room)
-    words = "the backup of container (web1) takes up to 1.0 GiB below /var/lib/pve-provision on the node"
+    storage = Storage(place(plain), "dir", frozenset({"backup"}), available=room)
+    monkeypatch.setattr(kinds(plain), "places", lambda _backups: [storage])
+    words = f"the backup of container (web1) takes up to 1.0 GiB on {place(plain)}, where 1.0 GiB are free"
     assert (words in str(plain.good("lxc_create", check=True, **PLAIN).warnings)) is told
 
 
+@pytest.mark.parametrize(("room", "told"), [(2 * 1024**3, 0), (2 * 1024**3 - 1, 1)])
+def test_the_backups_of_one_run_count_together(
+    plain: Bench, monkeypatch: pytest.MonkeyPatch, room: int, told: int
+) -> None:
+    storage = Storage(place(plain), "dir", frozenset({"backup"}), available=room)
+    monkeypatch.setattr(kinds(plain), "places", lambda _backups: [storage])
+    common = {key: PLAIN[key] for key in PLAIN if key != "hostname"} | {"type": "lxc"} | plain.defaults
+    plain.defaults.clear()
+    first = {**common, "name": "web1"}
+    second = {**common, "name": "web2", "networks": [{"bridge": "vmbr0", "ip": "127.0.0.2/8"}]}
+    plain.good("guests", guests=[{**second, "state": "stopped"}])
+    answer = plain.good("guests", check=True, guests=[first, second])
+    assert str(answer.warnings).count("and others of this run take up to 1.0 GiB of them") == told
+
+
+def test_a_backup_goes_where_the_most_room_is(plain: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    over_api(plain)
+    for name in ("small", "large"):
+        folder = plain.node.root / "srv" / name
+        folder.mkdir(parents=True)
+        pvesh(plain, "create", "/storage", "--storage", name, "--type", "dir", "--path", str(folder))
+        pvesh(plain, "set", f"/storage/{name}", "--content", "backup")
+    there = ApiBackups.places
+    rooms = {"local": 1, "small": 2, "large": 3}
+
+    def places(backups: ApiBackups) -> list[Storage]:
+        return [dataclasses.replace(each, available=rooms[each.name] * 1024**3) for each in there(backups)]
+
+    monkeypatch.setattr(ApiBackups, "places", places)
+    assert plain.good("lxc_create", check=True, **PLAIN).plan[0] == {"step": "backup", "place": "large"}
+
+
 def test_it_goes_back_to_it_with_all_that_the_run_has_changed(plain: Bench) -> None:
-    on_node(plain)
     before = plain.config(100)
     failed = plain.bad("lxc_create", **{**PLAIN, "memory": 512, **FAILING})
     assert failed.rolled_back is True
@@ -207,14 +261,55 @@ def test_it_goes_back_to_it_with_all_that_the_run_has_changed(plain: Bench) -> N
     assert (version(plain), kept(plain), len(plain.volumes("local", 100))) == ("1.0-1", [], 1)
 
 
-def test_over_the_api_nothing_is_changed_without_a_snapshot(plain: Bench) -> None:
-    if plain.backend == "cli":
-        pytest.skip("on the node there is a backup")
+def test_over_the_api_no_other_backup_is_touched_or_counted(plain: Bench) -> None:
+    """Of a storage that keeps one backup of each guest: that one is the administrator's, and stays the only one."""
+    over_api(plain)
+    pvesh(plain, "set", "/storage/local", "--prune-backups", "keep-last=1")
+    dump = ["vzdump", "100", "--storage", "local", "--mode", "suspend", "--compress", "zstd"]
+    rc, _out, err = commands.run([*dump, "--notes-template", "{{guestname}} by night"], plain.node.root, b"")
+    assert rc == 0, err
+    nightly = kept(plain)
+    failed = plain.bad("lxc_create", **{**PLAIN, **FAILING})
+    assert failed.rolled_back is True
+    assert kept(plain) == nightly
+    plain.good("lxc_create", **PLAIN)
+    assert kept(plain) == nightly
+
+
+def test_over_the_api_a_node_without_a_storage_for_backups_changes_nothing(plain: Bench) -> None:
+    over_api(plain)
+    pvesh(plain, "set", "/storage/local", "--content", "iso,vztmpl,snippets,rootdir")
     (found,) = plain.bad("lxc_create", **PLAIN).findings
     assert found["option"] == "state"
     assert "PVE takes no snapshot of rootfs" in found["problem"]
-    assert "over the API there is no place for a backup" in found["problem"]
+    assert "no storage of this node takes backups" in found["problem"]
     assert version(plain) == "1.0-1"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [("mp0: /srv/data,mp=/data", "mp0"), ("lxc.mount.auto: proc:rw", "lxc.mount.auto: proc:rw")],
+)
+def test_what_a_token_gets_back_of_no_backup_is_told_before(plain: Bench, token: Params, line: str, words: str) -> None:
+    (plain.node.root / "srv/data").mkdir(parents=True, exist_ok=True)
+    config = plain.node.root / "etc/pve/lxc/100.conf"
+    config.write_text(config.read_text(encoding="utf-8") + f"{line}\n", encoding="utf-8")
+    pvesh(plain, "set", "/access/acl", "--path", "/", "--users", "ansible@pve", "--roles", "Administrator")
+    (found,) = plain.bad("lxc_create", check=True, **PLAIN, **token).findings
+    assert f"a backup would lose {words}, which PVE restores for root@pam itself alone" in found["problem"]
+
+
+def test_the_privileges_of_a_backup_and_of_the_way_back_are_told_at_once(plain: Bench, token: Params) -> None:
+    pvesh(plain, "set", "/access/acl", "--path", "/", "--users", "ansible@pve", "--roles", "PVEAuditor")
+    (lacking,) = plain.bad("lxc_create", check=True, **PLAIN, **token).findings
+    for words in ("Datastore.AllocateSpace on /storage/local", "VM.Backup on /vms/100", "VM.PowerMgmt on /vms/100"):
+        assert words in lacking["problem"]
+    assert "SDN.Use on /sdn/zones/localnetwork/vmbr0" in lacking["problem"]
+    grant(plain, lacking["remedy"])
+    failed = plain.bad("lxc_create", **{**PLAIN, **FAILING}, **token)
+    assert failed.rolled_back is True, failed.msg
+    assert (version(plain), kept(plain)) == ("1.0-1", [])
+    assert plain.good("lxc_create", **PLAIN, **token).changed
 
 
 @pytest.mark.parametrize(
@@ -226,7 +321,6 @@ def test_over_the_api_nothing_is_changed_without_a_snapshot(plain: Bench) -> Non
     ],
 )
 def test_what_a_backup_would_lose_is_told_before(plain: Bench, change: list[str], problem: str) -> None:
-    on_node(plain)
     plain.pct("set", "100", *change)
     for check in (True, False):
         (found,) = plain.bad("lxc_create", check=check, **PLAIN).findings
@@ -235,17 +329,15 @@ def test_what_a_backup_would_lose_is_told_before(plain: Bench, change: list[str]
 
 
 def test_a_backup_that_cannot_be_restored_stays_and_is_told(plain: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    on_node(plain)
-
-    def restore(_backups: CliBackups, vmid: int, *_more: t.Any, **_options: t.Any) -> None:
+    def restore(_backups: object, vmid: int, *_more: t.Any, **_options: t.Any) -> None:
         plain.pct("destroy", str(vmid))
         raise PveError("There is no room.")
 
     with monkeypatch.context() as moment:
-        moment.setattr(CliBackups, "restore", restore)
+        moment.setattr(kinds(plain), "restore", restore)
         failed = plain.bad("lxc_create", **{**PLAIN, **FAILING})
     (archive,) = kept(plain)
-    command = f"pct restore 100 {archive} --force 1 --storage local"
+    command = f"pct restore 100 {volid(plain, archive)} --force 1 --storage local"
     assert f"There is no room. To do so: '{command}'" in failed.msg
     assert "rolled_back" not in failed.values
     for check in (True, False):  # nobody makes another one in its place
@@ -275,8 +367,6 @@ def test_a_backup_that_was_killed_is_put_right_by_the_next_run(plain: Bench) -> 
 
 
 def test_a_backup_that_a_run_did_not_drop_is_dropped_by_the_next(plain: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    on_node(plain)
-
     def drop(_step: DropBackup, _run: Run) -> None:
         raise PveError("Killed.")
 
@@ -290,16 +380,19 @@ def test_a_backup_that_a_run_did_not_drop_is_dropped_by_the_next(plain: Bench, m
 
 
 def test_a_backup_of_another_guest_is_not_replaced(plain: Bench) -> None:
-    on_node(plain)
-    other = plain.node.root / "var/lib/pve-provision/archives/100/vzdump-lxc-100-2026_01_01-00_00_00.tar.zst"
-    other.parent.mkdir(parents=True)
+    folder = "var/lib/pve-provision/archives/100" if plain.backend == "cli" else "var/lib/vz/dump"
+    other = plain.node.root / folder / "vzdump-lxc-100-2026_01_01-00_00_00.tar.zst"
+    other.parent.mkdir(parents=True, exist_ok=True)
     other.write_bytes(b"all that is left of another guest")
+    notes = f"kept by pve.provision until other on {plain.node.name} has passed its checks"
+    other.with_name(f"{other.name}.notes").write_text(notes, encoding="utf-8")
     for check in (True, False):
         (found,) = plain.bad("lxc_create", check=check, **PLAIN).findings
-        assert f"{other} may be all that is left of a guest" in found["problem"]
+        assert f"{volid(plain, other)} may be all that is left of a guest" in found["problem"]
     assert not plain.good("lxc_create", **{**PLAIN, "state": "started"}).changed
     assert kept(plain) == [other]
-    other.unlink()
+    for path in list(other.parent.glob(f"{other.name}*")):
+        path.unlink()
     assert plain.good("lxc_create", **PLAIN).changed
 
 

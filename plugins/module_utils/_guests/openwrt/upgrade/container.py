@@ -39,12 +39,10 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgr
     drop_archives,
     restore_backup,
 )
-from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade.state import KEEP_VMID
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade.upgrade import Note, Upgrade
 from ansible_collections.pve.provision.plugins.module_utils._model.lxc import OPTIONS
 from ansible_collections.pve.provision.plugins.module_utils._model.sizes import render_gib
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import ROOTFS, storage_of
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import required
 from ansible_collections.pve.provision.plugins.module_utils._store import openwrt_template
 from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_build import Defaults
 from ansible_collections.pve.provision.plugins.module_utils._store.openwrt_template import WantedTemplate
@@ -115,7 +113,7 @@ class ContainerUpgrade(Upgrade):
     def _take_place(self, old: int, config: GuestConfig, reached: bool) -> None:
         """The new one is restored over the old; a copy of the old one stays behind."""
         timeout, place = self.wanted.policy.timeout, identity_options("lxc", config.options)
-        backups = required(self.node.backups, KEEP_VMID)
+        backups = self.node.backups
         storage = str(storage_of(ROOTFS.parse(config.options["rootfs"])["volume"]))
         try:
             self._stop(self.new)

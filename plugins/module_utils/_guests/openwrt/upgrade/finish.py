@@ -17,11 +17,9 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgr
     protection_of,
 )
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade.state import (
-    KEEP_VMID,
     kept_name,
     router_name,
 )
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import required
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
@@ -86,11 +84,10 @@ def keep_copy(node: Node, wanted: Wanted, note: t.Mapping[str, t.Any]) -> list[s
     options = {"hostname": kept_name(note["place"]["hostname"]), "onboot": "0", "protection": "0", "unique": "1"}
     ours: dict[str, t.Any] = {"name": options["hostname"], "copy_of": note["upgrade_of"]}
     made: list[int] = []
-    backups = required(node.backups, KEEP_VMID)
 
     def restore(vmid: int) -> None:
         made.append(vmid)
-        backups.restore(vmid, archive, {**options, "storage": storage}, timeout=wanted.policy.timeout)
+        node.backups.restore(vmid, archive, {**options, "storage": storage}, timeout=wanted.policy.timeout)
 
     try:
         cleanup.claim(node, wanted, {"rootfs": f"{storage}:0"}, restore, by="restore", **ours)

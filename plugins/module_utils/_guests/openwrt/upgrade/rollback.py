@@ -11,13 +11,11 @@ from ansible_collections.pve.provision.plugins.module_utils._engine import clean
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Wanted
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade.state import (
-    KEEP_VMID,
     is_half_restored,
     kept_name,
     kind_of,
 )
 from ansible_collections.pve.provision.plugins.module_utils._model.network import is_net
-from ansible_collections.pve.provision.plugins.module_utils._pve.node import required
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
@@ -60,8 +58,7 @@ def restore_backup(node: Node, wanted: Wanted, note: t.Mapping[str, t.Any]) -> N
             node.stop("lxc", old, timeout=wanted.policy.timeout)
             node.set_config("lxc", old, {"protection": "0"})
         options = {**place, "storage": note["storage"]}
-        backups = required(node.backups, KEEP_VMID)
-        backups.restore(old, note["archive"], options, over=there, timeout=wanted.policy.timeout)
+        node.backups.restore(old, note["archive"], options, over=there, timeout=wanted.policy.timeout)
     restore_identity(node, wanted, old, place)
 
 
@@ -84,6 +81,5 @@ def release(node: Node, vmid: int, note: t.Mapping[str, t.Any]) -> None:
 
 def drop_archives(node: Node, *vmids: int) -> None:
     """Remove the backups of an upgrade: they hold the routers' secrets."""
-    if node.backups is not None:
-        for vmid in vmids:
-            node.backups.discard(vmid)
+    for vmid in vmids if node.files is not None else ():
+        node.backups.discard(vmid)

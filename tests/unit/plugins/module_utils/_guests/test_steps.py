@@ -68,7 +68,7 @@ EXAMPLES: list[tuple[Step, Phase, dict[str, t.Any]]] = [
     (steps.Resize("rootfs", "6G"), Phase.CHANGE, {"step": "resize", "disk": "rootfs", "size": "6G"}),
     (steps.GrowFilesystem("mp0", "6G"), Phase.CHANGE, {"step": "grow_filesystem", "disk": "mp0", "size": "6G"}),
     (snapshot.Snapshot("provision_20260101_000000"), Phase.CHANGE, {"step": "snapshot"}),
-    (backup.Backup(), Phase.CHANGE, {"step": "backup"}),
+    (backup.Backup("local"), Phase.CHANGE, {"step": "backup", "place": "local"}),
     (backup.DropBackup(), Phase.CLOSE, {"step": "drop_backup"}),
     (snapshot.PruneSnapshots(1), Phase.CLOSE, {"step": "prune_snapshots", "keep": 1}),
     (

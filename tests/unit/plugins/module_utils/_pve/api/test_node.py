@@ -83,7 +83,7 @@ class TestConnecting:
         assert "pip install proxmoxer requests" in caught.value.remedy
 
 
-@pytest.mark.parametrize("capability", ["containers", "backups", "files", "leftovers"])
+@pytest.mark.parametrize("capability", ["containers", "files", "leftovers"])
 def test_what_only_the_node_can_do_is_no_capability_and_whoever_needs_it_says_so(node: ApiNode, capability: str):
     with pytest.raises(Unsupported, match="This is done only on the node itself, not over the API") as caught:
         required(getattr(node, capability), "This is done only")
