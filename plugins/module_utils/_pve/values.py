@@ -36,6 +36,7 @@ def volumes_of(answer: t.Any) -> list[Volume]:
             format=entry.get("format", ""),
             vmid=whole_number(entry.get("vmid")),
             ctime=whole_number(entry.get("ctime")),
+            notes=str(entry.get("notes") or ""),
         )
         for entry in answer or []
     ]
