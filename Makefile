@@ -16,6 +16,8 @@ export PYTHONPATH := $(TREE):$(CURDIR)/extensions
 export ANSIBLE_COLLECTIONS_PATH := $(TREE)
 export ANSIBLE_NOCOWS := 1
 export ANSIBLE_LOCALHOST_WARNING := 0
+# Images of containers forbid Python to keep what it has compiled; the tests start the same programs thousands of times.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help venv tree demo apps test test-thorough boot browser test-core lint ruff mypy yamllint ansible-lint sanity docs docs-lint changelog-lint \

@@ -33,6 +33,9 @@ make_tree()
 os.environ["_ANSIBLE_TEMPLAR_UNTRUSTED_TEMPLATE_BEHAVIOR"] = "error"
 # Commands that the tests start import the same code.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / ".build"), str(ROOT / "extensions")])
+# They are compiled once, also in an image of a container that has Python keep nothing.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # Programs for file systems are where the PATH of most users does not look.
 os.environ["PATH"] += ":/usr/sbin:/sbin"
 for entry in (str(ROOT / "extensions"), str(ROOT / ".build")):
