@@ -12,7 +12,9 @@ from __future__ import annotations
 import array
 import contextlib
 import functools
+import gc
 import json
+import marshal
 import os
 import select
 import signal
@@ -41,6 +43,7 @@ def serve(root: Path, alive: int, ready: t.Callable[[], None]) -> None:
     thread.
     """
     commands.load()
+    gc.freeze()  # a child that looks for garbage among all of this copies the memory of it
     path = root / SOCKET
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
@@ -124,7 +127,7 @@ def _receive(link: socket.socket) -> tuple[dict[str, t.Any], list[int]]:
         if not more:
             raise ValueError("short request")
         body += more
-    return json.loads(body.decode("utf-8", "surrogateescape")), list(files)
+    return marshal.loads(body), list(files)
 
 
 def _reap(state: State, children: dict[int, tuple[list[str], float]]) -> None:
@@ -230,7 +233,7 @@ def _run_call(state: State, link: socket.socket, request: dict[str, t.Any]) -> N
 
 def call(root: Path, request: dict[str, t.Any]) -> dict[str, t.Any]:
     """Ask a root's command server for an API call: the parameters of ``api.call`` and the user."""
-    data = json.dumps({"kind": "call", **request}).encode("utf-8", "surrogateescape")
+    data = marshal.dumps({"kind": "call", **request})
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
         with agent_socket.short_path(root / SOCKET) as short:
             link.connect(short)

@@ -5,6 +5,9 @@
 
 The server runs the command in its stead, with this process's own standard streams, working directory and environment.
 SIGTERM and SIGINT are passed on; when this process is killed, so is what runs for it.
+
+Runs start it thousands of times, so it loads what Python has built in: the modules ``socket``, ``signal`` and ``json``
+take longer to load than all the rest takes.
 """
 
 from __future__ import annotations
@@ -16,11 +19,11 @@ from pathlib import Path
 SOCKET = "run/embedded-node/commands.sock"
 
 TEXT = """#!{python} -IS
-import array, json, os, signal, socket, sys
+import _signal, _socket, marshal, os, sys
 
 root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 folder = os.path.join(root, {folder!r})
-link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+link = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
 try:
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     link.connect("/proc/self/fd/%d/{name}" % handle)
@@ -28,20 +31,20 @@ try:
 except OSError as error:
     sys.stderr.write("the embedded node of %s does not run: %s\\n" % (root, error))
     sys.exit(255)
-for number in (signal.SIGTERM, signal.SIGINT):
-    signal.signal(number, lambda number, frame: link.send(bytes([number])))
+for number in (_signal.SIGTERM, _signal.SIGINT):
+    _signal.signal(number, lambda number, frame: link.send(bytes([number])))
 name = os.path.basename(sys.argv[0])
-call = json.dumps({{"kind": "command", "argv": [name, *sys.argv[1:]], "env": dict(os.environ)}})
 files = [0, 1, 2, os.open(".", os.O_RDONLY)]
-data = call.encode("utf-8", "surrogateescape")
+handles = b"".join(file.to_bytes(4, sys.byteorder) for file in files)
+data = marshal.dumps({{"kind": "command", "argv": [name, *sys.argv[1:]], "env": dict(os.environ)}})
 data = len(data).to_bytes(4, "big") + data
-sent = link.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", files))])
+sent = link.sendmsg([data], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, handles)])
 if sent < len(data):
     link.sendall(data[sent:])
 answer = link.recv(1)
 if not answer:
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    os.kill(os.getpid(), signal.SIGKILL)
+    _signal.signal(_signal.SIGTERM, _signal.SIG_DFL)
+    os.kill(os.getpid(), _signal.SIGKILL)
 os._exit(answer[0])
 """
 
