@@ -45,7 +45,8 @@ def build() -> Path:
     run("ansible-galaxy", "collection", "build", "--output-path", str(WORK), cwd=ROOT)
     (tarball,) = WORK.glob("*.tar.gz")
     with tarfile.open(tarball) as archive:
-        archive.extractall(COLLECTION, filter="data")
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.11.3 and older have none
+        archive.extractall(COLLECTION)
     return tarball
 
 

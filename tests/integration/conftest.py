@@ -25,6 +25,7 @@ collect_ignore = ["new_type"]
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAYBOOK = ROOT / "playbooks" / "provision.yml"
+COMPILED_ONCE = ROOT / "tests" / "support" / "compiled_once"
 RECAP = re.compile(r"^(?P<host>\S+)\s+: (?P<counts>ok=.*)$", re.MULTILINE)
 LOCAL = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
 LOGINS = {
@@ -84,7 +85,7 @@ class Site:
             **{key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "PROXMOX_", "PVE_"))},
             "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".build"),
             "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callback_plugins"),
-            "ANSIBLE_CALLBACKS_ENABLED": "results",
+            "ANSIBLE_CALLBACKS_ENABLED": "results,kept_modules",
             "ANSIBLE_LOCALHOST_WARNING": "0",
             "ANSIBLE_NOCOLOR": "1",
             "PWD": str(self.work),  # where a shell would be; playbooks write there
@@ -169,8 +170,27 @@ class InstalledSite(Site):
     @property
     def environ(self) -> dict[str, str]:
         environ = {**super().environ, "ANSIBLE_COLLECTIONS_PATH": str(self.collections)}
-        del environ["PYTHONPATH"]
+        for name in ("PYTHONPATH", "KEPT_MODULES"):
+            environ.pop(name, None)
         return environ
+
+
+@pytest.fixture(scope="session")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the playbook runs of all tests have in common."""
+    return tmp_path_factory.mktemp("kept")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def kept_between_runs(kept: Path) -> t.Iterator[None]:
+    """The first run packs and compiles the modules of the checkout, the others take what it has made."""
+    with pytest.MonkeyPatch.context() as environ:
+        for name in ("KEPT_MODULES", "COMPILED_ONCE"):
+            folder = kept / name.lower()
+            folder.mkdir(exist_ok=True)
+            environ.setenv(name, str(folder))
+        environ.setenv("PYTHONPATH", str(COMPILED_ONCE), prepend=os.pathsep)
+        yield
 
 
 @pytest.fixture(scope="session")
