@@ -31,7 +31,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt impo
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import running as openwrt
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import Clock
 from ansible_collections.pve.provision.plugins.module_utils._openwrt import commit_confirm
-from ansible_collections.pve.provision.plugins.module_utils._pve import agent
+from ansible_collections.pve.provision.plugins.module_utils._pve import agent, tasks
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.node import ApiNode
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.node import CliNode
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
@@ -171,6 +171,12 @@ def embedded() -> t.Iterator[EmbeddedNode]:
 def fresh(embedded: EmbeddedNode) -> NodeFiles:
     """The node as it was started."""
     return NodeFiles(embedded)
+
+
+@pytest.fixture(autouse=True)
+def tasks_end_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A real node's tasks take a second. Nothing waits for that long before it asks whether this one's have ended."""
+    monkeypatch.setattr(tasks, "_LEAST", {})
 
 
 @pytest.fixture(params=["cli", "api"])
