@@ -164,11 +164,11 @@ def _add(tar: tarfile.TarFile, name: str, kind: bytes, data: bytes = b"", link: 
     tar.addfile(member, io.BytesIO(data))
 
 
-def add_bridge(state: State, name: str, mtu: int = 1500, bridge: bool = True, vlan_aware: bool = False) -> None:
+def add_bridge(state: State, name: str, bridge: bool = True, vlan_aware: bool = False) -> None:
     """Make a network interface appear below ``/sys/class/net``."""
     folder = state.path(f"sys/class/net/{name}")
     (folder / "bridge" if bridge else folder).mkdir(parents=True, exist_ok=True)
-    (folder / "mtu").write_text(f"{mtu}\n", encoding="utf-8")
+    (folder / "mtu").write_text("1500\n", encoding="utf-8")
     if bridge:
         (folder / "bridge/vlan_filtering").write_text(f"{int(vlan_aware)}\n", encoding="utf-8")
     number = sum(name.encode()) % 256

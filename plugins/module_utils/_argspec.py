@@ -66,9 +66,9 @@ class ArgSpec:
         """The rules between the options, by the names that AnsibleModule has for them."""
         return {rule.name: getattr(self, rule.name) for rule in fields(self) if rule.name != "options"}
 
-    def create_module(self, module_class: t.Callable[..., _Module], *, supports_check_mode: bool = True) -> _Module:
+    def create_module(self, module_class: t.Callable[..., _Module]) -> _Module:
         """An AnsibleModule, ``_module.Module`` but for a test, with this spec."""
-        return module_class(argument_spec=self.options, supports_check_mode=supports_check_mode, **self.rules)
+        return module_class(argument_spec=self.options, supports_check_mode=True, **self.rules)
 
     def validate(self, declared: t.Mapping[str, t.Any]) -> Checked:
         """Hold a declaration against this spec. One wrong option hides nothing that is wrong with the others, and one

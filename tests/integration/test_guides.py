@@ -31,7 +31,6 @@ OF_GUESTS = ("owner_tag", "adopt", "concurrency", "on_failure", "app_paths")
 ALWAYS = ("adoption", "api_or_ssh", "applications", "cluster", "containers", "fleets", "images")
 #: Tasks that look at what the task before has made, which in check mode it has not.
 LATER = ("Look at it", "Adopt it")
-NO_MIRRORS = ("app_info", "cleanup", "guest_verify", "guests", "lxc_create", "node_info")
 DOCUMENTED = {
     module: {"doc": yaml.safe_load(text)}
     for module, text in (

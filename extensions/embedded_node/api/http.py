@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import typing as t
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -93,7 +93,6 @@ def respond(
     params: Mapping[str, t.Any],
     headers: Mapping[str, str] | None = None,
     cookies: Mapping[str, str] | None = None,
-    call: Callable[[Session, str, str, Mapping[str, t.Any]], t.Any] = routes.call,
 ) -> Answer:
     """Answer one request in this process; a task runs to its end before its UPID is answered."""
     try:
@@ -102,6 +101,6 @@ def respond(
     except ApiError as error:
         return Answer(error.status, error.message, "")
     try:
-        return success(call(Session(state, user=user), method, api_path(path), params))
+        return success(routes.call(Session(state, user=user), method, api_path(path), params))
     except ApiError as error:
         return refusal(error)

@@ -45,9 +45,9 @@ def options(argv: t.Sequence[str]) -> tuple[set[str], list[str]]:
     return letters, plain
 
 
-def no_file(command: str, name: str, what: str = "No such file or directory") -> str:
+def no_file(command: str, name: str) -> str:
     """What a command says of a file that is not there."""
-    return f"{command}: {name}: {what}\n"
+    return f"{command}: {name}: No such file or directory\n"
 
 
 def _cat(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:

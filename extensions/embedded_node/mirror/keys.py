@@ -113,10 +113,9 @@ class Signer:
         """The key's fingerprint."""
         return self._gpg.fingerprint
 
-    def gpg_detached(self, data: bytes, *, armor: bool = True) -> bytes:
-        """A detached signature."""
-        signature = self._gpg.detached(data)
-        return openpgp.armor("SIGNATURE", signature) if armor else signature
+    def gpg_detached(self, data: bytes) -> bytes:
+        """A detached signature, armored."""
+        return openpgp.armor("SIGNATURE", self._gpg.detached(data))
 
     def gpg_clearsigned(self, data: bytes) -> bytes:
         """The text in a clear-sign wrapper."""

@@ -118,13 +118,13 @@ class OciRegistry(Mirror):
         self._blobs[digest] = body
         return {"mediaType": kind, "digest": digest, "size": len(body)}
 
-    def spoil(self, image: str, tag: str, layer: int = 0) -> None:
-        """From now on another layer lies under the digest of one."""
+    def spoil(self, image: str, tag: str) -> None:
+        """From now on something else lies under the digest of the first layer."""
         _kind, body = self._manifests[image, tag]
         document = json.loads(body)
         if "manifests" in document:
             document = json.loads(self._manifests[image, document["manifests"][0]["digest"]][1])
-        digest = document["layers"][layer]["digest"]
+        digest = document["layers"][0]["digest"]
         self._blobs[digest] = self._blobs[digest][:-1] + bytes([self._blobs[digest][-1] ^ 0xFF])
 
     # -- answering -----------------------------------------------------------------------------------------------------

@@ -27,12 +27,12 @@ def user_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")) / "pve-provision"
 
 
-def private_directory(path: Path, *, closed: bool = True) -> Path:
-    """A directory of this user's, made when it is not there; ``closed`` also to the reading of others.
+def private_directory(path: Path) -> Path:
+    """A directory that this user alone can read, made when it is not there.
 
     Raises NotPrivate for one that is not ours alone, OSError when it cannot be made.
     """
-    os.close(_open_directory(path, closed=closed))
+    os.close(_open_directory(path, closed=True))
     return path
 
 

@@ -45,6 +45,7 @@ Files = c.Mapping[str, tuple[int, bytes]]
 MAX_UNPACKED = 1 << 30
 RELEASE_FILE = "etc/openwrt_release"
 PREINIT_CONF = "lib/preinit/00_preinit.conf"
+_SOME_TIME = 946684800  # seconds since the epoch: 2000-01-01
 FOREIGN = {
     "etc/debian_version": "Debian",
     "etc/alpine-release": "Alpine",
@@ -190,12 +191,12 @@ def build_template(source: Path, target: Path | None, files: Files | None = None
     return TemplateInfo(path=target, digest=sink.digest.hexdigest(), size=sink.size, release=release)
 
 
-def pack_files(files: Files, mtime: int = 946684800) -> bytes:
-    """The files alone as a ``tar.gz`` (stored, sorted, root's), to be unpacked over a root file system."""
+def pack_files(files: Files) -> bytes:
+    """The files alone as a ``tar.gz`` (stored, sorted, root's), to be unpacked over a root file system. The same files
+    give the same bytes."""
     stream = io.BytesIO()
-    write_tar(
-        {_declared(path): _file(mode, content, mtime) for path, (mode, content) in files.items()}, GzipSink(stream)
-    )
+    entries = {_declared(path): _file(mode, content, _SOME_TIME) for path, (mode, content) in files.items()}
+    write_tar(entries, GzipSink(stream))
     return stream.getvalue()
 
 

@@ -299,7 +299,7 @@ class Node(t.Protocol):
     def move_disk(self, vmid: int, disk: str, storage: str, *, form: str, timeout: int) -> Outcome:
         """Move a VM's disk to another storage, in this format where that has a choice."""
 
-    def give_volume(self, vmid: int, disk: str, target: int, key: str, *, timeout: int) -> Outcome:
+    def reassign_volume(self, vmid: int, disk: str, target: int, key: str, *, timeout: int) -> Outcome:
         """Give a volume of a stopped container, but its root, to another container, under a key that is free there. The
         storage gives it a name that goes with its new owner."""
 

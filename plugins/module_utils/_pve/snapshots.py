@@ -53,7 +53,7 @@ class Snapshots(t.Protocol):
     def make(self, kind: Kind, vmid: int, name: str, *, description: str, timeout: int) -> Outcome: ...
 
     def rollback(self, kind: Kind, vmid: int, name: str, *, timeout: int) -> Outcome:
-        """Take a guest back to a snapshot. One that runs is stopped at once; ``start``: it runs afterwards."""
+        """Take a guest back to a snapshot. One that runs is stopped at once."""
 
     def delete(self, kind: Kind, vmid: int, name: str, *, force: bool = False, timeout: int) -> Outcome:
         """Delete a snapshot; ``force``: also where its volumes have none of it any more, or not yet."""

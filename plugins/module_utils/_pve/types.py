@@ -160,7 +160,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Completed:
-    """A command that ran inside a guest."""
+    """A command that has ended, on the node or inside a guest."""
 
     rc: int
     stdout: str

@@ -53,9 +53,9 @@ class Merged:
     added: dict[str, list[Section]] = field(default_factory=dict)
 
 
-def overlay(config: Config, declared: t.Mapping[str, t.Any], option: str = "uci") -> Config:
+def overlay(config: Config, declared: t.Mapping[str, t.Any]) -> Config:
     """``config`` with ``{package: {section: {option: value}}}`` merged over it: see :func:`merge`."""
-    return merge(config, declared, option).config
+    return merge(config, declared).config
 
 
 def merge(config: Config, declared: t.Mapping[str, t.Any], option: str = "uci") -> Merged:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the pve.provision authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to this collection: UCI's text forms: what /etc/config holds, ``uci export`` and ``uci show``."""
+"""Private to this collection: UCI as text: what /etc/config holds, and what ``uci export`` prints."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.config 
     Section,
     UciError,
     as_list,
-    cfg_name,
     quote,
 )
 
@@ -190,38 +189,6 @@ def parse_export(text: str) -> Config:
     return _parse(text, None)
 
 
-_QUOTED = r"'[^']*'(?:\\''[^']*')*"
-_SHOWN = re.compile(
-    rf"(?P<package>[A-Za-z0-9_-]+)\.(?P<section>@[^\[\n=]+\[\d+\]|[A-Za-z0-9_]+)"
-    rf"(?:\.(?P<option>[A-Za-z0-9_]+)=(?P<values>{_QUOTED}(?: {_QUOTED})*)|=(?P<type>[!-~]+))(?:\n|\Z)"
-)
-
-
-def parse_show(text: str) -> Config:
-    """What ``uci show`` (with or without ``-X``) prints.
-
-    It prints a list of one item as it prints a string, so such a list comes back as a string.
-    """
-    config: Config = {}
-    section, at = Section(""), 0
-    while at < len(text):
-        match = _SHOWN.match(text, at)
-        if match is None:
-            line = text.count("\n", 0, at) + 1
-            raise UciError(f"This is not what uci show prints, from line {line}.", line=line)
-        at = match.end()
-        package = config.setdefault(match["package"], Package(match["package"]))
-        if match["type"]:
-            name = match["section"]
-            anonymous = name.startswith("@") or name == cfg_name(len(package.sections) + 1, match["type"])
-            section = Section(match["type"], None if anonymous else name)
-            package.sections.append(section)
-        else:
-            values = [value[1:-1].replace("'\\''", "'") for value in re.findall(_QUOTED, match["values"])]
-            section.options[match["option"]] = values[0] if len(values) == 1 else values
-    return config
-
-
 # --- writing -------------------------------------------------------------------------------------------------------
 
 
@@ -250,16 +217,3 @@ def render(package: Package) -> str:
 def render_export(config: Config) -> str:
     """What ``uci export`` prints for these packages, by name as uci sorts them."""
     return "".join(f"package {name}\n{render(config[name])}" for name in sorted(config))
-
-
-def render_show(config: Config) -> str:
-    """What ``uci show`` prints for these packages."""
-    lines = []
-    for name in sorted(config):
-        package = config[name]
-        for section in package.sections:
-            _check(section)
-            at = f"{name}.{package.ref(section)}"
-            lines.append(f"{at}={section.type}")
-            lines += [f"{at}.{o}={' '.join(map(quote, as_list(v)))}" for o, v in section.options.items()]
-    return "".join(f"{line}\n" for line in lines)

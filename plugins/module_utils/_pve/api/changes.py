@@ -59,7 +59,7 @@ class ApiChanges:
         path, values = self._requests.path(kind, vmid, "resize"), {"disk": disk, "size": size}
         outcome = self._requests.act(step, "PUT", path, values, timeout=timeout)
         log = self._requests.task_log(Upid.parse(outcome.upid)) if outcome.upid else []
-        said = "\n".join(log[-10:])
+        said = "\n".join(error_messages.tail_of(log))
         if not config_text.has_grown(self._disk(kind, vmid, disk), wanted) or error_messages.filesystem_failed(said):
             error = error_messages.error_of(
                 step, said or "PVE said nothing, and the disk did not grow", upid=outcome.upid
@@ -79,10 +79,10 @@ class ApiChanges:
         path = self._requests.path("qemu", vmid, "move_disk")
         return self._requests.act(f"move {disk} of VM {vmid} to {storage}", "POST", path, values, timeout=timeout)
 
-    def give_volume(self, vmid: int, disk: str, target: int, key: str, *, timeout: int) -> Outcome:
+    def reassign_volume(self, vmid: int, disk: str, target: int, key: str, *, timeout: int) -> Outcome:
         values = {"volume": disk, "target-vmid": target, "target-volume": key}
         path = self._requests.path("lxc", vmid, "move_volume")
-        return self._requests.act(f"give {disk} of CT {vmid} to {target}", "POST", path, values, timeout=timeout)
+        return self._requests.act(f"reassign {disk} of CT {vmid} to {target}", "POST", path, values, timeout=timeout)
 
     def start(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
         def start(options: t.Mapping[str, str]) -> Outcome:

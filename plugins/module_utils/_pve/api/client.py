@@ -172,9 +172,6 @@ class _Ticket:
     def get_cookies(self) -> dict[str, str]:
         return {"PVEAuthCookie": self._ticket}
 
-    def get_tokens(self) -> tuple[str, str]:
-        return self._ticket, self._token
-
     def __call__(self, request: t.Any) -> t.Any:
         if self._clock.now() - self._since > self.RENEW:
             self._login(self._ticket)

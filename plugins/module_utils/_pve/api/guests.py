@@ -166,16 +166,12 @@ class ApiGuests:
         """A clone's task names its source alone, so any clone that runs may be the one that makes this guest."""
         return any(
             task["type"] == _CLONING[kind] or (task["type"] in _CREATING[kind] and str(task.get("id")) == str(vmid))
-            for task in self._active_tasks()
+            for task in self._requests.active_tasks()
         )
-
-    def _active_tasks(self) -> list[dict[str, t.Any]]:
-        tasks = self._requests.ask("GET", f"/nodes/{self._requests.node}/tasks", {"source": "active"}) or []
-        return [task for task in tasks if not task.get("endtime")]
 
     def being_made(self, kind: Kind) -> list[int]:
         """PVE's list of tasks tells the user, and in a field of its own the token."""
-        mine = [task for task in self._active_tasks() if task["type"] == _MAKING[kind]]
+        mine = [task for task in self._requests.active_tasks() if task["type"] == _MAKING[kind]]
         named = {
             str(task.get("id"))
             for task in mine
@@ -184,11 +180,7 @@ class ApiGuests:
         return sorted(int(vmid) for vmid in named if vmid.isdecimal() and int(vmid) not in self._journal)
 
     def next_vmid(self, skip: t.Container[int] = ()) -> int:
-        vmid = int(self._requests.ask("GET", "/cluster/nextid"))
-        if vmid in skip:
-            while vmid in skip or not self.is_free(vmid):
-                vmid += 1
-        return vmid
+        return next(vmid for vmid in self.free_vmids() if vmid not in skip)
 
     def free_vmids(self) -> t.Iterator[int]:
         first = int(self._requests.ask("GET", "/cluster/nextid"))

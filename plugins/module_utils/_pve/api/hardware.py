@@ -50,9 +50,9 @@ class ApiHardware:
         try:
             return self._requests.ask("GET", f"/nodes/{self._requests.node}/{path}", params)
         except PveError as error:
-            if "Permission check failed" in error.message:
-                return None
-            raise
+            if error.details.get("reason") != "permission":
+                raise
+            return None
 
     def mappings(self, kind: DeviceKind) -> dict[str, Mapping]:
         told = self._requests.ask("GET", f"/cluster/mapping/{kind}") or []

@@ -52,6 +52,11 @@ class Requests:
     def task_status(self, upid: Upid) -> t.Mapping[str, t.Any]:
         return t.cast("dict[str, t.Any]", self.ask("GET", f"/nodes/{upid.node}/tasks/{upid.text}/status") or {})
 
+    def active_tasks(self) -> list[dict[str, t.Any]]:
+        """The tasks that run on the node."""
+        tasks = self.ask("GET", f"/nodes/{self.node}/tasks", {"source": "active"}) or []
+        return [task for task in tasks if not task.get("endtime")]
+
     def task_log(self, upid: Upid) -> list[str]:
         lines = self.ask("GET", f"/nodes/{upid.node}/tasks/{upid.text}/log", {"limit": 5000})
         return [str(line.get("t", "")) for line in lines or [] if line.get("t")]

@@ -42,10 +42,7 @@ class ApiSnapshots:
     def busy(self, kind: Kind, vmid: int) -> bool:
         prefix = "vz" if kind == "lxc" else "qm"
         types = {f"{prefix}{verb}" for verb in ("snapshot", "delsnapshot", "rollback")}
-        tasks = self._requests.ask("GET", f"/nodes/{self._requests.node}/tasks", {"source": "active"}) or []
-        return any(
-            task["type"] in types and str(task.get("id")) == str(vmid) and not task.get("endtime") for task in tasks
-        )
+        return any(task["type"] in types and str(task.get("id")) == str(vmid) for task in self._requests.active_tasks())
 
     def release(self, kind: Kind, vmid: int) -> None:
         """Nothing was killed with a run that PVE's tasks outlive."""

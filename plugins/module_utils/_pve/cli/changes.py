@@ -20,7 +20,6 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.cli.lines_read 
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.root import Root
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Kind, Outcome
 
-_LOG_TAIL = 10
 # The lines for LXC in a container's config, as the API calls them; and what is written into the file itself.
 RAW: t.Final = "lxc"
 IN_FILE: t.Final = frozenset({"env", RAW})
@@ -126,7 +125,7 @@ class CliChanges:
             return Outcome()
         done = self._commands.run([COMMAND[kind], "resize", str(vmid), disk, size], timeout=timeout)
         after = self._guests.known(kind, vmid).live.get(disk, "")
-        said = "\n".join(error_messages.lines(f"{done.stdout}\n{done.stderr}")[-_LOG_TAIL:])
+        said = "\n".join(error_messages.tail_of(error_messages.lines(f"{done.stdout}\n{done.stderr}")))
         if not config_text.has_grown(after, wanted) or error_messages.filesystem_failed(said):
             words = error_messages.words_of(said) or "said nothing, and the disk did not grow"
             error = error_messages.error_of(step, words, rc=done.rc)
@@ -138,7 +137,7 @@ class CliChanges:
         options = {"delete": "1", **({"format": form} if form else {})}
         return self._commands.write(["qm", "disk", "move", str(vmid), disk, storage], options, timeout=timeout)
 
-    def give_volume(self, vmid: int, disk: str, target: int, key: str, *, timeout: int) -> Outcome:
+    def reassign_volume(self, vmid: int, disk: str, target: int, key: str, *, timeout: int) -> Outcome:
         options = {"target-vmid": str(target), "target-volume": key}
         return self._commands.write(["pct", "move-volume", str(vmid), disk], options, timeout=timeout)
 

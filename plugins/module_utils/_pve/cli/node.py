@@ -93,7 +93,7 @@ class CliNode:
         changes = CliChanges(self._root, commands, guests)
         self.create, self.clone, self.destroy = changes.create, changes.clone, changes.destroy
         self.make_template, self.move_disk = changes.make_template, changes.move_disk
-        self.give_volume = changes.give_volume
+        self.reassign_volume = changes.reassign_volume
         self.set_config, self.resize, self.join_pool = changes.set_config, changes.resize, changes.join_pool
         self.start, self.stop, self.shutdown = changes.start, changes.stop, changes.shutdown
         self.suspend, self.resume, self.send_key = changes.suspend, changes.resume, changes.send_key

@@ -18,7 +18,6 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.tasks import su
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig, Outcome, Storage, Volume
 from ansible_collections.pve.provision.plugins.module_utils._pve.values import flag, volumes_of
 
-_LOG_TAIL = 10
 # Where PVE keeps its indexes of templates, each called like its server (pve-manager, APLInfo.pm), and what is relative
 # in them begins with.
 _INDEXES = "var/lib/pve-manager/apl-info"
@@ -115,7 +114,7 @@ class CliStorages:
 
     def _verified(self, step: str, outcome: Outcome) -> Outcome:
         """Look up how a task ended that pvesh started: pvesh itself exits 0 however it ended."""
-        log = list(outcome.log[-_LOG_TAIL:])
+        log = error_messages.tail_of(outcome.log)
         upids = _UPID.findall("\n".join(outcome.log))
         if not upids:
             raise TaskFailed(f"{step}: PVE named no task.", log=log)

@@ -278,7 +278,7 @@ def test_a_killed_one_is_finished_or_taken_back_by_the_next_run(
     bench: Bench, registry: OciRegistry, vmid: int, after: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed before each thing that it does on the node."""
-    calls = ["set_of_image", "give_volume", "stop", "swap", "start", "remove", "destroy"]
+    calls = ["set_of_image", "reassign_volume", "stop", "swap", "start", "remove", "destroy"]
 
     def die(*_args: t.Any, **_more: t.Any) -> t.NoReturn:
         raise Killed
@@ -286,7 +286,7 @@ def test_a_killed_one_is_finished_or_taken_back_by_the_next_run(
     changes = CliChanges if bench.backend == "cli" else ApiChanges
     places: dict[str, tuple[t.Any, str]] = {
         "set_of_image": (keeper, "set_of_image"),
-        "give_volume": (changes, "give_volume"),
+        "reassign_volume": (changes, "reassign_volume"),
         "stop": (replace.Replacement, "_stop"),
         "swap": (replace.Replacement, "_swap"),
         "start": (changes, "start"),

@@ -200,7 +200,7 @@ class Replacement:
         kept |= {"rootfs": config.options["rootfs"], "mp0": f"{volume_of(image.options['rootfs'])},mp=/replacement"}
         kept["description"] = keepers.mark(self.run.vmid, ran=ran, record=self.step.old)
         keepers.set_of_image(self.node, self.new, image, kept, of_image(self.node.lxc_lines(self.run.vmid)))
-        self.node.give_volume(self.new, "mp0", self.run.vmid, NEW, timeout=self.run.wanted.policy.timeout)
+        self.node.reassign_volume(self.new, "mp0", self.run.vmid, NEW, timeout=self.run.wanted.policy.timeout)
 
     def _swap(self, image: GuestConfig, of_new: t.Sequence[str]) -> None:
         """The new volume becomes the root, with the options that came of its image and what is declared of them."""

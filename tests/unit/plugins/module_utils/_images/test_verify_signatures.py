@@ -103,7 +103,7 @@ def test_what_is_no_usign_signature(broken: bytes) -> None:
         usign_seal(broken, OPENWRT_24_10).check_bytes(LIST)
 
 
-def test_a_broken_usign_key_is_said(tmp_path: Path) -> None:
+def test_a_broken_usign_key_is_said() -> None:
     signature = base64.b64encode(b"Ed" + bytes(72))
     with pytest.raises(VerificationError, match="is no usign public key"):
         usign_seal(signature, OPENWRT_24_10[:-4]).check_bytes(LIST)

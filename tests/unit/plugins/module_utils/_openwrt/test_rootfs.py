@@ -362,7 +362,7 @@ def test_a_cut_source_is_refused_and_leaves_nothing(tmp_path: Path, source: Path
 
 
 @pytest.mark.parametrize("where", [40, 5000, 150_000, -3])
-def test_a_flipped_bit_is_refused(tmp_path: Path, source: Path, where: int) -> None:
+def test_a_flipped_bit_is_refused(source: Path, where: int) -> None:
     data = bytearray(source.read_bytes())
     data[where] ^= 0x10
     source.write_bytes(data)

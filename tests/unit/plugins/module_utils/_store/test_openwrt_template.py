@@ -285,7 +285,7 @@ def test_uci_becomes_a_batch_of_the_first_boot(uci: dict[str, t.Any], lines: lis
     assert body.splitlines() == [*lines, "commit a", "PVE_PROVISION_END", "exit 0"]
 
 
-def test_a_first_boot_that_was_described_is_in_the_template(node: Node, wanted: WantedTemplate, tmp_path: Path) -> None:
+def test_a_first_boot_that_was_described_is_in_the_template(node: Node, wanted: WantedTemplate) -> None:
     lan = {"bridge": "vmbr1", "address": "192.168.9.1/24"}
     description = parse({"interfaces": {"lan": lan}, "hostname": "r1"})
     told = dataclasses.replace(wanted, defaults=seeded(description, {"etc/banner": (0o644, b"ours\n")}))

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the pve.provision authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The three forms in which UCI is written. What ``uci`` itself answers was recorded in a 24.10.4 container."""
+"""UCI as a file and as an export. What ``uci`` itself answers was recorded in a 24.10.4 container."""
 
 from __future__ import annotations
 
@@ -15,10 +15,8 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.config 
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.text import (
     parse_config,
     parse_export,
-    parse_show,
     render,
     render_export,
-    render_show,
 )
 from ansible_collections.pve.provision.tests.unit.plugins.module_utils._openwrt.uci.samples import (
     GOLDEN,
@@ -88,29 +86,13 @@ def test_what_is_no_uci_is_refused_with_its_line(written: str, said: str) -> Non
         parse_config(written, "test")
 
 
-def test_all_of_a_router_reads_alike_from_file_export_and_show() -> None:
+def test_all_of_a_router_reads_alike_from_file_and_export() -> None:
     export = (GOLDEN / "recorded" / "export.txt").read_text()
     config = parse_export(export)
     assert list(config) == ["dhcp", "dropbear", "firewall", "network", "rpcd", "system", "uhttpd"]
     assert render_export(config) == export
-    assert render_show(config) == (GOLDEN / "recorded" / "show.txt").read_text()
     assert parse_config((GOLDEN / "recorded" / "firewall").read_text(), "firewall") == config["firewall"]
     assert parse_config((GOLDEN / "recorded" / "dropbear").read_text(), "dropbear") == config["dropbear"]
-
-
-def test_show_knows_anonymous_sections_by_their_generated_names() -> None:
-    shown = parse_show("firewall.cfg01e63d=defaults\nfirewall.cfg01e63d.input='REJECT'\nfirewall.cfg02dc81=zone\n")
-    assert [section.name for section in shown["firewall"].sections] == [None, None]
-    assert parse_show("firewall.cfg01dead=zone\n")["firewall"].sections[0].name == "cfg01dead"
-
-
-def _as_shown(package: Package) -> Package:
-    """A list of one item is shown as a string."""
-    shown = [
-        Section(s.type, s.name, {k: v[0] if isinstance(v, list) and len(v) == 1 else v for k, v in s.options.items()})
-        for s in package.sections
-    ]
-    return Package(package.name, shown)
 
 
 @bounded
@@ -118,15 +100,6 @@ def _as_shown(package: Package) -> Package:
 def test_what_is_written_is_read_back(package: Package) -> None:
     assert parse_config(render(package), package.name) == package
     assert parse_export(render_export({package.name: package})) == {package.name: package}
-    if package.sections and all(value not in ("", [""]) for s in package.sections for value in s.options.values()):
-        shown = parse_show(render_show({package.name: package}))[package.name]
-        assert len(shown.sections) == len(package.sections)
-        for was, now in zip(package.sections, shown.sections, strict=True):
-            assert (was.type, was.name, now.options) == (
-                now.type,
-                now.name,
-                _as_shown(Package("", [was])).sections[0].options,
-            )
 
 
 @bounded

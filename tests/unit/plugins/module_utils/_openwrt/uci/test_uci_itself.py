@@ -22,7 +22,6 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.text im
     parse_export,
     render,
     render_export,
-    render_show,
 )
 from ansible_collections.pve.provision.tests.unit.plugins.module_utils._openwrt.uci.samples import bounded, packages
 
@@ -60,7 +59,6 @@ def test_uci_reads_writes_and_changes_as_we_do(
 ) -> None:
     tmp = fresh(tmp_path_factory.getbasetemp() / "judge", old)
     assert uci(tmp, "export", "test") == render_export({"test": old})
-    assert uci(tmp, "show", "test") == render_show({"test": old})
     ops = diff(old, new)
     uci(tmp, "batch", stdin=batch(ops))
     assert uci(tmp, "changes", "test").splitlines() == "\n".join(changes(ops)).splitlines()
