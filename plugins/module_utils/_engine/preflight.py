@@ -42,7 +42,7 @@ def preflight(facts: Facts, wanted: Wanted, actual: Actual, plan: Plan, uploads:
     """Everything that stands against carrying out the plan, which puts files of ours on the storages ``uploads``."""
     report = Report([*wanted.findings, *plan.change.findings])
     if wanted.state == "absent":
-        _check_absent(report, wanted, actual)
+        _check_absent(report, facts, wanted, actual)
         if (plan or actual.forbidden) and not report.findings:
             _check_permissions(report, facts, wanted, actual, plan, {}, ())
         return report
@@ -99,9 +99,12 @@ def removal_findings(wanted: Wanted, actual: Actual) -> list[Finding]:
     return report.findings
 
 
-def _check_absent(report: Report, wanted: Wanted, actual: Actual) -> None:
+def _check_absent(report: Report, facts: Facts, wanted: Wanted, actual: Actual) -> None:
     report.findings += removal_findings(wanted, actual)
     _check_lock(report, wanted, actual)
+    if actual.config is not None and not wanted.policy.purge and actual.vmid in facts.node.ha_managed():
+        remedy = "Set purge=true to take it out of HA, of backup jobs and of replication, too."
+        report.add("state", "absent", f"is refused: HA manages {wanted.label}", remedy)
 
 
 def _check_name(report: Report, wanted: Wanted, actual: Actual, remedy: str) -> None:

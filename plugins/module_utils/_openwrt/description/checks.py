@@ -11,7 +11,6 @@ import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.model import DhcpServer, Interface
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.values import Findings
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.merge import deleted_by_position
 
 _DEVICE_LENGTH = 15  # characters that Linux has for the name of a network device
 # What netifd puts before an interface's name to call the device that its protocol makes.
@@ -32,14 +31,6 @@ _PREFIXES = {
     "vxlan": "",
     "xfrm": "",
 }
-
-
-def check_deletions(found: Findings, uci: object) -> None:
-    for package, sections in uci.items() if isinstance(uci, t.Mapping) else ():
-        for ref, options in sections.items() if isinstance(sections, t.Mapping) else ():
-            problem = deleted_by_position(str(ref), options, f"uci.{package}.{ref}")
-            if problem:
-                found.append(problem)
 
 
 def check_device_names(found: Findings, interfaces: t.Sequence[Interface], uci: object) -> None:

@@ -10,7 +10,6 @@ import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import InvalidInput
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.checks import (
-    check_deletions,
     check_device_names,
     check_interface,
     check_segments,
@@ -32,6 +31,7 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt.description
     Role,
 )
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.description.values import NAME, Findings
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.form import check_form
 
 _RESERVED = ("loopback", "globals")
 _MAC = re.compile(r"[0-9A-Fa-f][02468ACEace](:[0-9A-Fa-f]{2}){5}")
@@ -67,8 +67,9 @@ def parse(
     uci = given.get("uci", {})
     if not isinstance(uci, t.Mapping):
         found.note("uci", uci, "is no mapping", "Write {package: {section: {option: value}}}.")
+        uci = {}
     check_device_names(found, interfaces, uci)
-    check_deletions(found, uci)
+    found += check_form(uci)
     described = Description(
         interfaces=tuple(interfaces),
         management=management,

@@ -80,7 +80,7 @@ class Findings(list[Finding]):
                 address = ipaddress.ip_interface(text)
             except ValueError:
                 address = None
-            if address is None or "/" not in text:
+            if address is None or "/" not in text or "%" in text:
                 self.note(option, text, "is no address with prefix length", "Write it like 192.168.20.1/24.")
             elif address.version == 4 and address.network.prefixlen < 31 and address.ip in _edges(address):
                 self.note(option, text, "is the network's own or its broadcast address", "Take a host's address.")
@@ -92,9 +92,13 @@ class Findings(list[Finding]):
         found = []
         for text in self.words(option, value):
             try:
-                found.append(str(ipaddress.ip_address(text)))
+                host = ipaddress.ip_address(text)
             except ValueError:
-                self.note(option, text, "is no IP address", "Write it without a prefix length.")
+                host = None
+            if host is None or "%" in text:
+                self.note(option, text, "is no IP address", "Write it without a prefix length and an interface.")
+            else:
+                found.append(str(host))
         return tuple(found)
 
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import copy
-import re
 import typing as t
 from dataclasses import dataclass, field
 
@@ -14,16 +13,14 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import Findi
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.changes import same_section
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.config import (
     ADDRESS,
-    CONTROL,
     NAME,
-    PACKAGE,
     TYPE,
     Config,
     Package,
     Section,
     Value,
-    as_list,
 )
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.form import ENTRIES, SELECTOR, check_form
 
 
 def value_of(declared: object) -> Value | None:
@@ -38,9 +35,6 @@ def value_of(declared: object) -> Value | None:
 
 # The options that tell one section of a type from another, best first, where it has no name of its own.
 IDENTITY: t.Final = ("name", "mac")
-_SELECTOR = re.compile(r"@([A-Za-z0-9_-]+)\[([A-Za-z0-9_]+)=(.*)\]")
-_POSITION = re.compile(r"@([A-Za-z0-9_-]+)\[-?\d+\]|cfg[0-9a-f]{6}")
-_ENTRIES = re.compile(r"@([A-Za-z0-9_-]+)")
 
 
 @dataclass
@@ -67,12 +61,11 @@ def merge(config: Config, declared: t.Mapping[str, t.Any], option: str = "uci") 
     A value of None deletes the option, a section of None deletes the section, unless only its position tells which.
     Raises :class:`InvalidInput` with everything that is wrong, each finding named below ``option``.
     """
+    findings = check_form(declared, option)
+    if findings:
+        raise InvalidInput(findings)
     result = Merged(copy.deepcopy(config))
-    findings: list[Finding] = []
     for name, sections in declared.items():
-        if not PACKAGE.fullmatch(str(name)) or not isinstance(sections, t.Mapping):
-            findings.append(Finding(option, name, "is no package with sections", "Write {package: {section: {...}}}."))
-            continue
         work = _Merge(result.config.setdefault(str(name), Package(str(name))))
         for ref, options in sections.items():
             work.section(str(ref), options, f"{option}.{name}.{ref}")
@@ -93,30 +86,23 @@ class _Merge:
         self.findings: list[Finding] = []
 
     def section(self, ref: str, options: object, where: str) -> None:
-        entries = _ENTRIES.fullmatch(ref)
-        if entries and isinstance(options, list) and all(isinstance(each, t.Mapping) for each in options):
+        entries = ENTRIES.fullmatch(ref)
+        if entries and isinstance(options, list):
             for each in options:
                 self._entry(entries[1], each, where)
             return
-        blind = deleted_by_position(ref, options, where)
-        if blind:
-            self.findings.append(blind)
-            return
         known = self._find(ref, options)
-        if options is None:
-            self.package.sections = [section for section in self.package.sections if section is not known]
-        elif not isinstance(options, t.Mapping):
-            remedy = "Write {option: value}, or null to delete it."
-            self.findings.append(Finding(where, options, "is no mapping of options", remedy))
-        else:
+        if isinstance(options, t.Mapping):
             self._declare(known, ref, options, where)
+        else:
+            self.package.sections = [section for section in self.package.sections if section is not known]
 
     def _find(self, ref: str, options: object) -> Section | None:
         """The section that is meant. A position means less than what its options say it is."""
-        selector = _SELECTOR.fullmatch(ref)
+        selector = SELECTOR.fullmatch(ref)
         if selector:
             same = self.package.of_type(selector[1])
-            return next((each for each in same if _is(each, selector[2], selector[3])), None)
+            return next((each for each in same if _is(each, selector[2], selector[4])), None)
         address = ADDRESS.fullmatch(ref)
         if address and isinstance(options, t.Mapping):
             known = self._identified(address[1], options, taken=())
@@ -136,26 +122,19 @@ class _Merge:
                 return
             known = self._add(Section(kind, ref))
         known.type = kind
-        self._give(known, options, where)
+        self._give(known, options)
 
     def _entry(self, kind: str, options: t.Mapping[str, object], where: str) -> None:
         name = options.get(".name")
         if name is not None:
-            if isinstance(name, str) and NAME.fullmatch(name):
-                self._declare(self.package.find(name), name, {".type": kind, **options}, where)
-            else:
-                remedy = "UCI takes letters, digits and _."
-                self.findings.append(Finding(f"{where}.name", name, "is no name of a section", remedy))
+            self._declare(self.package.find(str(name)), str(name), {".type": kind, **options}, where)
             return
         section = Section(kind)
-        wrong = len(self.findings)
-        self._give(section, options, where)
-        if len(self.findings) > wrong:
-            return
+        self._give(section, options)
         self.declared.pop()
         taken = [each for each, _options in self.declared]
         known = self._identified(kind, options, taken) or self._alike(section, taken)
-        self._give(known or self._add(section), options, where)
+        self._give(known or self._add(section), options)
 
     def _add(self, section: Section) -> Section:
         self.package.sections.append(section)
@@ -177,9 +156,14 @@ class _Merge:
                 return known
         return None
 
-    def _give(self, section: Section, options: t.Mapping[str, object], where: str) -> None:
+    def _give(self, section: Section, options: t.Mapping[str, object]) -> None:
         said = {key: value for key, value in options.items() if str(key) not in (".type", ".name")}
-        self.findings += _overlay_options(section, said, where)
+        for key, declared in said.items():
+            value = value_of(declared)
+            if value is None:
+                section.options.pop(str(key), None)
+            else:
+                section.options[str(key)] = value
         given = frozenset(str(key) for key in said if str(key) in section.options)
         self.declared.append((section, given))
 
@@ -188,28 +172,3 @@ def _is(section: Section, option: str, value: str) -> bool:
     """Whether an option of a section has a value; MAC addresses are written in either case."""
     has = section.get(option)
     return bool(value) and (has.lower() == value.lower() if option == "mac" else has == value)
-
-
-def deleted_by_position(ref: str, options: object, where: str) -> Finding | None:
-    """What is wrong where a section is to go and its position alone says which: that is another one in the next run."""
-    if options is not None or not _POSITION.fullmatch(ref):
-        return None
-    address = ADDRESS.fullmatch(ref)
-    remedy = f'Say which by an option of its own, as "@{address[1] if address else "type"}[name=...]": null.'
-    return Finding(where, None, "deletes whatever section is there by then, one a run", remedy)
-
-
-def _overlay_options(section: Section, options: t.Mapping[str, object], where: str) -> list[Finding]:
-    findings = []
-    for key, declared in options.items():
-        value = value_of(declared)
-        if not NAME.fullmatch(str(key)):
-            findings.append(Finding(where, key, "is no option name", "UCI takes letters, digits and _."))
-        elif value is None:
-            section.options.pop(str(key), None)
-        elif any(CONTROL.search(item) for item in as_list(value)):
-            # The value may be a secret.
-            findings.append(Finding(f"{where}.{key}", "(hidden)", "holds a control character", "UCI takes none."))
-        else:
-            section.options[str(key)] = value
-    return findings

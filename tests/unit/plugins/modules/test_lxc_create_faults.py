@@ -327,6 +327,17 @@ def test_under_ha_the_state_is_waited_for(under_ha: Bench) -> None:
     assert under_ha.pct("status", "101").strip() == "status: stopped"
 
 
+@pytest.mark.parametrize("check", [True, False])
+def test_what_ha_manages_is_removed_with_purge_alone(under_ha: Bench, check: bool) -> None:
+    """PVE refuses it after the guest was stopped (pve-container, API2/LXC.pm)."""
+    under_ha.good("lxc_create", **WEB)
+    refused = under_ha.bad("lxc_create", check, vmid=101, hostname="web1", state="absent")
+    assert "is refused: HA manages container 101 (web1). Set purge=true" in refused.msg
+    assert under_ha.exists(101)
+    assert under_ha.good("lxc_create", check, vmid=101, hostname="web1", state="absent", purge=True).changed
+    assert under_ha.exists(101) == check
+
+
 def test_a_state_that_does_not_come_is_a_failure(under_ha: Bench) -> None:
     under_ha.good("lxc_create", **WEB, state="started")
     with under_ha.settings(ha_delay=None):
