@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The commands of a node: ``pct``, ``pvesm``, ``pveam``, ``pvesh``, ``qm``, and the little that is
-asked of ``ip`` and ``nsenter``."""
+asked of ``ip``, ``nsenter`` and ``zfs``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from ..errors import Interrupted
 from ..state.root import State
 from . import command_line
 
-PROGRAMS = ("pct", "pvesm", "pveam", "pvesh", "vzdump", "pveversion", "qm", "qmrestore", "ip", "nsenter", "lxc-hook")
+PROGRAMS = (
+    *("pct", "pvesm", "pveam", "pvesh", "vzdump", "pveversion", "qm", "qmrestore"),
+    *("ip", "nsenter", "zfs", "lxc-hook"),
+)
 #: What else enters itself into a table when it is imported: handlers of the API, and the systems that guests run.
 PARTS = (
     *("api.access_control", "api.users", "api.pools", "api.cluster", "api.nodes", "api.networks", "api.tasks"),
@@ -38,7 +41,7 @@ COSTS = {
     ("qm", "rollback"): 0.81, ("qm", "guest"): 0.71, ("qm", "start"): 1.52, ("qm", "stop"): 1.88,
     ("pveam", "list"): 0.69,
     ("pvesh", "get"): 0.7, ("pvesm", "status"): 0.42,
-    ("ip", "-j"): 0.002, ("nsenter", "-t"): 0.004,
+    ("ip", "-j"): 0.002, ("nsenter", "-t"): 0.004, ("zfs", "get"): 0.01,
 }  # fmt: skip
 USUAL_COST = 0.55
 

@@ -28,6 +28,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.types import Ki
 _MADE = r"(?:vm|subvol)-{vmid}-(?:disk-\d+|cloudinit)(?:\.\w+)?"
 # Storages whose creation time of a volume is just that. Elsewhere it is the time of the last write, or is not told.
 _DATED = frozenset({"lvm", "lvmthin"})
+_ZFS = "zfspool"
 
 
 class CliLeftovers:
@@ -87,12 +88,18 @@ class CliLeftovers:
 
     def _born(self, storage: str, volume: Volume) -> int | None:
         """When a volume was made, where that can be known."""
-        if self._storages.type_of(storage) in _DATED:
+        kind = self._storages.type_of(storage)
+        if kind in _DATED:
             return volume.ctime
-        path = Path(self._storages.volume_path(volume.volid))
-        if not (path.is_file() or path.is_dir()):  # the device of a volume is as old as the last boot
-            return None
-        told = self._commands.run(["stat", "--format=%W", str(path)]).stdout.strip()
+        if kind == _ZFS:
+            pool, name = self._root.storage(storage).section.options["pool"], volume.volid.partition(":")[2]
+            ask = ["zfs", "get", "-Hp", "-o", "value", "creation", f"{pool}/{name.rpartition('/')[2]}"]
+        else:
+            path = self._storages.volume_path(volume.volid)
+            if not os.path.isfile(path) and not os.path.isdir(path):  # a volume's device is as old as the last boot
+                return None
+            ask = ["stat", "--format=%W", path]
+        told = self._commands.run(ask).stdout.strip()
         return int(told) or None if told.isdigit() else None
 
     def moving(self, vmid: int) -> bool:

@@ -20,7 +20,7 @@ from embedded_node import commands
 
 from .conftest import Answer, Bench, Params, spawn
 
-FILES = "files"
+FILES, ZFS = "files", "tank"
 LVM: Params = {"storage": "local-lvm", "size": "1G"}
 VM: Params = {"vmid": 100, "name": "web", "disks": [{**LVM, "storage": FILES}]}
 MOVED: Params = {**VM, "disks": [LVM], "move_disks": True}
@@ -34,6 +34,7 @@ def node(bench: Bench) -> t.Iterator[Bench]:
     storages = bench.node.root / "etc/pve/storage.cfg"
     with storages.open("a", encoding="utf-8") as stream:
         stream.write(f"\ndir: {FILES}\n\tpath {bench.node.root}/srv/files\n\tcontent images\n")
+        stream.write(f"\nzfspool: {ZFS}\n\tpool rpool/data\n\tcontent images\n")
     bench.good("vm_create", **VM)
     yield bench
     for action in ("stop", "destroy"):
@@ -52,7 +53,7 @@ def notes(node: Bench) -> list[str]:
     return [path.name for path in (node.node.root / "var/lib/pve-provision/moves").glob("*.json")]
 
 
-def kill_all(node: Bench, at: str = "move") -> None:
+def kill_all(node: Bench, at: str = "move", moved: Params = MOVED) -> None:
     """A run that is killed together with the command that it had started."""
     node.node.fault("kill", at=at)
     with pytest.MonkeyPatch.context() as patch:
@@ -62,7 +63,7 @@ def kill_all(node: Bench, at: str = "move") -> None:
 
         patch.setattr(disk_move.MoveDisk, "undo", die)
         with pytest.raises(KeyboardInterrupt):
-            node.run("vm_create", **MOVED)
+            node.run("vm_create", **moved)
     node.node.clear_faults()
 
 
@@ -110,6 +111,14 @@ def test_what_a_killed_run_left_goes_with_the_next(node: Bench, at: str, next_st
     node.node.forget()
     assert not node.good("vm_create", **MOVED).changed
     assert node.writes() == []
+
+
+def test_so_it_is_on_zfs_where_no_list_tells_when_a_volume_was_made(node: Bench) -> None:
+    moved = {**MOVED, "disks": [{**LVM, "storage": ZFS}]}
+    kill_all(node, moved=moved)
+    assert node.volumes(ZFS, 100) == ["tank:vm-100-disk-0"]
+    assert steps(node.good("vm_create", **moved)) == ["clean_up_move", "move_disk"]
+    assert (node.volumes(ZFS, 100), node.volumes(FILES, 100), notes(node)) == (["tank:vm-100-disk-0"], [], [])
 
 
 @pytest.mark.parametrize("then", [{"state": "absent"}, {"disks": VM["disks"]}])

@@ -159,8 +159,20 @@ class TestOrphans:
         found = leftovers(place).orphans(105, ["data"], "vzcreate", WINDOW)
         assert found == (([volume.volid], []) if ours else ([], [volume.volid]))
 
+    @pytest.mark.parametrize(("told", "ours"), [(NOW + 1, True), (NOW - 9, False), (NOW + 700, False)])
+    @pytest.mark.parametrize("name", ["vm-105-disk-0", "base-900-disk-0/vm-105-disk-0"])
+    def test_of_a_volume_of_zfs_the_creation_of_its_dataset_counts(
+        self, place: Place, name: str, told: int, ours: bool
+    ) -> None:
+        place.kind, place.content, place.born = "zfspool", [disk(name)], {"vm-105-disk-0": f"{told}\n"}
+        write(place.root, "etc/pve/storage.cfg", "zfspool: data\n\tpool rpool/data\n\tcontent images,rootdir\n")
+        volid = f"data:{name}"
+        found = leftovers(place).orphans(105, ["data"], "vzcreate", WINDOW)
+        assert found == (([volid], []) if ours else ([], [volid]))
+        assert place.ran[0][-1] == "rpool/data/vm-105-disk-0"
+
     def test_a_device_has_no_birth(self, place: Place) -> None:
-        place.kind, place.content = "zfspool", [disk()]
+        place.kind, place.content = "rbd", [disk()]
         assert leftovers(place).orphans(105, ["data"], "vzcreate", WINDOW) == ([], ["data:vm-105-disk-0"])
         assert place.ran == []
 
