@@ -51,7 +51,8 @@ class Member:
     """One guest of a run. ``read`` gives what is wanted, afresh each time; ``after`` are the names of the guests that
     come before it, ``order`` its place in PVE's startup order, ``up`` the seconds that those behind it wait then.
     ``source`` is the guest of the list that it is cloned from. ``node``: where in the cluster it is, or comes to be;
-    empty: on the node of the run. ``moves``: it is on another one, and goes to ``node`` first."""
+    empty: on the node of the run. ``moves``: it is on another one, and goes to ``node`` first. ``new``: it is to be
+    made, as far as names tell."""
 
     name: str
     type: str
@@ -62,6 +63,7 @@ class Member:
     source: str = ""
     node: str = ""
     moves: GuestRef | None = None
+    new: bool = False
 
 
 @dataclass(frozen=True)
@@ -178,11 +180,16 @@ class Fleet:
                 ended.result, ended.error = None, error
 
     def _read(self, members: t.Sequence[Member]) -> dict[str, tuple[Wanted, t.Sequence[Part]]]:
-        """What is wanted of each guest. The guests are asked several at once what the plan needs of their inside."""
-        read = {member.name: member.read() for member in members}
-        asked = [member for member in members if any(part.looks for part in read[member.name][1])]
-        sites = {member.name: None if member.moves else self.site(member.node) for member in asked}
+        """What is wanted of each guest. The nodes of new ones are asked for their storages meanwhile: either takes half
+        a second. Then the guests are asked several at once what the plan needs of their inside."""
+        homes = [self.site(name) for name in {member.node for member in members if member.new}]
         with futures.ThreadPoolExecutor(max(self.concurrency, 1)) as pool:
+            for home in homes:
+                if home is not None:
+                    pool.submit(home.view.storages)  # an error is met again by whoever needs them
+            read = {member.name: member.read() for member in members}
+            asked = [member for member in members if any(part.looks for part in read[member.name][1])]
+            sites = {member.name: None if member.moves else self.site(member.node) for member in asked}
             looks = [pool.submit(look, site.facts.node, *read[name]) for name, site in sites.items() if site]
         for each in looks:
             each.result()

@@ -273,7 +273,8 @@ class Locations:
         declares = self._declared.get(member.name, {}).get("node") is not None
         node = node if declares or node != self._own else ""
         moves = location.there if location and location.moves else None
-        return dataclasses.replace(member, node=node, moves=moves) if node or moves else member
+        new = location is not None and location.there is None
+        return dataclasses.replace(member, node=node, moves=moves, new=new) if node or moves or new else member
 
     def _chosen_nodes(self, members: t.Sequence[Member], chosen: dict[str, str]) -> dict[str, str]:
         """Those that are new and have their node already count first."""

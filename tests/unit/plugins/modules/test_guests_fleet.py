@@ -22,8 +22,11 @@ from hypothesis import strategies as st
 
 from ansible_collections.pve.provision.plugins.module_utils._access.shell import SHELL, Shell
 from ansible_collections.pve.provision.plugins.module_utils._guests import guest_connection
+from ansible_collections.pve.provision.plugins.module_utils._guests.registry import DeclaredType
+from ansible_collections.pve.provision.plugins.module_utils._model.option import Path
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Containers
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
+from ansible_collections.pve.provision.plugins.module_utils._pve.view import NodeView
 from embedded_node import commands
 
 from .conftest import Bench, Params, spawn
@@ -253,3 +256,24 @@ def test_guests_are_asked_inside_at_the_same_time_when_they_are_planned(
         (guest["name"], {"changed": [], "verified_by": "pct exec"}) for guest in guests
     ]
     assert (answer.changed, sorted(asked)) == (False, sorted(guest["vmid"] for guest in answer.guests))
+
+
+def test_storages_are_asked_for_while_the_declarations_of_new_guests_are_read(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each takes half a second on a node."""
+    asked = threading.Event()
+    ask, read = NodeView.__getattr__, DeclaredType.read
+
+    def told(view: NodeView, name: str) -> t.Any:
+        if name == "storages":
+            asked.set()
+        return ask(view, name)
+
+    def waiting(kind: DeclaredType, values: Params, nulls: frozenset[Path]) -> t.Any:
+        assert asked.wait(60)
+        return read(kind, values, nulls)
+
+    monkeypatch.setattr(NodeView, "__getattr__", told)
+    monkeypatch.setattr(DeclaredType, "read", waiting)
+    assert bench.good("guests", defaults=DEFAULTS, guests=LIST[:2]).changed

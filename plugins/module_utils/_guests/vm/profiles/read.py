@@ -9,7 +9,6 @@ import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.part import Part
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
-from ansible_collections.pve.provision.plugins.module_utils._guests.vm.opnsense.read import read_opnsense
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.own_iso import OwnIso
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.profiles import (
     haos_config,
@@ -69,7 +68,11 @@ def read_profile(
         elif server:
             parts.append(ClusterAgent(cluster["name"], server, cluster.get("address")))
         more = (*more, kubernetes.ready(str(given.get("name") or "").lower(), server or ""))
-    if name == "opnsense":
+    if (
+        name == "opnsense"
+    ):  # what a firewall needs is half of what VMs do, and is read from disk only where there is one
+        from ansible_collections.pve.provision.plugins.module_utils._guests.vm.opnsense.read import read_opnsense
+
         firewall = read_opnsense(params)
         params, more, findings = firewall.params, firewall.checks, (*findings, *firewall.findings)
         parts += firewall.parts
