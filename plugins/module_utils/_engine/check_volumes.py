@@ -13,6 +13,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.storages import
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
+    from ansible_collections.pve.provision.plugins.module_utils._engine.guest import CloneSource
     from ansible_collections.pve.provision.plugins.module_utils._engine.planned_guest import PlannedGuest, Report
     from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan
     from ansible_collections.pve.provision.plugins.module_utils._pve.storages import Limits
@@ -22,7 +23,7 @@ def check_volumes(report: Report, facts: Facts, planned: PlannedGuest, touched: 
     """Each volume says what it is; each storage must be there, take volumes of such guests, and have room for all that
     goes on it."""
     there = planned.values(planned.before)
-    needs = _restored(planned, there)
+    needs = _copied(planned, there)
     for key, value in touched.items():
         if not planned.wanted.type.is_volume(key):
             continue
@@ -53,17 +54,24 @@ def check_files(report: Report, facts: Facts, plan: Plan, limits: Limits) -> Non
             report.warnings += warnings
 
 
-def _restored(planned: PlannedGuest, there: t.Mapping[str, SubValues]) -> dict[tuple[str, str], tuple[int, str]]:
-    """The room that the volumes of a backup take on each storage."""
-    backup = planned.wanted.backup
+def is_full(clone: CloneSource, source: t.Mapping[str, str]) -> bool:
+    """Whether PVE copies the volumes of a source with these options; those of a linked clone stand on them."""
+    return source.get("template") != "1" if clone.full is None else clone.full
+
+
+def _copied(planned: PlannedGuest, there: t.Mapping[str, SubValues]) -> dict[tuple[str, str], tuple[int, str]]:
+    """The room that the volumes of a backup take on each storage, or those of the guest that is cloned."""
+    kind, backup, clone = planned.wanted.type, planned.wanted.backup, planned.wanted.clone
     needs: dict[tuple[str, str], tuple[int, str]] = {}
-    if not planned.new or backup is None:
+    if not planned.new or not (backup or (clone and is_full(clone, clone.options))):
         return needs
+    option = backup.target_option if backup else "clone_from.storage" if clone and clone.storage else "clone_from"
     for key, value in there.items():
-        volume = str(value.get("volume") or "") if planned.wanted.type.is_volume(key) else ""
-        if volume.endswith(":0") and (storage := storage_of(volume)):
-            kept = (storage, planned.wanted.type.content)
-            needs[kept] = (needs.get(kept, (0, ""))[0] + (value.get("size") or 0), backup.target_option)
+        volume = str(value.get("volume") or "") if kind.is_volume(key) else ""
+        comes = volume.endswith(":0") if backup else bool(volume) and kind.is_copied(planned.before[key])
+        if comes and (storage := storage_of(volume)):
+            kept = (storage, kind.content)
+            needs[kept] = (needs.get(kept, (0, ""))[0] + (value.get("size") or 0), option)
     return needs
 
 

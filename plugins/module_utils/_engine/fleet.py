@@ -201,7 +201,8 @@ class Fleet:
         except ProvisionError as error:
             return Ended(member, error=error)
         if result.changed and result.vmid is not None:
-            self._remember(member, wanted, result.vmid, wanted.options)
+            made = {**wanted.options, **({"template": "1"} if wanted.state == "template" else {})}
+            self._remember(member, wanted, result.vmid, made)
         return Ended(member, result)
 
     def _predict(self, member: Member, wanted: Wanted, parts: t.Sequence[Part]) -> Result:

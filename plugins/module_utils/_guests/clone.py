@@ -9,6 +9,7 @@ import dataclasses
 import re
 import typing as t
 
+from ansible_collections.pve.provision.plugins.module_utils._engine.check_volumes import is_full
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import CloneSource, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._guests.mark import without_tags_of_source
@@ -37,6 +38,9 @@ def with_source(facts: Facts, wanted: Wanted, clone: CloneSource) -> Wanted:
         unlock = f"'{KINDS[kind].command} unlock' removes the lock."
         remedy = f"Wait for its task; if there is none, as after a clone that was killed, {unlock}"
         return _refused(wanted, name, value, f"is locked ({lock})", remedy)
+    if clone.storage and not is_full(clone, theirs):
+        problem = "is not taken by a linked clone, which is on the storage of its template"
+        return _refused(wanted, "storage", clone.storage, problem, "State full: true, or leave it out.")
     options = {key: as_cloned(wanted, clone, key, text) for key, text in theirs.items()}
     options[wanted.type.name_key] = wanted.name or options.get(wanted.type.name_key, "")
     return dataclasses.replace(

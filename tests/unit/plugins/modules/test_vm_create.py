@@ -158,6 +158,37 @@ def test_what_cannot_be_cloned_is_found_before_anything_is_written(bench: Bench)
     assert not bench.good("vm_create", check=True, vmid=200).changed
 
 
+@pytest.mark.parametrize(
+    ("clone", "option", "problem"),
+    [
+        ({"full": True, "storage": "nowhere"}, "clone_from.storage", "does not exist on this node"),
+        ({"full": True, "storage": "local"}, "clone_from.storage", "takes no VM disks (content type images)"),
+        (
+            {"storage": "local-lvm"},
+            "clone_from.storage",
+            "is not taken by a linked clone, which is on the storage of its template",
+        ),
+    ],
+)
+def test_so_is_a_storage_that_a_clone_cannot_go_to(bench: Bench, clone: Params, option: str, problem: str) -> None:
+    bench.good("vm_create", **{**VM, "name": "golden", "vmid": 200}, state="template")
+    bench.node.forget()
+    found = bench.bad("vm_create", name="vm2", clone_from={"vmid": 200, **clone})
+    assert [(each["option"], each["problem"]) for each in found.findings] == [(option, problem)]
+    assert [command for command in bench.writes() if command != ["pvesm", "status"]] == []
+
+
+def test_the_room_that_a_full_clone_takes_is_counted(bench: Bench) -> None:
+    path = bench.node.root / "etc/pve/storage.cfg"
+    path.write_text(
+        path.read_text(encoding="utf-8") + f"\ndir: small\n\tpath {bench.node.root}/srv\n\tcontent images\n"
+    )
+    bench.good("vm_create", **{**VM, "name": "huge", "vmid": 200, "disks": [{"storage": "local-lvm", "size": "9T"}]})
+    told = bench.good("vm_create", check=True, name="vm2", clone_from={"vmid": 200, "storage": "small"})
+    assert "clone_from.storage: small has" in str(told.warnings)
+    assert "9216.0 GiB are asked for" in str(told.warnings)
+
+
 def test_a_run_that_fails_takes_a_suspended_vm_back(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(step: Suspend, run: Run) -> t.NoReturn:
         run.node.suspend("qemu", run.vmid, timeout=60)
