@@ -20,8 +20,7 @@ import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, ProvisionError
-from ansible_collections.pve.provision.plugins.module_utils._io import interrupt
-from ansible_collections.pve.provision.plugins.module_utils._io.clock import poll
+from ansible_collections.pve.provision.plugins.module_utils._io.clock import await_end
 from ansible_collections.pve.provision.plugins.module_utils._model.kinds import KINDS
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import split
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import storage_of
@@ -243,15 +242,7 @@ def _has_name(kind: Kind, vmid: int, note: Note, config: GuestConfig) -> bool:
 
 def await_creator(node: Node, kind: Kind, vmid: int, timeout: int) -> None:
     """Wait while somebody is creating the guest: a module may be killed and its ``pct create`` live on."""
-
-    def is_busy() -> bool:
-        interrupt.check()
-        return node.busy(kind, vmid)
-
-    if poll(is_busy, lambda busy: not busy, timeout=timeout, clock=node.clock):
-        raise Conflict(
-            f"{vmid} is still being created after {timeout} s.", remedy="Wait for that task, or raise the timeout."
-        )
+    await_end(lambda: node.busy(kind, vmid), f"{vmid} is still being created", timeout=timeout, clock=node.clock)
 
 
 def creations(node: Node) -> dict[int, Note]:

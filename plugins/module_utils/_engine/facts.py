@@ -157,6 +157,10 @@ class Facts:
         return {bridge.name: bridge for bridge in self.node.bridges()}
 
     @functools.cached_property
+    def processors(self) -> int | None:
+        return self.node.hardware.processors()
+
+    @functools.cached_property
     def pools(self) -> dict[str, frozenset[int]]:
         return self.node.pools()
 

@@ -36,19 +36,17 @@ class PlannedGuest:
     have in the guest."""
 
     def __init__(self, wanted: Wanted, actual: Actual, plan: Plan) -> None:
-        table, change = wanted.type.table, plan.change
+        table = wanted.type.table
         has: t.Mapping[str, str] = {} if actual.config is None else actual.config.options
         self.new = plan.creating
         if self.new:
             has = wanted.copied.options if wanted.copied else {}
         declaration, _doubts = place(table, has, wanted.declaration, purge=wanted.policy.purge_options)
         made = render(table, declaration) if self.new and not wanted.copied else {}
-        live = {} if actual.config is None else {key: actual.config.live.get(key) for key in change.revert}
-        after = {**has, **live, **made, **change.set, **dict.fromkeys(change.delete)}
         self.vmid = actual.vmid
         self.wanted = dataclasses.replace(wanted, declaration=declaration)
         self.before = dict(has)
-        self.after = {key: value for key, value in after.items() if value is not None}
+        self.after = plan.change.applied({**has, **made}, actual.config.live if actual.config else {})
         changed = sorted(key for key, value in self.after.items() if self.new or has.get(key) != value)
         self.networks = networks_in({key: self.after[key] for key in changed}, wanted.type.network)
 

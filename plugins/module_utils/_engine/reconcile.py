@@ -201,20 +201,15 @@ class Reconciliation:
 
     def _foretell(self, actual: Actual, plan: Plan, result: Result) -> Result:
         """The result of a run that changes something, without that."""
-        wanted, change = self.wanted, plan.change
+        wanted, config = self.wanted, actual.config
         result.status = plan.after.get("status", "absent" if wanted.state == "absent" else actual.status)
         if wanted.state == "absent":
             return result
         if result.vmid is None:
             result.vmid = self.node.next_vmid(skip=self.node.journal)
-        options = {} if actual.config is None else dict(actual.config.options)
-        if plan.creating:
-            options = dict(wanted.options)
-        live = {} if actual.config is None else {key: actual.config.live.get(key) for key in change.revert}
-        after = {**options, **live, **change.set, **dict.fromkeys(change.delete)}
-        options = {key: value for key, value in after.items() if value is not None}
-        result.options = options
-        result.addresses = wanted.type.declared_addresses(options)
+        options = wanted.options if plan.creating else config.options if config else {}
+        result.options = plan.change.applied(options, config.live if config else {})
+        result.addresses = wanted.type.declared_addresses(result.options)
         return result
 
 

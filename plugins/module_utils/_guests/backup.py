@@ -57,7 +57,7 @@ def with_backup(facts: Facts, wanted: Wanted, source: BackupSource) -> Wanted:
         network = wanted.type.network
         options = {key: without_hwaddr(network, text) if is_net(key) else text for key, text in options.items()}
     options[wanted.type.name_key] = wanted.name or options.get(wanted.type.name_key, "")
-    storages = sorted({storage_of(options[key].partition(",")[0]) or "" for key in moving})
+    storages = sorted({storage_of(options[key]) or "" for key in moving})
     needs = (
         *_to_read(wanted, volume.volid, None, volume.vmid),
         *(Need((f"/storage/{storage}",), ("Datastore.AllocateSpace",), target_option) for storage in storages),

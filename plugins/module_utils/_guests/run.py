@@ -65,8 +65,9 @@ def run_guests(params: t.Mapping[str, t.Any], *, check_mode: bool) -> dict[str, 
     if check_mode:
         return _answer(planned, planned.guests, params)
     if any(each.result and each.result.changed for each in planned.guests):
-        if params["concurrency"] == AUTO:
-            planned.fleet.concurrency = workers(AUTO, node.hardware.processors() or 0)
+        site = planned.fleet.site()
+        if params["concurrency"] == AUTO and site is not None:
+            planned.fleet.concurrency = workers(AUTO, site.facts.processors or 0)
         progress.note("plan (validate, storage, template, network)", report.plan_lines(planned.guests)[-1])
     return _answer(planned, planned.fleet.carry_out(planned.guests), params)
 

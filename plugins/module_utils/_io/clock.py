@@ -12,7 +12,8 @@ import random
 import time
 import typing as t
 
-from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError, Timeout
+from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, ProvisionError, Timeout
+from ansible_collections.pve.provision.plugins.module_utils._io import interrupt
 
 Answer = t.TypeVar("Answer")
 
@@ -91,6 +92,18 @@ def poll(
         if until(answer) or clock.now() >= deadline:
             break
     return answer
+
+
+def await_end(is_busy: t.Callable[[], bool], goes_on: str, *, timeout: float, clock: Clock) -> None:
+    """Wait for the end of what others do, such as a command that outlives the killed run that had started it. Raises
+    Conflict when it ``goes_on``, in words, after the time."""
+
+    def ask() -> bool:
+        interrupt.check()
+        return is_busy()
+
+    if poll(ask, lambda busy: not busy, timeout=timeout, clock=clock):
+        raise Conflict(f"After {timeout:.0f} s {goes_on}.", remedy="Wait for that task, or raise the timeout.")
 
 
 def retry(

@@ -202,6 +202,12 @@ class Change:
     def __bool__(self) -> bool:
         return bool(self.set or self.delete or self.revert or self.resize)
 
+    def applied(self, options: t.Mapping[str, str], live: t.Mapping[str, str]) -> dict[str, str]:
+        """What becomes of a guest's options; ``live`` are those that do not wait for its next start."""
+        back = {key: live.get(key) for key in self.revert}
+        after = {**options, **back, **self.set, **dict.fromkeys(self.delete)}
+        return {key: value for key, value in after.items() if value is not None}
+
 
 def in_scope(table: t.Iterable[Option], scope: str) -> Table:
     """The options of a table that stand in a config, count at the creation, or are about the guest."""

@@ -98,8 +98,8 @@ MOUNT_POINT = Fields(
 
 
 def storage_of(volume: str) -> str | None:
-    """The storage of a volid; None for a bind mount or device."""
-    return None if volume.startswith("/") else volume.partition(":")[0]
+    """The storage of a volid, or of an option that begins with one; None for a bind mount or device."""
+    return None if volume.startswith("/") else volume.partition(",")[0].partition(":")[0]
 
 
 # What says where a new volume comes from, and means nothing for one that exists.

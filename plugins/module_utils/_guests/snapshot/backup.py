@@ -102,7 +102,7 @@ def _drop(node: Node, vmid: int) -> list[str]:
 
 def _restore_target(kind: Kind, options: t.Mapping[str, str]) -> dict[str, str]:
     """Where volumes are restored to, as PVE is told: it knows by itself where those of a VM were."""
-    return {} if kind == "qemu" else {"storage": str(storage_of(options["rootfs"].partition(",")[0]))}
+    return {} if kind == "qemu" else {"storage": str(storage_of(options["rootfs"]))}
 
 
 def _command(run: Run, archive: str) -> str:
@@ -149,7 +149,7 @@ def against_backup(node: Node, wanted: Wanted, vmid: int, config: GuestConfig) -
         yield f"a backup would lose {', '.join(lost)}, which PVE does not back up"
     if not node.root_login and (lost := list(_roots_alone(node, wanted, vmid, config))):
         yield f"a backup would lose {', '.join(lost)}, which PVE restores for root@pam itself alone"
-    storages = {storage_of(text.partition(",")[0]) for text in own.values()}
+    storages = {storage_of(text) for text in own.values()}
     if wanted.type.restored_to_one and len(storages) > 1:
         yield "a backup would bring all of its volumes to one storage"
 

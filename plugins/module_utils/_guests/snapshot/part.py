@@ -14,7 +14,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.part import 
 from ansible_collections.pve.provision.plugins.module_utils._engine.read import find_here, is_declared_guest
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Phase, Plan, Step
 from ansible_collections.pve.provision.plugins.module_utils._engine.steps import CleanUp, Destroy, Start
-from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, Finding
+from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._guests.snapshot.backup import refuse_half_restored
 from ansible_collections.pve.provision.plugins.module_utils._guests.snapshot.steps import (
     PruneSnapshots,
@@ -28,8 +28,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.snapshot.ste
     name_now,
     ours,
 )
-from ansible_collections.pve.provision.plugins.module_utils._io import interrupt
-from ansible_collections.pve.provision.plugins.module_utils._io.clock import poll
+from ansible_collections.pve.provision.plugins.module_utils._io.clock import await_end
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import storage_of
 from ansible_collections.pve.provision.plugins.module_utils._pve.privileges import Need
 from ansible_collections.pve.provision.plugins.module_utils._pve.snapshots import format_of, has_snapshots
@@ -59,22 +58,11 @@ class WayBack(Part):
         if not may_be_ours(node, vmid, config.lock):
             return [CleanUp(vmid)] if act and finish(node, vmid, wanted.policy.timeout) else []
         if act:
-            self._await_others(node, wanted, vmid)
+            goes_on = f"a snapshot of {vmid} is still being worked on"
+            timeout = wanted.policy.timeout
+            await_end(lambda: is_at_work(node, kind, vmid), goes_on, timeout=timeout, clock=node.clock)
             return [CleanUp(vmid)] if clear(node, kind, vmid, wanted.policy.timeout) else []
         return [CleanUp(vmid, unlocks=True)] if is_left_by_us(node, kind, vmid) else []
-
-    @staticmethod
-    def _await_others(node: Node, wanted: Wanted, vmid: int) -> None:
-        """A module may be killed, and the command that it had started live on."""
-
-        def is_busy() -> bool:
-            interrupt.check()
-            return is_at_work(node, wanted.type.kind, vmid)
-
-        timeout = wanted.policy.timeout
-        if poll(is_busy, lambda busy: not busy, timeout=timeout, clock=node.clock):
-            remedy = "Wait for that task, or raise the timeout."
-            raise Conflict(f"After {timeout} s a snapshot of {vmid} is still being worked on.", remedy=remedy)
 
 
 @dataclass

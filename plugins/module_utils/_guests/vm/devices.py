@@ -176,7 +176,7 @@ def _check_board(report: Report, facts: Facts, planned: PlannedGuest, touched: V
     """As many processors and as new a machine as the node has."""
     values = planned.values(planned.after)
     cpus = (values.get("cores") or 1) * (values.get("sockets") or 1)
-    most = facts.keep("processors", facts.node.hardware.processors) if {"cores", "sockets"} & touched.keys() else None
+    most = facts.processors if {"cores", "sockets"} & touched.keys() else None
     if most is not None and cpus > most:
         option = "cores" if "cores" in touched else "sockets"
         problem = f"makes {cpus} processors, and node {facts.node.name} has {most}"

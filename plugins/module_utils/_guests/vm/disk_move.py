@@ -11,6 +11,7 @@ next one.
 
 from __future__ import annotations
 
+import functools
 import time
 import typing as t
 from dataclasses import dataclass, field
@@ -19,9 +20,8 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.cleanup impo
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Wanted
 from ansible_collections.pve.provision.plugins.module_utils._engine.read import find_here
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import NewFile, Phase, Run, Step
-from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, ProvisionError, PveError
-from ansible_collections.pve.provision.plugins.module_utils._io import interrupt
-from ansible_collections.pve.provision.plugins.module_utils._io.clock import poll
+from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError, PveError
+from ansible_collections.pve.provision.plugins.module_utils._io.clock import await_end, poll
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import storage_of
 from ansible_collections.pve.provision.plugins.module_utils._pve.journal import identity, is_alive
 from ansible_collections.pve.provision.plugins.module_utils._pve.privileges import Need
@@ -81,7 +81,7 @@ class MoveDisk(Step):
         noted = _note(run, self, timeout)
         outcome = run.node.move_disk(run.vmid, self.disk, self.target, form=self.format, timeout=timeout)
         found = run.config().live.get(self.disk, "")
-        if storage_of(found.partition(",")[0]) != self.target:
+        if storage_of(found) != self.target:
             raise PveError(f"PVE said nothing, and {self.disk} is still at {found.partition(',')[0]}.")
         _forget(run.node, run.vmid, noted)
         return outcome
@@ -91,7 +91,8 @@ class MoveDisk(Step):
         noted = [each for each in _noted(run.node, run.vmid) if each["disk"] == self.disk]
         if not noted:
             return []
-        if _goes_on(run.node, lambda: is_at_work(run.node, run.vmid), _ENDS_WITHIN):
+        is_busy = functools.partial(is_at_work, run.node, run.vmid)
+        if poll(is_busy, lambda busy: not busy, timeout=_ENDS_WITHIN, clock=run.node.clock):
             return [f"The move of {self.disk} goes on by itself; the next run looks what has become of it"]
         try:
             freed = clear(run.node, run.vmid)
@@ -181,21 +182,10 @@ def is_at_work(node: Node, vmid: int) -> bool:
     return (owner != identity() and is_alive(owner)) or node.leftovers.moving(vmid)
 
 
-def _goes_on(node: Node, is_busy: t.Callable[[], bool], timeout: int) -> bool:
-    """Whether it does when that time has passed."""
-    return poll(is_busy, lambda busy: not busy, timeout=timeout, clock=node.clock)
-
-
 def await_moves(node: Node, vmid: int, timeout: int) -> None:
     """Wait for moves whose run was killed and whose command lives on."""
-
-    def is_busy() -> bool:
-        interrupt.check()
-        return is_at_work(node, vmid)
-
-    if _goes_on(node, is_busy, timeout):
-        remedy = "Wait for that task, or raise the timeout."
-        raise Conflict(f"After {timeout} s a disk of VM {vmid} is still being moved.", remedy=remedy)
+    goes_on = f"a disk of VM {vmid} is still being moved"
+    await_end(lambda: is_at_work(node, vmid), goes_on, timeout=timeout, clock=node.clock)
     if left(node, vmid) == Left():
         _write(node, vmid, None, ())
 
@@ -218,7 +208,7 @@ def left(node: Node, vmid: int) -> Left:
         ]
         ours += fresh[0]
         unsure += fresh[1]
-        now = config.live.get(noted["disk"], "").partition(",")[0] if config else ""
+        now = config.live.get(noted["disk"], "") if config else ""
         if source in (*made, *others) and storage_of(now) == target:  # the VM has the copy
             ours.append(source)
     held = {volid for volid in ours if leftovers.is_open(vmid, volid)}

@@ -86,7 +86,7 @@ def _choose_storages(
     named: dict[str, str | None] = {
         key: str(disk["storage"]) for key, disk in disks.items() if disk.get("storage") not in (None, AUTO)
     }
-    has = [storage_of(text.partition(",")[0]) for key, text in there.items() if key.startswith(BUSES) and ":" in text]
+    has = [storage_of(text) for key, text in there.items() if key.startswith(BUSES) and ":" in text]
     beside = next((name for name in (*named.values(), *has) if name), None)
     left = {key: disk for key, disk in disks.items() if key not in named}
     free = [key for key, disk in left.items() if beside is None or disk.get("storage") == AUTO]

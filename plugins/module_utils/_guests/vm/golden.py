@@ -207,7 +207,7 @@ def storage_of_golden(node: Node, ref: GuestRef) -> str | None:
 def _home(options: t.Mapping[str, str]) -> str | None:
     """The storage of a VM's first disk."""
     disks = sorted(key for key in options if key.startswith(BUSES) and "media=cdrom" not in options[key])
-    return storage_of(options[disks[0]].partition(",")[0]) if disks else None
+    return storage_of(options[disks[0]]) if disks else None
 
 
 def _declared(wanted: Wanted, origin: Origin, disk: SubValues) -> dict[str, t.Any]:
