@@ -45,8 +45,12 @@ for entry in (str(ROOT / "extensions"), str(ROOT / ".build")):
 # Tasks of the embedded node end sooner than PVE's.
 importlib.import_module("ansible_collections.pve.provision.plugins.module_utils._pve.tasks").PAUSES = (0.05, 2.0)
 
-# What takes longest begins first, so that no worker is left with it at the end.
-LONGEST = ("tests/containers", "tests/integration", "tests/unit/plugins/modules", "tests/conformance")
+# What takes longest begins first, so that no worker is left with it at the end. One file of tests of real containers
+# makes the template that the others of them need: they would wait for it.
+LONGEST = (
+    *("tests/containers/test_application.py", "tests/integration", "tests/containers"),
+    *("tests/unit/plugins/modules", "tests/conformance"),
+)
 
 
 @pytest.fixture(scope="session", autouse=True)
