@@ -17,7 +17,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import Findi
 from ansible_collections.pve.provision.plugins.module_utils._guests.app.spec import PROFILES
 from ansible_collections.pve.provision.plugins.module_utils._guests.registry import REMOVED_AS, TYPES
 from ansible_collections.pve.provision.plugins.module_utils._guests.run import plan_guests
-from ansible_collections.pve.provision.plugins.module_utils._model.compare import typed, unmanaged
+from ansible_collections.pve.provision.plugins.module_utils._model.compare import typed, unmanaged, unread
 from ansible_collections.pve.provision.plugins.module_utils._model.kinds import KINDS
 
 if t.TYPE_CHECKING:
@@ -108,13 +108,17 @@ def draft(ref: GuestRef, config: GuestConfig, node: str | None) -> Adopted:
         return Adopted(ref, None, [f"it is locked ({config.lock}): adopt it when that is over"])
     if not name:
         return Adopted(ref, None, ["it has no name, by which guests are declared: give it one"])
-    table = wanted_of(kind, {"name": name, "vmid": ref.vmid}).type.table
+    try:
+        table = wanted_of(kind, {"name": name, "vmid": ref.vmid}).type.table
+    except InvalidInput as error:
+        return Adopted(ref, None, [f"it cannot be declared: {error}"])
     own: Guest = {"name": name, "type": kind, "vmid": ref.vmid}
     own |= {"node": node} if node else {}
     own |= {"state": "template" if config.template else _STATES.get(str(ref.status), "present")}
     told = {key: value for key, value in typed(table, config.options).items() if key not in ("hostname", "name")}
     found = Adopted(ref, {**own, **told})
     others = {key: text for key, text in unmanaged(table, config.options).items() if key not in _INTERNAL}
+    others |= unread(table, config.options)
     found.remarks += [f"{key}: {text} (no option declares it)" for key, text in others.items()]
     found.remarks += [f"{line} (a raw line)" for line in config.raw if "raw" not in told]
     found.remarks += [f"snapshot {name}" for name in config.snapshots]

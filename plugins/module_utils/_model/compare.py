@@ -254,6 +254,24 @@ def unmanaged(table: Table, actual: t.Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in sorted(actual.items()) if table.find(key) is None}
 
 
+def unread(table: Table, actual: t.Mapping[str, str]) -> dict[str, str]:
+    """What PVE holds within options that are known here, and ``typed`` passes over: keys that are none here, and texts
+    that are no property string."""
+    found: dict[str, str] = {}
+    for key, text in sorted(actual.items()):
+        option = table.find(key)
+        if option is None or option.secret or not isinstance(option.codec, Fields):
+            continue
+        parsed = _parse(option, text)
+        if not isinstance(parsed, dict):
+            found[key] = text
+            continue
+        codec = (table.listed(key, parsed) or option).codec
+        known = codec.keys if isinstance(codec, Fields) else {}
+        found |= {f"{key}.{name}": plain(value) for name, value in parsed.items() if name not in known}
+    return found
+
+
 def typed(table: Table, actual: t.Mapping[str, str]) -> dict[str, t.Any]:
     """PVE's options by the user's names and types, as a result shows them, so that it can be declared again: without
     what is no option here, and without what is secret."""

@@ -13,6 +13,8 @@ import yaml
 
 from ansible_collections.pve.provision.plugins.filter.guests import declaration
 
+from .found_configs import CONTAINERS, MACHINES
+
 if t.TYPE_CHECKING:
     from conftest import Bench
 
@@ -129,6 +131,30 @@ def test_what_cannot_be_declared_is_told(bench: Bench, text: str, why: str) -> N
     fill(bench, {("lxc", 305): text})
     found = bench.good("node_info", gather=[], declare=True).values["declaration"]
     assert (found["provision_guests"], [why in each["remarks"][0] for each in found["remarks"]]) == ([], [True])
+
+
+def test_configs_as_people_have_them_are_adopted_at_once(bench: Bench) -> None:
+    """One that cannot be declared does not hide the others, and nothing that is passed over stays untold."""
+    texts = {("lxc", vmid): text for vmid, text in CONTAINERS.items()}
+    texts |= {("qemu-server", vmid): text for vmid, text in MACHINES.items()}
+    fill(bench, texts)
+    bench.node.forget()
+    found = bench.good("node_info", gather=[], declare=True).values["declaration"]
+    declared = {guest["vmid"]: guest for guest in found["provision_guests"]}
+    told = {about["vmid"]: "\n".join(about["remarks"]) for about in found["remarks"]}
+    assert {*CONTAINERS, *MACHINES} - declared.keys() == {508, 525}
+    assert "not a valid DNS name" in told[508]
+    assert "locked (suspended)" in told[525]
+    for vmid, word in (
+        (502, "snapshot before_upgrade"), (502, "unused0"), (503, "net0.host_hint: 7"), (506, "cores is going to"),
+        (509, "net0: what"), (509, "startup.banana: 3"), (521, "password is a secret"), (524, "net1 is going to"),
+    ):  # fmt: skip
+        assert word in told[vmid], vmid
+    assert "networks" in told[526], "another guest has this MAC address"
+    assert (declared[504]["name"], declared[504]["searchdomain"]) == ("007", ["no"])
+    bench.node.forget()
+    answer = bench.good("guests", guests=found["provision_guests"])
+    assert (answer.changed, bench.writes()) == (False, [])
 
 
 def test_two_guests_of_one_name_are_told_apart(bench: Bench) -> None:
