@@ -22,11 +22,14 @@ _NO_TERMINAL: t.Final = (
     "with it: -e @guests.yml, where provision_guests is a list such as "
     "[{name: web1, type: lxc, ostemplate: debian-13-standard, state: started}]."
 )
-_ENDED: t.Final = "Ended at the terminal. Nothing was changed."
+_ENDED: t.Final = "Ended. Nothing was changed."
+#: Keys that end the questions: Ctrl-C, Ctrl-D, and a terminal that is gone.
+_INTERRUPTS: t.Final = (b"\x03", b"\x04", b"")
+QUIT: t.Final = "quit"
 _WHAT_NOW: t.Final = (
     Choice("run", "write the file and make the guests"),
     Choice("write", "write the file only"),
-    Choice("quit", "neither"),
+    Choice(QUIT, "neither"),
 )
 
 
@@ -34,7 +37,7 @@ class _Asking:
     """The terminal, as far as Ansible lends it."""
 
     def ask(self, prompt: str, *, secret: bool) -> str:
-        typed = Display().prompt_until(prompt, private=secret)
+        typed = Display().prompt_until(prompt, private=secret, interrupt_input=_INTERRUPTS)
         return typed.decode(errors="replace") if isinstance(typed, bytes) else str(typed)
 
     def show(self, text: str) -> None:
@@ -53,22 +56,24 @@ class ActionModule(ActionBase):
         _spec, options = self.validate_argument_spec(
             {"node": {"type": "dict"}, "plan": {"type": "list", "elements": "str"}}, required_one_of=[("node", "plan")]
         )
+        plan = options["plan"]
         try:
-            told = _decide(options["plan"]) if options["plan"] else {"guests": ask_guests(_Asking(), options["node"])}
+            told: Result = {"choice": _decide(plan)} if plan else {"guests": ask_guests(_Asking(), options["node"])}
         except AnsiblePromptNoninteractive:
             return {**result, "failed": True, "msg": _NO_TERMINAL}
         except (Quit, AnsiblePromptInterrupt):
-            return {**result, "failed": True, "msg": _ENDED}
+            _Asking().show(_ENDED)
+            told = {"choice": QUIT} if plan else {"guests": []}
         # A guest may have secrets: callback plugins are told nothing of it, the tasks that follow everything.
         return {**result, "changed": False, "_ansible_no_log": "guests" in told, **told}
 
 
-def _decide(plan: list[str]) -> Result:
+def _decide(plan: list[str]) -> str:
     """What the user wants done, having seen the plan."""
     terminal = _Asking()
     terminal.show("\n".join(["", "The plan:", *plan, ""]))
     asked = [Question("choice", "What now", "", lambda _answers: "run", lambda _answers: _WHAT_NOW)]
     answers = ask_all(terminal, asked, lambda _answers, _question: "")
-    if answers is None or answers["choice"] == "quit":
+    if answers is None or answers["choice"] == QUIT:
         raise Quit
-    return {"choice": answers["choice"]}
+    return str(answers["choice"])

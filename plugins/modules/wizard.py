@@ -13,7 +13,7 @@ author:
   - the pve.provision authors (@pve-provision)
 description:
   - Asks for the options of new guests, with what the node has to choose from, and checks each answer as a run would. A
-    user may go back, and ask for help. Changes nothing.
+    user may go back, ask for help, and end the questions with C(q!), Ctrl-C or Ctrl-D. Changes nothing.
   - Playbook C(pve.provision.wizard) goes on from there. It shows the plan, writes the file with the declaration, and
     makes the guests.
   - Without a terminal it fails, and tells what to declare instead.
@@ -54,13 +54,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 guests:
-  description: The guests that were asked for, as C(provision_guests) has them.
+  description: The guests that were asked for, as C(provision_guests) has them. Empty where the questions were ended.
   returned: with O(node)
   type: list
   elements: dict
   sample: [{name: web1, type: lxc, ostemplate: debian-13-standard, cores: 1, state: started}]
 choice:
-  description: What is to be done, V(run) or V(write).
+  description: What is to be done, V(run), V(write) or V(quit).
   returned: with O(plan)
   type: str
   sample: run

@@ -165,6 +165,15 @@ def test_a_password_is_in_the_file_alone_and_never_shown(site: Site, monkeypatch
         assert "s3cret-word" not in told
 
 
+@pytest.mark.parametrize("key", ["\x03", "\x04", "q!"], ids=["Ctrl-C", "Ctrl-D", "q!"])
+def test_whoever_ends_the_questions_has_changed_nothing_and_failed_nothing(site: Site, key: str) -> None:
+    with Typist(site) as typist:
+        typist.answer(r"What is to be made[^:\n]*:\s*$", key)
+        assert typist.end() == 0, typist.seen
+    assert "Ended. Nothing was changed." in typist.seen
+    assert not (site.work / "provision_guests.yml").exists()
+
+
 def unattended(site: Site) -> subprocess.CompletedProcess[str]:
     """The wizard where nobody is."""
     inventory = site.work / "inventory.json"
