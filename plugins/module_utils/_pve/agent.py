@@ -13,14 +13,13 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import os
 import random
-import socket
 import typing as t
 from pathlib import Path
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError, Timeout
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import Clock, poll
+from ansible_collections.pve.provision.plugins.module_utils._io.unix_socket import connected
 from ansible_collections.pve.provision.plugins.module_utils._pve.error_messages import error_of
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
 
@@ -86,13 +85,7 @@ class Agent:
                 raise PveError(f"The guest agent behind {self._path}: {error}") from error
 
     def _connect(self, stack: contextlib.ExitStack, timeout: float) -> t.Callable[..., t.Any]:
-        link = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
-        # A socket's path may hold no more than 107 bytes: it is named by its folder's descriptor.
-        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        stack.callback(os.close, folder)
-        link.settimeout(_ANSWERS_WITHIN)
-        link.connect(f"/proc/self/fd/{folder}/{self._path.name}")
-        answers = stack.enter_context(link.makefile("rb"))
+        link, answers = connected(stack, self._path, _ANSWERS_WITHIN)
 
         def send(command: str, arguments: t.Mapping[str, t.Any]) -> None:
             link.sendall(json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n")

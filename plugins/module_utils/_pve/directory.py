@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import re
 import typing as t
 from pathlib import Path
@@ -50,44 +52,51 @@ def _qcow2_head(path: Path) -> tuple[int, str]:
         return int.from_bytes(head[24:32], "big"), file.read(length).decode(errors="replace") if offset else ""
 
 
-def _disks(entry: StorageEntry, containers: t.Collection[int]) -> t.Iterator[Volume]:
-    """The disks of guests: ``images/VMID/NAME``, ``rootdir`` when a container owns them."""
-    for path in _folder(entry, "images").glob("[0-9]*/*"):
-        match = _DISK.fullmatch(path.name)
-        if not match or not path.parent.name.isdigit():
-            continue
-        vmid, form = int(path.parent.name), match[1]
-        size, backing = path.stat().st_size if form != "subvol" else 0, ""
-        if form == "qcow2":
-            size, backing = _qcow2_head(path)
-        base = re.fullmatch(r"\.\./(\d+/base-[^/]+)", backing)
-        volid = f"{entry.name}:{base[1] + '/' if base else ''}{vmid}/{path.name}"
-        yield Volume(volid, "rootdir" if vmid in containers else "images", size, form, vmid, int(path.stat().st_ctime))
+def _read(read: t.Callable[[Path], Volume | None], paths: t.Iterable[Path]) -> t.Iterator[Volume]:
+    """What is told of each file that is a volume. One may go while its folder is read."""
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            if (volume := read(path)) is not None:
+                yield volume
 
 
-def _files(entry: StorageEntry, content: str) -> t.Iterator[Volume]:
+def _disk(entry: StorageEntry, containers: t.Collection[int], path: Path) -> Volume | None:
+    """A guest's disk, ``images/VMID/NAME``: ``rootdir`` when a container owns it."""
+    match = _DISK.fullmatch(path.name)
+    if not match or not path.parent.name.isdigit():
+        return None
+    vmid, form, stat = int(path.parent.name), match[1], path.stat()
+    size, backing = stat.st_size if form != "subvol" else 0, ""
+    if form == "qcow2":
+        size, backing = _qcow2_head(path)
+    base = re.fullmatch(r"\.\./(\d+/base-[^/]+)", backing)
+    volid = f"{entry.name}:{base[1] + '/' if base else ''}{vmid}/{path.name}"
+    return Volume(volid, "rootdir" if vmid in containers else "images", size, form, vmid, int(stat.st_ctime))
+
+
+def _file(entry: StorageEntry, content: str, path: Path) -> Volume | None:
     pattern, form = _FILES[content]
-    folder = _folder(entry, content)
-    for path in folder.iterdir() if folder.is_dir() else ():
-        match = pattern.fullmatch(path.name)
-        if not match or not path.is_file() or path.name.startswith("."):
-            continue
-        owner = _OWNER.match(path.name) if content == "backup" else None
-        suffix = match[1].lower()
-        kind = form or (suffix if content == "backup" else _SHORT.get(suffix, suffix))
-        stat = path.stat()
-        vmid = int(owner[1]) if owner else None
-        yield Volume(f"{entry.name}:{content}/{path.name}", content, stat.st_size, kind, vmid, int(stat.st_ctime))
+    match = pattern.fullmatch(path.name)
+    if not match or not path.is_file() or path.name.startswith("."):
+        return None
+    owner = _OWNER.match(path.name) if content == "backup" else None
+    suffix = match[1].lower()
+    kind = form or (suffix if content == "backup" else _SHORT.get(suffix, suffix))
+    stat = path.stat()
+    vmid = int(owner[1]) if owner else None
+    return Volume(f"{entry.name}:{content}/{path.name}", content, stat.st_size, kind, vmid, int(stat.st_ctime))
 
 
 def list_volumes(entry: StorageEntry, containers: t.Collection[int], content: str | None) -> list[Volume]:
     """The volumes of a storage as ``pvesm list`` names them, all or of one content type it is configured for."""
     volumes: list[Volume] = []
     for each in sorted(entry.content & _FILES.keys()):
-        if content in (None, each):
-            volumes += _files(entry, each)
+        folder = _folder(entry, each)
+        if content in (None, each) and folder.is_dir():
+            volumes += _read(functools.partial(_file, entry, each), folder.iterdir())
     if entry.content & {"images", "rootdir"} and content in (None, "images", "rootdir"):
-        volumes += (disk for disk in _disks(entry, containers) if content in (None, disk.content))
+        disks = _read(functools.partial(_disk, entry, containers), _folder(entry, "images").glob("[0-9]*/*"))
+        volumes += (disk for disk in disks if content in (None, disk.content))
     return sorted(volumes, key=lambda volume: volume.volid)
 
 

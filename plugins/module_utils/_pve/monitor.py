@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import socket
 import typing as t
 from pathlib import Path
+
+from ansible_collections.pve.provision.plugins.module_utils._io.unix_socket import connected
 
 # For how many seconds it may be busy with somebody else, who is served first.
 _ANSWERS_WITHIN: t.Final = 2.0
@@ -22,13 +22,7 @@ def is_paused(path: Path) -> bool:
     if not path.is_socket():
         return False
     with contextlib.ExitStack() as stack, contextlib.suppress(OSError, ValueError):
-        link = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
-        # A socket's path may hold no more than 107 bytes: it is named by its folder's descriptor.
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        stack.callback(os.close, folder)
-        link.settimeout(_ANSWERS_WITHIN)
-        link.connect(f"/proc/self/fd/{folder}/{path.name}")
-        answers = stack.enter_context(link.makefile("rb"))
+        link, answers = connected(stack, path, _ANSWERS_WITHIN)
         answers.readline()  # the greeting
         told: dict[str, t.Any] = {}
         for command in ("qmp_capabilities", "query-status"):

@@ -44,16 +44,12 @@ class CliLeftovers:
     def tasks(self, vmid: int, since: float) -> list[Upid]:
         """PVE's tasks on a guest that had not ended then, by their log files: those that were killed have one too."""
         logs = (self._root.path / "var/log/pve/tasks").glob(f"[0-9A-F]/UPID:*:{vmid}:*")
-        upids = (Upid.parse(path.name) for path in logs if path.stat().st_mtime >= since)
+        upids = (Upid.parse(path.name) for path in logs if (_written(path) or 0) >= since)
         return [upid for upid in upids if upid.id == str(vmid)]
 
     def written(self, kind: Kind, vmid: int) -> float | None:
         """When a guest's config was written last."""
-        path = self._root.path / self._root.config_path(kind, vmid)
-        try:
-            return path.stat().st_mtime
-        except OSError:
-            return None
+        return _written(self._root.path / self._root.config_path(kind, vmid))
 
     def only_made(self, vmid: int, task: str, window: Window) -> bool:
         """Whether nothing was done to a guest since then but one creation, begun in time."""
@@ -153,3 +149,11 @@ def _is_named(name: str, texts: t.Iterable[str]) -> bool:
     """Whether a text names a volume, on whatever storage: two entries may stand for the same place."""
     pattern = re.compile(rf"(?<![\w.-]){re.escape(name)}(?![\w.-])")
     return any(pattern.search(text) for text in texts)
+
+
+def _written(path: Path) -> float | None:
+    """When a file was written last; None when it is not there, or no longer."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return None

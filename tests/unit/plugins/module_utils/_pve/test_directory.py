@@ -115,3 +115,12 @@ def test_content_dirs_move_a_folder(tmp_path: Path):
 )
 def test_a_name_that_leads_elsewhere_has_no_path(entry: StorageEntry, name: str):
     assert volume_path(entry, name) is None
+
+
+@pytest.mark.parametrize(
+    "name", ["images/101/vm-101-disk-8.raw", "images/101/vm-101-disk-9.qcow2", "template/iso/a.iso"]
+)
+def test_a_link_to_a_file_that_is_gone_is_no_volume(entry: StorageEntry, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(parents=True)
+    (tmp_path / name).symlink_to(tmp_path / "gone")
+    assert list_volumes(entry, {101}, None) == []
