@@ -10,6 +10,7 @@ TREE := $(CURDIR)/.build
 COLLECTION := $(TREE)/ansible_collections/pve/provision
 VENV := $(CURDIR)/.venv
 READY := $(VENV)/.ready
+COMMUNITY := $(CURDIR)/.cache/community
 
 export PATH := $(VENV)/bin:$(PATH)
 export PYTHONPATH := $(TREE):$(CURDIR)/extensions
@@ -20,7 +21,7 @@ export ANSIBLE_LOCALHOST_WARNING := 0
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv tree demo apps test test-thorough boot browser test-core lint ruff mypy yamllint ansible-lint sanity docs docs-lint changelog-lint \
+.PHONY: help venv tree demo apps test community test-thorough boot browser test-core lint ruff mypy yamllint ansible-lint sanity docs docs-lint changelog-lint \
 	schema surveys reuse package conformance molecule node bench recording clean
 
 help:  ## show this list
@@ -57,6 +58,11 @@ apps: $(READY) $(COLLECTION)  ## really install applications in real containers,
 
 test: $(READY) $(COLLECTION)  ## the test suite, with a bounded form of the tests of faults
 	python -m $(PYTEST) -m 'not thorough' $(TESTS)
+
+community: $(COMMUNITY)/.ready  ## community.proxmox alone, for the test of its connection: without it that is skipped
+
+$(COMMUNITY)/.ready: $(READY) requirements/community.txt tools/community.py
+	python tools/community.py $(COMMUNITY)
 
 test-thorough: $(READY) $(COLLECTION)  ## what the test suite leaves out: runs killed at every moment, any list of guests
 	python -m $(PYTEST) -m thorough $(TESTS)

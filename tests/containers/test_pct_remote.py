@@ -29,7 +29,8 @@ from .conftest import TIMEOUT, Node
 
 ROOT = Path(__file__).parents[2]
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin")
-PLACES = [path for path in map(Path, sys.path) if (path / "ansible_collections/community/proxmox").is_dir()]
+LIKELY = [ROOT / ".cache/community", *map(Path, sys.path)]
+PLACES = [path for path in LIKELY if (path / "ansible_collections/community/proxmox").is_dir()]
 SAID = "{{ pinged.ping }} {{ said.stdout }} {{ read.content | b64decode | trim }} as {{ ansible_user }}"
 PLAYS = [
     {
@@ -82,8 +83,8 @@ ForceCommand {folder}/command
 def possible() -> None:
     if SSHD is None:
         pytest.skip("this test starts an SSH server: apt-get install openssh-server")
-    if not PLACES or importlib.util.find_spec("paramiko") is None:
-        pytest.skip("the connection is in the package ansible, and uses paramiko: pip install ansible paramiko")
+    if not PLACES or (importlib.util.find_spec("paramiko") is None and not (PLACES[0] / "paramiko").is_dir()):
+        pytest.skip("the connection is in the package ansible, and uses paramiko: make community")
 
 
 @dataclass
