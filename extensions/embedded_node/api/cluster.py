@@ -10,7 +10,7 @@ import typing as t
 
 from ..errors import ApiError, bad_params
 from ..state.root import State
-from . import access, ha, validation
+from . import access, ha, related, validation
 from . import storage as storage_api
 from .nodes import seen_node
 from .routes import Params, route
@@ -166,7 +166,7 @@ def nothing(session: Session, params: Params) -> list[dict[str, str]]:
 
 
 for _path in (
-    "/cluster/backup", "/cluster/replication", "/cluster/ha/groups", "/cluster/ha/rules",
+    "/cluster/backup", "/cluster/ha/groups", "/cluster/ha/rules",
     "/cluster/metrics/server",
     "/cluster/acme/account", "/cluster/sdn/controllers", "/nodes/{node}/replication",
 ):  # fmt: skip
@@ -177,6 +177,12 @@ for _path in (
 def ha_resources(session: Session, params: Params) -> list[dict[str, str]]:
     """The guests that the HA manager looks after."""
     return ha.services(session.state)
+
+
+@route("GET", "/cluster/replication")
+def replication(session: Session, params: Params) -> list[dict[str, str | int]]:
+    """The replication jobs."""
+    return related.replication_jobs(session.state)
 
 
 @route("GET", "/cluster/options")

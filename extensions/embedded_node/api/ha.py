@@ -14,7 +14,6 @@ import re
 import time
 from collections.abc import Callable
 
-from ..errors import ApiError
 from ..state.root import GUEST_NAMES, State
 from .session import Session
 
@@ -31,20 +30,6 @@ def services(state: State) -> list[dict[str, str]]:
     """What is managed, as the list of the manager tells it."""
     found = re.findall(r"^(ct|vm): *(\d+)\s*$", state.read("etc/pve/ha/resources.cfg"), re.MULTILINE)
     return [{"sid": f"{word}:{vmid}", "type": word, "state": "started"} for word, vmid in found]
-
-
-def check_purge(state: State, kind: str, vmid: int, purge: object) -> None:
-    """Die when a guest that is managed is to be destroyed and to stay managed."""
-    if not purge and managed(state, kind, vmid):
-        guest = f"{GUEST_NAMES[kind]} {vmid}"
-        raise ApiError(f"unable to remove {guest} - used in HA resources and purge parameter not set.")
-
-
-def forget(state: State, kind: str, vmid: int) -> None:
-    """A guest that is destroyed is managed no more."""
-    if managed(state, kind, vmid):
-        section = rf"^{SERVICES[kind]}: *{vmid}[ ]*\n(?:[ \t]+.*\n?)*"
-        state.write("etc/pve/ha/resources.cfg", re.sub(section, "", state.read("etc/pve/ha/resources.cfg"), flags=re.M))
 
 
 def request(

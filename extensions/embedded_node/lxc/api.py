@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..api import access, ha, migration
+from ..api import access, migration, related
 from ..api.routes import Params, route
 from ..api.session import Session
 from ..errors import ApiError, bad_params
@@ -55,7 +55,7 @@ def destroy(session: Session, params: Params) -> str:
         conf = state.guest("lxc", vmid)
         container.check_protection(conf, f"can't remove CT {vmid}")
         container.check_lock(conf)
-        ha.check_purge(state, "lxc", vmid, params.get("purge"))
+        related.check_purge(state, "lxc", vmid, params.get("purge"))
         if not force and container.is_running(state, vmid):
             raise ApiError(f"unable to destroy CT {vmid} - container is running")
         return conf
@@ -72,7 +72,7 @@ def destroy(session: Session, params: Params) -> str:
             access.forget_guest(session, vmid)
             if params.get("purge"):
                 session.say(f"purging CT {vmid} from related configurations..")
-                ha.forget(state, "lxc", vmid)
+                related.forget(state, "lxc", vmid)
             state.remove_guest("lxc", vmid)
 
     return session.worker("vzdestroy", str(vmid), work)

@@ -9,7 +9,7 @@ import re
 import time
 import typing as t
 
-from ..api import access, ha, validation
+from ..api import access, related, validation
 from ..api.routes import route
 from ..errors import ApiError, bad_params
 from ..state import faults, propstring
@@ -230,7 +230,7 @@ def destroy(session: Session, params: Params) -> str:
     def check() -> GuestFile:
         conf = state.guest("qemu", vmid)
         check_protection(conf, f"can't remove VM {vmid}")
-        ha.check_purge(state, "qemu", vmid, params.get("purge"))
+        related.check_purge(state, "qemu", vmid, params.get("purge"))
         if process.pid(state, vmid) is not None:
             raise ApiError(f"VM {vmid} is running - destroy failed", exit_code=25)
         return conf
@@ -246,7 +246,7 @@ def destroy(session: Session, params: Params) -> str:
             access.forget_guest(session, vmid)
             if params.get("purge"):
                 session.say(f"purging VM {vmid} from related configurations..")
-                ha.forget(state, "qemu", vmid)
+                related.forget(state, "qemu", vmid)
             state.remove_guest("qemu", vmid)
 
     return session.worker("qmdestroy", str(vmid), work)

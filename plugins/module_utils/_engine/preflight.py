@@ -25,7 +25,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.guest import
 from ansible_collections.pve.provision.plugins.module_utils._engine.planned_guest import PlannedGuest, Report
 from ansible_collections.pve.provision.plugins.module_utils._engine.read import is_declared_guest
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan
-from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Start
+from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Destroy, Start
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._model.kinds import KINDS
 from ansible_collections.pve.provision.plugins.module_utils._model.network import is_net
@@ -42,7 +42,9 @@ def preflight(facts: Facts, wanted: Wanted, actual: Actual, plan: Plan, uploads:
     """Everything that stands against carrying out the plan, which puts files of ours on the storages ``uploads``."""
     report = Report([*wanted.findings, *plan.change.findings])
     if wanted.state == "absent":
-        _check_absent(report, facts, wanted, actual)
+        report.findings += removal_findings(wanted, actual)
+        _check_lock(report, wanted, actual)
+        _check_purge(report, facts, wanted, actual, plan)
         if (plan or actual.forbidden) and not report.findings:
             _check_permissions(report, facts, wanted, actual, plan, {}, ())
         return report
@@ -54,6 +56,7 @@ def preflight(facts: Facts, wanted: Wanted, actual: Actual, plan: Plan, uploads:
     wanted = planned.wanted
     touched = {**_touched(wanted, actual, plan), **planned.networks}
     _check_guest(report, wanted, actual, plan)
+    _check_purge(report, facts, wanted, actual, plan)
     _check_whole(report, planned)
     check_bridges(report, facts, planned)
     check_neighbours(report, facts, planned)
@@ -99,12 +102,16 @@ def removal_findings(wanted: Wanted, actual: Actual) -> list[Finding]:
     return report.findings
 
 
-def _check_absent(report: Report, facts: Facts, wanted: Wanted, actual: Actual) -> None:
-    report.findings += removal_findings(wanted, actual)
-    _check_lock(report, wanted, actual)
-    if actual.config is not None and not wanted.policy.purge and actual.vmid in facts.node.ha_managed():
-        remedy = "Set purge=true to take it out of HA, of backup jobs and of replication, too."
-        report.add("state", "absent", f"is refused: HA manages {wanted.label}", remedy)
+def _check_purge(report: Report, facts: Facts, wanted: Wanted, actual: Actual, plan: Plan) -> None:
+    """PVE refuses to destroy what the cluster's configuration names, but only when the guest was stopped for it."""
+    if wanted.policy.purge or not plan.has(Destroy):
+        return
+    option, value = ("state", "absent") if wanted.state == "absent" else ("recreate", True)
+    remedy = "Set purge=true to take it out of HA, of backup jobs and of replication, too."
+    if actual.vmid in facts.node.ha_managed():
+        report.add(option, value, f"is refused: HA manages {wanted.label}", remedy)
+    if actual.vmid in facts.node.replicated():
+        report.add(option, value, f"is refused: {wanted.label} has a replication job", remedy)
 
 
 def _check_name(report: Report, wanted: Wanted, actual: Actual, remedy: str) -> None:

@@ -224,9 +224,8 @@ class Node(t.Protocol):
         name, and networks with another MTU. Only the node's kernel knows; over the API it is empty."""
 
     def neighbours(self) -> dict[str, list[str]]:
-        """Who has shown himself to the node on its own networks: addresses by MAC address (upper case), without prefix,
-        those confirmed just now first. None that is link-local. The others may be old leases. Over the API nobody
-        tells, so there it is empty."""
+        """Who has shown himself to the node on its own networks: addresses but link-local ones by MAC address (upper
+        case), those confirmed just now first; the others may be old leases. Over the API it is empty."""
 
     def version(self) -> str:
         """The version of Proxmox VE, such as 9.1.7; empty where the node does not tell."""
@@ -244,6 +243,9 @@ class Node(t.Protocol):
 
     def ha_managed(self) -> frozenset[int]:
         """The vmids of guests whose place and power are the business of PVE's HA manager."""
+
+    def replicated(self) -> frozenset[int]:
+        """The vmids of guests that have replication jobs."""
 
     def on(self, name: str) -> Node | None:
         """Another node of the cluster, reached the same way; None where each node has to be reached by itself."""
@@ -308,8 +310,7 @@ class Node(t.Protocol):
     def suspend(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
         """Let a running guest stand still, in memory."""
 
-    def resume(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
-        """Let it go on."""
+    def resume(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome: ...
 
     def send_key(self, vmid: int, key: str) -> None:
         """Press a key of a running VM's keyboard, by QEMU's name for it."""
@@ -345,6 +346,5 @@ class Node(t.Protocol):
 
 
 def list_tells(node: Node, kind: Kind, status: str | None) -> bool:
-    """Whether the word of a list on a guest's status will do: of a VM that runs, not every list tells if it stands
-    still."""
+    """Whether the word of a list on a guest's status will do: not every list tells if a running VM stands still."""
     return bool(status) and (status != "running" or kind != "qemu" or node.lists_suspended)

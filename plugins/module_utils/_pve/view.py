@@ -18,7 +18,8 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.types import Cl
 _Value = t.TypeVar("_Value")
 # What is read once, whoever asks and from whatever thread. Everything else goes to the node itself.
 _READ_ONCE = frozenset(
-    {"storages", "bridges", "links", "pools", "access", "neighbours", "locate", "volumes", "nodes", "ha_managed"}
+    {"storages", "bridges", "links", "pools", "access", "neighbours", "locate", "volumes", "nodes"}
+    | {"ha_managed", "replicated"}
 )
 _ALL_VMIDS = range(1_000_000_000)
 

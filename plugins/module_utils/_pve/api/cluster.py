@@ -42,6 +42,10 @@ class ApiCluster:
             return managed_of(self._requests.ask("GET", "/cluster/resources", {"type": "vm"}) or [])
         return frozenset(int(entry["sid"].partition(":")[2]) for entry in entries)
 
+    def replicated(self) -> frozenset[int]:
+        jobs = self._requests.ask("GET", "/cluster/replication") or []
+        return frozenset(int(job["guest"]) for job in jobs)
+
     def migrate(
         self,
         kind: Kind,

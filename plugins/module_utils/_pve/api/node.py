@@ -102,7 +102,7 @@ class ApiNode:
 
         cluster = ApiCluster(requests, guests)
         self.nodes, self.membership = cluster.nodes, cluster.membership
-        self.ha_managed, self.migrate = cluster.ha_managed, cluster.migrate
+        self.ha_managed, self.replicated, self.migrate = cluster.ha_managed, cluster.replicated, cluster.migrate
 
         network = ApiNetwork(requests)
         self.bridges, self.links, self.neighbours = network.bridges, network.links, network.neighbours

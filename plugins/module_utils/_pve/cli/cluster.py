@@ -37,6 +37,11 @@ class CliCluster:
         sections = config_text.parse_section_config(self._root.text("etc/pve/ha/resources.cfg"))
         return frozenset(int(section.name) for section in sections)
 
+    def replicated(self) -> frozenset[int]:
+        """From the names of the jobs: that of the guest, and a number."""
+        jobs = config_text.parse_section_config(self._root.text("etc/pve/replication.cfg"))
+        return frozenset(int(job.name.partition("-")[0]) for job in jobs)
+
     def migrate(
         self,
         kind: Kind,

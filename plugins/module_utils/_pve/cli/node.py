@@ -106,7 +106,7 @@ class CliNode:
 
         cluster = CliCluster(self._root, commands, guests)
         self.nodes, self.membership = cluster.nodes, cluster.membership
-        self.ha_managed, self.migrate = cluster.ha_managed, cluster.migrate
+        self.ha_managed, self.replicated, self.migrate = cluster.ha_managed, cluster.replicated, cluster.migrate
 
         network = CliNetwork(self._root, commands)
         self.bridges, self.links, self.neighbours = network.bridges, network.links, network.neighbours

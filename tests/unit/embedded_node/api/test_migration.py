@@ -36,7 +36,7 @@ def one(nodes: tuple[EmbeddedNode, EmbeddedNode]) -> Iterator[EmbeddedNode]:
         for folder, program in (("lxc", "pct"), ("qemu-server", "qm")):
             for config in (member.root / f"etc/pve/{folder}").glob("*.conf"):
                 run(member, program, "stop", config.stem, check=False)
-                run(member, program, "destroy", config.stem)
+                run(member, program, "destroy", config.stem, "--purge")
     (nodes[0].root / "etc/pve/ha/resources.cfg").unlink(missing_ok=True)
 
 

@@ -21,6 +21,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.api.changes imp
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.changes import CliChanges
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.containers import CliContainers
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Outcome
+from embedded_node import commands
 
 from .conftest import Bench, Params, spawn
 from .test_lxc_create import WEB, steps
@@ -336,6 +337,23 @@ def test_what_ha_manages_is_removed_with_purge_alone(under_ha: Bench, check: boo
     assert under_ha.exists(101)
     assert under_ha.good("lxc_create", check, vmid=101, hostname="web1", state="absent", purge=True).changed
     assert under_ha.exists(101) == check
+
+
+@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize("gone", [{"state": "absent"}, {"recreate": True, "unprivileged": False}])
+def test_what_is_replicated_is_removed_with_purge_alone(bench: Bench, gone: Params, check: bool) -> None:
+    """Nothing is stopped for what PVE refuses; a new one in its place is a removal, too."""
+    jobs = bench.node.root / "etc/pve/replication.cfg"
+    jobs.write_text("local: 101-0\n\ttarget pve2\n\nlocal: 102-0\n\ttarget pve2\n", encoding="utf-8")
+    bench.good("lxc_create", **{**WEB, "vmid": 101, "state": "started"})
+    rc, _out, err = commands.run(["pct", "destroy", "101"], bench.node.root, b"")
+    assert (rc, "There is a replication job '101-0' for guest '101' - Please remove that first." in err) == (255, True)
+    refused = bench.bad("lxc_create", check, **{**WEB, "vmid": 101, **gone})
+    assert "is refused: container 101 (web1) has a replication job. Set purge=true" in refused.msg
+    assert bench.pct("status", "101").strip() == "status: running"
+    assert bench.good("lxc_create", check, **{**WEB, "vmid": 101, "purge": True, **gone}).changed
+    assert ("101-0" in jobs.read_text(encoding="utf-8")) == check
+    assert "102-0" in jobs.read_text(encoding="utf-8")
 
 
 def test_a_state_that_does_not_come_is_a_failure(under_ha: Bench) -> None:

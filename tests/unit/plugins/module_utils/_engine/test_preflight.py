@@ -103,6 +103,12 @@ class FakeNode:
 
     files = SimpleNamespace(has=lambda path: path == "/srv")
 
+    def ha_managed(self) -> frozenset[int]:
+        return frozenset({109})
+
+    def replicated(self) -> frozenset[int]:
+        return frozenset({109})
+
     def pools(self) -> dict[str, frozenset[int]]:
         return {"home": frozenset()}
 

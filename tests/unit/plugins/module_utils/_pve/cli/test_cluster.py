@@ -32,6 +32,11 @@ class TestCluster:
         write(root, "etc/pve/ha/resources.cfg", "ct: 101\n\tstate started\n\nvm: 200\n\tgroup a\n")
         assert node.ha_managed() == {101, 200}
 
+    def test_replication_jobs_are_called_after_their_guests(self, node: CliNode, root: Path):
+        assert node.replicated() == frozenset()
+        write(root, "etc/pve/replication.cfg", "local: 101-0\n\ttarget pve2\n\nlocal: 101-1\n\ttarget pve3\n")
+        assert node.replicated() == {101}
+
     def test_a_node_reaches_no_other_by_its_commands(self, node: CliNode):
         assert node.on("pve1") is node
         assert node.on("pve2") is None
