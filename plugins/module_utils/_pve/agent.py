@@ -22,6 +22,7 @@ from ansible_collections.pve.provision.plugins.module_utils._io.clock import Clo
 from ansible_collections.pve.provision.plugins.module_utils._io.unix_socket import connected
 from ansible_collections.pve.provision.plugins.module_utils._pve.error_messages import error_of
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
+from ansible_collections.pve.provision.plugins.module_utils._pve.values import completed_of
 
 _MARK = b"\xff"
 # For how many seconds an agent that runs may take to answer that it does.
@@ -51,7 +52,11 @@ class Agent:
         arguments = {"path": argv[0], "arg": list(argv[1:]), "capture-output": True}
         given = {"input-data": base64.b64encode(stdin.encode()).decode()} if stdin else {}
         with self._connected(_ANSWER) as ask:
-            pid = ask("guest-exec", **arguments, **given)["pid"]
+            match ask("guest-exec", **arguments, **given):
+                case {"pid": int(pid)}:
+                    pass
+                case _:
+                    raise _not_its_protocol("guest-exec")
         done = poll(
             lambda: self._status(pid),
             lambda status: status.get("exited"),
@@ -59,20 +64,23 @@ class Agent:
             clock=self._clock,
             pauses=_PAUSES,
         )
-        if not done.get("exited"):
-            return None
-        out, err = (base64.b64decode(done.get(name, "")).decode(errors="replace") for name in ("out-data", "err-data"))
-        return Completed(int(done.get("exitcode", 128 + int(done.get("signal") or 0))), out, err)
+        try:
+            return completed_of({**done, **{name: _decoded(done.get(name) or "") for name in ("out-data", "err-data")}})
+        except (TypeError, ValueError) as error:
+            raise _not_its_protocol("guest-exec-status") from error
 
     def _status(self, pid: int) -> dict[str, t.Any]:
-        """How a command stands. While the agent has no ear for that, the command goes on."""
+        """Whether a command has ended, and how. While the agent does not answer that, the command is still running."""
         try:
             with self._connected(_ANSWER) as ask:
-                return t.cast("dict[str, t.Any]", ask("guest-exec-status", pid=pid))
+                status = ask("guest-exec-status", pid=pid)
         except PveError as error:
             if _SILENT in error.message or _FROZEN in error.message:
                 return {}
             raise
+        if not isinstance(status, dict):
+            raise _not_its_protocol("guest-exec-status")
+        return status
 
     @contextlib.contextmanager
     def _connected(self, timeout: float) -> t.Iterator[t.Callable[..., t.Any]]:
@@ -124,4 +132,16 @@ def _answer(line: bytes, command: str) -> t.Any:
                 raise error_of("Agent error", str(words))
             case {"return": told}:
                 return told
-    raise PveError(f"The guest agent answered {command} with something else than JSON of its protocol.")
+    raise _not_its_protocol(command)
+
+
+def _not_its_protocol(command: str) -> PveError:
+    return PveError(
+        f"The guest agent answered {command} with something else than JSON of its protocol.",
+        remedy="Update qemu-guest-agent in the guest, and start it again.",
+    )
+
+
+def _decoded(text: str) -> str:
+    """What a command has written. Raises TypeError or ValueError for what is no base64."""
+    return base64.b64decode(text, validate=True).decode(errors="replace")

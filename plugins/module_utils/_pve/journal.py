@@ -11,6 +11,7 @@ import os
 import typing as t
 from pathlib import Path
 
+from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
 from ansible_collections.pve.provision.plugins.module_utils._io.files import write_atomically
 from ansible_collections.pve.provision.plugins.module_utils._io.locks import lock
 from ansible_collections.pve.provision.plugins.module_utils._io.private import private_directory
@@ -23,7 +24,8 @@ _PATIENCE: t.Final = 60.0
 class Journal(t.MutableMapping[int, Note]):
     """Notes by vmid, one file each, so that they outlive a run that is killed and a node that loses its power.
 
-    A note is written whole or not at all. One that cannot be read, or that another run has removed meanwhile, is none.
+    A note is written whole or not at all. A file that holds no note, or that another run has removed meanwhile, counts
+    as no note. Raises ProvisionError where the disk or the folder does not let it read or write.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -34,7 +36,8 @@ class Journal(t.MutableMapping[int, Note]):
 
     def __getitem__(self, vmid: int) -> Note:
         try:
-            note = json.loads(self._path(vmid).read_text(encoding="utf-8"))
+            with self._reported():
+                note = json.loads(self._path(vmid).read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
             raise KeyError(vmid) from None
         if not isinstance(note, dict):
@@ -54,7 +57,8 @@ class Journal(t.MutableMapping[int, Note]):
 
     def __delitem__(self, vmid: int) -> None:
         try:
-            self._path(vmid).unlink()
+            with self._reported():
+                self._path(vmid).unlink()
         except FileNotFoundError:
             raise KeyError(vmid) from None
 
@@ -67,12 +71,24 @@ class Journal(t.MutableMapping[int, Note]):
     @contextlib.contextmanager
     def _changing(self) -> t.Iterator[None]:
         """Hold off other runs that write."""
-        directory = os.open(private_directory(self._folder), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
+        with self._reported(), contextlib.ExitStack() as stack:
+            directory = os.open(private_directory(self._folder), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, directory)
             lock(directory, self._folder, timeout=_PATIENCE)
             yield
-        finally:
-            os.close(directory)
+
+    @contextlib.contextmanager
+    def _reported(self) -> t.Iterator[None]:
+        """Raise ProvisionError for a disk that is full or read-only, or a folder that is not ours."""
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise ProvisionError(
+                f"A note in {self._folder} cannot be read or written: {error.strerror or error}.",
+                remedy="Look whether its file system is full or read-only, and to whom the folder belongs.",
+            ) from error
 
     def _write(self, key: int, value: Note) -> None:
         write_atomically(self._path(key), json.dumps(value).encode())

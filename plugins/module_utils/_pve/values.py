@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed, Volume
 
 
@@ -44,11 +45,19 @@ def volumes_of(answer: t.Any) -> list[Volume]:
 
 
 def completed_of(answer: t.Mapping[str, t.Any]) -> Completed | None:
-    """How a command ended that the guest agent ran, by its ``exec-status``; None while it runs."""
+    """How a command ended that the guest agent ran, by its ``exec-status``; None while it runs.
+
+    The answer is the guest's, which may say anything: raises PveError where its exit code or signal is no number.
+    """
     if not answer.get("exited"):
         return None
-    code = answer.get("exitcode", 128 + int(answer.get("signal") or 0))
-    return Completed(int(code), str(answer.get("out-data") or ""), str(answer.get("err-data") or ""))
+    told = [answer.get("exitcode"), answer.get("signal")]
+    try:
+        code, signal = (whole_number(value) for value in told)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise PveError(f"The guest agent told how a command ended by {told}, which are no numbers.") from error
+    ended = 128 + (signal or 0) if code is None else code
+    return Completed(ended, str(answer.get("out-data") or ""), str(answer.get("err-data") or ""))
 
 
 def interfaces_of(answer: t.Any) -> list[dict[str, t.Any]]:
@@ -63,7 +72,7 @@ def interfaces_of(answer: t.Any) -> list[dict[str, t.Any]]:
                 family: [
                     f"{address['ip-address']}/{address['prefix']}"
                     for address in _objects(entry.get("ip-addresses"))
-                    if address.get("ip-address-type") in names and {"ip-address", "prefix"} <= address.keys()
+                    if str(address.get("ip-address-type")) in names and {"ip-address", "prefix"} <= address.keys()
                 ]
                 for family, names in families.items()
             },

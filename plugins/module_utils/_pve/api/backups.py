@@ -64,7 +64,7 @@ class ApiBackups:
             self._requests.act(f"back up {kind} {vmid}", "POST", path, values, timeout=timeout)
         found = [(owner, note) for owner, note in self._on(place) if owner == vmid and note["archive"] not in earlier]
         if not found:
-            raise PveError(f"vzdump of {vmid} said nothing, and left no backup on {place}.")
+            raise PveError(f"vzdump of {vmid} reported no error, but left no backup on {place}.")
         self.discard(vmid)
         with self._reading:
             self._all().extend(found)

@@ -39,14 +39,20 @@ class CliBackups:
     def archive(self, vmid: int, *, kind: Kind = "lxc", place: str = "", timeout: int) -> str:
         self.discard(vmid)
         folder = self._archives(vmid)
-        folder.mkdir(mode=0o700, parents=True)
+        try:
+            folder.mkdir(mode=0o700, parents=True)
+        except OSError as error:
+            raise PveError(
+                f"The folder {folder} for a backup of {vmid} cannot be made: {error.strerror}.",
+                remedy="Look whether its file system is full or read-only.",
+            ) from error
         # Another backup job holds the node's one lock for as long as it takes: better to fail than to keep waiting.
         options = {"dumpdir": str(folder), "mode": MODES[kind], "compress": "zstd", "remove": "0", "lockwait": "1"}
         with self._turn:
             self._commands.write(["vzdump", str(vmid)], options, timeout=timeout)
         found = list(folder.glob(f"vzdump-{kind}-{vmid}-*.{_SUFFIXES[kind]}"))
         if len(found) != 1:
-            raise PveError(f"vzdump of {vmid} said nothing, and left no archive.")
+            raise PveError(f"vzdump of {vmid} reported no error, but left no archive.")
         return str(found[0])
 
     def restore(

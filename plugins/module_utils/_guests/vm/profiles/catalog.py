@@ -18,7 +18,6 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.vm.profiles 
     windows,
 )
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.profiles.profile import Profile
-from ansible_collections.pve.provision.plugins.module_utils._model.option import Path
 
 PROFILES: t.Final[dict[str, Profile]] = {
     "cloud": cloud.PROFILE,
@@ -33,8 +32,8 @@ PROFILES: t.Final[dict[str, Profile]] = {
 """By the word of ``profile``."""
 
 
-def with_profile(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozenset()) -> dict[str, t.Any]:
+def with_profile(params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """The parameters of a VM with what its profile adds. Of one that is to be absent there is nothing to be said."""
     if params.get("state") == "absent":
         return dict(params)
-    return PROFILES[params.get("profile") or "custom"].under(params, nulls)
+    return PROFILES[params.get("profile") or "custom"].under(params)

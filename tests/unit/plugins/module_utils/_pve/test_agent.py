@@ -142,6 +142,29 @@ def test_an_agent_that_does_not_keep_to_its_protocol_is_told(path: Path, answer:
         Agent(path, FakeClock()).interfaces()
 
 
+@pytest.mark.parametrize("answer", [7, ["pid"], {}, {"pid": "seven"}, {"pid": None}])
+def test_a_command_without_a_number_is_not_waited_for(path: Path, answer: object) -> None:
+    Guest(path, {"guest-exec": [{"return": answer}]})
+    with pytest.raises(PveError, match="answered guest-exec with something else"):
+        Agent(path, FakeClock()).run(["sh"], stdin="", timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (["exited"], "answered guest-exec-status with something else"),
+        ({"exited": True, "exitcode": 0, "out-data": "no base64"}, "answered guest-exec-status with something else"),
+        ({"exited": True, "exitcode": 0, "err-data": 5}, "answered guest-exec-status with something else"),
+        ({"exited": True, "exitcode": "three"}, "no numbers"),
+        ({"exited": True, "signal": [15]}, "no numbers"),
+    ],
+)
+def test_an_ending_that_is_nonsense_is_one_error(path: Path, status: object, words: str) -> None:
+    Guest(path, {"guest-exec": [{"return": {"pid": 9}}], "guest-exec-status": [{"return": status}]})
+    with pytest.raises(PveError, match=words):
+        Agent(path, FakeClock()).run(["sh"], stdin="", timeout=60)
+
+
 def test_an_agent_that_does_not_run(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """QEMU takes the connection, and nobody answers."""
     monkeypatch.setattr(agents, "_ANSWERS_WITHIN", 0.05)

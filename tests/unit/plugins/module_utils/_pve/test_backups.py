@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.backups import ApiBackups
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.requests import Requests
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.storages import ApiStorages
@@ -82,3 +83,11 @@ def test_they_take_turns(reach: t.Callable[[Path, Vzdump], Backups], tmp_path: P
         made = [pool.submit(backups.archive, vmid, place="local", timeout=60) for vmid in (100, 101)]
         assert all(f"-{vmid}-" in each.result() for vmid, each in zip((100, 101), made, strict=True))
     assert sorted(vzdump.made) == [100, 101]
+
+
+def test_a_disk_that_takes_no_folder_is_told_before_a_backup_begins(tmp_path: Path) -> None:
+    (tmp_path / "var").touch()
+    vzdump = Vzdump()
+    with pytest.raises(PveError, match=r"for a backup of 100 cannot be made: Not a directory"):
+        on_node(tmp_path, vzdump).archive(100, timeout=60)
+    assert not vzdump.made

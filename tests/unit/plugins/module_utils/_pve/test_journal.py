@@ -3,11 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import errno
 import threading
 from pathlib import Path
 
 import pytest
 
+from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
 from ansible_collections.pve.provision.plugins.module_utils._pve.journal import Journal, identity, is_alive
 
 
@@ -54,6 +56,33 @@ def test_a_note_that_cannot_be_read_is_none_and_blocks_nobody(tmp_path: Path, te
     assert journal.get(101) is None
     assert journal.setdefault(101, {"a": 1}) == {"a": 1}
     assert journal[101] == {"a": 1}
+
+
+def test_a_full_disk_is_one_error_that_names_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    notes = Journal(tmp_path)
+    notes[101] = {"a": 1}
+    monkeypatch.setattr("os.fsync", full)
+    for write in (lambda: notes.update({101: {"a": 2}}), lambda: notes.setdefault(102, {"a": 2})):
+        with pytest.raises(
+            ProvisionError, match=rf"A note in {tmp_path} cannot be read or written: No space left on device"
+        ):
+            write()
+    assert dict(notes) == {101: {"a": 1}}
+
+
+def test_a_note_that_cannot_be_read_is_an_error(tmp_path: Path):
+    (tmp_path / "101.json").mkdir()
+    with pytest.raises(ProvisionError, match="cannot be read or written"):
+        Journal(tmp_path).pop(101)
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ProvisionError, match="cannot be read or written"):
+        Journal(tmp_path / "file" / "journal")[101] = {}
 
 
 def test_notes_of_others_come_and_go_while_we_look(tmp_path: Path):

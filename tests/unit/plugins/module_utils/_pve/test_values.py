@@ -61,6 +61,7 @@ def test_volumes():
         [None, "eth0"],
         [{"name": "eth0", "ip-addresses": 5}],
         [{"name": "eth0", "ip-addresses": [{"ip-address-type": "inet"}]}],
+        [{"name": "eth0", "ip-addresses": [{"ip-address-type": ["inet"], "ip-address": "10.0.0.5", "prefix": 24}]}],
     ],
 )
 def test_an_agent_that_answers_nonsense_tells_no_address(answer: t.Any):
