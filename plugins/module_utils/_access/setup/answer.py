@@ -14,7 +14,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.pve.provision.plugins.module_utils._access.setup.render import record_id
-from ansible_collections.pve.provision.plugins.module_utils._model.setup.items import Setup
+from ansible_collections.pve.provision.plugins.module_utils._model.setup.items import STAGES, PackageItem, Setup
 
 _LINE: t.Final = re.compile(r"#setup (\S+) ?(.*)")
 # Which option a note belongs to, and which word of its line is the name; the rest of the line counts from there on.
@@ -156,8 +156,18 @@ def difference(setup: Setup, answer: Answer) -> Difference:
     begun = {change.title for change in changes if change.option == "services" and "start" in change.verbs}
     restarts = dict.fromkeys([*(note.title for note in pending), *answer.restarts])
     changes += [Change("services", name, ("restart",)) for name in restarts if name not in begun]
-    numbers = tuple(int(about) for about in answer.changes)
-    return Difference(numbers, tuple(note.name for note in undo), tuple(changes))
+    return Difference(_numbers(setup, answer), tuple(note.name for note in undo), tuple(changes))
+
+
+def _numbers(setup: Setup, answer: Answer) -> tuple[int, ...]:
+    """The things to be held against the guest once more, and changed. A package that is installed may bring what is as
+    declared without it, such as a service that is to be off: then all that comes after packages is among them."""
+    told = {int(about) for about in answer.changes}
+    installed = (about for about, verbs in answer.changes.items() if "install" in verbs)
+    if any(isinstance(setup.items[int(about)], PackageItem) for about in installed):
+        after = STAGES[STAGES.index("packages") + 1 :]
+        told |= {number for number, item in enumerate(setup.items) if item.stage in after}
+    return tuple(sorted(told))
 
 
 def changes_of(setup: Setup, told: t.Mapping[str, t.Sequence[str]], notes: t.Iterable[Note] = ()) -> list[Change]:

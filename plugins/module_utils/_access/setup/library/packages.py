@@ -16,7 +16,7 @@ from ansible_collections.pve.provision.plugins.module_utils._access.setup.manage
 PACKAGES: t.Final = (
     functions("packages", "manager", PACKAGE_MANAGERS)
     + """\
-add= add_for= add_notes= drop= drop_for= drop_notes= stale= declared= together=
+add= add_for= add_notes= drop= drop_for= drop_notes= stale= declared= together= installs=
 has() { case "$nl$have$nl" in *"$nl$1$nl"*) return 0 ;; esac; return 1; }
 taken_back() {
     names=
@@ -40,7 +40,7 @@ package() {
     else
         [ "$3" = yes ] || return 0
         if [ "$manager" = none ]; then fault "$1" "has no package manager that is known here"; return 0; fi
-        asked "$1" " install" && return 0
+        if asked "$1" " install"; then installs=yes; return 0; fi
         add="$add $4" add_for="$add_for $1" add_notes="$add_notes $2:$4"
     fi
 }

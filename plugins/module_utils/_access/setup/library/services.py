@@ -16,15 +16,17 @@ service() {
     is=$(services_state "$3")
     active=no
     if services_running "$3"; then active=yes; fi
+    # A package that is to be installed may bring it and start it.
+    case "$installs:$is" in yes:missing) is=coming active=coming ;; esac
     what=
     case "$4:$5:$is" in yes:*:masked | *:yes:masked) what=" unmask" is=no ;; esac
     case "$4:$is" in
-    yes:no | yes:missing) what="$what enable" ;;
-    no:yes) what="$what disable" ;;
+    yes:no | yes:missing | yes:coming) what="$what enable" ;;
+    no:yes | no:coming) what="$what disable" ;;
     esac
     case "$5:$active" in
-    yes:no) what="$what start" ;;
-    no:yes) what="$what stop" ;;
+    yes:no | yes:coming) what="$what start" ;;
+    no:yes | no:coming) what="$what stop" ;;
     esac
     [ -n "$what" ] || return 0
     if [ "$init" = none ]; then fault "$1" "has no service manager that is known here"; return 0; fi

@@ -406,6 +406,24 @@ def test_a_service_that_is_not_there_is_told_when_it_is_its_turn(guest: FakeGues
     assert guest.converge({"services": {"ghost": False}}) == []
 
 
+def test_what_a_package_brings_is_as_declared_after_the_run_that_installs_it(guest: FakeGuest) -> None:
+    for name in ("tool", "other"):
+        guest.path(f"brings/{name}").touch()
+    unwanted = str(guest.path("units/other"))
+    params = {
+        "packages": ["tool", "other"],
+        "services": {"tool": False},
+        "files": [{"path": unwanted, "state": "absent"}],
+    }
+    assert guest.converge(params) == [
+        "packages: tool: install",
+        "packages: other: install",
+        "services: tool: disable, stop",
+    ]
+    assert not guest.path("units/tool.active").exists()
+    assert guest.told({"services": {"ghost": False}, "packages": ["tool"]})[-1] != "services: ghost: disable, stop"
+
+
 def test_a_service_that_does_not_start_is_explained(guest: FakeGuest) -> None:
     guest.path("units/x").touch()
     guest.path("fails-start").write_text("Job for x.service failed\n")
