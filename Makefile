@@ -21,7 +21,7 @@ export ANSIBLE_LOCALHOST_WARNING := 0
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv tree demo apps test community test-thorough boot browser test-core lint ruff mypy yamllint ansible-lint sanity docs docs-lint changelog-lint \
+.PHONY: help venv tree demo apps test community test-thorough boot browser test-core lint checks ruff mypy yamllint ansible-lint sanity docs docs-lint changelog-lint \
 	schema surveys reuse package conformance molecule node bench recording clean
 
 help:  ## show this list
@@ -88,7 +88,10 @@ $(CORE_VENV)/.ready: requirements/test.txt meta/requirements.txt
 	$(call make-venv,$(CORE_VENV),$(if $(PRE),--pre) -r requirements/test.txt 'ansible-core==$(CORE).*')
 	@touch $@
 
-lint: ruff mypy yamllint ansible-lint docs-lint docs changelog-lint reuse package sanity  ## every check but the tests
+lint: checks package  ## every check but the tests
+
+# The longest comes first, so that it is not left alone at the end where they run side by side.
+checks: sanity ansible-lint docs docs-lint mypy changelog-lint reuse yamllint ruff
 
 ruff: $(READY)  ## style and common mistakes
 	ruff check --quiet .
