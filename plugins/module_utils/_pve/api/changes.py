@@ -8,18 +8,21 @@ from __future__ import annotations
 import typing as t
 from urllib.parse import quote
 
-from ansible_collections.pve.provision.plugins.module_utils._errors import PveError, Timeout
+from ansible_collections.pve.provision.plugins.module_utils._errors import Timeout
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import poll
 from ansible_collections.pve.provision.plugins.module_utils._model.sizes import parse_size
 from ansible_collections.pve.provision.plugins.module_utils._pve import config_text, error_messages
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.guests import ApiGuests
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.requests import Requests
+from ansible_collections.pve.provision.plugins.module_utils._pve.power import PowerSwitch
 from ansible_collections.pve.provision.plugins.module_utils._pve.tasks import Upid
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Kind, Outcome
 
 
-class ApiChanges:
+class ApiChanges(PowerSwitch):
     """Guests made, changed and removed."""
+
+    look_first = False
 
     def __init__(self, requests: Requests, guests: ApiGuests) -> None:
         self._requests = requests
@@ -84,45 +87,15 @@ class ApiChanges:
         path = self._requests.path("lxc", vmid, "move_volume")
         return self._requests.act(f"reassign {disk} of CT {vmid} to {target}", "POST", path, values, timeout=timeout)
 
-    def start(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
-        def start(options: t.Mapping[str, str]) -> Outcome:
-            return self._switch(kind, vmid, "start", "running", timeout, options)
-
-        return error_messages.start_container(start) if kind == "lxc" else start({})
-
-    def suspend(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
-        return self._switch(kind, vmid, "suspend", "suspended", timeout)
-
-    def resume(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
-        return self._switch(kind, vmid, "resume", "running", timeout)
-
-    def stop(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
-        return self._switch(kind, vmid, "stop", "stopped", timeout)
-
-    def shutdown(self, kind: Kind, vmid: int, *, timeout: int, force: bool) -> Outcome:
-        values = {"timeout": timeout, "forceStop": int(force)}
-        return self._switch(kind, vmid, "shutdown", "stopped", timeout + 60, values)
-
     def send_key(self, vmid: int, key: str) -> None:
         self._requests.act(f"key for {vmid}", "PUT", self._requests.path("qemu", vmid, "sendkey"), {"key": key})
 
-    def _switch(
-        self,
-        kind: Kind,
-        vmid: int,
-        verb: str,
-        wanted: str,
-        timeout: int,
-        values: t.Mapping[str, t.Any] | None = None,
-    ) -> Outcome:
-        """Change a guest's power state; it is no error when it has that state already."""
+    def _status(self, kind: Kind, vmid: int) -> str:
+        return self._guests.status(kind, vmid)
+
+    def _act(self, kind: Kind, vmid: int, verb: str, options: t.Mapping[str, str], timeout: int) -> Outcome:
         path = self._requests.path(kind, vmid, "status", verb)
-        try:
-            return self._requests.act(f"{verb} {kind} {vmid}", "POST", path, values, timeout=timeout)
-        except PveError as error:
-            if not error_messages.is_so_already(error.message) or self._guests.status(kind, vmid) != wanted:
-                raise
-            return Outcome()
+        return self._requests.act(f"{verb} {kind} {vmid}", "POST", path, options, timeout=timeout)
 
     def make_template(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
         """Of a container PVE tells no task, and goes on for itself: its config tells when that is done."""

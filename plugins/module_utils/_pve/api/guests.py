@@ -22,12 +22,12 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
 )
 from ansible_collections.pve.provision.plugins.module_utils._pve import config_text
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.requests import Requests
+from ansible_collections.pve.provision.plugins.module_utils._pve.by_name import FindsByName
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Notes
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import (
     GuestConfig,
     GuestRef,
     Kind,
-    same_name,
     tags_of,
 )
 from ansible_collections.pve.provision.plugins.module_utils._pve.values import interfaces_of
@@ -51,7 +51,7 @@ def _status(told: t.Mapping[str, t.Any]) -> str:
     return "suspended" if told.get("qmpstatus") == "paused" else str(told["status"])
 
 
-class ApiGuests:
+class ApiGuests(FindsByName):
     """The guests of the cluster."""
 
     def __init__(self, requests: Requests, login: str, journal: Notes) -> None:
@@ -105,13 +105,6 @@ class ApiGuests:
 
     def elsewhere(self, kind: Kind) -> list[GuestRef]:
         return self._guests_elsewhere((kind,))
-
-    def named(self, kind: Kind, name: str, *, everywhere: bool = False) -> list[GuestRef]:
-        found = [guest for guest in self.here(kind) if same_name(guest.name, name)]
-        if found and not everywhere:
-            return found
-        others = [guest for guest in self.elsewhere(kind) if same_name(guest.name, name)]
-        return sorted(found + others, key=lambda guest: guest.vmid)
 
     def listed(self, vmid: int) -> GuestRef | None:
         """Where the cluster's own list has a vmid."""

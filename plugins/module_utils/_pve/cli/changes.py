@@ -18,6 +18,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.cli.commands im
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.guests import CliGuests
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.lines_read import LinesRead
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.root import Root
+from ansible_collections.pve.provision.plugins.module_utils._pve.power import PowerSwitch
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Kind, Outcome
 
 # The lines for LXC in a container's config, as the API calls them; and what is written into the file itself.
@@ -25,8 +26,10 @@ RAW: t.Final = "lxc"
 IN_FILE: t.Final = frozenset({"env", RAW})
 
 
-class CliChanges:
+class CliChanges(PowerSwitch):
     """Guests made, changed and removed."""
+
+    look_first = True
 
     def __init__(self, root: Root, commands: Commands, guests: CliGuests) -> None:
         self._root = root
@@ -141,46 +144,14 @@ class CliChanges:
         options = {"target-vmid": str(target), "target-volume": key}
         return self._commands.write(["pct", "move-volume", str(vmid), disk], options, timeout=timeout)
 
-    def start(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
-        def start(options: t.Mapping[str, str]) -> Outcome:
-            return self._switch(kind, vmid, "start", "running", timeout, options)
-
-        return error_messages.start_container(start) if kind == "lxc" else start({})
-
-    def suspend(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
-        return self._switch(kind, vmid, "suspend", "suspended", timeout)
-
-    def resume(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
-        return self._switch(kind, vmid, "resume", "running", timeout)
-
-    def stop(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
-        return self._switch(kind, vmid, "stop", "stopped", timeout)
-
-    def shutdown(self, kind: Kind, vmid: int, *, timeout: int, force: bool) -> Outcome:
-        options = {"timeout": str(timeout), "forceStop": "1" if force else "0"}
-        return self._switch(kind, vmid, "shutdown", "stopped", timeout + 60, options)
-
     def send_key(self, vmid: int, key: str) -> None:
         self._commands.write(["qm", "sendkey", str(vmid), key])
 
-    def _switch(
-        self,
-        kind: Kind,
-        vmid: int,
-        verb: str,
-        wanted: str,
-        timeout: int,
-        options: t.Mapping[str, str] | None = None,
-    ) -> Outcome:
-        """Change a guest's power state; it is no error when it has that state, or gets it from somebody else first."""
-        if self._guests.status(kind, vmid) == wanted:
-            return Outcome()
-        try:
-            return self._commands.write([COMMAND[kind], verb, str(vmid)], options, timeout=timeout)
-        except PveError as error:
-            if not error_messages.is_so_already(error.message) or self._guests.status(kind, vmid) != wanted:
-                raise
-            return Outcome()
+    def _status(self, kind: Kind, vmid: int) -> str:
+        return self._guests.status(kind, vmid)
+
+    def _act(self, kind: Kind, vmid: int, verb: str, options: t.Mapping[str, str], timeout: int) -> Outcome:
+        return self._commands.write([COMMAND[kind], verb, str(vmid)], options, timeout=timeout)
 
     def make_template(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
         return self._commands.write([COMMAND[kind], "template", str(vmid)], timeout=timeout)

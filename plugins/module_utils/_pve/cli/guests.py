@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
 from ansible_collections.pve.provision.plugins.module_utils._pve import config_text, error_messages, processes
+from ansible_collections.pve.provision.plugins.module_utils._pve.by_name import FindsByName
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.commands import COMMAND
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.root import Root
 from ansible_collections.pve.provision.plugins.module_utils._pve.monitor import is_paused
@@ -18,7 +19,6 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.types import (
     GuestConfig,
     GuestRef,
     Kind,
-    same_name,
     tags_of,
 )
 
@@ -26,7 +26,7 @@ _NAME_OPTION: dict[Kind, str] = {"lxc": "hostname", "qemu": "name"}
 _UNNAMED: dict[Kind, str] = {"lxc": "CT{}", "qemu": "VM {}"}
 
 
-class CliGuests:
+class CliGuests(FindsByName):
     """The guests of the cluster, by their config files."""
 
     def __init__(self, root: Root) -> None:
@@ -74,13 +74,6 @@ class CliGuests:
     def everywhere(self) -> list[GuestRef]:
         nodes = [self._root.node, *self._other_nodes()]
         return [guest for node in nodes for guest in self._guests_of(node, COMMAND)]
-
-    def named(self, kind: Kind, name: str, *, everywhere: bool = False) -> list[GuestRef]:
-        found = [guest for guest in self.here(kind) if same_name(guest.name, name)]
-        if found and not everywhere:
-            return found
-        others = [guest for guest in self.elsewhere(kind) if same_name(guest.name, name)]
-        return sorted(found + others, key=lambda guest: guest.vmid)
 
     def _running(self, kind: Kind) -> t.Callable[[int], bool]:
         """A test whether a guest runs, answered from one reading where that serves all guests."""
