@@ -25,7 +25,6 @@ from embedded_node import EmbeddedNode
 from embedded_node.lxc_runtime import programs, template
 
 ROOT = Path(__file__).resolve().parent.parent
-CACHE = ROOT / ".cache" / "containers"
 DOCS = ROOT / "docs" / "applications.md"
 TABLE = re.compile(r"(?<=<!-- begin installed -->\n).*(?=<!-- end installed -->)", re.DOTALL)
 HEADING = "| application | seconds | disk, MiB | checks |\n| --- | --- | --- | --- |\n"
@@ -166,10 +165,10 @@ def main() -> int:
         raise SystemExit(f"apps: {why}")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     names = args.names or candidates()
-    template.make(CACHE)
+    template.make()
     failed: list[Installed] = []
     with EmbeddedNode(runtime="lxc", mirrors=template.mirrors()) as node:
-        template.install(CACHE, node.root)
+        template.install(node.root)
         machine = Machine(node)
         for start in range(0, len(names), args.at_once):
             found = machine.install(names[start : start + args.at_once])

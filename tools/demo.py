@@ -26,7 +26,6 @@ from embedded_node.mirror import Mirror
 
 ROOT = Path(__file__).resolve().parent.parent
 GUESTS = {"scripted": ROOT / "examples" / "guests.yml", "lxc": ROOT / "examples" / "web.yml"}
-CACHE = ROOT / ".cache" / "containers"
 RECAP = re.compile(r"^(?P<host>\S+)\s+: ok=(?P<ok>\d+)\s+changed=(?P<changed>\d+)", re.MULTILINE)
 
 
@@ -81,9 +80,9 @@ def lxc() -> t.Iterator[tuple[EmbeddedNode, dict[str, t.Any]]]:
     if why:
         raise Failed(why)
     print("A template of Debian is made once, which takes a minute or two.", flush=True)
-    template.make(CACHE)
+    template.make()
     with EmbeddedNode(runtime="lxc", mirrors=template.mirrors()) as node:
-        template.install(CACHE, node.root)
+        template.install(node.root)
         yield node, {}
 
 

@@ -17,7 +17,6 @@ import pytest
 from embedded_node import EmbeddedNode
 from embedded_node.lxc_runtime import programs, template
 
-CACHE = Path(__file__).parents[2] / ".cache" / "containers"
 MODULES = "ansible_collections.pve.provision.plugins.modules"
 #: Generous, for busy machines: nothing here rests on how fast something is.
 TIMEOUT = 120.0
@@ -87,10 +86,10 @@ def debian() -> Path:
     why = programs.reason_against() or template.reason_against()
     if why:
         pytest.skip(why)
-    return template.make(CACHE)
+    return template.make()
 
 
 @pytest.fixture(scope="module")
 def node(debian: Path) -> t.Iterator[Node]:
     with EmbeddedNode(runtime="lxc", mirrors=template.mirrors()) as embedded:
-        yield Node(embedded, template.install(CACHE, embedded.root))
+        yield Node(embedded, template.install(embedded.root))

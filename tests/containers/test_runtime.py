@@ -19,7 +19,7 @@ import pytest
 from embedded_node import EmbeddedNode
 from embedded_node.lxc_runtime import groups, template
 
-from .conftest import CACHE, Node
+from .conftest import Node
 
 STATIC, DHCP = 200, 201
 CARD = "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:02:00,gw=10.10.10.1"
@@ -181,13 +181,13 @@ def killed(embedded: EmbeddedNode, process: subprocess.Popen[t.Any]) -> None:
 def test_nothing_outlives_a_node(debian: Path) -> None:
     """One that ends takes its containers along; what one that was killed has left goes with the next one's start."""
     with EmbeddedNode(runtime="lxc") as first:
-        Node(first, template.install(CACHE, first.root)).create(100)
+        Node(first, template.install(first.root)).create(100)
         name = groups.name_of(first.root)
         assert left(name)
         killed(first, t.cast("subprocess.Popen[t.Any]", first._process))
         with EmbeddedNode(runtime="lxc") as second:
             assert left(name) == []
-            Node(second, template.install(CACHE, second.root)).create(100)
+            Node(second, template.install(second.root)).create(100)
             name = groups.name_of(second.root)
             assert left(name)
     assert left(name) == []

@@ -17,7 +17,7 @@ from embedded_node import EmbeddedNode
 from embedded_node.lxc_runtime import template
 from tests.support.deb_repository import DebRepository
 
-from .conftest import CACHE, MODULES, Node
+from .conftest import MODULES, Node
 
 #: What stands for the program: a web server that says it is ready where it finds its configuration.
 PROGRAM = r"""#!/usr/bin/perl
@@ -47,7 +47,7 @@ def node(debian: Path, vendor: DebRepository) -> t.Iterator[Node]:
     """One from whose network the vendor is reached: by the containers at a name, by the node at its own loopback."""
     mirrors = [*template.mirrors(), f"http://vendor.localhost:{vendor.port}"]
     with EmbeddedNode(runtime="lxc", mirrors=mirrors, local_ports=[vendor.port]) as embedded:
-        yield Node(embedded, template.install(CACHE, embedded.root))
+        yield Node(embedded, template.install(embedded.root))
 
 
 def loki(node: Node, vendor: DebRepository, fingerprint: str) -> dict[str, t.Any]:

@@ -22,6 +22,7 @@ import zstandard
 
 from . import programs
 
+CACHE = Path(__file__).resolve().parents[3] / ".cache" / "containers"
 #: The Debian that the profiles of applications are for.
 SUITE, NAME = "trixie", "debian-13-standard_13.9-1_amd64.tar.zst"
 PACKAGES = (
@@ -77,10 +78,10 @@ def lines() -> list[str]:
     return [f"deb {each.uri} {each.suite.replace(own, SUITE)} {each.component}" for each in repositories()]
 
 
-def make(cache: Path) -> Path:
-    """The template's file below ``cache``: what is made of other packages or by other options has another folder."""
+def make() -> Path:
+    """The template's file. Its folder is named after a digest of the recipe: another recipe makes another file."""
     recipe = json.dumps([SUITE, lines(), PACKAGES, DPKG, APT])
-    target = cache / hashlib.sha256(recipe.encode()).hexdigest()[:12] / NAME
+    target = CACHE / hashlib.sha256(recipe.encode()).hexdigest()[:12] / NAME
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # several processes of tests want it at once
@@ -100,9 +101,9 @@ def _make(target: Path) -> None:
     packed.rename(target)
 
 
-def install(cache: Path, node_root: Path) -> str:
-    """Have it on a node; answers its volume id."""
-    made = make(cache)
+def install(node_root: Path) -> str:
+    """Copy it to a node's storage ``local``; returns its volume id."""
+    made = make()
     shutil.copyfile(made, node_root / "var/lib/vz/template/cache" / made.name)
     return f"local:vztmpl/{made.name}"
 
