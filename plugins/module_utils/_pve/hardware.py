@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.pve.provision.plugins.module_utils._pve.values import flag
+
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._model import host_devices as devices
 
@@ -31,3 +33,15 @@ class Hardware(t.Protocol):
 
     def machines(self) -> frozenset[str]:
         """The versions of machines that the node's QEMU knows, such as ``pc-q35-9.2``; none where nobody tells."""
+
+    def cpu_models(self) -> frozenset[str]:
+        """The models of a CPU that a VM may be given, ``custom-NAME`` for those that the cluster defines, as far as
+        this login may see them. On the node itself this takes a command."""
+
+
+def cpu_models_of(entries: t.Iterable[t.Mapping[str, t.Any]]) -> frozenset[str]:
+    """The names out of ``capabilities/qemu/cpu``, which has those of custom models with their prefix or without."""
+    return frozenset(
+        f"custom-{str(each['name']).removeprefix('custom-')}" if flag(each.get("custom")) else str(each["name"])
+        for each in entries
+    )

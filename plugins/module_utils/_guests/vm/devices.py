@@ -9,6 +9,7 @@ the disk that the node runs from. Sources: qemu-server (PCI.pm, USB.pm, Virtiofs
 
 from __future__ import annotations
 
+import difflib
 import re
 import typing as t
 
@@ -23,7 +24,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.host_devices 
     find_usb,
 )
 from ansible_collections.pve.provision.plugins.module_utils._model.option import SubValues, base_of
-from ansible_collections.pve.provision.plugins.module_utils._model.qemu.hardware import HOSTPCI, SERIAL, USB
+from ansible_collections.pve.provision.plugins.module_utils._model.qemu.hardware import CPU_MODELS, HOSTPCI, SERIAL, USB
 from ansible_collections.pve.provision.plugins.module_utils._pve.privileges import Need
 
 if t.TYPE_CHECKING:
@@ -181,6 +182,9 @@ def _check_board(report: Report, facts: Facts, planned: PlannedGuest, touched: V
         option = "cores" if "cores" in touched else "sockets"
         problem = f"makes {cpus} processors, and node {facts.node.name} has {most}"
         report.add(option, values[option], problem, "Lower it; the VM could not start.")
+    model = str((values.get("cpu") or {}).get("cputype", "")) if "cpu" in touched else ""
+    if model and model not in CPU_MODELS:
+        _check_model(report, facts, model)
     machine = str((values.get("machine") or {}).get("type", "")) if "machine" in touched else ""
     plain = machine.partition("+")[0]
     if re.fullmatch(r"pc-(i440fx|q35)-\d+\.\d+", plain):
@@ -194,6 +198,22 @@ def _check_board(report: Report, facts: Facts, planned: PlannedGuest, touched: V
             )
             problem = f"is not known to the QEMU of node {facts.node.name}; its newest is {newest}"
             report.add("machine.type", machine, problem, "Choose that or an older one; the VM could not start.")
+
+
+def _check_model(report: Report, facts: Facts, model: str) -> None:
+    """Models of the cluster's own are not shown to every login."""
+    known = facts.keep("cpu_models", facts.node.hardware.cpu_models)
+    custom = sorted(each for each in known if each.startswith("custom-"))
+    if not known or model in known or (model.startswith("custom-") and facts.access is not None):
+        return
+    if model.startswith("custom-"):
+        remedy = f"Models of this cluster's own: {', '.join(custom) or 'none'}."
+    elif f"custom-{model}" in known:
+        remedy = f"Write custom-{model} for the one that this cluster defines."
+    else:
+        like = difflib.get_close_matches(model, sorted(known), 3) or ["host", "x86-64-v2-AES"]
+        remedy = f"Take one such as {', '.join(like)}."
+    report.add("cpu.type", model, f"is no model of a CPU on node {facts.node.name}", remedy)
 
 
 # -- PCI devices ------------------------------------------------------------------------------------------------------

@@ -103,6 +103,10 @@ class VmType(GuestType):
     def check_node(self, report: Report, facts: Facts, planned: PlannedGuest, touched: Values) -> None:
         hookscript.check(report, facts, touched)
         devices.check(report, facts, planned, touched)
+        saved = touched.get("vmstatestorage")
+        if saved and saved not in {each.name for each in facts.storages}:
+            remedy = f"Storages here: {', '.join(each.name for each in facts.storages)}."
+            report.add("vmstatestorage", saved, f"does not exist on node {facts.node.name}", remedy)
 
     def privilege_of(self, key: str) -> str:
         return next((name for pattern, name in _PRIVILEGES if re.fullmatch(pattern, key)), "")

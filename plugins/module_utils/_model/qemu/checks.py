@@ -32,6 +32,7 @@ def check_vm(values: Values, paths: Paths) -> list[Finding]:
     """All that is wrong with all options of a VM together, declared or not."""
     return [
         *used_twice(networks_of(values), paths, "hwaddr"),
+        *_check_networks(values, paths),
         *_check_memory(values, paths),
         *_check_processors(values, paths),
         *_check_disks(values, paths),
@@ -40,6 +41,16 @@ def check_vm(values: Values, paths: Paths) -> list[Finding]:
         *check_start(values, paths),
         *check_ipconfigs(values, paths),
     ]
+
+
+def _check_networks(values: Values, paths: Paths) -> t.Iterator[Finding]:
+    """PVE takes these of every model, and heeds them for one alone (qemu-server, Network.pm)."""
+    for key, net in networks_of(values).items():
+        model = net.get("model") or "virtio"
+        for name in ("mtu", "queues"):
+            if net.get(name) and model != "virtio":
+                remedy = "Leave it out, or set model=virtio."
+                yield Finding(f"{paths.get(key, key)}.{name}", net[name], f"has no effect with model {model}", remedy)
 
 
 def _check_memory(values: Values, paths: Paths) -> t.Iterator[Finding]:

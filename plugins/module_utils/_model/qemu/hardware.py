@@ -40,6 +40,10 @@ _RANGES = words(";", _RANGE)
 _HEX_ID = text(r"0x[0-9a-fA-F]{4}", "is not an id such as 0x1af4")
 
 # -- processor and memory --------------------------------------------------------------------------------------------
+# Models that every node has; whether it has others, the node is asked.
+CPU_MODELS: t.Final = frozenset(
+    {"host", "max", "kvm32", "kvm64", "qemu32", "qemu64", "x86-64-v2", "x86-64-v2-AES", "x86-64-v3", "x86-64-v4"}
+)
 CPU = Fields(
     {
         "cputype": Field(text(r"[A-Za-z0-9][\w.+-]*", "is not the name of a CPU model"), param="type"),

@@ -15,6 +15,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.host_devices 
     UsbDevice,
     make_mapping,
 )
+from ansible_collections.pve.provision.plugins.module_utils._pve.hardware import cpu_models_of
 from ansible_collections.pve.provision.plugins.module_utils._pve.values import flag, whole_number
 
 if t.TYPE_CHECKING:
@@ -44,6 +45,9 @@ class ApiHardware:
 
     def machines(self) -> frozenset[str]:
         return frozenset(str(each["id"]) for each in self._look("capabilities/qemu/machines") or ())
+
+    def cpu_models(self) -> frozenset[str]:
+        return cpu_models_of(self._look("capabilities/qemu/cpu") or ())
 
     def _look(self, path: str, params: t.Mapping[str, str] | None = None) -> t.Any:
         """What the node tells; None where this login may not look."""

@@ -18,8 +18,10 @@ from ansible_collections.pve.provision.plugins.module_utils._model.host_devices 
     make_mapping,
 )
 from ansible_collections.pve.provision.plugins.module_utils._pve import config_text
+from ansible_collections.pve.provision.plugins.module_utils._pve.hardware import cpu_models_of
 
 if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._pve.cli.commands import Commands
     from ansible_collections.pve.provision.plugins.module_utils._pve.cli.root import Root
 
 _PCI = "sys/bus/pci/devices"
@@ -34,8 +36,9 @@ _FILES: t.Final[dict[DeviceKind, str]] = {"pci": "pci", "usb": "usb", "dir": "di
 class CliHardware:
     """The node's own devices."""
 
-    def __init__(self, root: Root) -> None:
+    def __init__(self, root: Root, commands: Commands) -> None:
         self._root = root
+        self._commands = commands
 
     def pci(self) -> list[PciDevice] | None:
         return [self._pci(address) for address in self._root.names(_PCI)]
@@ -76,6 +79,10 @@ class CliHardware:
 
     def machines(self) -> frozenset[str]:
         return frozenset(str(each["id"]) for each in json.loads(self._root.text(_MACHINES) or "[]"))
+
+    def cpu_models(self) -> frozenset[str]:
+        path = f"/nodes/{self._root.node}/capabilities/qemu/cpu"
+        return cpu_models_of(self._commands.json(["pvesh", "get", path]) or ())
 
     def _line(self, path: str) -> str:
         return self._root.text(path).strip()

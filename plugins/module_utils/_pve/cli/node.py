@@ -116,7 +116,7 @@ class CliNode:
         self, commands: Commands, guests: CliGuests, changes: CliChanges, storages: CliStorages
     ) -> None:
         """What not every way to a node can do."""
-        self.hardware: Hardware = CliHardware(self._root)
+        self.hardware: Hardware = CliHardware(self._root, commands)
         agent = CliAgent(self._root, commands)
         self.agent: GuestAgent = agent
         running = CliRunning(self._root, commands, agent)

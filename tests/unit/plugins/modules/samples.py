@@ -182,6 +182,7 @@ VM_BASE: Params = {}
 VM_GROUPS: dict[str, Params] = {
     "": {},
     "name": {"rename": True},
+    "model": {"name": "box"},
     "protection": {"name": "box"},
     "sockets": {"cores": 1},
     "vcpus": {"cores": 2},
@@ -319,7 +320,7 @@ VM: dict[str, Sample] = {
     "disks.wwn": Sample("0x1000000000000001", "0x1000000000000002"),
     "cdroms.volume": Sample("local:iso/one.iso", "local:iso/two.iso"),
     "vmstatestorage": Sample("local-lvm", "local"),
-    "networks.model": Sample("virtio", "e1000"),
+    "networks.model": Sample("virtio", "e1000", "model"),
     "networks.hwaddr": Sample(MAC.format(1), MAC.format(2)),
     "networks.bridge": Sample("vmbr0", "vmbr1"),
     "networks.firewall": Sample(True, False),

@@ -13,6 +13,7 @@ import typing as t
 import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._model.host_devices import Mapped, PciDevice, UsbDevice
+from ansible_collections.pve.provision.plugins.module_utils._pve.hardware import cpu_models_of
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
 from embedded_node import EmbeddedNode
@@ -71,6 +72,18 @@ def test_the_node_tells_its_processors_and_machine_versions(node: Node) -> None:
     assert node.hardware.processors() == DEFAULTS["cpus"]
     assert {"pc-i440fx-9.2", "pc-q35-10.0"} <= node.hardware.machines()
     assert "pc-q35-99.0" not in node.hardware.machines()
+
+
+def test_the_node_tells_its_models_of_a_cpu(node: Node) -> None:
+    assert {"host", "EPYC-Rome", "x86-64-v2-AES"} <= node.hardware.cpu_models()
+    assert "hosst" not in node.hardware.cpu_models()
+
+
+@pytest.mark.parametrize("name", ["mine", "custom-mine"])
+def test_a_model_of_the_cluster_s_own_has_its_prefix(name: str) -> None:
+    """Versions of Proxmox VE list it with the prefix, or without."""
+    told = [{"name": "host", "custom": 0}, {"name": name, "custom": 1}]
+    assert cpu_models_of(told) == {"host", "custom-mine"}
 
 
 def test_who_may_not_look_sees_the_names_that_he_may_use(embedded: EmbeddedNode) -> None:

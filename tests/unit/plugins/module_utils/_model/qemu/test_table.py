@@ -26,6 +26,7 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExampleExampleExampleExampleExampleE
 UUID = "4225598a-1ef3-4637-a70a-78c309c9c10e"
 # What fits an option whose form no choice and no bounds tell, by the user's name of it.
 WORDS: dict[str, list[t.Any]] = {
+    "disks.serial": ["abc", "A%20B-1"],
     "name": ["web1", "a.example.org"],
     "tags": [["a"], ["b", "a"]],
     "affinity": ["0", "0,5,8-11"],
