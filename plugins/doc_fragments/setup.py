@@ -89,7 +89,9 @@ options:
   users:
     description:
       - Accounts in the guest. One that is there keeps what is not stated here.
-      - One that was made here and is not declared any more is removed; its home stays.
+      - One that was made here and is not declared any more is removed; its home stays, and so do groups that were
+        made. One that was there loses the keys, memberships and rights of C(sudo) that it was given here; its password,
+        lock, comment, home and shell stay as they are.
     type: list
     elements: dict
     suboptions:

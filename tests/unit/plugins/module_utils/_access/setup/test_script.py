@@ -157,6 +157,19 @@ esac
 }  # fmt: skip
 
 
+def test_an_account_that_was_there_loses_what_it_was_given_and_keeps_what_it_is(guest: FakeGuest) -> None:
+    with guest.path("etc/passwd").open("a") as file:
+        file.write("bob:x:1000:1000::/home/bob:/bin/sh\n")
+    with guest.path("etc/shadow").open("a") as file:
+        file.write(f"bob:{HASH}:20000:0:99999:7:::\n")
+    guest.path("home/bob").mkdir()
+    bob = {"name": "bob", "groups": ["docker"], "comment": "Bob", "locked": True, "shell": "/bin/bash"}
+    guest.converge({"users": [bob]})
+    assert guest.converge({"users": []}) == ["users: bob: group docker: remove (not declared any more)"]
+    assert ":Bob:/home/bob:/bin/bash\n" in guest.path("etc/passwd").read_text()
+    assert f"bob:!{HASH}:" in guest.path("etc/shadow").read_text()
+
+
 @pytest.mark.parametrize("manager", NEEDS)
 @pytest.mark.parametrize("tool_is_ours", [True, False])
 def test_a_package_that_others_need_is_theirs(tmp_path: Path, manager: str, tool_is_ours: bool) -> None:
