@@ -43,7 +43,7 @@ def serve(root: Path, alive: int, ready: t.Callable[[], None]) -> None:
     thread.
     """
     commands.load()
-    gc.freeze()  # a child that looks for garbage among all of this copies the memory of it
+    gc.freeze()  # else a child's garbage collection would copy all of this memory
     path = root / SOCKET
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)

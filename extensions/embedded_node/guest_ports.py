@@ -77,7 +77,7 @@ class GuestPorts:
         for place in [place for place in self.open if place not in wanted]:
             self.open.pop(place).close()
         for place in [place for place in wanted if place not in self.open]:
-            with contextlib.suppress(OSError):  # an address that this machine has not
+            with contextlib.suppress(OSError):  # an address that this machine does not have
                 self.open[place] = await self._listen(place, wanted[place])
 
     def _places(self) -> t.Iterator[tuple[Place, Guest]]:

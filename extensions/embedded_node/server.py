@@ -162,7 +162,7 @@ async def _reader(request: web.Request, body: bytes) -> t.Any:
 
 
 def make_certificate(state: State, name: str) -> Path:
-    """The node's self-signed certificate (it is its own CA); made anew before it runs out."""
+    """The node's self-signed certificate (it is its own CA); made again before it expires."""
     folder = state.path(f"etc/pve/nodes/{name}")
     certificate = folder / "pve-ssl.pem"
     if not certificate.exists() or time.time() - certificate.stat().st_mtime > RENEWED_AFTER:

@@ -117,7 +117,7 @@ class UserFile:
         return row is not None and row[0] == "1" and not _expired(row[1:2])
 
     def valid(self, token: str) -> bool:
-        """Whether a token is there and not expired, and its user may come in."""
+        """Whether a token is there and not expired, and its user may log in."""
         row = self.tokens.get(token)
         return row is not None and not _expired(row[:1]) and self.enabled(token.partition("!")[0])
 
@@ -158,7 +158,7 @@ class UserFile:
 
 
 def _expired(field: list[str]) -> bool:
-    """Whether a moment of ``user.cfg`` has passed; 0 and nothing are for ever."""
+    """Whether a moment of ``user.cfg`` has passed; 0 and nothing never do."""
     moment = int(field[0] or 0) if field else 0
     return 0 < moment < time.time()
 

@@ -83,5 +83,5 @@ def check_login(state: State, user: str, password: str) -> bool:
 
 
 def check_token(state: State, token: str, secret: str) -> bool:
-    """Whether a token may come in with this value. Why not is told to nobody."""
+    """Whether a token is valid with this value. Nobody is told why it is not."""
     return UserFile.load(state).valid(token) and check_secret(state, "token.cfg", token, secret)

@@ -27,7 +27,7 @@ def kinds(session: Session, params: Params) -> list[dict[str, str]]:
 
 @route("GET", "/nodes/{node}/hardware/pci")
 def pci(session: Session, params: Params) -> list[dict[str, t.Any]]:
-    """The PCI devices but for those of some classes."""
+    """The PCI devices without those of some classes."""
     hidden = tuple(f"0x{each}" for each in propstring.split_list(str(params.get("pci-class-blacklist", BLACKLIST))))
     found = [each for each in hardware.lspci(session.state) if not (hidden and each["class"].startswith(hidden))]
     told = ("id", "class", "vendor", "device", "iommugroup", "mdev")

@@ -171,7 +171,7 @@ class Session:
         return upid
 
     def start_aside(self, start: Callable[[], object]) -> None:
-        """Start a guest from within a task: that is a task of its own, and nobody is told what comes of it."""
+        """Start a guest from within a task: that is a task of its own, and its result is not reported."""
         with contextlib.suppress(ApiError):
             start()
 

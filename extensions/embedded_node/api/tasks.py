@@ -158,7 +158,7 @@ def _task_matches(row: t.Mapping[str, t.Any], params: Params) -> bool:
 
 @route("GET", "/nodes/{node}/tasks/{upid}/log")
 def task_log(session: Session, params: Params) -> list[dict[str, t.Any]]:
-    """A task's log, by line. That there is none is said in its stead."""
+    """A task's log, by line; where there is none, one line that says so."""
     name = log_name(_find_task(session, params, "Sys.Audit", missing=True)["upid"])
     there = session.state.path(name).exists()
     lines = session.state.read(name).splitlines() if there else ["unable to open file - No such file or directory"]

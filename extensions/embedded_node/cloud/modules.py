@@ -34,7 +34,7 @@ class Failure(Exception):
 
 @dataclass
 class Run:
-    """One boot of cloud-init: the guest, what it was told, and what came of it."""
+    """One boot of cloud-init: the guest, what it was told, and the outcome."""
 
     guest: Guest
     system: Distribution

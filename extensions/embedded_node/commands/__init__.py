@@ -48,7 +48,7 @@ USUAL_COST = 0.55
 
 @functools.cache
 def load() -> Mapping[str, t.Any]:
-    """Import all that the node can do; answers the sub-command tables of its programs."""
+    """Import all that the node can do; returns the sub-command tables of its programs."""
     package = __package__.rpartition(".")[0]
     for part in PARTS:
         importlib.import_module(f"{package}.{part}")
@@ -56,7 +56,7 @@ def load() -> Mapping[str, t.Any]:
 
 
 def execute(session: Session, argv: Sequence[str]) -> int:
-    """Run a command line in a session; answers its exit code."""
+    """Run a command line in a session; returns its exit code."""
     tables = load()
     if argv[0] not in tables:
         session.err.write(f"{argv[0]}: command not found\n")

@@ -152,7 +152,7 @@ def _abort(session: Session, reason: str, table: t.Any, program: str) -> int:
 
 
 def execute(session: Session, program: str, table: t.Any, words: Sequence[str]) -> int:
-    """Run one command line; answers the exit code."""
+    """Run one command line; returns the exit code."""
     if isinstance(table, Command):
         return _execute_simple(session, table, program, words)
     table = {**table, "help": _help_command(program, table)}

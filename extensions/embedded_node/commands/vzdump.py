@@ -151,7 +151,7 @@ class Backup:
         self.session.say(f"INFO: {text}")
 
     def run(self) -> bool:
-        """Back up; answers whether it worked."""
+        """Back up; returns whether it worked."""
         began = time.time()
         try:
             kind = self.session.state.guests().get(self.vmid, ("", ""))[0]
@@ -327,7 +327,7 @@ def _belongs(session: Session, mount: container.MountPoint) -> bool:
 def _write(
     session: Session, target: Path, conf: GuestFile, mounts: list[container.MountPoint], files: GuestFiles
 ) -> int:
-    """The archive: the config as PVE keeps it, then the files without what is only linked in; answers its bytes."""
+    """The archive: the config as PVE keeps it, then the files without what is only linked in; returns its bytes."""
     options = {key: value for key, value in conf.options.items() if key not in ("lock", "parent", "snaptime")}
     text = config_file.render(GuestFile("lxc", Section(options, conf.current.raw))).encode()
     raw = io.BytesIO()

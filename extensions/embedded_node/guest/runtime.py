@@ -181,7 +181,7 @@ class Runtime(t.Protocol):
         """Extract an archive, see :func:`archive.extract`."""
 
     def start(self, guest: Guest, raw: Sequence[tuple[str, str]] = ()) -> int:
-        """Boot it; answers its first process. Its volumes are mounted; ``raw`` are its lines for LXC. Raises ApiError
+        """Boot it; returns its first process. Its volumes are mounted; ``raw`` are its lines for LXC. Raises ApiError
         when it cannot.
         """
 

@@ -36,7 +36,7 @@ class Host(t.Protocol):
         """Whether there is such a command."""
 
     def spawn(self, script: str, memory: dict[str, t.Any]) -> int:
-        """Run a script in the background; answers its process id."""
+        """Run a script in the background; returns its process id."""
 
     def alive(self) -> bool:
         """Whether the guest still runs."""

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the pve.provision authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The commands about accounts: ``useradd`` and its kin, ``adduser``, ``getent``, ``id``."""
+"""The commands about accounts: ``useradd`` and the like, ``adduser``, ``getent``, ``id``."""
 
 from __future__ import annotations
 

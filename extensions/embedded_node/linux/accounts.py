@@ -70,7 +70,7 @@ def _free(files: GuestFiles, name: str, system: bool) -> int:
 
 @dataclass(frozen=True)
 class User:
-    """What a new user is to have; what is not said follows the system's habit. ``group`` is the first one's name."""
+    """What a new user is to have; what is not stated has the system's default. ``group``: the primary group."""
 
     name: str
     uid: str = ""
@@ -89,7 +89,7 @@ def home(files: GuestFiles, name: str) -> str | None:
 
 
 def add_user(files: GuestFiles, user: User) -> None:
-    """A new user with a locked password and, where no group is told, a group of the same name; one that is there stays
+    """A new user with a locked password and, where no group is given, a group of the same name; one that is there stays
     as it is.
     """
     if home(files, user.name) is not None:

@@ -90,7 +90,7 @@ def _install(guest: Guest, words: Words, stdin: bytes) -> Completed:
 
 
 def _placed(guest: Guest, name: str, target: Path, stdin: bytes) -> str:
-    """Copy a file to where it goes; answers what went wrong."""
+    """Copy a file to where it goes; returns what went wrong."""
     source = real(guest, name)
     if name != STDIN and not source.is_file():
         return f"install: cannot stat '{name}': No such file or directory\n"

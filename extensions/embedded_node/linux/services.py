@@ -122,7 +122,7 @@ def has_failed(guest: Guest, name: str) -> bool:
 
 
 def set_active(guest: Guest, name: str, active: bool) -> bool:
-    """Start or stop it; answers whether that worked."""
+    """Start or stop it; returns whether that worked."""
     works = not active or _can_start(guest, name)
     guest.remember("services", {**guest.recall("services", {}), name: active if works else "failed"})
     for hook in HOOKS.get(name, ()) if active and works else ():

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the pve.provision authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``systemctl``, as far as guests are asked and told by it."""
+"""``systemctl``, as far as guests are set up by it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _missing(action: str, name: str) -> Completed:
 
 
 def _switch(guest: Guest, name: str, active: bool, action: str = "start") -> str:
-    """Start or stop; answers what went wrong."""
+    """Start or stop; returns what went wrong."""
     if active and services.is_masked(guest, name):
         return f"Failed to {action} {name}.service: Unit {name}.service is masked.\n"
     if services.set_active(guest, name, active):

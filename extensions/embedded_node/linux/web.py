@@ -59,7 +59,7 @@ def page(url: str) -> str | None:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of a request; ``code`` is curl's where there was no answer."""
+    """The outcome of a request; ``code`` is curl's where there was no answer."""
 
     status: int = 0
     body: str = ""

@@ -57,7 +57,7 @@ def filesystem_id() -> str:
 
 
 def allocate_disk(session: Session, vmid: int, store: storage_volumes.Storage, kib: int) -> str:
-    """Allocate and format a container's volume; answers its volume id."""
+    """Allocate and format a container's volume; returns its volume id."""
     if "rootdir" not in store.contents:
         raise ApiError(f"content type 'rootdir' is not available or configured on storage '{store.name}'")
     if faults.is_full(session.state, store.name):
@@ -89,7 +89,7 @@ def no_room(store: storage_volumes.Storage) -> str:
 
 
 def create_disks(session: Session, vmid: int, wanted: Mapping[str, str], options: dict[str, str]) -> list[str]:
-    """Allocate the new disks (``storage:GiB``) of ``wanted``, note all in ``options``; answers the new volids."""
+    """Allocate the new disks (``storage:GiB``) of ``wanted``, note all in ``options``; returns the new volids."""
     made: list[str] = []
     try:
         for mount in volumes(wanted):
@@ -144,7 +144,7 @@ def in_use(conf: GuestFile, volume: str, skip: str = "") -> bool:
 
 
 def add_unused(conf: GuestFile, volume: str) -> str | None:
-    """Note a volume as unused; answers the key, None when it is known already."""
+    """Note a volume as unused; returns the key, None when it is known already."""
     if any(UNUSED_KEY.fullmatch(key) and value == volume for key, value in conf.options.items()):
         return None
     key = next(f"unused{number}" for number in range(256) if f"unused{number}" not in conf.options)

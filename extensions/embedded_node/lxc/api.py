@@ -113,7 +113,7 @@ def get_pending(session: Session, params: Params) -> list[dict[str, t.Any]]:
 
 
 def rescan(session: Session, vmid: int, conf: GuestFile) -> bool:
-    """Note unreferenced volumes as unused and correct the sizes; answers whether anything changed."""
+    """Note unreferenced volumes as unused and correct the sizes; returns whether anything changed."""
     changed = False
     sizes = {
         item.volid: item.size

@@ -101,7 +101,7 @@ def update(
     delete: t.Sequence[str] = (),
     revert: t.Sequence[str] = (),
 ) -> dict[str, str]:
-    """Change a config in memory; answers what went wrong by option. All values are checked before any is taken."""
+    """Change a config in memory; returns what went wrong by option. All values are checked before any is taken."""
     for option in revert:
         conf.pending.pop(option, None)
         _pending_deletes(conf, remove=option)

@@ -49,7 +49,7 @@ def resize(session: Session, params: Params) -> str:
 
 
 def _check_resize(session: Session, params: Params) -> tuple[GuestFile, container.MountPoint, int]:
-    """Die unless the volume can grow to the size; answers the config, the mount point and the new size."""
+    """Die unless the volume can grow to the size; returns the config, the mount point and the new size."""
     vmid, disk, text = int(params["vmid"]), str(params["disk"]), str(params["size"])
     conf = session.state.guest("lxc", vmid)
     container.check_lock(conf)
@@ -100,7 +100,7 @@ def _grow_text(session: Session, path: str, before: int, after: int, running: bo
 def copy_disk(
     session: Session, vmid: int, target_store: str, mount: container.MountPoint, snapshot: str | None = None
 ) -> str:
-    """A full copy of a volume; answers its volume id."""
+    """A full copy of a volume; returns its volume id."""
     if mount.type != "volume":
         raise ApiError(f"cannot copy volumes of type {mount.type}")
     source, volume = storage.locate(session.state, mount.volume)

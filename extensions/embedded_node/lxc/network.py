@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the pve.provision authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Changing a network interface of a running container: PVE plugs it anew and sets its addresses from outside."""
+"""Changing a network interface of a running container: PVE plugs it in again and sets its addresses from outside."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _check_bridge(session: Session, net: Mapping[str, str], end: str = "") -> No
 
 
 class Change:
-    """New addresses and a new gateway of one family. What fails is told, and is no reason to stop."""
+    """New addresses and a new gateway of one family. What fails is reported, and the rest is done all the same."""
 
     def __init__(
         self, session: Session, vmid: int, conf: GuestFile, old: Mapping[str, str], new: Mapping[str, str], family: int

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the pve.provision authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Containers from OCI images: told by the members of the archive, unpacked layer by layer, their config made options.
+"""Containers from OCI images: recognised by the members of the archive, unpacked layer by layer, their
+config made options.
 
 As pve-container (LXC/Create.pm) and proxmox-oci do it, with their words.
 """
@@ -49,7 +50,7 @@ def is_image(archive: Path) -> bool:
 def create(session: Session, archive: Path, files: GuestFiles, conf: GuestFile) -> None:
     """Unpack an image into the file system of a new container, and make its config options."""
     session.say("Detected OCI archive")
-    if conf.options.get("unprivileged") != "1":  # it is unpacked in a user namespace, which such a container has not
+    if conf.options.get("unprivileged") != "1":  # a privileged one has no user namespace to unpack it in
         raise ApiError("Invalid argument")
     try:
         with tarfile.open(archive) as tar:

@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, the pve.provision authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Devices of this machine in a container. Each is made anew, as PVE does, with the owner and the mode that its option
-says: the machine's own may be root's alone, who is nobody in an unprivileged container."""
+"""Devices of this machine in a container. Each is made as a new node, as PVE does, with the owner and the
+mode that its option says: the machine's own may be root's alone, who is nobody in an unprivileged container."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ OPEN_TREE, MOVE_MOUNT = 428, 429
 def mount(pid: int, source: Path, target: str) -> None:
     """Show a folder of the node at a path of the container with that first process."""
     tree = programs.call(OPEN_TREE, HERE, str(source), CLONE | RECURSIVE)
-    child = os.fork()  # into another mount namespace goes only what has no threads
+    child = os.fork()  # only a process without threads may enter another mount namespace
     if not child:
         code = 1
         try:

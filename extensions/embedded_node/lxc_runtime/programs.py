@@ -65,7 +65,7 @@ def _reason_of_kernel() -> str | None:
 
 
 def run(argv: Sequence[str | Path], **options: t.Any) -> str:
-    """Run a program of this machine, never one of the node's; answers its stdout, dies with its stderr."""
+    """Run a program of this machine, never one of the node's; returns its stdout, dies with its stderr."""
     words = [str(word) for word in argv]
     done = subprocess.run(words, capture_output=True, text=True, check=False, env=ENV, **options)
     if done.returncode:

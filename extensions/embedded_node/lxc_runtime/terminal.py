@@ -23,7 +23,7 @@ CHUNK = 1 << 16
 
 
 def run(argv: Sequence[str], env: Mapping[str, str]) -> int:
-    """Run it; answers its exit code."""
+    """Run it; returns its exit code."""
     terminals = [stream for stream in range(3) if os.isatty(stream)]
     if not terminals:
         return subprocess.run(argv, env=env, check=False).returncode

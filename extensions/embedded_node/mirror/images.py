@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Small images that are what they claim to be: root file systems, partitioned disks, qcow2, ISO.
 
-The same bytes each time, but for the ext4 partitions: mke2fs dates its inodes itself.
+The same bytes each time, except the ext4 partitions: mke2fs dates its inodes itself.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the pve.provision authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The download sites of cloud images: Debian, Ubuntu, Red Hat's kin and the BSDs."""
+"""The download sites of cloud images: Debian, Ubuntu, the Red Hat family and the BSDs."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class _Apk:
         return Offer(name, version, place, f"{name}-{version}.apk", needs, provides, 0, entry["hashes"])
 
     def body(self, offer: Offer) -> bytes | None:
-        """A package's bytes, or None with a word on why there are none that can be used."""
+        """A package's bytes, or None with the reason why there are none that can be used."""
         arch = arch_of(self.guest)
         if not offer.place:
             if Network(self.guest).online():

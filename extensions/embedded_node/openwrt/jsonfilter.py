@@ -47,7 +47,7 @@ def _plain(value: t.Any) -> str:
 
 
 def jsonfilter(guest: Guest, argv: t.Sequence[str], stdin: bytes) -> Completed:
-    """The ``jsonfilter`` command: ``-e``, ``-s``, ``-i``, ``-q``, ``-t`` is not needed by anybody."""
+    """The ``jsonfilter`` command with ``-e``, ``-s``, ``-i`` and ``-q``; nothing here needs ``-t``."""
     words, paths, source = list(argv[1:]), [], stdin.decode("utf-8", "replace")
     while words:
         option = words.pop(0)

@@ -99,7 +99,7 @@ class _Opkg:
         return feeds.ipk(found[0], arch) if found else b""
 
     def verified(self, name: str) -> bool:
-        """Whether a list is as it was signed; what came over the network is taken for signed."""
+        """Whether a list is as it was signed; what came over the network counts as signed."""
         if dict(self.sources)[name].startswith(("http:", "https:")):
             return True
         files, keys = self.guest.files, self.guest.files.resolve("/etc/opkg/keys")
@@ -131,7 +131,7 @@ class _Opkg:
 
 
 def _plain(data: bytes) -> bytes:
-    """A list without its gzip; one that cannot be unpacked is what it is."""
+    """A list without its gzip; one that cannot be unpacked stays as it is."""
     try:
         return gzip.decompress(data)
     except (OSError, EOFError, zlib.error):
@@ -175,7 +175,7 @@ def _opkg_update(run: _Opkg, _names: list[str]) -> Completed:
 
 
 def _opkg_check(run: _Opkg, name: str, place: str) -> int:
-    """Hold a fresh list against its signature; how many downloads failed. A wrong signature is no failure to opkg."""
+    """Check a fresh list against its signature; how many downloads failed. A wrong signature is no failure to opkg."""
     beside = run.guest.files.resolve(f"{run.lists}/{name}.sig")
     signature = run.download(f"{place}/Packages.sig")
     if signature is None:

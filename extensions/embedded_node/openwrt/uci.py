@@ -78,7 +78,7 @@ class Package:
 
     # -- what changes do -----------------------------------------------------------------------------------------------
     def apply(self, change: Change) -> bool:
-        """Carry out a change; answers whether it changed anything. Raises UciError where uci refuses."""
+        """Carry out a change; returns whether it changed anything. Raises UciError where uci refuses."""
         section = self.find(change.section)
         if change.kind in ("set", "add"):
             return self._set(section, change)

@@ -98,7 +98,7 @@ def _memory(session: Session, inside: runtime.Guest) -> list[dict[str, t.Any]]:
 
 
 def _freeze(frozen: bool, session: Session, inside: runtime.Guest) -> int:
-    """Freeze or thaw; answers how many file systems there are."""
+    """Freeze or thaw; returns how many file systems there are."""
     inside.remember(FROZEN, frozen)
     return 1
 
@@ -197,7 +197,7 @@ _register_commands()
 
 @route("POST", f"{AGENT}/exec")
 def run(session: Session, params: Params) -> dict[str, t.Any]:
-    """Run a command in the guest; answers its pid."""
+    """Run a command in the guest; returns its pid."""
     words = params.get("command") or []
     given = params.get("input-data")
     return execute(session, params["vmid"], [words] if isinstance(words, str) else list(words),

@@ -278,7 +278,7 @@ def cloudinit_pending(session: Session, params: Params) -> list[dict[str, t.Any]
 
 @route("PUT", f"{VM}/cloudinit")
 def cloudinit_update(session: Session, params: Params) -> None:
-    """Make the cloud-init drive anew."""
+    """Make the cloud-init drive again."""
     with process.lock(session, params["vmid"]):
         conf = session.state.guest("qemu", params["vmid"])
         process.check_lock(conf)

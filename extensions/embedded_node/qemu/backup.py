@@ -68,7 +68,7 @@ def write(session: Session, vmid: int, text: str, target: Path, drives: Mapping[
 
 
 def _freeze(session: Session, vmid: int) -> bool:
-    """Hold the guest's file systems still while the backup begins; answers whether they are."""
+    """Hold the guest's file systems still while the backup begins; returns whether they are."""
     options = session.state.guest("qemu", vmid).options
     why = ""
     if not config.agent_enabled(options):

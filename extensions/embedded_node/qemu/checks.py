@@ -77,7 +77,7 @@ def command(session: Session, vmid: int, options: Mapping[str, str]) -> None:
 
 
 def qemu(session: Session, vmid: int, options: Mapping[str, str]) -> None:
-    """Die when QEMU itself would give up; what it says goes before."""
+    """Die when QEMU itself would give up; its own message comes first."""
     said = next((said for check in QEMU for said in check(session.state, vmid, options)), "")
     if said:
         session.say(said)

@@ -54,7 +54,7 @@ NEEDED_LIMITS = tuple(
         (f"iops{way}_max_length", f"iops{way}_max"),
     )
 )
-# Keys of a disk that a running VM cannot take over, and of a network card that need it to be plugged anew.
+# Keys of a disk that a running VM cannot take over, and of a network card that need it to be plugged in again.
 FIXED_DISK_KEYS = ("aio", "discard", "iothread", "queues", "product", "cache", "ssd", "vendor", "ro")
 FIXED_NET_KEYS = ("model", "macaddr", "queues", "mtu")
 QEMU_VERSION = "10.0.13"
@@ -126,7 +126,7 @@ def cloudinit_drive(*configs: Mapping[str, str], skip: str = "") -> str | None:
 
 
 def add_unused(options: Options, volid: str) -> str | None:
-    """Note a volume as unused, unless it is noted; answers the option's name."""
+    """Note a volume as unused, unless it is noted; returns the option's name."""
     if volid in (value for name, value in options.items() if name.startswith("unused")):
         return None
     for index in range(MAX_UNUSED):
@@ -260,7 +260,7 @@ def next_options(conf: GuestFile) -> Options:
 
 
 def net_needs_replug(old: str | None, new: str) -> bool:
-    """Whether a card can only change by being plugged anew."""
+    """Whether a card can only change by being plugged in again."""
     if old is None:
         return True
     before, after = parse_net(old), parse_net(new)

@@ -195,7 +195,7 @@ def reassign(session: Session, params: Params) -> None:
 
 
 def _renamed(session: Session, volid: str, vmid: int) -> str:
-    """Give a volume to another VM; answers its new name."""
+    """Give a volume to another VM; returns its new name."""
     storage, volume = storages.locate(session.state, volid)
     path, form = storage.require(volume), storage.parse(volume).format
     renamed, _unused = storage.allocate(vmid, form, None, 0)

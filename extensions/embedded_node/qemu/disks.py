@@ -39,7 +39,7 @@ class Disks(DiskChecks):
 
     # -- making drives ---------------------------------------------------------------------------------------------
     def create(self, options: dict[str, str], wanted: dict[str, str], default: str | None = None) -> dict[str, str]:
-        """Make what the wanted drives ask for; answers them as they go into the config. A failure leaves nothing."""
+        """Make what the wanted drives ask for; returns them as they go into the config. A failure leaves nothing."""
         done: dict[str, str] = {}
         made = len(self.made)
         try:

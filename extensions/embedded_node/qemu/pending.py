@@ -24,7 +24,7 @@ RECORDED = re.compile(rf"{'|'.join(config.CLOUDINIT_OPTIONS)}|name|ipconfig\d+|n
 
 
 def apply_pending(session: Session, vmid: int, conf: GuestFile) -> dict[str, str]:
-    """Make what waits come true, on a VM that does not run; answers what could not, by option. Writes the config."""
+    """Make what waits come true, on a VM that does not run; returns what could not, by option. Writes the config."""
     problems: dict[str, str] = {}
     if not conf.pending:
         return problems
@@ -56,7 +56,7 @@ def apply_pending(session: Session, vmid: int, conf: GuestFile) -> dict[str, str
 
 
 def renew_cloudinit(session: Session, vmid: int, conf: GuestFile) -> None:
-    """Write the cloud-init drive anew: nothing waits for that any more."""
+    """Write the cloud-init drive again: nothing waits for that any more."""
     cloudinit.generate(session, conf.options, vmid)
     section = conf.special.get("cloudinit")
     if section is not None and section.options:
@@ -74,7 +74,7 @@ def drop_drive(disks: Disks, conf: GuestFile, name: str, force: bool) -> None:
 
 
 def plug_pending(session: Session, vmid: int, conf: GuestFile, changed: set[str]) -> dict[str, str]:
-    """Make what can be plugged come true on a running VM; answers what went wrong, by option. Writes the config."""
+    """Make what can be plugged come true on a running VM; returns what went wrong, by option. Writes the config."""
     plug = _Plug(session, vmid, conf)
     for name in [name for name in conf.pending if name in config.FAST_PLUG]:
         plug.take_over(name)

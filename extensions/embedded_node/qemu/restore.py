@@ -142,7 +142,7 @@ class _Restore:
         self.places: dict[str, str] = {}
 
     def run(self, old: GuestFile) -> str:
-        """Restore the disks; answers the new config's text. A failure leaves no disk of it."""
+        """Restore the disks; returns the new config's text. A failure leaves no disk of it."""
         text = self.source.configs.get(CONFIG, b"").decode()
         self.session.say(f"CFG: size: {len(text)} name: {CONFIG}")
         for device in self.source.devices:
@@ -201,7 +201,7 @@ class _Restore:
         self.session.say("space reduction due to 4K zero blocks 0%")
 
     def _write(self, files: dict[int, Path]) -> int:
-        """Write the blocks to the disks; answers how many bytes there were."""
+        """Write the blocks to the disks; returns how many bytes there were."""
         written = 0
         with tempfile.TemporaryDirectory(prefix="embedded-restore-") as folder:
             raws = {number: Path(folder, str(number)) for number in files}

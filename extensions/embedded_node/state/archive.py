@@ -105,7 +105,7 @@ def opened(archive: Path) -> Iterator[t.BinaryIO]:
 
 
 def extract(archive: Path, target: Path, room: int | None, progress: Callable[[], None]) -> int:
-    """Extract into a directory; answers how many bytes tar read. ``room`` is how much fits in.
+    """Extract into a directory; returns how many bytes tar read. ``room`` is how much fits in.
 
     ``progress`` is called after each member. Raises Broken with what tar would have said.
     """

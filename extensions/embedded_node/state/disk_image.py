@@ -172,7 +172,7 @@ def _refcount_clusters(total: int) -> int:
 
 
 def _write_refcounts(out: t.BinaryIO, used: int) -> int:
-    """Put the reference counts behind ``used`` clusters; answers how many clusters there are then."""
+    """Put the reference counts behind ``used`` clusters; returns how many clusters there are then."""
     extra = next(count for count in range(2, 1 << 16) if count >= _refcount_clusters(used + count))
     total, blocks = used + extra, extra - 1
     table = [(used + 1 + index) * CLUSTER for index in range(blocks)]

@@ -4,7 +4,7 @@
 """What the kernel of a real node shows of a running container in ``/proc`` and ``/sys``, as files.
 
 Its first process in its control group and in ``/proc`` (the namespace of host names is a plain file with the name), and
-the node's end of each network device. A device keeps the MTU that it was made with until the container starts anew.
+the node's end of each network device. A device keeps the MTU that it was made with until the container starts again.
 """
 
 from __future__ import annotations

@@ -147,7 +147,7 @@ class StoragePaths:
         return tree
 
     def hide(self, volume: str) -> Path:
-        """Show a volume's files no longer, before it is renamed or removed; answers where they were shown."""
+        """Stop showing a volume's files before it is renamed or removed; returns where they were shown."""
         tree = self._tree_folder(volume)
         trees.trees(self.state).hide(tree)
         return tree
@@ -254,7 +254,7 @@ class StoragePaths:
 
     # -- capacity --------------------------------------------------------------------------------------------------
     def status(self) -> Capacity:
-        """Its capacity; the setting ``capacity`` (storage -> total and used) goes before what the disk says."""
+        """Its capacity; the setting ``capacity`` (storage -> total and used) takes precedence over the disk's own."""
         configured = self.state.settings()["capacity"].get(self.name, {})
         full = self.state.read_json(f"{PRIVATE}/full.json", [])
         try:

@@ -35,7 +35,7 @@ class Storage(StoragePaths):
         return f"{prefix}-{vmid}-disk-{number}" + ("" if self.kind.block else f".{form}")
 
     def allocate(self, vmid: int, form: str, name: str | None, size: int) -> tuple[str, str]:
-        """Make a volume; answers its name and what the tool that made it printed."""
+        """Make a volume; returns its name and what the tool that made it printed."""
         if form not in self.kind.formats + self.kind.also:
             raise ApiError(f"unsupported format '{form}'")
         volume_name = name or self.free_name(vmid, form)
@@ -107,7 +107,7 @@ class Storage(StoragePaths):
             copy_tree(self.tree(volume), target.tree(volume))
 
     def remove(self, volume: str) -> str:
-        """Remove a volume; answers what is printed when it was not there."""
+        """Remove a volume; returns what is printed when it was not there."""
         parsed = self.parse(volume)
         path = self.path(volume)
         if parsed.content != "images":
@@ -157,7 +157,7 @@ class Storage(StoragePaths):
             self._set_quota(volume, size)
 
     def grow(self, volume: str) -> None:
-        """Give the file system of a container's volume all of it."""
+        """Grow the file system of a container's volume to the volume's size."""
         trees.trees(self.state).grow(self.path(volume), self._tree_folder(volume))
 
     def _set_quota(self, volume: str, size: int) -> None:
@@ -182,7 +182,7 @@ class Storage(StoragePaths):
         return self._snapshot_folder(volume) / name if name else self.tree(volume)
 
     def make_base(self, volume: str) -> str:
-        """Turn a volume into a base volume (``vm-...`` -> ``base-...``); answers its new name."""
+        """Turn a volume into a base volume (``vm-...`` -> ``base-...``); returns its new name."""
         parsed = self.parse(volume)
         if parsed.is_base:
             return volume

@@ -25,7 +25,7 @@ class Trees(t.Protocol):
         """Show the files of a disk in ``tree``; nothing happens when they are shown, or there is no file system."""
 
     def hide(self, tree: Path) -> None:
-        """Show them no longer, before the disk is moved or removed; nothing happens when they are not shown."""
+        """Stop showing them before the disk is moved or removed; nothing happens when they are not shown."""
 
     def grow(self, disk: Path, tree: Path) -> None:
         """The disk is larger now: so is its file system."""
