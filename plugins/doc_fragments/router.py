@@ -87,7 +87,7 @@ options:
         type: list
         elements: str
       gateway:
-        description: The way out, at most one for IPv4 and one for IPv6.
+        description: Default gateway, at most one for IPv4 and one for IPv6.
         type: list
         elements: str
       dns:
@@ -102,7 +102,7 @@ options:
         type: str
         choices: [pd, auto, ula, static]
       metric:
-        description: Of two ways out the one with the lower metric is taken.
+        description: Metric of its default route. Of several default routes the one with the lowest metric is taken.
         type: int
       username:
         description: Name to log in with, for O(interfaces.proto=pppoe).
@@ -119,7 +119,7 @@ options:
             description: First address, counted from the network's own. By default 100.
             type: int
           limit:
-            description: How many addresses there are. By default 150.
+            description: How many addresses are leased at most. By default 150.
             type: int
           leasetime:
             description: How long an address is leased, such as V(12h), the default.

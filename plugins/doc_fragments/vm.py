@@ -177,7 +177,7 @@ options:
     type: dict
     suboptions:
       type:
-        description: Which kind of it.
+        description: Kind of encryption.
         type: str
         choices: [std, es, snp]
       allow_smt:
@@ -199,7 +199,7 @@ options:
     type: dict
     suboptions:
       type:
-        description: Which kind of it.
+        description: Kind of protection.
         type: str
         choices: [tdx]
       attestation:
@@ -245,7 +245,7 @@ options:
     type: str
     choices: [seabios, ovmf]
   smbios:
-    description: What the VM tells of itself as a machine. A running VM takes a change at its next start.
+    description: How the VM identifies itself to its guest, in SMBIOS. A running VM takes a change at its next start.
     type: dict
     suboptions:
       uuid:
@@ -280,7 +280,7 @@ options:
         V(now). A running VM takes a change at its next start.
     type: str
   tdf:
-    description: Whether lost ticks of the clock are made up for. A running VM takes a change at its next start.
+    description: Whether lost clock ticks are made up for (drift fix). A running VM takes a change at its next start.
     type: bool
   freeze:
     description:
@@ -331,13 +331,13 @@ options:
         description: Whether backups include it.
         type: bool
       bps_max_length:
-        description: How long that may be, in seconds, V(1) or more.
+        description: How long a burst up to O(disks[].mbps_max) may last, in seconds, V(1) or more.
         type: int
       bps_rd_max_length:
-        description: How long that may be, in seconds, V(1) or more.
+        description: How long a burst up to O(disks[].mbps_rd_max) may last, in seconds, V(1) or more.
         type: int
       bps_wr_max_length:
-        description: How long that may be, in seconds, V(1) or more.
+        description: How long a burst up to O(disks[].mbps_wr_max) may last, in seconds, V(1) or more.
         type: int
       cache:
         description: How the node caches. A running VM takes a change at its next start.
@@ -378,7 +378,7 @@ options:
         description: Limit in operations a second for a short time.
         type: int
       iops_max_length:
-        description: How long that may be, in seconds, V(1) or more.
+        description: How long a burst up to O(disks[].iops_max) may last, in seconds, V(1) or more.
         type: int
       iops_rd:
         description: Limit of reading in operations a second.
@@ -387,7 +387,7 @@ options:
         description: Limit of reading in operations a second for a short time.
         type: int
       iops_rd_max_length:
-        description: How long that may be, in seconds, V(1) or more.
+        description: How long a burst up to O(disks[].iops_rd_max) may last, in seconds, V(1) or more.
         type: int
       iops_wr:
         description: Limit of writing in operations a second.
@@ -396,7 +396,7 @@ options:
         description: Limit of writing in operations a second for a short time.
         type: int
       iops_wr_max_length:
-        description: How long that may be, in seconds, V(1) or more.
+        description: How long a burst up to O(disks[].iops_wr_max) may last, in seconds, V(1) or more.
         type: int
       iothread:
         description:
@@ -717,7 +717,7 @@ options:
         description: Name of its file; by default the number of the VM.
         type: str
   spice_enhancements:
-    description: What a SPICE client may do besides. A running VM takes a change at its next start.
+    description: What else a SPICE client may do. A running VM takes a change at its next start.
     type: dict
     suboptions:
       foldersharing:
