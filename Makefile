@@ -29,6 +29,10 @@ help:  ## show this list
 
 venv: $(READY)  ## make .venv with everything the other targets need
 
+# LOCKED=1: the very files that were there when `make lock` was run last.
+LOCKED ?=
+requires = $(if $(LOCKED),--require-hashes -r requirements/$(1).lock,-r requirements/$(1).txt)
+
 # $(call make-venv,FOLDER,WHAT TO INSTALL): pip tells what it does, for it takes minutes.
 define make-venv
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.x")'
@@ -38,7 +42,7 @@ define make-venv
 endef
 
 $(READY): requirements/dev.txt requirements/test.txt meta/requirements.txt
-	$(call make-venv,$(VENV),-r requirements/dev.txt)
+	$(call make-venv,$(VENV),$(call requires,dev))
 	@touch $@
 
 # The collection under the path that its name asks for, for everything that imports or runs it.
@@ -115,7 +119,7 @@ docs: $(DOCS_VENV)/.ready $(COLLECTION)  ## build the documentation site, .cache
 	@PATH=$(DOCS_VENV)/bin:$$PATH python tools/docs.py
 
 $(DOCS_VENV)/.ready: requirements/docs.txt
-	$(call make-venv,$(DOCS_VENV),-r requirements/docs.txt)
+	$(call make-venv,$(DOCS_VENV),$(call requires,docs))
 	@touch $@
 
 changelog-lint: $(READY)  ## changelog fragments
@@ -136,15 +140,15 @@ package: $(PACKAGE_VENV)/.ready  ## build the tarball, and have galaxy-importer 
 	@PATH=$(PACKAGE_VENV)/bin:$$PATH python tools/package.py
 
 $(PACKAGE_VENV)/.ready: requirements/package.txt
-	$(call make-venv,$(PACKAGE_VENV),-r requirements/package.txt)
+	$(call make-venv,$(PACKAGE_VENV),$(call requires,package))
 	@touch $@
 
 RELEASE_VENV := $(CURDIR)/.cache/release/venv
 $(RELEASE_VENV)/.ready: requirements/release.txt
-	$(call make-venv,$(RELEASE_VENV),-r requirements/release.txt)
+	$(call make-venv,$(RELEASE_VENV),$(call requires,release))
 	@touch $@
 
-lock: $(RELEASE_VENV)/.ready  ## write requirements/dev.lock: each development requirement with the digests of its files
+lock: $(RELEASE_VENV)/.ready  ## write requirements/*.lock: what development and a release take, with the digests of all files
 	@PATH=$(RELEASE_VENV)/bin:$$PATH sh tools/lock.sh
 
 sbom: $(RELEASE_VENV)/.ready  ## write .cache/release/sbom.json, the bill of materials of requirements/dev.lock

@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, the pve.provision authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A release can be made: its notes from the fragments, and the lock file with each requirement of development, in a
-version that is allowed, with the digests of its files."""
+"""A release can be made: its notes from the fragments, and the lock files with each requirement of development and of a
+release, in a version that is allowed, with the digests of its files."""
 
 from __future__ import annotations
 
@@ -17,8 +17,12 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[3]
-LOCK = (ROOT / "requirements/dev.lock").read_text(encoding="utf-8")
-PINNED = {canonicalize_name(name): version for name, version in re.findall(r"^([\w.-]+)==(\S+)", LOCK, re.MULTILINE)}
+REQUIREMENTS = ROOT / "requirements"
+LOCKED = ("dev", "docs", "package", "release")
+
+
+def lock(name: str) -> str:
+    return (REQUIREMENTS / f"{name}.lock").read_text(encoding="utf-8")
 
 
 def required(file: Path) -> list[Requirement]:
@@ -32,15 +36,26 @@ def required(file: Path) -> list[Requirement]:
     return found
 
 
-@pytest.mark.parametrize("requirement", required(ROOT / "requirements/dev.txt"), ids=str)
-def test_the_lock_has_what_is_required(requirement: Requirement) -> None:
-    assert requirement.specifier.contains(PINNED[canonicalize_name(requirement.name)]), "make lock"
+@pytest.mark.parametrize("name", LOCKED)
+def test_the_lock_has_what_is_required(name: str) -> None:
+    pinned = {canonicalize_name(each): at for each, at in re.findall(r"^([\w.-]+)==(\S+)", lock(name), re.MULTILINE)}
+    asked = required(REQUIREMENTS / f"{name}.txt")
+    assert asked
+    assert [each for each in asked if not each.specifier.contains(pinned[canonicalize_name(each.name)])] == [], (
+        "make lock"
+    )
 
 
-def test_each_pin_has_digests() -> None:
-    entries = re.split(r"\n(?=[\w.-]+==)", LOCK)[1:]
+@pytest.mark.parametrize("name", LOCKED)
+def test_each_pin_has_digests(name: str) -> None:
+    entries = re.split(r"\n(?=[\w.-]+==)", lock(name))[1:]
     assert [entry.splitlines()[0] for entry in entries if "--hash=sha256:" not in entry] == []
-    assert "://" not in LOCK.partition("==")[2]
+    assert "://" not in lock(name).partition("==")[2]
+
+
+def test_the_makefile_installs_what_is_locked() -> None:
+    asked = re.findall(r"\$\(call requires,(\w+)\)", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    assert sorted(asked) == sorted(LOCKED)
 
 
 def test_the_fragments_become_the_notes_of_the_version_that_galaxy_yml_names(tmp_path: Path) -> None:
