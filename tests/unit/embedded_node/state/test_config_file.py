@@ -22,7 +22,10 @@ VALUES = (
 DESCRIPTIONS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40).map(
     lambda text: text.strip() or "x"
 )
-OPTIONS = st.dictionaries(KEYS, VALUES, max_size=5)
+# An unused volume is one that no other option names.
+OPTIONS = st.dictionaries(KEYS, VALUES, max_size=5).map(
+    lambda options: {key: "local-lvm:vm-1-disk-7" if key == "unused0" else text for key, text in options.items()}
+)
 SECTIONS = st.builds(
     lambda options, notes: config_file.Section(options | ({"description": notes + "\n"} if notes else {})),
     OPTIONS,
@@ -42,6 +45,12 @@ FILES = st.builds(
 def test_what_is_written_is_read_again(conf: config_file.GuestFile) -> None:
     again = config_file.parse(config_file.render(conf), conf.kind)
     assert (again.current, again.waiting, again.snapshots) == (conf.current, conf.waiting, conf.snapshots)
+
+
+def test_a_volume_of_a_container_that_is_used_is_written_as_used_alone() -> None:
+    conf = config_file.GuestFile("lxc", config_file.Section({"mp0": "local-lvm:vm-1-disk-1,mp=/srv,size=1G"}))
+    conf.options["unused0"] = "local-lvm:vm-1-disk-1"
+    assert config_file.render(conf) == "mp0: local-lvm:vm-1-disk-1,mp=/srv,size=1G\n"
 
 
 @settings(max_examples=100, deadline=None)
