@@ -98,6 +98,10 @@ class Management:
     allow_empty_password: bool = False
 
 
+# The options of an interface in UCI that decide on its addresses.
+_ADDRESSING: t.Final = frozenset({"proto", "device", "ipaddr", "netmask", "ip6addr", "disabled", "auto"})
+
+
 @dataclass(frozen=True)
 class Description:
     """A router as declared, sound in itself. ``services`` tells init scripts that run from those that do not;
@@ -120,8 +124,12 @@ class Description:
 
     @property
     def static(self) -> dict[str, list[str]]:
-        """The declared addresses by device, without prefix length."""
-        return {each.device: [str(address.ip) for address in each.addresses] for each in self.interfaces}
+        """The declared addresses by device, without prefix length, but for interfaces whose addresses ``uci``
+        decides on."""
+        network = self.uci.get("network") or {}
+        changed = {name for name, options in network.items() if options is None or _ADDRESSING & set(options)}
+        kept = (each for each in self.interfaces if each.name not in changed)
+        return {each.device: [str(address.ip) for address in each.addresses] for each in kept}
 
 
 @dataclass(frozen=True)

@@ -190,6 +190,13 @@ def test_over_the_api_the_configuration_is_baked_into_the_template(bench: Bench,
     assert not bench.good("openwrt_lxc", **gateway).changed
 
 
+def test_a_router_is_not_awaited_at_an_address_that_uci_changes(bench: Bench, gateway: Params) -> None:
+    declared = {**gateway, "uci": {"network": {"lan": {"ipaddr": "192.168.99.1"}}}}
+    made = bench.good("openwrt_lxc", **declared)
+    assert uci(bench, made.vmid, "get", "network.lan.ipaddr") == "192.168.99.1"
+    assert not bench.good("openwrt_lxc", **declared).changed
+
+
 def test_nothing_is_left_of_a_template_that_holds_secrets(bench: Bench, gateway: Params, tmp_path: Path) -> None:
     if bench.backend == "cli":
         pytest.skip("on the node the files are written into the container")
