@@ -5,7 +5,8 @@
 
 ansible-test accepts neither a plain checkout nor a link: the collection's files have to lie below
 ``ansible_collections/pve/provision``. So they are copied there, below ``.cache``; only what differs is copied anew.
-It also gets a home of its own there, for its virtual environments and for what pip has to know.
+It also gets a home of its own there, for its virtual environments and for what pip has to know. Runs with other
+arguments have other homes, so that they can run side by side.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-HOME = ROOT / ".cache" / "sanity"
+HOME = ROOT / ".cache" / "sanity" / (re.sub(r"[^\w.]+", "-", " ".join(sys.argv[1:])).strip("-") or "all")
 COPY = HOME / "ansible_collections" / "pve" / "provision"
 
 # ansible-test downloads a script that bootstraps pip, from a host that is not reachable from everywhere. It has no

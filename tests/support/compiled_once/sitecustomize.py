@@ -25,7 +25,8 @@ def compile_once(pathname: str, source: bytes) -> types.CodeType:
         with open(kept, "rb") as stream:
             return marshal.load(stream)  # type: ignore[no-any-return]
     except FileNotFoundError:
-        code = COMPILE(pathname, source)
+        pass
+    code: types.CodeType = COMPILE(pathname, source)
     part = f"{kept}.{os.getpid()}"
     with open(part, "wb") as stream:
         marshal.dump(code, stream)

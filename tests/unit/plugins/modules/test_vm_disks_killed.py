@@ -53,7 +53,7 @@ def notes(node: Bench) -> list[str]:
     return [path.name for path in (node.node.root / "var/lib/pve-provision/moves").glob("*.json")]
 
 
-def kill_all(node: Bench, at: str = "move", moved: Params = MOVED) -> None:
+def kill_all(node: Bench, at: str = "move", moved: Params | None = None) -> None:
     """A run that is killed together with the command that it had started."""
     node.node.fault("kill", at=at)
     with pytest.MonkeyPatch.context() as patch:
@@ -63,7 +63,7 @@ def kill_all(node: Bench, at: str = "move", moved: Params = MOVED) -> None:
 
         patch.setattr(disk_move.MoveDisk, "undo", die)
         with pytest.raises(KeyboardInterrupt):
-            node.run("vm_create", **moved)
+            node.run("vm_create", **(moved or MOVED))
     node.node.clear_faults()
 
 
