@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import re
 import tarfile
 import time
@@ -221,9 +222,13 @@ class Backup:
         suffix = SUFFIXES.get(str(self.params.get("compress", "0")), "tar.zst")
         if kind == "qemu":
             suffix = suffix.replace("tar", "vma")
-        stamp = time.strftime("%Y_%m_%d-%H_%M_%S", time.localtime(began))
         self.folder.mkdir(parents=True, exist_ok=True)
-        return self.folder / f"vzdump-{kind}-{self.vmid}-{stamp}.{suffix}"
+        # A real backup takes longer than the second that its name tells.
+        names = (
+            f"vzdump-{kind}-{self.vmid}-{time.strftime('%Y_%m_%d-%H_%M_%S', time.localtime(began + later))}.{suffix}"
+            for later in itertools.count()
+        )
+        return next(path for name in names if not (path := self.folder / name).exists())
 
     def _machine(self, began: float) -> None:
         session, vmid = self.session, self.vmid

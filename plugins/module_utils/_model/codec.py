@@ -114,8 +114,11 @@ def one_line(value: t.Any) -> str:
     return result
 
 
-def text(pattern: str = "", problem: str = "is not valid", fold: t.Callable[[str], str] = str) -> Codec:
-    """Text of one line, or what fits ``pattern``. ``fold`` makes spellings equal that mean the same."""
+def text(
+    pattern: str = "", problem: str = "is not valid", fold: t.Callable[[str], str] = str, *, lines: bool = False
+) -> Codec:
+    """Text that fits ``pattern``, of one line where it may not have ``lines``. ``fold`` makes spellings equal that mean
+    the same."""
 
     matches = re.compile(pattern, re.ASCII).fullmatch if pattern else None
 
@@ -123,7 +126,7 @@ def text(pattern: str = "", problem: str = "is not valid", fold: t.Callable[[str
         result = str(value)
         if matches and not matches(result):
             raise ValueError(problem)
-        return fold(one_line(result))
+        return fold(result) if lines else one_line(fold(result))
 
     return Codec(parse=fold, accept=accept, render=str)
 

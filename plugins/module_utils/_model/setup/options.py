@@ -98,7 +98,7 @@ REPOSITORY: t.Final = Fields(
         "components": Field(_listed(_WORD)),
         "architectures": Field(_listed(_WORD)),
         "public_key": Field(text(r"-----BEGIN PGP PUBLIC KEY BLOCK-----[\s\S]+|-----BEGIN PUBLIC KEY-----[\s\S]+",
-                                 "is no public key in the text form that begins with -----BEGIN")),
+                                 "is no public key in the text form that begins with -----BEGIN", lines=True)),
         "public_key_url": Field(_URL),
         "fingerprints": Field(_listed(text(r"(0x)?([0-9A-Fa-f]\s*){40}|([0-9A-Fa-f]\s*){64}",
                                            "is no fingerprint of 40 hexadecimal digits",

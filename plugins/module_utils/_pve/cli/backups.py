@@ -72,7 +72,8 @@ class CliBackups:
         self._changes.write_into_file(vmid, options)
 
     def kept(self, vmid: int) -> list[str]:
-        return sorted(map(str, self._archives(vmid).glob("*")))
+        there = self._archives(vmid).glob("vzdump-*")
+        return sorted(str(path) for path in there if path.name.endswith(tuple(_SUFFIXES.values())))
 
     def notes(self) -> dict[int, Note]:
         return {}
