@@ -201,8 +201,8 @@ def backup_needs(facts: Facts, wanted: Wanted, actual: Actual, place: str) -> tu
     if facts.access is None:
         return ()
     config, guest = t.cast("GuestConfig", actual.config), (f"/vms/{actual.vmid}",)
-    volumes = [text.partition(",")[0] for key, text in config.live.items() if _is_own(wanted, key, text)]
-    storages = [f"/storage/{name}" for name in sorted({place, *map(str, map(storage_of, volumes))})]
+    own = [text for key, text in config.live.items() if _is_own(wanted, key, text)]
+    storages = [f"/storage/{name}" for name in sorted({place, *map(str, map(storage_of, own))})]
     homes = [(path,) for path in storages] if place else [("/storage", "/storage/*")]
     found = [Need(home, ("Datastore.AllocateSpace",), Backup.action) for home in homes]
     if actual.running:

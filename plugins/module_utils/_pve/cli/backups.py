@@ -50,10 +50,10 @@ class CliBackups:
         options = {"dumpdir": str(folder), "mode": MODES[kind], "compress": "zstd", "remove": "0", "lockwait": "1"}
         with self._turn:
             self._commands.write(["vzdump", str(vmid)], options, timeout=timeout)
-        found = list(folder.glob(f"vzdump-{kind}-{vmid}-*.{_SUFFIXES[kind]}"))
+        found = self._of(vmid, kind)
         if len(found) != 1:
             raise PveError(f"vzdump of {vmid} reported no error, but left no archive.")
-        return str(found[0])
+        return found[0]
 
     def restore(
         self,
@@ -72,14 +72,16 @@ class CliBackups:
         self._changes.write_into_file(vmid, options)
 
     def kept(self, vmid: int) -> list[str]:
-        there = self._archives(vmid).glob("vzdump-*")
-        return sorted(str(path) for path in there if path.name.endswith(tuple(_SUFFIXES.values())))
+        return [path for kind in _SUFFIXES for path in self._of(vmid, kind)]
 
     def notes(self) -> dict[int, Note]:
         return {}
 
     def discard(self, vmid: int) -> None:
         shutil.rmtree(self._archives(vmid), ignore_errors=True)
+
+    def _of(self, vmid: int, kind: Kind) -> list[str]:
+        return sorted(map(str, self._archives(vmid).glob(f"vzdump-{kind}-{vmid}-*.{_SUFFIXES[kind]}")))
 
     def _archives(self, vmid: int) -> Path:
         return self._root.path / PLACE / "archives" / str(vmid)

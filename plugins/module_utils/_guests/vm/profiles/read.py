@@ -68,9 +68,8 @@ def read_profile(
         elif server:
             parts.append(ClusterAgent(cluster["name"], server, cluster.get("address")))
         more = (*more, kubernetes.ready(str(given.get("name") or "").lower(), server or ""))
-    if (
-        name == "opnsense"
-    ):  # what a firewall needs is half of what VMs do, and is read from disk only where there is one
+    if name == "opnsense":
+        # Half of what VMs load is for firewalls: it is loaded only where there is one.
         from ansible_collections.pve.provision.plugins.module_utils._guests.vm.opnsense.read import read_opnsense
 
         firewall = read_opnsense(params)
