@@ -31,6 +31,8 @@ def with_source(facts: Facts, wanted: Wanted, clone: CloneSource) -> Wanted:
         found, theirs = [planned.vmid], planned.options
     elif config is not None:
         theirs = config.options
+        if planned is not None and planned.options.get("template") == "1":
+            theirs = {**theirs, "template": "1"}
     else:
         problem = "is no guest of this node" if not found else f"is the name of several guests: {found}"
         return _refused(wanted, name, value, problem, "Use the vmid of a guest of this node.")
@@ -41,6 +43,9 @@ def with_source(facts: Facts, wanted: Wanted, clone: CloneSource) -> Wanted:
     if clone.storage and not is_full(clone, theirs):
         problem = "is not taken by a linked clone, which is on the storage of its template"
         return _refused(wanted, "storage", clone.storage, problem, "State full: true, or leave it out.")
+    if not is_full(clone, theirs) and not clone.snapname and theirs.get("template") != "1":
+        problem = f"is not possible: {clone.name or found[0]} is neither a template nor cloned from a snapshot"
+        return _refused(wanted, "full", clone.full, problem, "State full: true, or make it a template: state: template.")
     options = {key: as_cloned(wanted, clone, key, text) for key, text in theirs.items()}
     options[wanted.type.name_key] = wanted.name or options.get(wanted.type.name_key, "")
     return dataclasses.replace(

@@ -178,6 +178,16 @@ def test_so_is_a_storage_that_a_clone_cannot_go_to(bench: Bench, clone: Params, 
     assert [command for command in bench.writes() if command != ["pvesm", "status"]] == []
 
 
+def test_a_linked_clone_needs_a_template_or_a_snapshot(bench: Bench) -> None:
+    bench.good("vm_create", **{**VM, "name": "web1", "vmid": 200})
+    bench.node.forget()
+    found = bench.bad("vm_create", name="vm2", clone_from={"name": "web1", "full": False})
+    assert [(each["option"], each["problem"]) for each in found.findings] == [
+        ("clone_from.full", "is not possible: web1 is neither a template nor cloned from a snapshot")
+    ]
+    assert bench.writes() == []
+
+
 def test_the_room_that_a_full_clone_takes_is_counted(bench: Bench) -> None:
     path = bench.node.root / "etc/pve/storage.cfg"
     path.write_text(
