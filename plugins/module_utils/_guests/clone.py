@@ -45,7 +45,7 @@ def with_source(facts: Facts, wanted: Wanted, clone: CloneSource) -> Wanted:
         return _refused(wanted, "storage", clone.storage, problem, "State full: true, or leave it out.")
     if not is_full(clone, theirs) and not clone.snapname and theirs.get("template") != "1":
         problem = f"is not possible: {clone.name or found[0]} is neither a template nor cloned from a snapshot"
-        return _refused(wanted, "full", clone.full, problem, "State full: true, or make it a template: state: template.")
+        return _refused(wanted, "full", clone.full, problem, "State full: true, or give it state: template.")
     options = {key: as_cloned(wanted, clone, key, text) for key, text in theirs.items()}
     options[wanted.type.name_key] = wanted.name or options.get(wanted.type.name_key, "")
     return dataclasses.replace(
