@@ -52,6 +52,7 @@ _APT_PENDING: t.Final = (
     'apt-get -q -s -o Debug::NoLocking=true install --only-upgrade "$@"'
     " | sed -n 's/^Inst \\([^ ]*\\) \\[\\([^]]*\\)\\] (\\([^ ]*\\) .*/\\1 \\2 \\3/p'"
 )
+_ZYPPER: t.Final = f"ZYPP_LOCK_TIMEOUT={LOCK_WAIT} zypper -n -q"
 _APK_PENDING: t.Final = (
     "apk version -l '<' \"$@\" | sed -n 's/^\\(.*\\)-\\([0-9][^ -]*-r[0-9]*\\) *< *\\([^ ]*\\).*/\\1 \\2 \\3/p'"
 )
@@ -63,12 +64,14 @@ dnf -q check-update "$@" | while read -r each new rest; do
         echo "$each $(rpm -q --qf '%{VERSION}-%{RELEASE}\\n' "$each" | tail -n 1) $new"
     fi
 done"""
-_ZYPPER_PENDING: t.Final = """\
-zypper -n -q list-updates |
+_ZYPPER_PENDING: t.Final = (
+    f"{_ZYPPER} list-updates |"
+    + """
     sed -n 's/^v *|[^|]*| *\\([^ |]*\\) *| *\\([^ |]*\\) *| *\\([^ |]*\\) *|.*/\\1 \\2 \\3/p' |
     while read -r each rest; do
         for wanted in "$@"; do if [ "$each" = "$wanted" ]; then echo "$each $rest"; fi; done
     done"""
+)
 
 PACKAGE_MANAGERS: t.Final[dict[str, PackageManager]] = {
     "apt": PackageManager(
@@ -95,12 +98,12 @@ PACKAGE_MANAGERS: t.Final[dict[str, PackageManager]] = {
     "zypper": PackageManager(
         "zypper",
         _RPM_QUERY,
-        "zypper -n -q refresh",
-        'zypper -n -q install --auto-agree-with-licenses "$@"',
-        'zypper -n -q remove "$@"',
+        f"{_ZYPPER} refresh",
+        f'{_ZYPPER} install --auto-agree-with-licenses "$@"',
+        f'{_ZYPPER} remove "$@"',
         _RPM_ALONE,
         _ZYPPER_PENDING,
-        'zypper -n -q update "$@"',
+        f'{_ZYPPER} update "$@"',
         trust='rpm --import "$1"',
     ),
     "dnf": PackageManager(

@@ -54,17 +54,25 @@ refresh() {
         sleep 3
     done
 }
+unlocked() {
+    since=$(date +%s)
+    until run "$@"; do
+        grep -qiE 'is locked|unable to lock' "$log" || return 1
+        [ "$(($(date +%s) - since))" -lt @LOCK_WAIT@ ] || return 1
+        sleep 3
+    done
+}
 packages() {
     if [ -n "$drop$add" ]; then run packages_mend; fi
     if [ -n "$drop" ]; then
-        run packages_remove $drop || failed "${drop_for##* }" "could not be removed:$drop"
+        unlocked packages_remove $drop || failed "${drop_for##* }" "could not be removed:$drop"
         for each in $drop_notes; do forget "$each"; done
         for each in $drop_for; do tell "$each done remove"; done
     fi
     if [ -n "$add$stale" ]; then refresh || failed "${add_for##* }" "the lists of packages could not be fetched"; fi
     if [ -n "$add" ]; then
         for each in $add_notes; do note "${each%%:*}" "${each#*:}"; done
-        run packages_install $add || failed "${add_for##* }" "could not be installed:$add"
+        unlocked packages_install $add || failed "${add_for##* }" "could not be installed:$add"
         have=$(packages_query $add 2> /dev/null)
         for each in $add; do
             has "$each" || { : > "$log"; failed "${add_for##* }" "$each is provided by a package of another name"; }

@@ -341,6 +341,24 @@ def test_the_lists_are_asked_for_again_and_then_the_manager_is_quoted(guest: Fak
     assert sum(call.endswith("update") for call in guest.calls) == tries
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "System management is locked by the application with pid 71 (zypper).",
+        "error: failed to init transaction (unable to lock database)",
+    ],
+)
+def test_packages_wait_for_another_run_of_the_manager(guest: FakeGuest, said: str) -> None:
+    guest.program("sleep", 'echo "$1" >> $R/slept; rm -f $R/fails-install $R/fails-remove')
+    guest.path("fails-install").write_text(f"{said}\n")
+    guest.converge({"packages": ["a"]})
+    assert guest.path("packages/a").exists()
+    guest.path("fails-remove").write_text(f"{said}\n")
+    guest.converge({"packages": []})
+    assert not guest.path("packages/a").exists()
+    assert guest.path("slept").read_text() == "3\n3\n"
+
+
 def test_a_package_manager_that_fails_is_quoted(guest: FakeGuest) -> None:
     guest.path("fails-install").write_text("reading lists\nE: Unable to locate package nosuch\n")
     done = guest.apply({"packages": ["nosuch"], "files": [{"path": str(guest.path("a")), "content": "a"}]})
