@@ -67,6 +67,7 @@ def boot(session: Session, vmid: int, debug: bool = False) -> None:
     except ApiError:
         container.unmount(state, vmid)
         raise
+    faults.step(state, "start")
     kernel.set_running(state, vmid, pid)
     if ends:
         halt(session, vmid)

@@ -14,7 +14,7 @@ name                      what happens
 ``kill``                  the command kills itself (SIGKILL) ``at`` a step, the ``nth`` time (also: extracting,
                           snapshot, delsnapshot, rollback; move, when a disk is copied, and moved, when the VM has the
                           copy)
-``slow``                  the command takes ``seconds`` ``at`` a step
+``slow``                  the command takes ``seconds`` ``at`` a step (also: start)
 ``interrupt``             the command is interrupted, as by SIGTERM, ``at`` a step
 ``api_drop``              the ``nth`` HTTP request from now is dropped without an answer
 ``http_error``            requests whose path holds ``path`` are answered with ``status`` (``times``, default for ever)

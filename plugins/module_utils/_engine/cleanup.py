@@ -20,7 +20,7 @@ import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, ProvisionError
-from ansible_collections.pve.provision.plugins.module_utils._io.clock import await_end
+from ansible_collections.pve.provision.plugins.module_utils._io.clock import await_end, retry
 from ansible_collections.pve.provision.plugins.module_utils._model.kinds import KINDS
 from ansible_collections.pve.provision.plugins.module_utils._model.property_string import split
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import storage_of
@@ -268,7 +268,11 @@ def recover(node: Node, wanted: Wanted, actual: Actual, *, sure: bool = False) -
     if not sure and not is_ours(node, vmid, note):
         drop(node, vmid, note)
         return []
-    remove(node, wanted, vmid, note)
+
+    def was_started(error: ProvisionError) -> bool:  # by a start of this run whose answer was lost
+        return sure and error.details.get("reason") == "running"
+
+    retry(lambda _left: remove(node, wanted, vmid, note), was_started, timeout=wanted.policy.timeout, clock=node.clock)
     warnings = free_orphans(node, vmid, note)
     node.journal.pop(vmid, None)
     return warnings

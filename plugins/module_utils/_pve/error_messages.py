@@ -111,6 +111,32 @@ _MEANINGS: tuple[tuple[str, type[PveError], dict[str, str], str], ...] = (
         "cloud_init.install_agent does for a new VM, or declare ssh_private_key.",
     ),
     (
+        r"no quorum|/etc/pve/\S*'? - Permission denied|Permission denied: '\S*/etc/pve/",
+        PveError,
+        {"reason": "quorum"},
+        "The cluster has no quorum, so that nothing about guests can be written: bring enough of its nodes back (see "
+        "pvecm status), then run again.",
+    ),
+    (
+        r"storage '(?P<storage>[^']*)' is (?:not (?:available|online|active)|disabled)|"
+        r"unable to activate storage '(?P<unmounted>[^']*)'",
+        PveError,
+        {"reason": "storage_offline"},
+        "Bring the storage back (see pvesm status), or declare another one.",
+    ),
+    (
+        r"No space left on device|Disk quota exceeded|free space in thin pool|insufficient free space|out of space",
+        PveError,
+        {"reason": "full"},
+        "Make room on the storage, or declare another one.",
+    ),
+    (
+        r"(?:CT|VM) \d+ is running|container is running",
+        Conflict,
+        {"reason": "running"},
+        "Somebody has started it meanwhile: run again.",
+    ),
+    (
         r"hostname lookup '(?P<node>[^']*)' failed",
         PveError,
         {"reason": "node"},

@@ -5,10 +5,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.pve.provision.plugins.module_utils._errors import TaskFailed, Timeout, Unreachable
+from ansible_collections.pve.provision.plugins.module_utils._errors import (
+    ProvisionError,
+    TaskFailed,
+    Timeout,
+    Unreachable,
+)
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import Clock, poll
 from ansible_collections.pve.provision.plugins.module_utils._pve import error_messages
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Outcome
@@ -19,6 +25,7 @@ PAUSES = (0.2, 2.0)
 _LEAST: t.Final = {"qmcreate": 0.5, "vzcreate": 0.5, "vzstart": 0.8, "vzstop": 1.1, "vzshutdown": 1.1}
 # How long (s) the API may be silent while a task runs: a node's services restart in less.
 _SILENCE = 60.0
+_UNSEEN = "The task may still end well: look at it on the node, and run again when it has ended."
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,8 @@ def wait(tasks: Tasks, upid: Upid, *, step: str, timeout: float, clock: Clock) -
     """Wait until a task has ended, at most ``timeout`` (s).
 
     Its log is read only when it has something to say: after a failure or warnings. Raises what PVE's words mean
-    (TaskFailed when they mean nothing special), Timeout, or Unreachable when the API stays silent for a minute.
+    (TaskFailed when they mean nothing special), Timeout, or what kept its state from being seen: at once where PVE
+    refuses to tell, after a minute where nobody answers.
     """
     heard = clock.now()
 
@@ -75,10 +83,13 @@ def wait(tasks: Tasks, upid: Upid, *, step: str, timeout: float, clock: Clock) -
         nonlocal heard
         try:
             status = tasks.task_status(upid)
-        except Unreachable as error:
-            if clock.now() - heard > _SILENCE:
-                raise Unreachable(f"{step}: {error.message}", remedy=error.remedy, upid=upid.text) from error
-            return {}
+        except ProvisionError as error:
+            if _may_pass(error) and clock.now() - heard <= _SILENCE:
+                return {}
+            error.message = f"{step}: {error.message}"
+            error.remedy = f"{error.remedy} {_UNSEEN}".strip()
+            error.details["upid"] = upid.text
+            raise
         heard = clock.now()
         return status
 
@@ -90,16 +101,23 @@ def wait(tasks: Tasks, upid: Upid, *, step: str, timeout: float, clock: Clock) -
     if not ended(status):
         raise Timeout(
             f"{step}: the task {upid.text} did not end within {timeout:.0f} s.",
-            remedy="It may still end well; look at it on the node, and raise timeout.",
+            remedy=f"{_UNSEEN} Or raise timeout.",
             upid=upid.text,
         )
     return _ending(tasks, upid, step, str(status.get("exitstatus", "ended without a word")))
 
 
+def _may_pass(error: ProvisionError) -> bool:
+    """Whether a state that could not be read may be told the next time: nobody answered, or PVE failed over it."""
+    return isinstance(error, Unreachable | Timeout) or error.details.get("status", 0) >= 500
+
+
 def _ending(tasks: Tasks, upid: Upid, step: str, exitstatus: str) -> Outcome:
     if exitstatus == "OK":
         return Outcome(upid=upid.text)
-    log = tuple(tasks.task_log(upid))
+    log: tuple[str, ...] = ()
+    with contextlib.suppress(ProvisionError):  # how the task ended is known without
+        log = tuple(tasks.task_log(upid))
     if succeeded(exitstatus):
         return Outcome(log, error_messages.warnings_of("\n".join(log)) or (exitstatus,), upid.text)
     tail = error_messages.tail_of(log)

@@ -55,35 +55,21 @@ class Client:
         self._session = backend.get_session()
         self._session.hooks["response"] += [_refuse_redirect, _keep_message]
         self._session.mount("https://", requests.adapters.HTTPAdapter(pool_maxsize=_CONNECTIONS))
-        self._resource = ProxmoxResource(
-            base_url=backend.get_base_url(), session=self._session, serializer=backend.get_serializer()
-        )
+        url = backend.get_base_url()
+        self._resource = ProxmoxResource(base_url=url, session=self._session, serializer=_Answers())
 
     @classmethod
     def connect(cls, params: t.Mapping[str, t.Any], clock: Clock) -> Client:
         """A client for the connection options. A password is exchanged for a ticket at once."""
-        try:
-            return cls(_log_in(params, clock), clock)
-        except _NoAnswer as fault:
-            raise fault.error from fault.__cause__
+        _check_login(params)
+        step = f"login of {params['api_user']}"
+        return cls(_persist(clock, step, lambda: _log_in(params, clock), harmless=True), clock)
 
     def __call__(self, method: str, path: str, values: t.Mapping[str, t.Any] | None = None) -> t.Any:
         """Do a request and hand back its ``data``. Values that are None are left out."""
         given = {name: value for name, value in (values or {}).items() if value is not None}
         ask = getattr(self._resource(path.strip("/")), method.lower())
-        return self._persist(f"{method} {path}", method, lambda: ask(**given))
-
-    def _persist(self, step: str, method: str, ask: t.Callable[[], t.Any]) -> t.Any:
-        """Ask again when there was no answer, but never what PVE may already be doing."""
-        for pause in (*_PAUSES, None):
-            try:
-                with _faults(step, method):
-                    return ask()
-            except _NoAnswer as fault:
-                if pause is None or not fault.harmless:
-                    raise fault.error from fault.__cause__
-                self.clock.sleep(pause * random.uniform(0.5, 1.5))
-        raise AssertionError("the last attempt returns or raises")
+        return _persist(self.clock, f"{method} {path}", lambda: ask(**given), harmless=method == "GET")
 
     def upload(self, path: str, body: Multipart) -> t.Any:
         """POST a multipart body block by block; proxmoxer would read the file into memory first."""
@@ -101,15 +87,29 @@ class Client:
                 timeout=self._backend.auth.timeout,
             )
             if response.status_code >= 400:
-                serializer = self._backend.get_serializer()
-                raise ResourceException(response.status_code, "", response.reason, serializer.loads_errors(response))
-            return response.json()["data"]
+                raise ResourceException(response.status_code, "", response.reason, _Answers().loads_errors(response))
+            return _Answers().loads(response)
 
-        return self._persist(f"POST {path}", "POST", ask)
+        return _persist(self.clock, f"POST {path}", ask, harmless=False)
 
 
-def _log_in(params: t.Mapping[str, t.Any], clock: Clock) -> t.Any:
-    """proxmoxer's half of a client."""
+def _persist(clock: Clock, step: str, ask: t.Callable[[], t.Any], *, harmless: bool) -> t.Any:
+    """Ask again when there was no answer, but never for what PVE may be doing by now, unless that is ``harmless``."""
+    for pause in (*_PAUSES, None):
+        try:
+            with _faults(step, harmless):
+                return ask()
+        except _NoAnswer as fault:
+            if not fault.harmless:
+                fault.error.remedy += " PVE may have begun it all the same: run again to go on from what is there."
+            if pause is None or not fault.harmless:
+                raise fault.error from fault.__cause__
+            clock.sleep(pause * random.uniform(0.5, 1.5))
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _check_login(params: t.Mapping[str, t.Any]) -> None:
+    """Raises what stands against a login before anybody is asked."""
     if MISSING:
         raise Unsupported(
             f"The API needs Python libraries that are not there: {MISSING}.",
@@ -121,22 +121,25 @@ def _log_in(params: t.Mapping[str, t.Any], clock: Clock) -> t.Any:
     if not params.get("api_token_id") and not params.get("api_password"):
         problem = "is not there, and neither is a password"
         raise InvalidInput([Finding("api_token_id", None, problem, "Give a token or api_password")])
+
+
+def _log_in(params: t.Mapping[str, t.Any], clock: Clock) -> t.Any:
+    """proxmoxer's half of a client."""
     validate = params.get("validate_certs", True)
-    with _faults(f"login of {params['api_user']}", "POST"):
-        backend = https.Backend(
-            params["api_host"],
-            user=params["api_user"],
-            port=params.get("api_port") or 8006,
-            # A path or a boolean given with each request, as proxmoxer does, is not overridden by
-            # REQUESTS_CA_BUNDLE; a session's own setting would be.
-            verify_ssl=(params.get("ca_path") or True) if validate else False,
-            timeout=params.get("http_timeout") or 30,
-            token_name=params.get("api_token_id") or "",
-            token_value=params.get("api_token_secret") or "",
-        )
-        if not params.get("api_token_id"):
-            backend.auth = _Ticket(backend, params["api_user"], params["api_password"], clock)
-        return backend
+    backend = https.Backend(
+        params["api_host"],
+        user=params["api_user"],
+        port=params.get("api_port") or 8006,
+        # A path or a boolean given with each request, as proxmoxer does, is not overridden by
+        # REQUESTS_CA_BUNDLE; a session's own setting would be.
+        verify_ssl=(params.get("ca_path") or True) if validate else False,
+        timeout=params.get("http_timeout") or 30,
+        token_name=params.get("api_token_id") or "",
+        token_value=params.get("api_token_secret") or "",
+    )
+    if not params.get("api_token_id"):
+        backend.auth = _Ticket(backend, params["api_user"], params["api_password"], clock)
+    return backend
 
 
 class _Ticket:
@@ -158,10 +161,12 @@ class _Ticket:
         settings = {"verify": self.verify_ssl, "timeout": self.timeout, "allow_redirects": False}
         answer = requests.post(self._url, data=data, **settings)
         _refuse_redirect(answer)
-        if answer.status_code != requests.codes.ok:
+        if answer.status_code == requests.codes.unauthorized:
             words = f"Couldn't authenticate user: {self._user} to {self._url} code: {answer.status_code}"
             raise AuthenticationError(words)
-        given = answer.json()["data"]
+        if answer.status_code != requests.codes.ok:
+            raise ResourceException(answer.status_code, "", answer.reason, _Answers().loads_errors(answer))
+        given = _Answers().loads(answer) or {}
         if given.get("NeedTFA"):
             raise AuthenticationError(
                 f"{self._user} needs a second factor, and nobody is here to give it. Use a token."
@@ -178,6 +183,25 @@ class _Ticket:
         if request.method != "GET":
             request.headers["CSRFPreventionToken"] = self._token
         return request
+
+
+class _Answers:
+    """What PVE answers, in the place of proxmoxer's reading of it, which takes any body for an answer."""
+
+    def loads(self, response: t.Any) -> t.Any:
+        try:
+            return response.json()["data"]
+        except (ValueError, KeyError, TypeError) as error:
+            words = f"{' '.join(response.text[:200].split())!r} is no answer of PVE's API"
+            raise requests.exceptions.InvalidJSONError(words) from error
+
+    def loads_errors(self, response: t.Any) -> dict[str, t.Any]:
+        """PVE's map of what is wrong with which parameter."""
+        try:
+            errors = response.json()["errors"]
+        except (ValueError, KeyError, TypeError):
+            return {}
+        return errors if isinstance(errors, dict) else {}
 
 
 class _NoAnswer(Exception):
@@ -219,7 +243,7 @@ def _never_sent(error: Exception) -> bool:
 
 
 @contextlib.contextmanager
-def _faults(step: str, method: str) -> t.Iterator[None]:
+def _faults(step: str, harmless: bool) -> t.Iterator[None]:
     """Turn the faults of one request into ours; those that may go away into _NoAnswer."""
     try:
         yield
@@ -230,12 +254,11 @@ def _faults(step: str, method: str) -> t.Iterator[None]:
     except ResourceException as error:
         words = "\n".join(
             error_messages.lines(f"{error.status_code} {error.content.partition(' - {')[0]}")
-            + [f"{name}: {text}".strip() for name, text in _errors_of(error).items()]
+            + [f"{name}: {text}".strip() for name, text in error.errors.items()]
         )
         if error.status_code in _GATEWAY:
             unreachable = Unreachable(f"{step}: {words}", remedy="Check that the node and its pveproxy run.")
-            harmless = method == "GET" or error.status_code == _NO_CONNECTION
-            raise _NoAnswer(unreachable, harmless=harmless) from error
+            raise _NoAnswer(unreachable, harmless=harmless or error.status_code == _NO_CONNECTION) from error
         if error.status_code == 401:
             raise PveError(f"{step}: {words}", remedy=_LOGIN, reason="login") from error
         raise error_messages.error_of(step, words, status=error.status_code) from error
@@ -245,7 +268,7 @@ def _faults(step: str, method: str) -> t.Iterator[None]:
                 f"{step}: the TLS connection broke: {error}",
                 remedy="Check that api_port is that of pveproxy (8006), and what stands between here and the node.",
             )
-            raise _NoAnswer(broken, harmless=method == "GET") from error
+            raise _NoAnswer(broken, harmless=harmless) from error
         raise Unreachable(
             f"{step}: the TLS certificate is not trusted: {error}",
             remedy="Set ca_path to the authority's certificate (/etc/pve/pve-root-ca.pem of the node), and api_host to "
@@ -253,18 +276,12 @@ def _faults(step: str, method: str) -> t.Iterator[None]:
         ) from error
     except requests.exceptions.ReadTimeout as error:
         late = Timeout(f"{step}: no answer in time: {error}", remedy="Raise http_timeout.")
-        raise _NoAnswer(late, harmless=method == "GET") from error
+        raise _NoAnswer(late, harmless=harmless) from error
     except requests.exceptions.RequestException as error:
         unreachable = Unreachable(f"{step}: {error}", remedy="Check api_host, api_port and the network.")
-        raise _NoAnswer(unreachable, harmless=method == "GET" or _never_sent(error)) from error
+        raise _NoAnswer(unreachable, harmless=harmless or _never_sent(error)) from error
 
 
 def _untrusted(error: Exception) -> bool:
     """Whether TLS failed because of the certificate, and not because the connection ended or speaks something else."""
     return "CERTIFICATE_VERIFY_FAILED" in str(error) or "doesn't match" in str(error)
-
-
-def _errors_of(error: t.Any) -> dict[str, str]:
-    """PVE's map of what is wrong with which parameter; proxmoxer puts a body that is no JSON there, as bytes."""
-    errors = error.errors if isinstance(error.errors, dict) else {}
-    return {str(name): str(text).strip() for name, text in errors.items() if not isinstance(text, bytes)}

@@ -129,7 +129,9 @@ class ApiGuests(FindsByName):
         """One request: the pending view holds value, waiting change and digest. Of snapshots it tells the last."""
         try:
             entries = self._requests.ask("GET", self._requests.path(kind, vmid, "pending"))
-        except NotFound:
+        except NotFound as error:
+            if error.details.get("reason") != "guest":
+                raise
             return None
         return _config(entries or [])
 
@@ -140,10 +142,13 @@ class ApiGuests(FindsByName):
 
     def configs(self, guests: t.Iterable[GuestRef]) -> list[tuple[GuestRef, GuestConfig]]:
         def read(guest: GuestRef) -> list[tuple[GuestRef, GuestConfig]]:
-            with contextlib.suppress(PveError):
+            try:
                 config = self.config(guest.kind, guest.vmid)
-                return [] if config is None else [(guest, config)]
-            return []
+            except PveError as error:
+                if error.details.get("reason") != "permission":
+                    raise
+                return []
+            return [] if config is None else [(guest, config)]
 
         with futures.ThreadPoolExecutor(_READERS) as pool:
             return [found for each in pool.map(read, guests) for found in each]

@@ -31,6 +31,15 @@ from ansible_collections.pve.provision.plugins.module_utils._pve import error_me
         ("403 Permission check failed (mount point type bind is only allowed for root@pam)", PveError, "root_only"),
         ("only root can set 'usb0' config for real devices", PveError, "root_only"),
         ("403 Permission check failed (/vms/101, VM.Audit)", PveError, "permission"),
+        ("cluster not ready - no quorum?", PveError, "quorum"),
+        ("cfs-lock 'file-user_cfg' error: no quorum!", PveError, "quorum"),
+        ("unable to open file '/etc/pve/lxc/101.conf.tmp.4711' - Permission denied", PveError, "quorum"),
+        ("storage 'nas' is not online", PveError, "storage_offline"),
+        ("storage 'nas' is not available on node 'pve1'", PveError, "storage_offline"),
+        ("unable to activate storage 'nas' - directory is expected to be a mount point", PveError, "storage_offline"),
+        ("write error: No space left on device", PveError, "full"),
+        ("unable to destroy CT 101 - container is running", Conflict, "running"),
+        ("VM 301 is running - destroy failed", Conflict, "running"),
     ],
 )
 def test_what_pve_says_has_a_meaning_and_a_way_out(words: str, kind: type[PveError], reason: str):

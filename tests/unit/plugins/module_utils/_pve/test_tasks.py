@@ -8,7 +8,14 @@ import typing as t
 import pytest
 from fake_clock import FakeClock
 
-from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, TaskFailed, Timeout, Unreachable
+from ansible_collections.pve.provision.plugins.module_utils._errors import (
+    Conflict,
+    ProvisionError,
+    PveError,
+    TaskFailed,
+    Timeout,
+    Unreachable,
+)
 from ansible_collections.pve.provision.plugins.module_utils._pve import tasks
 from ansible_collections.pve.provision.plugins.module_utils._pve.tasks import Upid, succeeded, wait
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Outcome
@@ -131,3 +138,39 @@ def test_a_long_one_is_not():
         script.wait()
     assert caught.value.details["upid"] == TEXT
     assert 60 < script.clock.time < 70
+
+
+def test_a_state_that_pve_failed_to_tell_is_asked_for_again():
+    script = Script(PveError("500 cluster not ready - no quorum?", status=500), Timeout("late"), stopped("OK"))
+    assert script.wait().upid == TEXT
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        PveError("401 permission denied - invalid PVE ticket", reason="login"),
+        PveError("upid: no such task", status=400),
+    ],
+)
+def test_a_state_that_pve_refuses_to_tell_is_told_at_once_and_that_the_task_may_end_well(error: ProvisionError):
+    script = Script(error)
+    with pytest.raises(type(error), match=f"create lxc 140: {error.message}") as caught:
+        script.wait()
+    assert len(script.clock.slept) == 1
+    assert "run again when it has ended" in caught.value.remedy
+    assert caught.value.details["upid"] == TEXT
+
+
+@pytest.mark.parametrize("ending", ["WARNINGS: 1", "command 'tar' failed: exit code 2"])
+def test_a_log_that_cannot_be_read_does_not_change_how_a_task_ended(ending: str):
+    script = Script(stopped(ending))
+
+    def unread(upid: Upid) -> list[str]:
+        raise PveError("500 no")
+
+    script.task_log = unread
+    if succeeded(ending):
+        assert script.wait().warnings == (ending,)
+        return
+    with pytest.raises(TaskFailed, match=ending):
+        script.wait()

@@ -53,6 +53,28 @@ class TestLogin:
         assert "geheim" not in str(caught.value)
         assert "api_password" in caught.value.remedy
 
+    @pytest.mark.parametrize(
+        ("body", "status"),
+        [(b"<html>at work</html>", 200), (b"[]", 200), (b'{"da', 200), (b"", 595), (b"<html>Bad Gateway</html>", 502)],
+    )
+    def test_a_proxy_that_answers_in_the_place_of_pve_is_asked_again_and_blames_no_password(
+        self, connect: Connect, script: Script, monkeypatch: pytest.MonkeyPatch, body: bytes, status: int
+    ):
+        answers = [(status, body), (status, body), (200, b'{"data": {"ticket": "t", "CSRFPreventionToken": "c"}}')]
+
+        def post(url: str, data_given: object = None, **settings: t.Any) -> requests.Response:
+            response = requests.Response()
+            response.status_code, response._content = answers.pop(0)
+            response.reason = "as it may be"
+            return response
+
+        monkeypatch.setattr(requests, "post", post)
+        assert connect(**PASSWORD).root_login
+        answers += [(status, body)] * 5
+        with pytest.raises(Unreachable, match="login of root@pam") as caught:
+            connect(**PASSWORD)
+        assert "password" not in str(caught.value)
+
 
 class TestRedirects:
     """Whoever answers in the node's place does not get what is meant for the node."""
@@ -188,6 +210,32 @@ class TestFaults:
         script.expect("POST", "/nodes/pve1/lxc", fault=fault)
         with pytest.raises(kind, match="POST /nodes/pve1/lxc"):
             node.create("lxc", 101, {"ostemplate": "x"}, timeout=5)
+
+    @pytest.mark.parametrize(
+        "body", [b"<html>at work</html>", b"[]", b"null", b'{"data": [{"vmid": 1', b'{"success": 1}']
+    )
+    def test_what_is_no_answer_of_pve_is_none(self, node: ApiNode, script: Script, body: bytes):
+        for _attempt in range(5):
+            script.expect("GET", "/nodes/pve1/storage", body=body)
+        with pytest.raises(Unreachable, match="is no answer of PVE's API") as caught:
+            node.storages()
+        assert "api_host" in caught.value.remedy
+        script.expect("POST", "/nodes/pve1/lxc", body=body)
+        with pytest.raises(Unreachable, match="is no answer of PVE's API"):
+            node.create("lxc", 101, {"ostemplate": "x"}, timeout=5)
+
+    @pytest.mark.parametrize("body", [b"<html>at work</html>", b'["x"]', b'{"errors": ["x"]}', b"{"])
+    def test_a_refusal_of_another_form_is_told_as_one(self, node: ApiNode, script: Script, body: bytes):
+        script.expect("PUT", "/nodes/pve1/lxc/101/config", status=500, message="strange", body=body)
+        with pytest.raises(PveError, match="500 strange"):
+            node.set_config("lxc", 101, {"memory": "1"})
+
+    @pytest.mark.parametrize("fault", [RESET, requests.exceptions.ReadTimeout("late")])
+    def test_what_may_be_under_way_is_told(self, node: ApiNode, script: Script, fault: Exception):
+        script.expect("POST", "/nodes/pve1/lxc", fault=fault)
+        with pytest.raises((Unreachable, Timeout)) as caught:
+            node.create("lxc", 101, {"ostemplate": "x"}, timeout=5)
+        assert "PVE may have begun it all the same" in caught.value.remedy
 
     def test_what_was_never_sent_is(self, node: ApiNode, script: Script):
         script.expect("POST", "/nodes/pve1/lxc", fault=REFUSED)

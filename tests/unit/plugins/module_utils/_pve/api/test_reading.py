@@ -11,6 +11,7 @@ from scripted_requests import MISSING, Connect, Script
 from ansible_collections.pve.provision.plugins.module_utils._errors import (
     InvalidInput,
     NotFound,
+    PveError,
 )
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.node import ApiNode
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import (
@@ -33,6 +34,24 @@ class TestReading:
             GuestRef(101, "qemu", "pve1", "vm1", "stopped", None, True),
             GuestRef(201, "lxc", "pve1", None, "stopped", "backup"),
         ]
+
+    def test_a_config_that_may_not_be_read_is_left_out_and_one_that_cannot_be_is_an_error(
+        self, node: ApiNode, script: Script
+    ):
+        guest = GuestRef(101, "lxc", "pve1")
+        refused = {"status": 403, "message": "Permission check failed (/vms/101, VM.Audit)"}
+        script.expect("GET", "/nodes/pve1/lxc/101/pending", **refused)
+        assert node.configs([guest]) == []
+        script.expect("GET", "/nodes/pve1/lxc/101/pending", status=500, message="cluster not ready - no quorum?")
+        with pytest.raises(PveError, match="no quorum"):
+            node.configs([guest])
+
+    def test_only_what_says_that_a_guest_is_not_there_means_that(self, node: ApiNode, script: Script):
+        script.expect("GET", "/nodes/pve1/lxc/101/pending", status=500, message=MISSING)
+        assert node.config("lxc", 101) is None
+        script.expect("GET", "/nodes/pve1/lxc/101/pending", status=500, message="storage 'nas' does not exist")
+        with pytest.raises(NotFound, match="nas"):
+            node.config("lxc", 101)
 
     def test_a_config_is_one_request(self, node: ApiNode, script: Script):
         script.expect(

@@ -1,0 +1,69 @@
+# Copyright: (c) 2026, the pve.provision authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Over the API PVE does what it was asked for, and its answer never comes."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+import pytest
+import requests
+from requests.adapters import HTTPAdapter
+
+from .conftest import Bench
+from .test_lxc_create import WEB, steps
+
+Lose = t.Callable[[str], None]
+
+
+@pytest.fixture
+def lose(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Lose:
+    """Lose the answer to the first request of a pattern from now on."""
+    if bench.backend == "cli":
+        pytest.skip("a command's end is seen")
+    patterns: list[str] = []
+    send = HTTPAdapter.send
+
+    def losing(self: HTTPAdapter, request: requests.PreparedRequest, **settings: t.Any) -> requests.Response:
+        response = send(self, request, **settings)
+        found = [each for each in patterns if re.search(each, f"{request.method} {request.url}")]
+        if found:
+            patterns.remove(found[0])
+            raise requests.exceptions.ConnectionError("Connection reset by peer")
+        return response
+
+    monkeypatch.setattr(HTTPAdapter, "send", losing)
+    return patterns.append
+
+
+def test_a_creation_is_told_and_the_next_run_goes_on_with_its_guest(bench: Bench, lose: Lose) -> None:
+    lose("POST .*/lxc$")
+    failed = bench.bad("lxc_create", **WEB, state="started")
+    assert "create failed: POST /nodes/pve1/lxc: Connection reset by peer" in failed.msg
+    assert "PVE may have begun it all the same" in failed.msg
+    made = bench.good("lxc_create", **WEB, state="started")
+    assert (steps(made), made.vmid, made.status) == (["start"], 101, "running")
+    assert len(bench.volumes("local-lvm", 101)) == 1
+    assert not bench.good("lxc_create", **WEB, state="started").changed
+
+
+def test_a_new_guest_whose_start_ends_meanwhile_is_removed_all_the_same(bench: Bench, lose: Lose) -> None:
+    """The start goes on while the guest is taken back, and wins."""
+    bench.node.fault("slow", at="start", seconds=1)
+    lose("POST .*/status/start$")
+    failed = bench.bad("lxc_create", **WEB, state="started")
+    assert "container 101, which this run had made, was removed again" in failed.msg
+    assert not bench.exists(101)
+    assert bench.volumes("local-lvm", 101) == []
+
+
+@pytest.mark.parametrize("verb", ["shutdown", "start"])
+def test_a_guest_that_was_there_comes_right_with_the_next_run(bench: Bench, lose: Lose, verb: str) -> None:
+    changed = {**WEB, "nameserver": ["10.0.0.1"], "restart": "when_needed", "state": "started"}
+    bench.good("lxc_create", **WEB, state="started")
+    lose(f"POST .*/status/{verb}$")
+    assert "PVE may have begun it all the same" in bench.bad("lxc_create", **changed).msg
+    assert bench.good("lxc_create", **changed).status == "running"
+    assert not bench.good("lxc_create", **changed).changed
