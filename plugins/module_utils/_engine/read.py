@@ -85,7 +85,7 @@ def _find(node: Node, wanted: Wanted) -> Actual:
         if config is not None:
             return Actual(wanted.vmid, config, node.status(kind, wanted.vmid))
         return Actual(wanted.vmid, taken=node.locate(wanted.vmid))
-    named = node.named(kind, t.cast("str", wanted.name))
+    named = node.named(kind, t.cast("str", wanted.name), sure=wanted.state != "absent")
     exact = [guest for guest in named if guest.name == wanted.name]
     if len(named) > 1 and len(exact) != 1:
         others = {guest.vmid: "" if guest.name == wanted.name else f" ({guest.name})" for guest in named}

@@ -20,6 +20,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import Findi
 from ansible_collections.pve.provision.plugins.module_utils._guests.registry import TYPES, Guest
 from ansible_collections.pve.provision.plugins.module_utils._model.kinds import KINDS
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import DEFAULT_SIZE
+from ansible_collections.pve.provision.plugins.module_utils._pve.by_name import UNSEEN_REMEDY, unseen
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._engine.fleet import Member
@@ -203,6 +204,9 @@ class Locations:
 
     def _new(self, guest: Guest) -> Location | None:
         node = guest.get("node")
+        if guest.get("vmid") is None and (why := unseen(self.guests, TYPES[guest["type"]].kind)):
+            self._refuse(guest, "name", guest["name"], why, UNSEEN_REMEDY)
+            return None
         if node in (None, AUTO) and (source := self._source(guest)) is not None:
             return Location(source.node)
         if node == AUTO:

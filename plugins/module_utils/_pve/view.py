@@ -12,6 +12,7 @@ import threading
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import Timeout, Unreachable
+from ansible_collections.pve.provision.plugins.module_utils._pve.by_name import check_seen
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node, list_tells
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import ClusterNode, GuestConfig, GuestRef, Kind
 
@@ -60,11 +61,14 @@ class NodeView:
         found = self._once(("guests",), self._node.guests)
         return [guest for guest in found if kind in (None, guest.kind)]
 
-    def named(self, kind: Kind, name: str, *, everywhere: bool = False) -> list[GuestRef]:
+    def named(self, kind: Kind, name: str, *, everywhere: bool = False, sure: bool = False) -> list[GuestRef]:
         here = self._once(("named", kind), lambda: _by_name(self.guests(kind))).get(name.lower(), [])
         if here and not everywhere:
             return here
-        return sorted(here + self._named_elsewhere(kind, name.lower()), key=lambda guest: guest.vmid)
+        found = here + self._named_elsewhere(kind, name.lower())
+        if sure and not found:
+            check_seen(self._named_elsewhere(kind, ""), kind, name)
+        return sorted(found, key=lambda guest: guest.vmid)
 
     def _named_elsewhere(self, kind: Kind, name: str) -> list[GuestRef]:
         if self._cluster is None:

@@ -281,7 +281,9 @@ def test_prune_removes_what_carries_the_mark_on_all_nodes(cluster: Cluster) -> N
     assert "- destroy old3 (103) on pve3" in pruned.plan
 
 
-def test_a_guest_on_a_node_that_is_down_is_not_made_again(cluster: Cluster) -> None:
+@pytest.fixture
+def down(cluster: Cluster) -> Cluster:
+    """Node pve7 has container 107, far1, and is down: the cluster's list tells no name of it."""
     folder = cluster.nodes[0].root / "etc/pve/nodes/pve7"
     (folder / "lxc").mkdir(parents=True)
     (folder / "lxc/107.conf").write_text("hostname: far1\nmemory: 64\n", encoding="utf-8")
@@ -290,8 +292,35 @@ def test_a_guest_on_a_node_that_is_down_is_not_made_again(cluster: Cluster) -> N
     ids = json.loads(before)
     ids["ids"]["107"] = {"node": "pve7", "type": "lxc", "version": 1}
     listed.write_text(json.dumps(ids), encoding="utf-8")
-    (finding,) = cluster.bad(guest("far1", vmid=107))
+    return cluster
+
+
+def test_a_guest_on_a_node_that_is_down_is_not_made_again(down: Cluster) -> None:
+    (finding,) = down.bad(guest("far1", vmid=107))
     assert finding["problem"] == "is container 107 on node pve7, which is offline"
+
+
+@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize("placed", [{}, {"node": "pve2"}, {"node": "auto"}])
+def test_nor_where_it_is_declared_by_its_name_alone(down: Cluster, check: bool, placed: Params) -> None:
+    down.make("pve2", "web1", 101)
+    (finding,) = down.bad(guest("far1", **placed), guest("web1"), check=check)
+    assert (finding["option"], finding["value"]) == ("far1: name", "far1")
+    assert "may be container 107 on node pve7, whose name nobody tells" in finding["problem"]
+    assert "give a new guest a vmid" in finding["remedy"]
+    down.good(guest("new1", vmid=120, **placed), guest("web1", memory=256))
+    assert set(down.places()) == {"new1", "web1"}
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_nor_by_a_module_for_one_guest(down: Cluster, check: bool) -> None:
+    login = {key: down.nodes[0].api[key] for key in LOGIN} | {"node": "pve1"}
+    declared = {key: value for key, value in DEFAULTS.items() if key != "type"}
+    refused = call("lxc_create", {**login, **declared, "hostname": "far1"}, check=check)
+    assert refused.failed
+    assert "far1 may be container 107 on node pve7" in refused.msg
+    assert down.places() == {}
+    assert not call("lxc_create", {**login, **declared, "hostname": "new1", "vmid": 120}, check=check).failed
 
 
 # -- migration -------------------------------------------------------------------------------------------------------

@@ -285,7 +285,8 @@ def test_a_vmid_that_somebody_takes_while_we_fail_stays_theirs(bench: Bench, mon
         raise PveError("something else went wrong")
 
     monkeypatch.setattr(CliChanges, "create", taken)
-    bench.bad("lxc_create", **WEB)
+    failed = bench.bad("lxc_create", **WEB)
+    assert "container 101 is there by now, and stays" in failed.msg
     assert bench.pct("status", "101").strip() == "status: running"
 
 
