@@ -45,16 +45,15 @@ options:
     default: false
   on_failure:
     description:
-      - What becomes of a guest that this run has created when a later step of the same run fails. With V(cleanup) it is
-        removed again, with V(keep) it stays as it is, to be looked into. A guest that was there before is never
-        removed.
-      - The default is V(cleanup), or what O(cleanup_on_failure) says.
+      - What to do with a guest that this run has created when a later step of the same run fails. With V(cleanup) it is
+        removed again, with V(keep) it stays as it is, to be examined. A guest that existed before is never removed.
+      - The default is V(cleanup), unless O(cleanup_on_failure=false).
       - A new guest that runs and does not pass its checks stays either way.
     type: str
     choices: [cleanup, keep]
   cleanup_on_failure:
     description:
-      - The older name of O(on_failure), with V(true) for V(cleanup) and V(false) for V(keep).
+      - The same as O(on_failure), as a boolean. V(true) is V(cleanup), V(false) is V(keep).
     type: bool
   rollback:
     description:

@@ -19,7 +19,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.timeouts impo
 )
 
 Values = t.Mapping[str, t.Any]
-# What becomes of a new guest when a later step of its run fails, by the option that says it today and the older one.
+# The values of on_failure as those of cleanup_on_failure.
 _CLEANS: t.Final = {"cleanup": True, "keep": False}
 
 

@@ -188,7 +188,7 @@ class AwaitCloudInit(Step):
         run.result.warnings += [f"cloud-init: {hide(warning)}" for warning in status.warnings]
         if status.failed:
             words = "; ".join(map(hide, status.errors)) or "it does not say why"
-            remedy = "See /var/log/cloud-init-output.log in the guest; cleanup_on_failure=false leaves it there."
+            remedy = "See /var/log/cloud-init-output.log in the guest; on_failure=keep keeps the guest."
             raise CloudInitError(f"cloud-init has failed: {words}.", remedy=remedy)
 
     def _await(self, run: Run) -> tuple[Status | None, str]:
