@@ -13,17 +13,17 @@ class ModuleDocFragment:
 options:
   app:
     description:
-      - Name of the application that the guest runs, such as V(nginx) or V(postgresql). Its profile is data that is put
-        under the declaration, as if it stood there. That is the size, the template or image, what it needs of the
-        guest, and what is installed, written and started in it. Whatever is declared takes precedence over it; lists of
-        packages, files, services, checks and the like are joined.
-      - The size of the root volume, the template and the network (C(eth0) at C(vmbr0) with DHCP) hold for a new guest
-        alone.
-      - What an application needs decides by one table whether a container is privileged, and which features and
-        devices it gets. RV(app) tells which option is there for what.
-      - M(pve.provision.app_info) lists the applications. Of some only the size and the needs are known. For those a
-        guest is made, and nothing is installed in it; a warning says so.
-      - Something can be installed in a running guest alone, so declare O(state=started).
+      - Name of the application that the guest runs, such as V(nginx) or V(postgresql). Its profile supplies defaults
+        for the declaration, such as the size, the template or image, the features that the guest needs, and what is
+        installed, configured and started in it. Declared options take precedence over it; lists of packages, files,
+        services, checks and the like are joined.
+      - The size of the root volume, the template and the network (C(eth0) at C(vmbr0) with DHCP) are only used for a
+        new guest.
+      - The needs of an application decide whether a container is privileged, and which features and devices it gets.
+        RV(app) reports which option serves which need.
+      - M(pve.provision.app_info) lists the applications. For some of them only the size and the needs are known. The
+        guest is then created without anything installed in it, and a warning says so.
+      - Installation needs a running guest, so declare O(state=started).
     type: str
   app_options:
     description:
@@ -32,6 +32,6 @@ options:
     type: dict
   app_secrets:
     description:
-      - Those of its options that are secret, such as passwords. They are never shown.
+      - The secret options of the application, such as passwords. They are never shown.
     type: dict
 """

@@ -19,7 +19,7 @@ options:
     elements: path
   app_profiles:
     description:
-      - The profiles of the applications that are named. The action plugin of the module fills it in on the controller,
-        and replaces what a task states.
+      - The profiles of the declared applications. Set by the action plugin of the module on the controller; a value in
+        a task is replaced.
     type: dict
 """

@@ -40,8 +40,8 @@ options:
   api_password:
     description:
       - Password of O(api_user). Give this or a token; when both are given the token is used.
-      - Some options are open to C(root@pam) with a password only, because a token of C(root@pam) is not C(root@pam) to
-        Proxmox VE. The error says so when it is the case.
+      - Some options can only be set by C(root@pam) with a password, because Proxmox VE does not treat a token of
+        C(root@pam) as C(root@pam). The error says so in that case.
       - When it is not set, the environment variable E(PROXMOX_PASSWORD) is used.
     type: str
   api_token_id:

@@ -14,12 +14,12 @@ options:
   vmid:
     description:
       - Number of the container, V(100) to V(999999999).
-      - When it is left out, the container is found by its O(hostname); a new one gets the lowest free number, also
-        when several runs create containers at once.
+      - When it is left out, the container is found by its O(hostname); a new one gets the lowest free number, even when
+        several runs create containers at once.
     type: int
   hostname:
     description:
-      - Host name of the container, a DNS name. A running container takes a change at its next start.
+      - Host name of the container, a DNS name. A change takes effect at the next start.
       - Required when O(vmid) is left out. With O(state=absent) it must be the name the container has.
     type: str
     aliases: [name]
@@ -50,20 +50,19 @@ options:
     type: int
   rootfs:
     description:
-      - The root volume. It grows in place and never shrinks. A running container takes a change of anything else at
-        its next start.
+      - The root volume. It grows in place and never shrinks. Any other change takes effect at the next start.
     type: dict
     suboptions:
       volume:
-        description: The volume that the container has. It tells which it is, and never changes it.
+        description: The existing volume of the container, as a statement of which it is. It is never changed.
         type: str
       storage:
         description:
-          - Storage of a new volume. With V(auto), which is the default, the best one for containers is chosen. Those
-            come first that stay below O(storage_warn), then those that keep their data better (Ceph, then ZFS and
-            Btrfs), in a cluster those that all nodes see, and then those with more room. What other guests of the same
-            run take counts as taken, and what the volumes of a thin pool may come to take as written.
-            RV(chosen_storages) tells why each other one was not chosen.
+          - Storage of a new volume. With V(auto), which is the default, the best one for containers is chosen.
+            Preferred are storages that stay below O(storage_warn), then those with better data protection (Ceph, then
+            ZFS and Btrfs), in a cluster those that all nodes share, and then those with more free space. The volumes of
+            other guests of the same run count as used, and so does the full size of the volumes of a thin pool.
+            RV(chosen_storages) says why each other one was not chosen.
           - An existing volume is not moved.
         type: str
       size:
@@ -95,22 +94,22 @@ options:
         type: bool
   mount_points:
     description:
-      - Further volumes, directories or devices of the node that appear in the container. A running container takes a
-        new one at once, and a change of one at its next start.
+      - Further volumes, directories or devices of the node that appear in the container. A running container gets a new
+        one at once. A change of one takes effect at the next start.
     type: list
     elements: dict
     suboptions:
       id:
         description:
           - Number of the mount point, as in C(mp0).
-          - Without it a mount point is known by its O(mount_points[].mp), so that the order of the list does not
+          - Without it a mount point is identified by its O(mount_points[].mp), so that the order of the list does not
             matter. One at a path that the container does not have yet is new. To move a mount point to another path,
             state its number.
         type: int
       state:
         description:
-          - V(absent) removes this one mount point, named by its O(mount_points[].id) or O(mount_points[].mp). Its
-            volume stays, as an unused one.
+          - V(absent) removes this one mount point, identified by its O(mount_points[].id) or O(mount_points[].mp). Its
+            volume is kept as an unused one.
         type: str
         choices: [present, absent]
         default: present
@@ -120,7 +119,7 @@ options:
             O(rootfs.storage).
         type: str
       volume:
-        description: Volume that exists, such as V(local-lvm:vm-101-disk-1).
+        description: Existing volume, such as V(local-lvm:vm-101-disk-1).
         type: str
       bind:
         description: Directory of the node. Proxmox VE reserves this to C(root@pam).
@@ -136,9 +135,9 @@ options:
         type: bool
       idmap:
         description:
-          - Whose files on the volume are whose in an unprivileged container, as a list of entries such as
-            V("u:1000:1000:1"), which are C(u) or C(g), the first id in the container, the first id on the volume and
-            how many follow. V(passthrough) alone maps every id to itself. Since Proxmox VE 9.2.
+          - Mapping of owners on the volume in an unprivileged container. Each entry, such as V("u:1000:1000:1"), is
+            C(u) for users or C(g) for groups, the first id in the container, the first id on the volume and the number
+            of ids. V(passthrough) alone maps every id to itself. Since Proxmox VE 9.2.
         type: list
         elements: str
       keepattrs:
@@ -169,16 +168,16 @@ options:
   devices:
     description:
       - Devices of the node that appear in the container. Proxmox VE reserves this to C(root@pam). A running container
-        takes a new one at once, and a change of one at its next start.
+        gets a new one at once. A change of one takes effect at the next start.
     type: list
     elements: dict
     suboptions:
       id:
         description:
-          - Number of the device, as in C(dev0). Without it a device is known by its O(devices[].path).
+          - Number of the device, as in C(dev0). Without it a device is identified by its O(devices[].path).
         type: int
       state:
-        description: V(absent) removes this one device, named by its O(devices[].id) or O(devices[].path).
+        description: V(absent) removes this one device, identified by its O(devices[].id) or O(devices[].path).
         type: str
         choices: [present, absent]
         default: present
@@ -207,7 +206,7 @@ options:
     type: dict
     suboptions:
       order:
-        description: Place in the order of starts; shutdowns go the other way round.
+        description: Position in the start order. Shutdowns happen in the reverse order.
         type: int
       up:
         description: Seconds to wait after its start before the next guest starts.
@@ -229,35 +228,33 @@ options:
     description: Resource pool the container belongs to. It must exist.
     type: str
   hookscript:
-    description: Volume of a script that runs at the steps of the container's life. Reserved to C(root@pam).
+    description: Volume of a script that runs before and after each start and stop. Reserved to C(root@pam).
     type: str
   console:
     description: >-
-      Whether the container has a C(/dev/console). A running container takes a change at its next start.
+      Whether the container has a C(/dev/console). A change takes effect at the next start.
     type: bool
   cmode:
     description: >-
-      What the console attaches to. Proxmox VE's default is V(tty). A running container takes a change at its next
-      start.
+      What the console attaches to. Proxmox VE's default is V(tty). A change takes effect at the next start.
     type: str
     choices: [tty, console, shell]
   tty:
     description: >-
-      Number of terminals, V(0) to V(6). Proxmox VE's default is V(2). A running container takes a change at its next
-      start.
+      Number of terminals, V(0) to V(6). Proxmox VE's default is V(2). A change takes effect at the next start.
     type: int
   raw:
     description:
       - Lines for LXC itself, such as V(lxc.cgroup2.devices.allow=c 10:200 rwm) or V("lxc.idmap=u 0 100000 65536"), for
-        what Proxmox VE has no option for. They are written into the container's config before its first start. Only
-        root on the node itself can do that, so over the API this is refused.
-      - The declared lines take the place of all that the container has with the same keys. Lines with other keys are
-        left alone, unless O(purge_options=true), which makes the declared lines the only ones. V(null) removes all.
-      - A running container takes a change at its next start.
+        settings that Proxmox VE has no option for. They are written into the container's config before its first start.
+        Only root on the node itself can do that, so over the API this is refused.
+      - The declared lines replace all lines of the container with the same keys. Lines with other keys are left alone,
+        unless O(purge_options=true), which makes the declared lines the only ones. V(null) removes all.
+      - A change takes effect at the next start.
     type: list
     elements: str
   debug:
     description: >-
-      Whether starts are logged verbosely. A running container takes a change at its next start.
+      Whether starts are logged verbosely. A change takes effect at the next start.
     type: bool
 """

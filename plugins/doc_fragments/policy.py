@@ -13,24 +13,24 @@ class ModuleDocFragment:
 options:
   purge_options:
     description:
-      - Whether to delete options that the guest has and the task does not mention. A volume is never deleted by this,
-        it only becomes unused.
-      - By default what is not mentioned is left alone. A single option is deleted by setting it to V(null).
+      - Whether to delete options of the guest that the task does not mention. A volume is never deleted by this, it
+        only becomes unused.
+      - By default options that are not mentioned are left alone. A single option is deleted by setting it to V(null).
     type: bool
     default: false
   restart:
     description:
-      - Whether to restart a running guest when something waits for a restart. Otherwise that is only reported, in
-        RV(pending).
+      - Whether to restart a running guest when a change needs a restart to take effect. With V(never) that is only
+        reported, in RV(pending).
     type: str
     choices: [never, when_needed]
     default: never
   rename:
     description:
-      - Whether to give the guest under the declared vmid the declared name when it has another one. Otherwise that is
-        refused, since it may be somebody else's guest.
-      - Names are compared without case. One that differs only in case is changed by this option alone.
-      - A guest of another name is never removed or made anew, whatever this says.
+      - Whether to rename the guest with the declared vmid when it has another name than the declared one. By default
+        that is an error, since it may be somebody else's guest.
+      - Names are compared without regard to case. With this option a name that differs only in case is changed, too.
+      - A guest with another name is never removed or recreated, even with this option.
     type: bool
     default: false
   force:
@@ -57,78 +57,78 @@ options:
     type: bool
   rollback:
     description:
-      - With V(snapshot) a snapshot is taken of a guest that is there before something in it or its options changes.
-        Where a later step fails, the run is interrupted, or the guest does not pass its checks, it is stopped at once,
-        taken back to the snapshot and started again if it ran, and the run says so in its message and in
-        RV(rolled_back). When it has passed, the snapshot is deleted. What was written in the guest since is lost with a
-        rollback.
+      - With V(snapshot) a snapshot of an existing guest is taken before its options or anything in it is changed. If a
+        later step fails, the run is interrupted, or the guest does not pass its checks, the guest is stopped at once,
+        rolled back to the snapshot and started again if it ran before. The message and RV(rolled_back) say so. When the
+        guest has passed its checks, the snapshot is deleted. A rollback loses all that was written in the guest since
+        the snapshot.
       - The snapshot holds the disks and the options, not the memory of a VM.
       - Every volume of the guest has to be on a storage that takes snapshots (ZFS, LVM-thin, RBD, Btrfs, or a disk in
-        the format qcow2). Bind mounts, the move of a disk, and changes that wait for a restart and are not declared
-        stand against it, which is said before anything is written.
-      - A new guest, one that is only started or stopped, and one that is made anew get no snapshot, and neither does
-        one whose change keeps what was before by itself, such as the upgrade of a router.
-      - What a killed run has left of such a snapshot or rollback is put right by the next one, on the node itself.
-      - Over the API this takes the privilege VM.Snapshot, and VM.PowerMgmt for a guest that runs.
+        the format qcow2). It is not possible with bind mounts, together with the move of a disk, or with pending
+        changes that are not declared. That is an error before anything is written.
+      - No snapshot is taken of a guest that is new, only started or stopped, or recreated, nor before a change that has
+        its own way back, such as the upgrade of a router.
+      - When a run is killed during a snapshot or rollback, the next run on the node itself puts that right.
+      - Over the API this needs the privilege VM.Snapshot, and VM.PowerMgmt for a running guest.
     type: str
     choices: [never, snapshot]
     default: never
   snapshots_kept:
     description:
-      - How many of the snapshots that O(rollback=snapshot) has taken stay when the guest has passed its checks, the
-        newest first. They are called C(provision_DATE_TIME). One whose description somebody has changed is not counted,
-        and never deleted.
+      - How many of the newest snapshots taken by O(rollback=snapshot) are kept when the guest has passed its checks.
+        They are named C(provision_DATE_TIME). A snapshot whose description somebody has changed is not counted, and
+        never deleted.
     type: int
     default: 0
   retries:
     description:
-      - How often a download is tried again at each server that fails, stalls, or answers with an error that may pass,
-        after pauses that grow. With V(0) each server is asked once.
-      - What PVE holds a lock on, and what its API answers in passing (502, 503, 504 and 595), is asked for again as
-        long as O(timeout) allows, whatever this says.
+      - How often a download is retried with each server that fails, stalls, or answers with a temporary error, after
+        growing pauses. With V(0) each server is tried once.
+      - Independently of this, a locked guest and temporary errors of the API (502, 503, 504 and 595) are retried as
+        long as O(timeout) allows.
     type: int
     default: 4
   storage_warn:
     description:
-      - How full a storage may become by what the run puts on it, in percent of its size, before a warning says
-        so. What other guests of the same run take counts, and so do volumes on a thin storage in full size.
+      - How full the run may make a storage, in percent of its size, before it warns. Other guests of the same run are
+        counted, and volumes on a thin storage count with their full size.
     type: int
     default: 85
   storage_refuse:
     description:
-      - How full a storage may become, in percent of its size, before the run refuses to put anything more on it. On a
-        thin storage only what is written already counts.
+      - How full a storage may become, in percent of its size, before the run refuses to put more on it. On a thin
+        storage only space that is already written counts.
     type: int
     default: 95
   timeouts:
     description:
-      - How long each thing may take, in seconds. What is left out has its default.
-      - Some of these have an option of their own besides. Stating both with different values is an error.
+      - How long each operation may take, in seconds. Entries that are left out have their defaults.
+      - Some of them are also options of their own. Giving both with different values is an error.
     type: dict
     suboptions:
       create:
-        description: The creation, clone or restore of the guest. The default is that of O(timeout).
+        description: Creation, clone or restore of the guest. The default is that of O(timeout).
         type: int
       start:
-        description: A start, until the guest runs. The same as O(start_timeout), the default is 60.
+        description: Start of the guest, until it runs. The same as O(start_timeout), the default is 60.
         type: int
       ip:
-        description: The wait for addresses. The same as O(ip_timeout), the default is 0.
+        description: Wait for addresses. The same as O(ip_timeout), the default is 0.
         type: int
       agent:
         description:
-          - The wait for the guest agent of a VM, within that for addresses. After that the node is asked at which
-            addresses it has met the VM. The default is 30. Other guests have no agent.
+          - Wait for the guest agent of a VM, as part of the wait for addresses. After that the addresses are taken from
+            the neighbour table of the node. The default is 30. Only VMs have an agent.
         type: int
       download:
         description:
-          - The download of what the guest is made from. The default is that of O(timeout), for OpenWrt two hours.
+          - Download of the template or image. The default is that of O(timeout), for OpenWrt two hours.
         type: int
       shutdown:
-        description: A shutdown. The same as O(shutdown_timeout), the default is 60.
+        description: Shutdown of the guest. The same as O(shutdown_timeout), the default is 60.
         type: int
       post_install:
-        description: What is set up in the guest after its start, and the upgrade of its packages. The default is 900.
+        description: Setup in the guest after its start, and the upgrade of its packages. The default is 900.
         type: int
   start_timeout:
     description:
@@ -140,8 +140,8 @@ options:
     type: int
   ip_timeout:
     description:
-      - How long to wait after a change until a running guest has its addresses, those that it gets by DHCP and those
-        that are declared, in seconds. An unchanged guest is asked once. With V(0), the default, nobody is asked, and
-        only the declared addresses are reported, as not verified.
+      - How long to wait after a change until a running guest has its addresses, by DHCP as well as declared ones, in
+        seconds. An unchanged guest is queried once. With V(0), the default, nothing is queried, and only the declared
+        addresses are reported, as not verified.
     type: int
 """

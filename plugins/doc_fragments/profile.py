@@ -13,19 +13,18 @@ class ModuleDocFragment:
 options:
   profile:
     description:
-      - What the VM is for. A profile is data under the declaration, as if it stood there; whatever is declared takes
-        precedence, option by option, also within dictionaries and the entries of lists. What is null is left out.
-      - The size of a disk and the image that it is made from hold for a new VM alone.
-      - V(custom) adds nothing, and is what holds without a profile.
+      - What the VM is for. A profile supplies defaults for the declaration. Declared options take precedence one by
+        one, also within dictionaries and the entries of lists. An option that is declared as null is not set.
+      - The size of a disk and its image are only used for a new VM.
+      - V(custom) adds nothing. It is the default.
       - V(cloud) is a VM from a cloud image of Debian, Ubuntu, Alpine, Fedora, Rocky or Alma.
-      - V(docker) is one that runs Docker from the packages of its distribution, on Rocky and Alma from its own
-        repository.
+      - V(docker) is a V(cloud) VM that runs Docker from the packages of its distribution, on Rocky and Alma from
+        Docker's own repository.
       - V(haos) is Home Assistant OS. See O(haos).
       - V(kubernetes) is a node of a k3s cluster. See O(cluster).
       - V(opnsense) is an OPNsense firewall from its nano image. See O(interfaces).
-      - V(talos) is Talos Linux. Its machine configuration is the user data of cloud-init. From version 1.8 on its
-        nocloud image is no file of the release, and is given as O(image) by the address and checksum of what its image
-        factory has built.
+      - V(talos) is Talos Linux. Its machine configuration is the user data of cloud-init. From version 1.8 on a release
+        has no nocloud image. Give O(image) the address and checksum of one that the Talos image factory has built.
       - V(windows) is Windows 11, or Windows Server 2022 or newer, installed from your CD image. See O(windows).
       - V(cloud) sets C(ostype=l26), C(machine.type=q35), C(cpu.type=x86-64-v2-AES), C(cores=2), C(memory=2048),
         C(scsihw=virtio-scsi-single), C(image=debian-13), C(disks[0].bus=scsi), C(disks[0].size=16G),
@@ -72,15 +71,15 @@ options:
         C(disks[0].iothread=true), C(cdroms[0].bus=ide), C(cdroms[0].index=2), C(cdroms[1].bus=ide),
         C(cdroms[1].index=0), C(networks[0].model=virtio), C(networks[0].bridge=vmbr0), C(agent.enabled=true),
         C(boot.order=scsi0,ide2,ide0).
-      - Once the VM runs, its checks are made, which are reported in RV(checks). A check that fails fails the task, and
-        the VM is left as it is. What could not be asked is reported as not verified, never as passed.
+      - Once the VM runs, the checks of the profile are made and reported in RV(checks). A failed check fails the task,
+        and the VM is left as it is. What could not be checked is reported as not verified, never as passed.
     type: str
     choices: [cloud, docker, haos, kubernetes, opnsense, talos, windows, custom]
   haos:
     description:
-      - What Home Assistant OS imports at each start, from a small CD image with the label C(CONFIG) in the drive
-        C(sata5). Without it, it uses DHCP, and nobody logs on by SSH.
-      - What is declared here takes precedence over what is set in its own web interface, at the next start.
+      - Settings that Home Assistant OS imports at each start, from a small CD image with the label C(CONFIG) in the
+        drive C(sata5). Without them it uses DHCP, and SSH is closed.
+      - At the next start they replace what was set in its own web interface.
     type: dict
     suboptions:
       ssh_keys:
@@ -90,21 +89,21 @@ options:
         elements: str
       network:
         description:
-          - One entry for each network device, in their order. Where the VM has several, each needs its C(hwaddr).
+          - One entry for each network device, in the order of the devices. With several devices, each of them needs
+            C(hwaddr).
         type: list
         elements: dict
         suboptions:
           ip:
             description:
-              - IPv4 address with its prefix length, V(dhcp) or V(manual), which is none. V(dhcp) when left out.
+              - IPv4 address with its prefix length, V(dhcp), or V(manual) for none. The default is V(dhcp).
             type: str
           gateway:
             description: IPv4 gateway.
             type: str
           ip6:
             description:
-              - IPv6 address with its prefix length, V(auto), V(dhcp) or V(manual), which is none. V(auto) when left
-                out.
+              - IPv6 address with its prefix length, V(auto), V(dhcp), or V(manual) for none. The default is V(auto).
             type: str
           gateway6:
             description: IPv6 gateway.
@@ -119,30 +118,30 @@ options:
             elements: str
       storage:
         description:
-          - Storage that takes the CD image. When it is left out, the one for CD images with the most room.
+          - Storage for the CD image. The default is the one for ISO images with the most free space.
         type: str
   interfaces:
     description:
-      - The interfaces of an OPNsense by name, with the keys that O(pve.provision.openwrt_vm#module:interfaces) has.
-        The network devices of the VM follow from them, C(vtnet0) and so on in the declared order.
-      - The interface called wan, or else the first with C(role=wan), is WAN, so is lan LAN; the others are OPT1 and so
-        on, and are called as here.
-      - The configuration of a new VM is put into a copy of the image that it is made from, where its first boot finds
-        it. It is the release's own with what is declared in it, and has to fit into the room that it has there, which
-        is about 4 KB from 25.7 on, and 5 KB from 26.7 on. That is enough for three interfaces and a short SSH key.
-      - A VM that is there keeps what it has. What is changed here later changes its network devices alone.
-      - What cannot be declared of an OPNsense is refused before anything is made. That is C(proto=pppoe), C(ip6=ula), a
-        second address of one family, and a C(metric) of a gateway that is learnt.
-      - Once it runs, port 22 and port 443 are checked, where O(management) opens them.
+      - The interfaces of an OPNsense by name, with the keys of O(pve.provision.openwrt_vm#module:interfaces). The VM
+        gets a network device for each, C(vtnet0) and so on, in the declared order.
+      - The interface named wan, or else the first with C(role=wan), is WAN. The one named lan, or else the first with
+        C(role=lan), is LAN. The others are OPT1 and so on, and have the names given here.
+      - The configuration of a new VM is written into a copy of its image. It is the default configuration of the
+        release plus what is declared, and has to fit into the space that the image has for it, about 4 KB from 25.7 on,
+        and 5 KB from 26.7 on. That is enough for three interfaces and a short SSH key.
+      - An existing VM keeps its configuration. A later change here only changes its network devices.
+      - Not supported with OPNsense, and an error before anything is written, are C(proto=pppoe), C(ip6=ula), a second
+        address of one family, and the C(metric) of a gateway that comes by DHCP or router advertisement.
+      - Once it runs, the ports 22 and 443 are checked, if O(management) opens them.
     type: dict
   management:
     description:
-      - From where, and with what, an OPNsense is administered. Without it nobody can log in.
+      - Access for the administrators of an OPNsense. Without it nobody can log in.
     type: dict
     suboptions:
       from:
         description:
-          - Interfaces that SSH and the web interface are open to. By default those with C(role=lan).
+          - Interfaces from which SSH and the web interface can be reached. By default those with C(role=lan).
         type: list
         elements: str
       ssh_keys:
@@ -152,12 +151,12 @@ options:
         elements: str
       password_hash:
         description:
-          - Password of root as a hash, of bcrypt (C($2y$)) or SHA-512 (C($6$)). Without it nobody logs in by password,
-            nor to the web interface.
+          - Password of root as a hash, of bcrypt (C($2y$)) or SHA-512 (C($6$)). Without it there is no login by
+            password, and none to the web interface.
         type: str
       luci:
         description:
-          - Whether the web interface is open to O(management.from). It is, unless this is V(false).
+          - Whether the web interface can be reached from O(management.from). The default is V(true).
         type: bool
       allow_empty_password:
         description:
@@ -169,43 +168,42 @@ options:
     type: str
   allow_shared_segment:
     description:
-      - Whether the interfaces of an OPNsense may share a network with each other, or serve DHCP where the node itself
-        lives.
+      - Whether interfaces of an OPNsense may share a network with each other, or serve DHCP in a network of the node.
     type: bool
   windows:
     description:
-      - Lets Windows install itself, by an C(autounattend.xml) on a small CD image of its own in the drive C(sata5).
-        Without it, somebody answers the questions of the installer.
+      - Installs Windows unattended, by an C(autounattend.xml) on a small CD image in the drive C(sata5). Without it,
+        somebody has to answer the questions of the installer.
       - The first two entries of O(cdroms) are the installer's CD image and that of the drivers (virtio-win).
-      - The CD image holds the password as Windows writes it, which everybody can read who can read the file. On the
-        node it is readable by root alone. It is taken out and removed by the first run that finds the guest agent.
-      - As long as that CD image is in its drive, a run that starts the VM presses a key for some seconds, since the
-        installer asks for one before it starts from CD.
+      - The CD image holds the password in the encoding of Windows, which anybody who can read the file can decode. On
+        the node only root can read it. The first run that finds the guest agent ejects and deletes it.
+      - While that CD image is in its drive, a run that starts the VM presses a key for some seconds, since the
+        installer asks for one before it boots from CD.
     type: dict
     suboptions:
       version:
         description:
-          - Which Windows it is.
+          - Version of Windows.
         type: str
         choices: ['11', '2022', '2025']
         default: '2025'
       edition:
         description:
-          - Name of the edition as the CD image has it, such as V(Windows Server 2022 SERVERDATACENTER). Without it,
-            Windows 11 Pro, or the Standard edition of the server.
+          - Name of the edition on the CD image, such as V(Windows Server 2022 SERVERDATACENTER). The default is Windows
+            11 Pro, or the Standard edition of the server.
         type: str
       admin_password:
         description:
-          - Password of the account that logs on.
+          - Password of the administrator account.
         type: str
         required: true
       user:
         description:
-          - Account that logs on. V(admin) with Windows 11, V(Administrator) with a server.
+          - Name of the administrator account. The default is V(admin) for Windows 11 and V(Administrator) for a server.
         type: str
       product_key:
         description:
-          - Product key. Without it Windows is installed for evaluation, where its CD image allows that.
+          - Product key. Without it Windows is installed for evaluation, if its CD image allows that.
         type: str
       language:
         description:
@@ -213,50 +211,50 @@ options:
         type: str
       keyboard:
         description:
-          - Keyboard layout, such as V(0407:00000407). That of the language when left out.
+          - Keyboard layout, such as V(0407:00000407). The default is that of the language.
         type: str
       timezone:
         description:
-          - Time zone by the name that Windows has for it, such as V(W. Europe Standard Time). V(UTC) when left out.
+          - Windows name of the time zone, such as V(W. Europe Standard Time). The default is V(UTC).
         type: str
       storage:
         description:
-          - Storage that takes the CD image. When it is left out, the one for CD images with the most room.
+          - Storage for the CD image. The default is the one for ISO images with the most free space.
         type: str
   cluster:
     description:
       - The k3s cluster that the VM is a node of. A cluster has one server and any number of agents.
-      - k3s makes the token by which agents join on its server; an agent gets it from there by way of the guest agents
-        of both. It is on no command line, in no log, and nowhere but in the VMs.
+      - The server makes the token with which agents join. An agent gets it from there through the guest agents of both.
+        It is on no command line and in no log, and is stored in the VMs only.
     type: dict
     suboptions:
       name:
         description:
-          - Name of the cluster. Agents belong to the server of the same name in their list.
+          - Name of the cluster. Agents join the server with the same cluster name in the list of guests.
         type: str
         required: true
       role:
         description:
-          - V(server) runs the control plane, V(agent) workloads alone.
+          - V(server) runs the control plane, V(agent) only workloads.
         type: str
         choices: [server, agent]
         default: agent
       server:
         description:
-          - Name of the VM that is the server, for an agent. In a list of guests it is found by the name of the cluster,
-            and the agent comes after it.
+          - For an agent, the name of the VM that is the server. In a list of guests it is found by the name of the
+            cluster, and the agent is created after it.
         type: str
       address:
         description:
-          - Address at which an agent finds its server. When it is left out, what the server's guest agent tells.
+          - Address at which an agent reaches its server. The default is what the server's guest agent reports.
         type: str
       version:
         description:
-          - Version of k3s such as V(v1.34.1+k3s1), or a channel. It counts when the VM is made.
+          - Version of k3s such as V(v1.34.1+k3s1), or a channel. It is only used for a new VM.
         type: str
         default: stable
       checksum:
         description:
-          - SHA-256 that the C(k3s) binary must have, besides being what the release's own list says.
+          - SHA-256 of the C(k3s) binary. It is checked in addition to the list of checksums of the release.
         type: str
 """

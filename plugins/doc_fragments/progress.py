@@ -13,13 +13,13 @@ class ModuleDocFragment:
 attributes:
   progress:
     description:
-      - While the module runs, each step is shown as it ends, with the seconds that it took, and one that takes long
-        meanwhile, too; then what was done with each guest. It is quiet in check mode and with C(no_log), and when the
-        variable C(provision_progress) is V(false).
+      - Each step is shown as it ends, with its duration, and long ones also while they run; at the end comes a summary
+        of each guest. Nothing is shown in check mode, with C(no_log), or when the variable C(provision_progress) is
+        V(false).
     support: full
   interruption:
     description:
-      - Interrupted by C(SIGTERM), C(SIGINT) or C(SIGHUP), or when its connection is lost, the module finishes or takes
-        back the step that it is at, begins no other one, and fails with C(error=interrupted). The next run goes on.
+      - On C(SIGTERM), C(SIGINT) or C(SIGHUP), or when its connection is lost, the module finishes or undoes the current
+        step, starts no other one, and fails with C(error=interrupted). The next run continues.
     support: full
 """

@@ -13,239 +13,242 @@ class ModuleDocFragment:
 options:
   packages:
     description:
-      - Packages that are to be in the guest once it runs. An entry is the name of a package, or a dictionary with
-        C(name), C(state) (V(present) or V(absent)) and C(manager).
+      - Packages to install in the running guest. An entry is the name of a package, or a dictionary with C(name),
+        C(state) (V(present) or V(absent)) and C(manager).
       - C(manager) limits an entry to guests with that package manager, V(apt), V(apk), V(dnf), V(pacman) or V(zypper);
         so do the suboptions of that name elsewhere.
-      - This and all that follows is done by one script in the running guest, by C(pct exec) on the node, by
-        the guest agent of a VM, or by SSH with O(ssh_private_key). The guest is asked first, also in check mode, and
-        only what differs is changed and reported. A guest as declared costs one command.
-      - What was set is noted in the guest, in C(/var/lib/pve-provision). What is not declared any more is taken back,
-        packages removed, files put back as they were, and nothing that was there before or that others changed
-        since. That needs one of these options in the declaration; an empty list will do. Where none is, nobody looks
-        into the guest.
-      - It is done in this order, O(repositories), O(packages), O(users), O(files), O(commands) with
-        O(commands[].before_services), O(services), the restarts that O(files[].notify) asks for, and the other
-        O(commands).
-      - A guest that does not run is not looked at, and a warning says so. It may take O(timeouts.post_install) at most.
+      - This and the following options are applied by one script in the running guest, by C(pct exec) on the node, by
+        the guest agent of a VM, or by SSH with O(ssh_private_key). The guest is inspected first, also in check mode,
+        and only differences are changed and reported. A guest that is as declared costs one command.
+      - What was set is recorded in the guest, in C(/var/lib/pve-provision). What is no longer declared is undone, that
+        is, packages are removed and files restored, except what existed before or has been changed by others since.
+        That needs at least one of these options in the declaration, even as an empty list. Without any of them the
+        guest is not inspected.
+      - The order is O(repositories), O(packages), O(users), O(files), O(commands) with O(commands[].before_services),
+        O(services), the restarts of O(files[].notify), and the other O(commands).
+      - A guest that does not run is not inspected, and a warning says so. All this may take O(timeouts.post_install) at
+        most.
     type: list
     elements: raw
   repositories:
     description:
-      - Where packages come from besides the distribution's own repositories. The package lists are read again after a
-        change.
+      - Package repositories besides those of the distribution. The package lists are updated after a change.
       - C({id}), C({codename}), C({version}), C({major}), C({minor}) and C({architecture}) in addresses, suites and
-        components stand for what the guest is, such as V(debian), V(trixie), V(13), V(13), V(13.1) and V(amd64).
-      - There are none for pacman.
+        components are replaced by the values of the guest, such as V(debian), V(trixie), V(13), V(13), V(13.1) and
+        V(amd64).
+      - Not supported for pacman.
     type: list
     elements: dict
     suboptions:
       name:
-        description: Name of the file that lists it, without its ending.
+        description: Name of the repository's file in the guest, without extension.
         type: str
         required: true
       uris:
-        description: Its addresses.
+        description: URLs of the repository.
         type: list
         elements: str
         required: true
       suites:
-        description: For apt, its suites. By default the guest's codename.
+        description: Suites, for apt. The default is the guest's codename.
         type: list
         elements: str
       components:
-        description: For apt, its components. By default V(main).
+        description: Components, for apt. The default is V(main).
         type: list
         elements: str
       architectures:
-        description: For apt, the architectures that are asked for. By default the guest's own.
+        description: Architectures, for apt. The default is the guest's own.
         type: list
         elements: str
       public_key:
         description:
-          - The public key that signs it, as text. That of OpenPGP is for all but apk, a PEM key for apk alone.
-          - Without a key of its own it has to be signed by one that the guest trusts already.
+          - The public key that signs the repository, as text. It is a PEM key for apk, and an OpenPGP key for all
+            others.
+          - Without it the repository has to be signed by a key that the guest already trusts.
         type: str
       public_key_url:
         description:
-          - Address of the public key. It is fetched by whoever runs the module, when the guest does not have it yet,
-            and used when it holds the O(repositories[].fingerprints) and no other key.
+          - URL of the public key. The machine that runs the module fetches it when the guest does not have it yet. It
+            is used if it holds exactly the keys with the O(repositories[].fingerprints).
         type: str
       fingerprints:
-        description: The fingerprints of the keys that O(repositories[].public_key_url) brings.
+        description: The fingerprints of the keys in O(repositories[].public_key_url).
         type: list
         elements: str
       public_key_name:
         description:
-          - For apk, the name of the key's file, by which signatures know it. By default O(repositories[].name).
+          - Name of the key file, which signatures refer to, for apk. The default is O(repositories[].name).
         type: str
       trusted:
-        description: Whether its packages are taken unsigned. By default not.
+        description: Whether its packages are installed without a signature. By default not.
         type: bool
       manager:
-        description: The package manager that it is for. By default all that can have it.
+        description: The package manager that the repository is for. By default all that support it.
         type: str
         choices: [apt, apk, dnf, pacman, zypper]
   users:
     description:
-      - Accounts in the guest. One that is there keeps what is not stated here.
-      - One that was made here and is not declared any more is removed; its home stays, and so do groups that were
-        made. One that was there loses the keys, memberships and rights of C(sudo) that it was given here; its password,
-        lock, comment, home and shell stay as they are.
+      - Accounts in the guest. An existing one keeps what is not declared here.
+      - An account that was created here and is no longer declared is removed; its home and created groups are kept. One
+        that existed before loses the keys, memberships and C(sudo) rights that it got here; its password, lock,
+        comment, home and shell stay as they are.
     type: list
     elements: dict
     suboptions:
       name:
-        description: Its name.
+        description: Name of the account.
         type: str
         required: true
       state:
-        description: V(absent) removes it. By default it is V(present).
+        description: V(absent) removes the account. The default is V(present).
         type: str
         choices: [present, absent]
       uid:
-        description: Its number, V(1) to V(4294967294), which cannot change. By default the guest chooses it.
+        description: User ID, V(1) to V(4294967294), which cannot change. By default the guest chooses it.
         type: int
       system:
-        description: Whether a new one is an account of the system. By default not.
+        description: Whether a new account is a system account. By default not.
         type: bool
       comment:
-        description: Its full name, or whatever there is to say of it.
+        description: Full name or another comment.
         type: str
       home:
-        description: Its home, an absolute path. By default what the distribution gives a new account.
+        description: Home directory, an absolute path. The default for a new account is that of the distribution.
         type: str
       shell:
-        description: Its login shell, an absolute path. By default what the distribution gives a new account.
+        description: Login shell, an absolute path. The default for a new account is that of the distribution.
         type: str
       groups:
-        description: Groups that it is a member of besides its own. Those that are not there are made; others stay.
+        description: Additional groups of the account. Missing groups are created; other memberships stay.
         type: list
         elements: str
       ssh_keys:
-        description: Public keys that let it in by SSH, added to those that others have put there.
+        description: Public keys for SSH logins, added to those that others have put there.
         type: list
         elements: str
       password_hash:
-        description: The hash of its password, as C(mkpasswd) makes it. It is never shown.
+        description: Hash of the password, as C(mkpasswd) makes it. It is never shown.
         type: str
       locked:
-        description: Whether its password is locked. A key may let it in all the same. By default left as it is.
+        description:
+          - Whether the password is locked. Logins with an SSH key stay possible. By default it is left as it is.
         type: bool
       sudo:
         description:
-          - Whether it may do everything by C(sudo), with its V(password) or with none, V(nopasswd). The package
-            C(sudo) is installed.
+          - Whether the account may run everything by C(sudo), with its password (V(password)) or without (V(nopasswd)).
+            The package C(sudo) is installed.
         type: str
         choices: [password, nopasswd]
   files:
     description:
-      - Files, folders and links in the guest. Their contents are compared by SHA-256, and each is put in place whole
-        or not at all. The folder that one is in is made where it is missing.
-      - For a template of Jinja say C(content) with the lookup P(ansible.builtin.template#lookup).
+      - Files, directories and links in the guest. Contents are compared by SHA-256, and each file is replaced
+        atomically. A missing parent directory is created.
+      - For a Jinja template use C(content) with the lookup P(ansible.builtin.template#lookup).
     type: list
     elements: dict
     suboptions:
       path:
-        description: Where it is, an absolute path.
+        description: Absolute path of the file.
         type: str
         required: true
       state:
         description:
-          - By default V(file), or V(link) where O(files[].target) is stated. V(absent) removes a file, a link, or a
-            folder that is empty.
+          - The default is V(file), or V(link) with O(files[].target). V(absent) removes a file, a link, or an empty
+            directory.
         type: str
         choices: [file, directory, link, absent]
       content:
-        description: Its content, as text.
+        description: Content as text.
         type: str
       secret_content:
-        description: Its content that is never shown. Its mode is V(0600) by default.
+        description: Content that is never shown. The default mode is then V(0600).
         type: str
       url:
         description:
-          - Address from which the guest itself fetches it, with C(curl), which is installed with
-            C(ca-certificates). Needs O(files[].sha256).
+          - URL from which the guest itself fetches the file, with C(curl), which is installed with C(ca-certificates).
+            Needs O(files[].sha256).
         type: str
       sha256:
-        description: The SHA-256 of what O(files[].url) brings, in hexadecimal digits.
+        description: SHA-256 of the file at O(files[].url), in hexadecimal digits.
         type: str
       target:
-        description: What a link points to.
+        description: Target of a link.
         type: str
       owner:
-        description: Its owner, by name or number. By default C(root) for what is new.
+        description: Owner, by name or number. The default for a new file is C(root).
         type: str
       group:
-        description: Its group, by name or number. By default C(root) for what is new.
+        description: Group, by name or number. The default for a new file is C(root).
         type: str
       mode:
-        description: Its mode in quotes, such as V("0644"), which is the default for a new file; V("0755") for a folder.
+        description: Mode in quotes. The default is V("0644") for a new file and V("0755") for a new directory.
         type: raw
       notify:
         description:
-          - Services that are restarted when it has changed, where they run. That is not forgotten when the run is
-            killed in between.
+          - Services that are restarted when the file has changed, if they run. If the run is killed before, the next
+            run does it.
         type: list
         elements: str
       manager:
-        description: The package manager of the guests that it is for. By default all.
+        description: Limits the entry to guests with that package manager. By default it applies to all.
         type: str
         choices: [apt, apk, dnf, pacman, zypper]
   services:
     description:
-      - Services of systemd or OpenRC, by their names. V(true) is one that starts with the guest and runs, V(false)
-        one that does neither; a dictionary says so in part, with C(enabled) and C(started).
+      - Services of systemd or OpenRC, by name. V(true) enables and starts one, V(false) disables and stops it; a
+        dictionary with C(enabled) and C(started) sets each separately.
     type: dict
   locale:
     description:
-      - The locale of the system, such as V(en_US.UTF-8). It is made where it is not there, and counts for whoever logs
-        in next.
+      - The locale of the system, such as V(en_US.UTF-8). It is generated if it is missing, and applies from the next
+        login on.
     type: str
   commands:
-    description: Commands that are run where something tells that they were not yet.
+    description: Commands that run once, as decided by O(commands[].creates) or O(commands[].unless).
     type: list
     elements: dict
     suboptions:
       name:
-        description: What it is called in plans and messages. By default the command itself.
+        description: Name of the command in plans and messages. By default the command itself.
         type: str
       command:
-        description: The command, run as root by the guest's C(sh). It may have several lines; one that fails ends it.
+        description:
+          - The command, run as root by the guest's C(sh). It may have several lines; it ends at the first that fails.
         type: str
         required: true
       creates:
-        description: It is not run where this absolute path is there.
+        description: The command is skipped if this absolute path exists.
         type: str
       unless:
         description:
-          - It is not run where this command ends with 0. That is asked in check mode, too, so it must change nothing.
+          - The command is skipped if this one exits with 0. This one also runs in check mode, so it must not change
+            anything.
         type: str
       before_services:
-        description: Whether it is run before O(services) are started, instead of after. By default after.
+        description: Whether the command runs before O(services) are started. By default it runs after.
         type: bool
       notify:
-        description: Services that are restarted when it was run, where they run.
+        description: Services that are restarted after the command, if they run.
         type: list
         elements: str
       manager:
-        description: The package manager of the guests that it is for. By default all.
+        description: Limits the entry to guests with that package manager. By default it applies to all.
         type: str
         choices: [apt, apk, dnf, pacman, zypper]
   unattended_upgrades:
     description:
-      - Whether the system upgrades its packages by itself, by C(unattended-upgrades), C(dnf-automatic), or a daily
-        C(apk upgrade). V(false) switches that off. There is none for pacman and zypper.
+      - Whether the guest upgrades its packages by itself, by C(unattended-upgrades), C(dnf-automatic), or a daily C(apk
+        upgrade). V(false) switches that off. Not supported for pacman and zypper.
     type: bool
   ssh_private_key:
     description:
-      - Path of the private key that lets root into the guest by SSH, on the machine this runs on, or V(agent) for the
-        keys of the SSH agent there, such as AWX starts with a credential of type Machine.
-      - It is used where there is no other way in, so for containers over the API, and for VMs without guest agent,
-        or whose agent runs no commands.
-      - It goes to the first static address that is declared, of a VM in C(cloud_init.ip), else to one that a container
-        tells, or at which the node has met the guest on its own networks. Over the API nobody tells any of a VM, so
-        there a VM without guest agent needs a static one.
-      - The guest's own key is noted when it is seen first, and has to stay.
+      - Path of the private key for SSH to the guest as root, on the machine where the module runs, or V(agent) for the
+        keys of the SSH agent there, as AWX provides it with a credential of type Machine.
+      - It is used where nothing else works, that is for containers over the API, and for VMs without guest agent, or
+        whose agent runs no commands.
+      - SSH goes to the first declared static address, for a VM in C(cloud_init.ip), else to an address that a container
+        reports, or that is in the node's neighbour table. Over the API a VM without guest agent needs a static address.
+      - The guest's host key is stored at the first connection, and must not change later.
     type: path
 """

@@ -14,7 +14,7 @@ options:
   vmid:
     description:
       - Number of the VM, V(100) to V(999999999).
-      - When it is left out, the VM is found by its O(name); a new one gets the lowest free number, also when several
+      - When it is left out, the VM is found by its O(name); a new one gets the lowest free number, even when several
         runs create guests at once.
     type: int
   pool:
@@ -30,11 +30,11 @@ options:
     description: Whether the VM starts with the node.
     type: bool
   startup:
-    description: Order of the start with the node, and of the shutdown in reverse.
+    description: When the VM starts and stops together with the node.
     type: dict
     suboptions:
       order:
-        description: Place in the order.
+        description: Position in the start order. Shutdowns happen in the reverse order.
         type: int
       up:
         description: Seconds to wait after the start before the next guest starts.
@@ -46,60 +46,59 @@ options:
     description: Whether the VM and its disks are protected from removal.
     type: bool
   tags:
-    description: Tags; the order does not count.
+    description: Tags. Their order does not matter.
     type: list
     elements: str
   description:
-    description: Notes on the VM.
+    description: Notes shown in the web interface.
     type: str
   hookscript:
-    description: Volume of a script that runs at steps of the VM's life. Proxmox VE reserves it to C(root@pam).
+    description: Volume of a script that runs before and after each start and stop. Reserved to C(root@pam).
     type: str
   args:
     description:
-      - Arguments for QEMU itself. Proxmox VE reserves them to C(root@pam). A running VM takes a change at its next
-        start.
+      - Arguments for QEMU itself. Proxmox VE reserves them to C(root@pam). A change takes effect at the next start.
     type: str
   cores:
     description:
-      - Number of CPU cores of each socket, V(1) to V(8192). Proxmox VE's default is V(1). A running VM takes a change
-        at its next start.
+      - Number of CPU cores of each socket, V(1) to V(8192). Proxmox VE's default is V(1). A change takes effect at the
+        next start.
     type: int
   sockets:
     description:
       - Number of CPU sockets, V(1) to V(64). Proxmox VE's default is V(1).
-      - A running VM takes a change at its next start.
+      - A change takes effect at the next start.
     type: int
   vcpus:
     description:
       - How many of the cores of all sockets the VM starts with, V(1) or more; by default with all.
-      - A running VM takes a change at once where O(hotplug) has V(cpu), else at its next start.
+      - A change takes effect at once if O(hotplug) includes V(cpu), else at the next start.
     type: int
   cpu:
-    description: The CPU that the VM sees. A running VM takes a change at its next start.
+    description: The CPU that the VM sees. A change takes effect at the next start.
     type: dict
     suboptions:
       type:
         description: Model, such as V(host), V(x86-64-v2-AES) or V(custom-NAME).
         type: str
       flags:
-        description: Flags to add or to take away, such as V(+aes) or V(-pcid).
+        description: Flags to add or remove, such as V(+aes) or V(-pcid).
         type: list
         elements: str
       guest_phys_bits:
         description: Bits of a physical address that the guest uses, V(32) to V(64).
         type: int
       hidden:
-        description: Whether the VM is not told that it is one.
+        description: Whether the guest cannot see that it is a VM.
         type: bool
       hv_vendor_id:
-        description: Name of the hypervisor that a Windows guest is told, of 12 characters at most.
+        description: Name of the hypervisor that a Windows guest sees, of 12 characters at most.
         type: str
       level:
         description: CPUID level. Since Proxmox VE 9.2.
         type: int
       phys_bits:
-        description: Bits of a physical address that the guest is told, V(8) to V(64), or V(host).
+        description: Bits of a physical address that the guest sees, V(8) to V(64), or V(host).
         type: str
   cpulimit:
     description: Limit of CPU time in cores, V(0) to V(128). V(0) means no limit.
@@ -109,20 +108,19 @@ options:
     type: int
   affinity:
     description:
-      - Cores of the node that the VM runs on, such as V(0,5,8-11). A running VM takes a change at its next start.
+      - Cores of the node that the VM runs on, such as V(0,5,8-11). A change takes effect at the next start.
     type: str
   numa:
     description:
-      - Whether the VM sees the node's memory as belonging to its sockets. A running VM takes a change at its next
-        start.
+      - Whether the guest sees a NUMA topology. A change takes effect at the next start.
     type: bool
   numa_nodes:
-    description: The NUMA nodes that the VM sees. Needs O(numa=true). A running VM takes a change at its next start.
+    description: The NUMA nodes that the VM sees. Needs O(numa=true). A change takes effect at the next start.
     type: list
     elements: dict
     suboptions:
       id:
-        description: Number of the node, V(0) to V(7). Without it an entry is known by its content or its place.
+        description: Number of the node, V(0) to V(7). Without it an entry is identified by its content or its position.
         type: int
       state:
         description: V(absent) removes this one.
@@ -130,15 +128,15 @@ options:
         choices: [present, absent]
         default: present
       cpus:
-        description: CPUs of the VM on it, each a number or a range such as V(0-3).
+        description: CPUs of the VM in this NUMA node, each a number or a range such as V(0-3).
         type: list
         elements: str
       hostnodes:
-        description: NUMA nodes of the node to use.
+        description: NUMA nodes of the host to use.
         type: list
         elements: str
       memory:
-        description: Memory of it in MiB.
+        description: Memory of this NUMA node in MiB.
         type: float
       policy:
         description: How memory is taken from O(numa_nodes[].hostnodes).
@@ -147,41 +145,41 @@ options:
   memory:
     description:
       - RAM in MiB, V(16) or more. Proxmox VE's default is V(512).
-      - A running VM takes a change at once where O(hotplug) has V(memory), else at its next start.
+      - A change takes effect at once if O(hotplug) includes V(memory), else at the next start.
     type: int
   balloon:
     description:
-      - RAM in MiB that the VM keeps when the node runs short. V(0) takes it none away; whether there is a balloon
-        device at all changes when the VM starts again.
+      - RAM in MiB that the VM keeps when the node runs short of memory. V(0) removes the balloon device, so that the VM
+        keeps all. That takes effect at the next start.
     type: int
   shares:
     description:
       - Weight of the VM when memory is shared out among ballooning VMs, V(0) to V(50000). Proxmox VE's default is
-        V(1000). V(0) leaves it out.
+        V(1000). V(0) excludes it.
     type: int
   hugepages:
     description:
-      - Size in MiB of the huge pages that the memory is made of. A running VM takes a change at its next start.
+      - Size in MiB of the huge pages that back the memory. A change takes effect at the next start.
     type: str
     choices: [any, "2", "1024"]
   keephugepages:
-    description: Whether huge pages stay reserved when the VM stops. A running VM takes a change at its next start.
+    description: Whether huge pages stay reserved when the VM stops. A change takes effect at the next start.
     type: bool
   allow_ksm:
     description:
-      - Whether the node may merge equal pages of the VM's memory with those of others. Since Proxmox VE 9.0. A
-        running VM takes a change at its next start.
+      - Whether the node may merge equal pages of the VM's memory with those of others. Since Proxmox VE 9.0. A change
+        takes effect at the next start.
     type: bool
   amd_sev:
-    description: Encryption of the memory by AMD processors. A running VM takes a change at its next start.
+    description: Encryption of the memory by AMD processors. A change takes effect at the next start.
     type: dict
     suboptions:
       type:
-        description: Kind of encryption.
+        description: Type of encryption.
         type: str
         choices: [std, es, snp]
       allow_smt:
-        description: Whether it runs where simultaneous multithreading is on.
+        description: Whether the VM may run on a host with simultaneous multithreading.
         type: bool
       kernel_hashes:
         description: Whether hashes of kernel, initrd and command line are measured.
@@ -194,36 +192,35 @@ options:
         type: bool
   intel_tdx:
     description:
-      - Protection of the memory by Intel processors. Since Proxmox VE 9.1. A running VM takes a change at its next
-        start.
+      - Protection of the memory by Intel processors. Since Proxmox VE 9.1. A change takes effect at the next start.
     type: dict
     suboptions:
       type:
-        description: Kind of protection.
+        description: Type of protection.
         type: str
         choices: [tdx]
       attestation:
-        description: Whether the VM can prove what it is.
+        description: Whether remote attestation is possible.
         type: bool
       vsock_cid:
-        description: CID of the vsock where quotes are made, V(2) or more.
+        description: CID of the vsock of the quote generation service, V(2) or more.
         type: int
       vsock_port:
-        description: Port there.
+        description: Port of the quote generation service.
         type: int
   kvm:
     description:
-      - Whether the processor runs the VM itself. Without it, as on a node that is a VM without nested virtualization,
-        QEMU emulates a processor, which is slow. A running VM takes a change at its next start.
+      - Whether to use hardware virtualization. Without it, as on a node that is a VM without nested virtualization,
+        QEMU emulates the processor, which is slow. A change takes effect at the next start.
     type: bool
   machine:
-    description: The board. A running VM takes a change at its next start.
+    description: The machine type. A change takes effect at the next start.
     type: dict
     suboptions:
       type:
         description:
-          - V(i440fx), which Proxmox VE takes by default, or V(q35), which has PCI Express. A version may be pinned,
-            as in V(pc-q35-9.2); without one that which Proxmox VE has pinned stays.
+          - V(i440fx), the default of Proxmox VE, or V(q35), which has PCI Express. A version may be pinned, as in
+            V(pc-q35-9.2). Without one, a version that Proxmox VE has pinned stays.
         type: str
       aw_bits:
         description: Bits of an address of the IOMMU, V(32) to V(64).
@@ -240,16 +237,16 @@ options:
         choices: [intel, virtio]
   bios:
     description:
-      - Firmware. Proxmox VE's default is V(seabios). V(ovmf) is UEFI and gets a small disk for its variables. Cannot
+      - Firmware. Proxmox VE's default is V(seabios). V(ovmf) is UEFI, with a small disk for its variables. Cannot
         change on an existing VM.
     type: str
     choices: [seabios, ovmf]
   smbios:
-    description: How the VM identifies itself to its guest, in SMBIOS. A running VM takes a change at its next start.
+    description: How the VM identifies itself to its guest, in SMBIOS. A change takes effect at the next start.
     type: dict
     suboptions:
       uuid:
-        description: UUID. Proxmox VE makes one.
+        description: UUID. By default Proxmox VE generates one.
         type: str
       family:
         description: Family.
@@ -271,38 +268,38 @@ options:
         type: str
   vmgenid:
     description:
-      - UUID that changes when the VM goes back to an earlier state. Proxmox VE makes one; V(0) means none. A running
-        VM takes a change at its next start.
+      - Generation ID, a UUID that changes when the VM is rolled back or restored. By default Proxmox VE generates one;
+        V(0) means none. A change takes effect at the next start.
     type: str
   startdate:
     description:
-      - What the clock shows at the start, V(now) or a date such as V(2026-01-31T12:00:00). Proxmox VE's default is
-        V(now). A running VM takes a change at its next start.
+      - Initial date of the clock, V(now) or a date such as V(2026-01-31T12:00:00). Proxmox VE's default is V(now). A
+        change takes effect at the next start.
     type: str
   tdf:
-    description: Whether lost clock ticks are made up for (drift fix). A running VM takes a change at its next start.
+    description: Whether lost clock ticks are caught up (time drift fix). A change takes effect at the next start.
     type: bool
   freeze:
     description:
-      - Whether the VM stands still at its start until the monitor lets it go. A running VM takes a change at its next
+      - Whether the VM is paused at its start until it is resumed in the monitor. A change takes effect at the next
         start.
     type: bool
   reboot:
     description:
-      - Whether the guest may reboot; otherwise a reboot stops it. A running VM takes a change at its next start.
+      - Whether the guest may reboot; otherwise a reboot stops it. A change takes effect at the next start.
     type: bool
   hotplug:
     description:
-      - What may be plugged and unplugged as the VM runs. Proxmox VE's default is V(disk), V(network) and V(usb). An
-        empty list means nothing. A running VM takes a change at its next start.
+      - What may be plugged and unplugged while the VM runs. Proxmox VE's default is V(disk), V(network) and V(usb). An
+        empty list disables hotplug. A change takes effect at the next start.
     type: list
     elements: str
   disks:
     description:
       - >-
-        The disks. One that is there keeps its volume: it grows, and its options change. One that is not declared is
-        left alone.
-      - A new disk on V(scsi) or V(virtio) is plugged into a running VM.
+        The disks. An existing disk keeps its volume; it may grow, and its options may change. One that is not declared
+        is left alone.
+      - A new disk on V(scsi) or V(virtio) is plugged into the running VM.
     type: list
     elements: dict
     suboptions:
@@ -312,11 +309,11 @@ options:
         choices: [scsi, virtio, sata, ide]
       index:
         description:
-          - Number on the bus, up to 30 on V(scsi), 15 on V(virtio), 5 on V(sata), 3 on V(ide). By default the place
+          - Number on the bus, up to 30 on V(scsi), 15 on V(virtio), 5 on V(sata), 3 on V(ide). By default the position
             among the disks of the same bus.
         type: int
       state:
-        description: V(absent) takes this one out of the VM. Its volume stays, as C(unusedN).
+        description: V(absent) detaches this disk. Its volume is kept as C(unusedN).
         type: str
         choices: [present, absent]
         default: present
@@ -324,11 +321,11 @@ options:
         description: An existing volume, or a device of the node such as V(/dev/disk/by-id/...).
         type: str
       aio:
-        description: How the node reads and writes. A running VM takes a change at its next start.
+        description: Method of asynchronous I/O on the node. A change takes effect at the next start.
         type: str
         choices: [native, threads, io_uring]
       backup:
-        description: Whether backups include it.
+        description: Whether backups include the disk.
         type: bool
       bps_max_length:
         description: How long a burst up to O(disks[].mbps_max) may last, in seconds, V(1) or more.
@@ -340,16 +337,16 @@ options:
         description: How long a burst up to O(disks[].mbps_wr_max) may last, in seconds, V(1) or more.
         type: int
       cache:
-        description: How the node caches. A running VM takes a change at its next start.
+        description: Cache mode of the node. A change takes effect at the next start.
         type: str
         choices: [none, writethrough, writeback, unsafe, directsync]
       detect_zeroes:
-        description: Whether zeros that are written become holes. A running VM takes a change at its next start.
+        description: Whether written zeros become holes in the volume. A change takes effect at the next start.
         type: bool
       discard:
         description:
-          - Whether what the guest trims goes back to the storage. A new disk has V(on) where the storage is no
-            directory. A running VM takes a change at its next start.
+          - Whether space that the guest trims is released on the storage. The default for a new disk is V(on), unless
+            its storage is a directory. A change takes effect at the next start.
         type: str
         choices: ["on", ignore]
       format:
@@ -358,15 +355,15 @@ options:
         choices: [raw, qcow2, vmdk]
       image:
         description:
-          - What a new disk is made from. A name such as V(debian-13), V(ubuntu-24.04), V(ubuntu-lts), V(alpine-3.22),
-            V(fedora-43), V(rocky-9), V(alma-9), V(freebsd), V(opnsense), V(haos), V(talos) or V(openwrt) is the newest
-            build of that; it is fetched and verified where no storage has it.
-          - Or a dictionary with one of C(name), C(url) and C(file). C(url) wants a C(checksum) (C(sha256:HEX)) or the
-            C(checksum_url) of a list. C(file) is a volume such as V(local:import/a.qcow2) or that of another disk, or
-            a path of the machine the module runs on.
-          - C(storage) is where it is kept, by default the largest storage with files that takes disk images to import.
-            C(variant), C(verify), C(mirrors) and C(keys) are those of M(pve.provision.template_cache).
-          - The disk then grows to O(disks[].size). What a disk that is there was made from does not count any more.
+          - Image that a new disk is made from. A name such as V(debian-13), V(ubuntu-24.04), V(ubuntu-lts),
+            V(alpine-3.22), V(fedora-43), V(rocky-9), V(alma-9), V(freebsd), V(opnsense), V(haos), V(talos) or
+            V(openwrt) means its newest build, which is fetched and verified if no storage has it.
+          - Or a dictionary with one of C(name), C(url) and C(file). C(url) needs a C(checksum) (C(sha256:HEX)) or the
+            C(checksum_url) of a list. C(file) is a volume such as V(local:import/a.qcow2) or that of another disk, or a
+            path on the machine where the module runs.
+          - C(storage) is where the image is stored, by default the largest file-based storage for disk images to
+            import. C(variant), C(verify), C(mirrors) and C(keys) are as in M(pve.provision.template_cache).
+          - The disk then grows to O(disks[].size). For an existing disk this option is ignored.
         type: raw
       import_from:
         description: Volume, or file of the node, that a new disk is copied from.
@@ -400,8 +397,8 @@ options:
         type: int
       iothread:
         description:
-          - Whether a thread of its own does its I/O. On V(scsi) it needs C(scsihw=virtio-scsi-single). A running VM
-            takes a change at its next start.
+          - Whether the disk has its own I/O thread. On V(scsi) it needs C(scsihw=virtio-scsi-single). A change takes
+            effect at the next start.
         type: bool
       mbps:
         description: Limit in MB a second.
@@ -422,68 +419,66 @@ options:
         description: Limit of writing in MB a second for a short time.
         type: float
       model:
-        description: Model that the guest sees, on V(ide). A running VM takes a change at its next start.
+        description: Model that the guest sees, on V(ide). A change takes effect at the next start.
         type: str
       product:
-        description: Product that the guest sees, on V(scsi). A running VM takes a change at its next start.
+        description: Product that the guest sees, on V(scsi). A change takes effect at the next start.
         type: str
       queues:
-        description: Number of queues, V(2) or more, on V(scsi). A running VM takes a change at its next start.
+        description: Number of queues, V(2) or more, on V(scsi). A change takes effect at the next start.
         type: int
       replicate:
-        description: Whether replication includes it.
+        description: Whether replication includes the disk.
         type: bool
       rerror:
-        description: What happens when a read fails. A running VM takes a change at its next start.
+        description: What happens when a read fails. A change takes effect at the next start.
         type: str
         choices: [ignore, report, stop]
       ro:
-        description: Whether it is read-only. A running VM takes a change at its next start.
+        description: Whether the disk is read-only. A change takes effect at the next start.
         type: bool
       scsiblock:
         description:
-          - Whether a device of the node is passed through as SCSI device. A running VM takes a change at its next
-            start.
+          - Whether a device of the node is passed through as a SCSI device. A change takes effect at the next start.
         type: bool
       serial:
-        description: Serial number that the guest sees. A running VM takes a change at its next start.
+        description: Serial number that the guest sees. A change takes effect at the next start.
         type: str
       shared:
         description:
-          - Whether it is on every node, though its storage does not say so. A running VM takes a change at its next
-            start.
+          - Whether the volume is available on all nodes although its storage is not shared. A change takes effect at
+            the next start.
         type: bool
       size:
         description: Size such as V(32G) or V(512M); a bare number counts GiB. It grows and never shrinks.
         type: str
       snapshot:
         description:
-          - Whether what is written is dropped when the VM stops. A running VM takes a change at its next start.
+          - Whether writes are discarded when the VM stops. A change takes effect at the next start.
         type: bool
       ssd:
         description:
-          - Whether the guest sees a solid-state disk. Not on V(virtio). A running VM takes a change at its next
-            start.
+          - Whether the guest sees a solid-state disk. Not on V(virtio). A change takes effect at the next start.
         type: bool
       storage:
         description:
-          - Storage of a new volume. By default that of the first disk that names one. Where none does, and with
-            V(auto), the best one for VM disks is chosen. Those come first that stay below O(storage_warn), then those
-            that keep their data better (Ceph, then ZFS and Btrfs), in a cluster those that all nodes see, and then
-            those with more room. RV(chosen_storages) tells why each other one was not chosen.
+          - Storage of a new volume. By default that of the first disk that names one. If none does, and with V(auto),
+            the best one for VM disks is chosen. Preferred are storages that stay below O(storage_warn), then those with
+            better data protection (Ceph, then ZFS and Btrfs), in a cluster those that all nodes share, and then those
+            with more free space. RV(chosen_storages) says why each other one was not chosen.
         type: str
       vendor:
-        description: Vendor that the guest sees, on V(scsi). A running VM takes a change at its next start.
+        description: Vendor that the guest sees, on V(scsi). A change takes effect at the next start.
         type: str
       werror:
-        description: What happens when a write fails. A running VM takes a change at its next start.
+        description: What happens when a write fails. A change takes effect at the next start.
         type: str
         choices: [enospc, ignore, report, stop]
       wwn:
-        description: World wide name, such as V(0x5000c50012345678). A running VM takes a change at its next start.
+        description: World wide name, such as V(0x5000c50012345678). A change takes effect at the next start.
         type: str
   cdroms:
-    description: The drives for media. What is put into a drive that is there, the running VM sees at once.
+    description: The CD drives. A running VM sees a new medium in an existing drive at once.
     type: list
     elements: dict
     suboptions:
@@ -493,42 +488,44 @@ options:
         choices: [ide, sata, virtio, scsi]
       index:
         description:
-          - Number on the bus. By default the place among the drives of the same bus; on V(ide) the first one is V(2).
+          - Number on the bus. By default the position among the drives of the same bus; on V(ide) the first one is
+            V(2).
         type: int
       state:
-        description: V(absent) takes this drive out of the VM.
+        description: V(absent) removes this drive from the VM.
         type: str
         choices: [present, absent]
         default: present
       volume:
         description:
-          - What is in the drive, such as V(local:iso/debian-13.iso), or V(none). A new drive is empty by default, and
-            one that is there keeps what it has.
+          - The medium in the drive, such as V(local:iso/debian-13.iso), or V(none). By default a new drive is empty,
+            and an existing one keeps its medium.
         type: str
       iso:
         description:
           - The ISO image in the drive, as a volume such as V(local:iso/debian-13.iso), or as a dictionary with C(url)
-            and C(checksum) as in O(disks[].image); it is fetched where no storage has it.
+            and C(checksum) as in O(disks[].image); it is fetched if no storage has it.
         type: raw
   move_disks:
-    description: Whether a disk moves to its O(disks[].storage). Otherwise another storage than its own is an error.
+    description:
+      - Whether an existing disk is moved to its O(disks[].storage). Otherwise another storage than its own is an error.
     type: bool
     default: false
   purge_disks:
     description:
-      - Whether the volume of a disk that is taken out of the VM is destroyed. Otherwise it stays, as C(unusedN).
-      - With O(purge_options=true), disks that O(disks) does not list are taken out.
+      - Whether the volume of a disk that is detached is destroyed. Otherwise it is kept as C(unusedN).
+      - With O(purge_options=true), disks that O(disks) does not list are detached.
     type: bool
     default: false
   vmstatestorage:
     description: Storage for the memory of a suspended VM and of snapshots.
     type: str
   vga:
-    description: The display. A running VM takes a change at its next start.
+    description: The display. A change takes effect at the next start.
     type: dict
     suboptions:
       type:
-        description: Kind of it. V(serial0) shows the serial console.
+        description: Type of the display. V(serial0) shows the serial console.
         type: str
         choices: [
           cirrus, none, qxl, qxl2, qxl3, qxl4, serial0, serial1, serial2, serial3, std, virtio, virtio-gl, vmware]
@@ -541,7 +538,7 @@ options:
         type: int
   parallels:
     description:
-      - Parallel ports. Proxmox VE reserves them to C(root@pam). A running VM takes a change at its next start.
+      - Parallel ports. Proxmox VE reserves them to C(root@pam). A change takes effect at the next start.
     type: list
     elements: dict
     suboptions:
@@ -557,11 +554,11 @@ options:
         description: Device of the node, such as V(/dev/parport0).
         type: str
   audio:
-    description: Audio device. A running VM takes a change at its next start.
+    description: Audio device. A change takes effect at the next start.
     type: dict
     suboptions:
       device:
-        description: Kind of it.
+        description: Model.
         type: str
         choices: [ich9-intel-hda, intel-hda, AC97]
       driver:
@@ -569,11 +566,11 @@ options:
         type: str
         choices: [spice, none]
   rng:
-    description: Device that gives the guest randomness. A running VM takes a change at its next start.
+    description: Device that provides random numbers to the guest. A change takes effect at the next start.
     type: dict
     suboptions:
       source:
-        description: Where it comes from.
+        description: Source of the random numbers on the node.
         type: str
         choices: [/dev/urandom, /dev/random, /dev/hwrng]
       max_bytes:
@@ -584,24 +581,24 @@ options:
         type: int
   watchdog:
     description:
-      - Watchdog, which acts when the guest no longer feeds it. A running VM takes a change at its next start.
+      - Watchdog, which acts when the guest no longer responds. A change takes effect at the next start.
     type: dict
     suboptions:
       model:
-        description: Kind of it.
+        description: Model.
         type: str
         choices: [i6300esb, ib700]
       action:
-        description: What it does.
+        description: What it does then.
         type: str
         choices: [reset, shutdown, poweroff, pause, debug, none]
   virtiofs:
-    description: Directories of the node that the guest can mount. A running VM takes a change at its next start.
+    description: Directories of the node that the guest can mount. A change takes effect at the next start.
     type: list
     elements: dict
     suboptions:
       id:
-        description: Number of the entry, V(0) to V(9). Without it an entry is known by its O(virtiofs[].mapping).
+        description: Number of the entry, V(0) to V(9). Without it an entry is identified by its O(virtiofs[].mapping).
         type: int
       state:
         description: V(absent) removes this one.
@@ -630,7 +627,7 @@ options:
     elements: dict
     suboptions:
       id:
-        description: Number of the entry. Without it an entry is known by its O(usb[].host) or O(usb[].mapping).
+        description: Number of the entry. Without it an entry is identified by its O(usb[].host) or O(usb[].mapping).
         type: int
       state:
         description: V(absent) removes this one.
@@ -646,16 +643,16 @@ options:
         description: Name of a resource mapping.
         type: str
       usb3:
-        description: Whether it is USB 3.
+        description: Whether it is a USB 3 device.
         type: bool
   hostpci:
-    description: PCI devices of the node. A running VM takes a change at its next start.
+    description: PCI devices of the node. A change takes effect at the next start.
     type: list
     elements: dict
     suboptions:
       id:
         description:
-          - Number of the entry, V(0) to V(15). Without it an entry is known by its O(hostpci[].host) or
+          - Number of the entry, V(0) to V(15). Without it an entry is identified by its O(hostpci[].host) or
             O(hostpci[].mapping).
         type: int
       state:
@@ -677,7 +674,7 @@ options:
         type: str
         choices: [vfio, keep]
       legacy_igd:
-        description: Whether an integrated display becomes the VM's primary one.
+        description: Whether an integrated GPU becomes the VM's primary display.
         type: bool
       mapping:
         description: Name of a resource mapping.
@@ -689,7 +686,7 @@ options:
         description: Whether the guest sees it as PCI Express. Needs V(q35).
         type: bool
       rombar:
-        description: Whether its ROM is visible.
+        description: Whether its ROM is visible to the guest.
         type: bool
       romfile:
         description: File with a ROM, in C(/usr/share/kvm/).
@@ -707,17 +704,17 @@ options:
         description: Whether it becomes the VM's primary display.
         type: bool
   ivshmem:
-    description: Memory shared with other VMs or the node. A running VM takes a change at its next start.
+    description: Memory shared with other VMs or the node. A change takes effect at the next start.
     type: dict
     suboptions:
       size:
         description: Size in MiB, V(1) or more.
         type: int
       name:
-        description: Name of its file; by default the number of the VM.
+        description: Name of its file. By default the number of the VM.
         type: str
   spice_enhancements:
-    description: What else a SPICE client may do. A running VM takes a change at its next start.
+    description: What else a SPICE client may do. A change takes effect at the next start.
     type: dict
     suboptions:
       foldersharing:
@@ -729,21 +726,21 @@ options:
         choices: ["off", all, filter]
   tablet:
     description:
-      - Whether the VM has a USB pointing device. A VM without a desktop needs none, and is idle more often without.
+      - Whether the VM has a USB tablet as pointing device. A VM without a desktop does not need it, and uses less CPU
+        time without.
     type: bool
   keyboard:
-    description: Layout of the keyboard of the VNC console. A running VM takes a change at its next start.
+    description: Layout of the keyboard of the VNC console. A change takes effect at the next start.
     type: str
     choices: [
       de, de-ch, da, en-gb, en-us, es, fi, fr, fr-be, fr-ca, fr-ch, hu, is, it, ja, lt, mk, nl, "no", pl, pt, pt-br,
       sv, sl, tr]
   migrate_downtime:
     description:
-      - How long the VM may stand still at the end of a migration, in seconds. A running VM takes a change at its next
-        start.
+      - How long the VM may be paused at the end of a migration, in seconds. A change takes effect at the next start.
     type: float
   migrate_speed:
     description:
-      - Limit of the speed of a migration in MB/s. V(0) means none. A running VM takes a change at its next start.
+      - Limit of the speed of a migration in MB/s. V(0) means none. A change takes effect at the next start.
     type: int
 """
