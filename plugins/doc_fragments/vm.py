@@ -149,8 +149,8 @@ options:
     type: int
   balloon:
     description:
-      - RAM in MiB that the VM keeps when the node runs short of memory. V(0) removes the balloon device, so that the VM
-        keeps all. That takes effect at the next start.
+      - RAM in MiB that the VM keeps when the node runs short of memory. V(0) removes the balloon device, at a restart,
+        so that the VM keeps all.
     type: int
   shares:
     description:

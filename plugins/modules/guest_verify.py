@@ -168,7 +168,7 @@ table:
     - guest  check           outcome  what was found
     - web1   HTTP port 80 /  FAILED   connection refused (192.168.20.10)
 findings:
-  description: What is wrong with the declaration, all of it. The option begins with the name of the guest.
+  description: All errors in the declaration. The option begins with the name of the guest.
   returned: when the declaration cannot be read
   type: list
   elements: dict

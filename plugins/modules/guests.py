@@ -25,8 +25,8 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     description: >-
-      Tells the plan that a real run carries out. Nothing is written but the cache of what the sources of images say, so
-      that a real run soon after decides by the same.
+      Reports the plan of a real run. Nothing is written but the cached indexes of image sources, so that a real run
+      soon after makes the same choices.
     support: full
   diff_mode:
     description: Shows the plan as text. Secrets are never shown.
@@ -200,8 +200,8 @@ plan:
   sample: ["~ change db1 (102)", "    memory: 512 -> 1024", "1 to change, 1 unchanged"]
 degraded:
   description:
-    - What had to do instead of what was asked for, of all guests, each with its C(name). C(what) was asked for,
-      C(because) says why it could not be had, C(instead) what was used.
+    - Fallbacks of all guests, each with the C(name) of its guest. C(what) was requested, C(because) says why it was not
+      available, C(instead) what was used.
   returned: success, and when a guest failed
   type: list
   elements: dict
@@ -217,7 +217,7 @@ timeline:
   elements: dict
   sample: [{guest: db1, step: set, began: 0.0, seconds: 0.6, failed: false}]
 findings:
-  description: What stands against the declaration, all of it. The option begins with the name of the guest.
+  description: All errors in the declaration. The option begins with the name of the guest.
   returned: when the declaration cannot be carried out
   type: list
   elements: dict

@@ -12,11 +12,11 @@ version_added: 1.0.0
 author:
   - the pve.provision authors (@pve-provision)
 description:
-  - Makes a container match its declaration. What is as declared is left alone and costs no command; what differs is
-    changed in place, in one call that holds the differing options only.
-  - Everything that stands against the declaration is reported at once, before anything is written.
-  - A container is never created anew, shrunk or overwritten unless the task asks for it by name.
-  - A run that fails takes back what it has created; what a killed run has left is removed by the next one.
+  - Makes a container match its declaration. Options that are as declared are left alone and cost no command. Options
+    that differ are changed in place, in one call with only these options.
+  - All errors in the declaration are reported at once, before anything is written.
+  - A container is never recreated, shrunk or overwritten unless the task explicitly says so.
+  - A failed run removes what it has created. What a killed run has left behind is removed by the next one.
 extends_documentation_fragment:
   - pve.provision.connection
   - pve.provision.app
@@ -28,15 +28,15 @@ extends_documentation_fragment:
   - pve.provision.container
 attributes:
   check_mode:
-    description: Tells the steps and the difference that a real run has, and writes nothing.
+    description: Reports the steps and the diff of a real run, and writes nothing.
     support: full
   diff_mode:
     description: Shows the options that change, before and after. Secrets are never shown.
     support: full
   idempotent:
     description: >-
-      A second run changes nothing. O(password), O(ssh_public_keys), O(ostemplate), O(clone_from), O(restore_from)
-      and O(image) count only when the container is created. O(state=restarted) restarts each time.
+      A second run changes nothing. O(password), O(ssh_public_keys), O(ostemplate), O(clone_from), O(restore_from) and
+      O(image) are only used when the container is created. O(state=restarted) restarts each time.
     support: partial
   platform:
     description: Proxmox VE 8 and 9, on the node itself or over its API.
@@ -47,94 +47,89 @@ options:
     description:
       - V(present) creates or changes the container and leaves it running or stopped as it is; a new one is stopped.
       - V(started), V(stopped) and V(restarted) do the same and then start, shut down or restart it.
-      - V(latest) is V(started), with the newest of what it is made of. A container of an O(image) gets the image that
-        its tag means now. Any other one is asked of which of its O(packages), those of an application among them, its
-        repositories have newer versions. Before it gets these, and before anything else in it is changed, a snapshot is
-        taken. Where a storage takes none, the container is backed up in place of that, to a file of the node or over
-        the API to a storage, for which it is shut down, and a warning says so; not where that would lose anything, such
-        as a mount point without C(backup). Without either nothing is changed. Where a step fails, or it does not pass
-        its O(checks) then, it is taken back to what it was before the run, as with O(rollback=snapshot).
-      - V(template) does the same, shuts it down where it runs and turns it into a template, which others are cloned
-        from, and which can neither be turned back nor started. One that is a template already stays one. Its options
-        are changed where Proxmox VE allows that.
-      - V(absent) shuts it down and removes it with its volumes. Needs O(vmid), and the right O(hostname) when that is
-        given.
+      - V(latest) is V(started), with updates. A container with an O(image) gets the image that its tag refers to now.
+        In any other one the declared O(packages), including those of an application, are upgraded to the newest
+        versions in its repositories. Before that, and before anything else in it is changed, a snapshot is taken. If a
+        storage does not support snapshots, the container is shut down and backed up instead, to a file on the node or
+        over the API to a storage, and a warning says so. That is not done if the backup would be incomplete, as with a
+        mount point without C(backup). Without either nothing is changed. If a step fails, or the container then does
+        not pass its O(checks), it is rolled back to its state before the run, as with O(rollback=snapshot).
+      - V(template) does the same, shuts it down if it runs and turns it into a template to clone others from. That
+        cannot be reverted, and a template cannot be started. An existing template stays one. Its options are changed if
+        Proxmox VE allows that.
+      - V(absent) shuts it down and removes it with its volumes. Needs O(vmid), and if O(hostname) is given, it has to
+        match.
     type: str
     choices: [present, started, latest, stopped, restarted, template, absent]
     default: present
   gpu:
     description:
-      - Whether the container gets the graphics devices of the node, which are those of C(/dev/dri), C(/dev/kfd) and
-        C(/dev/nvidia*), each with the number that group C(render) or C(video) has in the container. A device that
-        O(devices) names is left to that.
-      - A new container gets them once it was started, a running one at once. Proxmox VE reserves this to C(root@pam),
+      - Whether the container gets the graphics devices of the node, C(/dev/dri), C(/dev/kfd) and C(/dev/nvidia*), each
+        with the ID of group C(render) or C(video) in the container. Devices in O(devices) take precedence.
+      - A new container gets them after its first start, a running one at once. Proxmox VE reserves this to C(root@pam),
         and the API does not report which devices a node has.
-      - Where the node has none, or nobody tells, each run warns of that, and M(pve.provision.guest_verify) reports that
-        check C(drift) is not verified.
+      - If the node has none, or it is not known, each run warns, and M(pve.provision.guest_verify) reports the check
+        C(drift) as not verified.
     type: bool
   ostemplate:
     description:
       - The template a new container is made from. Either a volume such as
         V(local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst), or a name such as V(debian-13-standard), which means
-        the newest one of that name on the node's storages. One that is there is used without asking anybody for a newer
-        one.
-      - One that no storage holds is fetched, see O(fetch_template).
-      - Proxmox VE does not remember the template of an existing container. A template of another system than the
-        container's is an error.
+        the newest one of that name on the node's storages. A stored one is used without looking for a newer one.
+      - If no storage has it, it is fetched, see O(fetch_template).
+      - Proxmox VE does not remember the template of an existing container. A template of another operating system than
+        the container's is an error.
     type: str
   fetch_template:
     description:
-      - Whether an O(ostemplate) that no storage holds is fetched from what Proxmox VE offers. That is listed in
-        the node's index of templates, which Proxmox VE updates and verifies itself, once a day and with C(pveam
-        update).
-      - On the node the template is fetched from the address and compared with the SHA-512 that this index has. Over the
-        API Proxmox VE is told to fetch it, which needs C(Datastore.AllocateTemplate) on the storage.
-      - In check mode nothing is fetched; the plan names the template and its storage. No byte of the template is asked
-        for then, only how large it is. A fetched template stays, also when the container could not be made.
+      - Whether an O(ostemplate) that no storage has is fetched from the offer of Proxmox VE. The offer is the node's
+        index of templates, which Proxmox VE updates and verifies itself, once a day and with C(pveam update).
+      - On the node the template is verified by the SHA-512 in this index. Over the API Proxmox VE fetches it, which
+        needs C(Datastore.AllocateTemplate) on the storage.
+      - In check mode nothing is fetched; the plan names the template and its storage. Only the size of the template is
+        queried. A fetched template is kept, even if the creation of the container fails.
     type: bool
     default: true
   template_storage:
     description:
-      - Storage that a fetched template goes to. By default the one that O(ostemplate) names, or the one with the most
-        room of those that take container templates. An image of O(image) goes to the largest of these by default.
+      - Storage for a fetched template. The default is the one that O(ostemplate) names, or the one with the most free
+        space that takes container templates. For an O(image) it is the largest of these.
     type: str
   image:
     description:
-      - The OCI image, as Docker and Podman use them, that a new container is made from, in place of O(ostemplate).
-        Since Proxmox VE 9.1.
-      - Proxmox VE makes O(entrypoint), O(env), O(cmode), the user, the working directory and the signal to stop by of
-        what the image says. What is declared of O(entrypoint) and O(cmode) is set in their place, and the variables of
-        O(env) are set over those of the image. A network device is then configured by the node, as nothing in the
-        container does that.
-      - What is to outlast the container belongs on O(mount_points).
-      - The description of the container gets a line that tells the image and its digests, and keeps it. A container
-        whose description does not tell an image is left as it is, with a warning.
-      - Another name, tag or digest, and with O(state=latest) another digest of the same tag, gives the container
-        another root file system. The new one is unpacked beside, while the container runs. Then it is shut down, gets
-        the new one and is started. Its number, name, networks, mount points and what is on them stay; what was changed
-        in the root file system does not. It has to go on running, and to pass its O(checks); otherwise it gets the old
-        root file system back. Only after that the old one is removed. A run that was killed meanwhile is finished by
-        the next one.
-      - A container that is stopped gets it when it is started.
-      - A protected container, and one with snapshots, gets no other root file system. Over the API neither does one
-        whose new image says something else of the user, the working directory or the signal to stop by, which the API
-        cannot set.
+      - The OCI image, as Docker and Podman use them, that a new container is made from, instead of O(ostemplate). Since
+        Proxmox VE 9.1.
+      - Proxmox VE takes O(entrypoint), O(env), O(cmode), the user, the working directory and the stop signal from the
+        image. A declared O(entrypoint) or O(cmode) replaces that of the image, and the variables in O(env) take
+        precedence over those of the image. Network devices are configured by the node, since nothing in the container
+        does that.
+      - Persistent data belong on O(mount_points).
+      - The image and its digests are recorded in a line of the container's description. A container without this line
+        keeps its root file system, with a warning.
+      - Another name, tag or digest, and with O(state=latest) another digest of the same tag, replaces the root file
+        system. The new one is unpacked while the container runs. Then the container is shut down, gets the new one and
+        is started. It keeps its number, name, networks and mount points with their data; changes in the root file
+        system are lost. The container has to keep running and to pass its O(checks), otherwise it gets the old root
+        file system back. Only then the old one is removed. If a run is killed in between, the next one completes it.
+      - A stopped container gets it at its next start.
+      - The root file system of a protected container, or one with snapshots, is not replaced. The same holds over the
+        API if the new image changes the user, the working directory or the stop signal, which the API cannot set.
     type: dict
     suboptions:
       oci:
         description:
           - Name of the image, as C(REGISTRY/NAME), with a tag, a digest, or both, such as
-            V(docker.io/library/nginx:1.29) or V(ghcr.io/example/app@sha256:DIGEST). With both the digest counts.
-          - A tag is looked up when the container is created, and with O(state=latest) in each run. RV(image) tells the
-            digest that it has.
-          - While the registry cannot be asked, O(state=latest) keeps the image that the container has, and on the node
-            a new container is made from the file on the storage that was fetched by the same digest, or last by the
-            same tag. Both are told in RV(degraded). That the registry has no such image is an error.
-          - The parts of the image are fetched by their digests, each is compared with its own, and together they lie on
-            O(template_storage) as one file whose name has the digest in it. The same image is fetched once. On the node
-            it is fetched there, over the API by the machine that the module runs on, and uploaded. Proxmox VE's
-            own pull is not used, as it takes tags alone and verifies nothing.
-          - A registry on the same machine, by a name such as V(localhost:5000/app:1), is asked by plain HTTP, all
+            V(docker.io/library/nginx:1.29) or V(ghcr.io/example/app@sha256:DIGEST). With both the digest decides.
+          - A tag is looked up when the container is created, and with O(state=latest) in each run. RV(image) reports
+            its digest.
+          - While the registry cannot be reached, O(state=latest) keeps the current image, and on the node a new
+            container is made from the stored file that was fetched by the same digest, or last by the same tag. Both
+            are reported in RV(degraded). An image that the registry does not have is an error.
+          - The parts of the image are fetched and verified by their digests, and stored on O(template_storage) as one
+            file with the digest in its name. The same image is fetched once, on the node itself, or over the API by the
+            machine where the module runs, which uploads it. The pull of Proxmox VE is not used, as it only takes tags
+            and verifies nothing.
+          - A registry on the same machine, with a name such as V(localhost:5000/app:1), is reached by plain HTTP, all
             others by HTTPS.
         type: str
         required: true
@@ -142,34 +137,35 @@ options:
         description: Account at the registry, for an image that is not public.
         type: str
       password:
-        description: Its password, or a token that the registry has given out for it.
+        description: Password of the account, or a token from the registry.
         type: str
   ostype:
     description:
-      - What Proxmox VE sets up inside the container. It detects this from the template by default. With V(unmanaged)
-        it writes nothing into the container. A running container takes a change at its next start.
+      - Operating system of the container, by which Proxmox VE configures it. By default it is detected from the
+        template. With V(unmanaged) nothing in the container is configured. A change takes effect at the next start.
     type: str
     choices: [debian, devuan, ubuntu, centos, fedora, opensuse, archlinux, alpine, gentoo, nixos, unmanaged]
   unprivileged:
     description:
-      - Whether root in the container is an ordinary user of the node. Cannot change on an existing container.
-      - By default a new container is unprivileged unless something declared cannot work so; RV(privilege) tells why.
+      - Whether root in the container is an unprivileged user of the node. Cannot change on an existing container.
+      - By default a new container is unprivileged unless something declared needs a privileged one; RV(privilege) says
+        why.
     type: bool
   networks:
     description:
-      - The network devices. A MAC address that is not declared is chosen by Proxmox VE once and then kept.
+      - The network devices. Without a declared MAC address Proxmox VE generates one, which is kept.
     type: list
     elements: dict
     suboptions:
       id:
         description:
           - Number of the device, as in C(net0).
-          - Without it a device is known by its O(networks[].name) or O(networks[].hwaddr), and one that has neither by
-            what else is declared of it; the order of the list does not matter then. A new device gets the number of its
-            place in the list, or the next free one.
+          - Without it a device is identified by its O(networks[].name) or O(networks[].hwaddr), and without these by
+            its other declared options; the order of the list does not matter then. A new device gets the number of its
+            position in the list, or the next free one.
         type: int
       state:
-        description: V(absent) removes this one device, named by its O(networks[].id), name or MAC address.
+        description: V(absent) removes this one device, identified by its O(networks[].id), name or MAC address.
         type: str
         choices: [present, absent]
         default: present
@@ -202,7 +198,7 @@ options:
         elements: str
       mtu:
         description: >-
-          MTU, V(64) to V(65535), not above that of the bridge. A running container takes a change at its next start.
+          MTU, V(64) to V(65535), not above that of the bridge. A change takes effect at the next start.
         type: int
       hwaddr:
         description: MAC address, unicast.
@@ -217,39 +213,39 @@ options:
         description: Whether the device is unplugged.
         type: bool
       host_managed:
-        description: Whether the node configures the address from outside. Since Proxmox VE 9.1.
+        description: Whether the node configures the addresses of the device. Since Proxmox VE 9.1.
         type: bool
       type:
-        description: Kind of the device; Proxmox VE has this one.
+        description: Type of the device. Proxmox VE only has this one.
         type: str
         choices: [veth]
   nameserver:
     description:
-      - DNS servers, by address. A link-local one names its interface, as in V(fe80::1%eth0). A running container takes
-        a change at its next start.
+      - DNS servers, by address. A link-local one names its interface, as in V(fe80::1%eth0). A change takes effect at
+        the next start.
     type: list
     elements: str
   searchdomain:
-    description: DNS search domains. A running container takes a change at its next start.
+    description: DNS search domains. A change takes effect at the next start.
     type: list
     elements: str
   features:
     description:
-      - What the container may do beyond the ordinary. Proxmox VE reserves all but nesting in an unprivileged container
-        to C(root@pam). A running container takes a change at its next start.
+      - Additional features of the container. Proxmox VE reserves all but nesting in an unprivileged container to
+        C(root@pam). A change takes effect at the next start.
     type: dict
     suboptions:
       nesting:
-        description: Whether containers may run inside; newer versions of systemd need it too.
+        description: Whether containers may run in the container. Newer versions of systemd also need it.
         type: bool
       keyctl:
-        description: Whether the keyctl system call is open, in unprivileged containers.
+        description: Whether unprivileged containers may use the keyctl system call.
         type: bool
       fuse:
-        description: Whether FUSE file systems work.
+        description: Whether FUSE file systems may be mounted.
         type: bool
       mknod:
-        description: Whether certain device nodes can be made.
+        description: Whether some device nodes may be created.
         type: bool
       mount:
         description: File system types that may be mounted, such as V(nfs). Makes a new container privileged.
@@ -259,40 +255,40 @@ options:
         description: Whether C(/sys) is writable in an unprivileged container.
         type: bool
   timezone:
-    description: Time zone such as V(Europe/Berlin), or V(host). A running container takes a change at its next start.
+    description: Time zone such as V(Europe/Berlin), or V(host). A change takes effect at the next start.
     type: str
   entrypoint:
     description: >-
-      Command that runs as init. Proxmox VE's default is V(/sbin/init). A running container takes a change at its next
-      start. Since Proxmox VE 9.1.
+      Command that runs as init. Proxmox VE's default is V(/sbin/init). A change takes effect at the next start. Since
+      Proxmox VE 9.1.
     type: str
   env:
     description:
       - Environment of the init process, as C(NAME=value). It may hold secrets, so it is on no command line and in no
         log, and never shown; on the node it is written into the config of the container.
-      - A running container takes a change at its next start. Since Proxmox VE 9.1.
+      - A change takes effect at the next start. Since Proxmox VE 9.1.
     type: list
     elements: str
   password:
-    description: Password of root, of 5 characters or more. Counts only at the creation, and is never shown.
+    description: Password of root, of 5 characters or more. Only used at the creation, and never shown.
     type: str
   ssh_public_keys:
     description:
       - Public keys that may log in as root, written as in C(authorized_keys), with or without options before them. An
-        entry may be a whole file of keys. Count only at the creation.
+        entry may be a whole file of keys. Only used at the creation.
     type: list
     elements: str
   ignore_unpack_errors:
     description: >-
-      Whether the creation goes on when the template does not unpack cleanly. Counts only at the creation.
+      Whether the creation goes on when the template does not unpack cleanly. Only used at the creation.
     type: bool
   bwlimit:
-    description: Limit of I/O while unpacking, in KiB/s. Counts only at the creation.
+    description: Limit of I/O while unpacking, in KiB/s. Only used at the creation.
     type: int
   clone_from:
     description:
-      - A container that a new one is cloned from, instead of O(ostemplate). Of its tags the clone has none but those of
-        O(tags).
+      - A container to clone a new one from, instead of using O(ostemplate). The clone does not inherit tags; it has
+        those of O(tags).
     type: dict
     suboptions:
       vmid:
@@ -303,8 +299,8 @@ options:
         type: str
       full:
         description:
-          - Whether to copy the volumes. By default a template is cloned linked where its storage can, everything else
-            in full.
+          - Whether to copy the volumes. By default a template gets a linked clone if its storage supports that,
+            everything else a full clone.
         type: bool
       snapname:
         description: Snapshot of the source to clone.
@@ -314,27 +310,26 @@ options:
         type: str
   restore_from:
     description:
-      - A backup that a new container is restored from, instead of O(ostemplate). What is declared besides is changed
-        after that. A container that is there is never restored over.
-      - All its volumes are put on the storage O(rootfs.storage), by default on that of the root volume that was backed
-        up.
-      - The MAC addresses and tags are those of the backup. While the container that was backed up is still there, new
-        addresses are drawn, and the tags are those of O(tags) alone.
+      - A backup to restore a new container from, instead of using O(ostemplate). The other declared options are applied
+        afterwards. An existing container is never overwritten.
+      - All volumes go to the storage O(rootfs.storage), by default to that of the backed up root volume.
+      - The MAC addresses and tags are those of the backup. If the container that was backed up still exists, new
+        addresses are generated, and the tags are only those of O(tags).
     type: dict
     suboptions:
       backup:
         description:
           - The backup, as a volume such as V(local:backup/vzdump-lxc-101-2026_01_31-02_00_00.tar.zst). V(latest) is the
-            newest one of the container O(vmid), or of the one called O(hostname) where no number is declared.
+            newest one of the container O(vmid), or of the one named O(hostname) if no number is declared.
         type: str
         required: true
       storage:
-        description: Storage that V(latest) is looked for on. By default all that hold backups.
+        description: Storage to search for V(latest). By default all storages for backups.
         type: str
   recreate:
     description:
-      - Whether to destroy an existing container and create it anew when something declared cannot change in place. Its
-        data are lost. A protected container is never destroyed.
+      - Whether to destroy and recreate an existing container when a declared option cannot change in place. Its data
+        are lost. A protected container is never destroyed.
     type: bool
     default: false
 seealso:
@@ -458,7 +453,7 @@ vmid:
   type: int
   sample: 101
 node:
-  description: Node it is on.
+  description: Node of the guest.
   returned: success
   type: str
   sample: pve1
@@ -469,21 +464,21 @@ status:
   sample: running
 config:
   description:
-    - The container's options as it has them now, by the names and types of this module. Declared again they change
-      nothing. O(env) is not among them, since it may hold secrets.
+    - The current options of the container, with the names and types of this module. Declaring them again changes
+      nothing. O(env) is left out, since it may hold secrets.
   returned: success, and the container exists
   type: dict
   sample: {hostname: web1, memory: 1024, networks: [{id: 0, name: eth0, bridge: vmbr0, ip: 192.168.20.10/24}]}
 other_options:
-  description: What Proxmox VE holds of it that is no option of this module, in its own words.
+  description: Settings that are no option of this module, as Proxmox VE stores them.
   returned: success
   type: dict
   sample: {unused0: "local-lvm:vm-101-disk-1"}
 addresses:
   description:
-    - The container's addresses. C(source) tells who says so, V(guest) (its own network, asked with O(ip_timeout) above
-      0), V(neighbour) (the node's own neighbour table), or V(declared), which nobody has verified. Over the API an
-      unchanged container whose addresses are all declared is not asked.
+    - The container's addresses. C(source) is V(guest) (its own network, queried with O(ip_timeout) above 0),
+      V(neighbour) (the node's own neighbour table), or V(declared), which is not verified. Over the API an unchanged
+      container is not queried if all its addresses are declared.
   returned: success
   type: list
   elements: dict
@@ -491,8 +486,8 @@ addresses:
     - {interface: eth0, address: 192.168.20.10, prefix: 24, family: ipv4, hwaddr: BC:24:11:00:00:01, source: guest}
 checks:
   description:
-    - The checks and what came of them. C(outcome) is V(passed), V(failed) or V(not_verified), which is neither.
-      C(asked) tells what was asked, C(by) who has answered, and C(at) when.
+    - The checks and their results. C(outcome) is V(passed), V(failed) or V(not_verified), which is neither. C(asked)
+      says what was checked, C(by) who answered, and C(at) when.
   returned: when the guest runs and has checks
   type: list
   elements: dict
@@ -501,21 +496,21 @@ checks:
        by: 192.168.20.10, at: "2026-03-01T09:00:00Z", attempts: 1, seconds: 0.1}
 setup:
   description:
-    - What came of what is to be in the guest. C(changed) are the changes that were made; C(verified_by) is how the
-      guest was asked, empty when it was not, and then C(reason) says why; C(differs) is what is still not as declared.
-  returned: success, when anything is declared of the inside of the guest
+    - Result of the setup in the guest. C(changed) are the changes that were made; C(verified_by) is how the guest was
+      inspected, empty if it was not, with the C(reason); C(differs) is what is still not as declared.
+  returned: success, when the setup of the guest is declared
   type: dict
   sample: {changed: ["packages: nginx: install", "services: nginx: enable, start"], verified_by: pct exec}
 plan:
-  description: The steps of this run, in order; empty when all was as declared.
+  description: The steps of this run, in order. Empty if everything was as declared.
   returned: always
   type: list
   elements: dict
   sample: [{step: set, options: {memory: "2048"}}, {step: shutdown, timeout: 60, force: false}, {step: start}]
 chosen_storages:
   description:
-    - The storages that were chosen for volumes that leave theirs open, and why each other one was not.
-  returned: when a run has something to do and a storage was left open
+    - The storages that were chosen for volumes without a declared one, and why each other one was not.
+  returned: when something changes and a storage had to be chosen
   type: list
   elements: dict
   sample:
@@ -524,9 +519,9 @@ chosen_storages:
       others: {local: takes no containers, local-lvm: local-zfs keeps its data better}
 degraded:
   description:
-    - What had to do instead of what was asked for, each also among the warnings. C(what) was asked for, C(because) says
-      why it could not be had, C(instead) what was used. It may be an image that was verified before while its source is
-      down, an address that the node has met while no guest agent answers, or the next storage while the best is full.
+    - Fallbacks of this run, each also a warning. C(what) was requested, C(because) says why it was not available,
+      C(instead) what was used. Examples are a cached image while its source is down, an address from the node's
+      neighbour table while no guest agent answers, or another storage while the best one is full.
   returned: success
   type: list
   elements: dict
@@ -535,17 +530,17 @@ degraded:
       because: it is 97 % full, and storage_refuse is 95
       instead: local-zfs
 rolled_back:
-  description: That the guest was taken back to what it was before this run.
-  returned: when the run failed and O(rollback=snapshot), O(state=latest) or what replaces an O(image) took it back
+  description: Whether the guest was rolled back to its state before this run.
+  returned: when the run failed and O(rollback=snapshot), O(state=latest) or a replaced O(image) rolled it back
   type: bool
   sample: true
 pending:
-  description: Options that wait for a restart, with the value they will have; V(null) for a deletion.
+  description: Options that wait for a restart, with their new values; V(null) for a deletion.
   returned: success
   type: dict
   sample: {features: nesting=1}
 app:
-  description: The application of the guest, and why the guest is as it is. With C(complete=false) nothing is installed.
+  description: The application of the guest, and why its options are set. With C(complete=false) nothing is installed.
   returned: when the guest has one
   type: dict
   sample:
@@ -563,8 +558,8 @@ privilege:
   sample: nothing declared needs a privileged container
 image:
   description:
-    - The image that the container was made from. C(digest) is what its name led to, C(contents) the image for the
-      architecture of the container, which is the same where the name led to one image alone.
+    - The image that the container was made from. C(digest) is that of the declared name, C(contents) that of the image
+      for the architecture of the container. They are the same if the image has only one architecture.
   returned: when O(image) is declared and the container exists
   type: dict
   sample:
@@ -583,7 +578,7 @@ ostemplate:
   type: str
   sample: local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst
 findings:
-  description: What stands against the declaration, all of it.
+  description: All errors in the declaration.
   returned: when the declaration cannot be carried out
   type: list
   elements: dict

@@ -12,18 +12,20 @@ version_added: 1.0.0
 author:
   - the pve.provision authors (@pve-provision)
 description:
-  - Makes a container from OpenWrt's own, verified root file system and writes the whole configuration into it before
-    its first start, so that it never boots with factory settings. Then it is started and waited for.
-  - On a later run the options of the container are brought in line as by M(pve.provision.lxc_create), and the running
-    configuration is compared with the declaration. Only what differs is set, and only the services that own it are
-    reloaded. A change of network, firewall or SSH takes itself back when it cuts the router off.
-  - Over the API the configuration is part of a template of the router's own, which is removed as soon as the container
-    is made, and a running router is entered by SSH (O(ssh_private_key)). Without that RV(openwrt) says that its
+  - Creates a container from OpenWrt's own, verified root file system and writes the whole configuration into it before
+    its first start, so that it never boots with factory settings. Then it starts the container and waits until it is
+    up.
+  - On a later run the options of the container are changed as by M(pve.provision.lxc_create), and the running
+    configuration is compared with the declaration. Only differences are set, and only the services concerned are
+    reloaded. A change of network, firewall or SSH is rolled back by the router itself if it cuts the connection.
+  - Over the API the configuration is part of a template for this one router, which is removed as soon as the container
+    is created. A running router is reached by SSH (O(ssh_private_key)). Without that RV(openwrt) says that its
     configuration is unknown.
   - The container is always privileged, with C(ostype=unmanaged). No option changes that.
-  - A new one gets one core, 256 MiB of memory, no swap, a root volume of 512 MiB and starts with its node, where the
-    options do not say otherwise. O(purge_options) leaves that in place.
-  - Where an interface speaks PPPoE, C(/dev/ppp) of the node is passed in. PVE takes devices from C(root@pam) alone.
+  - The defaults for a new router are one core, 256 MiB of memory, no swap, a root volume of 512 MiB, and a start with
+    its node. O(purge_options) does not remove them.
+  - With an interface that uses PPPoE, C(/dev/ppp) of the node is passed into the container. Proxmox VE reserves this to
+    C(root@pam).
 extends_documentation_fragment:
   - pve.provision.router
   - pve.provision.connection
@@ -34,11 +36,11 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     description: >-
-      Tells the steps and the difference that a real run has. Nothing is written but the cache of what the sources of
-      images say, so that a real run soon after decides by the same.
+      Reports the steps and the diff of a real run. Nothing is written but the cached indexes of image sources, so that
+      a real run soon after makes the same choices.
     support: full
   diff_mode:
-    description: Shows what changes, the configuration in the words of C(uci changes). Secrets are hidden.
+    description: Shows what changes, the configuration in the format of C(uci changes). Secrets are hidden.
     support: full
   idempotent:
     description: A second run changes nothing. O(state=restarted) restarts each time.
@@ -52,55 +54,55 @@ options:
     description:
       - V(present) creates or changes the router; a new one is stopped.
       - V(started), V(stopped) and V(restarted) do the same and then start, shut down or restart it.
-      - V(absent) shuts it down and removes it. Needs O(vmid), and the right O(hostname) when that is given.
+      - V(absent) shuts it down and removes it. Needs O(vmid), and if O(hostname) is given, it has to match.
     type: str
     choices: [present, started, stopped, restarted, absent]
     default: started
   template:
     description:
       - A template to use instead of fetching O(version), as a volume or as a name. It must be OpenWrt's root file
-        system. On the node only, since over the API nothing can be written into the container before its first boot.
+        system. Only on the node, since nothing can be written into a container over the API before its first boot.
     type: str
   template_storage:
     description:
-      - Storage that gets the template. By default every active one that takes templates as files.
+      - Storage for the template. By default every active one that takes templates as files.
     type: str
   upgrade:
     description:
-      - Whether a router of an older version is upgraded to O(version). A new container is made beside the old one,
-        with its configuration, and is started with its links down. When it has come up as declared it takes over; when
-        it then does not prove itself, the old one runs again.
-      - A router that is declared by O(hostname) alone gets the number of the new container, and the old one stays,
-        stopped, with the permissions and firewall rules of its number. One that is declared by O(vmid) keeps all that,
-        and a copy of the old one stays, stopped. That is possible on the node only, and takes the router off the
-        network for longer.
-      - Mount points with a volume of their own and raw C(lxc.*) lines cannot be taken along, nor, with O(vmid) or
-        without O(rollback_keep), snapshots and unused volumes. Then nothing is done, and they are named. Accounts that
-        somebody made in the router, and files that neither a package nor C(/etc/sysupgrade.conf) knows, are left behind
-        and named in a warning.
-      - When a run is killed after the new container has taken the router's place, the next run goes on with that one
-        if it is well, and otherwise says so. It never puts the old one back over it.
+      - Whether a router of an older version is upgraded to O(version). A new container is created beside the old one,
+        with its configuration, and is started with its links down. When it is up as declared it takes over. If it then
+        does not pass verification, the old one is started again.
+      - A router that is declared by O(hostname) only gets the number of the new container. The old one is kept,
+        stopped, with the permissions and firewall rules of its number. A router that is declared by O(vmid) keeps its
+        number, permissions and rules, and a stopped copy of the old one is kept. That is only possible on the node,
+        with a longer interruption.
+      - Mount points with a volume of their own and raw C(lxc.*) lines cannot be migrated, nor, with O(vmid) or without
+        O(rollback_keep), snapshots and unused volumes. They are an error before anything is changed. Accounts that
+        somebody made in the router, and files that neither a package nor C(/etc/sysupgrade.conf) lists, are not
+        migrated; a warning names them.
+      - If a run is killed after the new container has taken over, the next run continues with it, or fails if it is not
+        up as declared. It never restores the old one over it.
     type: bool
     default: false
   rollback_keep:
     description:
-      - Whether what was before an upgrade stays, as a stopped container with C(-rollback) behind its name.
+      - Whether the old container is kept after an upgrade, stopped and with C(-rollback) appended to its name.
     type: bool
     default: true
   ostype:
     description:
-      - Only V(unmanaged) is possible. The option is here to say so.
+      - Only V(unmanaged) is possible.
     type: str
   unprivileged:
     description:
-      - Only V(false) is possible. The option is here to say so.
+      - Only V(false) is possible.
     type: bool
 notes:
-  - The container has the feature C(nesting), and needs it. OpenWrt runs dnsmasq, ntpd and other services in jails,
-    which change their root by C(pivot_root), and LXC's AppArmor profile allows that to a privileged container with
-    nesting alone. Without it no DHCP and no DNS would be served.
-  - Proxmox VE takes a feature of a privileged container from C(root@pam) itself only, never from an API token. With a
-    token use M(pve.provision.openwrt_vm), or log in with the password, or run on the node.
+  - The container needs and has the feature C(nesting). OpenWrt runs dnsmasq, ntpd and other services in jails, which
+    use C(pivot_root). LXC's AppArmor profile allows that in a privileged container only with nesting. Without it there
+    would be neither DHCP nor DNS.
+  - Only C(root@pam) itself may set features of a privileged container, never an API token. Use
+    M(pve.provision.openwrt_vm), log in with the password, or run on the node.
 seealso:
   - module: pve.provision.openwrt_template
   - module: pve.provision.openwrt_vm
@@ -185,7 +187,7 @@ vmid:
   type: int
   sample: 101
 node:
-  description: Node it is on.
+  description: Node of the guest.
   returned: success
   type: str
   sample: pve1
@@ -195,22 +197,22 @@ status:
   type: str
   sample: running
 config:
-  description: The container's options as it has them now, by the names and types of M(pve.provision.lxc_create).
+  description: The current options of the container, with the names and types of M(pve.provision.lxc_create).
   returned: success, and the container exists
   type: dict
   sample: {hostname: gw, memory: 256, ostype: unmanaged, unprivileged: false}
 other_options:
-  description: What Proxmox VE holds of it that is no option of this module, in its own words.
+  description: Settings that are no option of this module, as Proxmox VE stores them.
   returned: success
   type: dict
   sample: {unused0: "local-lvm:vm-101-disk-1"}
 addresses:
   description:
-    - The router's addresses by interface. C(source) tells who says so, in order of trust V(ubus) (netifd in the
-      guest), V(ip) (the guest's kernel), V(guest) (Proxmox VE), V(neighbour) (the node's own neighbour table, by the
-      MAC address) and V(declared). A less trusted one counts only for what the others do not tell.
-    - What V(neighbour) says may be an old lease, and its C(prefix) is V(null) unless the address is declared. Over the
-      API there are V(guest) and V(declared) alone.
+    - The router's addresses by interface. C(source) is, in order of trust, V(ubus) (netifd in the guest), V(ip) (the
+      guest's kernel), V(guest) (Proxmox VE), V(neighbour) (the node's own neighbour table, by the MAC address) and
+      V(declared). A less trusted source is only used for what the others do not report.
+    - An address from V(neighbour) may be an old lease, and its C(prefix) is V(null) unless the address is declared.
+      Over the API the only sources are V(guest) and V(declared).
   returned: success
   type: list
   elements: dict
@@ -218,16 +220,16 @@ addresses:
     - {interface: lan, address: 192.168.20.1, prefix: 24, family: ipv4, hwaddr: "BC:24:11:00:00:01", source: ubus}
 openwrt:
   description:
-    - What the running router says of itself. C(drift) is V(none) when its configuration is as declared, V(present) when
-      something still differs, which C(differs) names, and V(unknown) when nobody could look inside, as over the API
-      without O(ssh_private_key), with the C(reason).
+    - State of the running router. C(drift) is V(none) if its configuration is as declared, V(present) if something
+      still differs, which C(differs) lists, and V(unknown) if it could not be read, as over the API without
+      O(ssh_private_key), with the C(reason).
   returned: when the router runs
   type: dict
   sample: {drift: none, version: 24.10.4, interfaces_up: [lan, wan]}
 checks:
   description:
-    - The checks and what came of them. C(outcome) is V(passed), V(failed) or V(not_verified), which is neither.
-      C(asked) tells what was asked, C(by) who has answered, and C(at) when.
+    - The checks and their results. C(outcome) is V(passed), V(failed) or V(not_verified), which is neither. C(asked)
+      says what was checked, C(by) who answered, and C(at) when.
   returned: when the guest runs and has checks
   type: list
   elements: dict
@@ -235,15 +237,15 @@ checks:
     - {name: interface wan, type: interface, outcome: passed, asked: interface wan, detail: is up, by: "guest, ubus",
        at: "2026-03-01T09:00:00Z", attempts: 1, seconds: 0.1}
 plan:
-  description: The steps of this run, in order; empty when all was as declared.
+  description: The steps of this run, in order. Empty if everything was as declared.
   returned: always
   type: list
   elements: dict
   sample: [{step: configure, uci: ["network.lan.ipaddr='192.168.21.1'"]}]
 chosen_storages:
   description:
-    - The storages that were chosen for volumes that leave theirs open, and why each other one was not.
-  returned: when a run has something to do and a storage was left open
+    - The storages that were chosen for volumes without a declared one, and why each other one was not.
+  returned: when something changes and a storage had to be chosen
   type: list
   elements: dict
   sample:
@@ -252,9 +254,9 @@ chosen_storages:
       others: {local: takes no containers, local-lvm: local-zfs keeps its data better}
 degraded:
   description:
-    - What had to do instead of what was asked for, each also among the warnings. C(what) was asked for, C(because) says
-      why it could not be had, C(instead) what was used. It may be an image that was verified before while its source is
-      down, an address that the node has met while no guest agent answers, or the next storage while the best is full.
+    - Fallbacks of this run, each also a warning. C(what) was requested, C(because) says why it was not available,
+      C(instead) what was used. Examples are a cached image while its source is down, an address from the node's
+      neighbour table while no guest agent answers, or another storage while the best one is full.
   returned: success
   type: list
   elements: dict
@@ -263,12 +265,12 @@ degraded:
       because: it is 97 % full, and storage_refuse is 95
       instead: local-zfs
 rolled_back:
-  description: That the guest was taken back to what it was before this run.
-  returned: when the run failed and O(rollback=snapshot) took the guest back
+  description: Whether the guest was rolled back to its state before this run.
+  returned: when the run failed and O(rollback=snapshot) rolled the guest back
   type: bool
   sample: true
 pending:
-  description: Options that wait for a restart, with the value they will have; V(null) for a deletion.
+  description: Options that wait for a restart, with their new values; V(null) for a deletion.
   returned: success
   type: dict
   sample: {}
@@ -278,7 +280,7 @@ ostemplate:
   type: str
   sample: local:vztmpl/openwrt-24.10.4-lxc_amd64.tar.gz
 findings:
-  description: What stands against the declaration, all of it.
+  description: All errors in the declaration.
   returned: when the declaration cannot be carried out
   type: list
   elements: dict

@@ -13,25 +13,25 @@ author:
   - the pve.provision authors (@pve-provision)
 description:
   - Fetches OpenWrt's root file system, verifies it by OpenWrt's signature, and makes the container template
-    C(openwrt-VERSION-lxc_ARCH.tar.gz) of it on storages. With O(defaults) the first digits of their digest stand in
-    the name too.
-  - The same release and the same defaults give the same template to the bit, whoever builds it wherever.
-  - Preinit's failsafe mode is switched off, as it would put 192.168.1.1 on the LAN for a moment at each boot. Nothing
-    else is changed.
-  - A template that is there is used when its record, C(.NAME.pve-provision.json), says that it is the wanted one and
-    its bytes are still the same. A file that is damaged or that nobody recorded is never used, and never overwritten
-    unless O(force=true).
-  - A container from a template without defaults for its network begins as every new OpenWrt does, with a DHCP server
-    on C(192.168.1.1). M(pve.provision.openwrt_lxc) writes the whole configuration before the first boot.
+    C(openwrt-VERSION-lxc_ARCH.tar.gz) from it on storages. With O(defaults) the name also has the first digits of their
+    digest.
+  - The build is reproducible. The same release and defaults give the same template, bit by bit.
+  - The failsafe mode is switched off, since it would use 192.168.1.1 on the LAN for a moment at each boot. Nothing else
+    is changed.
+  - An existing template is used if its record, C(.NAME.pve-provision.json), says that it is the right one and its
+    content is still the same. A file that is damaged or has no record is never used, and never overwritten unless
+    O(force=true).
+  - A container from a template without defaults for its network starts like every new OpenWrt, with a DHCP server on
+    C(192.168.1.1). M(pve.provision.openwrt_lxc) writes the whole configuration before the first boot.
 extends_documentation_fragment:
   - pve.provision.connection
   - pve.provision.progress
 attributes:
   check_mode:
-    description: Asks the source and tells the steps that a real run has; fetches nothing and writes to no storage.
+    description: Queries the source and reports the steps of a real run; fetches nothing and writes to no storage.
     support: full
   diff_mode:
-    description: Shows which of the template's volumes were there before and after.
+    description: Shows the template's volumes before and after.
     support: full
   idempotent:
     description: A second run changes nothing and fetches nothing.
@@ -39,15 +39,15 @@ attributes:
   platform:
     description:
       - Proxmox VE 8 and 9, on the node itself or over its API. Over the API the template is built where the module
-        runs, kept in that user's cache, and uploaded; one on a storage is known by its name and size.
+        runs, kept in that user's cache, and uploaded. One on a storage is identified by its name and size.
     support: full
     platforms: proxmox
 options:
   version:
     description:
-      - The release. V(24) is the newest of 24.x, V(24.10) the newest of that line, V(24.10.4) exactly that one,
+      - The release. V(24) is the newest of 24.x, V(24.10) the newest of that series, V(24.10.4) exactly that one,
         V(latest) the newest stable one, V(snapshot) the development version. A release candidate has to be named.
-      - For an exact version that is there the source is not asked.
+      - For an exact version that exists the source is not queried.
     type: str
     default: "24"
   arch:
@@ -57,16 +57,16 @@ options:
     default: amd64
   storages:
     description:
-      - The storages that are to have the template. By default every active one that takes templates as files.
+      - The storages for the template. By default every active one that takes templates as files.
     type: list
     elements: str
     default: []
   defaults:
     description:
-      - What containers from this template begin with. Other defaults make another template, with another name.
-      - Everything in here lies readable in the template. So one that holds a password hash, a secret of
-        O(defaults.uci) or a file that not everybody may read is for root alone on the storages, and is refused over the
-        API, where Proxmox VE lets every user of the node read what is uploaded.
+      - Initial configuration of containers from this template. Other defaults make another template, with another name.
+      - Everything in here is readable in the template. So a template with a password hash, a secret in O(defaults.uci)
+        or a file that not everybody may read is only readable by root on the storages. Over the API it is an error,
+        since every user of the node may read an uploaded template.
     type: dict
     suboptions:
       hostname:
@@ -77,16 +77,16 @@ options:
         type: list
         elements: str
       password_hash:
-        description: Root's password as a crypt(3) hash. Without it root has no password, as OpenWrt comes.
+        description: Root's password as a crypt(3) hash. Without it root has no password, as is OpenWrt's default.
         type: str
       uci:
         description:
-          - Configuration by package, section and option. A section is called by its name, with C(.type) for a new
+          - Configuration by package, section and option. A section is identified by its name, with C(.type) for a new
             one, or as C(@type[0]); C(@type) with a list of mappings adds anonymous ones. V(null) deletes.
-          - It is set by a script at the first boot, over what OpenWrt has generated then.
+          - It is applied by a script at the first boot, after OpenWrt has generated its own configuration.
         type: dict
       files:
-        description: Files to put into the root file system, in place of those there are.
+        description: Files to add to the root file system, or to replace in it.
         type: list
         elements: dict
         suboptions:
@@ -104,57 +104,56 @@ options:
             default: "0644"
       scripts:
         description:
-          - Shell scripts that the first boot runs once, by the names they get in C(/etc/uci-defaults). They run in the
-            order of their names; the configuration in O(defaults.uci) is set as C(90-pve-provision).
+          - Shell scripts that the first boot runs once, by their names in C(/etc/uci-defaults). They run in the order
+            of their names; O(defaults.uci) is applied by C(90-pve-provision).
         type: dict
   verify:
     description:
-      - What has to be proven before OpenWrt's archive is used. V(required) is a signature by a known key, V(checksum)
-        trusts the published digest, and V(none) trusts everything, with a warning.
+      - How OpenWrt's archive is verified. V(required) needs a signature by a known key, V(checksum) trusts the
+        published digest, and V(none) verifies nothing, and warns.
     type: str
     choices: [required, checksum, none]
     default: required
   keys:
     description:
-      - Further usign public keys that may have signed, as the base64 line of the key file.
+      - Further usign public keys to trust, each as the base64 line of its key file.
     type: list
     elements: str
     default: []
   mirrors:
     description:
-      - Servers to ask instead of C(https://downloads.openwrt.org), in this order. What they have is verified all the
-        same.
+      - Servers to use instead of C(https://downloads.openwrt.org), in this order. What they deliver is still verified.
     type: list
     elements: str
     default: []
   force:
-    description: Whether to replace a file of the template's name that is damaged, foreign, or another image.
+    description: Whether to replace a file with the template's name that is damaged, has no record, or is another image.
     type: bool
     default: false
   reverify:
     description:
-      - Whether to read the templates that are there again and compare their digests. One that does not fit is an error,
-        and replaced with O(force=true). Not over the API.
+      - Whether to read existing templates again and compare their digests. One that does not match is an error, or
+        replaced with O(force=true). Not available over the API.
     type: bool
     default: false
   offline_ok:
     description:
-      - Whether the newest verified template that fits O(version) and O(defaults) will do when the source cannot be
-        asked. A warning says so.
+      - Whether to use the newest verified template that matches O(version) and O(defaults) when the source cannot be
+        reached. A warning says so.
     type: bool
     default: false
   snapshot_max_age:
-    description: Greatest age of a snapshot in days, by the date of its source. V(0) means any.
+    description: Maximum age of a snapshot in days, by the date of its source. V(0) means any.
     type: int
     default: 0
   index_max_age:
     description:
-      - For how many seconds the source's answer about its versions is used before it is asked again. When it cannot be
-        asked, its last answer is used, and a warning tells its age.
+      - How many seconds the source's list of versions is cached. If the source cannot be reached, the last list is
+        used, with a warning that says how old it is.
     type: int
     default: 3600
   download_timeout:
-    description: How long fetching may take, in seconds.
+    description: How long the download may take, in seconds.
     type: int
     default: 7200
   download_ca_path:
@@ -230,17 +229,17 @@ version:
   type: str
   sample: 24.10.4
 available_version:
-  description: Newest release of what was asked for that the source has.
-  returned: when the version was exact, or the source could be asked or had answered before
+  description: Newest release that the source has for O(version).
+  returned: when the version is exact, or the source could be reached or its list is cached
   type: str
   sample: 24.10.4
 digest:
   description: SHA-256 of the template. The same inputs give the same one everywhere.
-  returned: success, in check mode only when the template is there
+  returned: success, in check mode only when the template exists
   type: str
   sample: 5aec4ab2ac5c16c7c8ecb87bfeeb10213abe96db6b85e2463585cea492fc861d
 plan:
-  description: The steps of this run, in order; empty when all was as declared.
+  description: The steps of this run, in order. Empty if everything was as declared.
   returned: success
   type: list
   elements: dict
@@ -261,12 +260,12 @@ size:
   type: int
   sample: 14680064
 transferred:
-  description: Bytes of OpenWrt's archive that came over the network.
+  description: Bytes of OpenWrt's archive that were downloaded.
   returned: success, not in check mode
   type: int
   sample: 4718592
 findings:
-  description: What stands against the declaration, all of it.
+  description: All errors in the declaration.
   returned: when the declaration cannot be carried out
   type: list
   elements: dict

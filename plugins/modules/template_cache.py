@@ -25,7 +25,7 @@ extends_documentation_fragment:
   - pve.provision.progress
 attributes:
   check_mode:
-    description: Asks the source and tells the steps that a real run has; writes nothing to a storage.
+    description: Queries the source and reports the steps of a real run; writes nothing to a storage.
     support: full
   diff_mode:
     description: Shows the names of the image's files before and after.
@@ -298,7 +298,7 @@ images:
       size: 129710398
       path: /var/lib/vz/template/cache/debian-13-standard_13.1-2_amd64.tar.zst
 plan:
-  description: The steps of this run, in order; empty when all was as declared.
+  description: The steps of this run, in order. Empty if everything was as declared.
   returned: success
   type: list
   elements: dict
@@ -319,7 +319,7 @@ capacity:
   type: dict
   sample: {local: {before: {total: 1000, available: 900}, after: {total: 1000, available: 895}}}
 findings:
-  description: What stands against the declaration, all of it.
+  description: All errors in the declaration.
   returned: when the declaration cannot be carried out
   type: list
   elements: dict

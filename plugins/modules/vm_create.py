@@ -12,11 +12,11 @@ version_added: 1.0.0
 author:
   - the pve.provision authors (@pve-provision)
 description:
-  - Makes a VM match its declaration. What is as declared is left alone and costs no command; what differs is changed in
-    place, in one call that holds the differing options only.
-  - Everything that stands against the declaration is reported at once, before anything is written.
-  - A VM is never created anew, shrunk or overwritten unless the task asks for it by name.
-  - A run that fails takes back what it has created; what a killed run has left is removed by the next one.
+  - Makes a VM match its declaration. Options that are as declared are left alone and cost no command. Options that
+    differ are changed in place, in one call with only these options.
+  - All errors in the declaration are reported at once, before anything is written.
+  - A VM is never recreated, shrunk or overwritten unless the task explicitly says so.
+  - A failed run removes what it has created. What a killed run has left behind is removed by the next one.
 extends_documentation_fragment:
   - pve.provision.connection
   - pve.provision.app
@@ -30,16 +30,16 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     description: >-
-      Tells the steps and the difference that a real run has. Nothing is written but the cache of what the sources of
-      images say, so that a real run soon after decides by the same.
+      Reports the steps and the diff of a real run. Nothing is written but the cached indexes of image sources, so that
+      a real run soon after makes the same choices.
     support: full
   diff_mode:
     description: Shows the options that change, before and after. Secrets are never shown.
     support: full
   idempotent:
     description: >-
-      A second run changes nothing. O(clone_from), O(restore_from) and O(disks[].import_from) count only when the VM, or
-      the disk, is created. O(state=restarted) restarts each time.
+      A second run changes nothing. O(clone_from), O(restore_from) and O(disks[].import_from) are only used when the VM,
+      or the disk, is created. O(state=restarted) restarts each time.
     support: partial
   platform:
     description: Proxmox VE 8 and 9, on the node itself or over its API.
@@ -51,46 +51,48 @@ options:
       - V(present) creates or changes the VM and leaves it running or stopped as it is; a new one is stopped.
       - V(started), V(stopped) and V(restarted) do the same and then start, shut down or restart it. V(started)
         resumes one that is suspended.
-      - V(latest) is V(started), with the newest of its packages. The VM is asked of which of its O(packages), those of
-        an application among them, its repositories have newer versions. Before it gets these, and before anything else
-        in it is changed, a snapshot is taken. Where a storage takes none, the VM is backed up in place of that, to a
-        file of the node or over the API to a storage, while it runs, and a warning says so; not where that would lose
-        anything, such as a disk that is not backed up. Without either nothing is changed. Where a step fails, or it
-        does not pass its O(checks) then, it is taken back to what it was before the run, as with O(rollback=snapshot).
-      - V(suspended) does the same, starts it where it does not run, and lets it stand still in memory.
-      - V(template) does the same, shuts it down where it runs and turns it into a template, which others are cloned
-        from, and which can neither be turned back nor started. One that is a template already stays one.
-      - V(absent) shuts it down and removes it with its disks. Needs O(vmid), and the right O(name) when that is
-        given.
+      - V(latest) is V(started), with updates. The declared O(packages), including those of an application, are upgraded
+        to the newest versions in the VM's repositories. Before that, and before anything else in it is changed, a
+        snapshot is taken. If a storage does not support snapshots, the running VM is backed up instead, to a file on
+        the node or over the API to a storage, and a warning says so. That is not done if the backup would be
+        incomplete, as with a disk that is excluded from backups. Without either nothing is changed. If a step fails, or
+        the VM then does not pass its O(checks), it is rolled back to its state before the run, as with
+        O(rollback=snapshot).
+      - V(suspended) does the same, starts it if it does not run, and pauses it in memory.
+      - V(template) does the same, shuts it down if it runs and turns it into a template to clone others from. That
+        cannot be reverted, and a template cannot be started. An existing template stays one.
+      - V(absent) shuts it down and removes it with its disks. Needs O(vmid), and if O(name) is given, it has to match.
     type: str
     choices: [present, started, latest, stopped, restarted, suspended, template, absent]
     default: present
   image:
     description:
-      - The image that the first disk is made from, as in O(disks[].image).
+      - Image that the first disk is made from, as in O(disks[].image).
     type: raw
   timezone:
     description: The time zone of the system, such as V(Europe/Berlin); set like O(packages).
     type: str
   gpu:
     description:
-      - Whether the VM gets a graphics card of the node, by a name that the cluster has for it (Datacenter, Resource
-        Mappings). A VM that has one keeps it; else it is the first of these names, unless O(hostpci) states another.
-      - The VM has the card to itself, so the node and its containers do without.
+      - Whether the VM gets a graphics card of the node, through a PCI resource mapping of the cluster (Datacenter,
+        Resource Mappings). A VM that has one keeps it; otherwise the first mapping is used, unless O(hostpci) names
+        another.
+      - The card is then only available to this VM, and not to the node or its containers.
     type: bool
   golden:
     description:
-      - Whether the first disk is a linked clone of a template that is made of the image, once for all VMs on a storage.
-        A template of an older build is removed when no disk is a clone of it any more.
+      - Whether the first disk is a linked clone of a template that is made from the image, once for all VMs on a
+        storage. A template of an older build is removed when no disk is a clone of it any more.
       - The template has what its VMs have in common, such as the size of that disk, processors, memory, networks and
-        settings of cloud-init, so that a VM which is told apart by its name alone takes one command. What tells VMs
-        apart, such as tags, addresses and passwords, is never in it.
-      - By default V(true) where a list has three VMs or more of one image on one storage that can clone so.
+        settings of cloud-init, so that a VM that differs only in its name takes one command. What differs between VMs,
+        such as tags, addresses and passwords, is never in it.
+      - The default is V(true) if a list has three VMs or more with the same image on a storage that supports linked
+        clones.
     type: bool
   clone_from:
     description:
-      - A VM that a new one is cloned from. What is declared besides is changed after that. Of its tags the clone has
-        none but those of O(tags).
+      - A VM to clone a new one from. The other declared options are applied afterwards. The clone does not inherit
+        tags; it has those of O(tags).
     type: dict
     suboptions:
       vmid:
@@ -101,8 +103,8 @@ options:
         type: str
       full:
         description:
-          - Whether to copy the disks. By default a template is cloned linked where its storage can, everything else
-            in full.
+          - Whether to copy the disks. By default a template gets a linked clone if its storage supports that,
+            everything else a full clone.
         type: bool
       snapname:
         description: Snapshot of the source to clone.
@@ -112,55 +114,55 @@ options:
         type: str
   restore_from:
     description:
-      - A backup that a new VM is restored from. What is declared besides is changed after that. A VM that is there is
-        never restored over.
-      - The MAC addresses and tags are those of the backup. While the VM that was backed up is still there, new
-        addresses are drawn, and the tags are those of O(tags) alone.
+      - A backup to restore a new VM from. The other declared options are applied afterwards. An existing VM is never
+        overwritten.
+      - The MAC addresses and tags are those of the backup. If the VM that was backed up still exists, new addresses are
+        generated, and the tags are only those of O(tags).
     type: dict
     suboptions:
       backup:
         description:
           - The backup, as a volume such as V(local:backup/vzdump-qemu-101-2026_01_31-02_00_00.vma.zst). V(latest) is
-            the newest one of the VM O(vmid), or of the one called O(name) where no number is declared.
+            the newest one of the VM O(vmid), or of the one named O(name) if no number is declared.
         type: str
         required: true
       storage:
-        description: Storage that V(latest) is looked for on. By default all that hold backups.
+        description: Storage to search for V(latest). By default all storages for backups.
         type: str
   recreate:
     description:
-      - Whether to destroy an existing VM and create it anew when something declared cannot change in place. Its data
-        are lost. A protected VM is never destroyed.
+      - Whether to destroy and recreate an existing VM when a declared option cannot change in place. Its data are lost.
+        A protected VM is never destroyed.
     type: bool
     default: false
   agent_timeout:
     description:
-      - For how many seconds a guest agent is waited for that does not answer, by O(cloud_init.wait) and O(ip_timeout)
-        together. After that the node tells addresses. The default is 30.
+      - Seconds to wait for a guest agent that does not answer, within O(cloud_init.wait) and O(ip_timeout). After that
+        addresses are taken from the node. The default is 30.
     type: int
   bwlimit:
-    description: Limit of I/O while disks are made, in KiB/s. Counts only at the creation.
+    description: Limit of I/O while disks are created, in KiB/s. Only used at the creation.
     type: int
   import_working_storage:
     description:
-      - Storage with files that an archive is unpacked to while a disk is imported. Counts only at the creation.
+      - File-based storage for unpacking an archive while a disk is imported. Only used at the creation.
     type: str
   ostype:
     description:
-      - Which system runs in the VM; Proxmox VE chooses devices by it. Proxmox VE's default is V(other). A running VM
-        takes a change at its next start.
+      - Operating system in the VM, by which Proxmox VE chooses devices. Proxmox VE's default is V(other). A change
+        takes effect at the next start.
     type: str
     choices: [other, wxp, w2k, w2k3, w2k8, wvista, win7, win8, win10, win11, l24, l26, solaris]
   arch:
     description:
-      - Architecture of the processor. By default that of the node. Proxmox VE reserves it to C(root@pam). A running
-        VM takes a change at its next start.
+      - Architecture of the processor. By default that of the node. Proxmox VE reserves it to C(root@pam). A change
+        takes effect at the next start.
     type: str
     choices: [x86_64, aarch64]
   efidisk:
     description:
-      - The disk for the variables of the firmware V(ovmf). A new VM with that firmware gets one. A running VM takes a
-        change at its next start.
+      - The disk for the variables of the firmware V(ovmf). A new VM with that firmware gets one. A change takes effect
+        at the next start.
     type: dict
     suboptions:
       volume:
@@ -173,7 +175,7 @@ options:
         description: Volume, or file of the node, that a new one is copied from.
         type: str
       efitype:
-        description: Size of it. A new VM gets V(4m).
+        description: Type of the disk. The default for a new one is V(4m).
         type: str
         choices: [2m, 4m]
       format:
@@ -185,10 +187,12 @@ options:
         type: str
         choices: ["2011", "2023", 2023w, 2023k]
       pre_enrolled_keys:
-        description: Whether Secure Boot is on, with the keys of the distributions and Microsoft. A new VM gets none.
+        description: >-
+          Whether the keys of the distributions and Microsoft for Secure Boot are enrolled. The default for a new VM is
+          V(false).
         type: bool
   tpm:
-    description: A TPM. A running VM takes a change at its next start.
+    description: A TPM. A change takes effect at the next start.
     type: dict
     suboptions:
       volume:
@@ -205,27 +209,25 @@ options:
         type: str
         choices: [raw, qcow2, vmdk]
       version:
-        description: Version. Windows 11 wants V(v2.0).
+        description: Version. Windows 11 needs V(v2.0).
         type: str
         choices: [v1.2, v2.0]
   acpi:
     description:
-      - Whether the VM has ACPI. Without it a shutdown cannot be asked for. A running VM takes a change at its next
-        start.
+      - Whether the VM has ACPI. Without it the VM cannot be shut down cleanly. A change takes effect at the next start.
     type: bool
   localtime:
     description:
-      - Whether the clock shows local time. By default it does for Windows. A running VM takes a change at its next
-        start.
+      - Whether the clock shows local time. By default it does for Windows. A change takes effect at the next start.
     type: bool
   boot:
     description:
-      - What the VM boots from. Without it Proxmox VE takes, of a new VM, the first disk by the name of its bus, then
-        drives and network devices. A running VM takes a change at its next start.
+      - Boot order. The default of Proxmox VE for a new VM is the first disk by the name of its bus, then CD drives and
+        network devices. A change takes effect at the next start.
     type: dict
     suboptions:
       legacy:
-        description: How it was said before Proxmox VE 6.3, such as V(cdn).
+        description: Boot order in the format before Proxmox VE 6.3, such as V(cdn).
         type: str
       order:
         description: Devices in order, such as V(scsi0), V(ide2), V(net0).
@@ -233,29 +235,29 @@ options:
         elements: str
   scsihw:
     description:
-      - Controller of disks on V(scsi). A new VM gets V(virtio-scsi-single); Proxmox VE's default is V(lsi). A running
-        VM takes a change at its next start.
+      - Controller of disks on V(scsi). A new VM gets V(virtio-scsi-single); Proxmox VE's default is V(lsi). A change
+        takes effect at the next start.
     type: str
     choices: [lsi, lsi53c810, virtio-scsi-pci, virtio-scsi-single, megasas, pvscsi]
   networks:
-    description: The network devices. A MAC address that is not declared is chosen by Proxmox VE once and then kept.
+    description: The network devices. Without a declared MAC address Proxmox VE generates one, which is kept.
     type: list
     elements: dict
     suboptions:
       id:
         description:
           - Number of the device, as in C(net0).
-          - Without it a device is known by its O(networks[].hwaddr), and one that has none by what else is declared
-            of it; the order of the list does not matter then. A new device gets the number of its place in the list,
-            or the next free one.
+          - Without it a device is identified by its O(networks[].hwaddr), and without that by its other declared
+            options; the order of the list does not matter then. A new device gets the number of its position in the
+            list, or the next free one.
         type: int
       state:
-        description: V(absent) removes this one device, named by its O(networks[].id) or MAC address.
+        description: V(absent) removes this one device, identified by its O(networks[].id) or MAC address.
         type: str
         choices: [present, absent]
         default: present
       model:
-        description: Kind of the device. A new one is V(virtio).
+        description: Model of the device. The default for a new one is V(virtio).
         type: str
         choices: [
           virtio, e1000, e1000e, e1000-82540em, e1000-82544gc, e1000-82545em, i82551, i82557b, i82559er, ne2k_isa,
@@ -270,7 +272,7 @@ options:
         description: Whether Proxmox VE's firewall filters this device.
         type: bool
       host_tunnel:
-        description: Whether the node handles tunnels of the guest. Since Proxmox VE 9.2.
+        description: Whether the node handles UDP tunnel offloading for the guest. Since Proxmox VE 9.2.
         type: bool
       link_down:
         description: Whether the device is unplugged.
@@ -294,11 +296,11 @@ options:
         type: list
         elements: str
   agent:
-    description: The QEMU guest agent. A running VM gets the device for it when it starts again.
+    description: The QEMU guest agent. A running VM gets its device at a restart.
     type: dict
     suboptions:
       enabled:
-        description: Whether Proxmox VE may ask an agent in the guest.
+        description: Whether Proxmox VE uses the agent in the guest.
         type: bool
       freeze_fs:
         description: Whether file systems are frozen for backups.
@@ -307,11 +309,11 @@ options:
         description: Whether the guest trims its disks after a clone or a move.
         type: bool
       type:
-        description: How Proxmox VE reaches it.
+        description: Type of the agent's device.
         type: str
         choices: [virtio, isa]
   serials:
-    description: Serial ports. A running VM takes a change at its next start.
+    description: Serial ports. A change takes effect at the next start.
     type: list
     elements: dict
     suboptions:
@@ -329,52 +331,54 @@ options:
         type: str
   cloud_init:
     description:
-      - What the guest is told by cloud-init. A new VM gets a drive for it; so does one that has none.
-      - A guest reads it when it boots. In a running VM the drive is written anew when its data change, and with
-        O(restart=when_needed) the VM is restarted for it.
-      - Besides options, from which Proxmox VE makes the data, whole contents may be given (O(cloud_init.user_data) and
-        so on). On the node they are written as snippets, which only root can read, to a storage with the content type
-        snippets. Where there is none, and over the API, which has no way to upload one, they come to the VM as a CD
-        image on a storage with the content type iso, together with what Proxmox VE makes of the options; whoever may
-        read images there can read it. They are removed when they change, and with the VM.
-      - What Proxmox VE makes of the options is read back after a change, and the return value RV(cloud_init) tells what
-        was verified and what was not.
+      - Settings for cloud-init in the guest. A VM without a cloud-init drive gets one.
+      - The guest reads them when it boots. When they change, the drive of a running VM is regenerated, and with
+        O(restart=when_needed) the VM is restarted.
+      - Besides options, from which Proxmox VE generates the data, complete contents may be given
+        (O(cloud_init.user_data) and so on). On the node they are written as snippets, which only root can read, to a
+        storage with the content type snippets. If there is none, and over the API, which cannot upload snippets, they
+        are put on a CD image on a storage with the content type iso, together with what Proxmox VE generates from the
+        options. Whoever may read images on that storage can read it. They are removed when they change, and with the
+        VM.
+      - After a change the data that Proxmox VE has generated are read back, and RV(cloud_init) reports what was
+        verified and what was not.
     type: dict
     suboptions:
       user:
-        description: User that may log in. By default that of the image. Counts at its next start.
+        description: User that may log in. The default is that of the image. A change takes effect at the next start.
         type: str
       password:
         description: >-
-          Password of that user, of 5 characters or more, or its hash (SHA-512, SHA-256, bcrypt as C($2y$) or MD5). The
-          hash is made here, and Proxmox VE gets nothing else. It is never shown. A password that fits the hash of the
-          VM is no change. Counts at its next start.
+          Password of that user, of 5 characters or more, or its hash (SHA-512, SHA-256, bcrypt as C($2y$) or MD5). A
+          password is hashed by the module, and Proxmox VE only gets the hash. It is never shown. A password that
+          matches the hash of the VM is no change. A change takes effect at the next start.
         type: str
       ssh_keys:
         description: >-
-          Public keys that may log in as that user. An entry may be a whole file of keys. Counts at its next start.
+          Public keys that may log in as that user. An entry may be a whole file of keys. A change takes effect at the
+          next start.
         type: list
         elements: str
       upgrade:
-        description: Whether packages are upgraded at the first boot. Counts at its next start.
+        description: Whether packages are upgraded at the first boot. A change takes effect at the next start.
         type: bool
       nameserver:
-        description: DNS servers, by address. By default those of the node. Counts at its next start.
+        description: DNS servers, by address. By default those of the node. A change takes effect at the next start.
         type: list
         elements: str
       searchdomain:
-        description: DNS search domains. By default those of the node. Counts at its next start.
+        description: DNS search domains. By default those of the node. A change takes effect at the next start.
         type: list
         elements: str
       ip:
         description: >-
-          How the network devices get their addresses; the first entry is for C(net0), and so on. Counts at its next
+          Addresses of the network devices; the first entry is for C(net0), and so on. A change takes effect at the next
           start.
         type: list
         elements: dict
         suboptions:
           id:
-            description: Number of the network device. By default the place in the list.
+            description: Number of the network device. By default the position in the list.
             type: int
           state:
             description: V(absent) removes this one.
@@ -395,13 +399,14 @@ options:
             type: str
       type:
         description: >-
-          Format of the drive. By default V(nocloud), and V(configdrive2) for Windows. Counts at its next start.
+          Format of the drive. By default V(nocloud), and V(configdrive2) for Windows. A change takes effect at the next
+          start.
         type: str
         choices: [nocloud, configdrive2, opennebula]
       custom:
         description: >-
-          Snippets of your own that take the place of what Proxmox VE makes, by volume, such as
-          V(local:snippets/web.yaml). They have to be there on every node that starts the VM. Counts at its next start.
+          Snippets of your own that replace what Proxmox VE generates, by volume, such as V(local:snippets/web.yaml).
+          They have to exist on every node that starts the VM. A change takes effect at the next start.
         type: dict
         suboptions:
           meta:
@@ -419,42 +424,42 @@ options:
       user_data:
         description: >-
           User data as text, beginning with C(#cloud-config), C(#!) and an interpreter, C(#include), or as a MIME
-          message. Proxmox VE then makes none of O(cloud_init.user), O(cloud_init.password), O(cloud_init.ssh_keys) and
-          O(cloud_init.upgrade). It is never shown. V(null) drops it.
+          message. It replaces what Proxmox VE would generate from O(cloud_init.user), O(cloud_init.password),
+          O(cloud_init.ssh_keys) and O(cloud_init.upgrade). It is never shown. V(null) removes it.
         type: str
       network_data:
         description: >-
-          Network configuration as text, in cloud-init's format of version 1 or 2, in place of O(cloud_init.ip),
-          O(cloud_init.nameserver) and O(cloud_init.searchdomain). It is never shown. V(null) drops it.
+          Network configuration as text, in cloud-init's format of version 1 or 2, instead of O(cloud_init.ip),
+          O(cloud_init.nameserver) and O(cloud_init.searchdomain). It is never shown. V(null) removes it.
         type: str
       vendor_data:
         description: >-
-          Vendor data as text, of the same forms as O(cloud_init.user_data), which come before them in the guest. It is
-          never shown. What a profile brings comes besides it. V(null) drops both.
+          Vendor data as text, in the same formats as O(cloud_init.user_data), which take precedence over them in the
+          guest. It is never shown. It is used together with the vendor data of a profile. V(null) removes both.
         type: str
       meta_data:
         description: >-
-          Meta data as text. C(instance-id) has to be in it: cloud-init starts over when that changes. It is never
-          shown. V(null) drops it.
+          Meta data as text. It needs an C(instance-id): cloud-init runs as on a new VM when that changes. It is never
+          shown. V(null) removes it.
         type: str
       storage:
         description: >-
-          Storage of the drive, and of contents where it takes them. By default that of the first disk, and for contents
-          the one with the most room. The drive of a VM that is there does not move to another.
+          Storage of the drive, and of contents if it takes them. The default is that of the first disk, and for
+          contents the one with the most free space. An existing drive is not moved.
         type: str
       install_agent:
         description: >-
-          Whether vendor data bring the QEMU guest agent where the image lacks it, and let it run commands where the
-          distribution does not (Fedora, Rocky, Alma), by an empty C(FILTER_RPC_ARGS) in C(/etc/sysconfig/qemu-ga) and
-          an SELinux that only reports what the agent does. By default so for a new VM with O(agent.enabled=true);
-          where no storage takes vendor data, that is reported.
+          Whether vendor data install the QEMU guest agent if the image does not have it, and let it run commands where
+          the distribution does not (Fedora, Rocky, Alma), by an empty C(FILTER_RPC_ARGS) in C(/etc/sysconfig/qemu-ga)
+          and a permissive SELinux domain for the agent. The default is V(true) for a new VM with O(agent.enabled=true).
+          If no storage takes vendor data, that is reported.
         type: bool
       wait:
         description: >-
-          For how many seconds at most a VM with a guest agent is waited for after its start until cloud-init is done
-          (120 unless stated). An error of cloud-init fails the run and is quoted; its warnings are reported. V(0) does
-          not wait. An agent that does not answer costs O(agent_timeout) at most, or this time where vendor data bring
-          it, and is reported.
+          How many seconds to wait after the start of a VM with a guest agent until cloud-init is done, by default 120.
+          An error of cloud-init fails the run and is quoted; its warnings are reported. V(0) does not wait. An agent
+          that does not answer is waited for O(agent_timeout) at most, or this time if vendor data install it, and is
+          reported.
         type: int
 seealso:
   - module: pve.provision.openwrt_vm
@@ -562,7 +567,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 app:
-  description: The application of the guest, and why the guest is as it is. With C(complete=false) nothing is installed.
+  description: The application of the guest, and the reasons for its options. With C(complete=false) none is installed.
   returned: when the guest has one
   type: dict
   sample:
@@ -579,7 +584,7 @@ vmid:
   type: int
   sample: 101
 node:
-  description: Node it is on.
+  description: Node of the guest.
   returned: success
   type: str
   sample: pve1
@@ -596,13 +601,13 @@ status:
   sample: running
 config:
   description:
-    - The VM's options as it has them now, by the names and types of this module. Declared again they change nothing.
-      Passwords are not among them.
+    - The current options of the VM, with the names and types of this module. Declaring them again changes nothing.
+      Passwords are left out.
   returned: success, and the VM exists
   type: dict
   sample: {name: vm1, memory: 2048, networks: [{id: 0, model: virtio, bridge: vmbr0, hwaddr: BC:24:11:00:00:01}]}
 other_options:
-  description: What Proxmox VE holds of it that is no option of this module, in its own words.
+  description: Settings that are no option of this module, as Proxmox VE stores them.
   returned: success
   type: dict
   sample: {unused0: "local-lvm:vm-101-disk-1"}
@@ -615,8 +620,8 @@ volumes:
     - {disk: scsi0, volume: "local-lvm:vm-101-disk-0", storage: local-lvm, size: 32G, thin: true}
 addresses:
   description:
-    - The VM's addresses. C(source) tells who says so, V(agent) (its guest agent, asked with O(ip_timeout) above 0),
-      V(neighbour) (the node's own neighbour table), or V(declared) by O(cloud_init), which nobody has verified.
+    - The VM's addresses. C(source) is V(agent) (its guest agent, queried with O(ip_timeout) above 0), V(neighbour) (the
+      node's own neighbour table), or V(declared) by O(cloud_init), which is not verified.
   returned: success
   type: list
   elements: dict
@@ -624,8 +629,8 @@ addresses:
     - {interface: eth0, address: 192.168.20.10, prefix: 24, family: ipv4, hwaddr: BC:24:11:00:00:01, source: agent}
 checks:
   description:
-    - The checks and what came of them. C(outcome) is V(passed), V(failed) or V(not_verified), which is neither.
-      C(asked) tells what was asked, C(by) who has answered, and C(at) when.
+    - The checks and their results. C(outcome) is V(passed), V(failed) or V(not_verified), which is neither. C(asked)
+      says what was checked, C(by) who answered, and C(at) when.
   returned: when the guest runs and has checks
   type: list
   elements: dict
@@ -634,28 +639,28 @@ checks:
        by: guest, at: "2026-03-01T09:00:00Z", attempts: 1, seconds: 0.1}
 setup:
   description:
-    - What came of what is to be in the guest. C(changed) are the changes that were made; C(verified_by) is how the
-      guest was asked, empty when it was not, and then C(reason) says why; C(differs) is what is still not as declared.
-  returned: success, when anything is declared of the inside of the guest
+    - Result of the setup in the guest. C(changed) are the changes that were made; C(verified_by) is how the guest was
+      inspected, empty if it was not, with the C(reason); C(differs) is what is still not as declared.
+  returned: success, when the setup of the guest is declared
   type: dict
   sample: {changed: ["packages: nginx: install", "services: nginx: enable, start"], verified_by: guest agent}
 plan:
-  description: The steps of this run, in order; empty when all was as declared.
+  description: The steps of this run, in order. Empty if everything was as declared.
   returned: always
   type: list
   elements: dict
   sample: [{step: set, options: {memory: "2048"}}, {step: shutdown, timeout: 60, force: false}, {step: start}]
 cloud_init:
   description: >-
-    What was looked at of the data for cloud-init after a change: whether all of it is as declared, what nobody looked
-    at, and the status that cloud-init has reported in the guest, where it was asked.
+    Verification of the data for cloud-init after a change: whether all of it is as declared, what was not verified, and
+    the status that cloud-init has reported in the guest, if it was queried.
   returned: when the data were changed
   type: dict
   sample: {verified: true, not_verified: [], status: done}
 chosen_storages:
   description:
-    - The storages that were chosen for volumes that leave theirs open, and why each other one was not.
-  returned: when a run has something to do and a storage was left open
+    - The storages that were chosen for volumes without a declared one, and why each other one was not.
+  returned: when something changes and a storage had to be chosen
   type: list
   elements: dict
   sample:
@@ -664,9 +669,9 @@ chosen_storages:
       others: {local: takes no containers, local-lvm: local-zfs keeps its data better}
 degraded:
   description:
-    - What had to do instead of what was asked for, each also among the warnings. C(what) was asked for, C(because) says
-      why it could not be had, C(instead) what was used. It may be an image that was verified before while its source is
-      down, an address that the node has met while no guest agent answers, or the next storage while the best is full.
+    - Fallbacks of this run, each also a warning. C(what) was requested, C(because) says why it was not available,
+      C(instead) what was used. Examples are a cached image while its source is down, an address from the node's
+      neighbour table while no guest agent answers, or another storage while the best one is full.
   returned: success
   type: list
   elements: dict
@@ -675,17 +680,17 @@ degraded:
       because: it is 97 % full, and storage_refuse is 95
       instead: local-zfs
 rolled_back:
-  description: That the guest was taken back to what it was before this run.
-  returned: when the run failed and O(rollback=snapshot) or O(state=latest) took it back
+  description: Whether the guest was rolled back to its state before this run.
+  returned: when the run failed and O(rollback=snapshot) or O(state=latest) rolled it back
   type: bool
   sample: true
 pending:
-  description: Options that wait for a restart, with the value they will have; V(null) for a deletion.
+  description: Options that wait for a restart, with their new values; V(null) for a deletion.
   returned: success
   type: dict
   sample: {memory: "2048"}
 findings:
-  description: What stands against the declaration, all of it.
+  description: All errors in the declaration.
   returned: when the declaration cannot be carried out
   type: list
   elements: dict

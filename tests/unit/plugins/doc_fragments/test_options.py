@@ -1,11 +1,11 @@
 # Copyright: (c) 2026, the pve.provision authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the documentation says of an option is what its table and its spec say.
+"""The documentation of an option agrees with its table and its spec.
 
-A fragment is written by hand. These are the words in which it tells what a table knows, so that a test can look for
-them: ``V(1) to V(10)``, ``V(16) or more``, "default is", "Cannot change on an existing", "at its next start", "Counts
-only at the creation.", "never shown", "Since Proxmox VE".
+A fragment is written by hand. It states the facts of a table in these words, which the tests look for: ``V(1) to
+V(10)``, ``V(16) or more``, "default is", "Cannot change on an existing", "at the next start", "Only used at the
+creation", "never shown", "Since Proxmox VE".
 """
 
 from __future__ import annotations
@@ -148,9 +148,9 @@ class TestOption:
         text = text_of(doc_of(kind, option))
         at_once = option.hotplug and (not option.plugs or option.plugs in PLUGGED)
         waits = option.scope == "config" and not at_once and not option.immutable
-        assert ("at its next start" in text) == waits
+        assert ("at the next start" in text) == waits
         assert ("Cannot change on an existing" in text) == option.immutable
-        assert ("only at the creation" in text) == (option.scope == "creation")
+        assert ("Only used at the creation" in text) == (option.scope == "creation")
 
     def test_what_is_secret_and_what_is_new(self, kind: str, option: Option) -> None:
         text = text_of(doc_of(kind, option))
@@ -169,4 +169,4 @@ class TestSuboption:
         self, kind: str, option: Option, key: str, entry: Field
     ) -> None:
         text = text_of(doc_of(kind, option)["suboptions"][entry.param or key])
-        assert ("at its next start" in text) == (key in option.cold)
+        assert ("at the next start" in text) == (key in option.cold)
