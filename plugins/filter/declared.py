@@ -10,8 +10,8 @@ from pathlib import Path
 
 from ansible.errors import AnsibleFilterError
 
+from ansible_collections.pve.provision.plugins.module_utils._given import names_of
 from ansible_collections.pve.provision.plugins.module_utils._guests.registry import Guest, with_defaults
-from ansible_collections.pve.provision.plugins.module_utils._guests.run import names_of
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.profiles.catalog import with_profile
 from ansible_collections.pve.provision.plugins.plugin_utils.apps import find_profile
 

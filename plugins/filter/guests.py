@@ -15,9 +15,8 @@ import yaml
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.addresses import DECLARED
-from ansible_collections.pve.provision.plugins.module_utils._guests.adopt import NAMES, common
 from ansible_collections.pve.provision.plugins.module_utils._guests.registry import TYPES, Guest, with_defaults
-from ansible_collections.pve.provision.plugins.module_utils._guests.verify.part import EXPECTED
+from ansible_collections.pve.provision.plugins.module_utils._model.checks.known import EXPECTED
 from ansible_collections.pve.provision.plugins.module_utils._pve.storages import gib
 from ansible_collections.pve.provision.plugins.plugin_utils.guests_file import with_guests
 from ansible_collections.pve.provision.plugins.plugin_utils.report.page import page
@@ -63,6 +62,8 @@ def capacity(storages: list[Guest]) -> list[str]:
 def declaration(found: list[Guest]) -> str:
     """A file of variables from the declarations that node_info told, of one node or several. What guests say of
     themselves is no template, whatever it looks like."""
+    from ansible_collections.pve.provision.plugins.module_utils._guests.adopt import common
+
     placed, told = _placed(found)
     guests = [_as_data(guest) for _where, guest in placed]
     defaults = common(guests)
@@ -85,6 +86,8 @@ def declaration(found: list[Guest]) -> str:
 
 def _placed(found: list[Guest]) -> tuple[list[tuple[tuple[str, int], Guest]], dict[tuple[str, int], Guest]]:
     """The guests of all nodes, each once and with the node where there are several, and what is told of which."""
+    from ansible_collections.pve.provision.plugins.module_utils._guests.adopt import NAMES
+
     several = len({node for each in found for node in each["nodes"]}) > 1
     guests: dict[tuple[str, int], Guest] = {}
     told = {(about["node"], about["vmid"]): about for each in found for about in each["remarks"]}

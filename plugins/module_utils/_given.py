@@ -96,3 +96,9 @@ def null_entries(nulls: t.Iterable[Path], options: Options) -> list[Finding]:
 
 def _by_every_name(options: Options) -> dict[str, t.Mapping[str, t.Any]]:
     return {name: spec for own, spec in options.items() for name in (own, *spec.get("aliases", ()))}
+
+
+def names_of(given: t.Sequence[str] | str | None) -> list[str]:
+    """Names as people list them, also in one text with commas between them, and blanks around."""
+    listed = given.split(",") if isinstance(given, str) else given or ()
+    return [name for each in listed if (name := str(each).strip())]

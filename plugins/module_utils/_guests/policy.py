@@ -13,10 +13,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.guest import
 from ansible_collections.pve.provision.plugins.module_utils._engine.part import Part
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._guests.snapshot.part import RollbackPart
-from ansible_collections.pve.provision.plugins.module_utils._model.timeouts import (
-    with_timeouts,
-    without_overridden,
-)
+from ansible_collections.pve.provision.plugins.module_utils._model.timeouts import with_timeouts
 
 Values = t.Mapping[str, t.Any]
 # The values of on_failure as those of cleanup_on_failure.
@@ -50,13 +47,6 @@ def policed(values: Values) -> Policed:
             findings.append(Finding("on_failure", on_failure, problem, "State one of the two."))
     findings += [*_negative(values, "snapshots_kept", "retries"), *_no_percent(values)]
     return Policed(complete, tuple(findings))
-
-
-def defaults_for(defaults: Values, guest: Values) -> dict[str, t.Any]:
-    """The defaults of a list without what a guest says itself by another option."""
-    kept = without_overridden(defaults, guest)
-    twins = {"on_failure": "cleanup_on_failure", "cleanup_on_failure": "on_failure"}
-    return {key: value for key, value in kept.items() if twins.get(key) not in guest}
 
 
 def _no_percent(values: Values) -> t.Iterator[Finding]:

@@ -12,27 +12,24 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.pve.provision.plugins.module_utils._argspec import CONNECTION, ArgSpec
-from ansible_collections.pve.provision.plugins.module_utils._engine import steps
-from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Wanted
-from ansible_collections.pve.provision.plugins.module_utils._engine.migration import Migrate
-from ansible_collections.pve.provision.plugins.module_utils._engine.part import Part
-from ansible_collections.pve.provision.plugins.module_utils._engine.step import Step
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._given import blank_is_null, null_entries, without_nulls
-from ansible_collections.pve.provision.plugins.module_utils._guests import fetch_image
 from ansible_collections.pve.provision.plugins.module_utils._guests.app.spec import PROFILES
-from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.read import read_container, wanted_container
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.spec import LXC
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.spec import OPENWRT_LXC, OPENWRT_VM
-from ansible_collections.pve.provision.plugins.module_utils._guests.policy import defaults_for, policed
 from ansible_collections.pve.provision.plugins.module_utils._guests.typed import NeedsValidator, TypedReader
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.spec import PLAIN_VM
 from ansible_collections.pve.provision.plugins.module_utils._model.declare import null_paths
 from ansible_collections.pve.provision.plugins.module_utils._model.option import Path
-from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestRef, Kind
+from ansible_collections.pve.provision.plugins.module_utils._model.timeouts import without_overridden
+
+if t.TYPE_CHECKING:
+    from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Wanted
+    from ansible_collections.pve.provision.plugins.module_utils._engine.part import Part
+    from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestRef, Kind
 
 Guest = dict[str, t.Any]
-Read = t.Callable[[t.Mapping[str, t.Any], frozenset[Path]], tuple[Wanted, t.Sequence[Part]]]
+Read: t.TypeAlias = "t.Callable[[t.Mapping[str, t.Any], frozenset[Path]], tuple[Wanted, t.Sequence[Part]]]"
 
 
 def unknown_option(path: str, options: t.Mapping[str, t.Any]) -> Finding:
@@ -80,6 +77,8 @@ class DeclaredType:
 
     def read(self, values: t.Mapping[str, t.Any], nulls: frozenset[Path]) -> tuple[Wanted, t.Sequence[Part]]:
         """What is wanted of a guest, by values that were held against the type."""
+        from ansible_collections.pve.provision.plugins.module_utils._guests.policy import policed
+
         policy = policed(values)
         return policy.apply(*self.reader(policy.values, nulls))
 
@@ -116,7 +115,14 @@ class DeclaredType:
         return TypedReader(self._spec.options, self._spec.rules)
 
 
-# What VMs and routers need is most of this collection, and is read from disk only where there is one.
+# What reads a guest is most of this collection, and is imported where there is one of the type. Filters need the
+# options alone, and Ansible imports them in the process of each task.
+def _read_container(params: t.Mapping[str, t.Any], nulls: frozenset[Path]) -> tuple[Wanted, t.Sequence[Part]]:
+    from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.read import read_container
+
+    return read_container(params, nulls)
+
+
 def _read_router(params: t.Mapping[str, t.Any], nulls: frozenset[Path]) -> tuple[Wanted, t.Sequence[Part]]:
     from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.read_lxc import read_router
 
@@ -136,7 +142,7 @@ def _read_router_vm(params: t.Mapping[str, t.Any], nulls: frozenset[Path]) -> tu
 
 
 TYPES: t.Final[dict[str, DeclaredType]] = {
-    "lxc": DeclaredType(LXC, read_container, of_module=PROFILES),
+    "lxc": DeclaredType(LXC, _read_container, of_module=PROFILES),
     "openwrt_lxc": DeclaredType(OPENWRT_LXC, _read_router),
     "vm": DeclaredType(PLAIN_VM, _read_vm, "qemu", PROFILES),
     "openwrt_vm": DeclaredType(OPENWRT_VM, _read_router_vm, "qemu"),
@@ -164,7 +170,7 @@ def with_defaults(guests: t.Iterable[Guest], defaults: Guest) -> list[Guest]:
 
     A guest gets the defaults that guests of its type can have, and none that excludes what it says itself.
     """
-    return [_named(_merged(defaults_for(_fitting(defaults, guest), guest), guest)) for guest in guests]
+    return [_named(_merged(_defaults_for(_fitting(defaults, guest), guest), guest)) for guest in guests]
 
 
 def split_defaults(defaults: Guest) -> tuple[Guest, list[Finding]]:
@@ -173,6 +179,13 @@ def split_defaults(defaults: Guest) -> tuple[Guest, list[Finding]]:
     known = {name: option for each in TYPES.values() for name, option in (each.all_options | OWN.options).items()}
     findings = [unknown_option(name, known).of("defaults") for name in defaults if name not in (*known, "hostname")]
     return {name: value for name, value in defaults.items() if name in (*known, "hostname")}, findings
+
+
+def _defaults_for(defaults: Guest, guest: Guest) -> Guest:
+    """The defaults without what the guest says itself by another option."""
+    kept = without_overridden(defaults, guest)
+    twins = {"on_failure": "cleanup_on_failure", "cleanup_on_failure": "on_failure"}
+    return {key: value for key, value in kept.items() if twins.get(key) not in guest}
 
 
 def _merged(under: Guest, over: Guest) -> Guest:
@@ -205,32 +218,9 @@ def _named(guest: Guest) -> Guest:
 def read_removal(ref: GuestRef) -> tuple[Wanted, t.Sequence[Part]]:
     """That a guest is to be absent of which nothing is declared."""
     if ref.kind == "lxc":
+        from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.read import wanted_container
+
         return wanted_container({"state": "absent", "vmid": ref.vmid, "hostname": ref.name}), ()
     from ansible_collections.pve.provision.plugins.module_utils._guests.vm.read import read_vm
 
     return read_vm({"state": "absent", "vmid": ref.vmid, "name": ref.name})
-
-
-def every_step() -> tuple[type[Step], ...]:
-    """Every step that a run over any guest may take."""
-    from ansible_collections.pve.provision.plugins.module_utils._guests import seeded_disk
-    from ansible_collections.pve.provision.plugins.module_utils._guests.latest import part as latest
-    from ansible_collections.pve.provision.plugins.module_utils._guests.lxc import gpu
-    from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.oci import replace
-    from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import lxc_steps
-    from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import steps as router_steps
-    from ansible_collections.pve.provision.plugins.module_utils._guests.setup import steps as setup
-    from ansible_collections.pve.provision.plugins.module_utils._guests.snapshot import backup
-    from ansible_collections.pve.provision.plugins.module_utils._guests.snapshot import steps as snapshot
-    from ansible_collections.pve.provision.plugins.module_utils._guests.vm import (
-        cloud_init_steps,
-        disk_life,
-        golden,
-        own_iso,
-    )
-    from ansible_collections.pve.provision.plugins.module_utils._guests.vm.profiles import installer, join
-
-    vms = (*disk_life.STEPS, *golden.STEPS, *own_iso.STEPS, *cloud_init_steps.STEPS, *join.STEPS, *installer.STEPS)
-    routers = (*router_steps.STEPS, *lxc_steps.STEPS, *seeded_disk.STEPS)
-    shared: tuple[type[Step], ...] = (*steps.STEPS, Migrate, *snapshot.STEPS, *setup.STEPS, *fetch_image.STEPS)
-    return (*shared, *latest.STEPS, *backup.STEPS, *gpu.STEPS, *replace.STEPS, *routers, *vms)

@@ -17,6 +17,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine import clean
 from ansible_collections.pve.provision.plugins.module_utils._engine.fleet import AUTO, Ended, Fleet, Member, workers
 from ansible_collections.pve.provision.plugins.module_utils._engine.order import with_sources
 from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, Finding, Interrupted, InvalidInput
+from ansible_collections.pve.provision.plugins.module_utils._given import names_of
 from ansible_collections.pve.provision.plugins.module_utils._guests import report
 from ansible_collections.pve.provision.plugins.module_utils._guests.declaration import (
     Ownership,
@@ -177,12 +178,6 @@ def _out_of_reach(mine: t.Sequence[Member], members: t.Sequence[Member]) -> t.It
             problem = f"is on node {nodes[name]}, and the hosts of a play do not wait for each other"
             remedy = "Put both on one node, use a play for each, or let one task over the API do all nodes."
             yield Finding(f"{member.name}: {option}", name, problem, remedy)
-
-
-def names_of(given: t.Sequence[str] | str | None) -> list[str]:
-    """Names as people list them, also in one text with commas between them, and blanks around."""
-    listed = given.split(",") if isinstance(given, str) else given or ()
-    return [name for each in listed if (name := str(each).strip())]
 
 
 def _unknown_names(option: str, params: t.Mapping[str, t.Any], names: t.Collection[str]) -> t.Iterator[Finding]:

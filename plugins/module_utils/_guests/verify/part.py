@@ -42,7 +42,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.report impor
 from ansible_collections.pve.provision.plugins.module_utils._guests.verify import report
 from ansible_collections.pve.provision.plugins.module_utils._model.checks.check import Check, Outcome
 from ansible_collections.pve.provision.plugins.module_utils._model.checks.declare import declare_checks
-from ansible_collections.pve.provision.plugins.module_utils._model.checks.known import DECLARED, Known
+from ansible_collections.pve.provision.plugins.module_utils._model.checks.known import DECLARED, EXPECTED, Known
 from ansible_collections.pve.provision.plugins.module_utils._model.checks.table import TYPES
 from ansible_collections.pve.provision.plugins.module_utils._model.kinds import KINDS
 from ansible_collections.pve.provision.plugins.module_utils._model.network import networks_in
@@ -54,17 +54,6 @@ if t.TYPE_CHECKING:
 Connect = t.Callable[["Node", int, t.Mapping[str, str]], Shell]
 """A shell in a running guest of such a vmid and config. Raises Unsupported where there is no way in."""
 
-EXPECTED: t.Final[dict[str, str]] = {
-    "present": "",
-    "started": "running",
-    "latest": "running",
-    "restarted": "running",
-    "suspended": "suspended",
-    "stopped": "stopped",
-    "template": "stopped",
-    "absent": "absent",
-}
-"""The status that goes with each declared state."""
 SOURCES: t.Final[dict[str, str]] = {"lxc": "guest", "qemu": "agent"}
 """What an address is told by that a guest of a kind tells itself."""
 # Seconds that a guest may take to answer all that its shell is asked.

@@ -25,15 +25,11 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.errors import AnotherSystem
 from ansible_collections.pve.provision.plugins.module_utils._guests.run import declare
 from ansible_collections.pve.provision.plugins.module_utils._guests.verify import report
-from ansible_collections.pve.provision.plugins.module_utils._guests.verify.part import (
-    EXPECTED,
-    VerifyPart,
-    nowhere,
-)
+from ansible_collections.pve.provision.plugins.module_utils._guests.verify.part import VerifyPart, nowhere
 from ansible_collections.pve.provision.plugins.module_utils._io import progress
 from ansible_collections.pve.provision.plugins.module_utils._model.checks.check import Check
 from ansible_collections.pve.provision.plugins.module_utils._model.checks.declare import check
-from ansible_collections.pve.provision.plugins.module_utils._model.checks.known import Known
+from ansible_collections.pve.provision.plugins.module_utils._model.checks.known import EXPECTED, Known
 from ansible_collections.pve.provision.plugins.module_utils._model.checks.table import ROUTERS
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
 

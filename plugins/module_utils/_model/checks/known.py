@@ -19,6 +19,17 @@ from ansible_collections.pve.provision.plugins.module_utils._model.checks.check 
 
 DECLARED: t.Final = "declared"
 """The source of an address that nobody has seen."""
+EXPECTED: t.Final[dict[str, str]] = {
+    "present": "",
+    "started": "running",
+    "latest": "running",
+    "restarted": "running",
+    "suspended": "suspended",
+    "stopped": "stopped",
+    "template": "stopped",
+    "absent": "absent",
+}
+"""The status that goes with each declared state."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import copy
 import datetime
+import subprocess
+import sys
 import typing as t
 
 import pytest
@@ -23,7 +25,7 @@ from ansible_collections.pve.provision.plugins.filter.guests import (
     verdict,
 )
 from ansible_collections.pve.provision.plugins.module_utils._guests.registry import TYPES
-from ansible_collections.pve.provision.plugins.module_utils._guests.verify.part import EXPECTED
+from ansible_collections.pve.provision.plugins.module_utils._model.checks.known import EXPECTED
 
 Guest = dict[str, t.Any]
 
@@ -300,3 +302,14 @@ def test_values_are_written_as_what_they_are_made_from() -> None:
         "at": datetime.date(2026, 1, 2),
     }
     assert yaml.safe_load(add_guests("", [guest])) == {"provision_guests": [{**guest, "at": "2026-01-02"}]}
+
+
+def test_a_process_of_a_task_imports_no_more_than_the_options_of_guests() -> None:
+    """Ansible has a process of its own for each task, which imports and compiles all that the filters import."""
+    package = "ansible_collections.pve.provision.plugins"
+    names = ("declared", "guests", "reports")
+    script = "; ".join([*(f"import {package}.filter.{name}" for name in names), "import sys", "print(*sys.modules)"])
+    imported = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=True)
+    rooms = {name.removeprefix(f"{package}.module_utils.").split(".")[0] for name in imported.stdout.split()}
+    assert rooms & {"_access", "_images", "_openwrt", "_store"} == set()
+    assert f"{package}.module_utils._engine.reconcile" not in imported.stdout.split()

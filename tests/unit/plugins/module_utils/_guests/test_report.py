@@ -8,10 +8,10 @@ from __future__ import annotations
 import typing as t
 
 import pytest
+from every_step import every_step
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.fleet import Ended, Member
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Result
-from ansible_collections.pve.provision.plugins.module_utils._guests.registry import every_step
 from ansible_collections.pve.provision.plugins.module_utils._guests.report import LINES, UNTOLD, plan_lines
 
 

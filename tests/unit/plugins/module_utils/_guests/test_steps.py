@@ -10,6 +10,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from every_step import every_step
 
 from ansible_collections.pve.provision.plugins.module_utils._engine import creation, steps
 from ansible_collections.pve.provision.plugins.module_utils._engine.migration import Migrate
@@ -20,7 +21,6 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.lxc import g
 from ansible_collections.pve.provision.plugins.module_utils._guests.lxc.oci import replace
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import lxc_steps
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt import steps as openwrt
-from ansible_collections.pve.provision.plugins.module_utils._guests.registry import every_step
 from ansible_collections.pve.provision.plugins.module_utils._guests.setup import steps as setup
 from ansible_collections.pve.provision.plugins.module_utils._guests.snapshot import backup
 from ansible_collections.pve.provision.plugins.module_utils._guests.snapshot import steps as snapshot
