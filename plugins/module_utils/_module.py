@@ -64,9 +64,8 @@ class Module(basic.AnsibleModule):
         free = {name: value for name, value in self.params.items() if "no_log" not in self.argument_spec.get(name, {})}
         self.no_log_values.update(secret_values(free, names), url_secrets(self.params))
         defaults = self.params.get("defaults")
-        if isinstance(defaults, dict):
-            texts = [defaults.get("scripts"), closed_files(defaults.get("files"))]
-            self.no_log_values.update(text_secrets(texts))
+        scripts = defaults.get("scripts") if isinstance(defaults, dict) else None
+        self.no_log_values.update(text_secrets([scripts, closed_files(self.params)]))
 
     def interruptible(self) -> t.ContextManager[None]:
         """Have signals end the run between two steps, where it writes something."""
@@ -91,6 +90,8 @@ def run_guest_module(kind: str) -> None:
             wanted, parts = declared.read(module.params, module.nulls)
             result = reconcile(open_node(module.params), wanted, check_mode=module.check_mode, parts=parts)
         except ProvisionError as error:
+            for warning in error.details.pop("warnings", ()):
+                module.warn(str(warning))
             module.fail_json(**failure(error))
         for warning in result.warnings:
             module.warn(str(warning))
@@ -100,17 +101,17 @@ def run_guest_module(kind: str) -> None:
 def run_list_module(spec: ArgSpec, run: t.Callable[[Module], dict[str, t.Any]]) -> None:
     """The whole of a module for a list of guests. ``run`` returns ``failed`` when it failed."""
     module = CONNECTION.merge(spec, PROFILES).create_module(Module)
+    # Of a long declaration nothing goes back: whoever wrote it has it.
+    long = ("guests", "defaults", "app_profiles")
+    told = {"module_args": {name: value for name, value in module.params.items() if name not in long}}
     with module.interruptible():
         try:
             answer = run(module)
         except ProvisionError as error:
-            module.fail_json(**failure(error))
+            module.fail_json(**failure(error), invocation=told)
         for warning in answer.pop("warnings"):
             module.warn(warning)
-        # Of a long declaration nothing goes back: whoever wrote it has it.
-        long = ("guests", "defaults", "app_profiles")
-        told = {name: value for name, value in module.params.items() if name not in long}
-        answer["invocation"] = {"module_args": told}
+        answer["invocation"] = told
         if answer.pop("failed", False):
             module.fail_json(**answer)
         module.exit_json(**answer)

@@ -31,9 +31,11 @@ def carry_out(run: Run, parts: Parts) -> Result:
     try:
         result = finish(run, parts)
     except ProvisionError as error:
-        if not (isinstance(error, ChecksFailed) or run.saved):
-            raise
-        raise _unverified(run, begun, error) from error
+        if isinstance(error, ChecksFailed) or run.saved:
+            raise _unverified(run, begun, error) from error
+        if begun:
+            raise _unseen(run, error) from error
+        raise
     if closing := [step for step in run.plan.steps if step.phase is Phase.CLOSE]:
         _take(run, closing, [])
         result.options = run.config().options
@@ -47,6 +49,9 @@ def take_steps(run: Run, parts: Parts = ()) -> list[Step]:
         part.begin(run)
     try:
         _take(run, [step for step in run.plan.steps if step.phase is not Phase.CLOSE], begun)
+    except ProvisionError as error:
+        error.details["warnings"] = run.result.warnings  # with what the parts are going to add
+        raise
     finally:
         for part in parts:
             part.tidy(run)
@@ -98,6 +103,13 @@ def _unverified(run: Run, begun: t.Sequence[Step], error: ProvisionError) -> Pro
     words = [word for each in reversed(begun) if each.until_verified for word in each.undo(run)]
     error.remedy = ". ".join(part.rstrip(".") for part in (error.remedy, *words) if part)
     error.details.update(_back(run))
+    return error
+
+
+def _unseen(run: Run, error: ProvisionError) -> ProvisionError:
+    """The error of a guest that was changed, and of which could not be read then what it has."""
+    error.message = f"{run.wanted.label} was changed, and then not seen: {error.message}"
+    error.details.update(vmid=run.result.vmid, plan=run.result.plan)
     return error
 
 

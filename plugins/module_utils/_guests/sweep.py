@@ -23,16 +23,20 @@ def sweep(node: Node, content: str, pattern: re.Pattern[str], own: str = "") -> 
     called like them and is old.
 
     Returns what could not be removed, in words."""
+    try:
+        storages = usable(node.storages(), content)
+        volumes = [volume for storage in storages for volume in node.volumes(storage.name, content)]
+    except ProvisionError as error:
+        return [f"a guest's secrets may be left on a storage that could not be looked at: {error}"]
     troubles = []
-    for storage in usable(node.storages(), content):
-        for volume in node.volumes(storage.name, content):
-            name = volume.volid.rpartition("/")[2]
-            old = volume.ctime is not None and node.clock.wall() - volume.ctime > IN_USE
-            if pattern.fullmatch(name) and (old or (own and name.endswith(own))):
-                try:
-                    node.free(volume.volid)
-                except ProvisionError as error:
-                    troubles.append(f"{volume.volid}, which holds a guest's secrets, could not be removed: {error}")
+    for volume in volumes:
+        name = volume.volid.rpartition("/")[2]
+        old = volume.ctime is not None and node.clock.wall() - volume.ctime > IN_USE
+        if pattern.fullmatch(name) and (old or (own and name.endswith(own))):
+            try:
+                node.free(volume.volid)
+            except ProvisionError as error:
+                troubles.append(f"{volume.volid}, which holds a guest's secrets, could not be removed: {error}")
     return troubles
 
 

@@ -79,11 +79,18 @@ def text_secrets(value: t.Any) -> set[str]:
     return {text, repr(text)[1:-1]} if isinstance(value, str) and len(text) >= 2 * _SHORTEST else set()
 
 
-def closed_files(files: t.Any) -> list[str]:
-    """The contents of declared files that not everybody may read, or that hold a private key."""
-    found = [file for file in files if isinstance(file, dict)] if isinstance(files, list) else []
-    return [
-        str(file.get("content", ""))
-        for file in found
-        if str(file.get("mode") or "0644")[-1:] not in "4567" or "PRIVATE KEY" in str(file.get("content"))
-    ]
+def closed_files(value: t.Any) -> list[str]:
+    """The contents of the files declared in a structure that not everybody may read, or that hold a private key."""
+    if isinstance(value, (list, tuple)):
+        return [text for inner in value for text in closed_files(inner)]
+    if not isinstance(value, dict):
+        return []
+    found = [text for inner in value.values() for text in closed_files(inner)]
+    content = value.get("content")
+    if isinstance(content, str) and _is_closed(str(value.get("mode") or "0644"), content):
+        found.append(content)
+    return found
+
+
+def _is_closed(mode: str, content: str) -> bool:
+    return mode[-1:] not in "4567" or "PRIVATE KEY" in content

@@ -166,6 +166,11 @@ def scrub(text: str, secrets: t.Iterable[str]) -> str:
     return text
 
 
+def outside_json(text: str) -> str:
+    """What stands before the first of JSON, where a program has said something else; what is in it may be secret."""
+    return " ".join(re.split(r"[{\[]", text, maxsplit=1)[0][:200].split())
+
+
 def is_held_lock(error: ProvisionError) -> bool:
     """Whether PVE gave up waiting for its own lock: nothing was done, so the same may be asked again."""
     return error.details.get("reason") == "lock_timeout"

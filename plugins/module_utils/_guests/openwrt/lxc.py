@@ -50,10 +50,8 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgr
     unfinished,
 )
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade.rollback import attempt
-from ansible_collections.pve.provision.plugins.module_utils._guests.sweep import sweep
 from ansible_collections.pve.provision.plugins.module_utils._model.template_name import parse_template
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import (
-    ONE_ROUTER,
     is_openwrt_template,
 )
 from ansible_collections.pve.provision.plugins.module_utils._store import openwrt_template
@@ -242,13 +240,9 @@ class OpenWrtContainer(UpgradableRouter):
         node, template = run.node, self.template
         if node.containers is not None or template is None or self.description is None:
             return
-        if self.seeded:
-            run.result.warnings += remove_template(node, template, self.seeded)
-        else:
+        if not self.seeded:
             template = seeded_template(node, template, seeded(self.description))
-            openwrt_template.forget(node, template)
-        own = template.name("").removeprefix("openwrt-")  # of any version
-        run.result.warnings += sweep(node, "vztmpl", ONE_ROUTER, own)
+        run.result.warnings += remove_template(node, template)
 
     # -- afterwards ------------------------------------------------------------------------------------------------
     def told_outside(self, run: Run, seen: Seen | None) -> list[dict[str, t.Any]]:

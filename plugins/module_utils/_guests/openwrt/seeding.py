@@ -13,9 +13,9 @@ import dataclasses
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._engine import cleanup
-from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError
+from ansible_collections.pve.provision.plugins.module_utils._guests.sweep import sweep
 from ansible_collections.pve.provision.plugins.module_utils._io.rooted_fs import RootedFs
-from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import Files, parse_release
+from ansible_collections.pve.provision.plugins.module_utils._openwrt.rootfs import ONE_ROUTER, Files, parse_release
 from ansible_collections.pve.provision.plugins.module_utils._openwrt.seed import RELEASE, Read
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import required
 from ansible_collections.pve.provision.plugins.module_utils._pve.storages import usable
@@ -50,13 +50,8 @@ def seeded_template(node: Node, template: WantedTemplate, defaults: Defaults) ->
     return dataclasses.replace(template, defaults=defaults, storages=storages, one_router=True)
 
 
-def remove_template(node: Node, template: WantedTemplate, volid: str) -> list[str]:
-    """Remove a template of :func:`seeded_template` wherever it is. Returns what could not be removed, in words."""
+def remove_template(node: Node, template: WantedTemplate) -> list[str]:
+    """Remove a template of :func:`seeded_template` wherever it is, of any version, also where nobody saw it arrive.
+    Returns what could not be removed, in words."""
     openwrt_template.forget(node, template)
-    storage = volid.partition(":")[0]
-    try:
-        if any(volume.volid == volid for volume in node.volumes(storage, "vztmpl")):
-            node.free(volid)
-    except ProvisionError as error:
-        return [f"{volid}, which holds the router's secrets, could not be removed: {error}"]
-    return []
+    return sweep(node, "vztmpl", ONE_ROUTER, template.name("").removeprefix("openwrt-"))

@@ -192,7 +192,8 @@ class _Answers:
         try:
             return response.json()["data"]
         except (ValueError, KeyError, TypeError) as error:
-            words = f"{' '.join(response.text[:200].split())!r} is no answer of PVE's API"
+            said = error_messages.outside_json(response.text) or f"{len(response.content)} bytes"
+            words = f"no answer of PVE's API came, but {said}"
             raise requests.exceptions.InvalidJSONError(words) from error
 
     def loads_errors(self, response: t.Any) -> dict[str, t.Any]:

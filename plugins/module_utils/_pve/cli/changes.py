@@ -9,7 +9,7 @@ import contextlib
 import os
 import typing as t
 
-from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict, PveError
+from ansible_collections.pve.provision.plugins.module_utils._errors import Conflict
 from ansible_collections.pve.provision.plugins.module_utils._io.locks import held
 from ansible_collections.pve.provision.plugins.module_utils._model.raw_lines import merge_lines
 from ansible_collections.pve.provision.plugins.module_utils._model.sizes import parse_size
@@ -109,7 +109,7 @@ class CliChanges(PowerSwitch):
             except OSError as error:
                 with contextlib.suppress(OSError):
                     fresh.unlink(missing_ok=True)
-                raise PveError(f"The config of CT {vmid} cannot be written: {error}.") from error
+                raise error_messages.error_of(f"The config of CT {vmid} cannot be written", str(error)) from error
 
     def _with(self, vmid: int, text: str, options: t.Mapping[str, str]) -> str:
         if "env" in options:

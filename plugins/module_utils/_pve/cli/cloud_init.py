@@ -24,7 +24,7 @@ class CliCloudInit:
         self._commands = commands
 
     def dump(self, vmid: int, part: str) -> str:
-        return self._commands.run(["qm", "cloudinit", "dump", str(vmid), part]).stdout.rstrip("\n") + "\n"
+        return self._commands.read(["qm", "cloudinit", "dump", str(vmid), part]).rstrip("\n") + "\n"
 
     def regenerate(self, vmid: int) -> Outcome:
         return self._commands.write(["qm", "cloudinit", "update", str(vmid)])

@@ -38,15 +38,22 @@ class Commands:
         self.clock = clock
 
     def run(
-        self, argv: t.Sequence[str], *, timeout: float | None = None, stdin: str = "", secrets: t.Sequence[str] = ()
+        self,
+        argv: t.Sequence[str],
+        *,
+        timeout: float | None = None,
+        stdin: str = "",
+        secrets: t.Sequence[str] = (),
+        logs: bool = True,
     ) -> Completed:
-        """Run a command; its failure becomes an error with PVE's words. Asks again while PVE's lock is held."""
+        """Run a command; its failure becomes an error with PVE's words. Asks again while PVE's lock is held. ``logs``:
+        its standard output is a log, which the error may quote."""
 
         def attempt(left: float) -> Completed:
             done = self.start(argv, stdin=stdin, timeout=left)
             stdout, stderr = (error_messages.scrub(text, secrets) for text in (done.stdout, done.stderr))
             if done.rc:
-                raise failure_of(" ".join(argv[:3]), done.rc, stdout, stderr)
+                raise failure_of(" ".join(argv[:3]), done.rc, stdout if logs else "", stderr)
             return Completed(0, stdout, stderr)
 
         return retry(attempt, error_messages.is_held_lock, timeout=timeout or self.timeout, clock=self.clock)
@@ -78,6 +85,10 @@ class Commands:
             done = self.run(line, stdin=stdin, timeout=timeout, secrets=values)
         return outcome_of(done)
 
+    def read(self, argv: t.Sequence[str], *, timeout: float | None = None, stdin: str = "") -> str:
+        """What a command answers on standard output, which may hold what is secret: no error quotes it."""
+        return self.run(argv, timeout=timeout, stdin=stdin, logs=False).stdout
+
     def json(self, argv: t.Sequence[str]) -> t.Any:
         return self.parsed([*argv, "--output-format", "json"])
 
@@ -87,12 +98,12 @@ class Commands:
 
     def parsed(self, argv: t.Sequence[str], *, stdin: str = "", timeout: float | None = None) -> t.Any:
         """What a command says in JSON; None where it says nothing."""
-        done = self.run(argv, stdin=stdin, timeout=timeout)
+        text = self.read(argv, stdin=stdin, timeout=timeout)
         try:
-            return json.loads(done.stdout or "null")
+            return json.loads(text or "null")
         except ValueError as error:
-            step = " ".join(argv[:3])
-            raise PveError(f"{step} answered with something else than JSON: {done.stdout[:200]}") from error
+            said = error_messages.outside_json(text) or f"{len(text)} characters"
+            raise PveError(f"{' '.join(argv[:3])} answered with something else than JSON: {said}") from error
 
 
 def failure_of(step: str, rc: int, stdout: str, stderr: str) -> PveError:

@@ -51,8 +51,9 @@ class Root:
         """The config files of all guests of the cluster, with their snapshots and what is pending or unused."""
         for folder in _CONFIG_DIRECTORY.values():
             for path in (self.path / "etc/pve/nodes").glob(f"*/{folder}/*.conf"):
-                with contextlib.suppress(FileNotFoundError):  # a guest may vanish while we look
-                    yield path.read_text(encoding="utf-8", errors="replace")
+                text = self.read(path)
+                if text is not None:
+                    yield text.decode(errors="replace")
 
     def storages(self) -> list[config_text.StorageEntry]:
         return config_text.parse_storages(self.text("etc/pve/storage.cfg"), self.node)
@@ -66,8 +67,13 @@ class Root:
 
 @contextlib.contextmanager
 def _as_root() -> t.Iterator[None]:
-    """Say what to do when a file may not be read."""
+    """Say what to do when a file may not be read, or cannot be."""
     try:
         yield
     except PermissionError as error:
         raise Unreachable(f"May not read {error.filename}.", remedy="Become root (become: true).") from error
+    except OSError as error:
+        raise Unreachable(
+            f"{error.filename} cannot be read: {error.strerror}.",
+            remedy="See whether the file system of the cluster is up: systemctl status pve-cluster.",
+        ) from error

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
 from ansible_collections.pve.provision.plugins.module_utils._pve import config_text, processes
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.commands import COMMAND, Commands
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.root import Root
@@ -38,7 +39,10 @@ class CliSnapshots:
     def release(self, kind: Kind, vmid: int) -> None:
         frozen = f"sys/fs/cgroup/lxc/{vmid}/cgroup.freeze"
         if kind == "lxc" and self._root.text(frozen).strip() == "1":
-            (self._root.path / frozen).write_text("0", encoding="ascii")
+            try:
+                (self._root.path / frozen).write_text("0", encoding="ascii")
+            except OSError as error:
+                raise PveError(f"CT {vmid} is frozen, and cannot be thawed: {error.strerror}.") from error
 
     def make(self, kind: Kind, vmid: int, name: str, *, description: str, timeout: int) -> Outcome:
         return self._do(kind, "snapshot", vmid, name, {"description": description}, timeout)

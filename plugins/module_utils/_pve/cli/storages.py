@@ -79,7 +79,7 @@ class CliStorages:
         )
 
     def backup_config(self, volid: str) -> GuestConfig:
-        return config_text.parse_guest_config(self._commands.run(["pvesm", "extractconfig", volid]).stdout.encode())
+        return config_text.parse_guest_config(self._commands.read(["pvesm", "extractconfig", volid]).encode())
 
     def type_of(self, storage: str) -> str:
         """The type of a storage, from its configuration."""
@@ -90,7 +90,7 @@ class CliStorages:
         entry = self._root.storage(storage)
         if entry.type == "dir" and (path := directory.volume_path(entry, name)):
             return str(path)
-        return self._commands.run(["pvesm", "path", volid]).stdout.strip()
+        return self._commands.read(["pvesm", "path", volid]).strip()
 
     def appliances(self) -> list[Appliance]:
         return [

@@ -12,7 +12,10 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
-from .conftest import Bench
+from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
+from ansible_collections.pve.provision.plugins.module_utils._pve.api.storages import ApiStorages
+
+from .conftest import Bench, Params
 from .test_lxc_create import WEB, steps
 
 Lose = t.Callable[[str], None]
@@ -67,3 +70,31 @@ def test_a_guest_that_was_there_comes_right_with_the_next_run(bench: Bench, lose
     assert "PVE may have begun it all the same" in bench.bad("lxc_create", **changed).msg
     assert bench.good("lxc_create", **changed).status == "running"
     assert not bench.good("lxc_create", **changed).changed
+
+
+@pytest.mark.parametrize("upgrade", [False, True])
+def test_a_template_that_holds_secrets_is_removed_though_nobody_saw_it_arrive(
+    entered: Bench, gateway: Params, lose: Lose, upgrade: bool
+) -> None:
+    declared = {**gateway, "version": "24", "upgrade": upgrade}
+    if upgrade:
+        entered.good("openwrt_lxc", **gateway, version="23.05")
+    lose("POST .*/upload$")
+    failed = entered.bad("openwrt_lxc", **declared)
+    assert "Connection reset by peer" in failed.msg
+    assert list((entered.node.root / "var/lib/vz/template/cache").glob("*-router-*")) == []
+    entered.good("openwrt_lxc", **declared)
+    assert not entered.good("openwrt_lxc", **declared).changed
+
+
+def test_what_could_not_be_removed_then_is_told_beside_the_error(
+    entered: Bench, gateway: Params, lose: Lose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: object, volid: str) -> None:
+        raise PveError("Permission check failed")
+
+    lose("POST .*/upload$")
+    monkeypatch.setattr(ApiStorages, "free", refuse)
+    failed = entered.bad("openwrt_lxc", **gateway, version="24")
+    assert "Connection reset by peer" in failed.msg
+    assert "which holds a guest's secrets, could not be removed" in str(failed.warnings)

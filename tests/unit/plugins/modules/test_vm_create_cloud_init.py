@@ -14,11 +14,13 @@ from types import SimpleNamespace
 import pytest
 from fake_clock import ImpatientClock
 
+from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm import cloud_init, cloud_init_steps
 from ansible_collections.pve.provision.plugins.module_utils._model.cloud_init.dump import read_user
 from ansible_collections.pve.provision.plugins.module_utils._model.sha_crypt import fits
 from ansible_collections.pve.provision.plugins.module_utils._pve import agent
-from ansible_collections.pve.provision.plugins.module_utils._pve.cli.cloud_init import CliSnippets
+from ansible_collections.pve.provision.plugins.module_utils._pve.api.cloud_init import ApiCloudInit
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.cloud_init import CliCloudInit, CliSnippets
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Access
 from embedded_node import commands
@@ -107,6 +109,19 @@ def test_a_vm_gets_a_drive_and_what_is_declared_and_a_second_run_starts_nothing(
     again = bench.good("vm_create", **VM, cloud_init=CLOUD_INIT)
     assert not again.changed
     assert bench.writes() == []
+
+
+def test_a_guest_that_was_changed_and_cannot_be_looked_at_then_is_named(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: object, vmid: int, part: str) -> str:
+        raise PveError("it failed")
+
+    for backend in (CliCloudInit, ApiCloudInit):
+        monkeypatch.setattr(backend, "dump", fail)
+    failed = bench.bad("vm_create", **VM, cloud_init=CLOUD_INIT, state="started")
+    assert failed.msg == "VM 301 (ci1) was changed, and then not seen: it failed"
+    assert (failed.vmid, [step["step"] for step in failed.plan]) == (301, ["create", "start"])
 
 
 def test_the_result_can_be_declared_again(bench: Bench) -> None:
@@ -609,6 +624,14 @@ def test_a_secret_in_a_list_of_guests_is_hidden_too(bench: Bench, storage: Path)
     wrong = bench.bad("guests", guests=[{**VM, "type": "vm", "cloud_init": {**cloud_init, "user_data": "x"}}])
     shown = json.dumps([made.values, wrong.values, bench.node.commands()])
     assert not [secret for secret in (PASSWORD, "planted-in-user-data") if secret in shown]
+
+
+def test_what_not_everybody_may_read_in_the_guest_is_hidden_and_a_refused_list_does_not_come_back(bench: Bench) -> None:
+    files = [{"path": "/etc/closed", "content": "pw=planted-in-a-file\n", "mode": "0600"}]
+    one = {**VM, "files": files, "memory": 1}
+    refused = [bench.bad("vm_create", **one), bench.bad("guests", guests=[{**one, "type": "vm"}])]
+    assert "planted-in-a-file" not in json.dumps([answer.values for answer in refused])
+    assert "guests" not in refused[1].invocation["module_args"]
 
 
 # -- lists of guests, copies, other names ------------------------------------------------------------------------------

@@ -82,17 +82,16 @@ class ContainerUpgrade(Upgrade):
         return self.node.containers is None
 
     def _make(self, config: GuestConfig, note: Note, files: MakeFiles, digest: str) -> None:
-        template, volid = self.template, self.volid
-        if self.outside:
-            template = seeded_template(self.node, template, Defaults(digest, files))
-            volid = openwrt_template.ensure(self.node, template).volid
-        try:
-            self._claim(new_options(config.options), note, {"ostemplate": volid})
-        finally:
-            if self.outside:
-                self.run.result.warnings += remove_template(self.node, template, volid)
+        options = new_options(config.options)
         if not self.outside:
+            self._claim(options, note, {"ostemplate": self.volid})
             inject_files(self.node, self.new, files)
+            return
+        template = seeded_template(self.node, self.template, Defaults(digest, files))
+        try:
+            self._claim(options, note, {"ostemplate": openwrt_template.ensure(self.node, template).volid})
+        finally:
+            self.run.result.warnings += remove_template(self.node, template)
 
     def _await_boot(self) -> None:
         """From outside only its addresses can be seen, which it has when it has come up as configured."""

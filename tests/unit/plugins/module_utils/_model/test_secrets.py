@@ -97,5 +97,7 @@ def test_a_text_is_hidden_also_as_it_is_spelt_in_a_structure() -> None:
     ],
 )
 def test_a_file_that_not_everybody_may_read_is_hidden(file: dict[str, str], closed: bool) -> None:
-    assert closed_files([file]) == ([file["content"]] if closed else [])
+    found = [file["content"]] if closed else []
+    assert closed_files([file]) == found
+    assert closed_files({"guests": [{"name": "web1", "files": [file]}]}) == found
     assert closed_files("no list") == []

@@ -98,12 +98,13 @@ class TestWriting:
         config = root / "etc/pve/nodes/pve1/lxc/101.conf"
         config.write_text("hostname: web1\n")
 
-        def refuse(_self: Path, _target: Path) -> None:
-            raise PermissionError(13, "Permission denied")
+        def refuse(self: Path, _target: Path) -> None:
+            raise PermissionError(13, "Permission denied", str(self))
 
         monkeypatch.setattr(Path, "replace", refuse)
-        with pytest.raises(PveError, match="The config of CT 101 cannot be written"):
+        with pytest.raises(PveError, match="The config of CT 101 cannot be written") as caught:
             node.set_config("lxc", 101, {"env": "A=1"})
+        assert "quorum" in caught.value.remedy
         assert list(config.parent.iterdir()) == [config]
 
     def test_the_power_switch(self, node: CliNode, root: Path, script: Script):

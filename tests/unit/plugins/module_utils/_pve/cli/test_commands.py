@@ -33,6 +33,21 @@ class TestFailing:
             assert caught.value.message == "pct set 101: 400 bad"
             assert caught.value.details["rc"] == code
 
+    def test_what_a_command_answers_is_not_quoted(self, node: CliNode, script: Script):
+        """It may be a password, or what is in a file of a guest."""
+        half = '{"exitcode": 0, "out-data": "geheim'
+        for rc, out in ((1, "password: geheim\n"), (1, half)):
+            script.expect("qm cloudinit dump 301 user", rc=rc, out=out, err="it failed: exit code 1\n")
+            with pytest.raises(PveError, match="it failed") as caught:
+                node.cloud_init.dump(301, "user")
+            assert "geheim" not in f"{caught.value} {caught.value.details}"
+        script.expect(
+            ["qm", "guest", "exec", "301", "--timeout", "60", "--pass-stdin", "1", "--", "cat", "x"], out=half
+        )
+        with pytest.raises(PveError, match="something else than JSON") as caught:
+            node.agent.run(301, ["cat", "x"])
+        assert "geheim" not in f"{caught.value} {caught.value.details}"
+
     def test_the_cause_of_a_failed_start_is_in_the_log(self, node: CliNode, script: Script):
         script.expect("pct start 101", rc=255, out="mount: /nope missing\n", err="startup for container '101' failed\n")
         with pytest.raises(PveError, match="mount: /nope missing"):

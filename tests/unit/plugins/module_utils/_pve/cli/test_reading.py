@@ -105,6 +105,17 @@ def test_who_may_not_read_is_told_to_become_root(node: CliNode, monkeypatch: pyt
         assert "become" in caught.value.remedy
 
 
+def test_where_the_file_system_of_the_cluster_is_down_that_is_told(node: CliNode, root: Path) -> None:
+    for name in ("nodes/pve1/lxc/101.conf", "storage.cfg"):
+        path = root / "etc/pve" / name
+        path.unlink(missing_ok=True)
+        path.symlink_to(path)
+    for verb in (node.guests, node.storages, lambda: node.config("lxc", 101), lambda: list(node.files.guest_configs())):
+        with pytest.raises(Unreachable, match="cannot be read: Too many levels") as caught:
+            verb()
+        assert "pve-cluster" in caught.value.remedy
+
+
 class TestReadingThatTakesACommand:
     def test_bridges_and_vnets(self, node: CliNode, root: Path, script: Script):
         for name in ("vmbr0", "vmbr1", "eno1", "lan1"):
