@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._model.option import SubValues
+from ansible_collections.pve.provision.plugins.module_utils._model.sizes import render_size
 from ansible_collections.pve.provision.plugins.module_utils._model.volume import DEFAULT_SIZE, storage_of
 from ansible_collections.pve.provision.plugins.module_utils._pve.storages import check_storage
 
@@ -29,6 +30,10 @@ def check_volumes(report: Report, facts: Facts, planned: PlannedGuest, touched: 
             continue
         path = planned.path(key)
         planned.wanted.type.check_volume(report, facts, planned, key, value)
+        if key in planned.change.resize and planned.live and key not in planned.live:
+            problem = "cannot change yet: the volume itself waits for the next start"
+            remedy = "Allow a restart (restart=when_needed), or leave it out until then."
+            report.add(f"{path}.size", render_size(planned.change.resize[key]), problem, remedy)
         storage, more = _more_room(value, there.get(key, {}) if key in planned.before else None)
         content = planned.wanted.type.content_of(value)
         if storage and content:

@@ -122,19 +122,34 @@ def _state(wanted: Wanted, actual: Actual) -> dict[str, t.Any]:
 
 
 def _update(wanted: Wanted, actual: Actual, change: Change) -> Plan:
-    changing = [*_changing(wanted, change), *_growing(wanted)]
     power = _power(wanted, actual, change)
-    before, after = dict(change.before), dict(change.after)
     ends = _status_after(actual, power)
+    stopped = _shut_down(power) if _is_better_cold(actual, change, ends) else 0
+    if stopped and actual.config:  # nothing waits any more by then
+        cold = dataclasses.replace(actual.config, live=actual.config.options, pending={})
+        change = wanted.difference(actual.vmid, cold, purge=wanted.policy.purge_options)
+    before, after = dict(change.before), dict(change.after)
     if power and ends != actual.status:
         before["status"], after["status"] = actual.status, ends
-    # What waits for a restart is not left waiting in a guest that is to be shut down.
-    cold = bool(change.restart) and ends == "stopped"
-    steps = [*wanted.obtain, *(power + changing if cold else changing + power)]
+    changing = [*_changing(wanted, change), *_growing(wanted)]
+    steps = [*wanted.obtain, *power[:stopped], *changing, *power[stopped:]]
     if wanted.state == "template" and actual.config and actual.config.options.get("template") != "1":
         steps.append(MakeTemplate())
         before["template"], after["template"] = False, True
     return Plan(tuple(steps), change, before, after)
+
+
+def _is_better_cold(actual: Actual, change: Change, ends: str) -> bool:
+    """Whether a guest is changed once it is shut down, if it is: what a running one may refuse, or would leave waiting,
+    is done to one that is to stop, and a disk that waits itself grows when it is there. Else a disk grows online."""
+    live = actual.config.live if actual.config else {}
+    waits = any(key not in live for key in change.resize)
+    return waits or (ends == "stopped" and bool(change.set or change.delete))
+
+
+def _shut_down(power: t.Sequence[Step]) -> int:
+    """After how many of these steps the guest has shut down; 0 where it does not."""
+    return next((place + 1 for place, step in enumerate(power) if isinstance(step, Shutdown)), 0)
 
 
 def _changing(wanted: Wanted, change: Change) -> list[Step]:

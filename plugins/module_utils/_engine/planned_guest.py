@@ -11,6 +11,7 @@ import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan
+from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Resize, Set, Shutdown
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._model.compare import render
 from ansible_collections.pve.provision.plugins.module_utils._model.network import networks_in
@@ -33,7 +34,7 @@ class Report:
 
 class PlannedGuest:
     """A guest as it is and as the plan makes it, by PVE's keys; the entries of its lists have the numbers that they
-    have in the guest."""
+    have in the guest. ``live`` is what it runs with while it is changed; empty where it does not run by then."""
 
     def __init__(self, wanted: Wanted, actual: Actual, plan: Plan) -> None:
         table = wanted.type.table
@@ -46,6 +47,9 @@ class PlannedGuest:
         self.vmid = actual.vmid
         self.wanted = dataclasses.replace(wanted, declaration=declaration)
         self.before = dict(has)
+        changed_running = actual.running and not plan.begins_with(Shutdown, (Set, Resize))
+        self.live = dict(actual.config.live) if actual.config and changed_running else {}
+        self.change = plan.change
         self.after = plan.change.applied({**has, **made}, actual.config.live if actual.config else {})
         changed = sorted(key for key, value in self.after.items() if self.new or has.get(key) != value)
         self.networks = networks_in({key: self.after[key] for key in changed}, wanted.type.network)

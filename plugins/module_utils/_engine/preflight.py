@@ -35,6 +35,8 @@ if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
     from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestRef
 
+# The lock of a VM whose memory is saved on disk.
+SUSPENDED: t.Final = "suspended"
 OTHER_WAYS = "Log in with root's password, or run on the node itself over SSH."
 
 
@@ -43,7 +45,7 @@ def preflight(facts: Facts, wanted: Wanted, actual: Actual, plan: Plan, uploads:
     report = Report([*wanted.findings, *plan.change.findings])
     if wanted.state == "absent":
         report.findings += removal_findings(wanted, actual)
-        _check_lock(report, wanted, actual)
+        _check_lock(report, actual, plan)
         _check_purge(report, facts, wanted, actual, plan)
         if (plan or actual.forbidden) and not report.findings:
             _check_permissions(report, facts, wanted, actual, plan, {}, ())
@@ -137,9 +139,13 @@ def _check_taken(report: Report, wanted: Wanted, taken: GuestRef) -> None:
     report.add("vmid", taken.vmid, f"is taken by a {noun} on node {taken.node}{called}", remedy)
 
 
-def _check_lock(report: Report, wanted: Wanted, actual: Actual) -> None:
+def _check_lock(report: Report, actual: Actual, plan: Plan) -> None:
     lock = actual.config.lock if actual.config else None
-    if lock:
+    if lock == SUSPENDED:
+        if any(not isinstance(step, Start) for step in plan.steps):
+            remedy = "Start it first (state=started alone): that takes its memory up again."
+            report.add("vmid", actual.vmid, "is suspended to disk, and PVE changes nothing of it then", remedy)
+    elif lock:
         remedy = "Wait for the task that holds it; if there is none, 'pct unlock' (or 'qm unlock') removes it."
         report.add("vmid", actual.vmid, f"is locked ({lock})", remedy)
 
@@ -155,7 +161,7 @@ def _check_guest(report: Report, wanted: Wanted, actual: Actual, plan: Plan) -> 
     elif not wanted.policy.rename:
         _check_name(report, wanted, actual, "Choose another vmid, or set rename: true to give it this name.")
     if plan:
-        _check_lock(report, wanted, actual)
+        _check_lock(report, actual, plan)
     if actual.config.protected:
         _check_protection(report, wanted, plan)
     if actual.config.template and plan.has(Start):

@@ -156,6 +156,11 @@ class Plan:
         """Whether a step of such a type is in it."""
         return any(isinstance(step, kinds) for step in self.steps)
 
+    def begins_with(self, kinds: Steps, others: Steps) -> bool:
+        """Whether a step of such a type comes before all of some others."""
+        both = (step for step in self.steps if isinstance(step, (kinds, others)))
+        return isinstance(next(both, None), kinds)
+
     def against(self, findings: t.Iterable[Finding]) -> Plan:
         """The plan with more that stands against it."""
         change = dataclasses.replace(self.change, findings=(*self.change.findings, *findings))

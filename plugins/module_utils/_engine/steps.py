@@ -74,13 +74,15 @@ class Set(Step):
 
 
 def _known(run: Run) -> GuestConfig:
-    """The config that the plan was made from; after steps of ours that change volumes the same with its new digest."""
+    """The config that the plan was made from; with its new digest after steps of ours that change volumes, or once the
+    guest has shut down, when PVE makes of what waits its config."""
     config = t.cast("GuestConfig", run.actual.config)
     disks = _volumes(run)
-    if not disks:
+    if not (disks or run.plan.begins_with(Shutdown, Set)):
         return config
     now = run.config()
-    if {**now.options, **dict.fromkeys(disks)} != {**config.options, **dict.fromkeys(disks)}:
+    ours = {*config.options, *run.plan.change.set}.difference(disks)
+    if any(now.options.get(key) != config.options.get(key) for key in ours):
         raise Conflict(f"{run.wanted.label} was changed by somebody else meanwhile.", remedy="Run again.")
     return now
 
@@ -102,8 +104,7 @@ def _revert_change(run: Run, before: GuestConfig, change: Change) -> None:
     if now is None:
         return
     lost = {key: before.live[key] for key in change.set if key in before.live and key not in now.live}
-    pending = now.pending.items() - before.pending.items()
-    stuck = sorted(key for key, _value in pending if key in change.set or key in change.delete)
+    stuck = sorted(key for key, _value in now.pending.items() - before.pending.items())
     with contextlib.suppress(ProvisionError):
         if stuck:
             run.node.set_config(kind, run.vmid, {}, revert=stuck)

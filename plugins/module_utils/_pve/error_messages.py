@@ -137,6 +137,12 @@ _MEANINGS: tuple[tuple[str, type[PveError], dict[str, str], str], ...] = (
         "Somebody has started it meanwhile: run again.",
     ),
     (
+        r"hotplug problem",
+        PveError,
+        {"reason": "hotplug"},
+        "The running guest does not take that, and goes on without: declare state=stopped beside it, then start it.",
+    ),
+    (
         r"hostname lookup '(?P<node>[^']*)' failed",
         PveError,
         {"reason": "node"},

@@ -10,11 +10,17 @@ import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._engine.facts import Facts
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, Wanted
+from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._guests.backup import with_backup
 from ansible_collections.pve.provision.plugins.module_utils._guests.clone import with_source
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.defaults import with_defaults
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.disk_life import with_moves
-from ansible_collections.pve.provision.plugins.module_utils._guests.vm.disks import FITTING, format_on, place_disks
+from ansible_collections.pve.provision.plugins.module_utils._guests.vm.disks import (
+    FITTING,
+    format_on,
+    new_disks,
+    place_disks,
+)
 from ansible_collections.pve.provision.plugins.module_utils._model.qemu.disks import BUSES, IMPORT
 
 
@@ -43,6 +49,7 @@ def complete_change(facts: Facts, wanted: Wanted, actual: Actual) -> Wanted:
 
 
 def _with_images(facts: Facts, wanted: Wanted, there: t.Mapping[str, str] | None = None) -> Wanted:
+    wanted = _with_sources(facts, wanted, there or {})
     asked = (there is None and wanted.more.get("golden")) or any(
         value and {"image", "iso"} & value.keys()
         for value in wanted.declaration.values.values()
@@ -58,6 +65,20 @@ def _with_images(facts: Facts, wanted: Wanted, there: t.Mapping[str, str] | None
     if there is None:
         wanted = with_golden(facts, wanted, wanted_vm)
     return _with_growth(with_images(facts, wanted, there), there or {})
+
+
+def _with_sources(facts: Facts, wanted: Wanted, there: t.Mapping[str, str]) -> Wanted:
+    """The VM, and what its new disks are to be copied from that is not there."""
+    findings = []
+    for key, disk in new_disks(wanted.declaration.values, there).items():
+        source = str(disk.get(IMPORT) or "")
+        if not source or key in wanted.more.get(FITTING, ()):
+            continue
+        if facts.lacks(source) if source.startswith("/") else facts.find_volume(source) is None:
+            path = f"{wanted.declaration.paths.get(key, key)}.import_from"
+            remedy = "Name a volume that is there, such as local:import/NAME, or a file of the node."
+            findings.append(Finding(path, source, f"does not exist on node {facts.node.name}", remedy))
+    return dataclasses.replace(wanted, findings=(*wanted.findings, *findings))
 
 
 def _with_growth(wanted: Wanted, there: t.Mapping[str, str]) -> Wanted:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Actual, GuestType, Values, Wanted
 from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._guests import hookscript
-from ansible_collections.pve.provision.plugins.module_utils._guests.vm import addresses, devices
+from ansible_collections.pve.provision.plugins.module_utils._guests.vm import addresses, devices, disk_checks
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.complete import complete, complete_change
 from ansible_collections.pve.provision.plugins.module_utils._model.codec import plain
 from ansible_collections.pve.provision.plugins.module_utils._model.option import HIDDEN, SubValues, base_of
@@ -87,22 +87,13 @@ class VmType(GuestType):
         return check_vm(values, paths)
 
     def check_volume(self, report: Report, facts: Facts, planned: PlannedGuest, key: str, value: SubValues) -> None:
-        path, volume = planned.path(key), str(value.get("volume") or "")
-        if is_drive(value):
-            brought = {step.shared for step in planned.wanted.obtain}
-            named = path.startswith("cdroms") and ":iso/" in volume and volume not in brought
-            if named and facts.find_volume(volume) is None:
-                remedy = "Name an image that is there."
-                report.add(f"{path}.volume", volume, f"does not exist on node {facts.node.name}", remedy)
-        elif key not in planned.before and not volume and not value.get("storage"):
-            remedy = "State storage and size for a new disk, or volume for one that is there."
-            report.add(path, None, "does not say what to attach", remedy)
-        elif volume.startswith("/") and facts.lacks(volume):
-            report.add(f"{path}.volume", volume, f"does not exist on node {facts.node.name}", "Name what is there.")
+        disk_checks.check_volume(report, facts, planned, key, value)
 
     def check_node(self, report: Report, facts: Facts, planned: PlannedGuest, touched: Values) -> None:
         hookscript.check(report, facts, touched)
         devices.check(report, facts, planned, touched)
+        disk_checks.check_removed(report, planned)
+        disk_checks.check_snippets(report, facts, touched)
         saved = touched.get("vmstatestorage")
         if saved and saved not in {each.name for each in facts.storages}:
             remedy = f"Storages here: {', '.join(each.name for each in facts.storages)}."

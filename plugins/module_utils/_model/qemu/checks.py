@@ -26,6 +26,7 @@ Values = t.Mapping[str, t.Any]
 Paths = t.Mapping[str, str]
 # Memory that is plugged comes in modules, and so much has to be there from the start (qemu-server, Memory.pm).
 _PLUGGED_FROM: t.Final = 1024
+_EFIDISK: t.Final = "Set bios=ovmf, or efidisk=null where a profile brings it."
 
 
 def check_vm(values: Values, paths: Paths) -> list[Finding]:
@@ -99,7 +100,7 @@ def _check_disks(values: Values, paths: Paths) -> t.Iterator[Finding]:
     volumes = {
         key: {"volume": value.get("volume")}
         for key, value in values.items()
-        if is_volume(key) and value and not is_drive(value) and "vm-" in str(value.get("volume"))
+        if is_volume(key) and value and "vm-" in str(value.get("volume")) and ":iso/" not in str(value.get("volume"))
     }
     yield from used_twice(volumes, paths, "volume", "A volume is one disk of a VM.")
 
@@ -118,7 +119,7 @@ def _check_limits(disk: Values, path: str) -> t.Iterator[Finding]:
 
 def _check_board(values: Values, paths: Paths) -> t.Iterator[Finding]:
     if values.get("efidisk0") and values.get("bios", "seabios") != "ovmf":
-        yield Finding(paths.get("efidisk0", "efidisk"), None, "is for bios ovmf alone", "Set bios=ovmf.")
+        yield Finding(paths.get("efidisk0", "efidisk"), None, "is for bios ovmf alone", _EFIDISK)
     machine = str((values.get("machine") or {}).get("type", ""))
     for key, value in values.items():
         if base_of(key) == "hostpci" and value and value.get("pcie") and "q35" not in machine:
@@ -133,7 +134,8 @@ def _check_board(values: Values, paths: Paths) -> t.Iterator[Finding]:
 
 
 def _check_boot(values: Values, paths: Paths) -> t.Iterator[Finding]:
-    for device in (values.get("boot") or {}).get("order") or ():
+    """Out of an order that nobody declares PVE takes a device itself, once that goes."""
+    for device in (values.get("boot") or {}).get("order") or () if "boot" in paths else ():
         if not values.get(device):
             there = [key for key in values if values[key] and base_of(key) in (*BUSES, "net", "hostpci", "usb")]
             remedy = f"There are: {', '.join(there) or 'none'}."

@@ -192,7 +192,7 @@ def test_a_run_that_is_interrupted_in_the_midst_takes_the_guest_back(
             raise error
 
     monkeypatch.setattr(apply.interrupt, "check", check)
-    stopped = bench.bad("lxc_create", **{**SAFE, "memory": 1024}, state="stopped")
+    stopped = bench.bad("lxc_create", **{**SAFE, "memory": 1024}, state="restarted")
     assert (stopped.error, stopped.rolled_back, stopped.step) == ("interrupted", True, "shutdown")
     assert bench.config(101)["memory"] == "512"
     assert snapshots(bench) == []

@@ -7,6 +7,12 @@ from __future__ import annotations
 
 import typing as t
 
+import pytest
+
+from ansible_collections.pve.provision.plugins.module_utils._engine.step import Run
+from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Shutdown
+from embedded_node import commands
+
 from .conftest import Bench
 
 Params = dict[str, t.Any]
@@ -96,3 +102,115 @@ def test_a_new_drive_stays_out_of_a_declared_boot_order(bench: Bench) -> None:
     done = bench.good("vm_create", **declared)
     assert done.config["boot"]["order"] == ["net0", "scsi0"]
     assert not bench.good("vm_create", **declared).changed
+
+
+# -- what a running VM refuses -----------------------------------------------------------------------------------------
+HARD: Params = {"force": True, "shutdown_timeout": 1}
+CD: Params = {"index": 2, "state": "absent"}
+
+
+def config(bench: Bench) -> str:
+    return (bench.node.root / "etc/pve/qemu-server/230.conf").read_text(encoding="utf-8")
+
+
+def test_a_change_of_a_vm_that_is_to_stop_is_made_once_it_has(bench: Bench) -> None:
+    """The VM has no system that would let go of a device."""
+    bench.good("vm_create", **VM)
+    declared = {"vmid": 230, "networks": [{"model": "e1000"}], "state": "stopped", **HARD}
+    told = bench.good("vm_create", check=True, **declared)
+    done = bench.good("vm_create", **declared)
+    assert steps(told) == steps(done) == ["shutdown", "set"]
+    assert "net0: e1000=" in config(bench)
+    assert not bench.good("vm_create", **declared).changed
+
+
+@pytest.mark.parametrize(("waiting", "then"), [({"cores": 2}, {"cores": 2}), ({"cores": 2}, {"cores": 1})])
+def test_what_waits_does_not_stand_against_that(bench: Bench, waiting: Params, then: Params) -> None:
+    """PVE makes of it the VM's config as the VM stops, with another digest."""
+    bench.good("vm_create", **VM)
+    bench.good("vm_create", vmid=230, **waiting)
+    declared = {"vmid": 230, **then, "cpu": {"type": "host"}, "state": "stopped", **HARD}
+    told = bench.good("vm_create", check=True, **declared)
+    done = bench.good("vm_create", **declared)
+    assert (told.plan, steps(done)) == (done.plan, ["shutdown", "set"])
+    assert (done.config["cpu"]["type"], done.config.get("cores", 1)) == ("host", then["cores"])
+    assert not bench.good("vm_create", **declared).changed
+
+
+def test_somebody_elses_change_meanwhile_is_not_lost(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.good("vm_create", **VM)
+    real = Shutdown.run
+
+    def shutdown(step: Shutdown, run: Run) -> t.Any:
+        outcome = real(step, run)
+        assert commands.run(["qm", "set", "230", "--cpu", "kvm64"], bench.node.root, b"")[0] == 0
+        return outcome
+
+    monkeypatch.setattr(Shutdown, "run", shutdown)
+    failed = bench.bad("vm_create", vmid=230, cpu={"type": "host"}, state="stopped", **HARD)
+    assert "was changed by somebody else meanwhile" in failed.msg
+    assert "cpu: kvm64" in config(bench)
+
+
+def test_a_change_that_is_refused_leaves_nothing_waiting_and_says_what_to_do(bench: Bench) -> None:
+    """With the device PVE takes it out of the boot order, which would wait, too."""
+    bench.good("vm_create", **VM)
+    before = config(bench)
+    assert "boot: order=scsi0;net0" in before
+    refused = bench.bad("vm_create", vmid=230, networks=[{"id": 0, "state": "absent"}])
+    assert "declare state=stopped beside it" in refused.msg
+    assert config(bench) == before
+
+
+def test_a_disk_that_the_running_vm_boots_from_goes_once_it_has_stopped(bench: Bench) -> None:
+    bench.good("vm_create", **VM)
+    bench.node.forget()
+    declared = {"vmid": 230, "disks": [{"index": 0, "state": "absent"}]}
+    refused = bench.bad("vm_create", **declared)
+    assert [(each["option"], each["problem"]) for each in refused.findings] == [
+        ("disks[0]", "is what the running VM boots from, so that it cannot go")
+    ]
+    assert bench.writes() == []
+    bench.good("vm_create", **declared, state="stopped", **HARD)
+    assert "\nunused0: local-lvm:vm-230-disk-0\n" in config(bench)
+
+
+@pytest.mark.parametrize("state", ["present", "stopped"])
+def test_a_drive_goes_out_of_a_boot_order_that_nobody_declares(bench: Bench, state: str) -> None:
+    """PVE has put it there, and takes it out: so goes the CD image that a system was installed from."""
+    bench.good("vm_create", **{**VM, "state": "stopped"}, cdroms=[{}])
+    assert "boot: order=scsi0;ide2;net0" in config(bench)
+    bench.good("vm_create", vmid=230, state="started" if state == "present" else "stopped")
+    done = bench.good("vm_create", vmid=230, cdroms=[CD], state=state, restart="when_needed", **HARD)
+    assert done.config["boot"]["order"] == ["scsi0", "net0"]
+    assert not bench.good("vm_create", vmid=230, cdroms=[CD], state=state).changed
+    declared = bench.bad("vm_create", vmid=230, boot={"order": ["scsi0", "ide2"]})
+    assert [each["option"] for each in declared.findings] == ["boot.order"]
+
+
+def test_a_disk_that_waits_for_a_restart_grows_with_it(bench: Bench) -> None:
+    bench.good("vm_create", **VM)
+    bench.good("vm_create", vmid=230, disks=[{}, {"bus": "sata", "storage": "local-lvm", "size": "1G"}])
+    bench.node.forget()
+    grown = {"vmid": 230, "disks": [{}, {"bus": "sata", "size": "2G"}]}
+    refused = bench.bad("vm_create", **grown)
+    assert [(each["option"], each["value"]) for each in refused.findings] == [("disks[1].size", "2G")]
+    assert ["qm", "resize"] not in [argv[:2] for argv in bench.writes()]
+    done = bench.good("vm_create", **grown, restart="when_needed", **HARD)
+    assert steps(done) == ["shutdown", "resize", "start"]
+    assert {disk["bus"]: disk["size"] for disk in done.config["disks"]} == {"scsi": "1G", "sata": "2G"}
+
+
+# -- saved memory ------------------------------------------------------------------------------------------------------
+
+
+def test_a_vm_whose_memory_is_saved_takes_it_up_again_and_is_not_unlocked(bench: Bench) -> None:
+    bench.good("vm_create", **VM)
+    assert commands.run(["qm", "suspend", "230", "--todisk", "1"], bench.node.root, b"")[0] == 0
+    refused = bench.bad("vm_create", vmid=230, cores=2)
+    assert [each["problem"] for each in refused.findings] == [
+        "is suspended to disk, and PVE changes nothing of it then"
+    ]
+    assert "unlock" not in refused.msg
+    started = bench.good("vm_create", **VM)
+    assert (steps(started), started.status) == (["start"], "running")

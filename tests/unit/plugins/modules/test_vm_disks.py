@@ -11,6 +11,7 @@ from unittest import mock
 import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.disk_move import MoveDisk
+from embedded_node import commands
 
 from .conftest import Answer, Bench, Params
 
@@ -170,6 +171,48 @@ def test_disks_that_are_not_listed_go_with_purge_options_and_drives_stay(bench: 
     has = config(bench)
     assert ("scsi0" in has, "scsi1" in has, "virtio0" in has, "ide2" in has) == (True, False, False, True)
     assert len(bench.volumes("local-lvm", 100)) == 3
+
+
+GONE = "local-lvm:vm-100-disk-9"
+
+
+@pytest.mark.parametrize(
+    ("declared", "option", "value"),
+    [
+        (vm({"volume": GONE}), "disks[0].volume", GONE),
+        (vm({"storage": "local-lvm", "import_from": GONE}), "disks[0].import_from", GONE),
+        (vm(LVM, bios="ovmf", efidisk={"volume": GONE}), "efidisk.volume", GONE),
+        (
+            vm(LVM, tpm={"version": "v2.0", "import_from": "local:import/no.raw"}),
+            "tpm.import_from",
+            "local:import/no.raw",
+        ),
+        (vm({"volume": "local-lvm:vm-101-disk-0"}), "disks[0].volume", "local-lvm:vm-101-disk-0"),
+    ],
+)
+def test_what_a_disk_is_to_be_or_to_come_from_is_there_and_nobody_elses(
+    bench: Bench, declared: Params, option: str, value: str
+) -> None:
+    bench.good("vm_create", **{**vm(LVM), "vmid": 101, "name": "other"})
+    bench.node.forget()
+    refused = bench.bad("vm_create", **declared)
+    assert [(each["option"], each["value"]) for each in refused.findings] == [(option, value)]
+    assert [argv for argv in bench.writes() if argv[:2] not in (["pvesm", "status"], ["pvesh", "get"])] == []
+
+
+def test_a_volume_of_a_guest_that_is_no_more_is_given_to_another(bench: Bench) -> None:
+    made = commands.run(["pvesm", "alloc", "local-lvm", "103", "vm-103-disk-0", "1G"], bench.node.root, b"")
+    assert made[0] == 0
+    bench.good("vm_create", **vm({"volume": "local-lvm:vm-103-disk-0"}))
+    assert config(bench)["scsi0"].startswith("local-lvm:vm-103-disk-0")
+
+
+def test_a_disk_is_not_put_into_a_drive_as_well(bench: Bench) -> None:
+    bench.good("vm_create", **vm(LVM))
+    refused = bench.bad("vm_create", **VM, cdroms=[{"volume": "local-lvm:vm-100-disk-0"}])
+    assert ("cdroms[0].volume", "is also used by scsi0") in [
+        (each["option"], each["problem"]) for each in refused.findings
+    ]
 
 
 def test_a_result_tells_where_each_disk_is_and_whether_it_is_thin(bench: Bench) -> None:

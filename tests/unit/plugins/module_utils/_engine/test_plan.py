@@ -69,7 +69,7 @@ def test_states_of_a_container_that_is_as_declared(
     ("declared", "expected"),
     [
         ({"memory": 2048}, [MEMORY]),
-        ({"memory": 2048, "state": "stopped"}, [MEMORY, SHUTDOWN]),
+        ({"memory": 2048, "state": "stopped"}, [SHUTDOWN, MEMORY]),
         ({"rootfs": {"size": 6}}, [{"step": "resize", "disk": "rootfs", "size": "6G"}]),
         (
             {"rootfs": {"size": 6}, "memory": 2048, "state": "restarted"},
@@ -80,7 +80,11 @@ def test_states_of_a_container_that_is_as_declared(
             [SHUTDOWN, {"step": "resize", "disk": "rootfs", "size": "6G"}, TIMEZONE],
         ),
         ({"timezone": "host", "state": "template"}, [SHUTDOWN, TIMEZONE, {"step": "make_template"}]),
-        ({"memory": 2048, "state": "template"}, [MEMORY, SHUTDOWN, {"step": "make_template"}]),
+        ({"memory": 2048, "state": "template"}, [SHUTDOWN, MEMORY, {"step": "make_template"}]),
+        (
+            {"rootfs": {"size": 6}, "state": "stopped"},
+            [{"step": "resize", "disk": "rootfs", "size": "6G"}, SHUTDOWN],
+        ),
         ({"timezone": "host", "state": "restarted"}, [TIMEZONE, SHUTDOWN, START]),
         ({"networks": None}, [{"step": "set", "delete": ["net0"]}]),
         (
@@ -107,7 +111,7 @@ def test_steps_on_a_running_container(declared: Params, expected: list[Params]) 
     ("declared", "expected"),
     [
         ({"cores": 4, "state": "stopped"}, ["shutdown", "set"]),
-        ({"tags": ["a"], "state": "stopped"}, ["set", "shutdown"]),
+        ({"tags": ["a"], "state": "stopped"}, ["shutdown", "set"]),
         ({"tags": ["a"], "cores": 4, "state": "template"}, ["shutdown", "set", "make_template"]),
         ({"cores": 4, "state": "restarted"}, ["set", "shutdown", "start"]),
         ({"cores": 4, "state": "suspended"}, ["set", "suspend"]),
