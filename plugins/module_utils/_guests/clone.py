@@ -30,7 +30,14 @@ def with_source(facts: Facts, wanted: Wanted, clone: CloneSource) -> Wanted:
     if config is None and planned is not None:
         found, theirs = [planned.vmid], planned.options
     elif config is not None:
-        theirs = config.options
+        theirs = config.live  # what waits for its next start is not copied
+        if clone.snapname:
+            saved = facts.node.snapshots.options(kind, found[0], clone.snapname)
+            if saved is None:
+                listed = ", ".join(each.name for each in facts.node.snapshots.of(kind, found[0])) or "none"
+                problem = f"is no snapshot of {KINDS[kind].noun} {found[0]}"
+                return _refused(wanted, "snapname", clone.snapname, problem, f"There are: {listed}.")
+            theirs = saved
         if planned is not None and planned.options.get("template") == "1":
             theirs = {**theirs, "template": "1"}
     else:

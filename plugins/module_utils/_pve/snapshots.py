@@ -16,6 +16,10 @@ if t.TYPE_CHECKING:
 LOCKS: t.Final = ("snapshot", "snapshot-delete", "rollback")
 # The formats of volumes of which PVE makes snapshots, by the type of their storage (pve-storage, the
 # volume_has_feature of each plugin). Types that are not here are those of plugins; they are left to PVE.
+# What PVE notes of a snapshot among the options that the guest has in it.
+NOTES: t.Final = frozenset(
+    {"snaptime", "snapstate", "parent", "vmstate", "runningmachine", "runningcpu", "running-nets-host-mtu"}
+)
 _FORMATS: t.Final[dict[str, frozenset[str]]] = {
     **dict.fromkeys(("dir", "nfs", "cifs", "lvm"), frozenset({"qcow2"})),
     "btrfs": frozenset({"raw", "subvol", "qcow2"}),
@@ -43,6 +47,9 @@ class Snapshots(t.Protocol):
 
     def of(self, kind: Kind, vmid: int) -> list[Snapshot]:
         """The snapshots of a guest, the oldest first; none of a guest that is not there."""
+
+    def options(self, kind: Kind, vmid: int, name: str) -> dict[str, str] | None:
+        """The options that a guest has in a snapshot; None when there is no such snapshot."""
 
     def busy(self, kind: Kind, vmid: int) -> bool:
         """Whether somebody is making or deleting a snapshot of this guest, or takes it back to one, right now."""

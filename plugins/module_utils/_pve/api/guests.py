@@ -207,16 +207,16 @@ def _config(entries: t.Iterable[t.Mapping[str, t.Any]]) -> GuestConfig:
     for entry in entries:
         key = entry["key"]
         if entry.get("value") is not None:
-            live[key] = _text(key, entry["value"])
+            live[key] = text_of(key, entry["value"])
         if entry.get("delete"):
             pending[key] = None
         elif "pending" in entry:
-            pending[key] = _text(key, entry["pending"])
+            pending[key] = text_of(key, entry["pending"])
     digest = live.pop("digest", "")
     parent = live.get("parent")
     return GuestConfig(config_text.combine(live, pending), live, pending, digest, (parent,) if parent else ())
 
 
-def _text(key: str, value: t.Any) -> str:
+def text_of(key: str, value: t.Any) -> str:
     text = unquote(str(value)) if key == config_text.SSH_KEYS else str(value)
     return text.removesuffix("\n") if key == "description" else text.strip()

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import NotFound
+from ansible_collections.pve.provision.plugins.module_utils._pve.api.guests import text_of
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.requests import Requests
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Notes
-from ansible_collections.pve.provision.plugins.module_utils._pve.snapshots import Snapshot
+from ansible_collections.pve.provision.plugins.module_utils._pve.snapshots import NOTES, Snapshot
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Kind, Outcome
 
 # What PVE calls the guest as it is now, in its list of snapshots.
@@ -38,6 +39,12 @@ class ApiSnapshots:
             if entry["name"] != _NOW
         ]
         return sorted(found, key=lambda snapshot: snapshot.made)
+
+    def options(self, kind: Kind, vmid: int, name: str) -> dict[str, str] | None:
+        if name not in {snapshot.name for snapshot in self.of(kind, vmid)}:
+            return None
+        told = self._requests.ask("GET", self._requests.path(kind, vmid, "snapshot", name, "config"))
+        return {key: text_of(key, value) for key, value in told.items() if key not in NOTES and key != "lxc"}
 
     def busy(self, kind: Kind, vmid: int) -> bool:
         prefix = "vz" if kind == "lxc" else "qm"

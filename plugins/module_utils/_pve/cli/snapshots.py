@@ -13,7 +13,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.cli.commands im
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.root import Root
 from ansible_collections.pve.provision.plugins.module_utils._pve.journal import Journal
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Notes
-from ansible_collections.pve.provision.plugins.module_utils._pve.snapshots import Snapshot
+from ansible_collections.pve.provision.plugins.module_utils._pve.snapshots import NOTES, Snapshot
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Kind, Outcome
 
 
@@ -32,6 +32,11 @@ class CliSnapshots:
             for name, section in config_text.snapshot_sections(raw or b"").items()
         ]
         return sorted(found, key=lambda snapshot: snapshot.made)
+
+    def options(self, kind: Kind, vmid: int, name: str) -> dict[str, str] | None:
+        raw = self._root.read(self._root.config_path(kind, vmid))
+        found = config_text.snapshot_sections(raw or b"").get(name)
+        return None if found is None else {key: text for key, text in found.items() if key not in NOTES}
 
     def busy(self, kind: Kind, vmid: int) -> bool:
         return processes.is_snapshotting(kind, vmid, self._root.path)

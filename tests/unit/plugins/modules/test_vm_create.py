@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Run
 from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Suspend
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
+from embedded_node import commands
 
 from .conftest import Bench
 
@@ -186,6 +187,33 @@ def test_a_linked_clone_needs_a_template_or_a_snapshot(bench: Bench) -> None:
         ("clone_from.full", "is not possible: web1 is neither a template nor cloned from a snapshot")
     ]
     assert bench.writes() == []
+
+
+def test_a_clone_of_a_snapshot_has_what_the_guest_had_then(bench: Bench) -> None:
+    bench.good("vm_create", **{**VM, "name": "web1", "vmid": 200})
+    assert commands.run(["qm", "snapshot", "200", "before"], bench.node.root, b"")[0] == 0
+    bench.good("vm_create", vmid=200, memory=2048, cores=1)
+    declared = {"name": "vm2", "clone_from": {"name": "web1", "snapname": "before"}, "memory": 2048}
+    told = bench.good("vm_create", check=True, **declared)
+    made = bench.good("vm_create", **declared)
+    assert (told.plan, told.diff, steps(made)) == (made.plan, made.diff, ["clone", "set"])
+    assert (made.config["memory"], made.config["cores"]) == (2048, 2)
+    assert not bench.good("vm_create", **declared).changed
+    bench.node.forget()
+    missing = bench.bad("vm_create", name="vm3", clone_from={"name": "web1", "snapname": "after"})
+    assert [(each["option"], each["value"], each["remedy"]) for each in missing.findings] == [
+        ("clone_from.snapname", "after", "There are: before.")
+    ]
+    assert bench.writes() == []
+
+
+def test_a_clone_does_not_have_what_waits_for_a_restart_of_its_source(bench: Bench) -> None:
+    bench.good("vm_create", **{**VM, "name": "web1", "vmid": 200}, state="started")
+    bench.good("vm_create", vmid=200, memory=2048)
+    declared = {"name": "vm2", "clone_from": {"name": "web1"}, "memory": 2048}
+    made = bench.good("vm_create", **declared)
+    assert (steps(made), made.config["memory"]) == (["clone", "set"], 2048)
+    assert not bench.good("vm_create", **declared).changed
 
 
 def test_the_room_that_a_full_clone_takes_is_counted(bench: Bench) -> None:
