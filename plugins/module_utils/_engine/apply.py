@@ -153,7 +153,7 @@ def _verify(run: Run, config: GuestConfig) -> None:
         result.warnings.append(f"no address, or not the declared one, on {', '.join(lacking)} after {timeout} s")
 
 
-def _outdated(run: Run, config: GuestConfig) -> dict[str, str]:
+def _outdated(run: Run, config: GuestConfig) -> dict[str, str | None]:
     """What the running guest does not have yet, although PVE does not say so."""
     if run.result.status != "running":
         return {}
@@ -162,4 +162,4 @@ def _outdated(run: Run, config: GuestConfig) -> dict[str, str]:
     told = run.node.outdated(run.wanted.type.kind, run.vmid, config)
     restarted = run.made or run.plan.has(Start)
     waiting = () if restarted else run.plan.change.restart
-    return {**{key: config.options[key] for key in waiting if key in config.options}, **told}
+    return {**{key: config.options.get(key) for key in waiting}, **told}

@@ -19,7 +19,12 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.step import 
 from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Start
 from ansible_collections.pve.provision.plugins.module_utils._errors import ProvisionError, PveError, Timeout
 from ansible_collections.pve.provision.plugins.module_utils._guests.sweep import remove_unused
-from ansible_collections.pve.provision.plugins.module_utils._guests.vm.cloud_init_password import PRIVILEGE, with_hash
+from ansible_collections.pve.provision.plugins.module_utils._guests.vm.cloud_init_held import cloud_init_drive
+from ansible_collections.pve.provision.plugins.module_utils._guests.vm.cloud_init_password import (
+    PASSWORD,
+    PRIVILEGE,
+    with_hash,
+)
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.own_iso import PutIso
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import poll
 from ansible_collections.pve.provision.plugins.module_utils._io.iso9660 import make_iso
@@ -101,11 +106,17 @@ class AttachImage(Step):
     def run(self, run: Run) -> Outcome:
         config = run.config()
         volid = self.guest.image_volid(run.wanted, self.storage, config.options)
-        PutIso(volid, make_iso(LABEL, self._files(run)), secret=True).run(run)
+        secret = bool(self.guest.given or self.guest.password.hash or config.options.get(PASSWORD))
+        PutIso(volid, make_iso(LABEL, self._files(run)), secret=secret).run(run)
         if run.actual.running and not run.plan.has(Start):
             told = "cloud_init: the running guest reads what has changed when it boots again"
             run.result.warnings.append(f"{told} (restart=when_needed does it)")
-        outcome = run.node.set_config("qemu", run.vmid, {self.drive: f"{volid},media=cdrom"}, digest=config.digest)
+        digest = config.digest
+        if run.actual.running and self.drive == cloud_init_drive(config.options):
+            # Only a drive that is emptied gives up the volume that PVE has made, and PVE makes no second one.
+            run.node.set_config("qemu", run.vmid, {self.drive: "none,media=cdrom"}, digest=digest)
+            digest = run.config().digest
+        outcome = run.node.set_config("qemu", run.vmid, {self.drive: f"{volid},media=cdrom"}, digest=digest)
         run.result.warnings += sweep(run.node, self.storage, "iso", label_of(run.wanted), (volid,))
         return outcome
 

@@ -78,7 +78,7 @@ class PutIso(Step):
             raise ImageError(f"{self.volid} cannot be written: {error.strerror}.") from error
         run.result.warnings += outcome.warnings
         if self.secret:
-            told = f"{self.volid} holds passwords: who may read images on {storage} can read them"
+            told = f"{self.volid} may hold passwords: who may read images on {storage} can read them"
             run.result.warnings.append(told)
 
     def _refuse_another(self, run: Run) -> None:

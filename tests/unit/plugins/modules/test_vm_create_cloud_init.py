@@ -179,6 +179,13 @@ def test_the_drive_of_a_running_vm_is_renewed_and_the_reboot_told(bench: Bench) 
     assert "[special:cloudinit]" not in (bench.node.root / "etc/pve/qemu-server/301.conf").read_text(encoding="utf-8")
 
 
+def test_what_is_taken_back_is_told_as_well(bench: Bench) -> None:
+    bench.good("vm_create", **VM, cloud_init=CLOUD_INIT, state="started")
+    changed = bench.good("vm_create", **VM, cloud_init={"nameserver": None}, state="started")
+    assert changed.pending == {"nameserver": None}
+    assert "waits for a restart: nameserver" in json.dumps(changed.warnings)
+
+
 def test_a_vm_is_restarted_for_it_where_that_is_wanted(bench: Bench) -> None:
     bench.good("vm_create", **VM, cloud_init=CLOUD_INIT, state="started")
     wanted = {**VM, "cloud_init": {**CLOUD_INIT, "user": "bob"}, "state": "started", "restart": "when_needed"}
@@ -205,6 +212,7 @@ def test_a_content_of_a_running_vm_is_read_when_it_boots_again(bench: Bench, sto
         ({"ip": [{"ip": "dhcp"}, {"ip": "dhcp"}]}, "which the VM does not have"),
         ({"ip": [{"ip": "manual"}]}, "is neither dhcp nor an IPv4 address"),
         ({"user": "two words"}, "is not the name of a user"),
+        ({"custom": {"user": "local:snippets/none.yaml"}}, "does not exist on node pve1"),
         ({"password": "$y$j9T$salt$sum"}, "is a hash that cloud-init takes for a password"),
         ({"user_data": "packages: [vim]\n"}, "does not say what it is"),
         ({"network_data": "#cloud-config\n"}, "has no version"),
@@ -320,6 +328,28 @@ def test_null_drops_a_content(bench: Bench, storage: Path) -> None:
     assert "cloudinit" in config(bench)["ide2"]
     assert "cicustom" not in config(bench)
     assert not bench.good("vm_create", **VM, cloud_init={"user_data": None}).changed
+
+
+def test_a_running_vm_gets_contents_and_loses_them_again(bench: Bench, storage: Path) -> None:
+    """The drive that PVE has made gives way to an image of ours, and comes back."""
+    bench.good("vm_create", **VM, cloud_init={"user": "bob"}, state="started")
+    bench.good("vm_create", **VM, cloud_init={"user_data": USER_DATA, "user": None})
+    assert told(bench)["user-data"] == USER_DATA
+    bench.good("vm_create", **VM, cloud_init={"user_data": None, "user": "bob"})
+    assert ours(bench) == []
+    assert "cloudinit" in config(bench)["ide2"]
+    assert [name for name in bench.volumes("local-lvm", 301) if "cloudinit" in name] == ["local-lvm:vm-301-cloudinit"]
+    assert not bench.good("vm_create", **VM, cloud_init={"user_data": None, "user": "bob"}).changed
+
+
+def test_an_image_without_secrets_is_not_said_to_hold_any(bench: Bench, storage: Path) -> None:
+    if bench.backend == "cli":
+        pytest.skip("snippets are written on the node")
+    options = {"agent": {"enabled": True}, "ostype": "l26", "run_checks": False}
+    public = bench.good("vm_create", **VM, **options, cloud_init={"install_agent": True, "user": "bob"})
+    assert "passwords" not in str(public.values.get("warnings"))
+    secret = bench.good("vm_create", **VM, **options, cloud_init={"install_agent": True, "password": PASSWORD})
+    assert "may hold passwords" in str(secret.warnings)
 
 
 def test_contents_go_with_the_vm(bench: Bench, storage: Path) -> None:
