@@ -21,7 +21,10 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.registry imp
     Guest,
     read_removal,
 )
-from ansible_collections.pve.provision.plugins.module_utils._guests.vm.profiles.clusters import with_servers
+from ansible_collections.pve.provision.plugins.module_utils._guests.vm.profiles.clusters import (
+    second_servers,
+    with_servers,
+)
 from ansible_collections.pve.provision.plugins.module_utils._model.network import Claim, claims
 
 if t.TYPE_CHECKING:
@@ -97,7 +100,7 @@ def read_declaration(guests: t.Sequence[Guest]) -> Declaration:
     declaration.guests = [
         guest if options is guest.options else Declared(options, guest.nulls) for guest, options in agents
     ]
-    declaration.findings += _twice(declaration.options)
+    declaration.findings += [*_twice(declaration.options), *second_servers(declaration.options)]
     return declaration
 
 

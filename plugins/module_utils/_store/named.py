@@ -64,5 +64,6 @@ def _source(name: str, option: str) -> tuple[str, str]:
         return match[1], match[2] or ""
     near = difflib.get_close_matches(match[1] if match else name, SOURCES, n=1)
     meant = f"Did you mean {near[0]}? " if near else ""
-    remedy = f"{meant}Names are {', '.join(SOURCES)}, each with a version or without one; or give url and checksum."
+    others = "or give a dictionary with url and checksum, or with file."
+    remedy = f"{meant}Names are {', '.join(SOURCES)}, each with a version or without one; {others}"
     raise InvalidInput([Finding(option, name, "is no image that is known by name", remedy)])

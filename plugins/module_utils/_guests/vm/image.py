@@ -86,7 +86,8 @@ def find_image(facts: Facts, wanted: Wanted, image: ImageName, content: str, pat
     if image.is_volume:
         volume = facts.find_volume(image.file)
         if volume is None:
-            remedy = "Name a volume that is there, such as local:import/NAME or that of another disk."
+            like = "local:iso/NAME.iso" if content == "iso" else "local:import/NAME or that of another disk"
+            remedy = f"Name a volume that is there, such as {like}."
             raise InvalidInput([Finding(path, image.file, f"is not on any storage of node {facts.node.name}", remedy)])
         return Found(image.file, f"{volume.volid} {volume.size} {volume.ctime}", volume.size)
     if image.file and facts.node.files is not None:

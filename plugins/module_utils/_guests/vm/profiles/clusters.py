@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
+
 Guest = dict[str, t.Any]
 
 
@@ -15,6 +17,18 @@ def with_servers(guests: t.Sequence[Guest]) -> list[Guest]:
     servers = {cluster.get("name"): guest.get("name") for guest in guests if (cluster := _of_role(guest, "server"))}
     names = {guest.get("name") for guest in guests}
     return [_after_server(guest, servers, names) for guest in guests] if servers else list(guests)
+
+
+def second_servers(guests: t.Iterable[Guest]) -> t.Iterator[Finding]:
+    """Servers of a cluster that has one among the guests already: each would be a cluster of its own."""
+    servers: dict[t.Any, t.Any] = {}
+    for guest in guests:
+        cluster, name = _of_role(guest, "server"), guest.get("name")
+        first = servers.setdefault(cluster.get("name"), name) if cluster else name
+        if first != name:
+            problem = f"is that of {first} in cluster {cluster.get('name')}, which has one server"
+            remedy = "Make it an agent, or give it a cluster of another name."
+            yield Finding("cluster.role", "server", problem, remedy).of(str(name))
 
 
 def _of_role(guest: Guest, role: str) -> Guest:

@@ -10,9 +10,11 @@ it never lies anywhere but in the guests.
 from __future__ import annotations
 
 import dataclasses
+import re
 import shlex
 import typing as t
 
+from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.profiles import cloud
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.profiles.profile import under
 from ansible_collections.pve.provision.plugins.module_utils._model.checks.check import Check
@@ -29,7 +31,7 @@ checksum={checksum}
 role={role}
 command -v curl >/dev/null || {{ apt-get -q update && apt-get -qy install curl; }}
 case $version in
-    v*) ;;
+    v*+*) ;;
     *) url=$(curl -fsS --retry 5 -o /dev/null -w '%{{redirect_url}}' "https://update.k3s.io/v1-release/channels/$version")
        version=${{url##*/}} ;;
 esac
@@ -76,6 +78,13 @@ systemctl daemon-reload
 PROFILE: t.Final = dataclasses.replace(
     cloud.PROFILE, options=under(cloud.OPTIONS, {"memory": 4096, "disks": [{"size": "32G"}]})
 )
+
+
+def check_version(version: str) -> t.Iterator[Finding]:
+    """A release, or a channel such as stable or v1.34, by its form."""
+    if not re.fullmatch(r"v\d+\.\d+\.\d+(-\w+)?\+k3s\d+|v\d+\.\d+(-testing)?|stable|latest|testing", version):
+        remedy = "State one such as v1.34.1+k3s1, or a channel such as stable or v1.34."
+        yield Finding("cluster.version", version, "is neither a version nor a channel of k3s", remedy)
 
 
 def install_script(version: str, checksum: str, role: str) -> str:

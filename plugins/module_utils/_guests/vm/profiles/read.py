@@ -60,6 +60,7 @@ def read_profile(
         cluster = given.get("cluster")
         if cluster is None:
             return Profiled(params, (), (*findings, Finding("cluster", None, "is missing", "State its name and role.")))
+        findings += tuple(kubernetes.check_version(cluster["version"]))
         script = kubernetes.install_script(cluster["version"], cluster.get("checksum") or "", cluster["role"])
         server = cluster.get("server") if cluster["role"] == "agent" else ""
         if server is None:
@@ -90,6 +91,9 @@ def _misplaced(given: t.Mapping[str, t.Any]) -> t.Iterator[Finding]:
 def _of_profile(name: str, params: Params) -> t.Iterator[Finding]:
     """What a profile needs that nothing but the declaration can say."""
     if name == "haos":
+        if params.get("cloud_init") is not None:
+            remedy = "State haos.network and haos.ssh_keys, or leave it out."
+            yield Finding("cloud_init", None, "is nothing that Home Assistant OS reads", remedy)
         yield from haos_config.check_config(params.get("haos") or {}, _macs(params))
     if name == "windows" and not (params.get("clone_from") or params.get("restore_from")):
         for place, what in enumerate(("the installer of Windows", "the drivers for virtio (virtio-win)")):

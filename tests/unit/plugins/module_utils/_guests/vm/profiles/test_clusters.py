@@ -9,7 +9,10 @@ import typing as t
 
 import pytest
 
-from ansible_collections.pve.provision.plugins.module_utils._guests.vm.profiles.clusters import with_servers
+from ansible_collections.pve.provision.plugins.module_utils._guests.vm.profiles.clusters import (
+    second_servers,
+    with_servers,
+)
 
 Guest = dict[str, t.Any]
 SERVER: Guest = {"name": "k1", "cluster": {"name": "lab", "role": "server"}}
@@ -50,3 +53,12 @@ def test_without_a_server_nobody_has_one() -> None:
     assert with_servers([agent]) == [agent]
     gone = {**SERVER, "state": "absent"}
     assert with_servers([gone, agent]) == [gone, agent]
+
+
+def test_a_cluster_has_one_server() -> None:
+    other = {"name": "k2", "cluster": {"name": "lab", "role": "server"}}
+    (found,) = second_servers([SERVER, other, {"name": "k3", "cluster": {"name": "lab"}}])
+    assert found.option == "k2: cluster.role"
+    assert found.problem == "is that of k1 in cluster lab, which has one server"
+    others = [{**other, "cluster": {"name": "prod", "role": "server"}}, {**other, "state": "absent"}, {"name": "x"}]
+    assert list(second_servers([SERVER, *others])) == []

@@ -9,7 +9,10 @@ import subprocess
 
 import pytest
 
-from ansible_collections.pve.provision.plugins.module_utils._guests.vm.profiles.kubernetes import install_script
+from ansible_collections.pve.provision.plugins.module_utils._guests.vm.profiles.kubernetes import (
+    check_version,
+    install_script,
+)
 
 
 @pytest.mark.parametrize("version", ["stable", "v1.34.1+k3s1", "v1; echo more", "it's"])
@@ -36,3 +39,24 @@ def test_a_node_gets_the_binary_of_its_own_processor(machine: str, fetched: list
     done = subprocess.run(["sh", "-c", stubs + script], capture_output=True, text=True, check=False)
     assert [line.rpartition("/")[2] for line in done.stdout.split()] == fetched
     assert (done.returncode, "not made for riscv64" in done.stderr) == ((0, False) if fetched else (1, True))
+
+
+@pytest.mark.parametrize(
+    ("version", "is_one"),
+    [
+        *((each, True) for each in ("stable", "latest", "v1.34", "v1.34-testing", "v1.34.1+k3s1", "v1.34.1-rc1+k3s2")),
+        *((each, False) for each in ("1.34", "v1.34.1", "newest", "v1; echo more", "")),
+    ],
+)
+def test_a_version_is_a_release_or_a_channel(version: str, is_one: bool) -> None:
+    assert [found.option for found in check_version(version)] == ([] if is_one else ["cluster.version"])
+
+
+@pytest.mark.parametrize(("version", "asked"), [("v1.34", True), ("stable", True), ("v1.34.1+k3s1", False)])
+def test_which_release_a_channel_has_is_asked_for(version: str, asked: bool) -> None:
+    script = install_script(version, "", "server").partition("case $(uname")[0]
+    done = subprocess.run(
+        ["sh", "-c", f'curl() {{ echo "https://x/v9"; }}\n{script}\necho "$version"'],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == ("v9" if asked else version)
