@@ -30,10 +30,7 @@ def check_volumes(report: Report, facts: Facts, planned: PlannedGuest, touched: 
             continue
         path = planned.path(key)
         planned.wanted.type.check_volume(report, facts, planned, key, value)
-        if key in planned.change.resize and planned.live and key not in planned.live:
-            problem = "cannot change yet: the volume itself waits for the next start"
-            remedy = "Allow a restart (restart=when_needed), or leave it out until then."
-            report.add(f"{path}.size", render_size(planned.change.resize[key]), problem, remedy)
+        _check_growth(report, planned, key)
         storage, more = _more_room(value, there.get(key, {}) if key in planned.before else None)
         content = planned.wanted.type.content_of(value)
         if storage and content:
@@ -45,6 +42,16 @@ def check_volumes(report: Report, facts: Facts, planned: PlannedGuest, touched: 
         findings, warnings = check_storage(facts.storages, storage, content, size, path, limits=limits)
         report.findings += findings
         report.warnings += warnings
+
+
+def _check_growth(report: Report, planned: PlannedGuest, key: str) -> None:
+    """What the running guest does not have yet does not grow."""
+    size = planned.change.resize.get(key) if key not in planned.live else None
+    size = planned.wanted.grow.get(key) if key in planned.change.restart else size
+    if planned.live and size:
+        remedy = "Allow a restart (restart=when_needed), or leave it out until then."
+        problem = "cannot be yet: the volume itself waits for the next start"
+        report.add(f"{planned.path(key)}.size", render_size(size), problem, remedy)
 
 
 def check_files(report: Report, facts: Facts, plan: Plan, limits: Limits) -> None:

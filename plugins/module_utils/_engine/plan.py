@@ -124,7 +124,7 @@ def _state(wanted: Wanted, actual: Actual) -> dict[str, t.Any]:
 def _update(wanted: Wanted, actual: Actual, change: Change) -> Plan:
     power = _power(wanted, actual, change)
     ends = _status_after(actual, power)
-    stopped = _shut_down(power) if _is_better_cold(actual, change, ends) else 0
+    stopped = _shut_down(power) if _is_better_cold(wanted, actual, change, ends) else 0
     if stopped and actual.config:  # nothing waits any more by then
         cold = dataclasses.replace(actual.config, live=actual.config.options, pending={})
         change = wanted.difference(actual.vmid, cold, purge=wanted.policy.purge_options)
@@ -139,11 +139,11 @@ def _update(wanted: Wanted, actual: Actual, change: Change) -> Plan:
     return Plan(tuple(steps), change, before, after)
 
 
-def _is_better_cold(actual: Actual, change: Change, ends: str) -> bool:
+def _is_better_cold(wanted: Wanted, actual: Actual, change: Change, ends: str) -> bool:
     """Whether a guest is changed once it is shut down, if it is: what a running one may refuse, or would leave waiting,
     is done to one that is to stop, and a disk that waits itself grows when it is there. Else a disk grows online."""
     live = actual.config.live if actual.config else {}
-    waits = any(key not in live for key in change.resize)
+    waits = any(key not in live for key in change.resize) or any(key in change.restart for key in wanted.grow)
     return waits or (ends == "stopped" and bool(change.set or change.delete))
 
 

@@ -21,7 +21,9 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.vm.disks imp
     new_disks,
     place_disks,
 )
-from ansible_collections.pve.provision.plugins.module_utils._model.qemu.disks import BUSES, IMPORT
+from ansible_collections.pve.provision.plugins.module_utils._model.codec import EXTENT
+from ansible_collections.pve.provision.plugins.module_utils._model.qemu.disks import BUSES, DISK, IMPORT, is_drive
+from ansible_collections.pve.provision.plugins.module_utils._model.sizes import render_size
 
 
 def complete(facts: Facts, wanted: Wanted) -> Wanted:
@@ -56,7 +58,7 @@ def _with_images(facts: Facts, wanted: Wanted, there: t.Mapping[str, str] | None
         if isinstance(value, dict)
     )
     if not asked:
-        return _with_growth(wanted, there or {})
+        return _with_growth(facts, wanted, there or {})
     # What brings images is read from disk only where one is declared.
     from ansible_collections.pve.provision.plugins.module_utils._guests.vm.golden import with_golden
     from ansible_collections.pve.provision.plugins.module_utils._guests.vm.image import with_images
@@ -64,7 +66,7 @@ def _with_images(facts: Facts, wanted: Wanted, there: t.Mapping[str, str] | None
 
     if there is None:
         wanted = with_golden(facts, wanted, wanted_vm)
-    return _with_growth(with_images(facts, wanted, there), there or {})
+    return _with_growth(facts, with_images(facts, wanted, there), there or {})
 
 
 def _with_sources(facts: Facts, wanted: Wanted, there: t.Mapping[str, str]) -> Wanted:
@@ -81,10 +83,22 @@ def _with_sources(facts: Facts, wanted: Wanted, there: t.Mapping[str, str]) -> W
     return dataclasses.replace(wanted, findings=(*wanted.findings, *findings))
 
 
-def _with_growth(wanted: Wanted, there: t.Mapping[str, str]) -> Wanted:
-    """A new disk has the size of what it is made from first, and grows to the declared one."""
+def _with_growth(facts: Facts, wanted: Wanted, there: t.Mapping[str, str]) -> Wanted:
+    """A new disk has the size of what it is made from or is first, and grows to the declared one."""
     done = {*there, *wanted.more.get(FITTING, ())}
-    new = {key: value for key, value in wanted.declaration.values.items() if key.startswith(BUSES) and key not in done}
-    copied = {key: value for key, value in new.items() if isinstance(value, dict) and value.get(IMPORT)}
-    grow = {key: value["size"] for key, value in copied.items() if value.get("size")}
-    return dataclasses.replace(wanted, grow={**wanted.grow, **grow}) if grow else wanted
+    grow: dict[str, int] = {}
+    findings = []
+    for key, value in wanted.declaration.values.items():
+        if not key.startswith(BUSES) or not isinstance(value, dict) or not value.get("size"):
+            continue
+        volume = "" if is_drive(value) else str(value.get("volume") or "")
+        if key in done and volume in ("", DISK.read(there.get(key, "")).get("volume")):
+            continue
+        found = facts.find_volume(volume) if ":" in volume else None
+        if value.get(IMPORT) or (found and found.size < value["size"]):
+            grow[key] = value["size"]
+        elif found and found.size - value["size"] >= EXTENT:
+            has, path = render_size(found.size), wanted.declaration.paths.get(key, key)
+            problem = f"is smaller than the {has} it has"
+            findings.append(Finding(f"{path}.size", render_size(value["size"]), problem, f"Declare {has} or more."))
+    return dataclasses.replace(wanted, grow={**wanted.grow, **grow}, findings=(*wanted.findings, *findings))

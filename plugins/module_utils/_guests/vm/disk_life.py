@@ -70,6 +70,8 @@ def _as_new(wanted: Wanted, has: t.Mapping[str, str]) -> Wanted:
 TPM: t.Final = "tpmstate"
 _TPM_STAYS: t.Final = "and PVE moves no state of a TPM while the VM runs"
 _TPM_REMEDY: t.Final = "Run once with state: stopped and the storage it is on, and then with the other."
+_WAITS: t.Final = "and PVE moves no disk that waits for a restart itself"
+_WAITS_REMEDY: t.Final = "Restart the VM first (restart=when_needed), and declare the storage that it is on until then."
 STEPS: t.Final[tuple[type[Step], ...]] = (MoveDisk, CleanUpMove, PurgeDisk)
 
 
@@ -89,7 +91,9 @@ def with_moves(facts: Facts, wanted: Wanted, actual: Actual, formats: t.Callable
         form = str(value.get("format") or formats(storages.get(str(target))))
         form = form if key.startswith(BUSES) else ""
         path = f"{wanted.declaration.paths.get(key, key)}.storage"
-        if key.startswith(TPM) and actual.running:
+        if actual.config and key not in actual.config.live:
+            findings.append(Finding(path, target, f"is not where it is: {has['volume']}, {_WAITS}", _WAITS_REMEDY))
+        elif key.startswith(TPM) and actual.running:
             findings.append(Finding(path, target, f"is not where it is: {has['volume']}, {_TPM_STAYS}", _TPM_REMEDY))
         moves.append(MoveDisk(key, source, str(target), form, has.get("size") or 0, path))
         values[key] = {name: each for name, each in value.items() if name != "storage"}
@@ -114,6 +118,25 @@ def _let_go(wanted: Wanted, config: GuestConfig) -> list[str]:
     values = wanted.declaration.values
     leaving = [key for key, value in config.pending.items() if value is None and not values.get(key)]
     return [key for key in leaving if key in values or wanted.policy.purge_options]
+
+
+def _in_snapshots(node: Node, wanted: Wanted, actual: Actual, plan: Plan) -> list[Finding]:
+    """The volumes that are to go, of which the VM has a snapshot: PVE would refuse that once the rest is done."""
+    leaving = [step for step in plan.steps if isinstance(step, (MoveDisk, PurgeDisk))]
+    if not leaving or actual.vmid is None or actual.config is None:
+        return []
+    kept: dict[str, str] = {}
+    for snapshot in node.snapshots.of("qemu", actual.vmid):
+        for text in (node.snapshots.options("qemu", actual.vmid, snapshot.name) or {}).values():
+            kept.setdefault(text.partition(",")[0], snapshot.name)
+    findings = []
+    for step in leaving:
+        volume = actual.config.options.get(step.disk, "").partition(",")[0]
+        if name := kept.get(volume):
+            option = wanted.declaration.paths.get(step.disk, step.disk)
+            remedy = "Delete the snapshot, or leave move_disks or purge_disks out."
+            findings.append(Finding(option, volume, f"is in snapshot {name}, and {step.with_snapshots}", remedy))
+    return findings
 
 
 @dataclass
@@ -157,11 +180,14 @@ class Disks(Part):
             before = {**plan.before, **{f"{step.disk}.storage": step.source for step in moves}}
             after = {**plan.after, **{f"{step.disk}.storage": step.target for step in moves}}
             plan = dataclasses.replace(plan, before=before, after=after)
-        if not wanted.more.get("purge_disks") or actual.config is None or plan.creating:
-            return plan
-        leaving = {key: actual.config.options.get(key, "") for key in plan.change.delete}
+        if wanted.more.get("purge_disks") and actual.config is not None and not plan.creating:
+            plan = self._with_purge(wanted, actual.config, plan)
+        return plan.against(_in_snapshots(node, wanted, actual, plan))
+
+    def _with_purge(self, wanted: Wanted, config: GuestConfig, plan: Plan) -> Plan:
+        leaving = {key: config.options.get(key, "") for key in plan.change.delete}
         if plan.has((Shutdown, Start)):  # a running VM has held on to it until now
-            leaving |= {key: actual.config.live.get(key, "") for key in _let_go(wanted, actual.config)}
+            leaving |= {key: config.live.get(key, "") for key in _let_go(wanted, config)}
         gone = {key: DISK.read(text) for key, text in leaving.items() if is_volume(key)}
         volumes = {key: str(disk.get("volume") or "") for key, disk in gone.items() if not is_drive(disk)}
         return plan.append(*(PurgeDisk(key, volume) for key, volume in volumes.items() if ":" in volume))

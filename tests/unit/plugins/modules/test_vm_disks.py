@@ -173,6 +173,59 @@ def test_disks_that_are_not_listed_go_with_purge_options_and_drives_stay(bench: 
     assert len(bench.volumes("local-lvm", 100)) == 3
 
 
+def test_a_disk_that_comes_back_larger_grows_at_once(bench: Bench) -> None:
+    bench.good("vm_create", **vm(LVM, LVM))
+    bench.good("vm_create", **vm(LVM, {"index": 1, "state": "absent"}))
+    volume = config(bench)["unused0"]
+    smaller = bench.bad("vm_create", **vm(LVM, {"volume": volume, "size": "512M"}))
+    assert [(each["option"], each["problem"]) for each in smaller.findings] == [
+        ("disks[1].size", "is smaller than the 1G it has")
+    ]
+    declared = vm(LVM, {"volume": volume, "size": "2G"})
+    told = bench.good("vm_create", check=True, **declared)
+    back = bench.good("vm_create", **declared)
+    assert (told.plan, steps(back)) == (back.plan, ["set", "resize"])
+    assert "size=2G" in config(bench)["scsi1"]
+    assert not bench.good("vm_create", **declared).changed
+
+
+def test_a_copy_that_waits_for_a_restart_grows_with_it(bench: Bench) -> None:
+    bench.good("vm_create", **vm(LVM), state="started")
+    copy = {"bus": "sata", "storage": "local-lvm", "import_from": "local-lvm:vm-100-disk-0", "size": "2G"}
+    refused = bench.bad("vm_create", **vm(LVM, copy))
+    assert [(each["option"], each["value"]) for each in refused.findings] == [("disks[1].size", "2G")]
+    declared = vm(LVM, copy, restart="when_needed", force=True, shutdown_timeout=1)
+    made = bench.good("vm_create", **declared)
+    assert steps(made) == ["shutdown", "set", "resize", "start"]
+    assert "size=2G" in config(bench)["sata0"]
+    assert not bench.good("vm_create", **declared).changed
+
+
+def test_a_disk_that_waits_for_a_restart_does_not_move(bench: Bench, files: str) -> None:
+    sata = {**LVM, "bus": "sata"}
+    bench.good("vm_create", **vm(LVM), state="started")
+    bench.good("vm_create", **vm(LVM, sata))
+    refused = bench.bad("vm_create", **vm(LVM, {**sata, "storage": files}), move_disks=True)
+    assert [each["option"] for each in refused.findings] == ["disks[1].storage"]
+    assert "PVE moves no disk that waits for a restart itself" in refused.msg
+
+
+@pytest.mark.parametrize(
+    ("disk", "more"),
+    [({"storage": "local-lvm"}, {"move_disks": True}), ({"state": "absent"}, {"purge_disks": True})],
+)
+def test_a_disk_in_a_snapshot_neither_moves_nor_goes(bench: Bench, files: str, disk: Params, more: Params) -> None:
+    bench.good("vm_create", **vm({**LVM, "storage": files}))
+    assert commands.run(["qm", "snapshot", "100", "before"], bench.node.root, b"")[0] == 0
+    has = config(bench)
+    refused = bench.bad("vm_create", **vm({"index": 0, **disk}), **more)
+    assert [each["option"] for each in refused.findings] == ["disks[0]"]
+    assert "is in snapshot before" in refused.msg
+    assert config(bench) == has
+    assert commands.run(["qm", "delsnapshot", "100", "before"], bench.node.root, b"")[0] == 0
+    assert bench.good("vm_create", **vm({"index": 0, **disk}), **more).changed
+
+
 GONE = "local-lvm:vm-100-disk-9"
 
 
