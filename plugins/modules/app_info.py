@@ -13,9 +13,9 @@ author:
   - the pve.provision authors (@pve-provision)
 description:
   - Lists the applications that O(pve.provision.lxc_create#module:app) and O(pve.provision.vm_create#module:app) take,
-    with their size, what they need, their options, and whether they are complete.
-  - A complete one is installed, configured and checked. Of the others the size and the needs are known, and a guest is
-    made for them in which nothing is installed.
+    with their size, their needs, their options, and whether they are complete.
+  - A complete application is installed, configured and checked. For the others only the size and the needs are known,
+    and the guest is created with nothing installed in it.
   - Runs on the controller, and connects to nothing.
 attributes:
   check_mode:
@@ -28,27 +28,27 @@ attributes:
     description: Never changes anything.
     support: full
   platform:
-    description: The controller, whatever it runs on.
+    description: The controller, on any platform.
     support: full
     platforms: posix
 options:
   name:
     description:
-      - Name of the only application that is listed.
+      - Lists only the application with this name.
     type: str
   search:
     description:
-      - Text that is part of its name, title, description or tags, in whatever case.
+      - Lists only applications with this text in their name, title, description or tags, regardless of case.
     type: str
   category:
     description:
-      - Category that it belongs to. Those that are not complete belong to V(other).
+      - Lists only applications of this category. Those that are not complete belong to V(other).
     type: str
     choices: [automation, backup, containers, database, development, files, mail, media, messaging, monitoring, network,
       office, printing, proxy, vpn, web, other]
   tags:
     description:
-      - Tags that it has, all of them.
+      - Lists only applications that have all of these tags.
     type: list
     elements: str
   complete:
@@ -81,8 +81,8 @@ EXAMPLES = r"""
 RETURN = r"""
 apps:
   description:
-    - The applications that fit, in the order of their names. C(memory) is in MiB, C(unprivileged) is about a container,
-      and C(reasons) tells which option of it is there for what.
+    - The matching applications, sorted by name. C(memory) is in MiB, C(unprivileged) applies to containers, and
+      C(reasons) says which option serves which need.
   returned: success
   type: list
   elements: dict

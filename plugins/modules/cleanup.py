@@ -7,49 +7,49 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cleanup
-short_description: Remove what runs of this collection have left on a Proxmox VE node and no guest needs
+short_description: Remove templates, images and caches of this collection that no guest needs
 version_added: 1.0.0
 author:
   - the pve.provision authors (@pve-provision)
 description:
-  - Removes golden templates without clones, images and container templates that were fetched or built, and the cache of
-    downloads. What is needed again is fetched again.
-  - Only what is known to be ours goes. A golden template is known by its name, which ends with two digests, a file by
-    the record beside it, C(.NAME.pve-provision.json), and by its bytes, which are read again. What a guest of the
-    cluster refers to stays, and a warning says so.
-  - Guests are removed by O(ignore:state=absent) of their modules, or with C(pve.provision.destroy), the playbook.
+  - Removes golden templates without clones, images and container templates that were fetched or built, and the download
+    cache. What is needed later is fetched again.
+  - Only what this collection has made is removed. A golden template is identified by its name, which ends with two
+    digests, a file by the record beside it, C(.NAME.pve-provision.json), and by its content, which is read again. What
+    a guest of the cluster refers to is kept, with a warning.
+  - To remove guests, use O(ignore:state=absent) of their modules, or playbook C(pve.provision.destroy).
 extends_documentation_fragment:
   - pve.provision.connection
   - pve.provision.progress
 attributes:
   check_mode:
-    description: Tells what would be removed.
+    description: Reports what would be removed.
     support: full
   diff_mode:
-    description: Shows what was there before and after.
+    description: Shows what exists before and after.
     support: full
   idempotent:
     description: A second run finds nothing to remove.
     support: full
   platform:
-    description: Proxmox VE 8 and 9. Over the API golden templates alone are removed, for no record can be read there.
+    description: Proxmox VE 8 and 9. Over the API only golden templates are removed, since records cannot be read.
     support: full
     platforms: proxmox
 options:
   remove:
     description:
-      - What is removed. V(golden) are the templates that VMs are linked clones of, V(files) images and container
-        templates on storages, V(cache) what is kept of downloads below C(/var/cache/pve-provision) on the node. The
-        host keys of guests that are there stay, by which SSH knows them again, and so does a folder in which another
-        run fetches or builds an image; a warning says so.
+      - What to remove. V(golden) are the templates that VMs are linked clones of, V(files) images and container
+        templates on storages, V(cache) the downloads in C(/var/cache/pve-provision) on the node. Kept there are the SSH
+        host keys of existing guests, and, with a warning, directories in which another run is fetching or building an
+        image.
     type: list
     elements: str
     choices: [golden, files, cache]
     default: [golden, files, cache]
   min_age:
     description:
-      - Seconds for which what was made or fetched stays though no guest needs it, for another run may be about to use
-        it; a warning names it. V(0) keeps nothing for that.
+      - Minimum age in seconds. Newer templates and files are kept, with a warning, since another run may be about to
+        use them. V(0) keeps none of them.
     type: int
     default: 3600
 seealso:
@@ -79,13 +79,13 @@ files:
   elements: str
   sample: ["local:vztmpl/openwrt-24.10.4-lxc_amd64.tar.gz"]
 cache:
-  description: Files and folders of the cache that were removed.
+  description: Files and directories of the cache that were removed.
   returned: success
   type: list
   elements: str
   sample: [/var/cache/pve-provision/images]
 freed:
-  description: Bytes of files that came free. A file that shares its bytes with another frees none.
+  description: Bytes of files that were freed. A file that shares its blocks with another frees none.
   returned: success
   type: int
   sample: 13631488

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: guest_verify
-short_description: Check that declared guests are as declared and do what they are there for, and change nothing
+short_description: Check that guests are as declared and work, without changing anything
 version_added: 1.0.0
 author:
   - the pve.provision authors (@pve-provision)
 description:
-  - Takes the declaration that M(pve.provision.guests) takes, and makes the checks of each guest, several guests at
-    once. Those are the checks that it declares, those of its profile or application, and for every guest its status,
-    its addresses where it is to have some, and whether M(pve.provision.guests) would change anything.
-  - It fails when a check fails, and reports all that failed. It warns of what could not be looked at, which is never
-    reported as passed.
-  - Changes nothing, so it does for a monitor of health and drift that cron or AWX runs.
-  - Of guests on the node that are as declared it starts no command, but one for each container that is asked inside,
-    and one, of milliseconds and none of Proxmox VE's, in the network of each that gets its address by DHCP.
+  - Takes the same declaration as M(pve.provision.guests), and makes the checks of each guest, with several guests in
+    parallel. These are the declared checks, those of the profile or application, and for every guest its status, its
+    addresses if it should have some, and whether M(pve.provision.guests) would change anything.
+  - It fails if a check fails, and reports all failed checks. What could not be checked is a warning, and never reported
+    as passed.
+  - Since it changes nothing, cron or AWX can run it regularly to monitor health and drift.
+  - For guests on the node that are as declared it starts no commands, except one for each container with checks inside,
+    and a short one in the network of each container with DHCP.
 extends_documentation_fragment:
   - pve.provision.connection
   - pve.provision.app_paths
@@ -29,7 +29,7 @@ attributes:
     description: Does the same, as it changes nothing.
     support: full
   diff_mode:
-    description: There is no difference to show. What differs from the declaration is reported by the check C(drift).
+    description: No diff is shown. Differences from the declaration are reported by the check C(drift).
     support: none
   idempotent:
     description: Changes nothing.
@@ -44,41 +44,40 @@ attributes:
     membership: [pve.provision.node]
 options:
   guests:
-    description: The declared guests, as M(pve.provision.guests) takes them.
+    description: The declared guests, as in M(pve.provision.guests).
     type: list
     elements: dict
     required: true
   defaults:
-    description: Options for all guests, as M(pve.provision.guests) takes them.
+    description: Options for all guests, as in M(pve.provision.guests).
     type: dict
     default: {}
   limit:
-    description: Names of the guests to look at. All of them by default.
+    description: Names of the guests to check. By default all of them.
     type: list
     elements: str
   concurrency:
     description:
-      - How many guests are looked at at once. V(auto) is one for each core of the machine that the module runs on, from
-        2 to 8.
+      - Number of guests to check in parallel. V(auto) is one for each core of the machine where the module runs, from 2
+        to 8.
     type: str
     default: auto
   owner_tag:
-    description: The tag that marks the guests that M(pve.provision.guests) has made. It is no difference.
+    description: The tag of guests that M(pve.provision.guests) has created. It does not count as a difference.
     type: str
   peers:
     description:
-      - The nodes that the hosts of a play serve, as M(pve.provision.guests) takes them. Role C(pve.provision.verify)
-        fills it in.
+      - The nodes of the hosts of a play, as in M(pve.provision.guests). Role C(pve.provision.verify) sets it.
     type: list
     elements: dict
   strict:
-    description: Whether what could not be verified fails the task, too.
+    description: Whether the task also fails if something could not be verified.
     type: bool
     default: false
   report:
     description:
-      - Files on the controller that get the results, in check mode and when checks fail, too. Where a play has several
-        hosts, state a name for each, such as C(verify-{{ inventory_hostname }}.xml).
+      - Files on the controller for the results, also written in check mode and when checks fail. In a play with several
+        hosts use a name for each, such as C(verify-{{ inventory_hostname }}.xml).
     type: dict
     suboptions:
       junit:
@@ -130,8 +129,9 @@ EXAMPLES = r"""
 RETURN = r"""
 guests:
   description:
-    - One entry for each guest. C(outcome) is the worst of its checks. Of a check, C(outcome) is V(passed), V(failed) or
-      V(not_verified), C(asked) what was asked, C(by) who has answered, C(at) when, and C(attempts) how often.
+    - One entry for each guest. Its C(outcome) is the worst of its checks. For each check C(outcome) is V(passed),
+      V(failed) or V(not_verified), C(asked) says what was checked, C(by) who answered, C(at) when, and C(attempts) how
+      often.
   returned: success, and when a check failed
   type: list
   elements: dict
@@ -160,7 +160,7 @@ summary:
   type: dict
   sample: {passed: 7, failed: 1, not_verified: 0}
 table:
-  description: All checks as lines for people.
+  description: All checks as readable lines.
   returned: success, and when a check failed
   type: list
   elements: str

@@ -13,11 +13,11 @@ author:
   - the pve.provision authors (@pve-provision)
 description:
   - Takes containers, OpenWrt routers and VMs in one list and makes the node match it. All of them are planned and
-    checked before the first is changed, so one wrong guest keeps the run from changing any.
-  - A guest that is as declared costs no command on the node. Guests that differ are worked on several at once.
+    checked before the first is changed, so an error in one guest prevents any change.
+  - A guest that is as declared costs no command on the node. Several guests that differ are worked on in parallel.
   - Each guest takes the options of the module of its type, which are M(pve.provision.lxc_create),
-    M(pve.provision.vm_create), M(pve.provision.openwrt_lxc) and M(pve.provision.openwrt_vm), and gets what that module
-    would do.
+    M(pve.provision.vm_create), M(pve.provision.openwrt_lxc) and M(pve.provision.openwrt_vm), and is treated as by that
+    module.
 extends_documentation_fragment:
   - pve.provision.connection
   - pve.provision.app_paths
@@ -46,95 +46,94 @@ options:
   guests:
     description:
       - The declared guests. Each has the following keys, and the options of the module of its type.
-      - C(name), required, is the hostname of a container or the name of a VM. It is unique in the list, whatever its
-        case.
+      - C(name), required, is the hostname of a container or the name of a VM. It has to be unique in the list,
+        regardless of case.
       - C(type) is V(lxc), V(vm), V(openwrt_lxc) or V(openwrt_vm), and may come from O(defaults).
-      - C(after) is a list of names of guests of this list that are done before this one begins. A clone comes after its
-        source, and a guest with a higher C(startup.order) after those with a lower one, by themselves.
-      - With the state V(absent), C(vmid) may be left out where exactly one guest of that kind, container or VM, has the
+      - C(after) is a list of guests in this list that have to be finished before this one is started. A clone
+        automatically comes after its source, and a guest with a higher C(startup.order) after those with a lower one.
+      - With the state V(absent), C(vmid) may be left out if exactly one guest of that kind, container or VM, has the
         name.
-      - C(node) is the node of the cluster that a new guest comes to. V(auto) takes the one with the most room, by its
-        memory, CPUs and storages, after what earlier guests of the run take. Without it that is the node of the
-        connection. A clone comes to the node of its source. A guest that is anywhere in the cluster stays there; a
-        C(node) that it is not on is a finding, unless HA manages the guest.
-      - C(migrate), a boolean, has a guest moved to its C(node) first. A running VM goes as it runs, a running container
-        by a restart, any other while it is stopped; volumes on local storages are copied, and named in the plan. Needs
-        C(VM.Migrate) over the API. Where each host serves its own node, the rest of the declaration is for the next
-        run.
-      - C(anti_affinity) is a tag. With C(node=auto) a guest goes to the node with the fewest guests that carry it, or
-        are declared with the same word.
+      - C(node) is the node of the cluster for a new guest. V(auto) chooses the one with the most free memory, CPUs and
+        storage, including what earlier guests of the run take. The default is the node of the connection, for a clone
+        that of its source. A guest that already exists in the cluster stays where it is. Another C(node) is then an
+        error, unless HA manages the guest.
+      - C(migrate), a boolean, migrates a guest to its C(node) first. A running VM is migrated live, a running container
+        with a restart, any other guest offline. Volumes on local storages are copied, and listed in the plan. Needs
+        C(VM.Migrate) over the API. If each host of the play serves its own node, the next run applies the rest of the
+        declaration.
+      - C(anti_affinity) is a tag. With C(node=auto) a guest goes to the node with the fewest guests that have this tag,
+        or the same C(anti_affinity).
     type: list
     elements: dict
     required: true
   peers:
     description:
-      - The nodes that the hosts of a play serve, each host its own, in the order of the hosts. Role
-        C(pve.provision.provision) fills it in from M(pve.provision.node_info).
-      - Each host then does its part of the declaration, which is the guests that are on its node or come to it, and
-        tells of no others. Hosts do not wait for each other, so C(after) and C(clone_from) only name guests of the same
-        node. Each checks its own part, so what only one node knows does not keep the others from being changed.
-      - Each has C(node), C(cluster) where it belongs to one, and the first of each cluster also C(guests) and C(nodes),
-        by which all hosts choose nodes, so that they choose the same.
-      - Over the API, without it, one task serves the whole cluster.
+      - The nodes of the hosts of a play, in the order of the hosts. Role C(pve.provision.provision) sets it from
+        M(pve.provision.node_info).
+      - Each host then handles the guests that are on its node, or will be, and reports no others. Hosts do not wait for
+        each other, so C(after) and C(clone_from) may only name guests of the same node. Each host checks its own
+        guests, so an error that only one node can detect does not stop the others.
+      - Each entry has C(node), C(cluster) if there is one, and the first of each cluster also C(guests) and C(nodes),
+        from which all hosts make the same choice of nodes.
+      - Over the API it is not needed, since one task serves the whole cluster.
     type: list
     elements: dict
   defaults:
     description:
-      - Options for all guests. A guest gets those that its type knows. Dictionaries are merged with the guest's own,
-        lists are replaced by them.
+      - Default options for all guests. A guest gets those that its type has. Dictionaries are merged with the guest's
+        own, lists are replaced by them.
     type: dict
     default: {}
   limit:
     description:
-      - Names of the guests to look after in this run. The others are left alone, and nothing is pruned. Of them counts
-        only what is wrong with the declaration itself. All of them by default.
+      - Names of the only guests to handle in this run. The others are left alone, and nothing is pruned. For them only
+        errors in the declaration itself are reported. By default all guests are handled.
     type: list
     elements: str
   concurrency:
     description:
-      - How many guests are worked on at once, a number. V(auto) is one for each core of the node, from 2 to 8, and no
-        more than 2 are made at once on one storage that keeps files (C(dir), C(btrfs), C(nfs), C(cifs), C(cephfs)).
+      - Number of guests to work on in parallel. V(auto) is one for each core of the node, from 2 to 8, but no more than
+        2 are created in parallel on one file-based storage (C(dir), C(btrfs), C(nfs), C(cifs), C(cephfs)).
     type: str
     default: auto
   on_failure:
     description:
-      - With V(continue) a guest that fails keeps only those from beginning that come after it. With V(stop) none is
-        begun any more. What becomes of the guest that fails is said by its own C(on_failure), C(cleanup) or C(keep).
+      - With V(continue) only guests that have to come after a failed one are skipped. With V(stop) no further guest is
+        started. What is done with the failed guest itself is set by its own C(on_failure), C(cleanup) or C(keep).
     type: str
     choices: [continue, stop]
     default: continue
   storage_warn:
     description:
-      - How full a storage may become by what the whole run puts on it, in percent of its size, before a warning
-        says so. The default is 85. A guest or O(defaults) may say otherwise.
+      - How full the whole run may make a storage, in percent of its size, before it warns. The default is 85. A guest
+        or O(defaults) may set another value.
     type: int
   storage_refuse:
     description:
-      - How full a storage may become, in percent of its size, before the run refuses to put anything more on it. The
-        default is 95. A guest or O(defaults) may say otherwise.
+      - How full a storage may become, in percent of its size, before the run refuses to put more on it. The default is
+        95. A guest or O(defaults) may set another value.
     type: int
   owner_tag:
     description:
-      - A tag that marks the guests that these runs have made. They get it when they are created. It is never counted as
-        a difference. Without it no guest is marked.
+      - A tag for the guests that are created with it. It never counts as a difference. Without it no guest is marked.
     type: str
   adopt:
     description:
-      - Names of guests of the list that are there already, and get the mark.
+      - Names of existing guests in the list that get the tag O(owner_tag).
     type: list
     elements: str
   prune:
     description:
-      - Whether guests of the node that carry O(owner_tag) and are not declared any more are destroyed. Those without
-        the mark are never touched, and protected ones are refused.
-      - An empty list is refused where it would have guests destroyed. A guest with the state V(absent) in it says that
-        this is meant.
-      - What an upgrade has left of a declared router, with C(-rollback) behind its name, stays as long as its
-        O(ignore:rollback_keep) is true.
+      - Whether to destroy guests of the node that have the tag O(owner_tag) and are no longer declared. Guests without
+        the tag are never touched, and protected ones are an error.
+      - An empty list that would destroy guests is an error. To destroy all of them, declare one guest with the state
+        V(absent).
+      - The old guest of an upgraded router, with C(-rollback) appended to its name, is kept as long as
+        O(ignore:rollback_keep) of the router is true.
     type: bool
     default: false
   details:
-    description: Whether the full results of unchanged guests are returned, too.
+    description: Whether to also return the full results of unchanged guests.
     type: bool
     default: false
 seealso:
@@ -173,8 +172,8 @@ EXAMPLES = r"""
 RETURN = r"""
 guests:
   description:
-    - One entry for each guest, in the order of the list. An unchanged one is short. A changed one has the return values
-      of the module of its type, too. One that failed has C(failed) and C(msg), one that was not begun C(skipped).
+    - One entry for each guest, in the order of the list. Unchanged guests have a short entry, changed ones all return
+      values of the module of their type. A failed guest has C(failed) and C(msg), one that was not started C(skipped).
   returned: success, and when a guest failed
   type: list
   elements: dict
@@ -188,12 +187,12 @@ guests:
       addresses:
         - {interface: eth0, address: 192.168.20.10, prefix: 24, family: ipv4, source: guest}
 msg:
-  description: The plan in one text; of a run that failed, what went wrong.
+  description: The plan in one text, or the error of a failed run.
   returned: always
   type: str
   sample: "1 to change, 1 unchanged"
 plan:
-  description: What the run does, or would do, line by line for people.
+  description: What the run does, or would do, as readable lines.
   returned: success
   type: list
   elements: str
@@ -211,7 +210,7 @@ degraded:
       because: it is 97 % full, and storage_refuse is 95
       instead: local-zfs
 timeline:
-  description: When each step of each guest was done, in seconds from the first one on.
+  description: When each step of each guest was done, in seconds since the first step.
   returned: when something was done
   type: list
   elements: dict

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: node_info
-short_description: Tell the guests, storages, templates and bridges of a Proxmox VE node
+short_description: List the guests, storages, templates and bridges of a Proxmox VE node
 version_added: 1.0.0
 author:
   - the pve.provision authors (@pve-provision)
 description:
-  - Reads what a node has, once for many guests. Only O(gather=storages), O(gather=templates), O(gather=images) and
+  - Reads the state of a node, once for many guests. Only O(gather=storages), O(gather=templates), O(gather=images) and
     O(gather=nodes) start commands on the node; the rest is read from its files.
 extends_documentation_fragment:
   - pve.provision.connection
@@ -34,17 +34,17 @@ options:
   gather:
     description:
       - What to return. V(cluster) and V(nodes) help to place guests on the nodes of a cluster; V(images), V(offered)
-        and V(next_vmid) to make new ones. These five are only returned when they are named here.
+        and V(next_vmid) to create new ones. These five are only returned when they are listed here.
     type: list
     elements: str
     choices: [guests, storages, templates, bridges, cluster, nodes, images, offered, next_vmid]
     default: [guests, storages, templates, bridges]
   declare:
     description:
-      - Whether to return the guests of the node as a declaration that they match already, too.
-      - It is held against the node as a run of M(pve.provision.guests) would do. What would be
-        changed is left out of it and listed among the remarks, as are secrets, snapshots and what no option declares.
-      - Playbook C(pve.provision.adopt) makes a file of it.
+      - Whether to also return the guests of the node as a declaration that they already match.
+      - It is compared with the node as in a run of M(pve.provision.guests). What would be changed is left out and
+        listed among the remarks, as are secrets, snapshots and what no option can declare.
+      - Playbook C(pve.provision.adopt) writes it to a file.
     type: bool
     default: false
     version_added: 1.0.0
@@ -78,8 +78,8 @@ node:
   sample: pve1
 declaration:
   description:
-    - The guests of this node as they would be declared, and remarks on what is not declared of them. Over the API it is
-      those of all C(nodes) of the cluster that are online.
+    - The guests of this node as a declaration, and remarks on what it leaves out. Over the API these are the guests of
+      all C(nodes) of the cluster that are online.
   returned: with O(declare)
   type: dict
   sample:
@@ -93,7 +93,7 @@ guests:
   elements: dict
   sample: [{vmid: 101, kind: lxc, node: pve1, name: web1, status: running, lock: null, template: false}]
 storages:
-  description: The storages that this node uses, sizes in bytes.
+  description: The storages of this node, with sizes in bytes.
   returned: when gathered
   type: list
   elements: dict
@@ -119,7 +119,7 @@ offered:
   version_added: 1.0.0
   sample: [{package: debian-13-standard, version: 13.1-2, arch: amd64}]
 next_vmid:
-  description: The vmid that a new guest would get now.
+  description: The vmid that a new guest would get.
   returned: when gathered
   type: int
   version_added: 1.0.0
@@ -132,13 +132,12 @@ bridges:
   sample: [{name: vmbr0, kind: bridge, mtu: 1500, addresses: [192.168.1.2/24], vlan_aware: true}]
 cluster:
   description:
-    - The cluster that the node belongs to, with the names of its nodes and all its guests. Without a C(name) it is
-      alone.
+    - The cluster of the node, with the names of its nodes and all its guests. A node without a cluster has no C(name).
   returned: when gathered
   type: dict
   sample: {name: home, nodes: [pve1, pve2], guests: [{vmid: 101, kind: lxc, node: pve2, name: web1, tags: [web]}]}
 nodes:
-  description: The nodes of the cluster with their room, sizes in bytes, and the storages that each can use.
+  description: The nodes of the cluster with their CPUs, memory in bytes, and the storages of each.
   returned: when gathered
   type: list
   elements: dict

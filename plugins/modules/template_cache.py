@@ -12,14 +12,14 @@ version_added: 1.0.0
 author:
   - the pve.provision authors (@pve-provision)
 description:
-  - Makes one image present on storages, as container template, ISO image or disk image to import. It is fetched once,
-    verified by its source's signature and digests before it gets its name, and brought to every storage.
-  - A record beside each file, C(.NAME.pve-provision.json), says what the file is. A file whose size or time changed is
-    read again before it is used. A file that is damaged or that nobody recorded is never used, and never overwritten
-    unless O(force=true). A file of ours is removed or replaced only when its bytes are still those that were recorded.
-  - What O(verify) asks for holds for cached files too. One that was verified by no key of this run is verified now, or
-    fetched anew. Over the API a file is known by its name and size alone; a warning says so.
-  - Runs side by side fetch an image once, on one node or on several that share a storage.
+  - Keeps one image on storages, as container template, ISO image or disk image to import. It is fetched once, verified
+    by its source's signature and digests before it gets its name, and copied to every storage.
+  - A record beside each file, C(.NAME.pve-provision.json), says what the file is. A file whose size or time has changed
+    is read again before it is used. A file that is damaged or has no record is never used, and never overwritten unless
+    O(force=true). A recorded file is only removed or replaced if its content is still as recorded.
+  - O(verify) applies to cached files too. One that was not verified by a key of this run is verified now, or fetched
+    again. Over the API a file is identified only by its name and size; a warning says so.
+  - Parallel runs fetch an image once, on one node or on several that share a storage.
 extends_documentation_fragment:
   - pve.provision.connection
   - pve.provision.progress
@@ -40,8 +40,8 @@ attributes:
 options:
   source:
     description:
-      - Where the image comes from. V(url) and V(file) are images of your own.
-      - V(opnsense) are OPNsense's own images. V(pveam) and V(turnkeylinux) are the appliances that C(pveam) offers.
+      - Where the image comes from. V(url) and V(file) are images of your own. V(pveam) and V(turnkeylinux) are the
+        templates that C(pveam) offers.
     type: str
     required: true
     choices:
@@ -62,8 +62,8 @@ options:
       - url
   version:
     description:
-      - The version. A part of it means the newest of that part, V(24.10) for V(24.10.4); a release candidate counts
-        only when it is named.
+      - The version. A part of it means the newest match, such as V(24.10) for V(24.10.4). A release candidate has to be
+        named.
       - For V(openwrt) by default the newest V(24), or V(latest) or V(snapshot). For V(ubuntu) by default V(lts), the
         newest with long-term support. For V(haos) the channel V(stable), V(beta) or V(dev), or a version. For
         V(debian) also a code name. For the others by default V(latest).
@@ -78,7 +78,7 @@ options:
     default: amd64
   variant:
     description:
-      - Which of a version's images, where there are several. By default the one that fits Proxmox VE best.
+      - Which image of a version, if there are several. By default the one that fits Proxmox VE best.
       - V(openwrt) disks have V(ext4-combined-efi), V(ext4-combined), V(squashfs-combined-efi) and V(squashfs-combined);
         V(debian) V(genericcloud), V(generic) and V(nocloud); V(freebsd) V(cloudinit-ufs), V(cloudinit-zfs), V(ufs) and
         V(zfs); V(opnsense) V(nano), V(vga) and V(serial); V(alpine) disks V(bios-cloudinit) and V(uefi-cloudinit).
@@ -86,26 +86,26 @@ options:
     default: ""
   content:
     description:
-      - What the image is on the storage. V(vztmpl) are container templates, V(iso) ISO images, V(import) disk images
-        that a VM's disk can be made from. Compressed disk and ISO images are unpacked.
+      - Content type of the image on the storage. V(vztmpl) are container templates, V(iso) ISO images, V(import) disk
+        images that a VM's disk can be made from. Compressed disk and ISO images are unpacked.
     type: str
     choices: [vztmpl, iso, import]
     required: true
   storages:
     description:
-      - The storages that are to have the image. By default every active storage that takes this content.
-      - Storages that keep blocks and no files, such as RBD, LVM and ZFS, take none of these contents.
+      - The storages for the image. By default every active storage that takes this content.
+      - Block storages, such as RBD, LVM and ZFS, take none of these contents.
     type: list
     elements: str
     default: []
   state:
     description:
-      - V(present) is content with any version that O(version) covers, and fetches the newest when there is none.
-        RV(update_available) tells whether there is a newer one.
+      - V(present) accepts any version that O(version) covers, and fetches the newest if there is none.
+        RV(update_available) says whether there is a newer one.
       - V(latest) fetches the newest version that O(version) covers.
-      - V(absent) removes the recorded files that O(version) covers, but for those that a guest refers to.
-      - Over the API cached files are known by their names alone, so there V(present) is like V(latest), and V(absent)
-        removes the file of the newest version, unless its size shows that it is another one.
+      - V(absent) removes the recorded files that O(version) covers, except those that a guest refers to.
+      - Over the API cached files are identified only by their names, so there V(present) is like V(latest), and
+        V(absent) removes the file of the newest version, unless its size shows that it is another one.
     type: str
     choices: [present, latest, absent]
     default: present
@@ -114,42 +114,42 @@ options:
       - How many versions of this image to keep on each storage, of those that O(version) covers. Older ones are removed
         unless a guest of the cluster refers to them, as a VM does to the ISO image in its drive. By default all are
         kept.
-      - Only files with a record are ever removed. Not over the API.
+      - Only files with a record are ever removed. Not available over the API.
     type: int
   url:
     description: Address of the image, for O(source=url).
     type: str
   path:
     description:
-      - Path of the image, for O(source=file). It is a path of the machine the module runs on, that is of the node, or
-        with O(api_host) of the controller.
+      - Path of the image, for O(source=file). It is a path on the machine where the module runs, which is the node, or
+        with O(api_host) the controller.
     type: path
   filename:
     description:
-      - Name of the file on the storage, with an ending that Proxmox VE takes for O(content). By default the name that
-        the source gives it, with its version in it.
+      - Name of the file on the storage, with an extension that Proxmox VE accepts for O(content). By default the
+        source's name with its version.
     type: str
   checksum:
     description:
-      - Digest that the image must have, as C(sha256:HEX) or C(sha512:HEX), over the file as the source has it. It comes
-        on top of what the source itself says.
+      - Digest that the image must have, as C(sha256:HEX) or C(sha512:HEX), of the file as it is at the source. It is
+        checked in addition to the digests of the source.
     type: str
   checksum_url:
-    description: Address of a checksum list that holds the image, for O(source=url).
+    description: Address of a checksum list that includes the image, for O(source=url).
     type: str
   verify:
     description:
-      - What has to be proven before an image is used. V(required) is a signature by a trusted key over the checksum
-        list or the file, V(checksum) a digest that the source publishes or O(checksum). V(none) warns.
-      - Alpine's signatures do not say which version a file is, so what the image says inside has to be the version of
-        its name. With V(required), a disk image that does not tell, or that is compressed with zstd, is refused.
-      - By default V(required) where the source signs and its keys are known, else V(checksum).
+      - How an image is verified before it is used. V(required) needs a signature by a trusted key of the checksum list
+        or the file, V(checksum) a digest that the source publishes or O(checksum). V(none) verifies nothing, and warns.
+      - Alpine's signatures do not include the version of a file, so the version inside the image has to match its name.
+        With V(required), a disk image without a readable version, or one that is compressed with zstd, is refused.
+      - The default is V(required) if the source signs and its keys are known, else V(checksum).
     type: str
     choices: [required, checksum, none]
   keys:
     description:
-      - Keys that may have signed, besides those that are known for the source. With a key of yours, keys are not
-        fetched from the source's own servers, so that a mirror without way to the Internet works.
+      - Keys to trust besides the known ones of the source. With a key of your own, no keys are fetched from the
+        source's servers, so that a mirror without Internet access works.
     type: list
     elements: dict
     default: []
@@ -163,39 +163,39 @@ options:
         type: str
   mirrors:
     description:
-      - Servers to ask instead of the official one, in this order. A mirror has the paths of the official site below its
-        address; of a source with several servers it has the paths of all of them.
+      - Servers to use instead of the official one, in this order. A mirror has the paths of the official site below its
+        address; for a source with several servers it has the paths of all of them.
     type: list
     elements: str
     default: []
   force:
-    description: Whether to replace a file of the same name that is damaged, foreign, or another image.
+    description: Whether to replace a file of the same name that is damaged, has no record, or is another image.
     type: bool
     default: false
   reverify:
     description:
-      - Whether to read every cached file again and compare its digest. One that does not fit is an error, and replaced
-        with O(force=true). Over the API no file can be read, so there it needs O(force=true).
+      - Whether to read every cached file again and compare its digest. One that does not match is an error, or replaced
+        with O(force=true). Over the API files cannot be read, so there it needs O(force=true).
     type: bool
     default: false
   offline_ok:
     description:
-      - Whether O(state=latest) is content with the newest verified image that is cached when the source cannot be
-        asked. A warning says so. O(state=present) always is.
+      - Whether O(state=latest) accepts the newest verified image in the cache when the source cannot be reached, with a
+        warning. O(state=present) always does.
     type: bool
     default: false
   snapshot_max_age:
-    description: Greatest age of a snapshot of OpenWrt in days, by the date of its source. V(0) means any.
+    description: Maximum age of a snapshot of OpenWrt in days, by the date of its source. V(0) means any.
     type: int
     default: 0
   index_max_age:
     description:
-      - For how many seconds the source's answer about its versions is used before it is asked again. When it cannot be
-        asked, its last answer is used, and a warning tells its age.
+      - How many seconds the source's list of versions is cached. If the source cannot be reached, the last list is
+        used, with a warning that says how old it is.
     type: int
     default: 3600
   download_timeout:
-    description: How long fetching the image may take, in seconds.
+    description: How long the download may take, in seconds.
     type: int
     default: 7200
   download_ca_path:
@@ -268,8 +268,8 @@ version:
   type: str
   sample: 24.10.4
 available_version:
-  description: Newest version of what was asked for that the source has.
-  returned: when the source could be asked, or had answered before
+  description: Newest version that the source has for O(version).
+  returned: when the source could be reached, or its list is cached
   type: str
   sample: 24.10.4
 update_available:
@@ -284,8 +284,9 @@ volids:
   sample: ["local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst"]
 images:
   description:
-    - What is on each storage. C(how) is V(kept), V(adopted) for a file without a record that proved to be the image,
-      V(download), V(upload), V(reflink), V(hardlink) or V(copy). C(signed_by) is the key that vouched for the image.
+    - The image on each storage. C(how) is V(kept), V(adopted) for a file without a record that was verified to be the
+      image, V(download), V(upload), V(reflink), V(hardlink) or V(copy). C(signed_by) is the key that has signed the
+      image.
   returned: success
   type: list
   elements: dict
@@ -304,17 +305,17 @@ plan:
   elements: dict
   sample: [{step: download, url: "https://downloads.openwrt.org/...", storage: local, name: openwrt.tar.gz}]
 transferred:
-  description: Bytes of the image that came over the network.
+  description: Bytes of the image that were downloaded.
   returned: success
   type: int
   sample: 4718592
 freed:
-  description: Bytes that came free, or in check mode would. A file that shares its bytes with another frees none.
+  description: Bytes that were freed, or in check mode would be. A file that shares its blocks with another frees none.
   returned: success
   type: int
   sample: 0
 capacity:
-  description: Room of each storage before and after, in bytes.
+  description: Size of each storage and its free space before and after, in bytes.
   returned: success
   type: dict
   sample: {local: {before: {total: 1000, available: 900}, after: {total: 1000, available: 895}}}

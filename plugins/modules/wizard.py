@@ -7,19 +7,19 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: wizard
-short_description: Ask at the terminal which guests are to be made
+short_description: Ask at the terminal which guests to create
 version_added: 1.0.0
 author:
   - the pve.provision authors (@pve-provision)
 description:
-  - Asks for the options of new guests, with what the node has to choose from, and checks each answer as a run would. A
-    user may go back, ask for help, and end the questions with C(q!), Ctrl-C or Ctrl-D. Changes nothing.
-  - Playbook C(pve.provision.wizard) goes on from there. It shows the plan, writes the file with the declaration, and
-    makes the guests.
-  - Without a terminal it fails, and tells what to declare instead.
+  - Asks for the options of new guests, offers what the node has, and checks each answer as a run would. The user can go
+    back, ask for help, and quit with C(q!), Ctrl-C or Ctrl-D. Changes nothing.
+  - Playbook C(pve.provision.wizard) uses the answers. It shows the plan, writes the file with the declaration, and
+    creates the guests.
+  - Without a terminal it fails, and says what to declare instead.
 attributes:
   check_mode:
-    description: Asks the same.
+    description: Asks the same questions.
     support: full
   diff_mode:
     description: Never changes anything.
@@ -33,10 +33,10 @@ attributes:
     platforms: posix
 options:
   node:
-    description: What M(pve.provision.node_info) returned. The new guests are asked for. This or O(plan) is required.
+    description: The result of M(pve.provision.node_info), to ask for new guests. This or O(plan) is required.
     type: dict
   plan:
-    description: The lines of a plan. It is shown, and the user is asked what is to be done with it.
+    description: The lines of a plan. It is shown, and the user is asked what to do with it.
     type: list
     elements: str
 """
@@ -54,13 +54,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 guests:
-  description: The guests that were asked for, as C(provision_guests) has them. Empty where the questions were ended.
+  description: The guests as in C(provision_guests). Empty if the user quit.
   returned: with O(node)
   type: list
   elements: dict
   sample: [{name: web1, type: lxc, ostemplate: debian-13-standard, cores: 1, state: started}]
 choice:
-  description: What is to be done, V(run), V(write) or V(quit).
+  description: The user's choice, V(run), V(write) or V(quit).
   returned: with O(plan)
   type: str
   sample: run
