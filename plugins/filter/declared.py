@@ -31,7 +31,9 @@ def removals(
     names = names_of(limit)
     for name in names:
         if name not in full:
-            raise AnsibleFilterError(f"limit: '{name}' is no guest of this list. There are: {', '.join(sorted(full))}.")
+            raise AnsibleFilterError(
+                f"limit: '{name}' is not a guest of this list. There are: {', '.join(sorted(full))}."
+            )
     there = {(row["name"], str(row["vmid"])) for row in found if not owner_tag or owner_tag in (row.get("tags") or ())}
     chosen = [name for name, guest in full.items() if _is_there(name, guest, there) and (not names or name in names)]
     return [

@@ -156,7 +156,7 @@ class SetupFailed(ProvisionError):
 
 
 class ImageError(ProvisionError):
-    """An image could not be had, or is not what it should be."""
+    """An image could not be fetched, or is not what it should be."""
 
     kind = "image"
 

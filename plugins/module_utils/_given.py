@@ -32,7 +32,7 @@ def no_dictionaries(declared: t.Mapping[str, t.Any], options: Options, prefix: s
             yield (
                 f"{prefix}{name}",
                 value if told else None,
-                f"is text, where a list of dictionaries belongs, with {_some(spec)}",
+                f"is text, but has to be a list of dictionaries with {_some(spec)}",
             )
         for place, entry in enumerate(value if isinstance(value, list) else () if listed else [value]):
             path = f"{prefix}{name}[{place}]" if listed else f"{prefix}{name}"
@@ -40,7 +40,7 @@ def no_dictionaries(declared: t.Mapping[str, t.Any], options: Options, prefix: s
                 yield from no_dictionaries(entry, spec["options"], f"{path}.")
             elif entry is not None and not _is_dictionary(entry):
                 kind = "text" if isinstance(entry, str) else f"of type {entry.__class__.__name__}"
-                yield path, entry if told else None, f"is {kind}, where a dictionary belongs, with {_some(spec)}"
+                yield path, entry if told else None, f"is {kind}, but has to be a dictionary with {_some(spec)}"
 
 
 def _some(spec: t.Mapping[str, t.Any]) -> str:
@@ -91,7 +91,7 @@ def null_entries(nulls: t.Iterable[Path], options: Options) -> list[Finding]:
     free = {name for name, spec in _by_every_name(options).items() if spec["type"] == "dict" and "options" not in spec}
     entries = sorted(spell(path) for path in nulls if isinstance(path[-1], int) and path[0] not in free)
     remedy = "Leave the entry out, or set the whole option to null."
-    return [Finding(entry, None, "is null, which is no entry of a list", remedy) for entry in entries]
+    return [Finding(entry, None, "is null, which is not an entry of a list", remedy) for entry in entries]
 
 
 def _by_every_name(options: Options) -> dict[str, t.Mapping[str, t.Any]]:

@@ -43,7 +43,7 @@ _HELP: t.Final = "docs/applications.md tells what each key takes."
 def read_profile(given: t.Any) -> tuple[Profile, list[Finding]]:
     """A profile with its defaults, and all that is wrong with it, by its keys."""
     if not isinstance(given, dict):
-        return {}, [Finding("", None, "is no dictionary", "A profile has keys such as title, packages and checks.")]
+        return {}, [Finding("", None, "is not a dictionary", "A profile has keys such as title, packages and checks.")]
     given = {str(name): value for name, value in given.items() if value is not None}
     inside = {name: given[name] for name in given if name in INSIDE}
     profile, findings = _checked(PROFILE, {name: given[name] for name in given if name not in INSIDE}, "", INSIDE)
@@ -65,7 +65,7 @@ def _checked(
     prefix = f"{place}." if place else ""
     known = [*spec.options, *more]
     findings = [
-        Finding(f"{prefix}{name}", None, "is no key of a profile", _near(name, known)) for name in checked.unknown
+        Finding(f"{prefix}{name}", None, "is not a key of a profile", _near(name, known)) for name in checked.unknown
     ]
     findings += [Finding(f"{prefix}{name}".rstrip("."), value, text, _HELP) for name, value, text in checked.errors]
     return checked.values, findings
@@ -83,7 +83,7 @@ def _sizes(profile: Profile) -> t.Iterator[Finding]:
         yield Finding("disk", profile["disk"], str(error), "State a size such as 8G.")
     for place, port in enumerate(profile["ports"]):
         if not 0 < port["port"] < 65536:
-            yield Finding(f"ports[{place}].port", port["port"], "is no port", "State one from 1 to 65535.")
+            yield Finding(f"ports[{place}].port", port["port"], "is not a valid port", "State one from 1 to 65535.")
 
 
 # -- options of an application ----------------------------------------------------------------------------------------
@@ -96,7 +96,7 @@ def _read_options(given: dict[str, t.Any], place: str) -> tuple[dict[str, t.Any]
     for name, spec in given.items():
         here = f"{place}.{name}"
         if not re.fullmatch(r"[a-z_][a-z0-9_]*", str(name)) or name in (*OWN_NAMES, ITEM):
-            findings.append(Finding(here, None, "is no name of an option", "Use lower case letters, digits and _."))
+            findings.append(Finding(here, None, "is not a valid option name", "Use lower case letters, digits and _."))
             continue
         options[name], wrong = _read_option(spec, here)
         findings += wrong
@@ -105,7 +105,7 @@ def _read_options(given: dict[str, t.Any], place: str) -> tuple[dict[str, t.Any]
 
 def _read_option(spec: t.Any, here: str) -> tuple[dict[str, t.Any], list[Finding]]:
     if not isinstance(spec, dict):
-        return {}, [Finding(here, spec, "is no dictionary", "State type, description and default of the option.")]
+        return {}, [Finding(here, spec, "is not a dictionary", "State type, description and default of the option.")]
     read, findings = _checked(ArgSpec(OPTION), spec, here)
     read = {name: value for name, value in read.items() if value is not None}
     if read.get("options"):
@@ -185,7 +185,9 @@ def _names(value: t.Any, place: str, names: set[str], key: str) -> t.Iterator[Fi
         for word in (WHEN, FOR_EACH):
             name = str(value.get(word, "")).removeprefix("not ").strip()
             if word in value and name.partition(".")[0] not in names:
-                yield Finding(f"{place}.{word}", name, "is no option of the application", _near(name, sorted(names)))
+                yield Finding(
+                    f"{place}.{word}", name, "is not an option of the application", _near(name, sorted(names))
+                )
         for name, each in value.items():
             yield from _names(each, f"{place}.{name}", inner, name)
     elif isinstance(value, list):
@@ -203,7 +205,7 @@ def _placeholders(text: str, place: str, names: set[str], quoted: bool) -> t.Ite
         return
     for name, quote in found:
         if name.partition(".")[0] not in names:
-            yield Finding(place, name, "is no option of the application", _near(name, sorted(names)))
+            yield Finding(place, name, "is not an option of the application", _near(name, sorted(names)))
         elif quoted and not quote:
             remedy = f"Write ${{{name}|shell}}."
             yield Finding(place, name, "is put into a command as it is, where the shell reads it", remedy)

@@ -62,7 +62,7 @@ def find_profile(name: str, folders: t.Sequence[Path] = ()) -> tuple[Profile, li
     lacking = [folder for folder in folders if not folder.is_dir()]
     if lacking:
         remedy = "Name a folder with profiles in it, relative to the playbook."
-        return {}, [Finding("app_paths", str(folder), "is no folder", remedy) for folder in lacking]
+        return {}, [Finding("app_paths", str(folder), "is not a folder", remedy) for folder in lacking]
     for folder in (*folders, HOME):
         path = folder / f"{name}.yml"
         if _NAME.fullmatch(name) and path.is_file():
@@ -75,7 +75,7 @@ def find_profile(name: str, folders: t.Sequence[Path] = ()) -> tuple[Profile, li
     close = difflib.get_close_matches(name, [*own_names(folders), *facts()], n=3)
     like = f"Did you mean {' or '.join(close)}? " if close else ""
     remedy = f"{like}Look for one with pve.provision.app_info, or put {name}.yml into a folder of app_paths."
-    return {}, [Finding("app", name, "is no application that is known", remedy)]
+    return {}, [Finding("app", name, "is not a known application", remedy)]
 
 
 def own_names(folders: t.Sequence[Path] = ()) -> list[str]:

@@ -40,7 +40,7 @@ def _root(text: str) -> yaml.MappingNode | None:
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
-        raise AnsibleFilterError(f"The file is no YAML: {error}") from error
+        raise AnsibleFilterError(f"The file is not YAML: {error}") from error
     if root is None:
         return None
     if not isinstance(root, yaml.MappingNode) or root.flow_style:

@@ -142,7 +142,7 @@ def test_hosts_that_are_no_cluster_want_to_know_the_node_of_a_new_guest(plain: H
     refused = plain.play([{"name": "web1"}])
     assert refused.rc != 0
     assert plain.places() == {"old1": "pve2"}
-    assert "web1: node: has to be named, for the hosts are no cluster" in refused.failure
+    assert "web1: node: has to be named, since the hosts are not one cluster" in refused.failure
     guests = [{"name": "web1", "node": "pve1"}, {"name": "db1", "node": "pve2"}, {"name": "old1", "memory": 256}]
     made = plain.good(guests)
     assert plain.places() == {"web1": "pve1", "db1": "pve2", "old1": "pve2"}

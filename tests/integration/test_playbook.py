@@ -174,7 +174,7 @@ def test_destroying_asks_also_where_only_downloads_would_go(site: Site) -> None:
     assert asked.rc != 0 and "Nothing was destroyed" in asked.output
     assert kept.exists()
     assert destroy(provision_limit="gone").rc == 0 and kept.exists(), "of a part nothing else goes, so nobody is asked"
-    assert "limit: 'other' is no guest of this list" in destroy(provision_limit="gone, other").output
+    assert "limit: 'other' is not a guest of this list" in destroy(provision_limit="gone, other").output
     assert destroy(confirm_destroy=True).rc == 0 and not kept.exists()
     again = destroy()
     assert (again.rc, again.count("changed")) == (0, 0), "there is nothing to be asked about"

@@ -107,7 +107,7 @@ def _check_question(question: Stored) -> None:
     check(*((isinstance(question.get(name), kind), f"{who}: {name} is no {kind.__name__}")
             for name, kind in OF_QUESTION.items()))  # fmt: skip
     kind, default = question["type"], question.get("default", "")
-    check((kind in TYPES, f"{who}: {kind} is no type"))
+    check((kind in TYPES, f"{who}: {kind} is not a type"))
     check(
         (default == "" or isinstance(default, TYPES[kind]), f"{who}: default {default!r} is no {kind}"),
         (not (isinstance(default, str) and default.startswith(SECRET)), f"{who}: {SECRET} is reserved"),

@@ -73,7 +73,7 @@ def global_addresses(interface: t.Mapping[str, t.Any]) -> list[str]:
 def by_neighbour(addresses: t.Iterable[Address], witness: str) -> list[Degradation]:
     """That the node had to tell addresses, where a witness in the guest was to be asked first."""
     met = any(address["source"] == NEIGHBOUR for address in addresses)
-    instead = "what the node has met on its own networks"
+    instead = "the node's neighbour table"
     return [Degradation("addresses", f"{witness} does not tell them", instead)] if met and witness else []
 
 

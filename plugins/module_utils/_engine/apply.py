@@ -89,7 +89,7 @@ def _failed(run: Run, step: Step, begun: t.Sequence[Step], error: ProvisionError
     words = [word for each in reversed(begun) for word in each.undo(run)]
     how = "failed:"
     if isinstance(error, Interrupted):
-        how = "was not finished." if step in begun else "was not begun."
+        how = "was not finished." if step in begun else "was not started."
         error.begun = bool(begun)
     error.message = f"{run.wanted.label}: {step.action} {how} {error.message}"
     error.remedy = ". ".join(part.rstrip(".") for part in (error.remedy, *words) if part)

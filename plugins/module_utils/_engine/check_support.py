@@ -22,7 +22,7 @@ def check_version(report: Report, facts: Facts, wanted: Wanted, touched: t.Mappi
     """PVE would say of such an option that there is none. The node is asked only where something new is declared."""
     for path, value, since in _newer(wanted, touched):
         if facts.version and order.key(facts.version) < order.key(since):
-            problem = f"came with Proxmox VE {since}, and node {facts.node.name} has {facts.version}"
+            problem = f"needs Proxmox VE {since}, and node {facts.node.name} has {facts.version}"
             report.add(path, value, problem, "Leave it out, or upgrade the node.")
 
 
@@ -32,7 +32,7 @@ def check_reach(report: Report, facts: Facts, wanted: Wanted) -> None:
         if key in wanted.declaration.values and facts.node.files is None:
             path = wanted.declaration.paths.get(key, key)
             remedy = "Run this task on the node, without api_host, or leave it out."
-            report.add(path, None, "is written into a file of the node, which the API does not offer", remedy)
+            report.add(path, None, "is written to a file of the node, which is not possible over the API", remedy)
 
 
 def _newer(wanted: Wanted, touched: t.Mapping[str, t.Any]) -> t.Iterator[tuple[str, object, str]]:

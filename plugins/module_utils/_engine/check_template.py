@@ -37,7 +37,7 @@ def check_template(report: Report, facts: Facts, planned: PlannedGuest, actual: 
         source = str(value.get("volume") or "")
         if source.startswith("/"):
             remedy = "Leave it out, and declare it for the clones."
-            report.add(planned.path(key), source, "cannot be in a template: it is no volume of a storage", remedy)
+            report.add(planned.path(key), source, "cannot be in a template: it is not a volume of a storage", remedy)
         elif (storage := storage_of(source) or "") and types.get(storage) in NO_BASE:
             problem = f"cannot be in a template: storage {storage} is of type {types[storage]}"
             report.add(planned.path(key), source, problem, "Use a storage that can clone, such as lvmthin or zfspool.")

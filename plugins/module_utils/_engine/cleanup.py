@@ -337,7 +337,7 @@ def undo(node: Node, wanted: Wanted, vmid: int, *, made: bool) -> list[str]:
         config = node.config(wanted.type.kind, vmid)
         if not made and config is not None and config.lock not in MAKING:
             node.journal.pop(vmid, None)
-            return [f"{wanted.type.noun} {vmid} is there by now, and stays: nothing shows that this run made it"]
+            return [f"{wanted.type.noun} {vmid} exists by now, and is kept: nothing shows that this run created it"]
         return recover(node, wanted, Actual(vmid, leftover=note), sure=made)
     except ProvisionError as error:
         return [f"{wanted.type.noun} {vmid} could not be removed again: {error}"]

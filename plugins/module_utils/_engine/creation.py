@@ -52,7 +52,7 @@ class NewGuest(Step):
         if not run.wanted.policy.cleanup_on_failure:
             return []
         left = cleanup.undo(run.node, run.wanted, run.vmid, made=True)
-        return left or [f"{run.wanted.type.noun} {run.vmid}, which this run had made, was removed again"]
+        return left or [f"{run.wanted.type.noun} {run.vmid}, which this run had created, was removed again"]
 
 
 def make(
@@ -108,7 +108,7 @@ def _give_way(run: Run, name: str) -> None:
     failed = cleanup.undo(run.node, run.wanted, run.vmid, made=True)
     if failed:
         raise Conflict(f"{name} is there twice: {told}, and {'; '.join(failed)}", remedy="Remove the second one.")
-    raise MadeTwice(f"{told}, and {run.vmid}, which this run had made, was removed again")
+    raise MadeTwice(f"{told}, and {run.vmid}, which this run had created, was removed again")
 
 
 @dataclass(frozen=True)

@@ -66,12 +66,12 @@ def unordered(members: t.Sequence[Member], known: t.AbstractSet[str]) -> t.Itera
     for member in members:
         for name in sorted(member.after - names - known):
             remedy = f"There are: {', '.join(sorted(names))}."
-            yield Finding(f"{member.name}: after", name, "is no guest of this list", remedy)
+            yield Finding(f"{member.name}: after", name, "is not a guest of this list", remedy)
     after = {member.name: member.after & names for member in members}
     while after:
         free = {name for name, others in after.items() if not others & after.keys()}
         if not free:
             circle = ", ".join(sorted(after))
-            yield Finding("after", circle, "come after each other in a circle", "Take one of them out of it.")
+            yield Finding("after", circle, "wait for each other in a cycle", "Take one of them out of it.")
             return
         after = {name: others for name, others in after.items() if name not in free}

@@ -82,7 +82,7 @@ class Placement:
 
     def finding(self, option: str) -> Finding:
         """That no node can take the guest."""
-        why = "; ".join(f"{name} {reason}" for name, reason in self.refused.items()) or "the cluster tells of no node"
+        why = "; ".join(f"{name} {reason}" for name, reason in self.refused.items()) or "the cluster reports no node"
         return Finding(option, "auto", f"finds no node that can take the guest: {why}", "Make room, or name a node.")
 
 

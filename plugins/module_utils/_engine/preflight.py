@@ -129,7 +129,7 @@ def _check_taken(report: Report, wanted: Wanted, taken: GuestRef) -> None:
     """The vmid or the name is that of a guest which is not on this node, or of another kind."""
     noun = KINDS[taken.kind].noun
     if wanted.vmid is None:
-        remedy = f"Run against node {taken.node}: this guest is not made a second time."
+        remedy = f"Run against node {taken.node}: this guest is not created a second time."
         report.add(wanted.type.name_key, wanted.name, f"is {noun} {taken.vmid} on node {taken.node}", remedy)
         return
     called = f", called {taken.name}" if taken.name else ""
@@ -157,7 +157,7 @@ def _check_guest(report: Report, wanted: Wanted, actual: Actual, plan: Plan) -> 
     if actual.config is None:
         return
     if plan.creating:
-        _check_name(report, wanted, actual, "A guest of another name is not made anew; choose another vmid.")
+        _check_name(report, wanted, actual, "A guest with another name is never recreated; choose another vmid.")
     elif not wanted.policy.rename:
         _check_name(report, wanted, actual, "Choose another vmid, or set rename: true to give it this name.")
     if plan:

@@ -69,5 +69,5 @@ class Schedule:
         failed = [name for name, ended in self.done.items() if not ended.well]
         for name in failed:
             if name in member.after & self._befores[member.name]:
-                return f"comes after {name}, which {'was not begun' if self.done[name].skipped else 'failed'}"
+                return f"comes after {name}, which {'was not started' if self.done[name].skipped else 'failed'}"
         return f"{failed[0]} failed, and on_failure is stop" if failed and self.on_failure == "stop" else ""

@@ -204,5 +204,5 @@ class Run:
         """The guest's config as it is now."""
         config = self.node.config(self.wanted.type.kind, self.vmid)
         if config is None:
-            raise Conflict(f"{self.wanted.label} vanished meanwhile.", remedy="Run again to create it anew.")
+            raise Conflict(f"{self.wanted.label} vanished meanwhile.", remedy="Run again to recreate it.")
         return config

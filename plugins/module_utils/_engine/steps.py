@@ -290,7 +290,7 @@ def _await_status(run: Run, status: str, timeout: int) -> None:
         found = poll(ask, lambda found: found == status, timeout=timeout, clock=run.node.clock)
     if found != status:
         raise Timeout(
-            f"PVE took note, and after {timeout} s the guest is still not {status}.",
+            f"PVE accepted the request, but after {timeout} s the guest is still not {status}.",
             remedy="If HA manages it, see what 'ha-manager status' says of it; else see the log of its last task.",
         )
 
@@ -308,7 +308,7 @@ class MakeTemplate(Step):
         kind = run.wanted.type.kind
         outcome = run.node.make_template(kind, run.vmid, timeout=run.wanted.policy.timeout)
         if not run.config().template:
-            raise PveError("PVE said nothing, and the guest is no template.")
+            raise PveError("PVE reported no error, but the guest is not a template.")
         return outcome
 
 
@@ -326,7 +326,7 @@ class Destroy(Step):
         kind = run.wanted.type.kind
         outcome = run.node.destroy(kind, run.vmid, purge=self.purge, timeout=run.wanted.policy.timeout)
         if not cleanup.is_gone(run.node, kind, run.vmid):
-            raise PveError("PVE said nothing, and the guest is still there.")
+            raise PveError("PVE reported no error, but the guest is still there.")
         cleanup.forget(run.node, run.vmid)
         run.node.ungrown.pop(run.vmid, None)
         return outcome

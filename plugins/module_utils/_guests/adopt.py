@@ -34,7 +34,7 @@ _OWN: t.Final = frozenset({"name", "type", "vmid", "node", "networks"})
 #: What PVE keeps for itself in a config, and what the state of a guest or its snapshots tell.
 _INTERNAL: t.Final = frozenset({"meta", "parent", "template"})
 _SPEC: t.Final = CONNECTION.merge(GUESTS, PROFILES)
-NAMES: t.Final = "names tell the guests of a list apart"
+NAMES: t.Final = "the guests of a list need different names"
 #: The fewest guests whose common options are worth a line of their own.
 _COMMON: t.Final = 3
 
@@ -107,7 +107,7 @@ def draft(ref: GuestRef, config: GuestConfig, node: str | None) -> Adopted:
     if config.lock:
         return Adopted(ref, None, [f"it is locked ({config.lock}): adopt it when that is over"])
     if not name:
-        return Adopted(ref, None, ["it has no name, by which guests are declared: give it one"])
+        return Adopted(ref, None, ["it has no name, and guests are declared by name: give it one"])
     try:
         table = wanted_of(kind, {"name": name, "vmid": ref.vmid}).type.table
     except InvalidInput as error:
@@ -123,7 +123,7 @@ def draft(ref: GuestRef, config: GuestConfig, node: str | None) -> Adopted:
     found.remarks += [f"{line} (a raw line)" for line in config.raw if "raw" not in told]
     found.remarks += [f"snapshot {name}" for name in config.snapshots]
     found.remarks += [f"{key} is a secret, and left out" for key in _secrets(table, config)]
-    found.remarks += [f"{key} is going to change with the next start" for key in sorted(config.pending)]
+    found.remarks += [f"{key} will change at the next start" for key in sorted(config.pending)]
     _without_what_differs(found, config)
     return found
 
@@ -158,7 +158,7 @@ def _without_what_differs(found: Adopted, config: GuestConfig) -> None:
         change = wanted.difference(found.ref.vmid, config, purge=False)
         keys = {*change.set, *change.delete, *change.revert, *change.resize}
         options = {wanted.type.table.known(key).path[0] for key in keys}
-        why = "what is declared would not be what the guest has"
+        why = "the declaration would not match the guest"
         left = [option for option in sorted(options) if found.leave_out(option, why)]
         if not left and not _leave_out(found, change.findings):
             if change:

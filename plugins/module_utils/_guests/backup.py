@@ -116,7 +116,7 @@ def _find(facts: Facts, wanted: Wanted, source: BackupSource) -> tuple[Volume, G
         config = facts.node.backup_config(volume.volid)
         if wanted.vmid is not None or same_name(config.options.get(wanted.type.name_key), wanted.name):
             return volume, config
-    raise LookupError(f"is no backup of {wanted.label}")
+    raise LookupError(f"is not a backup of {wanted.label}")
 
 
 def _backups(facts: Facts, wanted: Wanted, source: BackupSource) -> list[Volume]:

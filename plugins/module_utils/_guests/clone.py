@@ -41,14 +41,14 @@ def with_source(facts: Facts, wanted: Wanted, clone: CloneSource) -> Wanted:
         if planned is not None and planned.options.get("template") == "1":
             theirs = {**theirs, "template": "1"}
     else:
-        problem = "is no guest of this node" if not found else f"is the name of several guests: {found}"
+        problem = "is not a guest of this node" if not found else f"is the name of several guests: {found}"
         return _refused(wanted, name, value, problem, "Use the vmid of a guest of this node.")
     if lock := theirs.get("lock"):
         unlock = f"'{KINDS[kind].command} unlock' removes the lock."
         remedy = f"Wait for its task; if there is none, as after a clone that was killed, {unlock}"
         return _refused(wanted, name, value, f"is locked ({lock})", remedy)
     if clone.storage and not is_full(clone, theirs):
-        problem = "is not taken by a linked clone, which is on the storage of its template"
+        problem = "does not apply to a linked clone, which is on the storage of its template"
         return _refused(wanted, "storage", clone.storage, problem, "State full: true, or leave it out.")
     if not is_full(clone, theirs) and not clone.snapname and theirs.get("template") != "1":
         problem = f"is not possible: {clone.name or found[0]} is neither a template nor cloned from a snapshot"

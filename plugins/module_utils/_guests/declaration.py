@@ -111,14 +111,14 @@ def _read_guest(guest: Guest, place: str) -> tuple[Declared | None, list[Finding
     named = name and isinstance(name, (str, int))
     label = str(name) if named else place
     if not named:
-        problem = "is no name" if name else "has no name"
+        problem = "is not a name" if name else "has no name"
         found.append(Finding("name" if name else "", name or None, problem, "State name."))
     if guest.get("hostname") not in (None, name):
-        problem = f"is another name than {name}"
+        problem = f"differs from {name}"
         found.append(Finding("hostname", guest["hostname"], problem, "State one of the two."))
     declared = TYPES.get(str(guest.get("type")))
     if declared is None:
-        found.append(Finding("type", guest.get("type"), "is no type of guest", f"There are: {', '.join(TYPES)}."))
+        found.append(Finding("type", guest.get("type"), "is not a type of guest", f"There are: {', '.join(TYPES)}."))
         return None, [finding.of(label) for finding in found]
     left = {"hostname", *(() if named else ("name",))} & guest.keys()
     checked = declared.check({key: value for key, value in guest.items() if key not in left} if left else guest)

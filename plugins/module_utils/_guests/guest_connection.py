@@ -59,9 +59,9 @@ class GuestConnection:
         if not self.ssh_key:
             if of_vm:
                 raise Unsupported("it has no guest agent", remedy=_AGENT)
-            raise Unsupported("only the node itself can look inside a container, not the API", remedy=_SSH)
+            raise Unsupported("the API has no access to the inside of a container", remedy=_SSH)
         if of_vm and not agent and node.containers is None and not self.type.declared_addresses(options):
-            raise Unsupported("nobody tells the address of a VM without guest agent over the API", remedy=_STATIC)
+            raise Unsupported("over the API the address of a VM without guest agent is not known", remedy=_STATIC)
         return "ssh"
 
     def __call__(self, node: Node, vmid: int, options: Options) -> Shell:
@@ -74,7 +74,7 @@ class GuestConnection:
             return either(agent, lambda: self._other(node, vmid, options)) if self.ssh_key else agent
         address = next(self._addresses(node, vmid, options), "")
         if not address:
-            raise Unsupported("no address of it is known here that SSH could go to", remedy=_STATIC)
+            raise Unsupported("no address for SSH is known", remedy=_STATIC)
         return ssh(address, self.ssh_key, known_hosts(node, vmid))
 
     def _other(self, node: Node, vmid: int, options: Options) -> Shell:

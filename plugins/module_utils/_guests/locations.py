@@ -181,7 +181,7 @@ class Locations:
         if guest.get("migrate"):
             return Location(str(node), there, moves=True) if self._takes_guests(guest, str(node)) else None
         remedy = f"Set migrate: true to move it, or declare node: {there.node}."
-        self._refuse(guest, "node", node, f"is not where it lives: {_called(there)}", remedy)
+        self._refuse(guest, "node", node, f"is not the node of the guest: {_called(there)}", remedy)
         return None
 
     def check_served(self, guest: Guest, there: GuestRef) -> bool:
@@ -193,12 +193,12 @@ class Locations:
         if served:
             return True
         if self._peers is None and self.reached(there.node):
-            remedy = "Let the node come up again: a guest is not made a second time."
+            remedy = "Wait until the node is up again: a guest is not created a second time."
             self._refuse(guest, "name", guest["name"], f"is {_called(there)}, which is offline", remedy)
             return False
-        remedy = f"Run against node {there.node}: this guest is not made a second time."
+        remedy = f"Run against node {there.node}: this guest is not created a second time."
         if self._peers is not None:
-            remedy = f"Add the host of node {there.node} to the play: this guest is not made a second time."
+            remedy = f"Add the host of node {there.node} to the play: this guest is not created a second time."
         self._refuse(guest, "name", guest["name"], f"is {_called(there)}", remedy)
         return False
 
@@ -216,7 +216,9 @@ class Locations:
         default = self.default
         if default is None:
             known = ", ".join(self._peers.served if self._peers else sorted(self._online))
-            problem = "has to be named" if self._peers is None else "has to be named, for the hosts are no cluster"
+            problem = (
+                "has to be named" if self._peers is None else "has to be named, since the hosts are not one cluster"
+            )
             self._refuse(guest, "node", None, problem, f"State node; there are: {known}.")
             return None
         return Location(default)
@@ -244,13 +246,13 @@ class Locations:
         if node == self._own and self._peers is None:
             return True
         if self._peers is not None:
-            there, problem = set(self._peers.served), "is served by no host of this play"
+            there, problem = set(self._peers.served), "is not the node of any host of this play"
         elif not self.reached(node):
             there, problem = {self._own}, "is not the node that this runs on"
         else:
             there = self._online
             known = {each.name for each in self._cluster.nodes()}
-            problem = "is offline" if node in known else "is no node of this cluster"
+            problem = "is offline" if node in known else "is not a node of this cluster"
         if node not in there:
             self._refuse(guest, "node", node, problem, f"There are: {', '.join(sorted(there))}.")
         return node in there
@@ -301,7 +303,7 @@ class Locations:
     def _place(self, member: Member, nodes: t.Mapping[str, ClusterNode], loads: t.Mapping[str, Load]) -> str:
         needs = self._needs(member)
         served = self._peers.served if self._peers else [name for name in nodes if self.reached(name)]
-        barred = {name: "is served by no host of this play" for name in nodes if name not in served}
+        barred = {name: "is not the node of any host of this play" for name in nodes if name not in served}
         placement = place(needs, nodes.values(), loads, barred)
         if placement.node is None:
             self.findings.append(placement.finding(f"{member.name}: node"))

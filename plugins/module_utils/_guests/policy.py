@@ -52,7 +52,7 @@ def policed(values: Values) -> Policed:
 def _no_percent(values: Values) -> t.Iterator[Finding]:
     for name in STORAGE_LIMITS:
         if not 1 <= values.get(name, 100) <= 100:
-            yield Finding(name, values[name], "is no percentage", "State 1 to 100.")
+            yield Finding(name, values[name], "is not a percentage", "State 1 to 100.")
 
 
 def _negative(values: t.Mapping[str, t.Any], *names: str) -> t.Iterator[Finding]:

@@ -154,10 +154,10 @@ def failures(ended: t.Sequence[Ended], interrupted: str = "") -> str:
     lines = [f"{len(failed)} of {len(ended)} guests failed.", *failed]
     if interrupted:
         done = [each.member.name for each in ended if each.well and each.result and each.result.changed]
-        lines = [f"The run was interrupted: {interrupted}. Run again to go on.", *failed]
+        lines = [f"The run was interrupted: {interrupted}. Run again to continue.", *failed]
         lines += [f"done: {', '.join(done) or 'none'}"]
     reasons: dict[str, list[str]] = {}
     for each in ended:
         if each.skipped:
             reasons.setdefault(each.skipped, []).append(each.member.name)
-    return "\n".join([*lines, *(f"not begun: {', '.join(names)} ({why})" for why, names in reasons.items())])
+    return "\n".join([*lines, *(f"not started: {', '.join(names)} ({why})" for why, names in reasons.items())])

@@ -183,7 +183,7 @@ def _out_of_reach(mine: t.Sequence[Member], members: t.Sequence[Member]) -> t.It
 def _unknown_names(option: str, params: t.Mapping[str, t.Any], names: t.Collection[str]) -> t.Iterator[Finding]:
     for name in names_of(params.get(option)):
         if name not in names:
-            yield Finding(option, name, "is no guest of this list", f"There are: {', '.join(sorted(names))}.")
+            yield Finding(option, name, "is not a guest of this list", f"There are: {', '.join(sorted(names))}.")
 
 
 def _wrong(params: t.Mapping[str, t.Any], names: t.Collection[str]) -> t.Iterator[Finding]:
@@ -192,7 +192,7 @@ def _wrong(params: t.Mapping[str, t.Any], names: t.Collection[str]) -> t.Iterato
     yield from _unknown_names("adopt", params, names)
     concurrency = params["concurrency"]
     if concurrency != AUTO and not re.fullmatch("[1-9][0-9]*", concurrency):
-        yield Finding("concurrency", concurrency, "is no number of guests", "State auto, or 1 or more.")
+        yield Finding("concurrency", concurrency, "is not a number of guests", "State auto, or 1 or more.")
     if params.get("owner_tag"):
         yield from check_tag("owner_tag", params["owner_tag"])
     for option in ("adopt", "prune"):

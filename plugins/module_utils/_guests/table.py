@@ -77,7 +77,7 @@ def what_changed(entry: Entry) -> str:
     """What a run did with a guest, in a few words; empty when all is as declared."""
     if entry.get("failed"):
         failed = f"failed: {entry['step']}" if entry.get("step") else "failed"
-        return f"{failed}, taken back" if entry.get("rolled_back") else failed
+        return f"{failed}, rolled back" if entry.get("rolled_back") else failed
     if entry.get("skipped"):
         return "not begun"
     pending = entry.get("pending")

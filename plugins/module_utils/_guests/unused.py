@@ -53,7 +53,7 @@ class Removed:
         """Whether something is too young to go, which is told then."""
         if made <= self.since:
             return False
-        self.warnings.append(f"{what} stays, for it is younger than min_age.")
+        self.warnings.append(f"{what} is kept, since it is younger than min_age.")
         return True
 
     @property
@@ -91,7 +91,7 @@ def _remove_cache(node: Node, folder: Path, removed: Removed, check_mode: bool) 
             continue
         with _alone(path) as alone:
             if not alone:
-                removed.warnings.append(f"{path} stays, for another run fetches or builds something there.")
+                removed.warnings.append(f"{path} is kept, since another run fetches or builds something there.")
                 continue
             removed.cache.append(str(path))
             if not check_mode:
@@ -152,8 +152,8 @@ def _remove_files(node: Node, removed: Removed, check_mode: bool) -> None:
         gone |= set(pruned.removed)
         removed.files += [store.volid(path.name) for path in pruned.removed]
         removed.freed += pruned.freed
-        removed.warnings += [f"{path} stays, for a guest refers to it." for path in pruned.in_use]
-        removed.warnings += [f"{path} stays, for it is not what was put there any more." for path in pruned.changed]
+        removed.warnings += [f"{path} is kept, since a guest refers to it." for path in pruned.in_use]
+        removed.warnings += [f"{path} is kept, since it was changed after it was put there." for path in pruned.changed]
 
 
 def _stores(node: Node) -> t.Iterator[Store]:

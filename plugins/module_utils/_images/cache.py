@@ -141,7 +141,7 @@ def lookup(path: Path) -> Entry:
     except FileNotFoundError:
         return Entry(path, State.ABSENT, record)
     if not path.is_file():
-        raise ImageError(f"{path} is no regular file.", remedy="Remove it, or use another storage.")
+        raise ImageError(f"{path} is not a regular file.", remedy="Remove it, or use another storage.")
     if record is None:
         return Entry(path, State.FOREIGN, None, found.st_size)
     same = (record.size, record.mtime_ns) == (found.st_size, found.st_mtime_ns)

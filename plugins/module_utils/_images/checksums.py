@@ -62,7 +62,7 @@ def normalise(digest: tuple[str, str]) -> tuple[str, str]:
     algorithm, value = digest[0].lower().replace("-", ""), digest[1].strip().lower()
     if algorithm not in TRUSTED or not _BARE.fullmatch(value) or ALGORITHMS.get(len(value)) != algorithm:
         raise VerificationError(
-            f"{digest[0]}:{digest[1]} is not a digest that can be relied on.",
+            f"{digest[0]}:{digest[1]} is not a secure digest.",
             remedy=f"Give one of {', '.join(TRUSTED)} with all its hex digits.",
         )
     return algorithm, value
@@ -147,7 +147,7 @@ def find(entries: t.Sequence[Checksum], name: str, where: str) -> tuple[str, str
         if digests:
             return algorithm, digests.pop()
     weak = ", ".join(sorted({entry.algorithm for entry in candidates}))
-    raise VerificationError(f"{where}: {name} is listed with {weak} alone, which proves nothing.")
+    raise VerificationError(f"{where}: {name} is listed with {weak} alone, which is not secure.")
 
 
 def _plain(name: str) -> str:

@@ -162,7 +162,7 @@ def try_mirrors(
                 mirror.not_before = deadline.clock.now() + pause
     reasons = "; ".join(f"{shown(m.url)}: {m.reason} ({m.attempts}x)" for m in mirrors)
     raise (VerificationError if any(m.wrong_bytes for m in mirrors) else ImageError)(
-        f"{what} could not be had: {reasons or 'no URL was given'}.",
+        f"{what} could not be fetched: {reasons or 'no URL was given'}.",
         remedy="Check the address, the proxy environment and the way to the server, or name another mirror.",
     )
 
@@ -194,5 +194,7 @@ def _readable(url: str) -> bool:
 
 def _checked(url: str) -> str:
     if not _readable(url) or re.search(r"[\x00-\x20\x7f]", url):
-        raise ImageError(f"{shown(url)!r} is no http or https URL.", remedy="Percent-encode what is no part of a URL.")
+        raise ImageError(
+            f"{shown(url)!r} is not an http or https URL.", remedy="Percent-encode what is not part of a URL."
+        )
     return url

@@ -70,7 +70,7 @@ def inspect_archive(path: Path, *, entrypoints: t.Sequence[str] = ENTRYPOINTS, l
         except RecursionError as error:  # tarfile reads a header that announces another one by calling itself
             raise stream.refusal(f"its tar headers before byte {stream.position} announce each other") from error
         except tarfile.TarError as error:
-            raise stream.refusal(f"it is no tar archive after {stream.position} bytes: {error}") from error
+            raise stream.refusal(f"it is not a tar archive after {stream.position} bytes: {error}") from error
         except (UnicodeError, ValueError, io.UnsupportedOperation) as error:
             raise stream.refusal(f"its tar header before byte {stream.position} is corrupt: {error}") from error
         # tarfile stops at a broken header as it does at the end: only zeros may follow, and at least one block of them.
@@ -217,7 +217,9 @@ def inspect_disk(path: Path, *, limits: Limits = DISK_LIMITS) -> DiskInfo:
         # What a hybrid ISO image has besides is for USB sticks.
         table = Table("") if filesystem == "iso9660" else _partition_table(stream, head)
         if not table.kind and not filesystem:
-            raise stream.refusal("it is no disk image: neither qcow2, nor a partition table, nor a known file system")
+            raise stream.refusal(
+                "it is not a disk image: neither qcow2, nor a partition table, nor a known file system"
+            )
         if size is not None and table.end > size:
             raise stream.refusal(f"it is cut off: its partitions end at byte {table.end}, the file after {size}")
         kind = "iso" if filesystem == "iso9660" else "raw"

@@ -37,7 +37,7 @@ def server_of(url: str) -> Server:
         parts = urllib.parse.urlsplit(url)
         return (parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0))
     except ValueError as error:
-        raise Refused(f"it is no URL that can be read: {error}") from error
+        raise Refused(f"it is not a URL that can be read: {error}") from error
 
 
 def own_networks(proc: Path = Path("/proc/net")) -> tuple[Network, ...]:
@@ -98,7 +98,9 @@ class Outside:
         if server not in self.listed:
             for text, _port in found:
                 if not self.allows(ipaddress.ip_address(text)):
-                    raise Refused(f"{host} is {text}, which is no address on the Internet, and mirrors do not list it")
+                    raise Refused(
+                        f"{host} is {text}, which is not an address on the Internet, and mirrors do not list it"
+                    )
         return list(dict.fromkeys(found))
 
     def connect(

@@ -123,12 +123,12 @@ def _decoded(text: bytes, length: int) -> bytes | None:
 def _usign(seal: Seal, data: Path) -> Signed:
     raw = _decoded(seal.content, 74)
     if raw is None:
-        raise seal.refusal("this is no usign signature")
+        raise seal.refusal("this is not a usign signature")
     keys: dict[bytes, bytes] = {}
     for text in seal.trusted.material:
         key = _decoded(text, 42)
         if key is None:
-            raise VerificationError(f"{text.decode('utf-8', 'replace').strip()!r} is no usign public key.")
+            raise VerificationError(f"{text.decode('utf-8', 'replace').strip()!r} is not a usign public key.")
         keys[key[2:10]] = key[10:]
     key_id = raw[2:10].hex()
     if raw[2:10] not in keys:
@@ -156,7 +156,7 @@ def _openssl_sha256(seal: Seal, data: Path) -> Signed:
     try:
         raw = base64.b64decode(b"".join(seal.content.split()), validate=True)
     except binascii.Error as error:
-        raise seal.refusal("this is no base64 signature") from error
+        raise seal.refusal("this is not a base64 signature") from error
     with tempfile.TemporaryDirectory(prefix="pve-provision-") as scratch:
         key_file, signature = Path(scratch, "key.pem"), Path(scratch, "signature")
         signature.write_bytes(raw)
@@ -178,7 +178,7 @@ def _pem_fingerprint(pem: bytes) -> str:
         _unused, body, _unused = re.split(rb"-----(?:BEGIN|END) PUBLIC KEY-----", pem)
         return hashlib.sha256(base64.b64decode(b"".join(body.split()), validate=True)).hexdigest()
     except ValueError as error:
-        raise VerificationError("One of the trusted keys is no PEM public key.") from error
+        raise VerificationError("One of the trusted keys is not a PEM public key.") from error
 
 
 # -- GPG ----------------------------------------------------------------------------------------------------------

@@ -139,7 +139,7 @@ class Transfer:
         self._require_room(total or size)
         self.length_told = total is not None or response.chunked
         if not self.length_told and size is None and self.digest is None:
-            raise Failed("the server tells no length, and no digest or size is known to judge by", retry=False)
+            raise Failed("the server reports no length, and no digest or size is known to judge by", retry=False)
 
     def _require_room(self, total: int | None) -> None:
         directory = self.request.target.parent
@@ -198,5 +198,5 @@ def extent(response: http.client.HTTPResponse) -> tuple[int, int | None]:
         return 0, int(length) if length.isdigit() and not response.chunked else None
     match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
     if response.status != http.client.PARTIAL_CONTENT or not match:
-        raise Failed(f"HTTP {response.status} is no answer to this request", retry=False)
+        raise Failed(f"HTTP {response.status} is not an answer to this request", retry=False)
     return int(match[1]), None if match[3] == "*" else int(match[3])

@@ -107,7 +107,7 @@ def _listed(name: str, where: str, content: bytes, declared: tuple[str, str] | N
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise VerificationError(f"{where}: this is no checksum list, it is no text.") from error
+        raise VerificationError(f"{where}: this is not a checksum list, it is not text.") from error
     entries = checksums.parse(text, where)
     if declared:  # the list has to say the same, so it is asked in the same terms
         entries = tuple(entry for entry in entries if entry.algorithm == declared[0])

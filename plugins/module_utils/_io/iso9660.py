@@ -43,7 +43,7 @@ def make_iso(label: str, files: t.Mapping[str, bytes]) -> bytes:
     """A CD image with a label and files by their paths (``network/lan``). ValueError where a name is too long, or they
     are too many."""
     if not 0 < len(label) <= _LONGEST_LABEL:
-        raise ValueError(f"{label!r} is no label of 1 to {_LONGEST_LABEL} characters")
+        raise ValueError(f"{label!r} is not a label of 1 to {_LONGEST_LABEL} characters")
     folders = _folders(files)
     content = _DIRECTORIES + 2 * len(folders)
     body = b""

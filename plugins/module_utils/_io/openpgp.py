@@ -25,7 +25,7 @@ def dearmored(content: bytes) -> bytes:
     blocks = _ARMOR.findall(content)
     if not blocks:
         if content[:1] < b"\x80":
-            raise ValueError("is no OpenPGP key")
+            raise ValueError("is not an OpenPGP key")
         return content
     found = b""
     for block in blocks:
@@ -33,7 +33,7 @@ def dearmored(content: bytes) -> bytes:
         try:
             found += base64.b64decode(b"".join(lines), validate=True)
         except binascii.Error as error:
-            raise ValueError("is no OpenPGP key that is whole") from error
+            raise ValueError("is not a complete OpenPGP key") from error
     return found
 
 
@@ -68,11 +68,11 @@ def _packets(data: bytes) -> t.Iterator[tuple[int, bytes]]:
     while at < len(data):
         head = data[at]
         if not head & 0x80:
-            raise ValueError("is no OpenPGP key")
+            raise ValueError("is not an OpenPGP key")
         tag, start, size = _new_head(data, at) if head & 0x40 else _old_head(data, at)
         body = data[start : start + size]
         if len(body) != size:
-            raise ValueError("is no OpenPGP key that is whole")
+            raise ValueError("is not a complete OpenPGP key")
         yield tag, body
         at = start + size
 
@@ -81,7 +81,7 @@ def _old_head(data: bytes, at: int) -> tuple[int, int, int]:
     """The tag, where the body begins and how long it is."""
     octets = {0: 1, 1: 2, 2: 4}.get(data[at] & 3)
     if octets is None:
-        raise ValueError("is no OpenPGP key that is whole")
+        raise ValueError("is not a complete OpenPGP key")
     return (data[at] >> 2) & 15, at + 1 + octets, int.from_bytes(data[at + 1 : at + 1 + octets])
 
 
@@ -92,5 +92,5 @@ def _new_head(data: bytes, at: int) -> tuple[int, int, int]:
     if first < 224:
         return tag, at + 3, ((first - 192) << 8) + int.from_bytes(data[at + 2 : at + 3]) + 192
     if first < 255:
-        raise ValueError("is no OpenPGP key that is whole")
+        raise ValueError("is not a complete OpenPGP key")
     return tag, at + 6, int.from_bytes(data[at + 2 : at + 6])

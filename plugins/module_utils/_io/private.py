@@ -54,7 +54,7 @@ def open_private(path: Path) -> int:
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
-            raise NotPrivate(errno.EPERM, "it is no regular file", str(path))
+            raise NotPrivate(errno.EPERM, "it is not a regular file", str(path))
         if found.st_nlink > 1:
             raise NotPrivate(errno.EPERM, "it has another name elsewhere", str(path))
         _require_ours(path, found)

@@ -79,10 +79,10 @@ class Ufs:
         inode = self._inode(ROOT)
         for name in path.strip("/").split("/"):
             if not stat.S_ISDIR(inode.mode):
-                raise BadFileSystem(f"what leads to {path} is no directory")
+                raise BadFileSystem(f"what leads to {path} is not a directory")
             inode = self._inode(self._look_up(inode, name.encode(), path))
         if not stat.S_ISREG(inode.mode):
-            raise BadFileSystem(f"{path} is no regular file")
+            raise BadFileSystem(f"{path} is not a regular file")
         return inode
 
     def extents(self, inode: Inode) -> t.Iterator[Extent]:

@@ -142,7 +142,7 @@ class _ListReader:
             return
         names = ", ".join(["id", *(self.fields.keys[key].param or key for key in keys)])
         self.reader.findings.append(
-            Finding(spell(path), None, "does not say which entry is to go", f"Name it by one of: {names}.")
+            Finding(spell(path), None, "does not say which entry to remove", f"Name it by one of: {names}.")
         )
 
 

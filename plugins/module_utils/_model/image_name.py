@@ -62,7 +62,7 @@ def _accept(value: t.Any) -> ImageName:
     if isinstance(given, str):
         return ImageName(name=given) if given.strip() else _refuse("is empty")
     if not isinstance(given, dict):
-        return _refuse("is no image; give a name such as debian-13, or url and checksum, or file")
+        return _refuse("is not an image; give a name such as debian-13, or url and checksum, or file")
     if unknown := sorted(set(given) - {*_LISTS, *_TEXTS}):
         return _refuse(f"has keys that mean nothing here: {', '.join(map(str, unknown))}")
     if sum(bool(given.get(way)) for way in _WAYS) != 1:
@@ -85,7 +85,7 @@ def _refuse(problem: str) -> ImageName:
 
 
 IMAGE: t.Final = Codec(parse=lambda text: ImageName(file=text), accept=_accept, render=str, type="raw")
-"""A disk's image. It is no key of PVE's: before a disk is made, what it is imported from takes its place."""
+"""A disk's image. It is not a key of PVE's: before a disk is made, what it is imported from takes its place."""
 
 
 def _accept_iso(value: t.Any) -> ImageName:

@@ -91,7 +91,7 @@ def _hwaddr(value: t.Any) -> str:
     if not re.fullmatch(r"([0-9A-F]{2}:){5}[0-9A-F]{2}", given):
         raise ValueError("is not a MAC address like BC:24:11:00:00:01")
     if given == "00:00:00:00:00:00":
-        raise ValueError("is no address of a device; leave it out, and Proxmox VE makes one")
+        raise ValueError("is not an address of a device; leave it out, and Proxmox VE makes one")
     if int(given[:2], 16) & 1:
         raise ValueError("is a multicast address; the second digit of a unicast MAC address is even")
     return given

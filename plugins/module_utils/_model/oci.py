@@ -44,7 +44,7 @@ class OciReference:
         registry = first.lower() if slash and _REGISTRY.fullmatch(first) else ""
         found = _NAME.fullmatch(rest if registry else text.strip())
         if found is None:
-            raise ValueError("is no name of an image, such as docker.io/library/nginx:1.29 or NAME@sha256:DIGEST")
+            raise ValueError("is not the name of an image, such as docker.io/library/nginx:1.29 or NAME@sha256:DIGEST")
         if not found["tag"] and not found["digest"]:
             raise ValueError("names neither a tag nor a digest")
         name, registry = found["name"], registry or HUB

@@ -96,7 +96,7 @@ class _Placing:
         for number in meant[:1]:
             key = f"{option.key}{number}"
             if self.values.get(key) is not None:
-                problem = f"is to go, and is declared by {self.paths[key]}"
+                problem = f"is to be removed, and is also declared by {self.paths[key]}"
                 self.findings.append(Finding(removal.path, key, problem, "Leave one of them out."))
             self.values[key], self.paths[key] = None, removal.path
 

@@ -44,7 +44,7 @@ def _accept(value: t.Any) -> str:
     if _CONTROL.search(text):
         raise ValueError("holds a line break or another control character; give each line an entry of its own")
     if not line:
-        raise ValueError("is no line for LXC, such as lxc.cgroup2.devices.allow=c 10:200 rwm")
+        raise ValueError("is not a line for LXC, such as lxc.cgroup2.devices.allow=c 10:200 rwm")
     option = "networks" if line[1].startswith("lxc.net.") else _MANAGED.get(line[1])
     if option:
         raise ValueError(f"is what Proxmox VE itself writes; use the option {option}")

@@ -98,7 +98,7 @@ def _sound(image: Path) -> t.Iterator[None]:
     try:
         yield
     except BadTable as error:
-        raise ImageError(f"{image} is no OpenWrt disk image, or a damaged one: {error}.", remedy=REFETCH) from error
+        raise ImageError(f"{image} is not an OpenWrt disk image, or a damaged one: {error}.", remedy=REFETCH) from error
 
 
 def prepare_image(image: Path, *, size: int | None = None, files: rootfs.Files | None = None) -> DiskImage:

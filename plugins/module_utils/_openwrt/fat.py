@@ -238,7 +238,7 @@ def _records(name: str, taken: set[bytes], cluster: int, size: int) -> list[byte
     if _short_text(short) != name:
         units = name.encode("utf-16-le")
         if not 0 < len(units) // 2 <= 255:
-            raise ImageError(f"{name!r} is no file name for a FAT file system.")
+            raise ImageError(f"{name!r} is not a file name for a FAT file system.")
         parts = -(-len(units) // (2 * LONG_CHARS))
         if len(units) % (2 * LONG_CHARS):
             units = (units + b"\0\0").ljust(parts * 2 * LONG_CHARS, b"\xff")

@@ -255,7 +255,7 @@ def _declared(path: str) -> str:
     """A declared file's path below the root."""
     name = _inside(path.lstrip("/"))
     if name == ".":
-        raise ImageError(f"{path!r} is no path of a file.", remedy="Give the path that the file has in the guest.")
+        raise ImageError(f"{path!r} is not a path of a file.", remedy="Give the path that the file has in the guest.")
     return name
 
 

@@ -13,14 +13,14 @@ from ansible_collections.pve.provision.plugins.module_utils._model.kinds import 
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestRef, Kind, same_name
 
 #: What to do where a guest that may be the declared one cannot be looked at.
-UNSEEN_REMEDY: t.Final = "Let the node come up again, or give a new guest a vmid: none is made a second time."
+UNSEEN_REMEDY: t.Final = "Wait until the node is up again, or give a new guest a vmid: no guest is created twice."
 
 
 def unseen(guests: t.Iterable[GuestRef], kind: Kind) -> str:
     """That a guest may have any name, in words: the cluster's list tells none of those on a node that is down. Empty:
     all names are known."""
     found = [f"{KINDS[kind].noun} {guest.vmid} on node {guest.node}" for guest in guests if _is_unseen(guest, kind)]
-    return f"may be {' or '.join(found)}, whose name nobody tells while that node does not answer" if found else ""
+    return f"may be {' or '.join(found)}, whose name is not known while that node does not answer" if found else ""
 
 
 def _is_unseen(guest: GuestRef, kind: Kind) -> bool:
@@ -46,7 +46,7 @@ class FindsByName(abc.ABC):
 
     def named(self, kind: Kind, name: str, *, everywhere: bool = False, sure: bool = False) -> list[GuestRef]:
         """The guests with this name. The other nodes are asked when this one has none, or with ``everywhere``. Where
-        nobody has it, ``sure`` raises Conflict if a guest may have whose name nobody tells."""
+        nobody has it, ``sure`` raises Conflict if a guest may have whose name is not known."""
         found = [guest for guest in self.here(kind) if same_name(guest.name, name)]
         if found and not everywhere:
             return found

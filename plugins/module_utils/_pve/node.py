@@ -168,7 +168,7 @@ class Node(t.Protocol):
 
     def named(self, kind: Kind, name: str, *, everywhere: bool = False, sure: bool = False) -> list[GuestRef]:
         """The guests of this name, compared without case: this node's, and those of the cluster's other nodes where
-        this one has none, or ``everywhere``. ``sure``: Conflict where one may have it whose name nobody tells."""
+        this one has none, or ``everywhere``. ``sure``: Conflict where one may have it whose name is not known."""
 
     def locate(self, vmid: int) -> GuestRef | None:
         """Where in the cluster a vmid is in use, by whatever kind of guest, or None when it is free."""

@@ -104,7 +104,7 @@ def wait(tasks: Tasks, upid: Upid, *, step: str, timeout: float, clock: Clock) -
             remedy=f"{_UNSEEN} Or raise timeout.",
             upid=upid.text,
         )
-    return _ending(tasks, upid, step, str(status.get("exitstatus", "ended without a word")))
+    return _ending(tasks, upid, step, str(status.get("exitstatus", "ended without output")))
 
 
 def _may_pass(error: ProvisionError) -> bool:

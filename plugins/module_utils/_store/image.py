@@ -233,7 +233,7 @@ def _check(node: Node, wanted: WantedImage) -> None:
     if wanted.checksum:
         direct.parse_checksum(wanted.checksum)
     if wanted.filename and ("/" in wanted.filename or wanted.filename.startswith(".")):
-        findings.append(Finding("filename", wanted.filename, "is no plain file name"))
+        findings.append(Finding("filename", wanted.filename, "is not a plain file name"))
     else:
         findings += _not_taken(wanted)
     if node.files is None:
@@ -259,4 +259,4 @@ def _not_taken(wanted: WantedImage) -> t.Iterator[Finding]:
     if wanted.filename and not re.fullmatch(rf"[A-Za-z0-9][A-Za-z0-9._-]*\.({ends})", wanted.filename):
         words = ", ".join(f".{end}" for end in ends.replace("\\", "").split("|"))
         remedy = f"Use letters, digits and ._-, and one of the endings {words}"
-        yield Finding("filename", wanted.filename, "is no name that Proxmox VE takes for this content", remedy)
+        yield Finding("filename", wanted.filename, "is not a name that Proxmox VE accepts for this content", remedy)

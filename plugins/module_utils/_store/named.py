@@ -66,4 +66,4 @@ def _source(name: str, option: str) -> tuple[str, str]:
     meant = f"Did you mean {near[0]}? " if near else ""
     others = "or give a dictionary with url and checksum, or with file."
     remedy = f"{meant}Names are {', '.join(SOURCES)}, each with a version or without one; {others}"
-    raise InvalidInput([Finding(option, name, "is no image that is known by name", remedy)])
+    raise InvalidInput([Finding(option, name, "is not a known image name", remedy)])

@@ -85,14 +85,16 @@ def _files(declared: t.Mapping[str, t.Any], findings: list[Finding]) -> dict[str
     files: dict[str, tuple[int, bytes]] = {}
     hostname = declared.get("hostname") or ""
     if hostname:
-        check("hostname", hostname, _HOSTNAME, "is no host name", "Use letters, digits and hyphens.")
+        check("hostname", hostname, _HOSTNAME, "is not a valid host name", "Use letters, digits and hyphens.")
     secret = declared.get("password_hash") or ""
     if secret:
         remedy = "Give a hash that musl's crypt knows, as `openssl passwd -6` makes it."
-        check("password_hash", secret, _HASH, "is no password hash", remedy, "(hidden)")
+        check("password_hash", secret, _HASH, "is not a password hash", remedy, "(hidden)")
     keys = [key.strip() for key in declared.get("ssh_keys") or ()]
     for key in keys:
-        check("ssh_keys", key, _SSH_KEY, "is no public key", "Give public keys as in authorized_keys, one line each.")
+        check(
+            "ssh_keys", key, _SSH_KEY, "is not a public key", "Give public keys as in authorized_keys, one line each."
+        )
     if keys:
         files[KEYS] = (0o600, "".join(f"{key}\n" for key in keys).encode())
     uci = declared.get("uci") or {}
@@ -100,11 +102,13 @@ def _files(declared: t.Mapping[str, t.Any], findings: list[Finding]) -> dict[str
     if lines:
         files[f"{SCRIPTS}/{OWN_SCRIPT}"] = (0o600, _script(lines, sorted({*uci, *(["system"] if hostname else [])})))
     for name, text in (declared.get("scripts") or {}).items():
-        if check("scripts", str(name), _SCRIPT, "is no name of a script", "Take one like 95-mine."):
+        if check("scripts", str(name), _SCRIPT, "is not a valid script name", "Take one like 95-mine."):
             files[f"{SCRIPTS}/{name}"] = (0o600, str(text).encode())
     for file in declared.get("files") or ():
         mode = file.get("mode") or "0644"
-        if check("files", mode, _MODE, f"is no mode for {file['path']}", 'Write it in octal and in quotes, "0644".'):
+        if check(
+            "files", mode, _MODE, f"is not a valid mode for {file['path']}", 'Write it in octal and in quotes, "0644".'
+        ):
             files[file["path"].lstrip("/")] = (int(mode, 8), file["content"].encode())
     return files
 
@@ -125,7 +129,7 @@ def _uci_lines(declared: t.Mapping[str, t.Any], findings: list[Finding]) -> list
     for package, sections in declared.items():
         if not _PACKAGE.fullmatch(str(package)) or not isinstance(sections, t.Mapping):
             remedy = "Write {package: {section: {option: value}}}."
-            findings.append(Finding("defaults.uci", package, "is no package with sections", remedy))
+            findings.append(Finding("defaults.uci", package, "is not a package with sections", remedy))
             continue
         for ref, options in sections.items():
             lines += _section_lines(str(package), str(ref), options, findings)
@@ -139,16 +143,18 @@ def _section_lines(package: str, ref: str, options: object, findings: list[Findi
         make = Op("add", package, "", "", value=added[1]).batch()
         return [line for each in options for line in [make, *_options(package, f"{ref}[-1]", each, where, findings)]]
     if not _SECTION.fullmatch(ref):
-        findings.append(Finding(where, ref, "is no section", 'Write its name, "@type[0]", or "@type": [{...}] to add.'))
+        findings.append(
+            Finding(where, ref, "is not a section", 'Write its name, "@type[0]", or "@type": [{...}] to add.')
+        )
         return []
     if options is None:
         return [Op("delete", package, ref, "").batch()]
     if not isinstance(options, t.Mapping):
-        findings.append(Finding(where, options, "is no mapping of options", "Write {option: value}."))
+        findings.append(Finding(where, options, "is not a mapping of options", "Write {option: value}."))
         return []
     kind = str(options.get(".type", ""))
     if kind and not _PACKAGE.fullmatch(kind):
-        findings.append(Finding(where, kind, "is no type of a section"))
+        findings.append(Finding(where, kind, "is not a valid section type"))
         return []
     make_named = [Op("set", package, ref, "", value=kind).batch()] if kind else []
     rest = {key: value for key, value in options.items() if key != ".type"}
@@ -161,7 +167,7 @@ def _options(package: str, ref: str, options: t.Mapping[str, object], where: str
         value = value_of(declared)
         values = [value] if isinstance(value, str) else value or []
         if not _NAME.fullmatch(str(key)):
-            findings.append(Finding(where, key, "is no option name", "UCI takes letters, digits and _."))
+            findings.append(Finding(where, key, "is not a valid option name", "UCI takes letters, digits and _."))
         elif any(not each.isprintable() for each in values):
             # The value may be a secret.
             findings.append(Finding(f"{where}.{key}", "(hidden)", "holds a control character or a line break"))

@@ -73,7 +73,11 @@ class WantedRelease:
         """PVE's name of the architecture."""
         if self.arch not in ARCHES:
             raise InvalidInput(
-                [Finding("arch", self.arch, "is no architecture OpenWrt is got for", f"Known: {', '.join(ARCHES)}.")]
+                [
+                    Finding(
+                        "arch", self.arch, "is not a supported architecture of OpenWrt", f"Known: {', '.join(ARCHES)}."
+                    )
+                ]
             )
         return ARCHES[self.arch]
 

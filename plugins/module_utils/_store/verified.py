@@ -141,7 +141,7 @@ class ImageFetcher:
     ) -> download.Fetched:
         """A file of the user's: judged where it is, then placed."""
         if not source.is_file():
-            raise InvalidInput([Finding("path", str(source), "is no file on this machine")])
+            raise InvalidInput([Finding("path", str(source), "is not a file on this machine")])
         verified = verify.verify_file(source, expected)
         check(source)
         record = cache.Record("", "", verified.digests["sha256"], source.stat().st_size)

@@ -39,7 +39,7 @@ def probe(check: Check, addresses: t.Sequence[str]) -> Reply:
     bridge, wanted = check["bridge"], [check["address"]] if check["address"] else addresses
     asked = f"DHCP on {bridge}"
     if not wanted:
-        return Reply("lacking", asked, "no address of it is known here")
+        return Reply("lacking", asked, "no address of the guest is known")
     try:
         servers = _offers(bridge, set(wanted))
     except OSError as error:
@@ -47,7 +47,7 @@ def probe(check: Check, addresses: t.Sequence[str]) -> Reply:
     for server, offered in servers.items():
         if server in wanted:
             return Reply("answered", asked, f"{server} offers {offered}")
-    others = f"only {', '.join(servers)} answers" if servers else f"nobody answers within {TIMEOUT:.0f} s"
+    others = f"only {', '.join(servers)} answers" if servers else f"no answer within {TIMEOUT:.0f} s"
     return Reply("silent", asked, others)
 
 

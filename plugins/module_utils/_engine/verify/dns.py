@@ -21,7 +21,7 @@ def question(name: str, family: str, number: int) -> bytes:
     """The packet that asks for the addresses of a name. ValueError where it is no name."""
     labels = [label.encode("idna") for label in name.rstrip(".").split(".") if label]
     if not labels or any(len(label) > 63 for label in labels):
-        raise ValueError(f"{name!r} is no name")
+        raise ValueError(f"{name!r} is not a name")
     asked = b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
     return _HEADER.pack(number, _RECURSE, 1, 0, 0, 0) + asked + struct.pack("!2H", TYPES[family], _INTERNET)
 

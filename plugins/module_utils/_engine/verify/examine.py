@@ -42,7 +42,7 @@ where there is no way in, and another ProvisionError when nobody answers."""
 
 
 def nobody(_guest: str, _blocks: Blocks) -> Answers:
-    raise Unsupported("nobody can look inside")
+    raise Unsupported("the guest cannot be accessed")
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def _by_address(check: Check, target: Target, probe: t.Callable[[Check, str], Re
             return told
         answers.append(told)
     heard = [answer for answer in answers if answer.outcome == "failed"]
-    unknown = not_verified(check.name, "no address of it is known here")
+    unknown = not_verified(check.name, "no address of the guest is known")
     return [*heard, *answers, unknown][0]
 
 
@@ -183,7 +183,7 @@ def _ask_inside(guest: str, checks: t.Sequence[Check], target: Target) -> list[t
 
 def _judged(check: Check, done: Completed | None) -> Answer:
     if done is None:
-        return not_verified(check.name, "the guest's shell ended before it came to this")
+        return not_verified(check.name, "the guest's shell ended before this check")
     return TYPES[check.type].judge(check, done)
 
 

@@ -97,7 +97,7 @@ def needs_of(profile: Params) -> list[str]:
 
 
 def _incomplete(app: str) -> str:
-    return f"app: of {app} the size and the needs are known, so a guest is made for it; nothing is installed in it"
+    return f"app: of {app} only the size and the needs are known; the guest is created, but nothing is installed in it"
 
 
 def _misfit(app: str, profile: Params, kind: str, params: Params) -> t.Iterator[Finding]:
@@ -105,8 +105,8 @@ def _misfit(app: str, profile: Params, kind: str, params: Params) -> t.Iterator[
     if kind not in profile["types"]:
         yield Finding("app", app, f"runs in guests of type {profile['types'][0]} only", "Declare it so.")
     if kind == "vm" and params.get("profile") not in (None, *_OPEN_VMS):
-        remedy = f"Leave one of the two out; profiles that leave room for one are {', '.join(_OPEN_VMS)}."
-        yield Finding("profile", params["profile"], f"leaves no room for application {app}", remedy)
+        remedy = f"Leave one of the two out; profiles that can be combined with one are {', '.join(_OPEN_VMS)}."
+        yield Finding("profile", params["profile"], f"cannot be combined with application {app}", remedy)
 
 
 def _sized(kind: str, profile: Params, given: Given) -> dict[str, t.Any]:
@@ -135,7 +135,7 @@ def _inside(app: str, profile: Params, params: Params, spec: ArgSpec) -> tuple[d
     try:
         filled = fill(texts, {**values, "guest_name": name}, formats(declared))
     except Unfilled as error:
-        return {}, [Finding("app", app, f"has a profile with a mistake in it: {error}", "Correct the profile.")]
+        return {}, [Finding("app", app, f"has an invalid profile: {error}", "Correct the profile.")]
     known = ArgSpec({option: spec.options[option] for option in filled if option in spec.options})
     checked = known.validate({option: filled[option] for option in known.options})
     wrong = [

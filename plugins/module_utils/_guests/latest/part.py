@@ -72,7 +72,7 @@ class LatestPackages(WayBack):
         if wanted.findings or plan.creating or actual.config is None:
             return plan
         if not (self.names or self.fetches):
-            problem = "has nothing of which there could be a newer one: no packages, no files by url, and no image"
+            problem = "has nothing to update: no packages, no files by url, and no image"
             return plan.against([Finding("state", wanted.state, problem, "Declare packages, or state=started.")])
         if self.names and actual.running:
             plan = self._with_newer(node, wanted, actual, plan)
@@ -109,7 +109,7 @@ class LatestPackages(WayBack):
     def _ask(self, shell: Shell) -> tuple[Newer, ...]:
         """The newer packages that the guest tells."""
         done = (self.inside.answers or self.inside.ask(shell))[BLOCK]
-        return read(_good(done, "it does not say of which packages there are newer ones").stdout)
+        return read(_good(done, "it does not list its upgradable packages").stdout)
 
     # -- what a run does -------------------------------------------------------------------------------------------
     def carry_out(self, run: Run) -> None:
@@ -117,7 +117,7 @@ class LatestPackages(WayBack):
         shell = self.connection(run.node, run.vmid, run.config().options)
         before = {each.name: each for each in self._ask(shell)}
         done = shell(upgrade_script(self.names), timeout=run.wanted.policy.post_install_timeout)
-        _good(done, "newer packages could not be installed")
+        _good(done, "packages could not be upgraded")
         self.inside.forget()
         left = {each.name for each in self._ask(shell)}
         self.inside.forget()

@@ -34,7 +34,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
     from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig
 
-_REMEDY: t.Final = "There would be no way back. Fix that, or declare state=started and upgrade it by hand."
+_REMEDY: t.Final = "A rollback would not be possible. Fix that, or declare state=started and upgrade it by hand."
 
 
 def with_way_back(node: Node, facts: Facts, wanted: Wanted, actual: Actual, plan: Plan) -> Plan:

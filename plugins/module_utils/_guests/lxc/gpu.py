@@ -181,7 +181,7 @@ class Gpu(Part):
 def _unknown(node: Node, paths: t.Sequence[str] | None) -> str:
     """Why a container gets none of the node's devices, whatever it does."""
     if paths is None:
-        return "gpu: only the node itself tells which graphics devices it has, not the API; state devices"
+        return "gpu: the API does not report which graphics devices the node has; declare devices"
     return "" if paths else f"gpu: node {node.name} has no graphics device that could be passed"
 
 

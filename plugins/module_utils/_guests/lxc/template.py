@@ -99,7 +99,7 @@ def _not_offered(facts: Facts, offers: OsTemplates, source: str) -> tuple[str, s
         problem = f"{_nowhere(facts)}, and the node has no index of what PVE offers"
         return problem, f"{held} Run 'pveam update' on {node}, or fetch one with pve.provision.template_cache."
     near = offers.near(source)
-    like = f"Like it are {', '.join(near)}. " if near else ""
+    like = f"Similar are {', '.join(near)}. " if near else ""
     problem = f"{_nowhere(facts)}, and PVE's index of templates does not list it"
     remedy = f"{like}{held} A newer index comes with 'pveam update', other templates with pve.provision.template_cache."
     return problem, remedy

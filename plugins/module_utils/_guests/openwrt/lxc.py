@@ -72,7 +72,7 @@ class OpenWrtContainer(UpgradableRouter):
 
     kind = "lxc"
     address_source = "guest"
-    no_access_reason = "over the API a container is entered by SSH alone, and no ssh_private_key is declared"
+    no_access_reason = "over the API a container can only be reached by SSH, and no ssh_private_key is declared"
     access_remedy = "Declare ssh_private_key, with an address that can be reached from here, or run on the node."
     template: WantedTemplate | None
     mirrors: tuple[str, ...]
@@ -121,7 +121,7 @@ class OpenWrtContainer(UpgradableRouter):
     def _wrong_guest(self, actual: Actual) -> t.Iterator[Finding]:
         ostype = actual.config.options.get("ostype") if actual.config else None
         if ostype not in (None, "unmanaged"):
-            yield Finding("vmid", actual.vmid, f"is a container with ostype {ostype}, no OpenWrt", NEVER_ANOTHER)
+            yield Finding("vmid", actual.vmid, f"is a container with ostype {ostype}, not an OpenWrt", NEVER_ANOTHER)
 
     def _wrong_template(self, node: Node, wanted: Wanted) -> t.Iterator[Finding]:
         """A template of the user's must be OpenWrt's, and nothing boots that has not been configured."""
@@ -133,7 +133,9 @@ class OpenWrtContainer(UpgradableRouter):
         else:
             good = is_openwrt_template(FilePath(source) if source.startswith("/") else node.files.volume_path(source))
         if not good:
-            yield Finding("template", source, "is no OpenWrt root file system", "Leave it out to get the official one.")
+            yield Finding(
+                "template", source, "is not an OpenWrt root file system", "Leave it out to get the official one."
+            )
         elif node.containers is None:
             problem = "cannot be configured before its first boot over the API"
             yield Finding("template", source, problem, "Leave it out, or run on the node.")

@@ -38,7 +38,11 @@ DEFAULTS: t.Final[dict[str, t.Any]] = {
 PPP: t.Final = "/dev/ppp"
 # The rule, as options a user might try to set otherwise.
 _RULE = (
-    ("ostype", "unmanaged", "PVE knows no OpenWrt; a managed ostype would write Debian's or another's files into it."),
+    (
+        "ostype",
+        "unmanaged",
+        "PVE does not know OpenWrt; with a managed ostype it would write files of another system into it.",
+    ),
     ("unprivileged", False, "OpenWrt needs a privileged container for its networking."),
 )
 

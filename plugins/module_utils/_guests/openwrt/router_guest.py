@@ -56,7 +56,7 @@ DESCRIPTION_OPTIONS = (
     *("interfaces", "management", "uci", "packages", "services", "timezone", "zonename", "allow_shared_segment"),
     "secret_names",
 )
-WAITED: t.Final = "a change of another run was not confirmed yet: it is waited for until that stands or is taken back"
+WAITED: t.Final = "a change of another run is not confirmed yet: this run waits until it is confirmed or rolled back"
 # Seconds between two looks at a router that waits for an address: at first, and at most.
 PAUSES: t.Final = (0.5, 4.0)
 

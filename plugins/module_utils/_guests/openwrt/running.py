@@ -196,7 +196,7 @@ class Router:
                 return
             reason = "it was confirmed too late"
         taken = self.run_script(commit_confirm.revert_script(), timeout=60).rc in (0, commit_confirm.EXIT_NOTHING)
-        how = "was taken back" if taken else f"takes itself back within {self.confirm_timeout} s"
+        how = "was taken back" if taken else f"is rolled back within {self.confirm_timeout} s"
         raise RouterError(
             f"After the change {reason}, so it {how}.", remedy="Correct the declaration, or raise confirm_timeout."
         )
@@ -224,7 +224,7 @@ class Router:
 
     def _cut_off(self, before: Seen, now: Seen, reached: bool) -> str:
         """Why nobody can manage the router now who could before; empty where they can."""
-        unreachable = "it cannot be reached any more by the interfaces it is managed from"
+        unreachable = "it can no longer be reached on its management interfaces"
         return self._lost(before, now) or (unreachable if reached and not self.reached(now) else "")
 
     def _lost(self, before: Seen, now: Seen) -> str:
@@ -234,7 +234,7 @@ class Router:
         could = any(before.statuses.get(name) for server in servers for name in server.items("Interface"))
         if not could or not sources or any(now.statuses.get(name) for name in sources):
             return ""
-        return f"none of the interfaces that it is managed from ({', '.join(sources)}) has an address"
+        return f"none of its management interfaces ({', '.join(sources)}) has an address"
 
     def reached(self, seen: Seen) -> bool:
         """Whether anything answers at an address of the interfaces it is managed from."""
@@ -251,7 +251,7 @@ class Router:
 def _refused(done: Completed) -> RouterError:
     """The error of a change that was not carried out."""
     said = done.stderr.strip().removeprefix("pve-provision: ") or f"exit code {done.rc}"
-    return RouterError(f"the router did not take the change: {said}.", remedy=_REMEDIES.get(done.rc, ""))
+    return RouterError(f"the router rejected the change: {said}.", remedy=_REMEDIES.get(done.rc, ""))
 
 
 def write_script(files: Files) -> str:

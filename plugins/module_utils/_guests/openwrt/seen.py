@@ -120,7 +120,7 @@ def questions(description: Description) -> dict[str, str]:
 def seen_of(parts: t.Mapping[str, str], description: Description) -> Seen:
     """The router, from the answers to ``questions``."""
     if "release" in parts and "DISTRIB_" not in parts["release"]:
-        raise AnotherSystem("the guest has no /etc/openwrt_release, so it is no OpenWrt", remedy=NEVER_ANOTHER)
+        raise AnotherSystem("the guest has no /etc/openwrt_release, so it is not an OpenWrt", remedy=NEVER_ANOTHER)
     if "release" not in parts or "config" not in parts.get("export", ""):
         raise RouterError("the guest does not answer like an OpenWrt", remedy="Look at its console.")
     statuses = {each.name: parse_status(parts.get(f"status {each.name}", "")) for each in description.interfaces}

@@ -96,7 +96,7 @@ class OpenWrtVm(UpgradableRouter):
 
     kind = "qemu"
     address_source = "agent"
-    no_access_reason = "there is no way into the router: neither agent nor ssh_private_key is declared"
+    no_access_reason = "the router cannot be accessed: neither agent nor ssh_private_key is declared"
     access_remedy = "Declare ssh_private_key, with an address that can be reached from here, or agent."
     image: WantedDisk
     disk: SeededDisk | None = None
@@ -161,7 +161,7 @@ class OpenWrtVm(UpgradableRouter):
         signs += [key for key in media if key not in wanted.declaration.values]
         if options and signs:
             called = f" called {options['name']}" if options.get("name") else ""
-            problem = f"is a VM{called} that this module did not make, no OpenWrt ({', '.join(signs)})"
+            problem = f"is a VM{called} that this module did not create, not an OpenWrt ({', '.join(signs)})"
             yield Finding("vmid", actual.vmid, problem, NEVER_ANOTHER)
 
     def _extend_creation(self, node: Node, plan: Plan) -> Plan:
@@ -250,7 +250,7 @@ class OpenWrtVm(UpgradableRouter):
                 f"OpenWrt did not boot within {self.up_timeout} s; last on its console: {console.last_line}",
                 remedy="Look at its console with 'qm terminal', or raise start_timeout.",
             )
-        run.result.warnings.append("nothing told whether the router is up")
+        run.result.warnings.append("nothing shows whether the router is up")
 
     # -- which card is which ---------------------------------------------------------------------------------------
     def _agent_cards(self, run: Run) -> bool:

@@ -43,6 +43,6 @@ def _fetch(source: KeySource, clock: Clock) -> str:
         pinned = ", ".join(source.fingerprints)
         raise VerificationError(
             f"{source.url} brings {held}, and declared is {pinned}.",
-            remedy="Where its owner says that the key is a new one, declare its fingerprint.",
+            remedy="If its owner confirms the new key, declare its fingerprint.",
         )
     return armored(packets)

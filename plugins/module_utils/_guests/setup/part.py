@@ -135,7 +135,7 @@ class SetupPart(Part):
         return Finding(item.option, item.title, words, "Change the declaration, or the guest.")
 
     def _told_unseen(self) -> str:
-        return f"what is to be in it was not looked at: {self.not_checked}"
+        return f"its setup was not checked: {self.not_checked}"
 
     # -- what a run does -----------------------------------------------------------------------------------------------
     def carry_out(self, run: Run) -> None:
@@ -165,7 +165,9 @@ class SetupPart(Part):
         if not answer.complete:
             said = self._without_secrets(done.stderr.strip()) or f"it ended with {done.rc}"
             raise SetupFailed(
-                f"the guest broke off: {said.rstrip('.')}.", remedy="Run again.", setup={"changed": self.changed}
+                f"the setup was aborted in the guest: {said.rstrip('.')}.",
+                remedy="Run again.",
+                setup={"changed": self.changed},
             )
 
     def _enter(self, run: Run) -> Shell:
@@ -194,7 +196,7 @@ class SetupPart(Part):
         shell = poll(enter, is_decided, timeout=BOOTING if started else 0, clock=run.node.clock, pauses=PAUSES)
         if shell is None:
             remedy = "" if refuses_commands(last[0]) else "Look at its console."
-            raise SetupFailed(f"the guest cannot be entered: {last[0].rstrip('.')}.", remedy=remedy)
+            raise SetupFailed(f"the guest cannot be accessed: {last[0].rstrip('.')}.", remedy=remedy)
         return shell
 
     def _failed(self, answer: Answer, notes: t.Sequence[Note]) -> SetupFailed:
@@ -203,7 +205,7 @@ class SetupPart(Part):
         name = "" if about == "guest" else names[0]
         said = self._without_secrets("\n".join(answer.said)).strip()
         text = f"{name}{words}{': ' + said if said else ''}".rstrip(".") + "."
-        remedy = "What came before it is done; run again to go on."
+        remedy = "The steps before it are done; run again to continue."
         return SetupFailed(text, remedy=remedy, setup={"changed": self.changed})
 
     def _without_secrets(self, text: str) -> str:

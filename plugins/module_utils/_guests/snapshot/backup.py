@@ -137,7 +137,7 @@ def against_backup(node: Node, wanted: Wanted, vmid: int, config: GuestConfig) -
     """Why a guest cannot go back to a backup, in words: PVE refuses it, or something would be lost with that."""
     if not has_old_backup(node, wanted, vmid):
         for archive in node.backups.kept(vmid):
-            yield f"{archive} may be all that is left of a guest: a run that did not end left it. Move it away first"
+            yield f"{archive} may be all that is left of a guest: an unfinished run left it. Move it away first"
     if config.protected:
         yield "a protected guest cannot go back to a backup"
     if config.snapshots:
@@ -248,7 +248,7 @@ def refuse_half_restored(node: Node, wanted: Wanted) -> None:
         config = node.config(kind, vmid)
         if config is None or config.lock == "create":
             key, name = wanted.type.name_key, note.get("name")
-            problem = f"was taken back to {note['archive']} by a run that did not end, and is in that alone"
+            problem = f"was taken back to {note['archive']} by an unfinished run, and is in that alone"
             unlock = "" if config is None else f"unlock {vmid} when no task is at work on it, and "
             way = note.get("way") or _way(kind, vmid, note["archive"], node.backup_config(note["archive"]).options)
             remedy = f"To have it again, {unlock}run '{way}'."

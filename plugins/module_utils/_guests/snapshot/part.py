@@ -109,7 +109,9 @@ def refusals(node: Node, wanted: Wanted, actual: Actual, plan: Plan) -> t.Iterat
         yield Finding("rollback", "snapshot", "is refused: PVE takes no snapshot of a template", _LATER)
     for step in plan.steps:
         if step.with_snapshots:
-            yield Finding("rollback", "snapshot", f"does not go with {step.action}: {step.with_snapshots}", _LATER)
+            yield Finding(
+                "rollback", "snapshot", f"cannot be combined with {step.action}: {step.with_snapshots}", _LATER
+            )
     for words in without_snapshots(node, wanted, actual, plan):
         yield Finding("rollback", "snapshot", f"is not possible: {words}", "Leave rollback out, or move the volume.")
     yield from lost_with_it(wanted, config)

@@ -119,9 +119,9 @@ def went_back(run: Run, act: t.Callable[[], None], way: str) -> list[str]:
     try:
         act()
     except ProvisionError as error:
-        return [f"It could not be taken back to what it was before this run: {error.message} To do so: {way}"]
+        return [f"It could not be rolled back to its state before this run: {error.message} To do so: {way}"]
     run.rolled_back = True
-    return ["It was taken back to what it was before this run"]
+    return ["It was rolled back to its state before this run"]
 
 
 def _roll_back(node: Node, vmid: int, note: Note, timeout: int) -> None:
@@ -152,7 +152,7 @@ def _start_again(node: Node, vmid: int, note: Note, timeout: int) -> None:
 def finish(node: Node, vmid: int, timeout: int) -> bool:
     """Start a guest that a killed run had taken back, and delete its snapshot. False where there is none."""
     note = node.snapshots.rollbacks.get(vmid, {})
-    if not note.get("done"):  # of a rollback that was not begun, or has ended
+    if not note.get("done"):  # of a rollback that was not started, or has ended
         if "archive" in note:  # somebody has restored it
             node.snapshots.rollbacks[vmid] = {"kind": note["kind"], KEPT: note["archive"]}
         elif KEPT not in note:

@@ -61,7 +61,7 @@ TIMEOUT: t.Final = 120
 
 
 def nowhere(_node: Node, _vmid: int, _options: t.Mapping[str, str]) -> Shell:
-    raise Unsupported("nobody knows how to look into a guest of this type")
+    raise Unsupported("guests of this type cannot be checked inside")
 
 
 @dataclass
@@ -204,7 +204,7 @@ def _ask_other(run: Run, name: str, blocks: Blocks) -> Answers:
         node = run.node.on(ref.node)
         if node is not None:
             return Inside().ask(by_agent(node, ref.vmid), blocks, timeout=TIMEOUT)
-    raise PveError(f"{name} is no running VM with a guest agent")
+    raise PveError(f"{name} is not a running VM with a guest agent")
 
 
 # -- addresses -------------------------------------------------------------------------------------------------------

@@ -279,7 +279,7 @@ class CloudInit(Part):
         """What is on the image follows from the VM, so that it is made once that is there."""
         held = actual.config.options if actual.config else {}
         if not self.contents:
-            told = f"{GROUP}: {image_drive(held)} holds contents that are declared no more; null drops them"
+            told = f"{GROUP}: {image_drive(held)} has contents that are no longer declared; null removes them"
             return dataclasses.replace(plan, warnings=(*plan.warnings, told))
         there = held.get(self.drive, "").split(",")[0]
         if not plan.creating and is_same(there, self.image_volid(wanted, self.image_storage, after), self.password):

@@ -26,7 +26,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
 
 NO_AGENT: t.Final = (
-    "agent: nothing brings the guest agent to the VM: no storage takes snippets from here, nor a CD image from this "
+    "agent: the guest agent cannot be installed in the VM: no storage takes snippets, nor a CD image from this "
     "login. Use an image that has the agent, or give a storage the content type snippets or iso "
     "(cloud_init.install_agent=true insists on it, false silences this)"
 )
@@ -79,6 +79,8 @@ def drive_elsewhere(stated: str | None, wanted: Wanted, held: Options, option: s
 
 def nowhere(node: Node, contents: t.Iterable[str], group: str) -> Finding:
     """That no storage takes contents."""
-    problem = f"cannot come to the VM: no storage of node {node.name} takes snippets from here, and none ISO images"
+    problem = (
+        f"cannot be passed to the VM: no storage of node {node.name} takes snippets from here, and none ISO images"
+    )
     remedy = "Give a storage with files the content type snippets (and run on the node) or iso."
     return Finding(f"{group}.{next(iter(contents), 'user')}_data", HIDDEN, problem, remedy)

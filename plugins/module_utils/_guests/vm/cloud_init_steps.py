@@ -109,7 +109,7 @@ class AttachImage(Step):
         secret = bool(self.guest.given or self.guest.password.hash or config.options.get(PASSWORD))
         PutIso(volid, make_iso(LABEL, self._files(run)), secret=secret).run(run)
         if run.actual.running and not run.plan.has(Start):
-            told = "cloud_init: the running guest reads what has changed when it boots again"
+            told = "cloud_init: the running guest reads the changes at its next boot"
             run.result.warnings.append(f"{told} (restart=when_needed does it)")
         digest = config.digest
         if run.actual.running and self.drive == cloud_init_drive(config.options):

@@ -111,7 +111,9 @@ def mapped(report: Report, facts: Facts, path: str, kind: DeviceKind, name: str)
     option = f"{path}.mapping"
     if name not in known:
         seen = "" if facts.access is None else " that this login may see"
-        report.add(option, name, f"is no mapping of a {_WORDS[kind]} in this cluster{seen}", _listed(sorted(known)))
+        report.add(
+            option, name, f"is not a resource mapping of a {_WORDS[kind]} in this cluster{seen}", _listed(sorted(known))
+        )
         return []
     found = known[name].on(node)
     if not found:
@@ -213,7 +215,7 @@ def _check_model(report: Report, facts: Facts, model: str) -> None:
     else:
         like = difflib.get_close_matches(model, sorted(known), 3) or ["host", "x86-64-v2-AES"]
         remedy = f"Take one such as {', '.join(like)}."
-    report.add("cpu.type", model, f"is no model of a CPU on node {facts.node.name}", remedy)
+    report.add("cpu.type", model, f"is not a known CPU model on node {facts.node.name}", remedy)
 
 
 # -- PCI devices ------------------------------------------------------------------------------------------------------

@@ -82,7 +82,7 @@ class MoveDisk(Step):
         outcome = run.node.move_disk(run.vmid, self.disk, self.target, form=self.format, timeout=timeout)
         found = run.config().live.get(self.disk, "")
         if storage_of(found) != self.target:
-            raise PveError(f"PVE said nothing, and {self.disk} is still at {found.partition(',')[0]}.")
+            raise PveError(f"PVE reported no error, but {self.disk} is still at {found.partition(',')[0]}.")
         _forget(run.node, run.vmid, noted)
         return outcome
 

@@ -82,8 +82,8 @@ class MakeGolden(Step):
         noted = {vmid for vmid, _note in cleanup.notes(run.node)}
         for ref in run.node.named("qemu", self.name):
             if ref.vmid not in noted and not self._is_one(run.node, ref):
-                words = f"VM {ref.vmid} has the name {self.name} and is no golden template."
-                raise Conflict(words, remedy="Rename or remove that VM, or say golden: false.")
+                words = f"VM {ref.vmid} has the name {self.name} and is not a golden template."
+                raise Conflict(words, remedy="Rename or remove that VM, or set golden: false.")
         made = reconcile(run.node, self.wanted, check_mode=False)
         config = run.node.config("qemu", t.cast("int", made.vmid))
         if config is None:

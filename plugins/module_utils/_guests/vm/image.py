@@ -92,7 +92,7 @@ def find_image(facts: Facts, wanted: Wanted, image: ImageName, content: str, pat
         return Found(image.file, f"{volume.volid} {volume.size} {volume.ctime}", volume.size)
     if image.file and facts.node.files is not None:
         if not facts.node.files.has(image.file):
-            problem = f"is no file on node {facts.node.name}"
+            problem = f"is not a file on node {facts.node.name}"
             raise InvalidInput([Finding(path, image.file, problem, "Name one that is there.")])
         return Found(image.file, image.file)
     declared = _wanted(wanted, image, content, path)

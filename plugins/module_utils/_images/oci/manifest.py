@@ -95,7 +95,7 @@ def _document(content: bytes, what: str) -> dict[str, t.Any]:
         if not isinstance(document, dict):
             raise ValueError("no object")
     except UNREADABLE as error:
-        raise ImageError(f"{what} is no JSON document.", remedy="Check that it is a registry.") from error
+        raise ImageError(f"{what} is not a JSON document.", remedy="Check that it is a registry.") from error
     return document
 
 
@@ -133,7 +133,7 @@ def read_manifest(content: bytes, what: str) -> Manifest:
         layers = tuple(_blob(entry, _LAYERS, "", what) for entry in document["layers"])
         manifest = Manifest(_blob(document["config"], _CONFIGS, CONFIG, what), layers)
     except UNREADABLE as error:
-        raise ImageError(f"{what} is no manifest of an image: {type(error).__name__}: {error}.") from error
+        raise ImageError(f"{what} is not a manifest of an image: {type(error).__name__}: {error}.") from error
     if not layers:
         raise ImageError(f"{what} has no layers, so there is nothing in it.")
     return manifest
@@ -145,7 +145,7 @@ def _blob(entry: t.Mapping[str, t.Any], known: t.Collection[str], media_type: st
     if told not in known:
         raise ImageError(f"{what} has a part of type {told}, which Proxmox VE cannot unpack.")
     if not _DIGEST.fullmatch(digest):
-        raise ImageError(f"{what} names a part by {digest}, which is no digest of SHA-256.")
+        raise ImageError(f"{what} names a part by {digest}, which is not a SHA-256 digest.")
     if not 0 <= size < _LARGEST:
         raise ImageError(f"{what} has a part of {size} bytes, which fits into no archive.")
     return Blob(digest, size, media_type or _LAYERS[told])

@@ -41,7 +41,7 @@ _CHALLENGE: t.Final = re.compile(r'(\w+)="([^"]*)"')
 _TOKEN_BYTES: t.Final = 64 << 10
 # What the answers mean that are the registry's last word.
 _REFUSALS: t.Final = {
-    401: "it wants a login: there is no such image, or it is not public",
+    401: "it requires a login: there is no such image, or it is not public",
     403: "it refuses: there is no such image, or it is not public",
     404: "it has no such image",
 }
@@ -153,10 +153,10 @@ class Registry:
         """What an answer means that a registry gives for an image that it has not, or not for everybody."""
         words = _REFUSALS.get(failure.status or 0)
         if words:
-            said = f"{self.reference} could not be had: {shown(url)}: {words} (HTTP {failure.status})."
+            said = f"{self.reference} could not be fetched: {shown(url)}: {words} (HTTP {failure.status})."
             return NotGiven(said, remedy="Check its name, and declare image.username where it takes a login.")
         if failure.status == 429:
-            reason = f"it has been asked too often from here (HTTP {failure.status})"
+            reason = f"too many requests were made from here (HTTP {failure.status})"
             return Failed(reason, retry=failure.retry, wait=failure.wait, status=failure.status)
         return failure
 
@@ -181,7 +181,9 @@ class Registry:
         if scheme.lower() == "basic" and self.login:
             return self.login.header
         if scheme.lower() != "bearer" or not realm.netloc:
-            raise Failed("it wants a login" + (" of a kind that is not known here" if self.login else ""), retry=False)
+            raise Failed(
+                "it requires a login" + (" of a kind that is not known here" if self.login else ""), retry=False
+            )
         if realm.scheme != "https" and not self.reference.is_local:
             raise Failed(f"it has its tokens from {shown(realm.geturl())}, which is not https", retry=False)
         query = {"scope": f"repository:{self.reference.name}:pull"}

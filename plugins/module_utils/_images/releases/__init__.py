@@ -61,5 +61,5 @@ def open_source(name: str, read: Read, mirrors: t.Sequence[str] = ()) -> Source:
     """
     maker = _MAKERS.get(name)
     if maker is None:
-        raise InvalidInput([Finding("source", name, "is no known source", f"Known: {', '.join(NAMES)}, url, file")])
+        raise InvalidInput([Finding("source", name, "is not a known source", f"Known: {', '.join(NAMES)}, url, file")])
     return maker(read, tuple(mirrors))

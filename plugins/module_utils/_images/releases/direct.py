@@ -30,7 +30,9 @@ def parse_checksum(text: str) -> tuple[str, str]:
     known = checksums.ALGORITHMS.get(len(digest), "")
     if re.fullmatch(r"[0-9a-f]+", digest) is None or known not in checksums.TRUSTED or algorithm not in ("", known):
         trusted = ", ".join(checksums.TRUSTED)
-        raise InvalidInput([Finding("checksum", text, "is no checksum", f"Write ALGORITHM:HEX with one of {trusted}")])
+        raise InvalidInput(
+            [Finding("checksum", text, "is not a checksum", f"Write ALGORITHM:HEX with one of {trusted}")]
+        )
     return known, digest
 
 

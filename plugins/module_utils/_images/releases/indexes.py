@@ -38,7 +38,7 @@ T = t.TypeVar("T")
 
 @dataclass(frozen=True)
 class Stale:
-    """An index that could not be had, and was answered with what it was ``age`` seconds ago."""
+    """An index that could not be fetched, and was answered with what it was ``age`` seconds ago."""
 
     url: str
     age: float
@@ -49,7 +49,7 @@ class Stale:
         """The warning of that."""
         url, answer = shown(self.url), f"what it said {self.age / 3600:.1f} h ago"
         return Degradation(
-            url, self.problem, answer, words=f"{url} could not be had ({self.problem}); {answer} is used."
+            url, self.problem, answer, words=f"{url} could not be fetched ({self.problem}); {answer} is used."
         )
 
 

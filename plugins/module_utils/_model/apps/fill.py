@@ -144,7 +144,7 @@ def _text(value: t.Any, spell: t.Callable[[str], str]) -> str:
 def _read(match: re.Match[str]) -> tuple[str, str]:
     words = _WORDS.fullmatch(match[1])
     if words is None:
-        raise Unfilled(f"{match[0]} is no name of an option; $${{ stands for the characters themselves")
+        raise Unfilled(f"{match[0]} is not a valid option name; $${{ stands for the characters themselves")
     if words[2] and words[2] not in QUOTES:
         raise Unfilled(f"{match[0]}: {words[2]} is no way to quote; there are {', '.join(QUOTES)}")
     return words[1], words[2] or ""
@@ -154,7 +154,7 @@ def _value(name: str, values: Values) -> t.Any:
     first, _dot, key = name.partition(".")
     if first not in values:
         known = ", ".join(sorted(values)) or "none"
-        raise Unfilled(f"{name} is no option of it; there are {known}")
+        raise Unfilled(f"{name} is not one of its options: {known}")
     if not key:
         return values[first]
     if not isinstance(values[first], t.Mapping) or key not in values[first]:

@@ -42,13 +42,13 @@ _USB: t.Final = (
 NEEDS: t.Final[dict[str, Need]] = {
     "systemd": Need(
         "services that systemd shuts off from the rest of the guest",
-        "systemd shuts services off by mounts of their own, which takes nesting",
+        "systemd shuts services off by mounts of their own, which needs nesting",
         {"features": {"nesting": True}},
     ),
     "nested_containers": Need(
         "containers within the guest, such as those of Docker and Podman",
-        "containers within a container mount their own /proc and /sys, which takes nesting, and use the kernel's "
-        "keyring, which takes keyctl",
+        "containers within a container mount their own /proc and /sys, which needs nesting, and use the kernel's "
+        "keyring, which needs keyctl",
         {"features": {"nesting": True, "keyctl": True}},
     ),
     "tun": Need(

@@ -54,7 +54,7 @@ def _misplaced(option: str, app: str, ours: Specs, theirs: Specs, given: Given) 
             close = difflib.get_close_matches(name, ours, n=1)
             known = f"There are: {', '.join(ours)}." if ours else "It has none."
             remedy = f"Did you mean {close[0]}?" if close else known
-            yield Finding(f"{option}.{name}", given[name], f"is no option of application {app}", remedy)
+            yield Finding(f"{option}.{name}", given[name], f"is not an option of application {app}", remedy)
 
 
 def _read_all(specs: Specs, given: Given, place: str) -> tuple[dict[str, t.Any], list[Finding]]:
@@ -136,7 +136,7 @@ def _read_mapping(spec: Declared, given: dict[str, t.Any], place: str) -> tuple[
 
 def _read_dict(options: Specs, given: Given, place: str) -> tuple[dict[str, t.Any], list[Finding]]:
     remedy = f"There are: {', '.join(options)}."
-    unknown = [Finding(f"{place}.{name}", None, "is no option", remedy) for name in given if name not in options]
+    unknown = [Finding(f"{place}.{name}", None, "is not an option", remedy) for name in given if name not in options]
     values, findings = _read_all(options, given, place)
     return values, [*unknown, *findings]
 

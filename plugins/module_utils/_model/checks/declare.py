@@ -59,15 +59,20 @@ Wrong = tuple[str, object, str, str]
 def _wrong(kind: str, given: Declared, guest: str) -> t.Iterator[Wrong]:
     known = TYPES[kind]
     if guest not in known.guests:
-        yield "type", kind, f"is no check for a guest of type {guest}", f"It is for {', '.join(sorted(known.guests))}."
+        yield (
+            "type",
+            kind,
+            f"is not a check for a guest of type {guest}",
+            f"It is for {', '.join(sorted(known.guests))}.",
+        )
         return
     for option, default in known.options.items():
         if default is REQUIRED and given.get(option) in (None, ""):
             yield option, None, f"is missing: a check of type {kind} needs it", "State it."
     for option, value in given.items():
         if option in OPTIONS and option not in known.options:  # what no type has is told as for any other option
-            remedy = f"It has {', '.join(known.options) or 'none of its own'}."
-            yield option, value, f"is no option of a check of type {kind}", remedy
+            remedy = f"It has {', '.join(known.options) or 'no options of its own'}."
+            yield option, value, f"is not an option of a check of type {kind}", remedy
     yield from _wrong_values(given)
     if given.get("certificate_days") is not None and not given.get("tls"):
         yield "certificate_days", given["certificate_days"], "is for pages by HTTPS", "State tls: true as well."
@@ -82,9 +87,9 @@ def _wrong_values(given: Declared) -> t.Iterator[Wrong]:
         try:
             re.compile(given["expect"])
         except re.error as error:
-            yield "expect", given["expect"], f"is no regular expression: {error}", "Correct it."
+            yield "expect", given["expect"], f"is not a regular expression: {error}", "Correct it."
     if given.get("version") and not VERSION.fullmatch(given["version"]):
-        yield "version", given["version"], "is no version", "State one such as 1.26 or >=1.22."
+        yield "version", given["version"], "is not a version", "State one such as 1.26 or >=1.22."
     for option in ("path", "query", "service", "package", "interface"):
         if "\n" in str(given.get(option) or ""):
             yield option, given[option], "has a line break in it", "State it on one line."

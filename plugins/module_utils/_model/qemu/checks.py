@@ -139,4 +139,4 @@ def _check_boot(values: Values, paths: Paths) -> t.Iterator[Finding]:
         if not values.get(device):
             there = [key for key in values if values[key] and base_of(key) in (*BUSES, "net", "hostpci", "usb")]
             remedy = f"There are: {', '.join(there) or 'none'}."
-            yield Finding(f"{paths.get('boot', 'boot')}.order", device, "is no device of this VM", remedy)
+            yield Finding(f"{paths.get('boot', 'boot')}.order", device, "is not a device of this VM", remedy)

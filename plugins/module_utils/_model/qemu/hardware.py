@@ -56,7 +56,7 @@ CPU = Fields(
     },
     default_key="cputype",
 )
-AFFINITY = text(r"\d+(-\d+)?(,\d+(-\d+)?)*", "is no list of the node's cores, such as 0,5,8-11")
+AFFINITY = text(r"\d+(-\d+)?(,\d+(-\d+)?)*", "is not a list of the node's cores, such as 0,5,8-11")
 NUMA_NODE = Fields(
     {
         "cpus": Field(_RANGES),
@@ -322,7 +322,7 @@ SPICE = Fields(
 IVSHMEM = Fields(
     {
         "size": Field(integer(1, None, "a number of MiB")),
-        "name": Field(text(r"[a-zA-Z0-9-]+", "is not a name of letters, digits and hyphens")),
+        "name": Field(text(r"[a-zA-Z0-9-]+", "is not a name made of letters, digits and hyphens")),
     }
 )
 ARGS = TEXT

@@ -48,7 +48,7 @@ def _mode() -> Codec:
         if not isinstance(value, str):
             raise ValueError("is a number, of which YAML makes another one; write it in quotes, such as '0644'")
         if not matches(value):
-            raise ValueError("is no mode; write its digits in quotes, such as '0644'")
+            raise ValueError("is not a valid mode; write its digits in quotes, such as '0644'")
         return format(int(value, 8), "04o")
 
     return Codec(parse=str, accept=accept, render=str, type="raw")
@@ -65,14 +65,16 @@ def _content() -> Codec:
 
 _LINE: t.Final = r"[^\x00-\x1f\x7f]*"
 _PATH: t.Final = text(
-    r"(/(?!\.{1,2}(/|$))[^/\x00-\x1f\x7f]+)+", "is no absolute path, without '.', '..' and a slash at its end"
+    r"(/(?!\.{1,2}(/|$))[^/\x00-\x1f\x7f]+)+", "is not an absolute path, without '.', '..' and a slash at its end"
 )
-_NAME: t.Final = text(r"[A-Za-z0-9][A-Za-z0-9_-]*", "is no name of letters, digits, - and _")
-_ACCOUNT: t.Final = text(r"[a-z_][a-z0-9_-]{0,30}", "is no name of a user or group: small letters, digits, - and _")
-_OWNER: t.Final = text(r"[a-z_][a-z0-9_-]{0,30}|\d{1,10}", "is no name or number of a user or group")
-_PACKAGE: t.Final = text(r"[A-Za-z0-9][A-Za-z0-9+._-]*", "is no name of a package")
-SERVICE: t.Final = text(r"[A-Za-z0-9_][A-Za-z0-9@._:-]*", "is no name of a service")
-_URL: t.Final = text(r"https?://[^\s'\"]+", "is no address that begins with http:// or https://")
+_NAME: t.Final = text(r"[A-Za-z0-9][A-Za-z0-9_-]*", "is not a name made of letters, digits, - and _")
+_ACCOUNT: t.Final = text(
+    r"[a-z_][a-z0-9_-]{0,30}", "is not a valid name of a user or group: lower case letters, digits, - and _"
+)
+_OWNER: t.Final = text(r"[a-z_][a-z0-9_-]{0,30}|\d{1,10}", "is not a valid name or number of a user or group")
+_PACKAGE: t.Final = text(r"[A-Za-z0-9][A-Za-z0-9+._-]*", "is not a valid package name")
+SERVICE: t.Final = text(r"[A-Za-z0-9_][A-Za-z0-9@._:-]*", "is not a valid service name")
+_URL: t.Final = text(r"https?://[^\s'\"]+", "is not a URL that begins with http:// or https://")
 _MANAGER: t.Final = choice(*MANAGERS)
 _WORD: t.Final = text(r"[^\s\x00-\x1f\x7f]+", "is to be one word")
 
@@ -92,18 +94,18 @@ REPOSITORY: t.Final = Fields(
     {
         "name": Field(_NAME, required=True),
         "uris": Field(
-            _listed(text(r"[a-z][a-z+]*:[^\s'\"]+", "is no address, such as https://deb.example.com")), required=True
+            _listed(text(r"[a-z][a-z+]*:[^\s'\"]+", "is not a URL such as https://deb.example.com")), required=True
         ),
         "suites": Field(_listed(_WORD)),
         "components": Field(_listed(_WORD)),
         "architectures": Field(_listed(_WORD)),
         "public_key": Field(text(r"-----BEGIN PGP PUBLIC KEY BLOCK-----[\s\S]+|-----BEGIN PUBLIC KEY-----[\s\S]+",
-                                 "is no public key in the text form that begins with -----BEGIN", lines=True)),
+                                 "is not a public key in the text form that begins with -----BEGIN", lines=True)),
         "public_key_url": Field(_URL),
         "fingerprints": Field(_listed(text(r"(0x)?([0-9A-Fa-f]\s*){40}|([0-9A-Fa-f]\s*){64}",
-                                           "is no fingerprint of 40 hexadecimal digits",
+                                           "is not a fingerprint of 40 hexadecimal digits",
                                            lambda value: re.sub(r"\s|^0x", "", value).upper()))),
-        "public_key_name": Field(text(r"[A-Za-z0-9@][A-Za-z0-9@._-]*", "is no name of a key's file")),
+        "public_key_name": Field(text(r"[A-Za-z0-9@][A-Za-z0-9@._-]*", "is not a valid name of a key file")),
         "trusted": Field(BOOLEAN),
         "manager": Field(_MANAGER),
     },
@@ -120,11 +122,11 @@ USER: t.Final = Fields(
         "shell": Field(_PATH),
         "groups": Field(_listed(_ACCOUNT)),
         "ssh_keys": Field(
-            _listed(text(_LINE + r"(ssh-|ecdsa-|sk-)\S+ [A-Za-z0-9+/]{16}" + _LINE, "is no public key of one line")),
+            _listed(text(_LINE + r"(ssh-|ecdsa-|sk-)\S+ [A-Za-z0-9+/]{16}" + _LINE, "is not a public key of one line")),
             public=True,
         ),
         "password_hash": Field(
-            text(r"\$[A-Za-z0-9./$=,+_-]+|[!*]", "is no hash of a password, such as mkpasswd makes"), secret=True
+            text(r"\$[A-Za-z0-9./$=,+_-]+|[!*]", "is not a password hash, such as mkpasswd makes"), secret=True
         ),
         "locked": Field(BOOLEAN),
         "sudo": Field(choice("password", "nopasswd")),
@@ -137,8 +139,8 @@ FILE: t.Final = Fields(
         "content": Field(_content()),
         "secret_content": Field(_content(), secret=True),
         "url": Field(_URL),
-        "sha256": Field(text(r"[0-9a-fA-F]{64}", "is no SHA-256 of 64 hexadecimal digits", str.lower)),
-        "target": Field(text(r"[^\x00-\x1f\x7f]+", "is no path")),
+        "sha256": Field(text(r"[0-9a-fA-F]{64}", "is not a SHA-256 of 64 hexadecimal digits", str.lower)),
+        "target": Field(text(r"[^\x00-\x1f\x7f]+", "is not a path")),
         "owner": Field(_OWNER),
         "group": Field(_OWNER),
         "mode": Field(_mode()),
@@ -160,8 +162,8 @@ COMMAND: t.Final = Fields(
     },
     one_of=(("creates", "unless"),),
 )
-LOCALE: t.Final = text(r"(C|[a-z]{2,3}_[A-Z]{2})\.UTF-8", "is no locale such as en_US.UTF-8")
-TIMEZONE: t.Final = text(r"[A-Za-z]+(/[A-Za-z0-9_+-]+)*", "is no time zone such as Europe/Berlin")
+LOCALE: t.Final = text(r"(C|[a-z]{2,3}_[A-Z]{2})\.UTF-8", "is not a locale such as en_US.UTF-8")
+TIMEZONE: t.Final = text(r"[A-Za-z]+(/[A-Za-z0-9_+-]+)*", "is not a time zone such as Europe/Berlin")
 
 OPTIONS: t.Final = (
     SetupOption("packages", PACKAGE, listed=True, short=True),

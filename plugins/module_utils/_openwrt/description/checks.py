@@ -64,7 +64,7 @@ def check_interface(found: Findings, where: str, interface: Interface) -> None:
     if static and not interface.addresses and not found.told(f"{where}.address"):
         found.note(f"{where}.address", None, "is missing for proto static", "Give one, like 192.168.20.1/24.")
     if not static and interface.addresses:
-        found.note(f"{where}.proto", interface.proto, "takes no address", "Leave address out, or say proto static.")
+        found.note(f"{where}.proto", interface.proto, "takes no address", "Leave address out, or set proto static.")
     if interface.gateways and not static:
         found.note(f"{where}.gateway", list(interface.gateways), f"says {interface.proto} itself", "Leave it out.")
     for gateway in interface.gateways if static else ():
@@ -73,7 +73,9 @@ def check_interface(found: Findings, where: str, interface: Interface) -> None:
         if not near and not host.is_link_local:
             found.note(f"{where}.gateway", gateway, "is in none of this interface's networks", "Correct one of them.")
     if interface.ip6 == "static" and all(address.version == 4 for address in interface.addresses):
-        found.note(f"{where}.ip6", interface.ip6, "needs an IPv6 address", "Add one to address, or say pd or ula.")
+        found.note(
+            f"{where}.ip6", interface.ip6, "needs an IPv6 address", "Add one to address, or set ip6 to pd or ula."
+        )
     if (interface.username or interface.password) and interface.proto != "pppoe":
         found.note(f"{where}.username", interface.proto, "does not log in", "It is for proto pppoe.")
     if interface.proto == "pppoe" and not (interface.username and interface.password):
@@ -113,11 +115,11 @@ def check_subnets(found: Findings, interfaces: t.Sequence[Interface]) -> None:
 def check_segments(
     found: Findings, interfaces: t.Sequence[Interface], node_addresses: t.Mapping[str, t.Iterable[str]]
 ) -> None:
-    insist = "Give it a bridge or a tag of its own, or say allow_shared_segment: true."
+    insist = "Give it a bridge or a tag of its own, or set allow_shared_segment: true."
     for first, second in itertools.combinations(interfaces, 2):
         if first.bridge and first.segment == second.segment:
             where = f"interfaces.{second.name}.bridge"
-            found.note(where, second.segment, f"is where {first.name} is plugged in already", insist)
+            found.note(where, second.segment, f"is already used by {first.name}", insist)
     for interface in interfaces:
         own = list(node_addresses.get(interface.segment, ()))
         if interface.dhcp and own:

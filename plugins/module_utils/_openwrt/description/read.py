@@ -66,7 +66,7 @@ def parse(
         found.pattern("packages", package, _PACKAGE, "Give names of OpenWrt packages.")
     uci = given.get("uci", {})
     if not isinstance(uci, t.Mapping):
-        found.note("uci", uci, "is no mapping", "Write {package: {section: {option: value}}}.")
+        found.note("uci", uci, "is not a mapping", "Write {package: {section: {option: value}}}.")
         uci = {}
     check_device_names(found, interfaces, uci)
     found += check_form(uci)
@@ -89,7 +89,7 @@ def parse(
 
 def _services(found: Findings, declared: object) -> dict[str, bool]:
     if not isinstance(declared, (t.Mapping, type(None))):
-        found.note("services", declared, "is no mapping", "Write {sqm: true, odhcpd: false}.")
+        found.note("services", declared, "is not a mapping", "Write {sqm: true, odhcpd: false}.")
         return {}
     services = {}
     for name, wanted in (declared or {}).items():
@@ -97,7 +97,7 @@ def _services(found: Findings, declared: object) -> dict[str, bool]:
         found.pattern(option, name, _SERVICE, "Give names of init scripts, like sqm.")
         services[str(name)] = found.flag(option, wanted)
         if name in _VITAL and wanted is False:
-            found.note(option, wanted, "would leave a router that nobody can enter", "Leave it out.")
+            found.note(option, wanted, "would make the router inaccessible", "Leave it out.")
     return services
 
 
@@ -114,7 +114,7 @@ def _interfaces(found: Findings, declared: object) -> list[Interface]:
     names = [*declared]
     for name in names:
         if not NAME.fullmatch(name) or name in _RESERVED:
-            found.note(f"interfaces.{name}", name, "is no name for an interface", "Take up to 15 of A-Z a-z 0-9 _.")
+            found.note(f"interfaces.{name}", name, "is not a valid interface name", "Take up to 15 of A-Z a-z 0-9 _.")
     return [_interface(found, name, n, declared[name], names) for n, name in enumerate(names)]
 
 
@@ -122,7 +122,7 @@ def _interface(found: Findings, name: str, number: int, declared: object, names:
     where = f"interfaces.{name}"
     given = found.mapping(where, declared, INTERFACE_KEYS)
     if not given.get("bridge"):
-        found.note(f"{where}.bridge", given.get("bridge"), "says no bridge to plug into", "Give one, like vmbr0.")
+        found.note(f"{where}.bridge", given.get("bridge"), "has no bridge", "Give one, like vmbr0.")
     addresses = found.addresses(f"{where}.address", given.get("address"))
     proto = found.choice(f"{where}.proto", given.get("proto"), PROTOS, "static" if given.get("address") else "dhcp")
     by_name: Role = next((role for role in ("wan", "lan") if name == role), "isolated")
@@ -182,7 +182,7 @@ def _forward_to(found: Findings, option: str, declared: object, names: t.Sequenc
     targets = found.words(option, declared)
     for target in targets:
         if target not in names:
-            found.note(option, target, "is no declared interface", f"There are {', '.join(names)}.")
+            found.note(option, target, "is not a declared interface", f"There are {', '.join(names)}.")
     return targets
 
 
@@ -195,14 +195,14 @@ def _management(
     sources = found.words("management.from", given["from"]) if "from" in given else tuple(lans)
     for source in sources:
         if source not in names:
-            found.note("management.from", source, "is no declared interface", f"There are {', '.join(names)}.")
+            found.note("management.from", source, "is not a declared interface", f"There are {', '.join(names)}.")
     keys = tuple(key.strip() for key in found.words("management.ssh_keys", given.get("ssh_keys")))
     for key in keys:
         found.pattern("management.ssh_keys", key, _KEY, "Give public keys as in authorized_keys, one line each.")
     secret = str(given.get("password_hash", ""))
     if secret and not _HASH.fullmatch(secret):
         remedy = "Give a hash that musl's crypt knows, as `openssl passwd -6` makes it."
-        found.note("management.password_hash", "(hidden)", "is no password hash", remedy)
+        found.note("management.password_hash", "(hidden)", "is not a password hash", remedy)
     management = Management(
         sources=sources,
         ssh_keys=keys,

@@ -29,7 +29,7 @@ class Findings(list[Finding]):
         """A mapping of known keys; what is None was not said."""
         if not isinstance(value, t.Mapping):
             if value is not None:
-                self.note(option, value, "is no mapping")
+                self.note(option, value, "is not a mapping")
             return {}
         for key in value:
             if key not in keys:
@@ -41,7 +41,7 @@ class Findings(list[Finding]):
             return None
         text = str(value)
         if isinstance(value, bool) or not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
-            self.note(option, value, f"is no number from {low} to {high}")
+            self.note(option, value, f"is not a number from {low} to {high}")
             return None
         return int(text)
 
@@ -81,7 +81,7 @@ class Findings(list[Finding]):
             except ValueError:
                 address = None
             if address is None or "/" not in text or "%" in text:
-                self.note(option, text, "is no address with prefix length", "Write it like 192.168.20.1/24.")
+                self.note(option, text, "is not an address with prefix length", "Write it like 192.168.20.1/24.")
             elif address.version == 4 and address.network.prefixlen < 31 and address.ip in _edges(address):
                 self.note(option, text, "is the network's own or its broadcast address", "Take a host's address.")
             else:
@@ -96,7 +96,7 @@ class Findings(list[Finding]):
             except ValueError:
                 host = None
             if host is None or "%" in text:
-                self.note(option, text, "is no IP address", "Write it without a prefix length and an interface.")
+                self.note(option, text, "is not an IP address", "Write it without a prefix length and an interface.")
             else:
                 found.append(str(host))
         return tuple(found)

@@ -29,7 +29,9 @@ def check_form(declared: t.Mapping[str, t.Any], option: str = "uci") -> list[Fin
     findings: list[Finding] = []
     for name, sections in declared.items():
         if not PACKAGE.fullmatch(str(name)) or not isinstance(sections, t.Mapping):
-            findings.append(Finding(option, name, "is no package with sections", "Write {package: {section: {...}}}."))
+            findings.append(
+                Finding(option, name, "is not a package with sections", "Write {package: {section: {...}}}.")
+            )
             continue
         for ref, options in sections.items():
             findings += _check_section(str(ref), options, f"{option}.{name}.{ref}")
@@ -39,7 +41,7 @@ def check_form(declared: t.Mapping[str, t.Any], option: str = "uci") -> list[Fin
 def _check_section(ref: str, options: object, where: str) -> t.Iterator[Finding]:
     if not any(form.fullmatch(ref) for form in (NAME, ADDRESS, SELECTOR, ENTRIES)):
         remedy = 'Take letters, digits and _, or add an anonymous one by "@type": [{...}].'
-        yield Finding(where, ref, "is no name of a section", remedy)
+        yield Finding(where, ref, "is not a valid section name", remedy)
     elif ENTRIES.fullmatch(ref) and isinstance(options, list) and all(isinstance(each, t.Mapping) for each in options):
         for each in options:
             yield from _check_options(each, where)
@@ -50,19 +52,19 @@ def _check_section(ref: str, options: object, where: str) -> t.Iterator[Finding]
     elif isinstance(options, t.Mapping):
         yield from _check_options(options, where)
     elif options is not None:
-        yield Finding(where, options, "is no mapping of options", "Write {option: value}, or null to delete it.")
+        yield Finding(where, options, "is not a mapping of options", "Write {option: value}, or null to delete it.")
 
 
 def _check_options(options: t.Mapping[str, object], where: str) -> t.Iterator[Finding]:
     for key, value in options.items():
         if key == ".name":
             if value is not None and not (isinstance(value, str) and NAME.fullmatch(value)):
-                yield Finding(f"{where}.name", value, "is no name of a section", _NAMES)
+                yield Finding(f"{where}.name", value, "is not a valid section name", _NAMES)
         elif key == ".type":
             if not TYPE.fullmatch(str(value)):
-                yield Finding(f"{where}.type", value, "is no type of a section", "Leave blanks out.")
+                yield Finding(f"{where}.type", value, "is not a valid section type", "Leave blanks out.")
         elif not NAME.fullmatch(str(key)):
-            yield Finding(where, key, "is no option name", _NAMES)
+            yield Finding(where, key, "is not a valid option name", _NAMES)
         else:
             yield from _check_value(value, f"{where}.{key}")
 

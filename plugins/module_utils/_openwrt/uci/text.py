@@ -40,7 +40,7 @@ class _Words:
         return self.text.count("\n", 0, self.at) + 1
 
     def fail(self, problem: str) -> t.NoReturn:
-        raise UciError(f"This is no UCI: {problem} in line {self.line}.", line=self.line)
+        raise UciError(f"This is not UCI: {problem} in line {self.line}.", line=self.line)
 
     def _here(self) -> str:
         return self.text[self.at : self.at + 1]

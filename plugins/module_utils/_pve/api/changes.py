@@ -65,7 +65,7 @@ class ApiChanges(PowerSwitch):
         said = "\n".join(error_messages.tail_of(log))
         if not config_text.has_grown(self._disk(kind, vmid, disk), wanted) or error_messages.filesystem_failed(said):
             error = error_messages.error_of(
-                step, said or "PVE said nothing, and the disk did not grow", upid=outcome.upid
+                step, said or "PVE reported no error, but the disk did not grow", upid=outcome.upid
             )
             error.remedy = error.remedy or error_messages.ungrown_remedy(said, on_node=False)
             raise error

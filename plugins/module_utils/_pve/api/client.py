@@ -101,7 +101,9 @@ def _persist(clock: Clock, step: str, ask: t.Callable[[], t.Any], *, harmless: b
                 return ask()
         except _NoAnswer as fault:
             if not fault.harmless:
-                fault.error.remedy += " PVE may have begun it all the same: run again to go on from what is there."
+                fault.error.remedy += (
+                    " PVE may have started it nevertheless: run again to continue from the current state."
+                )
             if pause is None or not fault.harmless:
                 raise fault.error from fault.__cause__
             clock.sleep(pause * random.uniform(0.5, 1.5))
@@ -112,7 +114,7 @@ def _check_login(params: t.Mapping[str, t.Any]) -> None:
     """Raises what stands against a login before anybody is asked."""
     if MISSING:
         raise Unsupported(
-            f"The API needs Python libraries that are not there: {MISSING}.",
+            f"The API needs Python libraries that are not installed: {MISSING}.",
             remedy="Run pip install proxmoxer requests where this task runs (with api_host, usually the "
             "controller or the execution environment).",
         ) from MISSING

@@ -130,7 +130,7 @@ class CliChanges(PowerSwitch):
         after = self._guests.known(kind, vmid).live.get(disk, "")
         said = "\n".join(error_messages.tail_of(error_messages.lines(f"{done.stdout}\n{done.stderr}")))
         if not config_text.has_grown(after, wanted) or error_messages.filesystem_failed(said):
-            words = error_messages.words_of(said) or "said nothing, and the disk did not grow"
+            words = error_messages.words_of(said) or "reported no error, but the disk did not grow"
             error = error_messages.error_of(step, words, rc=done.rc)
             error.remedy = error.remedy or error_messages.ungrown_remedy(said, on_node=True)
             raise error

@@ -139,7 +139,7 @@ class CliNode:
             name = Path(os.readlink(root / "etc/pve/local")).name
         except OSError as error:
             raise Unreachable(
-                f"This machine is no Proxmox VE node, or its cluster file system is not up: {error}.",
+                f"This machine is not a Proxmox VE node, or its cluster file system is not up: {error}.",
                 remedy="Run the task on a node, or set api_host to speak to the API of one.",
             ) from error
         if params.get("node") not in (None, "", name):

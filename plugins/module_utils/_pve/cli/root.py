@@ -71,7 +71,7 @@ def _as_root() -> t.Iterator[None]:
     try:
         yield
     except PermissionError as error:
-        raise Unreachable(f"May not read {error.filename}.", remedy="Become root (become: true).") from error
+        raise Unreachable(f"No permission to read {error.filename}.", remedy="Become root (become: true).") from error
     except OSError as error:
         raise Unreachable(
             f"{error.filename} cannot be read: {error.strerror}.",

@@ -119,7 +119,7 @@ class CliStorages:
         if not upids:
             raise TaskFailed(f"{step}: PVE named no task.", log=log)
         status = self._commands.json(["pvesh", "get", f"/nodes/{self._root.node}/tasks/{upids[-1]}/status"])
-        ending = str(status.get("exitstatus", "ended without a word"))
+        ending = str(status.get("exitstatus", "ended without output"))
         if not succeeded(ending):
             raise error_messages.error_of(step, ending, otherwise=TaskFailed, log_tail=log, upid=upids[-1], log=log)
         return Outcome(outcome.log, outcome.warnings, upids[-1])

@@ -86,7 +86,7 @@ def test_only_declared_guests_go_and_of_these_only_those_that_are_meant(options:
 
 
 def test_a_name_that_no_guest_has_is_an_error_as_everywhere() -> None:
-    with pytest.raises(AnsibleFilterError, match=r"limit: 'gw' is no guest of this list. There are: db1, golden"):
+    with pytest.raises(AnsibleFilterError, match=r"limit: 'gw' is not a guest of this list. There are: db1, golden"):
         removals(DECLARED, {"type": "lxc"}, FOUND, limit="db1,gw")
 
 

@@ -121,12 +121,12 @@ class TestDocumentation:
 
 
 @pytest.mark.parametrize("declared, path, wrong", [
-    ({"nested": 3}, "nested", "is of type int, where a dictionary belongs, with the key size"),
-    ({"nested": "nas:8"}, "nested", "is text, where a dictionary belongs, with the key size"),
-    ({"entries": [{}, ["a"]]}, "entries[1]", "is of type list, where a dictionary belongs, with the key deep"),
+    ({"nested": 3}, "nested", "is of type int, but has to be a dictionary with the key size"),
+    ({"nested": "nas:8"}, "nested", "is text, but has to be a dictionary with the key size"),
+    ({"entries": [{}, ["a"]]}, "entries[1]", "is of type list, but has to be a dictionary with the key deep"),
     ({"entries": [{"deep": 1.5}]}, "entries[0].deep",
-     "is of type float, where a dictionary belongs, with the key size"),
-    ({"entries": "deep=1,other=2"}, "entries", "is text, where a list of dictionaries belongs, with the key deep"),
+     "is of type float, but has to be a dictionary with the key size"),
+    ({"entries": "deep=1,other=2"}, "entries", "is text, but has to be a list of dictionaries with the key deep"),
 ])  # fmt: skip
 def test_what_is_no_dictionary_is_an_error_and_hides_nothing(declared: dict[str, t.Any], path: str, wrong: str) -> None:
     deep = {"type": "dict", "options": {"size": {"type": "int"}}}

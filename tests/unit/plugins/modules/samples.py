@@ -171,10 +171,10 @@ LXC_LEFT: dict[str, str] = {
     "rootfs.volume": "a new container has a new one",
     "mount_points.volume": "a bind mount is changed instead",
     "mount_points.storage": "where a volume is made is said once",
-    "mount_points.idmap": "came with Proxmox VE 9.2",
-    "mount_points.keepattrs": "came with Proxmox VE 9.2",
+    "mount_points.idmap": "needs Proxmox VE 9.2",
+    "mount_points.keepattrs": "needs Proxmox VE 9.2",
     "networks.type": "there is one type",
-    "raw": "is written into a file of the node",
+    "raw": "is written to a file of the node",
 }
 
 # -- virtual machines ------------------------------------------------------------------------------------------------
@@ -391,7 +391,7 @@ VM: dict[str, Sample] = {
     "cloud_init.type": Sample("nocloud", "configdrive2"),
 }  # fmt: skip
 VM_LEFT: dict[str, str] = {
-    "cpu.level": "came with Proxmox VE 9.2",
+    "cpu.level": "needs Proxmox VE 9.2",
     "intel_tdx.type": "there is one type",
     "efidisk.volume": "a new VM has a new one",
     "efidisk.import_from": "counts when it is made",
@@ -405,6 +405,6 @@ VM_LEFT: dict[str, str] = {
     "disks.image": "counts when it is made",
     "cdroms.iso": "is a volume by another name",
     "disks.model": "is for disks on ide",
-    "networks.host_tunnel": "came with Proxmox VE 9.2",
+    "networks.host_tunnel": "needs Proxmox VE 9.2",
     "vga.clipboard": "there is one",
 }

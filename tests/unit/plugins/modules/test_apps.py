@@ -81,7 +81,7 @@ def test_a_package_that_brings_a_repository_for_subscribers_does_not_keep_others
     bench: Bench, folder: str, tmp_path: Path
 ) -> None:
     if bench.backend == "api":
-        pytest.skip("over the API a container is entered by SSH")
+        pytest.skip("over the API a container can only be reached by SSH")
     source = {"name": "proxmox-backup", "uris": ["http://download.proxmox.com/debian/pbs"], "components": ["pbs"],
               "suites": ["{codename}"], "public_key": Signer(tmp_path).gpg_key.read_text()}  # fmt: skip
     params: Params = {
@@ -112,7 +112,7 @@ def test_an_unchanged_application_costs_one_command_and_its_secrets_are_shown_no
     bench: Bench, folder: str
 ) -> None:
     if bench.backend == "api":
-        pytest.skip("only the node itself can look inside a container")
+        pytest.skip("the API has no access to the inside of a container")
     phrase = "sesame opens"
     guest = {
         "name": "v",

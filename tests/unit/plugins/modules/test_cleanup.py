@@ -83,7 +83,7 @@ def test_an_image_in_a_drive_stays(bench: Bench, images: Path) -> None:
     with golden(bench, 190, "holder", **{"--ide2": "local:iso/ours.iso,media=cdrom"}):
         removed = cleanup(bench, remove=["files"])
     assert "local:iso/ours.iso" not in removed.files and (images / "ours.iso").exists()
-    assert "ours.iso stays, for a guest refers to it" in str(removed.warnings)
+    assert "ours.iso is kept, since a guest refers to it" in str(removed.warnings)
 
 
 def test_golden_templates_go_when_nothing_is_linked_to_them(bench: Bench) -> None:
@@ -113,7 +113,7 @@ def test_what_another_run_is_at_work_with_stays_until_that_ends(bench: Bench) ->
     with placing.exclusive(target, 60):
         busy = cleanup(bench, remove=["cache"])
         assert str(folder) not in busy.cache
-        assert f"{folder} stays, for another run fetches or builds something there." in str(busy.warnings)
+        assert f"{folder} is kept, since another run fetches or builds something there." in str(busy.warnings)
         assert folder.is_dir()
     target.write_text("some")
     assert str(folder) in cleanup(bench, remove=["cache"]).cache
@@ -145,7 +145,7 @@ def test_an_image_that_was_placed_a_moment_ago_stays(bench: Bench, images: Path)
         pytest.skip("over the API no file is removed")
     told = bench.good("cleanup", remove=["files"])
     assert not told.changed and (images / "ours.iso").exists()
-    assert f"{images}/ours.iso stays, for it is younger than min_age." in str(told.warnings)
+    assert f"{images}/ours.iso is kept, since it is younger than min_age." in str(told.warnings)
     record = cache.record_path(images / "ours.iso")
     before = json.loads(record.read_text())
     record.write_text(json.dumps({**before, "verified": before["verified"] - 3601}))
@@ -156,7 +156,7 @@ def test_a_golden_template_that_was_made_a_moment_ago_stays(bench: Bench) -> Non
     with golden(bench, 190, ORIGIN.name):
         told = bench.good("cleanup", remove=["golden"])
         assert not told.changed and is_there(bench, 190)
-        assert f"{ORIGIN.name} stays, for it is younger than min_age." in str(told.warnings)
+        assert f"{ORIGIN.name} is kept, since it is younger than min_age." in str(told.warnings)
         config = bench.node.state.path("etc/pve/qemu-server/190.conf")
         config.write_text(re.sub(r"ctime=(\d+)", lambda made: f"ctime={int(made[1]) - 3601}", config.read_text()))
         assert bench.good("cleanup", remove=["golden"]).golden == [ORIGIN.name]
@@ -171,4 +171,4 @@ def test_a_download_of_a_moment_ago_stays(bench: Bench) -> None:
     os.utime(folder / "some.qcow2", (0, 0))  # as it was where it comes from
     told = bench.good("cleanup", remove=["cache"])
     assert str(folder) not in told.cache and folder.is_dir()
-    assert f"{folder} stays, for it is younger than min_age." in str(told.warnings)
+    assert f"{folder} is kept, since it is younger than min_age." in str(told.warnings)

@@ -45,7 +45,7 @@ def test_an_agent_that_does_not_answer_is_stood_in_for_by_the_neighbour_table(
         {
             "what": "addresses",
             "because": "the guest agent does not tell them",
-            "instead": "what the node has met on its own networks",
+            "instead": "the node's neighbour table",
         }
     ]
     assert any("the guest agent does not tell them" in warning for warning in warnings)

@@ -109,7 +109,7 @@ def test_fetching_can_be_turned_off(bench: Bench, appliances: Mirror) -> None:
 def test_what_pve_does_not_offer_is_told_with_what_there_is(bench: Bench, appliances: Mirror) -> None:
     (finding,) = bench.bad("lxc_create", **{**DEBIAN, "ostemplate": "debian-99-standard"}).findings
     assert "PVE's index of templates does not list it" in finding["problem"]
-    assert "Like it are debian-11-standard, debian-12-standard, debian-13-standard." in finding["remedy"]
+    assert "Similar are debian-11-standard, debian-12-standard, debian-13-standard." in finding["remedy"]
     assert "local:vztmpl/alpine-3.22-default" in finding["remedy"]
 
 

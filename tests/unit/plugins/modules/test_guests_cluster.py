@@ -211,7 +211,7 @@ def test_guests_come_after_those_of_other_nodes(cluster: Cluster) -> None:
 def test_a_node_that_is_none_of_the_cluster_is_found(cluster: Cluster, node: str) -> None:
     (finding,) = cluster.bad(guest("web1", node=node))
     assert finding["option"] == "web1: node"
-    assert finding["problem"] == "is no node of this cluster"
+    assert finding["problem"] == "is not a node of this cluster"
     assert finding["remedy"] == "There are: pve1, pve2, pve3."
 
 
@@ -306,7 +306,7 @@ def test_nor_where_it_is_declared_by_its_name_alone(down: Cluster, check: bool, 
     down.make("pve2", "web1", 101)
     (finding,) = down.bad(guest("far1", **placed), guest("web1"), check=check)
     assert (finding["option"], finding["value"]) == ("far1: name", "far1")
-    assert "may be container 107 on node pve7, whose name nobody tells" in finding["problem"]
+    assert "may be container 107 on node pve7, whose name is not known" in finding["problem"]
     assert "give a new guest a vmid" in finding["remedy"]
     down.good(guest("new1", vmid=120, **placed), guest("web1", memory=256))
     assert set(down.places()) == {"new1", "web1"}
@@ -330,7 +330,7 @@ def test_a_guest_that_is_to_be_elsewhere_is_not_moved_unasked(cluster: Cluster) 
     cluster.make("pve2", "web1", 101)
     (finding,) = cluster.bad(guest("web1", node="pve3"))
     assert finding["option"] == "web1: node"
-    assert finding["problem"] == "is not where it lives: container 101 on node pve2"
+    assert finding["problem"] == "is not the node of the guest: container 101 on node pve2"
     assert finding["remedy"] == "Set migrate: true to move it, or declare node: pve2."
 
 

@@ -82,9 +82,9 @@ def test_the_step_in_hand_is_finished_and_no_guest_begins(bench: Bench, number: 
     failed = answer(process)
     assert failed["error"] == "interrupted"
     assert failed["msg"].splitlines() == [
-        f"The run was interrupted: {number.name} came. Run again to go on.",
+        f"The run was interrupted: {number.name} came. Run again to continue.",
         "done: web1",
-        f"not begun: web2, web3 ({number.name} came)",
+        f"not started: web2, web3 ({number.name} came)",
     ]
     assert [entry.get("skipped") for entry in failed["guests"]] == [None, *2 * [f"{number.name} came"]]
     assert failed["changed"]
@@ -97,8 +97,8 @@ def test_a_guest_that_lacks_a_step_is_taken_back(bench: Bench) -> None:
     process = begun(bench, fleet(state="started"))
     os.killpg(process.pid, signal.SIGTERM)
     failed = answer(process)
-    assert "start was not begun. The run was interrupted: SIGTERM came. Run again." in failed["msg"]
-    assert "which this run had made, was removed again" in failed["msg"]
+    assert "start was not started. The run was interrupted: SIGTERM came. Run again." in failed["msg"]
+    assert "which this run had created, was removed again" in failed["msg"]
     assert "done: none" in failed["msg"]
     assert_exact(bench)
     assert_next_run_ends_it(bench, fleet(state="started"))

@@ -98,7 +98,7 @@ def test_one_that_does_not_pass_its_checks_goes_back(web: Bench) -> None:
     checks = [{"type": "tcp", "port": 1, "timeout": 1}]
     failed = web.bad("lxc_create", **WEB, checks=checks, checks_timeout=1)
     assert "does not pass its checks" in failed.msg
-    assert "taken back to what it was before this run" in failed.msg
+    assert "rolled back to its state before this run" in failed.msg
     assert failed.rolled_back is True
     assert (version(web), snapshots(web)) == ("1.0-1", 0)
 
@@ -254,7 +254,7 @@ def test_it_goes_back_to_it_with_all_that_the_run_has_changed(plain: Bench) -> N
     before = plain.config(100)
     failed = plain.bad("lxc_create", **{**PLAIN, "memory": 512, **FAILING})
     assert failed.rolled_back is True
-    assert "taken back to what it was before this run" in failed.msg
+    assert "rolled back to its state before this run" in failed.msg
     after = plain.config(100)
     assert {**after, "rootfs": ""} == {**before, "rootfs": ""}
     assert plain.pct("status", "100").strip() == "status: running"
@@ -404,4 +404,4 @@ def test_lists_that_cannot_be_fetched_are_told(web: Bench) -> None:
 
 def test_what_has_nothing_newer_is_told(web: Bench) -> None:
     (found,) = web.bad("lxc_create", **{**WEB, "packages": []}).findings
-    assert "has nothing of which there could be a newer one" in found["problem"]
+    assert "has nothing to update" in found["problem"]

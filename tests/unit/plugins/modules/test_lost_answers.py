@@ -45,7 +45,7 @@ def test_a_creation_is_told_and_the_next_run_goes_on_with_its_guest(bench: Bench
     lose("POST .*/lxc$")
     failed = bench.bad("lxc_create", **WEB, state="started")
     assert "create failed: POST /nodes/pve1/lxc: Connection reset by peer" in failed.msg
-    assert "PVE may have begun it all the same" in failed.msg
+    assert "PVE may have started it nevertheless" in failed.msg
     made = bench.good("lxc_create", **WEB, state="started")
     assert (steps(made), made.vmid, made.status) == (["start"], 101, "running")
     assert len(bench.volumes("local-lvm", 101)) == 1
@@ -57,7 +57,7 @@ def test_a_new_guest_whose_start_ends_meanwhile_is_removed_all_the_same(bench: B
     bench.node.fault("slow", at="start", seconds=1)
     lose("POST .*/status/start$")
     failed = bench.bad("lxc_create", **WEB, state="started")
-    assert "container 101, which this run had made, was removed again" in failed.msg
+    assert "container 101, which this run had created, was removed again" in failed.msg
     assert not bench.exists(101)
     assert bench.volumes("local-lvm", 101) == []
 
@@ -67,7 +67,7 @@ def test_a_guest_that_was_there_comes_right_with_the_next_run(bench: Bench, lose
     changed = {**WEB, "nameserver": ["10.0.0.1"], "restart": "when_needed", "state": "started"}
     bench.good("lxc_create", **WEB, state="started")
     lose(f"POST .*/status/{verb}$")
-    assert "PVE may have begun it all the same" in bench.bad("lxc_create", **changed).msg
+    assert "PVE may have started it nevertheless" in bench.bad("lxc_create", **changed).msg
     assert bench.good("lxc_create", **changed).status == "running"
     assert not bench.good("lxc_create", **changed).changed
 

@@ -286,7 +286,7 @@ def test_a_vmid_that_somebody_takes_while_we_fail_stays_theirs(bench: Bench, mon
 
     monkeypatch.setattr(CliChanges, "create", taken)
     failed = bench.bad("lxc_create", **WEB)
-    assert "container 101 is there by now, and stays" in failed.msg
+    assert "container 101 exists by now, and is kept" in failed.msg
     assert bench.pct("status", "101").strip() == "status: running"
 
 

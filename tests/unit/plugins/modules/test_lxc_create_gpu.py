@@ -19,7 +19,7 @@ NODES = ("dev/dri/renderD128", "dev/dri/card0", "dev/nvidiactl")
 def cards(bench: Bench) -> Bench:
     """A node with a graphics card."""
     if bench.backend == "api":
-        pytest.skip("only the node itself tells which it has")
+        pytest.skip("the API does not report which it has")
     root = Path(bench.node.root)
     for name in NODES:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ def test_a_device_that_is_declared_is_left_to_that_and_a_stopped_container_keeps
 
 def test_a_node_that_has_none_or_does_not_tell_makes_the_container_and_says_so(bench: Bench) -> None:
     made = bench.good("lxc_create", **SITE)
-    why = "no graphics device" if bench.backend == "cli" else "only the node itself tells"
+    why = "no graphics device" if bench.backend == "cli" else "the API does not report"
     assert any(why in str(warning) for warning in made.values["warnings"])
     assert devices(bench, made.vmid) == {}
     again = bench.good("lxc_create", **SITE)

@@ -206,7 +206,7 @@ def test_neither_another_tag_serves_nor_one_that_the_registry_has_not(
     ("tag", "problem"),
     [
         ("", "neither a tag nor a digest"),
-        (":", "is no name of an image"),
+        (":", "is not the name of an image"),
         (":9", "it has no such image (HTTP 404)"),
         (f"@sha256:{'0' * 64}", "it has no such image (HTTP 404)"),
     ],

@@ -27,7 +27,7 @@ def test_a_mount_point_maps_ids_where_the_node_knows_of_that(bench: Bench) -> No
     with bench.release("9.1.9"):
         refused = bench.bad("lxc_create", check=True, **mapped)
         assert [finding["option"] for finding in refused.findings] == ["mount_points[0].idmap"]
-        assert "came with Proxmox VE 9.2" in refused.msg
+        assert "needs Proxmox VE 9.2" in refused.msg
         assert "has 9.1.9" in refused.msg
     with bench.release("9.2.11"):
         made = bench.good("lxc_create", **mapped)

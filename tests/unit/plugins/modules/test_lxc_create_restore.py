@@ -102,7 +102,7 @@ def test_a_second_one_beside_the_original_has_addresses_of_its_own(bench: Bench,
     [
         ({"restore_from": {"backup": "local:backup/vzdump-lxc-9-x.tar.zst"}}, "restore_from.backup", "is not on any"),
         ({"restore_from": {"backup": "local:vztmpl/x.tar.zst"}}, "restore_from.backup", "is not the volid of"),
-        ({"vmid": 117, **LATEST}, "restore_from.backup", "is no backup of container 117"),
+        ({"vmid": 117, **LATEST}, "restore_from.backup", "is not a backup of container 117"),
         ({"password": "geheim12", **LATEST}, "password", "has no effect on what is restored"),
         ({"rootfs": {"storage": "nowhere"}, **LATEST}, "rootfs.storage", "does not exist on this node"),
         ({"rootfs": {"size": "500M"}, **LATEST}, "rootfs.size", "is smaller than the 1G it has"),
@@ -178,7 +178,7 @@ def test_one_that_was_protected_at_once_is_taken_back_when_it_does_not_start(
     bench.node.fault("fail_start", nth=1)
     given = {"clone_from": {"vmid": 116}, "restore_from": {"backup": backup}}[source]
     failed = bench.bad("lxc_create", vmid=115, protection=True, state="started", **{source: given})
-    assert "which this run had made, was removed again" in failed.msg
+    assert "which this run had created, was removed again" in failed.msg
     assert not bench.exists(115)
 
 

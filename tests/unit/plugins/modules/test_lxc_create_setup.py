@@ -142,7 +142,7 @@ def test_what_differs_is_changed_and_what_is_not_declared_any_more_is_taken_back
 
 
 def test_a_container_that_does_not_run_is_not_looked_at(inside: Inside) -> None:
-    told = "what is to be in it was not looked at: it does not run"
+    told = "its setup was not checked: it does not run"
     for _each in range(2):
         answer = inside.good(**{**SETUP, "state": "present"})
         assert told in str(answer.warnings)
@@ -185,7 +185,7 @@ def test_over_the_api_without_a_key_there_is_no_way_in(bench: Bench) -> None:
     if bench.backend == "cli":
         pytest.skip("on the node containers are entered by pct exec")
     answer = bench.bad("lxc_create", **{**WEB, **SETUP})
-    assert "packages: cannot be done: only the node itself can look inside a container, not the API" in answer.msg
+    assert "packages: cannot be done: the API has no access to the inside of a container" in answer.msg
     assert "ssh_private_key" in answer.msg
     assert not bench.exists(100)
 
@@ -231,7 +231,7 @@ def test_what_is_to_be_in_a_container_that_nobody_can_enter_is_not_verified(benc
     answer = bench.good("guest_verify", guests=[{**guest, "packages": ["nginx"]}])
     (drift,) = (check for check in answer.guests[0]["checks"] if check["type"] == "drift")
     assert drift["outcome"] == "not_verified"
-    assert "only the node itself can look inside a container" in drift["detail"]
+    assert "the API has no access to the inside of a container" in drift["detail"]
 
 
 def test_alpine_is_set_up_by_its_own_programs(inside: Inside) -> None:

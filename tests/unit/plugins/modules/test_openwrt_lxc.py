@@ -150,7 +150,7 @@ def test_states_and_removal(entered: Bench, gateway: Params) -> None:
     [
         ({"ostype": "debian"}, "ostype", "is not possible for OpenWrt"),
         ({"unprivileged": True}, "unprivileged", "is not possible for OpenWrt"),
-        ({"template": "debian-13-standard"}, "template", "is no OpenWrt"),
+        ({"template": "debian-13-standard"}, "template", "is not an OpenWrt"),
         (
             {"interfaces": {"a": {"bridge": "vmbr1", "proto": "dhcp"}, "b": {"bridge": "vmbr1", "proto": "dhcp"}}},
             "interfaces",
@@ -162,7 +162,7 @@ def test_states_and_removal(entered: Bench, gateway: Params) -> None:
             "node",
         ),
         ({"interfaces": {"lan": {"bridge": "vmbr1", "address": "10.9.9.1"}}}, "interfaces.lan.address", "10.9.9.1"),
-        ({"services": {"network": False}}, "services.network", "nobody can enter"),
+        ({"services": {"network": False}}, "services.network", "inaccessible"),
         ({"services": {"uhttpd": "off"}}, "services.uhttpd", "neither true nor false"),
     ],
 )
@@ -177,7 +177,7 @@ def test_bad_input_is_refused_before_anything_is_written(
 
 def test_a_container_of_another_system_is_never_made_into_a_router(bench: Bench, gateway: Params) -> None:
     bench.good("lxc_create", hostname="gw", ostemplate="debian-13-standard")
-    assert "no OpenWrt" in bench.bad("openwrt_lxc", **gateway).msg
+    assert "not an OpenWrt" in bench.bad("openwrt_lxc", **gateway).msg
 
 
 def test_over_the_api_the_configuration_is_baked_into_the_template(bench: Bench, gateway: Params) -> None:
@@ -362,7 +362,7 @@ def test_a_change_that_cuts_off_the_management_is_taken_back(
     monkeypatch.setattr(openwrt, "answers", lambda address: address == "192.168.20.1")
     moved = {**INTERFACES, "lan": {**INTERFACES["lan"], "address": "192.168.99.1/24"}}
     failed = router.bad("openwrt_lxc", **{**gateway, "interfaces": moved}, confirm_timeout=600)
-    assert "cannot be reached any more" in failed.msg
+    assert "can no longer be reached" in failed.msg
     assert "was taken back" in failed.msg
     assert uci(router, vmid, "get", "network.lan.ipaddr") == "192.168.20.1"
     assert not router.good("openwrt_lxc", **gateway).changed
@@ -484,7 +484,7 @@ def test_the_change_of_a_killed_run_is_waited_for_and_told(
     done = router.good("openwrt_lxc", **moved)
     assert told.plan == done.plan == [{"step": "configure", "uci": ["network.lan.ipaddr='192.168.21.1'"]}]
     for answer in (told, done):
-        assert any("waited for until" in str(warning) for warning in answer.warnings)
+        assert any("this run waits until" in str(warning) for warning in answer.warnings)
     assert not router.good("openwrt_lxc", **moved).changed
     assert uci(router, vmid, "get", "network.lan.ipaddr") == "192.168.21.1"
 
@@ -494,7 +494,7 @@ def test_a_router_that_is_managed_from_where_no_address_comes_goes_back(router: 
     lan = {"bridge": "vmbr1", "tag": 20, "proto": "dhcp"}
     params = {**gateway, "interfaces": {**INTERFACES, "lan": lan}, "start_timeout": 3}
     answer = router.bad("openwrt_lxc", **params)
-    assert "none of the interfaces that it is managed from (lan) has an address, so it was taken back" in answer.msg
+    assert "none of its management interfaces (lan) has an address, so it was taken back" in answer.msg
     assert uci(router, vmid, "get", "network.lan.proto") == "static"
     assert not router.good("openwrt_lxc", **gateway).changed
 
@@ -505,7 +505,7 @@ def test_a_change_beside_another_run_is_refused(router: Bench, gateway: Params) 
         "exec", str(vmid), "--", "sh", "-c", "echo x > /tmp/.uci/network || mkdir /tmp/.uci; echo x > /tmp/.uci/network"
     )
     answer = router.bad("openwrt_lxc", **{**gateway, "interfaces": MOVED})
-    assert "the router did not take the change: network has changes that are not committed" in answer.msg
+    assert "the router rejected the change: network has changes that are not committed" in answer.msg
     assert "uci changes" in answer.msg
 
 

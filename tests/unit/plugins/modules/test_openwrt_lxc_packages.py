@@ -139,7 +139,7 @@ def test_an_altered_index_is_refused_by_the_router(
     made = router.good("openwrt_lxc", **gateway, version=version, packages=["tcpdump"])
     assert "not installed: tcpdump" in str(made.warnings)
     assert (made.openwrt["drift"], made.openwrt["differs"]) == ("present", {"packages": ["tcpdump"]})
-    assert "the router refused what the node had fetched" in str(made.warnings)
+    assert "the router rejected the packages that the node had fetched" in str(made.warnings)
     assert "ignature" in str(made.warnings)
     assert not impatient
     command, *lines = INSTALLED[version]

@@ -162,7 +162,7 @@ def test_what_an_upgrade_cannot_take_along_is_refused(
 ) -> None:
     router.pct(*[word.format(old) for word in make])
     refused = router.bad("openwrt_lxc", **gateway, vmid=old, version="24", upgrade=True)
-    assert f"cannot take along {named}" in refused.msg
+    assert f"cannot migrate {named}" in refused.msg
     assert vmids(router) == [old]
 
 
@@ -256,7 +256,7 @@ def test_a_release_that_does_not_come_up_is_said_so_and_not_kept(
     with monkeypatch.context() as patched:
         patched.setattr(Router, "await_shell", ends)
         failed = router.bad("openwrt_lxc", **gateway, version="24", upgrade=True)
-    assert "did not come up, the old router runs on: it ended again after its start" in failed.msg
+    assert "did not come up, the old router keeps running: it ended again after its start" in failed.msg
     assert "Start it first" not in failed.msg
     assert not set(router.node.root.glob("var/lib/vz/template/cache/openwrt-24*.gz"))
     assert vmids(router) == [old]

@@ -120,7 +120,7 @@ def test_a_successor_that_is_not_well_is_a_finding(
         patched.setattr(Router, "await_up", never)
         refused = router.bad("openwrt_lxc", **upgrading)
     assert refused.findings[0]["option"] == "hostname"
-    assert f"container {successor} is not well: lan did not come up" in refused.msg
+    assert f"container {successor} is not up as declared: lan did not come up" in refused.msg
     assert (vmids(router), precious(router, successor)) == (before, "months-of-work")
 
 

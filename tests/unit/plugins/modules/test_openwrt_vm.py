@@ -310,7 +310,7 @@ def test_cards_in_another_order_are_not_accepted(
 def test_an_agent_that_never_answers_is_no_failure(bench: Bench, gateway: Params, clock: ImpatientClock) -> None:
     with silent_agents():
         made = bench.good("openwrt_vm", **{**gateway, "agent": True, "start_timeout": 60})
-    assert "nothing told whether the router is up" in str(made.warnings)
+    assert "nothing shows whether the router is up" in str(made.warnings)
     assert made.openwrt["drift"] == "unknown"
 
 

@@ -149,7 +149,7 @@ def test_an_image_that_does_not_boot_is_said_so_and_the_old_one_runs_on(
     before = config(bench, old)
     monkeypatch.setattr(changes_of(bench), "start", broken)
     failed = bench.bad("openwrt_vm", **upgrading)
-    assert "did not come up, the old router runs on" in failed.msg
+    assert "did not come up, the old router keeps running" in failed.msg
     as_before(bench, old, before)
 
 
@@ -164,7 +164,7 @@ def test_a_number_is_not_kept(bench: Bench, upgrading: Params, old: int) -> None
 def test_what_an_upgrade_cannot_take_along_is_refused(bench: Bench, upgrading: Params, old: int) -> None:
     qm(bench, "set", str(old), "--scsi1", "local-lvm:1", "--tpmstate0", "local-lvm:1,version=v2.0")
     refused = bench.bad("openwrt_vm", **upgrading)
-    assert "cannot take along scsi1, tpmstate0" in refused.msg
+    assert "cannot migrate scsi1, tpmstate0" in refused.msg
     assert vms(bench) == [str(old)]
 
 
@@ -242,7 +242,7 @@ def _asks_the_user(bench: Bench, upgrading: Params, moment: str) -> None:
     if moment == "_await_reach":
         assert not bench.good("openwrt_vm", **upgrading).changed
     else:
-        assert "was being upgraded by a run that did not end" in bench.bad("openwrt_vm", **upgrading).msg
+        assert "was being upgraded by an unfinished run" in bench.bad("openwrt_vm", **upgrading).msg
     assert {vmid: config(bench, int(vmid)) for vmid in vms(bench)} == before
 
 

@@ -141,7 +141,7 @@ def test_a_container_that_does_not_start_again_is_what_it_was(bench: Bench) -> N
     failed = bench.bad("lxc_create", **SAFE, state="started", features={"nesting": True}, restart="when_needed")
     assert failed.step == "start"
     assert failed.rolled_back
-    assert "was taken back to what it was before this run" in failed.msg
+    assert "was rolled back to its state before this run" in failed.msg
     assert "nesting=1" not in bench.config(101).get("features", "")
     assert bench.pct("status", "101").strip() == "status: running"
     assert snapshots(bench) == []
@@ -206,7 +206,7 @@ def test_a_guest_that_fails_its_checks_is_what_it_was(bench: Bench, module: str,
     bench.good(module, **guest)
     failed = bench.bad(module, **{**guest, "memory": 1024, "rollback": "snapshot"})
     assert (failed.error, failed.rolled_back) == ("checks_failed", True)
-    assert failed.msg == "It does not answer. Look into it. It was taken back to what it was before this run"
+    assert failed.msg == "It does not answer. Look into it. It was rolled back to its state before this run"
     assert snapshots(bench, guest["vmid"], command) == []
     assert not bench.good(module, **guest).changed
 
@@ -316,7 +316,7 @@ def test_a_disk_in_a_snapshot_does_not_move(bench: Bench) -> None:
     disks = [{"storage": "local", "size": "1G"}]
     commands.run(["pvesm", "set", "local", "--content", "images,rootdir,iso,vztmpl,snippets"], bench.node.root, b"")
     refused = bench.bad("vm_create", **{**VM, "disks": disks, "move_disks": True, "rollback": "snapshot"})
-    assert "does not go with move_disk: PVE moves no disk that is in a snapshot" in refused.msg
+    assert "cannot be combined with move_disk: PVE moves no disk that is in a snapshot" in refused.msg
 
 
 @pytest.fixture(params=[True, False], ids=["chains", "no chains"])

@@ -167,7 +167,7 @@ def test_what_cannot_be_cloned_is_found_before_anything_is_written(bench: Bench)
         (
             {"storage": "local-lvm"},
             "clone_from.storage",
-            "is not taken by a linked clone, which is on the storage of its template",
+            "does not apply to a linked clone, which is on the storage of its template",
         ),
     ],
 )

@@ -199,7 +199,7 @@ def test_a_content_of_a_running_vm_is_read_when_it_boots_again(bench: Bench, sto
     bench.good("vm_create", **wanted)
     wanted["cloud_init"] = {"user_data": USER_DATA + "# more\n"}
     told = json.dumps(bench.good("vm_create", **wanted).warnings)
-    assert ("waits for a restart: cicustom" if bench.backend == "cli" else "when it boots again") in told
+    assert ("waits for a restart: cicustom" if bench.backend == "cli" else "at its next boot") in told
     wanted["cloud_init"] = {"user_data": USER_DATA + "# and more\n"}
     again = bench.good("vm_create", **wanted, restart="when_needed", force=True, shutdown_timeout=1)
     assert steps(again)[-3:] == ["shutdown", "start", "remove_cloud_init"]
@@ -392,7 +392,7 @@ def test_where_no_storage_takes_snippets_an_image_serves(bench: Bench, storage: 
 def test_where_nothing_takes_it_that_is_told(bench: Bench, storage: Path) -> None:
     content(bench, "vztmpl")
     refused = bench.bad("vm_create", **VM, cloud_init={"user_data": USER_DATA})
-    assert "cannot come to the VM" in refused.msg
+    assert "cannot be passed to the VM" in refused.msg
 
 
 def test_a_snippet_that_is_gone_comes_back(bench: Bench, storage: Path) -> None:
@@ -476,7 +476,7 @@ def test_the_guest_agent_is_brought_unless_the_image_is_said_to_have_it(bench: B
 def test_that_nothing_can_bring_the_guest_agent_is_told(bench: Bench, storage: Path) -> None:
     content(bench, "images,rootdir,vztmpl")
     wanted = {**VM, "agent": {"enabled": True}, "cloud_init": {"user": "alice"}}
-    assert "nothing brings the guest agent" in json.dumps(bench.good("vm_create", check=True, **wanted).warnings)
+    assert "the guest agent cannot be installed" in json.dumps(bench.good("vm_create", check=True, **wanted).warnings)
     wanted["cloud_init"] = {"user": "alice", "install_agent": False}
     assert "warnings" not in bench.good("vm_create", check=True, **wanted).values
 
@@ -574,7 +574,7 @@ def test_an_agent_that_runs_no_commands_is_let_do_so_by_vendor_data(
 
 def test_a_new_vm_whose_agent_stays_so_is_told_what_to_do(bench: Bench, rocky: Params, clock: ImpatientClock) -> None:
     failed = bench.bad("vm_create", **rocky, cloud_init={**ADDRESS, "install_agent": False}, packages=["nginx"])
-    assert "the guest cannot be entered: Agent error: Command guest-exec has been disabled" in failed.msg.replace(
+    assert "the guest cannot be accessed: Agent error: Command guest-exec has been disabled" in failed.msg.replace(
         "POST /nodes/pve1/qemu/301/agent/exec: 500 ", ""
     )
     assert "empty FILTER_RPC_ARGS in /etc/sysconfig/qemu-ga of the guest" in failed.msg
@@ -585,7 +585,7 @@ def test_a_vm_whose_agent_runs_no_commands_is_not_asked_again_for_that(bench: Be
     made = {**rocky, "cloud_init": {**ADDRESS, "install_agent": False, "wait": 0}}
     bench.good("vm_create", **made)
     seen = bench.good("vm_create", **made, packages=["nginx"])
-    assert "what is to be in it was not looked at: " in str(seen.warnings)
+    assert "its setup was not checked: " in str(seen.warnings)
     assert "empty FILTER_RPC_ARGS" in str(seen.warnings)
     restarted = {**made, "cloud_init": {**made["cloud_init"], "user": "bob", "wait": 100}, "restart": "when_needed"}
     told = bench.good("vm_create", **restarted)

@@ -78,7 +78,7 @@ def test_beside_the_one_that_was_backed_up_it_gets_new_addresses(bench: Bench, b
     [
         ("local:backup/vzdump-lxc-215-2026_01_01-00_00_00.tar.zst", "is not the volid of a VM's backup"),
         ("local:backup/vzdump-qemu-9-2026_01_01-00_00_00.vma.zst", "is not on any storage of node"),
-        ("latest", "is no backup of VM 299"),
+        ("latest", "is not a backup of VM 299"),
     ],
 )
 def test_what_is_no_backup_of_it_is_found_before_anything_is_written(

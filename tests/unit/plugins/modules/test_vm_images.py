@@ -464,7 +464,7 @@ def test_a_vm_that_has_the_name_of_a_template_is_left_alone(bench: Bench, mirror
     bench.good("vm_create", vmid=777, name=has["name"])
     before = config(bench, 777)
     refused = bench.bad("vm_create", **declared)
-    assert f"VM 777 has the name {has['name']} and is no golden template" in refused.msg
+    assert f"VM 777 has the name {has['name']} and is not a golden template" in refused.msg
     assert config(bench, 777) == before
 
 

@@ -44,8 +44,8 @@ def test_a_profile_of_the_user_goes_before_ours(tmp_path: Path) -> None:
     ("name", "finding"),
     [
         ("ngnix", "Did you mean nginx"),
-        ("../nginx", "is no application that is known"),
-        ("NGINX", "is no application that is known"),
+        ("../nginx", "is not a known application"),
+        ("NGINX", "is not a known application"),
     ],
 )
 def test_what_nobody_knows_is_told(name: str, finding: str) -> None:
@@ -56,7 +56,7 @@ def test_what_nobody_knows_is_told(name: str, finding: str) -> None:
 
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     _profile, (found,) = apps.find_profile("nginx", [tmp_path / "apps"])
-    assert str(found).startswith(f"app_paths: '{tmp_path}/apps' is no folder")
+    assert str(found).startswith(f"app_paths: '{tmp_path}/apps' is not a folder")
 
 
 @pytest.mark.parametrize(
@@ -85,19 +85,19 @@ def test_a_module_is_told_what_is_wrong_with_a_profile(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "key", "text"),
     [
-        ({"titel": "x"}, "titel", "is no key of a profile. Did you mean title?"),
+        ({"titel": "x"}, "titel", "is not a key of a profile. Did you mean title?"),
         ({"title": None}, "", "title"),
         ({"memory": "much"}, "memory", "int"),
         ({"category": "webb"}, "category", "one of"),
         ({"needs": ["gpus"]}, "needs", "one or more of"),
         ({"disk": "big"}, "disk", "State a size such as 8G."),
-        ({"ports": [{"port": 70000}]}, "ports[0].port", "is no port"),
+        ({"ports": [{"port": 70000}]}, "ports[0].port", "is not a valid port"),
         ({"ports": [{}]}, "ports", "port"),
         ({"lxc": {"memroy": 1}}, "lxc.memroy", "Did you mean memory?"),
         ({"vm": {"cores": "many"}}, "vm.cores", "int"),
-        ({"options": {"Port": {"description": "x"}}}, "options.Port", "is no name of an option"),
-        ({"options": {"item": {"description": "x"}}}, "options.item", "is no name of an option"),
-        ({"options": {"port": 80}}, "options.port", "is no dictionary"),
+        ({"options": {"Port": {"description": "x"}}}, "options.Port", "is not a valid option name"),
+        ({"options": {"item": {"description": "x"}}}, "options.item", "is not a valid option name"),
+        ({"options": {"port": 80}}, "options.port", "is not a dictionary"),
         ({"options": {"port": {"type": "int"}}}, "options.port", "description"),
         ({"options": {"port": {"type": "int", "description": "x", "default": "y"}}}, "options.port.default", "whole"),
         ({"options": {"p": {"secret": True, "description": "x", "default": "y"}}}, "options.p.default", "secret"),
@@ -108,17 +108,17 @@ def test_a_module_is_told_what_is_wrong_with_a_profile(tmp_path: Path) -> None:
         ),
         ({"options": {"p": {"description": "x", "pattern": "[ab]"}}}, "options.p.example", "is missing"),
         ({"options": {"p": {"description": "x", "pattern": "[ab]", "example": "c"}}}, "options.p.example", "form"),
-        ({"packages": ["x-${verison}"]}, "packages[0]", "is no option of the application"),
-        ({"packages": ["${a b}"]}, "packages[0]", "is no name of an option"),
-        ({"files": [{"path": "a", "content": "x"}]}, "files[0].path", "is no absolute path"),
-        ({"files": [{"path": "/a", "contents": "x"}]}, "files[0].contents", "is no key"),
-        ({"services": {"a b": True}}, "services.a b", "is no name of a service"),
+        ({"packages": ["x-${verison}"]}, "packages[0]", "is not an option of the application"),
+        ({"packages": ["${a b}"]}, "packages[0]", "is not a valid option name"),
+        ({"files": [{"path": "a", "content": "x"}]}, "files[0].path", "is not an absolute path"),
+        ({"files": [{"path": "/a", "contents": "x"}]}, "files[0].contents", "is not a key"),
+        ({"services": {"a b": True}}, "services.a b", "is not a valid service name"),
         ({"commands": [{"command": "x"}]}, "commands", "creates, unless"),
         ({"checks": [{"type": "tcp"}]}, "checks[0].port", "is missing"),
         ({"checks": [{"type": "tpc"}]}, "checks[0].type", "one of"),
         ({"repositories": [{"name": "x", "uris": ["https://x"]}]}, "repositories[0]", "has no key"),
-        ({"files": [{"path": "/a", "when": "tsl"}]}, "files[0].when", "is no option of the application"),
-        ({"files": [{"path": "/a", "content": "${item}"}]}, "files[0].content", "is no option of the application"),
+        ({"files": [{"path": "/a", "when": "tsl"}]}, "files[0].when", "is not an option of the application"),
+        ({"files": [{"path": "/a", "content": "${item}"}]}, "files[0].content", "is not an option of the application"),
         ({"commands": [{"command": "echo ${guest_name}"}]}, "commands[0].command", "Write ${guest_name|shell}."),
         (
             {

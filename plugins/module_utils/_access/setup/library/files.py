@@ -18,14 +18,14 @@ file() {
     place_of "$path" "$wanted"
     if [ -z "$place" ]; then fault "$number" "$path is a link that leads nowhere"; return 0; fi
     is=$(sum_of "$place" "$wanted")
-    if [ "$is" = other ] && [ ! -L "$place" ]; then fault "$number" "$path is no regular file"; return 0; fi
+    if [ "$is" = other ] && [ ! -L "$place" ]; then fault "$number" "$path is not a regular file"; return 0; fi
     what= attributes=
     case "$wanted:$is" in
     "$is:$is") ;;
     none:directory) what=" remove" ;;
     *:directory) fault "$number" "$path is a folder"; return 0 ;;
     *:none) what=" create" ;;
-    directory:*) fault "$number" "$path is no folder"; return 0 ;;
+    directory:*) fault "$number" "$path is not a folder"; return 0 ;;
     none:*) what=" remove" ;;
     link-*) what=" target" ;;
     *) what=" content" ;;

@@ -128,8 +128,8 @@ def go_back(node: Node, wanted: Wanted, keeper: Keeper) -> list[str]:
                 node.start("lxc", vmid, timeout=wanted.policy.start_timeout)
             drop(node, vmid, NEW)
         except ProvisionError as error:
-            left = f"container {keeper.vmid} keeps what it was, and the next run goes back to it"
-            return [f"it could not be taken back: {error}", left]
+            left = f"container {keeper.vmid} keeps the old root file system, and the next run restores it"
+            return [f"it could not be rolled back: {error}", left]
     try:
         node.destroy("lxc", keeper.vmid, purge=False, timeout=wanted.policy.timeout)
     except ProvisionError as error:

@@ -135,7 +135,7 @@ class OciContainer(Part):
             raise InvalidInput([Finding(OPTION, text, problem, "Upgrade the node, or use ostemplate.")])
         arch = wanted.declaration.values.get("arch") or "amd64"
         if arch not in PLATFORMS:
-            raise InvalidInput([Finding("arch", arch, "is none that images are made for")])
+            raise InvalidInput([Finding("arch", arch, "is not an architecture that images are made for")])
 
         def ask() -> OciImage:
             login = Login(*self.account) if self.account else None

@@ -251,12 +251,16 @@ def stands_against(
     """Why a container cannot get another root file system. What is ``left`` goes before."""
     text, options = str(reference), config.options
     if config.protected:
-        yield Finding(OPTION, text, "cannot take the place of what a protected container has", "Take protection off.")
+        yield Finding(
+            OPTION, text, "cannot replace the root file system of a protected container", "Set protection=false first."
+        )
     if options.get("unprivileged", "0") == "0":
         problem = "cannot be unpacked for a privileged container, which this is"
         yield Finding(OPTION, text, problem, "Make a new container, and move its mount points there.")
     if config.snapshots:
-        problem = f"cannot take the place of what the snapshots {', '.join(config.snapshots)} hold"
+        problem = (
+            f"cannot replace the root file system, which is part of the snapshots {', '.join(config.snapshots)} hold"
+        )
         yield Finding(OPTION, text, problem, "Delete them first.")
     if any(line.startswith("lxc.idmap") for line in node.lxc_lines(vmid)):
         problem = "cannot be unpacked for a container with an lxc.idmap of its own"
@@ -274,7 +278,7 @@ def stands_against(
     for guest in node.named("lxc", keepers.name_of(options.get("hostname", ""))):
         if left is not None and guest.vmid == left.vmid:
             continue
-        problem = f"needs the name of container {guest.vmid}, which a run that did not end may have left"
+        problem = f"needs the name of container {guest.vmid}, which an unfinished run may have left"
         yield Finding(OPTION, text, problem, f"Look into container {guest.vmid}, and remove it or rename it.")
 
 

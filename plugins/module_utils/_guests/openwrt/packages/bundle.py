@@ -75,7 +75,7 @@ class PackageBundle:
 
     @property
     def reasons(self) -> str:
-        """Which feeds could not be had, and why the first of them could not."""
+        """Which feeds could not be fetched, and why the first of them could not."""
         reason = next(iter(self.left_out.values()), "")
         return f"{', '.join(self.left_out)}: {reason.rstrip('.')}" if reason else ""
 
@@ -137,7 +137,9 @@ class PackageBundle:
         """Fetch packages that an index describes."""
         size = sum(entry.size for _feed, entry in needed)
         if size > _LARGEST:
-            raise ImageError(f"{len(needed)} packages of {size >> 20} MiB in all are too much to hand in.")
+            raise ImageError(
+                f"{len(needed)} packages of {size >> 20} MiB in all are too large to be copied into the router."
+            )
 
         def get(one: tuple[FetchedFeed, Entry]) -> None:
             source, entry = one
@@ -161,7 +163,9 @@ class PackageBundle:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             size = sum(pool.map(get, names))
         if size > _LARGEST:
-            raise ImageError(f"{len(names)} packages of {size >> 20} MiB in all are too much to hand in.")
+            raise ImageError(
+                f"{len(names)} packages of {size >> 20} MiB in all are too large to be copied into the router."
+            )
 
     def _fetch(
         self, urls: t.Sequence[str], target: Path, digest: tuple[str, str] | None, size: int | None

@@ -150,11 +150,11 @@ class Packages:
         )
         done = self.run_script(filled, timeout=_PATIENCE)
         if done.rc == NOT_ARRIVED:
-            raise ProvisionError(f"what the router was handed did not arrive whole. {done.stderr.strip()}".strip())
+            raise ProvisionError(f"the copy in the router is incomplete. {done.stderr.strip()}".strip())
         if done.rc != 0:
             answer = Answer.of(done)
             if answer.unknown and not answer.distrust:
                 raise _Refused(no_feed_has(answer.unknown, bundle.reasons))
             reason = answer.last if answer.distrust in answer.last else f"{answer.distrust}; {answer.last}"
-            raise _Refused(f"the router refused what the node had fetched for it: {reason}")
+            raise _Refused(f"the router rejected the packages that the node had fetched: {reason}")
         return done.stdout

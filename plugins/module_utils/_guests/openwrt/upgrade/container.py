@@ -60,7 +60,7 @@ def new_options(options: t.Mapping[str, str]) -> dict[str, str]:
 
 
 def left_behind(config: GuestConfig, *, stays: bool) -> list[str]:
-    """What a router has that its upgrade cannot take along: mount points with a volume of their own, lines of LXC's,
+    """What a router has that its upgrade cannot migrate: mount points with a volume of their own, lines of LXC's,
     and what goes with the old container unless that ``stays``."""
     points = {key: value for key, value in config.options.items() if re.fullmatch(r"mp\d+", key)}
     found = sorted(key for key, value in points.items() if not value.startswith("/"))

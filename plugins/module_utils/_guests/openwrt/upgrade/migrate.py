@@ -183,11 +183,11 @@ def not_kept(told: t.Mapping[str, str]) -> list[str]:
     accounts = _accounts(lines["passwd"], lines["shadow"])
     words = []
     if accounts:
-        words.append(f"the upgrade does not take along the accounts {', '.join(accounts)}: make them in the new router")
+        words.append(f"the upgrade does not migrate the accounts {', '.join(accounts)}: make them in the new router")
     if files:
         more = f" and {len(files) - _NAMED} more" if len(files) > _NAMED else ""
         remedy = "name in the router's /etc/sysupgrade.conf what is to be kept"
-        words.append(f"the upgrade does not take along {', '.join(files[:_NAMED])}{more}: {remedy}")
+        words.append(f"the upgrade does not migrate {', '.join(files[:_NAMED])}{more}: {remedy}")
     return words
 
 

@@ -72,7 +72,7 @@ class UpgradableRouter(OpenWrtGuest):
         """Nobody can say whether a router is older that cannot be seen."""
         if not self.upgrade:
             return plan
-        problem = f"needs a look into the router: {self.unreachable_reason}"
+        problem = f"needs access to the router: {self.unreachable_reason}"
         return plan.against([Finding("upgrade", True, problem, self.access_remedy, unverified=True)])
 
     def with_upgrade(self, node: Node, actual: Actual, plan: Plan, find: t.Callable[[], Release]) -> Plan:
@@ -87,7 +87,7 @@ class UpgradableRouter(OpenWrtGuest):
         findings = [*unfinished(node, kind, str(config.options.get(KINDS[kind].name_option))), *release.findings]
         if release.left:
             remedy = "Move their data into the root volume and remove them, or make a new router by hand."
-            findings.append(Finding("upgrade", True, f"cannot take along {', '.join(release.left)}", remedy))
+            findings.append(Finding("upgrade", True, f"cannot migrate {', '.join(release.left)}", remedy))
         upgrade = UpgradeRouter(self, self.seen.version, release.version, self.rollback_keep)
         change = plan.against(findings).change
         before = {**plan.before, "version": self.seen.version}
@@ -106,6 +106,6 @@ def unfinished(node: Node, kind: Kind, name: str) -> t.Iterator[Finding]:
     for guest in node.guests(kind):
         if same_name(guest.name, interim(name)) and guest.vmid not in node.journal:
             there = f"{KINDS[kind].noun} {guest.vmid} is called {guest.name}"
-            problem = f"was being upgraded by a run that did not end: {there}"
+            problem = f"was being upgraded by an unfinished run: {there}"
             remedy = f"Give the one that is to serve the name {name}, and remove the other."
             yield Finding(KINDS[kind].name_option, name, problem, remedy)

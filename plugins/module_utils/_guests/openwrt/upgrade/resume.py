@@ -122,7 +122,7 @@ class Resume:
         doubt = "" if note.get("done") else self._doubt(vmid, note)
         if not doubt:
             return
-        problem = f"was being upgraded by a run that did not end, and {doubt}"
+        problem = f"was being upgraded by an unfinished run, and {doubt}"
         remedy = f"Give the one that is to serve the name {name}, and remove the other, or give it another name"
         remedy += f" (the router is {self.noun} {old}, the new one was to be {vmid})."
         if "archive" in note:
@@ -182,7 +182,7 @@ class Resume:
 
     def _unwell(self, note: t.Mapping[str, t.Any], successor: int, error: ProvisionError) -> Finding:
         name, old, noun = router_name(note), note["upgrade_of"], self.noun
-        problem = f"was being upgraded by a run that did not end, and {noun} {successor} is not well: {error}"
+        problem = f"was being upgraded by an unfinished run, and {noun} {successor} is not up as declared: {error}"
         back = f"stop and rename {noun} {successor}, and give {noun} {old} the name {name}"
         if successor == old:
             back = f"'pct restore {old} {note['archive']} --force' brings the old one back"
@@ -201,7 +201,7 @@ class Resume:
         if name_of(node, self.kind, vmid) == name and not use_of(node, vmid, note):  # going back had begun
             node.set_config(self.kind, vmid, {wanted.type.name_key: interim(name), "onboot": "0", "protection": "0"})
         if "archive" in note and not still:
-            self.warnings.append(f"the backup of {name} from before an upgrade that did not end is {note['archive']}")
+            self.warnings.append(f"the backup of {name} from before an unfinished upgrade is {note['archive']}")
         self._remove(vmid, note, archives=still or "archive" not in note)
 
     def _remove(self, vmid: int, note: dict[str, t.Any], *, archives: bool = True) -> None:

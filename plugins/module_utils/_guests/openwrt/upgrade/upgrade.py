@@ -97,7 +97,7 @@ class Upgrade:
         backup = read_backup(router.run(BACKUP))
         if backup.links:
             links = ", ".join(backup.links)
-            self.run.result.warnings.append(f"the upgrade does not take along the symbolic links {links}")
+            self.run.result.warnings.append(f"the upgrade does not migrate the symbolic links {links}")
         note: Note = {
             "upgrade_of": old,
             "from": seen.version,
@@ -167,7 +167,7 @@ class Upgrade:
             ended = self.node.status(self.kind, self.new) != "running"
             reason = "it ended again after its start" if ended else error.message
             raise ReleaseError(
-                f"{self.to} did not come up, the old router runs on: {reason}",
+                f"{self.to} did not come up, the old router keeps running: {reason}",
                 remedy=f"Declare version={version} to stay with what runs.",
             ) from error
 
@@ -242,7 +242,7 @@ class Upgrade:
         if reached and not poll(
             lambda: router.reached(router.probe()), bool, timeout=self.patience, clock=self.node.clock
         ):
-            raise RouterError("it cannot be reached by the interfaces it is managed from")
+            raise RouterError("it cannot be reached on its management interfaces")
 
     def _prove(self, vmid: int, router: Router) -> None:
         """See at its place what could not be seen while its links were down."""
@@ -262,7 +262,7 @@ class Upgrade:
         serves = config is not None and self.node.status(self.kind, old) == "running"
         stopped = f"and the old one, {self.wanted.type.noun} {old}, does not run"
         how = "so the old one runs again" if serves else stopped
-        error.message = f"the new router did not prove itself, {how}: {error.message}"
+        error.message = f"the new router could not be verified, {how}: {error.message}"
         return _with_words(error, words)
 
 

@@ -75,7 +75,7 @@ def disk_size(options: t.Mapping[str, str]) -> int | None:
 
 
 def left_behind(config: GuestConfig, *, stays: bool) -> list[str]:
-    """What a router has that its upgrade cannot take along: further disks, a TPM, what one VM alone can have, and what
+    """What a router has that its upgrade cannot migrate: further disks, a TPM, what one VM alone can have, and what
     goes with the old VM unless that ``stays``."""
     options = {key: text for key, text in config.options.items() if not key.startswith("unused")}
     volumes = {key for key in options if disks.is_volume(key)} - {DISK, _FIRMWARE}

@@ -51,7 +51,7 @@ def config_xml(default: bytes, description: Description, *, web: bool = True) ->
         root = ET.fromstring(default)
     except ET.ParseError as error:
         raise ImageError(
-            f"The image's own configuration is no XML: {error}.", remedy="Use an image of OPNsense's own."
+            f"The image's own configuration is not XML: {error}.", remedy="Use an image of OPNsense's own."
         ) from error
     if root.tag != "opnsense":
         raise ImageError(

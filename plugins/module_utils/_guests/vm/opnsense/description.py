@@ -69,7 +69,7 @@ def _check(found: Findings, description: Description) -> None:
         remedy = "Give bcrypt ($2y$) or SHA-512 ($6$), as `openssl passwd -6` makes it."
         found.note("management.password_hash", "(hidden)", "is of a kind that OPNsense does not check", remedy)
     if description.management.allow_empty_password:
-        words = "is not possible in OPNsense, which lets nobody in without a password"
+        words = "is not possible in OPNsense, which requires a password"
         found.note("management.allow_empty_password", True, words, "Give password_hash or ssh_keys.")
 
 
@@ -83,19 +83,19 @@ def _check_interface(found: Findings, description: Description, interface: Inter
             words = f"has {len(several)} IPv{version} addresses, and an interface of OPNsense takes one"
             found.note(f"{where}.address", several, words, "Give one, and the others as virtual IPs in OPNsense.")
     if interface.ip6 == "ula":
-        words = "makes a local prefix, which OPNsense has not"
+        words = "needs a local prefix, which OPNsense does not have"
         found.note(
             f"{where}.ip6", "ula", words, "Give the interface an address of your own, like fd12:3456:789a::1/64."
         )
     if interface.ip6 == "pd" and interface.proto == "static" and upstream6(description) is None:
-        found.note(f"{where}.ip6", "pd", "takes part in a prefix that no interface asks for", "Say ip6: pd on a wan.")
+        found.note(f"{where}.ip6", "pd", "takes part in a prefix that no interface asks for", "Set ip6: pd on a wan.")
     if interface.metric is not None and not interface.gateways:
         words = "is for a declared gateway; of one that is learnt OPNsense decides itself"
         found.note(f"{where}.metric", interface.metric, words, LATER)
     elif interface.metric is not None and interface.metric > MAX_PRIORITY:
         found.note(f"{where}.metric", interface.metric, f"is more than {MAX_PRIORITY}", "Take a smaller one.")
     if interface.dhcp and not lease_seconds(interface.dhcp):
-        words = "is no time that OPNsense leases an address for"
+        words = "is not a valid lease time"
         found.note(f"{where}.dhcp_server.leasetime", interface.dhcp.leasetime, words, "Write it like 12h.")
 
 

@@ -52,7 +52,9 @@ def put_config(image: Path, description: Description, *, web: bool, size: int | 
             stream.flush()
             os.fsync(stream.fileno())
     except BadFileSystem as error:
-        raise ImageError(f"{image} is no nano image of OPNsense, or a damaged one: {error}.", remedy=REMEDY) from error
+        raise ImageError(
+            f"{image} is not a nano image of OPNsense, or a damaged one: {error}.", remedy=REMEDY
+        ) from error
 
 
 def lacks_room(image: Path | None, version: str, description: Description, *, web: bool) -> str:
@@ -80,4 +82,4 @@ def _find(stream: t.BinaryIO, image: Path) -> tuple[Ufs, Inode]:
         if inode.size > MAX_CONFIG:
             raise BadFileSystem(f"{CONFIG} has {inode.size} bytes")
         return system, inode
-    raise ImageError(f"{image} is no nano image of OPNsense: it has no UFS2 file system.", remedy=REMEDY)
+    raise ImageError(f"{image} is not a nano image of OPNsense: it has no UFS2 file system.", remedy=REMEDY)

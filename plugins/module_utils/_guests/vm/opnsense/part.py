@@ -119,7 +119,7 @@ class OpnsensePart(Part):
             findings.append(Finding(option, named.file, "is a volume, which no configuration is put into", remedy))
         if named.variant not in ("", "nano"):
             words = "is a medium to install from, which no configuration is put into"
-            findings.append(Finding(option, named.variant, words, "Leave variant out, or say nano."))
+            findings.append(Finding(option, named.variant, words, "Leave variant out, or set nano."))
         found = (*wanted.findings, *no_room(path, ROOM, where), *findings)
         notes = (*wanted.notes, *warnings(self.description, web=self.web))
         return dataclasses.replace(self.disk.import_from(wanted), findings=found, notes=notes)

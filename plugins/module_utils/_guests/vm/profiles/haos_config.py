@@ -87,7 +87,7 @@ def check_config(declared: Declared, macs: Macs) -> t.Iterator[Finding]:
             yield from _check_family(interface, version, path)
         for place, server in enumerate(interface.get("nameservers") or ()):
             if not _is_address(server):
-                yield Finding(f"{path}.nameservers[{place}]", server, "is no IP address")
+                yield Finding(f"{path}.nameservers[{place}]", server, "is not an IP address")
 
 
 def _check_family(interface: Declared, version: int, path: str) -> t.Iterator[Finding]:
@@ -98,11 +98,11 @@ def _check_family(interface: Declared, version: int, path: str) -> t.Iterator[Fi
         remedy = (
             f"Give an address with its prefix length, such as {'192.0.2.5/24' if version == 4 else '2001:db8::5/64'}"
         )
-        yield Finding(f"{path}.{ip}", address, f"is no IPv{version} address", f"{remedy}, or {words}.")
+        yield Finding(f"{path}.{ip}", address, f"is not an IPv{version} address", f"{remedy}, or {words}.")
     elif gateway and not (address and "/" in address):
         yield Finding(f"{path}.{gate}", gateway, "has no address to go with it", f"State {ip} too.")
     elif gateway and not _is_address(gateway, version):
-        yield Finding(f"{path}.{gate}", gateway, f"is no IPv{version} address")
+        yield Finding(f"{path}.{gate}", gateway, f"is not an IPv{version} address")
 
 
 def _is_interface(text: str, version: int) -> bool:

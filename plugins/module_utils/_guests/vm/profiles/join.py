@@ -87,7 +87,7 @@ def _server(node: Node, name: str) -> tuple[Node, GuestRef]:
     for ref in node.named("qemu", name):
         if (place := node.on(ref.node)) is not None:
             return place, ref
-    raise Conflict(f"{name} is no VM that is reached from here.", remedy="Make the server of the cluster first.")
+    raise Conflict(f"{name} is not a VM that can be reached from here.", remedy="Make the server of the cluster first.")
 
 
 def _ends_well(node: Node, vmid: int, argv: t.Sequence[str]) -> bool:

@@ -94,7 +94,7 @@ def test_what_several_guests_share_is_done_once_and_the_others_wait_for_it() -> 
     with futures.ThreadPoolExecutor(3) as pool:
         done = [pool.submit(carry_out, run, ()) for run in runs]
         assert begun.wait(timeout=60)
-        assert len(notes) == 1, "no guest is made before its image is there"
+        assert len(notes) == 1, "no guest is created before its image is there"
         may_end.set()
         for each in done:
             each.result()

@@ -93,9 +93,9 @@ def test_nothing_is_found_where_nothing_is_wrong(guests: list[Guest]) -> None:
     ("guests", "found"),
     [
         ([{"type": "lxc"}], ["guests[0]: has no name"]),
-        ([{"name": "web1"}], ["web1: type: is no type of guest"]),
-        ([lxc(type="jail")], ["web1: type: 'jail' is no type of guest"]),
-        ([lxc(hostname="web2")], ["web1: hostname: 'web2' is another name"]),
+        ([{"name": "web1"}], ["web1: type: is not a type of guest"]),
+        ([lxc(type="jail")], ["web1: type: 'jail' is not a type of guest"]),
+        ([lxc(hostname="web2")], ["web1: hostname: 'web2' differs from"]),
         ([lxc(memroy=1)], ["web1: memroy: is not an option. Did you mean memory?"]),
         ([lxc(api_host="pve")], ["web1: api_host: is not an option"]),
         ([lxc(networks=[{"brdige": "vmbr0"}])], ["web1: networks[0].brdige: is not an option. Did you mean bridge?"]),
@@ -104,7 +104,7 @@ def test_nothing_is_found_where_nothing_is_wrong(guests: list[Guest]) -> None:
         ([lxc(aftr=["a"])], ["web1: aftr: is not an option. Did you mean after?"]),
         ([lxc(networks=[NET, {"mtu": "big"}])], ["web1: networks[1].mtu: 'big' argument 'mtu' is of type"]),
         ([lxc(rootfs={"size": 8, "quota": "x"})], ["web1: rootfs.quota: 'x' argument 'quota' is of type"]),
-        ([lxc(networks=[NET, 5])], ["networks[1]: 5 is of type int, where a dictionary belongs"]),
+        ([lxc(networks=[NET, 5])], ["networks[1]: 5 is of type int, but has to be a dictionary"]),
         ([lxc(memory="lots")], ["'lots'"]),
         ([lxc(state="up")], ["web1: state: 'up' value of state must be one of"]),
         ([lxc(networks="vmbr0")], ["web1: "]),
@@ -112,9 +112,9 @@ def test_nothing_is_found_where_nothing_is_wrong(guests: list[Guest]) -> None:
         ([lxc(vmid=[1])], ["web1: vmid: [1] "]),
         ([lxc(tags={"a": 1})], ["web1: tags: {'a': 1} "]),
         ([lxc(name=["a"])], ["guests[0]: name: ['a'] "]),
-        ([lxc(type=["lxc"])], ["web1: type: ['lxc'] is no type of guest"]),
+        ([lxc(type=["lxc"])], ["web1: type: ['lxc'] is not a type of guest"]),
         ([lxc(after={"a": 1})], ["web1: after: {'a': 1} "]),
-        ([lxc(hostname="web2", memroy=1)], ["web1: hostname: 'web2' is another name", "web1: memroy: "]),
+        ([lxc(hostname="web2", memroy=1)], ["web1: hostname: 'web2' differs from", "web1: memroy: "]),
         ([{"type": "lxc", "memroy": 1}], ["guests[0]: has no name", "guests[0]: memroy: "]),
         ([lxc(), lxc()], ["name: 'web1' is declared more than once: web1, web1"]),
         ([lxc(vmid=101), lxc(name="b", vmid="101")], ["vmid: '101' is declared more than once: web1, b"]),
@@ -192,7 +192,7 @@ def test_an_option_that_no_check_has_is_told_once() -> None:
     wanted, _parts = TYPES["lxc"].read(checked.values, checked.nulls)
     assert [str(finding) for finding in (*checked.findings, *wanted.findings)] == [
         "checks[0].prot: is not an option. Did you mean port?",
-        "checks[1].port: 3 is no option of a check of type ping. It has address.",
+        "checks[1].port: 3 is not an option of a check of type ping. It has address.",
     ]
 
 

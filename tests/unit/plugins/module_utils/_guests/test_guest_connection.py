@@ -90,5 +90,5 @@ def test_ssh_goes_to_a_declared_address_or_to_one_that_the_guest_tells_or_the_no
     if address:
         assert connection(there, 100, options) == (address, "/key")
     else:
-        with pytest.raises(Unsupported, match="no address of it is known here"):
+        with pytest.raises(Unsupported, match="no address of the guest is known"):
             connection(there, 100, options)

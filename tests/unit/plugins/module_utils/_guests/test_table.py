@@ -91,7 +91,7 @@ def test_of_very_many_guests_those_as_declared_are_counted_only() -> None:
         (CREATED, "web1 (101) on pve1, 192.168.20.10 (guest), created, 3.0 s"),
         (entry("web1", plan=[]), ""),
         ({**CREATED, "failed": True}, ""),
-        ({"failed": True, "msg": "memory is no number"}, ""),
+        ({"failed": True, "msg": "memory is not a number"}, ""),
         ({"changed": True, "volids": ["local:vztmpl/a.tar.gz"], "plan": plan("upload")}, ""),
     ],
     ids=["created", "as declared", "failed", "refused", "a template"],

@@ -155,7 +155,7 @@ def test_a_good_file_with_a_new_date_is_read_once(tmp_path: Path) -> None:
 
 def test_what_is_no_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "image").mkdir()
-    with pytest.raises(ImageError, match="no regular file"):
+    with pytest.raises(ImageError, match="not a regular file"):
         cache.lookup(tmp_path / "image")
 
 

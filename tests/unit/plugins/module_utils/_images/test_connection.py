@@ -21,7 +21,7 @@ from ansible_collections.pve.provision.tests.unit.plugins.module_utils._images.f
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/x", "file:///etc/passwd", "/etc/passwd", "http://", ""])
 def test_only_http(target: Path, url: str) -> None:
-    with pytest.raises(ImageError, match="no http or https URL"):
+    with pytest.raises(ImageError, match="not an http or https URL"):
         get(target, url)
     nothing(target)
 

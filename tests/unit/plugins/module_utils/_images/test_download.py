@@ -73,7 +73,7 @@ def test_an_empty_file_is_a_file(server: FaultyServer, target: Path) -> None:
 def test_a_body_without_length(server: FaultyServer, target: Path, faults: t.Any, digest: t.Any) -> None:
     url = server.put("/image", CONTENT, **faults)
     if digest is None and "no_length" in faults:
-        with pytest.raises(ImageError, match="tells no length"):
+        with pytest.raises(ImageError, match="reports no length"):
             get(target, url, digest=None)
         nothing(target)
     else:

@@ -176,8 +176,8 @@ def test_no_entry_point(path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"<html>no</html>", random.Random(6).randbytes(5000)])
 def test_what_is_no_archive(path: Path, content: bytes) -> None:
-    refused(path, content, "no tar archive")
-    refused(path, gzip.compress(content), "no tar archive")
+    refused(path, content, "not a tar archive")
+    refused(path, gzip.compress(content), "not a tar archive")
 
 
 def test_an_archive_that_breaks_off(path: Path) -> None:

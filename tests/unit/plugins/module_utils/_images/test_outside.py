@@ -181,7 +181,7 @@ def test_a_proxy_does_not_lend_its_way_to_a_private_address(sites: tuple[Site, S
 
 @pytest.mark.parametrize("url", ["http://[bad/x", "http://host:port/x", "http://host:99999999/x", "http:///x"])
 def test_what_is_no_url_is_refused_in_words(url: str):
-    with pytest.raises(ImageError, match="is no http or https URL"):
+    with pytest.raises(ImageError, match="is not an http or https URL"):
         ask(url)
 
 

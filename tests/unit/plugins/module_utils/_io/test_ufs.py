@@ -149,7 +149,7 @@ def test_what_is_not_there_is_told() -> None:
     found = only(UfsImage({CONFIG: b"x", "etc/rc": b""}).image())
     for path, words in {
         "/usr/local/etc/other.xml": "it has no file /usr/local/etc/other.xml",
-        "/usr/local": "/usr/local is no regular file",
+        "/usr/local": "/usr/local is not a regular file",
         f"/{CONFIG}/more": "what leads to",
     }.items():
         with pytest.raises(BadFileSystem, match=words):
@@ -177,7 +177,7 @@ def inode_field(image: bytes, size: int, kind: str, at: int, value: int) -> byte
         ("q", 112, -5, "lies outside"),
         ("I", 88, 0x20, "compressed"),
         ("Q", 16, 1 << 62, "."),
-        ("H", 0, 0o120644, "no regular file"),
+        ("H", 0, 0o120644, "not a regular file"),
     ],
 )
 def test_a_file_that_cannot_be_overwritten_is_told_and_nothing_is_written(

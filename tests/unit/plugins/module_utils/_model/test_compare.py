@@ -270,7 +270,7 @@ def test_a_root_volume_is_never_written_into_a_container_that_is_there() -> None
 
 def test_what_is_to_go_and_to_stay_is_refused() -> None:
     (found,) = serve(networks=[{"id": 1, "tag": 5}, {"name": "eth1", "state": "absent"}]).findings
-    assert (found.option, found.problem) == ("networks[1]", "is to go, and is declared by networks[0]")
+    assert (found.option, found.problem) == ("networks[1]", "is to be removed, and is also declared by networks[0]")
 
 
 def test_an_entry_that_is_to_go_says_which_it_is() -> None:

@@ -37,7 +37,7 @@ def test_what_is_declared(given: t.Any, meant: ImageName) -> None:
     ("given", "problem"),
     [
         (" ", "is empty"),
-        (7, "is no image"),
+        (7, "is not an image"),
         ({}, "has to say one of name, url, file"),
         ({"name": "debian", "url": URL}, "only one"),
         ({"name": "debian", "flavour": "x"}, "mean nothing here: flavour"),

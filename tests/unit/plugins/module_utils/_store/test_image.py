@@ -300,7 +300,7 @@ BAD = [
     ("status", {"code": 404}, ROOTFS, "404"),
     ("replace", {"body": b"short"}, ROOTFS, "sha256"),
     ("flip", {"after": 10}, "*/sha256sums.sig", "usign signature|does not fit|unknown key"),
-    ("replace", {"body": b"untrusted comment: x\nUldR\n"}, "*/sha256sums.sig", "no usign signature"),
+    ("replace", {"body": b"untrusted comment: x\nUldR\n"}, "*/sha256sums.sig", "not a usign signature"),
     ("flip", {"after": 70}, "*/sha256sums", "line of a checksum list|can't decode|does not fit"),
     ("html", {}, "*/.versions.json", "not the index"),
 ]

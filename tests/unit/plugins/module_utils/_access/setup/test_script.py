@@ -261,7 +261,7 @@ def test_a_link_points_where_it_is_to(guest: FakeGuest, before: str) -> None:
     [
         ({"content": "a"}, "is a folder"),
         ({"target": "a"}, "is a folder"),
-        ({"state": "directory"}, "is no folder"),
+        ({"state": "directory"}, "is not a folder"),
     ],
 )
 def test_what_would_be_in_the_way_is_found_beforehand(guest: FakeGuest, declared: dict[str, t.Any], words: str) -> None:
@@ -273,7 +273,7 @@ def test_what_would_be_in_the_way_is_found_beforehand(guest: FakeGuest, declared
 
 @pytest.mark.parametrize(
     ("target", "words"),
-    [("/dev/null", "is no regular file"), ("/nowhere/at/all", "is a link that leads nowhere")],
+    [("/dev/null", "is not a regular file"), ("/nowhere/at/all", "is a link that leads nowhere")],
 )
 def test_what_is_no_file_is_not_written_over(guest: FakeGuest, target: str, words: str) -> None:
     path = guest.path("etc/masked.service")

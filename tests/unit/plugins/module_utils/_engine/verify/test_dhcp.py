@@ -69,7 +69,7 @@ class Wire:
         (["192.0.2.1"], "answered", "192.0.2.1 offers 192.0.2.100"),
         (["192.0.2.9", "192.0.2.1"], "answered", "192.0.2.1 offers 192.0.2.100"),
         (["192.0.2.9"], "silent", "only 192.0.2.9 answers"),
-        ([], "silent", "nobody answers within 5 s"),
+        ([], "silent", "no answer within 5 s"),
     ],
 )
 def test_the_answer_of_the_guest_counts(
@@ -83,7 +83,7 @@ def test_the_answer_of_the_guest_counts(
 @pytest.mark.parametrize(
     ("addresses", "error", "detail"),
     [
-        ([], None, "no address of it is known here"),
+        ([], None, "no address of the guest is known"),
         (["192.0.2.1"], OSError(19, "No such device"), "vmbr1: No such device"),
         (["192.0.2.1"], PermissionError(1, "Operation not permitted"), "vmbr1: Operation not permitted"),
     ],

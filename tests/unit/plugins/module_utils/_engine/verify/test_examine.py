@@ -73,7 +73,7 @@ def test_a_shell_that_does_not_answer_verifies_nothing(kind: str) -> None:
 @pytest.mark.parametrize("kind", INSIDE)
 def test_a_shell_that_ended_too_early_verifies_nothing(kind: str) -> None:
     target = Target(ask=lambda _guest, _blocks: {})
-    assert outcome(any_check(kind), target) == "not_verified: the guest's shell ended before it came to this"
+    assert outcome(any_check(kind), target) == "not_verified: the guest's shell ended before this check"
 
 
 @pytest.mark.parametrize("kind", [*INSIDE, *NETWORK, "address", "agent"])
@@ -86,7 +86,7 @@ def test_of_a_guest_that_is_stopped_nothing_is_verified_and_nobody_asks_again(ki
 
 @pytest.mark.parametrize("kind", [kind for kind in NETWORK if kind != "dhcp"])
 def test_without_an_address_nothing_is_verified(kind: str) -> None:
-    assert outcome(any_check(kind), Target()) == "not_verified: no address of it is known here"
+    assert outcome(any_check(kind), Target()) == "not_verified: no address of the guest is known"
 
 
 def test_on_bridges_only_the_node_itself_can_ask() -> None:

@@ -91,11 +91,11 @@ def test_a_container_with_networks_keeps_them() -> None:
         ({}, {"findings": [{"option": "app", "value": 1, "problem": "is odd", "remedy": ""}]}, "lxc", "app: 1 is odd"),
         ({}, profile(types=["vm"]), "lxc", "app: 'site' runs in guests of type vm only"),
         ({}, profile(needs=["kernel_nfs_server"]), "lxc", "Run it in a VM (type: vm)."),
-        ({"profile": "haos"}, None, "vm", "profile: 'haos' leaves no room for application site"),
-        ({"app_options": {"x": 1}}, None, "lxc", "app_options.x: 1 is no option of application site. It has none."),
+        ({"profile": "haos"}, None, "vm", "profile: 'haos' cannot be combined with application site"),
+        ({"app_options": {"x": 1}}, None, "lxc", "app_options.x: 1 is not an option of application site. It has none."),
         ({"app": None, "app_options": {"x": 1}}, None, "lxc", "app_options: is for guests that run an application"),
         ({"app": None, "app_secrets": {"x": 1}}, None, "vm", "app_secrets: is for guests that run an application"),
-        ({}, {**profile(), "files": ["${typo}"]}, "lxc", "typo is no option of it"),
+        ({}, {**profile(), "files": ["${typo}"]}, "lxc", "typo is not one of its options"),
     ],
 )
 def test_what_is_wrong_is_found(params: Params, of: Params | None, kind: str, finding: str) -> None:

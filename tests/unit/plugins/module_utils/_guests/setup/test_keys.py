@@ -79,7 +79,7 @@ def test_what_nobody_wants_is_not_fetched(site: str) -> None:
     ("page", "pinned", "words"),
     [
         ("armored", "A" * 40, f"brings {FINGERPRINT}, and declared is {'A' * 40}"),
-        ("page", FINGERPRINT, "is no OpenPGP"),
+        ("page", FINGERPRINT, "is not an OpenPGP"),
     ],
 )
 def test_another_key_is_refused(site: str, page: str, pinned: str, words: str) -> None:

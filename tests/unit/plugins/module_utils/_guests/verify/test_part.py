@@ -134,7 +134,7 @@ def test_a_check_may_ask_another_vm_by_its_agent() -> None:
     part(way, *checks).finish(told)
     assert (node.asked, way.scripts) == ([301], [])
     assert [each["outcome"] for each in told.result.more["checks"]] == ["passed", "not_verified"]
-    assert told.result.more["checks"][1]["detail"] == "k2 is no running VM with a guest agent"
+    assert told.result.more["checks"][1]["detail"] == "k2 is not a running VM with a guest agent"
 
 
 def test_a_part_that_only_looks_fails_no_run() -> None:

@@ -71,7 +71,7 @@ def test_a_digest_and_the_tag_that_leads_to_it_mean_the_same(server: OciRegistry
 
 
 @pytest.mark.parametrize(
-    ("code", "words"), [(401, "it wants a login"), (403, "it refuses"), (404, "it has no such image")]
+    ("code", "words"), [(401, "it requires a login"), (403, "it refuses"), (404, "it has no such image")]
 )
 def test_why_there_is_no_image_is_told(server: OciRegistry, code: int, words: str) -> None:
     server.fault("status", "*/manifests/*", code=code)
@@ -96,8 +96,8 @@ def test_what_has_another_digest_is_refused(server: OciRegistry, path: str) -> N
 @pytest.mark.parametrize(
     ("challenge", "words"),
     [
-        ('Basic realm="x"', "it wants a login"),
-        ("Bearer", "it wants a login"),
+        ('Basic realm="x"', "it requires a login"),
+        ("Bearer", "it requires a login"),
         ('Bearer realm="http://tokens.example.org/"', "which is not https"),
     ],
 )
@@ -119,9 +119,9 @@ def test_an_answer_without_a_token_is_told(server: OciRegistry) -> None:
 @pytest.mark.parametrize("basic", [False, True])
 def test_an_image_that_is_not_public_is_had_with_a_login(server: OciRegistry, basic: bool) -> None:
     server.account, server.basic = "ada:secret", basic
-    with pytest.raises(ImageError, match="it wants a login"):
+    with pytest.raises(ImageError, match="it requires a login"):
         ask(server).resolve("amd64")
-    with pytest.raises(ImageError, match="it wants a login"):
+    with pytest.raises(ImageError, match="it requires a login"):
         ask(server, login=Login("ada", "guess")).resolve("amd64")
     registry = ask(server, login=Login("ada", "secret"))
     assert registry.resolve("amd64").config.command == ("sh",)

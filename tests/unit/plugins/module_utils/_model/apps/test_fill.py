@@ -119,14 +119,14 @@ def test_what_stands_between_values_and_how_a_key_of_a_value_is_spelt() -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("${prot}", "prot is no option of it"),
-        ("x ${prot}", "prot is no option of it"),
+        ("${prot}", "prot is not one of its options"),
+        ("x ${prot}", "prot is not one of its options"),
         ("${port.x}", "port has no x"),
-        ("x ${item}", "item is no option of it"),
-        ("${}", "is no name"),
+        ("x ${item}", "item is not one of its options"),
+        ("${}", "is not a name"),
         ("${port|html} x", "html is no way to quote"),
-        ("${port +}", "is no name"),
-        ("${__import__('os')}", "is no name"),
+        ("${port +}", "is not a name"),
+        ("${__import__('os')}", "is not a name"),
     ],
 )
 def test_what_cannot_be_filled_is_told(text: str, why: str) -> None:

@@ -31,7 +31,7 @@ def two(first: dict[str, t.Any], second: dict[str, t.Any]) -> dict[str, t.Any]:
 )
 def test_two_interfaces_in_one_segment_are_refused(first: t.Any, second: t.Any, refused: bool) -> None:
     if refused:
-        assert "wan is plugged in already" in findings(two(first, second))["interfaces.lan.bridge"]
+        assert "already used by wan" in findings(two(first, second))["interfaces.lan.bridge"]
     else:
         parse(two(first, second))
     parse({**two(first, second), "allow_shared_segment": True})

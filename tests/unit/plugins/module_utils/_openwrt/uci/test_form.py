@@ -15,19 +15,19 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.form im
 
 
 @pytest.mark.parametrize(("sections", "option", "problem"), [
-    ({"my-vpn": {".type": "interface"}}, "uci.p.my-vpn", "is no name of a section"),
-    ({"@zone[name=": {"a": 1}}, "uci.p.@zone[name=", "is no name of a section"),
-    ({"@rule": [{".name": "a-b"}]}, "uci.p.@rule.name", "is no name of a section"),
-    ({"vpn": {".type": "a b"}}, "uci.p.vpn.type", "is no type of a section"),
-    ({"vpn": {"a-b": 1}}, "uci.p.vpn", "is no option name"),
-    ({"@rule": [{"name": "x"}, {"a b": 1}]}, "uci.p.@rule", "is no option name"),
+    ({"my-vpn": {".type": "interface"}}, "uci.p.my-vpn", "is not a valid section name"),
+    ({"@zone[name=": {"a": 1}}, "uci.p.@zone[name=", "is not a valid section name"),
+    ({"@rule": [{".name": "a-b"}]}, "uci.p.@rule.name", "is not a valid section name"),
+    ({"vpn": {".type": "a b"}}, "uci.p.vpn.type", "is not a valid section type"),
+    ({"vpn": {"a-b": 1}}, "uci.p.vpn", "is not a valid option name"),
+    ({"@rule": [{"name": "x"}, {"a b": 1}]}, "uci.p.@rule", "is not a valid option name"),
     ({"vpn": {"a": {"b": 1}}}, "uci.p.vpn.a", "is neither a value nor a list of values"),
     ({"vpn": {"a": [["b"]]}}, "uci.p.vpn.a", "is neither a value nor a list of values"),
     ({"vpn": {"a": "x\0"}}, "uci.p.vpn.a", "holds a control character"),
     ({"vpn": {"a": ["x", "one\r\ntwo"]}}, "uci.p.vpn.a", "holds a control character"),
-    ({"vpn": 7}, "uci.p.vpn", "is no mapping of options"),
+    ({"vpn": 7}, "uci.p.vpn", "is not a mapping of options"),
     ({"@rule[0]": None}, "uci.p.@rule[0]", "deletes whatever section is there by then, one a run"),
-    (None, "uci", "is no package with sections"),
+    (None, "uci", "is not a package with sections"),
 ])  # fmt: skip
 def test_each_fault_is_told_by_its_place(sections: t.Any, option: str, problem: str) -> None:
     assert [(found.option, found.problem) for found in check_form({"p": sections})] == [(option, problem)]

@@ -236,7 +236,7 @@ class TestFaults:
         script.expect("POST", "/nodes/pve1/lxc", fault=fault)
         with pytest.raises((Unreachable, Timeout)) as caught:
             node.create("lxc", 101, {"ostemplate": "x"}, timeout=5)
-        assert "PVE may have begun it all the same" in caught.value.remedy
+        assert "PVE may have started it nevertheless" in caught.value.remedy
 
     def test_what_was_never_sent_is(self, node: ApiNode, script: Script):
         script.expect("POST", "/nodes/pve1/lxc", fault=REFUSED)

@@ -100,7 +100,7 @@ def test_who_may_not_read_is_told_to_become_root(node: CliNode, monkeypatch: pyt
     monkeypatch.setattr(Path, "iterdir", refuse)
     monkeypatch.setattr(cli_root, "open", refuse, raising=False)
     for verb in (node.guests, node.storages, lambda: node.config("lxc", 101)):
-        with pytest.raises(Unreachable, match="May not read") as caught:
+        with pytest.raises(Unreachable, match="No permission to read") as caught:
             verb()
         assert "become" in caught.value.remedy
 

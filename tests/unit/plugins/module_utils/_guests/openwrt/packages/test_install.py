@@ -148,7 +148,7 @@ def test_names_are_quoted() -> None:
     ("fails", "answer", "words"),
     [
         (True, OK, "and the node could not help: no space left on device"),
-        (False, Completed(77, "", ""), "and the node could not help: what the router was handed did not arrive whole"),
+        (False, Completed(77, "", ""), "and the node could not help: the copy in the router is incomplete"),
     ],
 )
 def test_what_does_not_arrive_is_told_with_what_the_router_said(
@@ -167,11 +167,11 @@ def test_what_does_not_arrive_is_told_with_what_the_router_said(
     [
         (
             Completed(1, "Signature check failed.\nUnknown package 'tcpdump'.\n", "Collected errors:\n * x: No.\n"),
-            "the router refused what the node had fetched for it: Signature check failed.; x: No.",
+            "the router rejected the packages that the node had fetched: Signature check failed.; x: No.",
         ),
         (
             Completed(1, "", f"WARNING: opening {PLACE}/packages.adb: UNTRUSTED signature\n"),
-            f"the router refused what the node had fetched for it: WARNING: opening {PLACE}/packages.adb: "
+            f"the router rejected the packages that the node had fetched: WARNING: opening {PLACE}/packages.adb: "
             "UNTRUSTED signature",
         ),
         (Completed(1, "Unknown package 'tcpdump'.\n", ""), "no feed of the router has tcpdump (without gone: "),

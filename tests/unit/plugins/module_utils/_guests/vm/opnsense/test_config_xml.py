@@ -331,7 +331,7 @@ def test_every_interface_has_a_key_of_its_own(interfaces: dict[str, dict[str, t.
 @pytest.mark.parametrize(
     ("default", "words"),
     [
-        (b"", "is no XML"),
+        (b"", "is not XML"),
         (b"<pfsense/>", "one of pfsense"),
         (b"<opnsense><system/></opnsense>", "no user root"),
     ],

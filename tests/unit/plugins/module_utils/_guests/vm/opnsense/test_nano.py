@@ -64,7 +64,7 @@ def test_the_disk_is_as_long_as_declared_and_the_rest_of_it_is_empty(tmp_path: P
         (bytes(1 << 20), "it has no UFS2 file system"),
         (nano_image({"etc/rc": b""}), "it has no file /usr/local/etc/config.xml"),
         (nano_image({CONFIG[1:]: b"<pfsense/>"}), "one of pfsense"),
-        (nano_image({CONFIG[1:]: default_config("26.7")[-900:]}), "no XML"),
+        (nano_image({CONFIG[1:]: default_config("26.7")[-900:]}), "not XML"),
         (nano_image({CONFIG[1:]: bytes(2 << 20)}), "has 2097152 bytes"),
     ],
     ids=["nothing", "another system", "pfsense", "no xml", "too long"],
