@@ -589,5 +589,5 @@ def test_nor_is_one_of_the_name_that_has_another_system(
     before = node(bench, "qm", "config", "301")
     declared = {key: value for key, value in gateway.items() if key != "hostname"}
     refused = bench.bad("openwrt_vm", **declared, name="gw", state="present")
-    assert f"no OpenWrt ({sign}" in refused.msg
+    assert f"not an OpenWrt ({sign}" in refused.msg
     assert node(bench, "qm", "config", "301") == before

@@ -57,15 +57,15 @@ def test_the_nearest_way_is_taken(kind: str, inside: bool, options: dict[str, st
 
 
 @pytest.mark.parametrize(
-    ("kind", "inside", "words"), [("lxc", False, "only the node itself"), ("qemu", True, "it has no guest agent")]
+    ("kind", "inside", "words"), [("lxc", False, "the API has no access"), ("qemu", True, "it has no guest agent")]
 )
 def test_where_there_is_none_the_error_says_what_to_do(kind: str, inside: bool, words: str) -> None:
     with pytest.raises(Unsupported, match=f"{words}.* ssh_private_key"):
         GuestConnection(TYPES[kind]).name(node(inside=inside), {})
 
 
-def test_over_the_api_nobody_tells_an_address_of_a_vm_without_agent() -> None:
-    with pytest.raises(Unsupported, match=r"over the API\. Declare a static one, for a VM by cloud_init\.ip"):
+def test_over_the_api_the_address_of_a_vm_without_agent_is_not_known() -> None:
+    with pytest.raises(Unsupported, match=r"over the API .* is not known\. Declare a static one, for a VM by cloud_init\.ip"):
         GuestConnection(QEMU, "/key").name(node(inside=False), LEASED_VM)
 
 
@@ -90,5 +90,5 @@ def test_ssh_goes_to_a_declared_address_or_to_one_that_the_guest_tells_or_the_no
     if address:
         assert connection(there, 100, options) == (address, "/key")
     else:
-        with pytest.raises(Unsupported, match="no address of the guest is known"):
+        with pytest.raises(Unsupported, match="no address for SSH is known"):
             connection(there, 100, options)

@@ -63,7 +63,7 @@ def test_the_table_of_a_run() -> None:
 
 def test_a_failure_tells_where_it_was_and_whether_the_guest_is_what_it_was() -> None:
     assert what_changed(entry("web1", failed=True, step="start")) == "failed: start"
-    assert what_changed(entry("web1", failed=True, step="start", rolled_back=True)) == "failed: start, taken back"
+    assert what_changed(entry("web1", failed=True, step="start", rolled_back=True)) == "failed: start, rolled back"
 
 
 def test_a_narrow_terminal_wraps_what_changed_and_loses_nothing() -> None:

@@ -47,7 +47,7 @@ def test_a_name_is_read_as_container_tools_read_it(text: str, registry: str, nam
      "-a:1", "a//b:1", "quay.io/:1", f"nginx:{'a' * 129}"],
 )  # fmt: skip
 def test_what_is_no_name_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is not a name|neither a tag"):
+    with pytest.raises(ValueError, match=r"is not the name of an image|neither a tag"):
         OciReference.parse(text)
 
 

@@ -123,10 +123,10 @@ def test_what_stands_between_values_and_how_a_key_of_a_value_is_spelt() -> None:
         ("x ${prot}", "prot is not one of its options"),
         ("${port.x}", "port has no x"),
         ("x ${item}", "item is not one of its options"),
-        ("${}", "is not a name"),
+        ("${}", "is not a valid option name"),
         ("${port|html} x", "html is no way to quote"),
-        ("${port +}", "is not a name"),
-        ("${__import__('os')}", "is not a name"),
+        ("${port +}", "is not a valid option name"),
+        ("${__import__('os')}", "is not a valid option name"),
     ],
 )
 def test_what_cannot_be_filled_is_told(text: str, why: str) -> None:

@@ -51,7 +51,7 @@ def found(interfaces: t.Mapping[str, t.Any], **more: t.Any) -> list[tuple[str, s
         (
             {"lan": {**LAN, "dhcp_server": {"leasetime": "infinite"}}},
             "interfaces.lan.dhcp_server.leasetime",
-            "is not a time",
+            "is not a valid lease time",
         ),
         (
             {
