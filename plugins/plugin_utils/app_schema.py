@@ -37,7 +37,7 @@ OWN_NAMES: t.Final = ("guest_name",)
 _GUESTS: t.Final[dict[str, ArgSpec]] = {"lxc": LXC, "vm": PLAIN_VM}
 # What a shell reads.
 _RUN: t.Final = ("command", "unless")
-_HELP: t.Final = "docs/applications.md tells what each key takes."
+_HELP: t.Final = "docs/applications.md describes each key."
 
 
 def read_profile(given: t.Any) -> tuple[Profile, list[Finding]]:

@@ -107,7 +107,7 @@ def _give_way(run: Run, name: str) -> None:
     told = f"{first.vmid} on node {first.node} was made at the same time by another run; it stays"
     failed = cleanup.undo(run.node, run.wanted, run.vmid, made=True)
     if failed:
-        raise Conflict(f"{name} is there twice: {told}, and {'; '.join(failed)}", remedy="Remove the second one.")
+        raise Conflict(f"{name} exists twice: {told}, and {'; '.join(failed)}", remedy="Remove the second one.")
     raise MadeTwice(f"{told}, and {run.vmid}, which this run had created, was removed again")
 
 

@@ -109,9 +109,9 @@ def _reason_against(node: ClusterNode, needs: Needs, load: Load) -> str:
     if not node.online:
         return "is offline"
     if node.cpus is not None and needs.cores > node.cpus:
-        return f"has {node.cpus} CPUs, {needs.cores} are asked for"
+        return f"has {node.cpus} CPUs, {needs.cores} are needed"
     if node.memory is not None and needs.memory * _MIB > node.memory:
-        return f"has {gib(node.memory)} GiB of memory, {gib(needs.memory * _MIB)} GiB are asked for"
+        return f"has {gib(node.memory)} GiB of memory, {gib(needs.memory * _MIB)} GiB are needed"
     for volumes in needs.volumes:
         if _storage_for(node, volumes, load) is None:
             return _why_no_storage(node, volumes, load)
@@ -144,7 +144,7 @@ def _why_no_storage(node: ClusterNode, volumes: Volumes, load: Load) -> str:
     if volumes.content not in storage.content:
         return f"takes no {what} on {volumes.storage}"
     left = max(_left(storage, load) or 0, 0)
-    return f"has {gib(left)} GiB free on {volumes.storage}, {gib(volumes.size)} GiB are asked for"
+    return f"has {gib(left)} GiB free on {volumes.storage}, {gib(volumes.size)} GiB are needed"
 
 
 def _room(node: ClusterNode, needs: Needs, load: Load) -> float:

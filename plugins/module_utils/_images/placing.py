@@ -249,5 +249,5 @@ def _copy(source: Path, record: Record, part: Path) -> None:
 def _no_longer(source: Path, found: str, record: Record) -> VerificationError:
     return VerificationError(
         f"{source} is no longer what was verified: its sha256 is {found}, not {record.sha256}.",
-        remedy="It was not copied. Run again with reverify to fetch it anew.",
+        remedy="It was not copied. Run again with reverify to fetch it again.",
     )

@@ -79,7 +79,7 @@ def expect(
     digest = checksums.normalise(declared) if declared else None
     if policy is Policy.NONE:
         held = f"only compared with the declared {digest[0]}" if digest else "not verified at all"
-        return Expected(name, digest, warnings=(f"{name} is {held}, as verify: none was asked for.",))
+        return Expected(name, digest, warnings=(f"{name} is {held}, since verify is none.",))
     signed_by = ""
     content = listing.content if listing else b""
     if policy is Policy.REQUIRED:
@@ -88,7 +88,7 @@ def expect(
             signed_by, content = signed.key, content if signed.content is None else signed.content
         elif seal is None:
             raise VerificationError(
-                f"{name}: verify: required asks for a signature, and its source publishes none.",
+                f"{name}: verify: required needs a signature, and its source publishes none.",
                 remedy="Set verify: checksum to rely on the published digest.",
             )
     if listing:

@@ -88,7 +88,7 @@ def parse_release(text: str) -> OpenWrtRelease:
     }
     missing = [f"DISTRIB_{key}" for key in ("RELEASE", "TARGET", "ARCH") if not values.get(key)]
     if missing:
-        raise ImageError(f"{RELEASE_FILE} does not tell {', '.join(missing)}.", remedy=NOT_OPENWRT)
+        raise ImageError(f"{RELEASE_FILE} does not contain {', '.join(missing)}.", remedy=NOT_OPENWRT)
     return OpenWrtRelease(
         version=values["RELEASE"],
         target=values["TARGET"],

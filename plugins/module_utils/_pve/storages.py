@@ -156,7 +156,7 @@ def _too_full(storage: Storage, need: int, limits: Limits, *, thin: bool) -> str
     if need <= 0 or room is None:
         return ""
     if need > room and not (thin and room > 0):
-        return f"has {gib(max(room, 0))} GiB free, {gib(need)} GiB are asked for"
+        return f"has {gib(max(room, 0))} GiB free, {gib(need)} GiB are needed"
     full = _percent(storage, 0 if thin else need)
     if full is None or full <= limits.refuse:
         return ""
@@ -169,10 +169,10 @@ def _told_of_room(storage: Storage, need: int, limits: Limits) -> t.Iterator[str
     if need <= 0 or room is None:
         return
     if need > room:
-        told = f"has {gib(room)} GiB free, {gib(need)} GiB are asked for"
+        told = f"has {gib(room)} GiB free, {gib(need)} GiB are needed"
         yield f"{told}; it is thin, so this works until the space is really written"
     elif full is not None and full > limits.warn:
-        yield f"would be {full:.0f} % full with all that is asked for (storage_warn is {limits.warn})"
+        yield f"would be {full:.0f} % full with all that is declared (storage_warn is {limits.warn})"
 
 
 def gib(size: int) -> str:

@@ -257,5 +257,5 @@ def _warnings(wanted: WantedRelease, indexes: Indexes) -> list[str]:
 
 
 def _unverified(wanted: WantedRelease) -> list[str]:
-    unsigned = f"OpenWrt {wanted.version} is used without verification, as verify: none was asked for."
+    unsigned = f"OpenWrt {wanted.version} is used without verification, since verify is none."
     return [unsigned] if wanted.verify == "none" else []

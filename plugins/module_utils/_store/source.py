@@ -160,7 +160,7 @@ class ImageSource:
         if pinned and artefact.digest and pinned[0] == artefact.digest[0] and pinned != artefact.digest:
             raise VerificationError(
                 f"{artefact.name}: the source says {':'.join(artefact.digest)}, declared is {':'.join(pinned)}.",
-                remedy="Check which of them is right; the image may have been published anew under its old name.",
+                remedy="Check which of them is right; the image may have been published again under its old name.",
             )
         policy = self.policy
         required = policy is verify.Policy.REQUIRED

@@ -243,7 +243,7 @@ def problem(kind: str, node: Node, declared: t.Sequence[Guest], answers: Answers
     guest = guest_of(kind, {**_TO_COME.get(question.path, {}), **answers})
     taken = [str(each.get("name")).lower() for each in [*(node.get("guests") or ()), *declared]]
     if question.path == "name" and str(guest.get("name")).lower() in taken:
-        return f"A guest is called {guest['name']} already. Type another name."
+        return f"There is already a guest named {guest['name']}. Type another name."
     numbers = {each.get("vmid"): each.get("name") for each in [*(node.get("guests") or ()), *declared]}
     if question.path == "vmid" and str(guest["vmid"]).isdigit() and int(guest["vmid"]) in numbers:
         return f"{guest['vmid']} is {numbers[int(guest['vmid'])]}'s. Type another number, or nothing."

@@ -96,7 +96,7 @@ class LatestPackages(WayBack):
             newer = self._ask(self.connection(node, t.cast("int", actual.vmid), options))
             by_agent = self.connection.name(node, options) == "guest agent"
         except ProvisionError as error:
-            problem = f"cannot be told: {error.message}"
+            problem = f"cannot be determined: {error.message}"
             return plan.against([Finding("state", wanted.state, problem, error.remedy or _LATER, unverified=True)])
         if not newer:
             return plan

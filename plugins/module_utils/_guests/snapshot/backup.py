@@ -248,7 +248,7 @@ def refuse_half_restored(node: Node, wanted: Wanted) -> None:
         config = node.config(kind, vmid)
         if config is None or config.lock == "create":
             key, name = wanted.type.name_key, note.get("name")
-            problem = f"was taken back to {note['archive']} by an unfinished run, and is in that alone"
+            problem = f"was being restored from {note['archive']} by an unfinished run, and only exists in that backup"
             unlock = "" if config is None else f"unlock {vmid} when no task is at work on it, and "
             way = note.get("way") or _way(kind, vmid, note["archive"], node.backup_config(note["archive"]).options)
             remedy = f"To have it again, {unlock}run '{way}'."

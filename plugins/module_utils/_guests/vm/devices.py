@@ -153,7 +153,7 @@ def _check_usb_identity(
     for each in places if devices is not None else ():
         there = next((device for device in devices or () if device.port == each.path), None)
         if there is not None and there.ids != each.ids:
-            problem = f"was made for {each.ids}, and at {each.path} is {there.ids} by now"
+            problem = f"was made for {each.ids}, and at {each.path} is {there.ids} now"
             report.add(option, name, problem, "Plug the device in there, or correct the mapping.")
 
 
@@ -275,7 +275,7 @@ class _PciCheck:
             here = find_pci(self.devices or (), each.path.split(";")[0])[:1]
             for device in here:
                 if each.ids and each.ids != device.ids and not self.report.tells(self.option):
-                    problem = f"was made for {each.ids}, and at {each.path} is {device.ids} by now"
+                    problem = f"was made for {each.ids}, and at {each.path} is {device.ids} now"
                     self.report.add(self.option, self.said, problem, "Correct the mapping; the VM could not start.")
 
     def _check_iommu(self, choices: list[list[PciDevice]]) -> None:
@@ -292,7 +292,7 @@ class _PciCheck:
                 remedy = "Name one function, such as 0000:01:00.0."
                 self.report.add(option, mdev, "needs one function, and several are named", remedy)
             elif not all(device.mediated for device in choice):
-                problem = f"is nothing that {choice[0].address} can make: it has no mediated devices"
+                problem = f"is not supported by {choice[0].address}, which has no mediated devices"
                 self.report.add(option, mdev, problem, "Leave it out to pass the whole device through.")
 
     def _check_group(self, choice: list[PciDevice]) -> None:

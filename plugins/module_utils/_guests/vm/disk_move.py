@@ -93,7 +93,7 @@ class MoveDisk(Step):
             return []
         is_busy = functools.partial(is_at_work, run.node, run.vmid)
         if poll(is_busy, lambda busy: not busy, timeout=_ENDS_WITHIN, clock=run.node.clock):
-            return [f"The move of {self.disk} goes on by itself; the next run looks what has become of it"]
+            return [f"The move of {self.disk} continues in the background; the next run checks its result"]
         try:
             freed = clear(run.node, run.vmid)
         except ProvisionError as error:

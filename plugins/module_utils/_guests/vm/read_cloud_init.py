@@ -48,8 +48,8 @@ def _conflicts(given: t.Mapping[str, t.Any], contents: t.Collection[str]) -> t.I
         for name in names if part in contents else ():
             if given.get(name) is not None:
                 value = HIDDEN if name == "password" else given[name]
-                problem = f"has no effect beside {GROUP}.{part}_data, which replaces what PVE generates from it"
-                yield Finding(f"{GROUP}.{name}", value, problem, f"Say it in {part}_data, or leave one of them out.")
+                problem = f"has no effect with {GROUP}.{part}_data, which replaces what PVE generates from it"
+                yield Finding(f"{GROUP}.{name}", value, problem, f"Put it into {part}_data, or leave one of them out.")
     custom = given.get("custom") or {}
     for part in PARTS:
         if part in contents and custom.get(part):

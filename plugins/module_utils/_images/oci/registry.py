@@ -42,7 +42,7 @@ _TOKEN_BYTES: t.Final = 64 << 10
 # What the answers mean that are the registry's last word.
 _REFUSALS: t.Final = {
     401: "it requires a login: there is no such image, or it is not public",
-    403: "it refuses: there is no such image, or it is not public",
+    403: "it refuses access: there is no such image, or it is not public",
     404: "it has no such image",
 }
 # For how many seconds a token is sure to be taken: those that say nothing of it hold for a minute.

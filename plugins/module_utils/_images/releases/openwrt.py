@@ -114,6 +114,6 @@ def refuse_old(release: Release, days: int, now: float) -> None:
     age = (now - release.built) / 86400
     if age > days:
         raise ImageError(
-            f"{release.source} {release.version} was made {age:.0f} days ago; at most {days} were asked for.",
+            f"{release.source} {release.version} was made {age:.0f} days ago; at most {days} are allowed.",
             remedy="Raise the age limit, name a release instead of a snapshot, or look whether the mirror still syncs.",
         )

@@ -90,7 +90,7 @@ class Appliances:
             raise InvalidInput(
                 [
                     Finding(
-                        "version", wanted, f"is nothing that {self.name} lists", f"Near it: {', '.join(near) or 'none'}"
+                        "version", wanted, f"is not in the list of {self.name}", f"Near it: {', '.join(near) or 'none'}"
                     )
                 ]
             )
@@ -141,7 +141,7 @@ class NodesAppliances:
     def resolve(self, wanted: str = "", arch: str = "amd64") -> Release:
         found = next((each for each in self.known if (each.file, each.arch) == (wanted, arch)), None)
         if found is None:
-            raise InvalidInput([Finding("version", wanted, "is nothing that this node's index of templates lists")])
+            raise InvalidInput([Finding("version", wanted, "is not in this node's index of templates")])
         artefact = Artefact(
             name=found.file,
             url=found.url,

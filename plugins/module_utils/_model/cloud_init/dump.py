@@ -121,7 +121,7 @@ def check_network(options: t.Mapping[str, str], text: str, written: Fields) -> t
         wanted = list(_subnets(split(value)))
         has = list(cards[mac.upper()].subnets) if mac.upper() in cards else None
         if has is None:
-            yield f"net{number} ({mac}) is not told of"
+            yield f"net{number} ({mac}) is not mentioned"
         elif has != wanted:
             yield f"net{number} has {_shown(has)}, and {_shown(wanted)} is declared"
     for option, found in (("nameserver", told.nameservers), ("searchdomain", told.search)):

@@ -61,7 +61,7 @@ def _check_required(values: Values, paths: Paths) -> t.Iterator[Finding]:
         name, example = _REQUIRED.get(key if key in _REQUIRED else base_of(key), ("", ""))
         if name and isinstance(value, dict) and value and value.get(name) is None:
             path = f"{paths.get(key, key)}.{name}"
-            yield Finding(path, None, "is missing", f"Proxmox VE wants it with what is stated; state {example}.")
+            yield Finding(path, None, "is missing", f"Proxmox VE needs it with the other options; state {example}.")
 
 
 def _check_huge_pages(values: Values, paths: Paths) -> t.Iterator[Finding]:

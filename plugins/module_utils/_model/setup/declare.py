@@ -172,7 +172,7 @@ def _file(entry: Entry) -> Wrong:
 
 def _command(entry: Entry) -> Wrong:
     if not entry.get("creates") and not entry.get("unless"):
-        remedy = "State creates (a path) or unless (a command), which tell whether it was run."
+        remedy = "State creates (a path) or unless (a command), which decide whether it is run."
         yield "", None, "would be run each time", remedy
 
 

@@ -118,7 +118,7 @@ class _Merge:
                 self.findings.append(Finding(where, ref, "names no section there is", remedy))
                 return
             if not TYPE.fullmatch(kind):
-                self.findings.append(Finding(where, ref, "is a new section without a type", "Say its .type."))
+                self.findings.append(Finding(where, ref, "is a new section without a type", "Set its .type."))
                 return
             known = self._add(Section(kind, ref))
         known.type = kind

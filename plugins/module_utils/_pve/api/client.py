@@ -170,9 +170,7 @@ class _Ticket:
             raise ResourceException(answer.status_code, "", answer.reason, _Answers().loads_errors(answer))
         given = _Answers().loads(answer) or {}
         if given.get("NeedTFA"):
-            raise AuthenticationError(
-                f"{self._user} needs a second factor, and nobody is here to give it. Use a token."
-            )
+            raise AuthenticationError(f"{self._user} needs a second factor, which a run cannot provide. Use a token.")
         self._ticket, self._token = str(given["ticket"]), str(given["CSRFPreventionToken"])
         self._since = self._clock.now()
 

@@ -222,7 +222,7 @@ def test_absent_by_name_wants_exactly_one_guest_of_that_name(bench: Bench) -> No
     assert hostnames(bench) == []
     assert not good(bench, gone).changed
     good(bench, {**DB, "vmid": vmid})
-    assert not good(bench, {**gone, "vmid": vmid}).changed, "its number is somebody else's by now"
+    assert not good(bench, {**gone, "vmid": vmid}).changed, "its number is somebody else's now"
     assert hostnames(bench) == ["db1"]
 
 

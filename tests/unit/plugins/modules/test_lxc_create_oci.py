@@ -234,7 +234,7 @@ def test_other_architectures_are_told(bench: Bench, registry: OciRegistry) -> No
 def test_an_older_proxmox_ve_is_told(bench: Bench, registry: OciRegistry) -> None:
     with bench.release("9.0.11"):
         found = finding(bench.bad("lxc_create", **container(registry)))
-    assert "takes Proxmox VE 9.1" in found["problem"]
+    assert "needs Proxmox VE 9.1" in found["problem"]
     assert registry.requests == []
 
 

@@ -147,7 +147,7 @@ def test_the_room_for_its_volumes_is_counted(bench: Bench, backup: str) -> None:
     with bench.settings(capacity={name: {"total": 1 << 40, "used": 1 << 40} for name in ("local", "local-lvm")}):
         refused = bench.bad("lxc_create", check=True, vmid=115, **LATEST)
     assert [finding["option"] for finding in refused.findings] == ["restore_from"]
-    assert "1.0 GiB are asked for" in refused.msg
+    assert "1.0 GiB are needed" in refused.msg
 
 
 @pytest.mark.parametrize("vmid", [115, 116])

@@ -224,7 +224,7 @@ def test_the_room_that_a_full_clone_takes_is_counted(bench: Bench) -> None:
     bench.good("vm_create", **{**VM, "name": "huge", "vmid": 200, "disks": [{"storage": "local-lvm", "size": "9T"}]})
     told = bench.good("vm_create", check=True, name="vm2", clone_from={"vmid": 200, "storage": "small"})
     assert "clone_from.storage: small has" in str(told.warnings)
-    assert "9216.0 GiB are asked for" in str(told.warnings)
+    assert "9216.0 GiB are needed" in str(told.warnings)
 
 
 def test_a_run_that_fails_takes_a_suspended_vm_back(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -216,9 +216,9 @@ def test_a_content_of_a_running_vm_is_read_when_it_boots_again(bench: Bench, sto
         ({"password": "$y$j9T$salt$sum"}, "is a hash that cloud-init takes for a password"),
         ({"user_data": "packages: [vim]\n"}, "does not say what it is"),
         ({"network_data": "#cloud-config\n"}, "has no version"),
-        ({"user_data": USER_DATA, "user": "bob"}, "has no effect beside cloud_init.user_data"),
-        ({"user_data": USER_DATA, "password": PASSWORD}, "has no effect beside cloud_init.user_data"),
-        ({"network_data": "version: 2\n", "nameserver": ["10.0.0.1"]}, "has no effect beside cloud_init.network_data"),
+        ({"user_data": USER_DATA, "user": "bob"}, "has no effect with cloud_init.user_data"),
+        ({"user_data": USER_DATA, "password": PASSWORD}, "has no effect with cloud_init.user_data"),
+        ({"network_data": "version: 2\n", "nameserver": ["10.0.0.1"]}, "has no effect with cloud_init.network_data"),
     ],
 )
 @pytest.mark.parametrize("check", [False, True])

@@ -131,7 +131,7 @@ class OciContainer(Part):
         text, version = str(self.reference), self.facts.version
         storage = self.fetching.storage if self.fetching else None
         if version and order.key(version) < order.key(SINCE):
-            problem = f"takes Proxmox VE {SINCE}, and node {node.name} has {version}"
+            problem = f"needs Proxmox VE {SINCE}, and node {node.name} has {version}"
             raise InvalidInput([Finding(OPTION, text, problem, "Upgrade the node, or use ostemplate.")])
         arch = wanted.declaration.values.get("arch") or "amd64"
         if arch not in PLATFORMS:
@@ -250,7 +250,7 @@ class OciContainer(Part):
         if not (replacing or resuming):
             return plan
         if not (plan.has(Start) or (actual.running and not plan.has(Shutdown))):
-            word = "goes on proving itself" if resuming else f"gets its image {self.reference}"
+            word = "is still being verified" if resuming else f"gets its image {self.reference}"
             return dataclasses.replace(plan, warnings=(*plan.warnings, f"{wanted.label} {word} when it is started"))
         if resuming:
             return self._with_resumption(actual, plan)
@@ -309,7 +309,7 @@ class OciContainer(Part):
             run.result.more["image"] = told(record)
         elif run.wanted.state != "absent":
             run.result.warnings.append(
-                f"{OPTION} is not verified: the description of {run.wanted.label} does not tell what it was made from"
+                f"{OPTION} is not verified: the description of {run.wanted.label} does not say what it was made from"
             )
 
 

@@ -97,7 +97,7 @@ class OpnsensePart(Part):
         where = wanted.declaration.paths.get(DISK, "disks[0]")
         option = f"{where}.image"
         if not isinstance(named, ImageName):
-            remedy = "Say image: opnsense, or one with a version, a url or a file."
+            remedy = "Set image: opnsense, or one with a version, a url or a file."
             missing = Finding(option, None, "is missing: a configuration is put into an image only", remedy)
             return dataclasses.replace(wanted, findings=(*wanted.findings, missing))
         values[DISK] = {key: value for key, value in values[DISK].items() if key != "image"}

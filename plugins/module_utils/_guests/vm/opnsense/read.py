@@ -37,7 +37,7 @@ def read_opnsense(params: t.Mapping[str, t.Any]) -> Opnsense:
     findings: list[Finding] = []
     if params.get("networks"):
         words = "follow from the interfaces of an OPNsense"
-        findings.append(Finding("networks", None, words, "Say bridge, tag, mtu, hwaddr and queues in interfaces."))
+        findings.append(Finding("networks", None, words, "Set bridge, tag, mtu, hwaddr and queues in interfaces."))
     declared = {name: params[name] for name in OPTIONS if params.get(name) is not None}
     declared |= {"hostname": params["name"]} if params.get("name") else {}
     try:

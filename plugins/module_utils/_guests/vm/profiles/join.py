@@ -63,7 +63,7 @@ class JoinCluster(Step):
             return
         node, server = _server(run.node, self.server)
         token = _await(run, f"{self.server} has no token yet", lambda: _read(node, server.vmid, TOKEN))
-        address = self.address or _await(run, f"{self.server} tells no address", lambda: _address(node, server.vmid))
+        address = self.address or _await(run, f"{self.server} reports no address", lambda: _address(node, server.vmid))
         _await(run, "k3s is not installed", lambda: _ends_well(run.node, run.vmid, _IS_INSTALLED))
         place = f"[{address}]" if ":" in address else address
         given = f"https://{place}:6443\n{token}\n"

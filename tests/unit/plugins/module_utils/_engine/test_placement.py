@@ -51,11 +51,11 @@ def test_the_node_with_the_most_room_takes_it(nodes: list[ClusterNode], chosen: 
     ("there", "wanted", "reason"),
     [
         (node("a", online=False), needs(), "is offline"),
-        (node("a"), needs(cores=9), "has 8 CPUs, 9 are asked for"),
-        (node("a"), needs(memory=40 * 1024), "has 32.0 GiB of memory, 40.0 GiB are asked for"),
+        (node("a"), needs(cores=9), "has 8 CPUs, 9 are needed"),
+        (node("a"), needs(memory=40 * 1024), "has 32.0 GiB of memory, 40.0 GiB are needed"),
         (node("a"), needs(on="tank"), "has no storage tank"),
         (node("a", storage(content="iso")), needs(), "takes no containers on local-zfs"),
-        (node("a", storage(free=4)), needs(), "has 4.0 GiB free on local-zfs, 8.0 GiB are asked for"),
+        (node("a", storage(free=4)), needs(), "has 4.0 GiB free on local-zfs, 8.0 GiB are needed"),
         (node("a", storage(content="iso")), needs(on=None), "has no storage with 8.0 GiB for containers"),
     ],
 )

@@ -132,7 +132,7 @@ AGAINST: list[tuple[Actual, Params, str, str]] = [
     (NEW, {"rootfs": {"storage": "tank"}}, "rootfs.storage", "does not exist"),
     (NEW, {"rootfs": {"storage": "iso"}}, "rootfs.storage", "takes no containers"),
     (NEW, {"rootfs": {"storage": "off"}}, "rootfs.storage", "is not active"),
-    (NEW, {"rootfs": {"storage": "lvm", "size": 11}}, "rootfs.storage", "10.0 GiB free, 11.0 GiB are asked for"),
+    (NEW, {"rootfs": {"storage": "lvm", "size": 11}}, "rootfs.storage", "10.0 GiB free, 11.0 GiB are needed"),
     (NEW, {"rootfs": {"storage": "full", "size": 1}}, "rootfs.storage", "0.0 GiB free"),
     (NEW, {"mount_points": [{"mp": "/a"}]}, "mount_points[0]", "does not say what to mount"),
     (NEW, {"mount_points": [{"storage": "thin", "size": 1}]}, "mount_points[0].mp", "is missing"),

@@ -65,7 +65,9 @@ def test_where_there_is_none_the_error_says_what_to_do(kind: str, inside: bool, 
 
 
 def test_over_the_api_the_address_of_a_vm_without_agent_is_not_known() -> None:
-    with pytest.raises(Unsupported, match=r"over the API .* is not known\. Declare a static one, for a VM by cloud_init\.ip"):
+    with pytest.raises(
+        Unsupported, match=r"over the API .* is not known\. Declare a static one, for a VM by cloud_init\.ip"
+    ):
         GuestConnection(QEMU, "/key").name(node(inside=False), LEASED_VM)
 
 

@@ -55,7 +55,7 @@ def test_what_is_armored_is_read_again() -> None:
 
 @pytest.mark.parametrize("content", [b"", b"<html>", SAMPLE.encode()[:90] + b"\n-----END PGP PUBLIC KEY BLOCK-----\n"])
 def test_what_is_no_key_is_refused(content: bytes) -> None:
-    with pytest.raises(ValueError, match="is not (an|a complete) OpenPGP key"):
+    with pytest.raises(ValueError, match=r"is not (an|a complete) OpenPGP key"):
         fingerprints(dearmored(content))
 
 

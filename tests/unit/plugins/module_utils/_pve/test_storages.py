@@ -47,7 +47,7 @@ RANKINGS: list[tuple[list[Storage], int, bool, list[str], dict[str, str]]] = [
         ["lvm"],
         {
             "full": "would be 98 % full, and storage_refuse is 95",
-            "small": "has 1.0 GiB free, 4.0 GiB are asked for",
+            "small": "has 1.0 GiB free, 4.0 GiB are needed",
         },
     ),
     (
@@ -106,10 +106,10 @@ def test_every_storage_is_either_ranked_or_refused_and_the_first_has_room(
 
 ROOM: list[tuple[Storage, int, bool, str, str]] = [
     (storage("a", "lvm", 10), 4, False, "", ""),
-    (storage("a", "lvm", 82), 4, False, "", "a would be 86 % full with all that is asked for (storage_warn is 85)"),
+    (storage("a", "lvm", 82), 4, False, "", "a would be 86 % full with all that is declared (storage_warn is 85)"),
     (storage("a", "lvm", 92), 4, False, "would be 96 % full, and storage_refuse is 95", ""),
     (storage("a", "lvm", 92), 0, False, "", ""),
-    (storage("a", "lvm", 98), 4, False, "has 2.0 GiB free, 4.0 GiB are asked for", ""),
+    (storage("a", "lvm", 98), 4, False, "has 2.0 GiB free, 4.0 GiB are needed", ""),
     # a thin one promises what is not written yet
     (storage("a", "lvmthin", 92), 4, False, "", "would be 96 % full"),
     (storage("a", "lvmthin", 92), 9, False, "", "it is thin, so this works until the space is really written"),

@@ -120,7 +120,7 @@ def test_a_password_that_a_login_may_not_see_is_not_compared():
             {"ipconfig1": "ip=dhcp"},
             "net1 has dhcp4, ipv6_slaac, and dhcp4 is declared",
         ),
-        ({"ipconfig2": "ip=dhcp"}, "net2 (BC:24:11:00:03:38) is not told of"),
+        ({"ipconfig2": "ip=dhcp"}, "net2 (BC:24:11:00:03:38) is not mentioned"),
         ({"nameserver": "1.1.1.1"}, "nameserver is 10.99.0.1 2001:db8::53, and 1.1.1.1 is declared"),
         ({"ipconfig7": "ip=dhcp"}, ""),
     ],
