@@ -61,11 +61,6 @@ class DiskImage:
     boot: FileSystem
     root: FileSystem
 
-    @property
-    def efi(self) -> bool:
-        """Whether the image is made for OVMF (``combined-efi``); the BIOS image boots with SeaBIOS only."""
-        return self.boot == "fat"
-
 
 def unpack_image(source: Path, target: Path) -> None:
     """Copy an image, unpacked, into a sparse file for its owner alone. ``target`` must not exist."""

@@ -151,7 +151,6 @@ class Prediction:
     volids: list[str]
     name: str
     version: str
-    would_fetch: bool
     available_version: str | None = None
     digest: str | None = None
     plan: list[Step] = dataclasses.field(default_factory=list)
@@ -190,7 +189,7 @@ def ensure(node: Node, wanted: WantedTemplate) -> Ensured:
     if not pipeline.on_node:
         record.write(entry.path)  # it is in use
     tidy(_directory(node))
-    told = {**_told(pipeline, outcome, wanted, indexes), "would_fetch": outcome.transferred > 0}
+    told = _told(pipeline, outcome, wanted, indexes)
     return Ensured(**told, size=record.size, signed_by=record.signed_by, transferred=outcome.transferred)
 
 
@@ -242,7 +241,6 @@ def _told(pipeline: Pipeline, outcome: Outcome, wanted: WantedTemplate, indexes:
         "volids": [store.volid(file.name) for store in pipeline.stores],
         "name": file.name,
         "version": file.version,
-        "would_fetch": outcome.fetched,
         "available_version": outcome.available_version,
         "digest": file.record.sha256 if file.record else None,
         "plan": outcome.plan,

@@ -59,7 +59,6 @@ class Outcome:
     file: File
     how: list[tuple[Store, str]] = field(default_factory=list)
     plan: list[Step] = field(default_factory=list)
-    fetched: bool = False
     transferred: int = 0
     available_version: str | None = None
     warnings: list[str] = field(default_factory=list)
@@ -235,7 +234,6 @@ class Pipeline:
         url = {"url": shown(offer.artefact.url), "name": offer.name}
         steps: list[Step] = [] if there else [{"step": "download", **url}]
         steps.append({"step": "build", "name": file.name})
-        self._outcome.fetched = there is None
         if self._check_mode:
             if there is None:
                 self._source.expect(offer)

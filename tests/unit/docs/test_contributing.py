@@ -63,7 +63,7 @@ def test_a_source_is_a_layout() -> None:
     release = listed.Listed(layout, read).resolve()
     assert (release.version, [each.name for each in release.artefacts]) == ("1.2", ["example-1.2-x86_64.qcow2"])
     assert release.signature is not None
-    assert release.verify_default in t.get_args(base.Verify)
+    assert layout.verify in t.get_args(base.Verify)
     assert release.signature.url.endswith("releases/1.2/SHA256SUMS.asc")
 
 

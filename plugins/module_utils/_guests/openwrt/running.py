@@ -196,7 +196,7 @@ class Router:
                 return
             reason = "it was confirmed too late"
         taken = self.run_script(commit_confirm.revert_script(), timeout=60).rc in (0, commit_confirm.EXIT_NOTHING)
-        how = "was taken back" if taken else f"is rolled back within {self.confirm_timeout} s"
+        how = "was rolled back" if taken else f"is rolled back within {self.confirm_timeout} s"
         raise RouterError(
             f"After the change {reason}, so it {how}.", remedy="Correct the declaration, or raise confirm_timeout."
         )

@@ -91,7 +91,7 @@ class Alpine:
         folder = f"alpine/v{'.'.join(order.tokens(version)[:2])}/releases"
         rootfs = self._rootfs(f"{folder}/{theirs}", version, arch, theirs, mini)
         artefacts = [rootfs, *self._cloud(folder, version, arch)]
-        return Release(self.name, version, tuple(artefacts), verify_default="required")
+        return Release(self.name, version, tuple(artefacts))
 
     def _rootfs(self, folder: str, version: str, arch: str, theirs: str, newest: dict[str, str]) -> Artefact:
         listed = newest["version"] == version

@@ -147,7 +147,6 @@ class Release:
     checksum_kind: str = ""
     checksum_text: bytes = field(default=b"", repr=False)
     signature: Signature | None = None
-    verify_default: Verify = "checksum"
     built: int | None = None
     facts: tuple[str, bytes] | None = field(default=None, repr=False)
     binding: Binding | None = None

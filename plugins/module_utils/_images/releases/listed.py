@@ -182,7 +182,6 @@ class Listed:
             checksum_kind=layout.algorithm,
             checksum_text=text,
             signature=self._signature(directory, fields),
-            verify_default=layout.verify,
             elsewhere=layout.elsewhere,
         )
 

@@ -119,7 +119,6 @@ class Appliances:
             checksum_kind="aplinfo",
             checksum_text=text,
             signature=Signature("gpg-detached", f"{listing}.asc", KEYS),
-            verify_default="required",
         )
 
 
@@ -151,4 +150,4 @@ class NodesAppliances:
             digest=("sha512", found.sha512) if found.sha512 else None,
             offered_by_pve=True,
         )
-        return Release(self.name, f"{found.package}_{found.version}", (artefact,), verify_default=self.verify)
+        return Release(self.name, f"{found.package}_{found.version}", (artefact,))

@@ -215,8 +215,3 @@ class Setup:
         found = {item.content for item in self.items if isinstance(item, FileItem) and item.secret}
         found |= {item.password_hash for item in self.items if isinstance(item, UserItem)}
         return frozenset(text for text in found if text)
-
-    def notified(self) -> tuple[str, ...]:
-        """The services that something here is told to."""
-        names = [n for item in self.items if isinstance(item, (FileItem, CommandItem)) for n in item.notify]
-        return tuple(dict.fromkeys(names))

@@ -73,7 +73,7 @@ def test_recorded_images_go_once_no_guest_needs_them(bench: Bench, images: Path)
         return
     assert "local:iso/ours.iso" in told.files and told.files == removed.files
     assert left == {"changed.iso", "theirs.iso"}, "what is not ours stays, and what somebody has changed"
-    assert "changed.iso stays" in str(removed.warnings)
+    assert "changed.iso is kept" in str(removed.warnings)
     assert not cleanup(bench, remove=["files"]).changed
 
 

@@ -125,7 +125,7 @@ def test_a_wrong_guest_keeps_every_other_from_being_changed(bench: Bench) -> Non
         ("bad1: memroy", "is not an optio"),
         ("bad1: memory", "argument 'memor"),
         ("bad1: networks[0].bridge", "does not exist "),
-        ("bad2: type", "is not a type of g"),
+        ("bad2: type", "is not a type o"),
     } <= told
     assert "Did you mean memory?" in failed.msg
     assert hostnames(bench) == []

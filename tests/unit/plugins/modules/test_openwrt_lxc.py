@@ -363,7 +363,7 @@ def test_a_change_that_cuts_off_the_management_is_taken_back(
     moved = {**INTERFACES, "lan": {**INTERFACES["lan"], "address": "192.168.99.1/24"}}
     failed = router.bad("openwrt_lxc", **{**gateway, "interfaces": moved}, confirm_timeout=600)
     assert "can no longer be reached" in failed.msg
-    assert "was taken back" in failed.msg
+    assert "was rolled back" in failed.msg
     assert uci(router, vmid, "get", "network.lan.ipaddr") == "192.168.20.1"
     assert not router.good("openwrt_lxc", **gateway).changed
 
@@ -494,7 +494,7 @@ def test_a_router_that_is_managed_from_where_no_address_comes_goes_back(router: 
     lan = {"bridge": "vmbr1", "tag": 20, "proto": "dhcp"}
     params = {**gateway, "interfaces": {**INTERFACES, "lan": lan}, "start_timeout": 3}
     answer = router.bad("openwrt_lxc", **params)
-    assert "none of its management interfaces (lan) has an address, so it was taken back" in answer.msg
+    assert "none of its management interfaces (lan) has an address, so it was rolled back" in answer.msg
     assert uci(router, vmid, "get", "network.lan.proto") == "static"
     assert not router.good("openwrt_lxc", **gateway).changed
 

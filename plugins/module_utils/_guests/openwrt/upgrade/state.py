@@ -19,8 +19,6 @@ if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
     from ansible_collections.pve.provision.plugins.module_utils._pve.types import Kind
 
-KEEP_VMID: t.Final = "A router keeps its vmid in an upgrade only"
-
 
 def kind_of(note: t.Mapping[str, t.Any]) -> Kind:
     """Of which kind the two guests are that a note is about."""
