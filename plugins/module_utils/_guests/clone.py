@@ -35,7 +35,7 @@ def with_source(facts: Facts, wanted: Wanted, clone: CloneSource) -> Wanted:
             saved = facts.node.snapshots.options(kind, found[0], clone.snapname)
             if saved is None:
                 listed = ", ".join(each.name for each in facts.node.snapshots.of(kind, found[0])) or "none"
-                problem = f"is no snapshot of {KINDS[kind].noun} {found[0]}"
+                problem = f"is not a snapshot of {KINDS[kind].noun} {found[0]}"
                 return _refused(wanted, "snapname", clone.snapname, problem, f"There are: {listed}.")
             theirs = saved
         if planned is not None and planned.options.get("template") == "1":
