@@ -216,9 +216,7 @@ class Locations:
         default = self.default
         if default is None:
             known = ", ".join(self._peers.served if self._peers else sorted(self._online))
-            problem = (
-                "has to be named" if self._peers is None else "has to be named, since the hosts are not one cluster"
-            )
+            problem = "has to be named" + ("" if self._peers is None else ", since the hosts are not one cluster")
             self._refuse(guest, "node", None, problem, f"State node; there are: {known}.")
             return None
         return Location(default)

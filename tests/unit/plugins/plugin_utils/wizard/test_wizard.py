@@ -152,7 +152,7 @@ def test_wrong_answers_are_told_at_once_and_asked_again() -> None:
     assert guest["networks"] == [{"bridge": "vmbr1", "tag": "30", "ip": "192.168.1.20/24", "gateway": "192.168.1.1"}]
     told = "\n".join(terminal.shown)
     for word in (
-        "called ct1 already",
+        "already a guest named ct1",
         "100 is ct1's",
         "memory",
         "'vmbr9' is none of these",
