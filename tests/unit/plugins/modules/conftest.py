@@ -62,6 +62,11 @@ class Answer:
             raise AttributeError(f"{name} is not in the answer: {self.values}") from None
 
 
+def steps(answer: Answer) -> list[str]:
+    """The names of the steps of its plan, in order."""
+    return [step["step"] for step in answer.plan]
+
+
 def call(module: str, params: Params, *, check: bool = False) -> Answer:
     """Run a module in this process."""
     name = f"ansible_collections.pve.provision.plugins.modules.{module}"
@@ -86,6 +91,13 @@ def spawn(params: Params, module: str = "lxc_create") -> subprocess.Popen[str]:
         given.seek(0)
         pipes = {"stdin": given, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         return subprocess.Popen([sys.executable, "-m", name], **pipes, text=True, start_new_session=True)
+
+
+def answer(process: subprocess.Popen[str]) -> Params:
+    """What a module that was spawned returned in the end."""
+    out, err = process.communicate(timeout=300)
+    assert out, err
+    return t.cast("Params", json.loads(out))
 
 
 @dataclass

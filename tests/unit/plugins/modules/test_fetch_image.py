@@ -14,7 +14,7 @@ import pytest
 
 from embedded_node.mirror import Mirror
 
-from .conftest import Answer, Bench, Params, grant, pvesh, spawn
+from .conftest import Answer, Bench, Params, grant, pvesh, spawn, steps
 
 FILE = "debian-12-standard_12.12-1_amd64.tar.zst"
 OTHER = "debian-11-standard_11.7-1_amd64.tar.zst"
@@ -56,10 +56,6 @@ def files(bench: Bench) -> list[str]:
 def fetched(mirror: Mirror, pattern: str = SENT) -> int:
     """How often the bytes of a template were sent."""
     return sum(answered.sent > 0 for answered in mirror.requests if fnmatch.fnmatchcase(answered.path, pattern))
-
-
-def steps(answer: Answer) -> list[str]:
-    return [step["step"] for step in answer.plan]
 
 
 # -- one guest ---------------------------------------------------------------------------------------------------------

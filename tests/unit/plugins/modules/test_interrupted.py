@@ -6,7 +6,6 @@ begins. What is there is exact, and the next run goes on."""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -15,7 +14,7 @@ import typing as t
 
 import pytest
 
-from .conftest import Bench, Params, spawn
+from .conftest import Bench, Params, answer, spawn
 
 ENTRIES: tuple[Params, ...] = (
     {"name": "web1", "networks": [{"bridge": "vmbr0", "ip": "10.0.0.1/24"}]},
@@ -40,12 +39,6 @@ def begun(bench: Bench, params: Params) -> subprocess.Popen[str]:
         assert time.monotonic() < deadline, "nothing was created"
         time.sleep(0.01)
     return process
-
-
-def answer(process: subprocess.Popen[str]) -> Params:
-    out, err = process.communicate(timeout=300)
-    assert out, err
-    return t.cast("Params", json.loads(out))
 
 
 def configs(bench: Bench) -> dict[str, dict[str, str]]:

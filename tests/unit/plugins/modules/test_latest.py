@@ -24,7 +24,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.types import Co
 from embedded_node import commands
 from embedded_node.linux.package_database import OFFERED
 
-from .conftest import Answer, Bench, Params, grant, pvesh
+from .conftest import Bench, Params, grant, pvesh, steps
 
 WEB: Params = {
     "hostname": "web1",
@@ -57,10 +57,6 @@ def web(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
 def offer(bench: Bench, **versions: str) -> None:
     """What the repositories have from now on."""
     (bench.node.root / OFFERED).write_text(json.dumps(versions), encoding="utf-8")
-
-
-def steps(answer: Answer) -> list[str]:
-    return [step["step"] for step in answer.plan]
 
 
 def version(bench: Bench) -> str:

@@ -15,8 +15,8 @@ from requests.adapters import HTTPAdapter
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.storages import ApiStorages
 
-from .conftest import Bench, Params
-from .test_lxc_create import WEB, steps
+from .conftest import Bench, Params, steps
+from .test_lxc_create import WEB
 
 Lose = t.Callable[[str], None]
 

@@ -17,7 +17,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.cli.changes imp
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Outcome
 from embedded_node import commands
 
-from .conftest import Bench
+from .conftest import Bench, steps
 
 Params = dict[str, t.Any]
 
@@ -32,10 +32,6 @@ WEB: Params = {
     "networks": [{"bridge": "vmbr0", "tag": 20, "ip": "192.168.20.10/24", "gateway": "192.168.20.1"}],
     "tags": ["web", "home"],
 }
-
-
-def steps(answer: t.Any) -> list[str]:
-    return [step["step"] for step in answer.plan]
 
 
 # -- creating ------------------------------------------------------------------------------------------------------

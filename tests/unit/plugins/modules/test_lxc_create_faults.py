@@ -23,14 +23,8 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.cli.containers 
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Outcome
 from embedded_node import commands
 
-from .conftest import Bench, Params, spawn
-from .test_lxc_create import WEB, steps
-
-
-def answer(process: subprocess.Popen[str]) -> Params:
-    out, err = process.communicate(timeout=300)
-    assert out, err
-    return t.cast("Params", json.loads(out))
+from .conftest import Bench, Params, answer, spawn, steps
+from .test_lxc_create import WEB
 
 
 @pytest.mark.parametrize("after", ["mkfs", "extract"])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Bench
+from .conftest import Bench, steps
 
 SITE = {"hostname": "player", "ostemplate": "debian-13-standard", "gpu": True, "state": "started"}
 NODES = ("dev/dri/renderD128", "dev/dri/card0", "dev/nvidiactl")
@@ -41,7 +41,7 @@ def test_they_belong_to_the_groups_that_the_container_has(cards: Bench) -> None:
     foretold = bench.good("lxc_create", check=True, **SITE)
     made = bench.good("lxc_create", **SITE)
     assert foretold.plan == made.plan
-    assert [step["step"] for step in made.plan][-2:] == ["start", "pass_graphics"]
+    assert steps(made)[-2:] == ["start", "pass_graphics"]
     assert set(devices(bench, made.vmid)) == {f"/dev/{name.removeprefix('dev/')}" for name in NODES}
     bench.node.forget()
     again = bench.good("lxc_create", **SITE)
@@ -49,7 +49,7 @@ def test_they_belong_to_the_groups_that_the_container_has(cards: Bench) -> None:
     assert [argv[:2] for argv in bench.writes()] == [["pct", "exec"]]
     group(bench, made.vmid, "render", 993)
     changed = bench.good("lxc_create", **SITE, restart="when_needed")
-    assert [step["step"] for step in changed.plan] == ["set", "shutdown", "start"]
+    assert steps(changed) == ["set", "shutdown", "start"]
     assert "gid=993" in devices(bench, made.vmid)["/dev/dri/renderD128"]
 
 

@@ -13,7 +13,7 @@ import pytest
 from embedded_node.mirror import images
 from embedded_node.mirror.registry import OciRegistry
 
-from .conftest import Answer, Bench, Params, grant, pvesh
+from .conftest import Answer, Bench, Params, grant, pvesh, steps
 
 BASE: images.Tree = {**images.ALPINE, "etc/os-release": "ID=alpine\nVERSION_ID=3.22.1\n", "srv/old": "old\n"}
 APP: images.Tree = {"usr/bin/app": "#!/bin/sh\nexec sleep 1000000\n", "srv/.wh.old": "", "srv/new": "1\n"}
@@ -53,10 +53,6 @@ def container(registry: OciRegistry, tag: str = ":1.0", **more: t.Any) -> Params
         "networks": [{"bridge": "vmbr0", "ip": "10.99.0.9/24"}],
         **more,
     }
-
-
-def steps(answer: Answer) -> list[str]:
-    return [step["step"] for step in answer.plan]
 
 
 def finding(answer: Answer) -> Params:

@@ -15,7 +15,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.cli.changes imp
 from embedded_node.mirror import images
 from embedded_node.mirror.registry import OciRegistry
 
-from .conftest import Answer, Bench, Params
+from .conftest import Bench, Params, steps
 
 BASE: images.Tree = {**images.ALPINE, "etc/os-release": "ID=alpine\nVERSION_ID=3.22.1\n"}
 PROGRAM = "#!/bin/sh\nexec sleep 1000000\n"
@@ -57,10 +57,6 @@ def container(registry: OciRegistry, which: str = ":1", **more: t.Any) -> Params
         "state": "started",
         **more,
     }
-
-
-def steps(answer: Answer) -> list[str]:
-    return [step["step"] for step in answer.plan]
 
 
 @pytest.fixture

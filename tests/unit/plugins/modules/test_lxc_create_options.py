@@ -9,7 +9,7 @@ import typing as t
 
 import pytest
 
-from .conftest import Bench
+from .conftest import Bench, steps
 
 Params = dict[str, t.Any]
 
@@ -78,7 +78,7 @@ class TestRawLines:
         assert list(changed.pending) == ["lxc"]
         assert list(bench.good("lxc_create", **APP, raw=other).pending) == ["lxc"]
         restarted = bench.good("lxc_create", **APP, raw=other, restart="when_needed")
-        assert [step["step"] for step in restarted.plan] == ["shutdown", "start"]
+        assert steps(restarted) == ["shutdown", "start"]
         assert bench.good("lxc_create", **APP, raw=other).pending == {}
 
     @pytest.mark.parametrize("by_pve", [True, False])

@@ -11,7 +11,7 @@ import pytest
 
 from embedded_node import commands
 
-from .conftest import Answer, Bench, grant, pvesh
+from .conftest import Bench, grant, pvesh, steps
 
 Params = dict[str, t.Any]
 
@@ -26,10 +26,6 @@ ORIGINAL: Params = {
     "tags": ["kept"],
 }
 LATEST: Params = {"restore_from": {"backup": "latest"}}
-
-
-def steps(answer: Answer) -> list[str]:
-    return [step["step"] for step in answer.plan]
 
 
 def back_up(bench: Bench, vmid: int = 115) -> None:

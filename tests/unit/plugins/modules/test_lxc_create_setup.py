@@ -17,7 +17,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests import guest
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
 from embedded_node import commands
 
-from .conftest import Answer, Bench, Params
+from .conftest import Answer, Bench, Params, steps
 
 WEB: Params = {
     "hostname": "web1",
@@ -148,7 +148,7 @@ def test_a_container_that_does_not_run_is_not_looked_at(inside: Inside) -> None:
         assert told in str(answer.warnings)
         assert answer.setup == {"changed": [], "verified_by": "", "reason": "it does not run"}
     planned = inside.good(check=True, **SETUP)
-    assert [step["step"] for step in planned.plan] == ["start", "set_up"]
+    assert steps(planned) == ["start", "set_up"]
     started = inside.good(**SETUP)
     assert "packages: nginx: install" in started.setup["changed"]
     assert not inside.good(**SETUP).changed

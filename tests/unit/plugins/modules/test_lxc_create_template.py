@@ -9,7 +9,7 @@ import typing as t
 
 import pytest
 
-from .conftest import Answer, Bench
+from .conftest import Bench, steps
 
 Params = dict[str, t.Any]
 
@@ -19,10 +19,6 @@ GOLDEN: Params = {
     "ostemplate": "alpine-3.22-default",
     "rootfs": {"storage": "local-lvm", "size": "1G"},
 }
-
-
-def steps(answer: Answer) -> list[str]:
-    return [step["step"] for step in answer.plan]
 
 
 def test_a_new_container_becomes_a_template_and_is_then_left_alone(bench: Bench) -> None:

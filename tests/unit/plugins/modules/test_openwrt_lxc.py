@@ -24,9 +24,8 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.cli.network imp
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.running import CliRunning
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Completed
 
-from .conftest import Answer, Bench
+from .conftest import Answer, Bench, steps
 from .routers import INTERFACES, KEY, Params, killed, segments, uci, vmids
-from .test_lxc_create import steps
 
 
 def test_a_router_comes_up_as_declared_and_is_then_left_alone(entered: Bench, gateway: Params) -> None:

@@ -14,9 +14,8 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt impo
 from ansible_collections.pve.provision.plugins.module_utils._io.clock import SystemClock
 from embedded_node.mirror import Mirror
 
-from .conftest import Bench, use_clock
+from .conftest import Bench, steps, use_clock
 from .routers import INTERFACES, Params, pairs, uci
-from .test_lxc_create import steps
 
 
 def test_packages_are_installed_once(entered: Bench, gateway: Params, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,9 +12,8 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.runn
 from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgrade.upgrade import Upgrade
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.changes import CliChanges
 
-from .conftest import Bench
+from .conftest import Bench, steps
 from .routers import Params, archives, pairs, uci, vmids
-from .test_lxc_create import steps
 
 
 def test_an_upgrade_puts_a_new_container_in_the_place_of_the_old(entered: Bench, gateway: Params, old: int) -> None:

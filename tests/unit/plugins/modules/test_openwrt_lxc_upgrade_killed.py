@@ -17,9 +17,8 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.openwrt.upgr
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.backups import CliBackups
 from embedded_node import commands
 
-from .conftest import Bench
+from .conftest import Bench, steps
 from .routers import INTERFACES, Params, archives, killed, thorough, uci, vmids
-from .test_lxc_create import steps
 
 
 @pytest.mark.thorough

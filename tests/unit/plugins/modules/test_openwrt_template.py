@@ -22,7 +22,7 @@ from ansible_collections.pve.provision.plugins.modules import openwrt_template
 from embedded_node.mirror import Mirror
 
 if t.TYPE_CHECKING:
-    from .conftest import Answer, Bench
+    from .conftest import Bench, steps
 
 Params = dict[str, t.Any]
 IMAGES = "/openwrt/*.gz"
@@ -52,10 +52,6 @@ def declared(mirror: Mirror, **more: t.Any) -> Params:
 
 def lying(bench: Bench, name: str = NAME) -> Path:
     return bench.node.root / "var/lib/vz/template/cache" / name
-
-
-def steps(answer: Answer) -> list[str]:
-    return [step["step"] for step in answer.plan]
 
 
 # -- making it ---------------------------------------------------------------------------------------------------------

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import fnmatch
-import json
 import os
 import re
 import signal
@@ -33,8 +32,8 @@ from embedded_node.qemu import boot
 from embedded_node.state.root import State
 
 from .conftest import Answer, Bench, silent_agents, spawn, ssh_to_vms
-from .routers import pairs
-from .test_lxc_create import steps as all_steps
+from .conftest import steps as all_steps
+from .routers import pairs, segments
 
 Params = dict[str, t.Any]
 
@@ -105,13 +104,6 @@ def inside(bench: Bench, vmid: int, script: str) -> str:
     done = boot.guest(State(bench.node.root), vmid).run(["sh", "-s"], script.encode())
     assert done.rc == 0, done.stderr
     return done.stdout.decode().strip()
-
-
-def segments(bench: Bench, vmid: int) -> list[Params]:
-    """What the guest has shown of itself on the node's bridges."""
-    log = bench.node.root / "var/log/embedded-node/segments.jsonl"
-    events = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
-    return [event for event in events if event["vmid"] == vmid]
 
 
 def copies(bench: Bench, tmp_path: Path) -> list[Path]:

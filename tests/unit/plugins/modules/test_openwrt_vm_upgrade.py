@@ -19,8 +19,8 @@ from embedded_node import commands
 
 from . import test_openwrt_vm as routers
 from .conftest import Bench, silent_agents
-from .routers import Params, killed, thorough
-from .test_openwrt_vm import config, copies, inside, segments, steps, vms
+from .routers import Params, killed, segments, thorough
+from .test_openwrt_vm import config, copies, inside, steps, vms
 
 mirror, gateway, entered = routers.mirror, routers.gateway, routers.entered
 

@@ -25,10 +25,10 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.cli.guests impo
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.node import CliNode
 from embedded_node import commands
 
-from .conftest import Bench, Params
+from .conftest import Bench, Params, answer, spawn, steps
 from .routers import killed, vmids
-from .test_lxc_create import WEB, steps
-from .test_lxc_create_faults import _template, answer, spawn, until
+from .test_lxc_create import WEB
+from .test_lxc_create_faults import _template, until
 
 NAMED = {key: value for key, value in WEB.items() if key != "vmid"}
 SMALL = {key: value for key, value in NAMED.items() if key != "networks"}

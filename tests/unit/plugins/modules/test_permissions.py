@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from embedded_node.mirror import Mirror
 
-from .conftest import Bench, Params, grant, pvesh
-from .test_lxc_create import WEB, steps
+from .conftest import Bench, Params, grant, pvesh, steps
+from .test_lxc_create import WEB
 
 
 def test_all_that_is_missing_is_told_before_anything_is_written(bench: Bench, token: Params) -> None:

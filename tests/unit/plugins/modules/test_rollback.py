@@ -32,7 +32,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.cli.node import
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig
 from embedded_node import commands
 
-from .conftest import Bench, Params, pvesh
+from .conftest import Bench, Params, pvesh, steps
 
 WEB: Params = {
     "vmid": 101,
@@ -45,10 +45,6 @@ SAFE: Params = {**WEB, "rollback": "snapshot"}
 VM: Params = {"vmid": 201, "name": "app1", "memory": 512, "disks": [{"storage": "local-lvm", "size": "1G"}]}
 MARKS = (("one", "true"), ("two", "false"))
 OURS = "provision_20260101_000000"
-
-
-def steps(answer: t.Any) -> list[str]:
-    return [step["step"] for step in answer.plan]
 
 
 def snapshots(bench: Bench, vmid: int = 101, command: str = "pct") -> list[str]:

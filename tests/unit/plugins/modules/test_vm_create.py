@@ -14,7 +14,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.steps import
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
 from embedded_node import commands
 
-from .conftest import Bench
+from .conftest import Bench, steps
 
 Params = dict[str, t.Any]
 
@@ -30,10 +30,6 @@ VM: Params = {
     "agent": {"enabled": True},
     "tags": ["web", "home"],
 }
-
-
-def steps(answer: t.Any) -> list[str]:
-    return [step["step"] for step in answer.plan]
 
 
 # -- creating ------------------------------------------------------------------------------------------------------

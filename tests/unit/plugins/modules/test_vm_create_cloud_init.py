@@ -32,7 +32,7 @@ from embedded_node.qemu import boot
 from embedded_node.state import iso9660
 from embedded_node.state.root import State
 
-from .conftest import Answer, Bench, pvesh
+from .conftest import Bench, pvesh, steps
 
 Params = dict[str, t.Any]
 
@@ -53,10 +53,6 @@ VM: Params = {
     "networks": [{"bridge": "vmbr0"}],
 }
 USER_DATA = "#cloud-config\nruncmd:\n  - [touch, /ours]\npassword: planted-in-user-data\n"
-
-
-def steps(answer: Answer) -> list[str]:
-    return [step["step"] for step in answer.plan]
 
 
 def config(bench: Bench, vmid: int = 301) -> dict[str, str]:
@@ -121,7 +117,7 @@ def test_a_guest_that_was_changed_and_cannot_be_looked_at_then_is_named(
         monkeypatch.setattr(backend, "dump", fail)
     failed = bench.bad("vm_create", **VM, cloud_init=CLOUD_INIT, state="started")
     assert failed.msg == "VM 301 (ci1) was changed, and then not seen: it failed"
-    assert (failed.vmid, [step["step"] for step in failed.plan]) == (301, ["create", "start"])
+    assert (failed.vmid, steps(failed)) == (301, ["create", "start"])
 
 
 def test_the_result_can_be_declared_again(bench: Bench) -> None:

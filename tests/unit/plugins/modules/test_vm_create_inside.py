@@ -17,7 +17,7 @@ from embedded_node.mirror import Mirror
 from embedded_node.qemu import boot, process
 from embedded_node.state.root import State
 
-from .conftest import Bench, Params, pvesh, ssh_to_vms
+from .conftest import Bench, Params, pvesh, ssh_to_vms, steps
 
 PASSWORD = "Planted-Secret-7"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExampleExampleExampleExampleExampleExample me@example.org"
@@ -116,7 +116,7 @@ def test_a_vm_gets_the_newest_packages_by_its_agent_or_goes_back(bench: Bench, m
     state = State(bench.node.root)
     state.write(package_database.OFFERED, json.dumps({"nginx": "1.1-1"}))
     done = bench.good("vm_create", **declared)
-    assert [step["step"] for step in done.plan] == ["snapshot", "upgrade_packages", "prune_snapshots"]
+    assert steps(done) == ["snapshot", "upgrade_packages", "prune_snapshots"]
     assert done.upgraded == ["nginx: 1.0-1 -> 1.1-1"]
     assert package_database.installed(boot.guest(state, made.vmid).files)["nginx"].version == "1.1-1"
     assert not bench.good("vm_create", **declared).changed
@@ -135,7 +135,7 @@ def test_a_vm_on_a_storage_without_snapshots_goes_back_to_a_backup(bench: Bench,
     state = State(bench.node.root)
     state.write(package_database.OFFERED, json.dumps({"nginx": "1.1-1"}))
     done = bench.good("vm_create", **declared)
-    assert [step["step"] for step in done.plan] == ["backup", "upgrade_packages", "drop_backup"]
+    assert steps(done) == ["backup", "upgrade_packages", "drop_backup"]
     assert done.degraded[0]["instead"] == f"a backup on {place}"
     assert not bench.good("vm_create", **declared).changed
     state.write(package_database.OFFERED, json.dumps({"nginx": "1.2-1"}))

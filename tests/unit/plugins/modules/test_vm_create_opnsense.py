@@ -22,7 +22,7 @@ from embedded_node.mirror import Mirror
 from embedded_node.qemu import boot
 from embedded_node.state.root import State
 
-from .conftest import Bench
+from .conftest import Bench, steps
 
 Params = dict[str, t.Any]
 
@@ -57,10 +57,6 @@ def firewall(running: Mirror, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> 
         "management": {"from": ["lan"], "ssh_keys": [KEY], "password_hash": HASH},
         "checks_timeout": 0,
     }
-
-
-def steps(answer: t.Any) -> list[str]:
-    return [step["step"] for step in answer.plan]
 
 
 def inside(bench: Bench, vmid: int) -> ET.Element:

@@ -21,7 +21,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.types import Co
 from embedded_node import commands
 from embedded_node.state import iso9660
 
-from .conftest import Bench
+from .conftest import Bench, steps
 
 Params = dict[str, t.Any]
 
@@ -174,7 +174,7 @@ def test_an_option_changed_and_brought_back_is_the_profile_again(bench: Bench, m
     bench.good("vm_create", **{**vm, "cores": 1, "memory": 1024, "tablet": True})
     assert options(bench, made.vmid)["cores"] == "1"
     back = bench.good("vm_create", **vm)
-    assert [step["step"] for step in back.plan] == ["set"]
+    assert steps(back) == ["set"]
     assert options(bench, made.vmid) == before
 
 
@@ -216,7 +216,7 @@ def test_what_a_profile_cannot_do_with_is_told(vm: Params, told: str, bench: Ben
 
 def test_home_assistant_gets_its_network_and_keys_from_a_volume(bench: Bench, medium: str, images: Path) -> None:
     made = bench.good("vm_create", **declared("haos", medium))
-    assert [step["step"] for step in made.plan] == ["put_iso", "create"]
+    assert steps(made) == ["put_iso", "create"]
     (name,) = ours(images)
     assert options(bench, made.vmid)["sata5"].startswith(f"local:iso/{name},media=cdrom")
     content = (images / name).read_bytes()
@@ -348,14 +348,14 @@ def test_the_installer_of_windows_is_started_by_a_key_until_it_is_done(
     monkeypatch.setattr(own_iso, "told_interfaces", lambda *_which: told)
     vm = declared("windows", medium, state="started")
     made = bench.good("vm_create", **vm)
-    assert [step["step"] for step in made.plan] == ["put_iso", "create", "start", "press_key"]
+    assert steps(made) == ["put_iso", "create", "start", "press_key"]
     assert not bench.good("vm_create", **vm).changed
     commands.run(["qm", "stop", str(made.vmid)], bench.node.root, b"")
     again = bench.good("vm_create", **vm)
-    assert [step["step"] for step in again.plan] == ["start", "press_key"]
+    assert steps(again) == ["start", "press_key"]
     told.append({"name": "Ethernet"})  # the guest agent, which comes at the end of the installation
     done = bench.good("vm_create", **vm)
-    assert [step["step"] for step in done.plan] == ["set", "remove_iso"]
+    assert steps(done) == ["set", "remove_iso"]
     assert options(bench, made.vmid)["sata5"] == "none,media=cdrom"
     assert ours(images) == []
     assert bench.good("vm_create", **vm).plan == []

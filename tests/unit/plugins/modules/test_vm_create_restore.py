@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-import typing as t
-
 import pytest
 
 from embedded_node import commands
 
-from .conftest import Bench
+from .conftest import Bench, steps
 
 VM = {
     "vmid": 215,
@@ -20,10 +18,6 @@ VM = {
     "disks": [{"storage": "local-lvm", "size": "1G"}, {"bus": "virtio", "storage": "local-lvm", "size": "1G"}],
     "networks": [{"bridge": "vmbr0"}],
 }
-
-
-def steps(answer: t.Any) -> list[str]:
-    return [step["step"] for step in answer.plan]
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.step import 
 from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Shutdown
 from embedded_node import commands
 
-from .conftest import Bench
+from .conftest import Bench, steps
 
 Params = dict[str, t.Any]
 
@@ -49,10 +49,6 @@ WAITING: list[tuple[Params, str]] = [
     ({"vga": {"type": "serial0"}}, "vga"),
     ({"cdroms": [{}]}, "ide2"),
 ]
-
-
-def steps(answer: t.Any) -> list[str]:
-    return [step["step"] for step in answer.plan]
 
 
 def test_what_plugs_is_there_at_once(bench: Bench) -> None:

@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.pve.provision.plugins.module_utils._guests.vm.disk_move import MoveDisk
 from embedded_node import commands
 
-from .conftest import Answer, Bench, Params
+from .conftest import Bench, Params, steps
 
 VM: Params = {"vmid": 100, "name": "web"}
 LVM: Params = {"storage": "local-lvm", "size": "1G"}
@@ -27,10 +27,6 @@ def files(bench: Bench) -> str:
     folder = bench.node.root / "srv/files"
     storages.write_text(f"{before}\ndir: files\n\tpath {folder}\n\tcontent images\n", encoding="utf-8")
     return "files"
-
-
-def steps(answer: Answer) -> list[str]:
-    return [step["step"] for step in answer.plan]
 
 
 def config(bench: Bench) -> dict[str, str]:

@@ -18,7 +18,7 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.vm import di
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.leftovers import CliLeftovers
 from embedded_node import commands
 
-from .conftest import Answer, Bench, Params, spawn
+from .conftest import Bench, Params, spawn, steps
 
 FILES, ZFS = "files", "tank"
 LVM: Params = {"storage": "local-lvm", "size": "1G"}
@@ -39,10 +39,6 @@ def node(bench: Bench) -> t.Iterator[Bench]:
     yield bench
     for action in ("stop", "destroy"):
         commands.run(["qm", action, "100"], bench.node.root, b"")
-
-
-def steps(answer: Answer) -> list[str]:
-    return [step["step"] for step in answer.plan]
 
 
 def volumes(node: Bench) -> list[str]:

@@ -25,7 +25,7 @@ from embedded_node import commands
 from embedded_node.mirror import Mirror, images
 from embedded_node.state.root import State
 
-from .conftest import Answer, Bench, Params, grant, pvesh, spawn
+from .conftest import Answer, Bench, Params, grant, pvesh, spawn, steps
 
 DEBIAN = "debian-13-genericcloud-amd64-20250814-2204.qcow2"
 SENT = f"*/{DEBIAN}"
@@ -61,10 +61,6 @@ def fetched(mirror: Mirror, pattern: str = SENT) -> int:
 
 def imports(bench: Bench) -> list[str]:
     return sorted(path.name for path in (bench.node.root / "var/lib/vz/import").glob("[!.]*"))
-
-
-def steps(result: Answer) -> list[str]:
-    return [step["step"] for step in result.plan]
 
 
 class Killed(BaseException):
