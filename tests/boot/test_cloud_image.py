@@ -97,7 +97,7 @@ def test_cloud_init_ended_without_an_error(booted: Booted) -> None:
     assert "status: done" in told(booted, "cloud-init status --wait")
 
 
-def test_the_guest_agent_tells_the_address(booted: Booted) -> None:
+def test_the_guest_agent_reports_the_address(booted: Booted) -> None:
     cards = booted.vm.ask_agent("guest-network-get-interfaces")
     addresses = {entry["ip-address"] for card in cards for entry in card.get("ip-addresses", ())}
     assert ADDRESS in addresses

@@ -41,7 +41,7 @@ def test_an_application_of_ones_own_is_installed_and_answers(site: Site, reposit
     assert again.count("changed") == 0, again.output
 
 
-def test_a_mistake_in_a_profile_is_told_with_file_and_key(site: Site, repository: Path) -> None:
+def test_a_mistake_in_a_profile_is_reported_with_file_and_key(site: Site, repository: Path) -> None:
     profile = repository / "apps/greeter.yml"
     profile.write_text(profile.read_text().replace("${greeting}", "${greting}").replace("title:", "titel:"))
     played = site.play(repository / "site.yml")

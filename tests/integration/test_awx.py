@@ -408,7 +408,7 @@ def test_the_jobs_for_declared_guests_do_what_their_names_say(
 
 
 @pytest.mark.parametrize("site", ["environment"], indirect=True)
-def test_the_report_of_a_workflow_tells_what_is_wrong_and_ends_well(site: Site) -> None:
+def test_the_report_of_a_workflow_reports_what_is_wrong_and_ends_well(site: Site) -> None:
     site.make(900, "stopped1")
     declared = {"name": "stopped1", "type": "lxc", "state": "started"}
     told = site.play(PLAYBOOK.parent / "report.yml", provision_guests=[declared])

@@ -115,7 +115,7 @@ def test_each_host_of_a_cluster_does_its_part(cluster: Hosts) -> None:
     assert told(again) == told(made)
 
 
-def test_the_report_tells_of_all_hosts_also_when_one_has_failed(cluster: Hosts) -> None:
+def test_the_report_covers_all_hosts_also_when_one_has_failed(cluster: Hosts) -> None:
     report = cluster.site.work / "report.json"
     cluster.nodes[1].fault("fail_start", nth=1)
     guests = [{"name": f"web{n}", "node": f"pve{n}", "state": "started"} for n in (1, 2)]

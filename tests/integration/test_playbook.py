@@ -81,7 +81,7 @@ def test_every_way_to_log_in_leads_to_the_same_plan(site: Site) -> None:
     assert site.requests() != []
 
 
-def test_check_mode_tells_the_diff_that_the_run_then_makes(site: Site) -> None:
+def test_check_mode_reports_the_diff_that_the_run_then_makes(site: Site) -> None:
     declared = [WEB, DNS]
     untouched = site.configs()
     told = site.good(declared, "--check", "--diff", provision_defaults=DEFAULTS)
@@ -123,7 +123,7 @@ BAD: list[tuple[Guest, str]] = [
 ]
 
 
-def test_all_that_is_wrong_with_declarations_is_told_at_once_and_nothing_is_written(site: Site) -> None:
+def test_all_that_is_wrong_with_declarations_is_reported_at_once_and_nothing_is_written(site: Site) -> None:
     right = {**DNS, "ostemplate": "alpine-3.22-default", "rootfs": {"storage": "local-lvm"}}
     played = site.provision([right, *(guest for guest, _words in BAD)], provision_defaults={"type": "lxc"})
     assert played.rc != 0
@@ -133,7 +133,7 @@ def test_all_that_is_wrong_with_declarations_is_told_at_once_and_nothing_is_writ
     assert site.configs() == {}
 
 
-def test_what_the_node_lacks_is_told_before_anything_is_written(site: Site) -> None:
+def test_what_the_node_lacks_is_reported_before_anything_is_written(site: Site) -> None:
     absent = {"name": "old", "ostemplate": "debian-9-standard"}
     strayed = {"name": "lost", "networks": [{"bridge": "vmbr9"}]}
     homeless = {"name": "homeless", "rootfs": {"storage": "tank"}}

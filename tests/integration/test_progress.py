@@ -62,7 +62,7 @@ def over_ssh(site: Site) -> Path:
 
 
 @pytest.mark.parametrize("way", ["local", "ssh"])
-def test_steps_are_told_through_a_pipe_as_they_end(site: Site, way: str) -> None:
+def test_steps_are_reported_through_a_pipe_as_they_end(site: Site, way: str) -> None:
     log = over_ssh(site) if way == "ssh" else None
     site.node.fault("slow", at="extract", nth=2, seconds=8)
     with begin(site, fleet()) as process:
@@ -103,7 +103,7 @@ def test_it_is_quiet_in_check_mode_with_no_log_and_when_it_is_turned_off(site: S
     assert [row.split()[-2:] for row in played.output.splitlines() if row.startswith("web")] == 3 * [["-", "-"]]
 
 
-def test_a_failure_is_told_as_it_comes_and_in_the_table(site: Site) -> None:
+def test_a_failure_is_reported_as_it_comes_and_in_the_table(site: Site) -> None:
     site.node.fault("fail_start", nth=2)
     played = site.play(fleet())
     assert played.rc != 0

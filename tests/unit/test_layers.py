@@ -258,7 +258,7 @@ def test_action_group_holds_all_modules_that_reach_a_node() -> None:
     assert len(group) == len(set(group))
 
 
-def test_one_action_plugin_tells_the_progress_of_all_modules_that_change_something() -> None:
+def test_one_action_plugin_reports_the_progress_of_all_modules_that_change_something() -> None:
     """That of ``guests``; ansible-test wants an action plugin to have the name of a module."""
     routed = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text())["plugin_routing"]["modules"]
     changing = {path.stem for path in (PLUGINS / "modules").glob("*.py")} - {"guests", "node_info", *WITHOUT_NODE}

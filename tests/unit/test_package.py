@@ -34,7 +34,7 @@ def test_the_readme_is_read_elsewhere_so_its_links_are_absolute_and_lead_to_what
     assert [name for name in files if not (ROOT / name).is_file()] == []
 
 
-def test_the_readme_shows_pictures_that_there_are_and_tells_what_they_show() -> None:
+def test_the_readme_shows_pictures_that_exist_and_says_what_they_show() -> None:
     pictures = re.findall(r"!\[([^]]*)\]\(([^)]+)\)", README)
     assert [path for text, path in pictures if not text or not (ROOT / path).is_file()] == []
     assert {path for _text, path in pictures} == {"docs/badges.svg", "docs/demo.svg"}

@@ -53,7 +53,7 @@ def test_every_make_target_that_is_named_is_there() -> None:
     assert {"demo", "test", "docs", "boot", "browser", "apps", "schema", "surveys"} <= wanted
 
 
-def test_the_neighbours_are_told_as_many_applications_as_there_are() -> None:
+def test_the_comparison_states_the_real_number_of_applications() -> None:
     assert named("neighbours.rst", r"^     - (\d+), as data") == {str(len(own_names()))}
 
 

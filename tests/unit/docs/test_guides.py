@@ -83,13 +83,13 @@ def test_addresses_and_hosts_are_those_of_examples(page: Path) -> None:
     assert re.findall(r"[\w.+-]+@(?!example\.org|pam|pve)[\w-]+\.\w+", text) == []
 
 
-def test_every_name_of_an_image_is_told() -> None:
+def test_every_name_of_an_image_is_reported() -> None:
     text = (GUIDES[0].parent / "guide_images.rst").read_text(encoding="utf-8")
     section = text.split("Names of images\n----")[1].split("\n----")[0]
     assert set(re.findall(r"``([a-z]+)``", section)) == {*SOURCES, "checksum", "url"}
 
 
-def test_the_errors_that_are_explained_are_told_by_the_code() -> None:
+def test_the_errors_that_are_explained_are_in_the_code() -> None:
     quoted = [block.text for block in blocks(GUIDES[0].parent / "guide_troubleshooting.rst", "text")]
     assert len(quoted) > 30
     assert {text: untold(text) for text in quoted if untold(text)} == {}

@@ -41,7 +41,7 @@ def started(running_node: EmbeddedNode, tmp_path_factory: pytest.TempPathFactory
     assert not (running_node.root / "run/qemu-server/700.qga").exists()
 
 
-def test_it_tells_the_interfaces(started: Path) -> None:
+def test_it_reports_the_interfaces(started: Path) -> None:
     told = Agent(started, SYSTEM).interfaces()
     assert [(link["name"], link["ip-addresses"][0]["ip-address"]) for link in told] == [
         ("lo", "127.0.0.1"), ("eth0", "10.0.0.5")]  # fmt: skip

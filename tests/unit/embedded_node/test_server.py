@@ -147,7 +147,7 @@ def test_only_the_nth_create_fails(node: EmbeddedNode) -> None:
 # -- HTTPS -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_task_is_answered_at_once_and_tells_how_it_ended(node: EmbeddedNode, api: Api) -> None:
+def test_a_task_is_answered_at_once_and_reports_how_it_ended(node: EmbeddedNode, api: Api) -> None:
     status, upid = api("POST", "/nodes/pve1/lxc", vmid=211, ostemplate=TEMPLATE, rootfs="local-lvm:1", hostname="api1")
     assert status == 200 and upid.startswith("UPID:pve1:") and upid.endswith(":vzcreate:211:root@pam!demo:")
     assert api.task(node, upid)["exitstatus"] == "OK"

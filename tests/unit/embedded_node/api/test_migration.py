@@ -68,7 +68,7 @@ def volumes(member: EmbeddedNode) -> list[str]:
     return [line.split()[0] for line in run(member, "pvesm", "list", "local-lvm").splitlines()[1:]]
 
 
-def test_the_nodes_of_a_cluster_are_told_with_what_they_have(node: Node) -> None:
+def test_the_nodes_of_a_cluster_are_reported_with_what_they_have(node: Node) -> None:
     found = node.nodes()
     assert [(each.name, each.online, each.cpus) for each in found] == [("pve1", True, 2), ("pve2", True, 2)]
     for each in found:
@@ -77,7 +77,7 @@ def test_the_nodes_of_a_cluster_are_told_with_what_they_have(node: Node) -> None
         assert 0 < t.cast("int", each.memory_used) < t.cast("int", each.memory)
 
 
-def test_a_cluster_tells_its_nodes_at_each_of_them(one: EmbeddedNode, two: EmbeddedNode) -> None:
+def test_a_cluster_reports_its_nodes_at_each_of_them(one: EmbeddedNode, two: EmbeddedNode) -> None:
     for member in (one, two):
         told = json.loads(run(member, "pvesh", "get", "/cluster/status", "--output-format", "json"))
         assert [(row["type"], row["name"]) for row in told] == [
@@ -174,7 +174,7 @@ def test_a_storage_that_the_other_node_does_not_have_stops_it_before_anything_ha
     assert node.status("lxc", 101) == "running"
 
 
-def test_what_ha_manages_is_told_and_moved_by_the_manager(node: Node, one: EmbeddedNode, two: EmbeddedNode) -> None:
+def test_what_ha_manages_is_reported_and_moved_by_the_manager(node: Node, one: EmbeddedNode, two: EmbeddedNode) -> None:
     container(one)
     assert node.ha_managed() == frozenset()
     (one.root / "etc/pve/ha/resources.cfg").write_text("ct: 101\n\tstate stopped\n")

@@ -66,7 +66,7 @@ def log(machine: Machine, upid: str) -> list[str]:
     return [row["t"] for row in call(machine, "GET", f"/tasks/{upid}/log")]
 
 
-def test_a_download_tells_what_wget_tells(machine: Machine, site: str) -> None:
+def test_a_download_reports_what_wget_tells(machine: Machine, site: str) -> None:
     given = {"content": "iso", "filename": "b.iso", "url": f"{site}/a.iso", "checksum_algorithm": "sha256"}
     upid = call(machine, "POST", "/storage/local/download-url", **given, checksum=DIGEST.upper())
     target = machine.root / "var/lib/vz/template/iso/b.iso"
@@ -198,7 +198,7 @@ def test_a_backup_to_a_missing_storage_is_a_task_that_fails(machine: Machine) ->
 # -- tasks -------------------------------------------------------------------------------------------------------------
 
 
-def test_tasks_are_listed_newest_first_and_their_total_is_told(machine: Machine) -> None:
+def test_tasks_are_listed_newest_first_and_their_total_is_reported(machine: Machine) -> None:
     machine.create(101)
     machine.ok("pct destroy 101")
     machine("pct create 101 local:vztmpl/none_1_amd64.tar.gz --ostype unmanaged --rootfs disks:1")

@@ -47,7 +47,7 @@ def test_parts_are_found(data: bytes, config: dict[str, t.Any], scripts: list[st
     (b"#cloud-config\nusers: [\n", "Failed loading yaml blob. Invalid format at line 3 column 1"),
     (b"#cloud-config\n- a\n", "root types, but got list instead"),
 ])  # fmt: skip
-def test_what_is_wrong_is_told(data: bytes, warning: str) -> None:
+def test_what_is_wrong_is_reported(data: bytes, warning: str) -> None:
     parts = userdata.read(data, {})
     assert parts.config == {} and warning in parts.warnings[0]
 

@@ -80,7 +80,7 @@ def test_an_interface_is_taken_out_at_once(running: Machine) -> None:
     assert "net0" not in running.config(101)
 
 
-def test_a_volume_without_its_place_is_told_option_by_option(machine: Machine) -> None:
+def test_a_volume_without_its_place_is_reported_option_by_option(machine: Machine) -> None:
     machine.create(101)
     assert machine("pct move-volume 101 mp3 snap")[2] == (
         "format error\nvolume: property is missing and it is not optional\n"

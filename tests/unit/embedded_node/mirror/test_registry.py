@@ -46,14 +46,14 @@ def test_a_tag_leads_to_an_index_that_to_an_image_and_that_to_its_parts(registry
         assert (len(body), f"sha256:{hashlib.sha256(body).hexdigest()}") == (part["size"], part["digest"])
 
 
-def test_it_tells_its_version_and_tags_and_what_it_has_not(registry: OciRegistry) -> None:
+def test_it_reports_its_version_and_tags_and_what_it_has_not(registry: OciRegistry) -> None:
     assert ask(registry, "/v2/")[0] == 200
     assert json.loads(ask(registry, "/v2/team/app/tags/list")[2]) == {"name": "team/app", "tags": ["1", "old"]}
     for path in ("manifests/2", f"manifests/sha256:{'0' * 64}", f"blobs/sha256:{'0' * 64}"):
         assert ask(registry, f"/v2/team/app/{path}")[0] == 404
 
 
-def test_who_brings_no_token_is_told_where_there_are_some(registry: OciRegistry) -> None:
+def test_a_client_without_a_token_learns_where_to_get_one(registry: OciRegistry) -> None:
     registry.tokens = True
     try:
         status, headers, _body = ask(registry, "/v2/team/app/manifests/1")

@@ -127,7 +127,7 @@ def up(router: Box, name: str) -> dict[str, t.Any]:
     return t.cast("dict[str, t.Any]", json.loads(router.run("ubus", "call", f"network.interface.{name}", "status")[1]))
 
 
-def test_addresses_are_told_by_every_source(router: Box) -> None:
+def test_addresses_are_reported_by_every_source(router: Box) -> None:
     assert up(router, "lan")["ipv4-address"] == [{"address": "192.168.20.1", "mask": 24}]
     line = "2: eth0    inet 192.168.20.1/24 brd 192.168.20.255 scope global eth0\\       valid_lft forever"
     assert line in router.run("ip", "-4", "-o", "addr")[1]

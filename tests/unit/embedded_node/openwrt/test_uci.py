@@ -127,7 +127,7 @@ def test_an_unknown_command_shows_the_usage(uci: Run) -> None:
         (["set network.lan.descr=it's"], "network.lan.descr='it'\\''s'\n"),
     ],
 )  # fmt: skip
-def test_changes_are_staged_and_told(uci: Run, root: Path, commands: list[str], changes: str) -> None:
+def test_changes_are_staged_and_reported(uci: Run, root: Path, commands: list[str], changes: str) -> None:
     before = (root / "etc/config/network").read_text()
     for command in commands:
         assert uci(*command.split())[0] == 0
@@ -173,7 +173,7 @@ def test_import_replaces_or_merges(uci: Run) -> None:
         ("frob\n", "invalid command"),
     ],
 )
-def test_broken_files_are_told_with_the_place(text: str, words: str) -> None:
+def test_broken_files_are_reported_with_the_place(text: str, words: str) -> None:
     with pytest.raises(UciError, match=words):
         parse(text, "x")
 

@@ -92,7 +92,7 @@ def test_what_changes_later_is_there_after_the_next_start(cloud: Cloud) -> None:
     assert boot.guest(cloud.state, 100).interfaces[0].addresses == ("10.0.0.6/24",)
 
 
-def test_a_guest_that_sees_the_same_data_again_does_nothing_anew(cloud: Cloud) -> None:
+def test_a_guest_that_sees_the_same_data_again_does_nothing(cloud: Cloud) -> None:
     cloud.make("--cicustom", f"user={cloud.snippet('u.yaml', b'#cloud-config' + RUNS)}")
     for count in (1, 1):
         cloud.ok("start", "100")
@@ -152,7 +152,7 @@ def test_a_cd_without_its_label_or_its_parts_is_none(cloud: Cloud, files: dict[s
     (b"hostname: web\n", "done", 2, "Unhandled non-multipart"),
     (b"#cloud-config\nruncmd: ['true']\n", "done", 0, ""),
 ])  # fmt: skip
-def test_cloud_init_tells_how_it_went(cloud: Cloud, text: bytes, status: str, code: int, told: str) -> None:
+def test_cloud_init_reports_how_it_went(cloud: Cloud, text: bytes, status: str, code: int, told: str) -> None:
     cloud.make("--cicustom", f"vendor={cloud.snippet('v.yaml', AGENT)},user={cloud.snippet('u.yaml', text)}",
                "--ipconfig0", "ip=10.0.0.5/24")  # fmt: skip
     cloud.ok("start", "100")
@@ -304,7 +304,7 @@ def test_talos_takes_its_addresses_from_the_drive_and_has_no_agent(cloud: Cloud)
     assert "not running" in cloud.fails("agent", "100", "ping")
 
 
-def test_an_agent_tells_link_local_addresses_too(cloud: Cloud, tmp_path: Path) -> None:
+def test_an_agent_reports_link_local_addresses_too(cloud: Cloud, tmp_path: Path) -> None:
     cloud.image = bootable(tmp_path / "plain.raw")
     cloud.make("--ipconfig0", "ip=10.0.0.5/24")
     cloud.ok("start", "100")

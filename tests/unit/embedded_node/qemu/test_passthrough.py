@@ -46,7 +46,7 @@ def name(qm: Qm, kind: str, name: str, *entries: str) -> None:
     )
 
 
-def test_the_node_tells_its_devices(qm: Qm) -> None:
+def test_the_node_reports_its_devices(qm: Qm) -> None:
     (first, *_rest) = pvesh(qm, "get", "/nodes/pve1/hardware/pci")
     assert first == {
         "id": "0000:01:00.0", "class": "0x030000", "vendor": "0x10de", "device": "0x2504", "iommugroup": 2,

@@ -66,7 +66,7 @@ def line(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", [name for name in PROFILES if PROFILES[name].options])
-def test_the_documentation_tells_what_a_profile_sets(name: str) -> None:
+def test_the_documentation_says_what_a_profile_sets(name: str) -> None:
     assert line(name) in LINES
 
 

@@ -110,7 +110,7 @@ def test_applications_are_made_from_what_their_profiles_name(tmp_path: Path) -> 
     assert found["openwrt"] == []
 
 
-def test_what_guests_are_made_from_is_told_once_and_only_what_has_a_name() -> None:
+def test_what_guests_are_made_from_is_reported_once_and_only_what_has_a_name() -> None:
     declared: list[Guest] = [
         {"name": "a", "ostemplate": "debian-13-standard"}, {"name": "b", "ostemplate": "debian-13-standard"},
         {"name": "c", "ostemplate": "local:vztmpl/own_1_amd64.tar.zst"}, {"name": "d", "state": "absent"},

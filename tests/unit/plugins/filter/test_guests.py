@@ -114,7 +114,7 @@ RUNNING: Guest = {"status": "running", "vmid": 101, "node": "pve1"}
          "state ok, address ok, service nginx not verified", "service nginx not verified"),
     ],
 )  # fmt: skip
-def test_what_nobody_has_seen_is_told_as_that(result: Guest, checks: str, said: str) -> None:
+def test_what_nobody_has_seen_is_reported_as_that(result: Guest, checks: str, said: str) -> None:
     guest = lxc(state="started", networks=[NET])
     (row,) = guest_results([{"name": "web1", **RUNNING, **result}], [guest])
     assert row["checks"] == checks
@@ -126,7 +126,7 @@ def test_what_nobody_has_seen_is_told_as_that(result: Guest, checks: str, said: 
         assert verdict([row, sure]) == "2 guests are as declared."
 
 
-def test_the_main_address_tells_its_source() -> None:
+def test_the_main_address_reports_its_source() -> None:
     guest = lxc(state="started", networks=[NET])
     (row,) = guest_results([{"name": "web1", **RUNNING, "addresses": [SEEN]}], [guest])
     assert (row["address"], row["address_source"]) == ("10.0.0.5", "guest")
@@ -162,7 +162,7 @@ def test_hosts_that_are_no_cluster_each_speak_for_themselves() -> None:
     ]
 
 
-def test_clusters_of_one_name_are_told_apart_by_their_nodes() -> None:
+def test_clusters_of_one_name_are_distinguished_by_their_nodes() -> None:
     rows = peers([host("pve1", "lab", "pve1"), host("a", "lab", "a")])
     assert [row["cluster"] for row in rows] == ["lab: pve1", "lab: a"]
     assert all("guests" in row for row in rows)

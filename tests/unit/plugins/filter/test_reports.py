@@ -26,7 +26,7 @@ def test_a_guest_has_its_evidence_beside_the_judgement() -> None:
     assert (told["plan"], told["timeline"], told["failed"], told["messages"]) == (["+ create web1"], [STEP], False, [])
 
 
-def test_what_a_failed_run_has_told_is_told() -> None:
+def test_what_a_failed_run_has_told_is_reported() -> None:
     broken = {"name": "web1", "type": "lxc", "failed": True, "msg": "no space", "changed": False}
     runs = [{"failed": True, "msg": "1 of 1 guests failed.", "guests": [broken], "plan": ["+ create web1"]}]
     told = run_report(runs, [WEB], [])
@@ -41,7 +41,7 @@ def test_in_check_mode_nobody_is_judged() -> None:
     assert (row["failed_checks"], row["checks"]) == ([], "")
 
 
-def test_storages_of_several_nodes_are_told_apart_and_shared_ones_once() -> None:
+def test_storages_of_several_nodes_are_distinguished_and_shared_ones_once() -> None:
     there = [
         {"node": "pve1", "storages": [storage("local"), storage("nas", shared=True)]},
         {"node": "pve2", "storages": [storage("local"), storage("nas", shared=True)]},

@@ -112,7 +112,7 @@ class TestDocumentation:
         assert set(DOCUMENTED) == set(CONNECTION.options)
 
     @pytest.mark.parametrize("name", sorted(CONNECTION.options))
-    def test_type_default_and_environment_are_told(self, name: str):
+    def test_type_default_and_environment_are_reported(self, name: str):
         option, text = CONNECTION.options[name], DOCUMENTED[name]
         assert text["type"] == option["type"]
         assert text.get("default") == option.get("default")

@@ -17,6 +17,6 @@ def test_the_remedy_is_a_sentence_of_its_own(end: str) -> None:
     assert str(finding) == "image.oci: 'x' cannot be fetched: HTTP 404 (1x). Look at it."
 
 
-def test_what_has_no_remedy_is_told_as_it_is() -> None:
+def test_what_has_no_remedy_is_reported_as_it_is() -> None:
     assert str(ProvisionError("It does not answer")) == "It does not answer"
     assert str(Finding("vmid", None, "is missing")) == "vmid: is missing"

@@ -94,7 +94,7 @@ def test_a_package_that_brings_a_repository_for_subscribers_does_not_keep_others
     assert more.setup["changed"] == ["packages: htop: install"]
 
 
-def test_all_that_is_wrong_with_applications_is_told_at_once(bench: Bench, folder: str) -> None:
+def test_all_that_is_wrong_with_applications_is_reported_at_once(bench: Bench, folder: str) -> None:
     guests = [
         {"name": "a", "type": "lxc", "app": "ngnix"},
         {"name": "b", "type": "lxc", "app": "site", "app_options": {"port": 80}},

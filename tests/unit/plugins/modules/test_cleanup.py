@@ -96,7 +96,7 @@ def test_golden_templates_go_when_nothing_is_linked_to_them(bench: Bench) -> Non
         assert not cleanup(bench, remove=["golden"]).changed
 
 
-def test_what_stands_against_one_template_is_told_before_another_goes(bench: Bench) -> None:
+def test_what_stands_against_one_template_is_reported_before_another_goes(bench: Bench) -> None:
     other = Origin("ubuntu-24.04", "local:import/ubuntu.qcow2", "1" * 64, "pve1", "local-lvm", "scsi0")
     with golden(bench, 190, ORIGIN.name), golden(bench, 191, other.name, **{"--protection": "1"}):
         for check in (True, False):

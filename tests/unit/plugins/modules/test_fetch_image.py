@@ -102,7 +102,7 @@ def test_fetching_can_be_turned_off(bench: Bench, appliances: Mirror) -> None:
     assert appliances.requests == []
 
 
-def test_what_pve_does_not_offer_is_told_with_what_there_is(bench: Bench, appliances: Mirror) -> None:
+def test_what_pve_does_not_offer_is_reported_with_what_there_is(bench: Bench, appliances: Mirror) -> None:
     (finding,) = bench.bad("lxc_create", **{**DEBIAN, "ostemplate": "debian-99-standard"}).findings
     assert "PVE's index of templates does not list it" in finding["problem"]
     assert "Similar are debian-11-standard, debian-12-standard, debian-13-standard." in finding["remedy"]
@@ -137,7 +137,7 @@ def test_a_damaged_download_is_refused_and_leaves_nothing(bench: Bench, applianc
     assert bench.good("lxc_create", **DEBIAN).changed
 
 
-def test_a_template_that_cannot_be_had_is_told(bench: Bench, appliances: Mirror) -> None:
+def test_a_template_that_cannot_be_had_is_reported(bench: Bench, appliances: Mirror) -> None:
     before = files(bench)
     appliances.fault("status", SENT, code=404)
     told = bench.good("lxc_create", check=True, **DEBIAN)

@@ -77,7 +77,7 @@ def test_a_guest_that_is_well_is_green_and_costs_one_command(bench: Bench, port:
     )  # fmt: skip
 
 
-def test_what_nobody_can_look_at_is_told_and_fails_where_that_is_wanted(bench: Bench) -> None:
+def test_what_nobody_can_look_at_is_reported_and_fails_where_that_is_wanted(bench: Bench) -> None:
     made(bench, web())
     if bench.backend == "cli":
         pytest.skip("on the node containers can be looked into")
@@ -149,7 +149,7 @@ def test_a_number_that_belongs_to_another_guest_is_red(bench: Bench) -> None:
     assert "is called web1" in details(answer)["as declared"]
 
 
-def test_all_that_is_wrong_with_checks_is_told_before_anything_is_asked(bench: Bench) -> None:
+def test_all_that_is_wrong_with_checks_is_reported_before_anything_is_asked(bench: Bench) -> None:
     checks = [{"type": "tcp"}, {"type": "http", "expect": "("}, {"type": "interface", "interface": "lan"}]
     checks += [{"type": "disk", "max_percent": 101, "port": 5}]
     answer = look(bench, web(*checks), {"name": "web2", "checks": [{"type": "soup"}]})
@@ -172,7 +172,7 @@ def test_one_guest_that_is_red_keeps_no_other_from_being_looked_at(bench: Bench)
 # -- at the end of a run ---------------------------------------------------------------------------------------------
 
 
-def test_a_run_makes_the_checks_and_tells_what_came_of_them(bench: Bench, port: int) -> None:
+def test_a_run_makes_the_checks_and_reports_what_came_of_them(bench: Bench, port: int) -> None:
     guest = web({"type": "tcp", "port": port, "address": "127.0.0.1"})
     run = bench.good("guests", defaults=DEFAULTS, guests=[guest])
     assert [(check["outcome"], check["by"]) for check in run.guests[0]["checks"]] == [("passed", "127.0.0.1")]

@@ -164,7 +164,7 @@ def test_a_failure_stops_what_comes_after_and_nothing_else(bench: Bench) -> None
     assert hostnames(bench) == ["app1", "db1", "web1"]
 
 
-def test_with_stop_nothing_is_begun_after_a_failure(bench: Bench) -> None:
+def test_with_stop_nothing_is_started_after_a_failure(bench: Bench) -> None:
     bench.node.fault("fail_start", nth=1)
     failed = run(bench, {**DB, "state": "started"}, WEB, concurrency="1", on_failure="stop")
     assert failed.failed

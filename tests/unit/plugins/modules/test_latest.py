@@ -67,7 +67,7 @@ def snapshots(bench: Bench) -> int:
     return bench.pct("listsnapshot", "100").count("provision_")
 
 
-def test_newer_packages_are_told_installed_and_then_left_alone(web: Bench) -> None:
+def test_newer_packages_are_reported_installed_and_then_left_alone(web: Bench) -> None:
     assert not web.good("lxc_create", **WEB).changed
     offer(web, nginx="1.1-1", htop="9.0-1")
     told = web.good("lxc_create", check=True, **WEB)
@@ -205,7 +205,7 @@ def test_a_backup_is_the_way_back_then(plain: Bench) -> None:
 
 
 @pytest.mark.parametrize(("room", "told"), [(1024**3, False), (1024**3 - 1, True)])
-def test_a_place_without_room_for_the_backup_is_told_before(
+def test_a_place_without_room_for_the_backup_is_reported_before(
     plain: Bench, monkeypatch: pytest.MonkeyPatch, room: int, told: bool
 ) -> None:
     storage = Storage(place(plain), "dir", frozenset({"backup"}), available=room)
@@ -286,7 +286,9 @@ def test_over_the_api_a_node_without_a_storage_for_backups_changes_nothing(plain
     ("line", "words"),
     [("mp0: /srv/data,mp=/data", "mp0"), ("lxc.mount.auto: proc:rw", "lxc.mount.auto: proc:rw")],
 )
-def test_what_a_token_gets_back_of_no_backup_is_told_before(plain: Bench, token: Params, line: str, words: str) -> None:
+def test_what_a_token_gets_back_of_no_backup_is_reported_before(
+    plain: Bench, token: Params, line: str, words: str
+) -> None:
     (plain.node.root / "srv/data").mkdir(parents=True, exist_ok=True)
     config = plain.node.root / "etc/pve/lxc/100.conf"
     config.write_text(config.read_text(encoding="utf-8") + f"{line}\n", encoding="utf-8")
@@ -295,7 +297,7 @@ def test_what_a_token_gets_back_of_no_backup_is_told_before(plain: Bench, token:
     assert f"a backup would lose {words}, which PVE restores for root@pam itself alone" in found["problem"]
 
 
-def test_the_privileges_of_a_backup_and_of_the_way_back_are_told_at_once(plain: Bench, token: Params) -> None:
+def test_the_privileges_of_a_backup_and_of_the_way_back_are_reported_at_once(plain: Bench, token: Params) -> None:
     pvesh(plain, "set", "/access/acl", "--path", "/", "--users", "ansible@pve", "--roles", "PVEAuditor")
     (lacking,) = plain.bad("lxc_create", check=True, **PLAIN, **token).findings
     for words in ("Datastore.AllocateSpace on /storage/local", "VM.Backup on /vms/100", "VM.PowerMgmt on /vms/100"):
@@ -316,7 +318,7 @@ def test_the_privileges_of_a_backup_and_of_the_way_back_are_told_at_once(plain: 
         (["--protection", "1"], "a protected guest cannot go back to a backup"),
     ],
 )
-def test_what_a_backup_would_lose_is_told_before(plain: Bench, change: list[str], problem: str) -> None:
+def test_what_a_backup_would_lose_is_reported_before(plain: Bench, change: list[str], problem: str) -> None:
     plain.pct("set", "100", *change)
     for check in (True, False):
         (found,) = plain.bad("lxc_create", check=check, **PLAIN).findings
@@ -324,7 +326,7 @@ def test_what_a_backup_would_lose_is_told_before(plain: Bench, change: list[str]
     assert (version(plain), kept(plain)) == ("1.0-1", [])
 
 
-def test_a_backup_that_cannot_be_restored_stays_and_is_told(plain: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_backup_that_cannot_be_restored_stays_and_is_reported(plain: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     def restore(_backups: object, vmid: int, *_more: t.Any, **_options: t.Any) -> None:
         plain.pct("destroy", str(vmid))
         raise PveError("There is no room.")
@@ -392,12 +394,12 @@ def test_a_backup_of_another_guest_is_not_replaced(plain: Bench) -> None:
     assert plain.good("lxc_create", **PLAIN).changed
 
 
-def test_lists_that_cannot_be_fetched_are_told(web: Bench) -> None:
+def test_lists_that_cannot_be_fetched_are_reported(web: Bench) -> None:
     web.pct("exec", "100", "--", "sh", "-c", "echo 'deb [signed-by=/none] http://x y' > /etc/apt/sources.list.d/x.list")
     (found,) = web.bad("lxc_create", check=True, **WEB).findings
     assert "the lists of packages could not be fetched" in found["problem"]
 
 
-def test_what_has_nothing_newer_is_told(web: Bench) -> None:
+def test_what_has_nothing_newer_is_reported(web: Bench) -> None:
     (found,) = web.bad("lxc_create", **{**WEB, "packages": []}).findings
     assert "has nothing to update" in found["problem"]

@@ -41,7 +41,7 @@ def lose(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Lose:
     return patterns.append
 
 
-def test_a_creation_is_told_and_the_next_run_goes_on_with_its_guest(bench: Bench, lose: Lose) -> None:
+def test_a_creation_is_reported_and_the_next_run_goes_on_with_its_guest(bench: Bench, lose: Lose) -> None:
     lose("POST .*/lxc$")
     failed = bench.bad("lxc_create", **WEB, state="started")
     assert "create failed: POST /nodes/pve1/lxc: Connection reset by peer" in failed.msg
@@ -87,7 +87,7 @@ def test_a_template_that_holds_secrets_is_removed_though_nobody_saw_it_arrive(
     assert not entered.good("openwrt_lxc", **declared).changed
 
 
-def test_what_could_not_be_removed_then_is_told_beside_the_error(
+def test_what_could_not_be_removed_then_is_reported_beside_the_error(
     entered: Bench, gateway: Params, lose: Lose, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(self: object, volid: str) -> None:

@@ -111,7 +111,7 @@ def test_without_a_vmid_the_lowest_free_one_is_taken_and_the_name_finds_it_again
     assert bench.config(100)["memory"] == "512"
 
 
-def test_what_is_left_open_is_decided_and_told(bench: Bench) -> None:
+def test_what_is_left_open_is_decided_and_reported(bench: Bench) -> None:
     made = bench.good("lxc_create", hostname="small", ostemplate="alpine-3.22-default")
     assert made.config["rootfs"]["size"] == "4G"
     assert made.config["rootfs"]["volume"].split(":")[0] in {"local-lvm", "local"}
@@ -125,7 +125,7 @@ def test_an_unmanaged_container_says_what_has_no_effect_inside(bench: Bench) -> 
     assert bench.config(101)["arch"] == "amd64"
 
 
-def test_the_environment_is_set_and_seen_by_nobody(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_is_set_and_never_seen(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     logged: list[str] = []
     monkeypatch.setattr(basic.AnsibleModule, "log", lambda self, msg, log_args=None: logged.append(str(msg)))
     declared = {**WEB, "env": ["DB_PASSWORD=s3cret value", "LANG=C.UTF-8"]}
@@ -143,7 +143,7 @@ def test_the_environment_is_set_and_seen_by_nobody(bench: Bench, monkeypatch: py
 
 
 @pytest.mark.parametrize("password", ["p a s s $HOME", 'it\'s "quoted"', "-leading-dash", "--rootfs x", "a,b=c;d\\"])
-def test_any_password_works_and_is_seen_by_nobody(bench: Bench, password: str) -> None:
+def test_any_password_works_and_is_never_seen(bench: Bench, password: str) -> None:
     made = bench.good("lxc_create", **WEB, password=password, ssh_public_keys=[KEY])
     assert password not in str({**made.values, "invocation": None})
     assert all(password not in word for argv in bench.node.commands() for word in argv)
@@ -196,7 +196,7 @@ def test_a_container_that_is_there_joins_the_pool_that_it_is_declared_in(bench: 
         {"state": "absent"},
     ],
 )
-def test_check_mode_tells_what_the_real_run_then_does(bench: Bench, change: Params) -> None:
+def test_check_mode_reports_what_the_real_run_then_does(bench: Bench, change: Params) -> None:
     bench.good("lxc_create", **WEB, state="started")
     declaration = {**WEB, "state": "started", **change}
     before = bench.config(101)
@@ -255,7 +255,7 @@ def test_a_volume_grows_and_never_shrinks(bench: Bench) -> None:
     assert bench.config(101) == before
 
 
-def test_what_needs_a_restart_is_told_and_done_only_when_asked(bench: Bench) -> None:
+def test_what_needs_a_restart_is_reported_and_done_only_when_asked(bench: Bench) -> None:
     bench.good("lxc_create", **WEB, state="started")
     declaration = {**WEB, "state": "started", "features": {"nesting": True}}
     told = bench.good("lxc_create", **declaration)
@@ -565,7 +565,7 @@ def test_a_volume_that_grows_may_change_its_options_too(bench: Bench) -> None:
         ({"rootfs": {"size": "1G"}}, "rootfs.size"),
     ],
 )
-def test_what_a_clone_cannot_be_is_told_before_it_is_made(bench: Bench, change: Params, option: str) -> None:
+def test_what_a_clone_cannot_be_is_reported_before_it_is_made(bench: Bench, change: Params, option: str) -> None:
     bench.good("lxc_create", **WEB)
     refused = bench.bad("lxc_create", vmid=110, hostname="web2", **{"clone_from": {"vmid": 101}, **change})
     assert [finding["option"] for finding in refused.findings] == [option]

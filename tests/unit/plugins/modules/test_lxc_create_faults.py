@@ -58,7 +58,7 @@ def test_a_container_that_was_there_before_is_never_removed(bench: Bench) -> Non
     assert len(bench.volumes("local-lvm", 101)) == 1
 
 
-def test_a_full_storage_is_told_in_pves_words(bench: Bench) -> None:
+def test_a_full_storage_is_reported_in_pves_words(bench: Bench) -> None:
     bench.node.fault("storage_full", storage="local-lvm")
     failed = bench.bad("lxc_create", **WEB)
     assert "local-lvm" in failed.msg
@@ -144,7 +144,9 @@ def test_what_a_killed_run_makes_is_found_whenever_it_comes(
     assert not bench.good("lxc_create", **WEB, state="started").changed
 
 
-def test_what_a_stranger_makes_meanwhile_is_told_and_left_alone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_stranger_makes_meanwhile_is_reported_and_left_alone(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     late(bench, monkeypatch, "db")
     refused = bench.bad("lxc_create", **WEB, state="started")
     assert [finding["option"] for finding in refused.findings] == ["hostname"]
@@ -230,7 +232,7 @@ def test_a_lost_connection_is_tried_again(bench: Bench) -> None:
     assert not bench.good("lxc_create", **WEB).changed
 
 
-def test_what_an_api_token_may_not_is_told_before_anything_is_written(bench: Bench) -> None:
+def test_what_an_api_token_may_not_is_reported_before_anything_is_written(bench: Bench) -> None:
     if bench.backend == "cli":
         pytest.skip("root on the node may do everything")
     token: Params = {key: bench.node.api[key] for key in ("api_token_id", "api_token_secret")}

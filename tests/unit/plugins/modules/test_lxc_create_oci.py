@@ -136,7 +136,7 @@ def test_the_archive_is_one_that_proxmox_ve_knows(bench: Bench, registry: OciReg
     assert not bench.good("lxc_create", **declared).changed
 
 
-def test_one_that_is_destroyed_and_made_anew_gets_what_the_tag_means_now(bench: Bench, registry: OciRegistry) -> None:
+def test_one_that_is_destroyed_and_recreated_gets_what_the_tag_means_now(bench: Bench, registry: OciRegistry) -> None:
     registry.push("team/moving", "1", [BASE, APP], CONFIG)
     declared = container(
         registry, image={"oci": f"{registry.name('team/moving')}:1"}, rootfs={"storage": "local-lvm", "size": "2G"}
@@ -207,13 +207,13 @@ def test_neither_another_tag_serves_nor_one_that_the_registry_has_not(
         (f"@sha256:{'0' * 64}", "it has no such image (HTTP 404)"),
     ],
 )
-def test_what_is_not_there_is_told(bench: Bench, registry: OciRegistry, tag: str, problem: str) -> None:
+def test_what_is_not_there_is_reported(bench: Bench, registry: OciRegistry, tag: str, problem: str) -> None:
     found = finding(bench.bad("lxc_create", check=True, **container(registry, tag)))
     assert found["option"] == "image.oci"
     assert problem in found["problem"]
 
 
-def test_all_that_is_wrong_is_told_at_once(bench: Bench, registry: OciRegistry) -> None:
+def test_all_that_is_wrong_is_reported_at_once(bench: Bench, registry: OciRegistry) -> None:
     declared = container(registry, ":9", networks=[{"bridge": "vmbr77"}])
     assert {found["option"] for found in bench.bad("lxc_create", **declared).findings} >= {
         "image.oci",
@@ -221,13 +221,13 @@ def test_all_that_is_wrong_is_told_at_once(bench: Bench, registry: OciRegistry) 
     }
 
 
-def test_other_architectures_are_told(bench: Bench, registry: OciRegistry) -> None:
+def test_other_architectures_are_reported(bench: Bench, registry: OciRegistry) -> None:
     found = finding(bench.bad("lxc_create", **container(registry, arch="riscv64")))
     assert "is not made for riscv64" in found["problem"]
     assert "amd64, arm64" in found["remedy"]
 
 
-def test_an_older_proxmox_ve_is_told(bench: Bench, registry: OciRegistry) -> None:
+def test_an_older_proxmox_ve_is_reported(bench: Bench, registry: OciRegistry) -> None:
     with bench.release("9.0.11"):
         found = finding(bench.bad("lxc_create", **container(registry)))
     assert "needs Proxmox VE 9.1" in found["problem"]

@@ -136,7 +136,7 @@ def test_the_latest_keeps_what_it_has_while_the_registry_is_away(
 
 
 @pytest.mark.usefixtures("vmid")
-def test_a_tag_that_the_registry_has_not_is_told(bench: Bench, registry: OciRegistry) -> None:
+def test_a_tag_that_the_registry_has_not_is_reported(bench: Bench, registry: OciRegistry) -> None:
     (found,) = bench.bad("lxc_create", check=True, **container(registry, ":9", state="latest")).findings
     assert "it has no such image (HTTP 404)" in found["problem"]
 
@@ -253,7 +253,7 @@ def test_what_fails_on_the_way_is_taken_back(bench: Bench, registry: OciRegistry
 @pytest.mark.parametrize(
     ("option", "problem"), [("protection", "a protected container"), ("snapshot", "the snapshots before")]
 )
-def test_what_stands_against_it_is_told_before(
+def test_what_stands_against_it_is_reported_before(
     bench: Bench, registry: OciRegistry, vmid: int, option: str, problem: str
 ) -> None:
     argv = {"protection": ["set", str(vmid), "--protection", "1"], "snapshot": ["snapshot", str(vmid), "before"]}

@@ -104,7 +104,9 @@ def test_a_second_one_beside_the_original_has_addresses_of_its_own(bench: Bench,
         ({"rootfs": {"size": "500M"}, **LATEST}, "rootfs.size", "is smaller than the 1G it has"),
     ],
 )
-def test_what_cannot_be_restored_is_told(bench: Bench, backup: str, params: Params, option: str, problem: str) -> None:
+def test_what_cannot_be_restored_is_reported(
+    bench: Bench, backup: str, params: Params, option: str, problem: str
+) -> None:
     refused = bench.bad("lxc_create", **{"vmid": 115, **params})
     assert [finding["option"] for finding in refused.findings] == [option]
     assert problem in refused.msg
@@ -119,7 +121,7 @@ def test_two_of_one_run_have_addresses_of_their_own(bench: Bench, backup: str) -
     assert not bench.good("guests", guests=guests).changed
 
 
-def test_one_that_is_made_anew_from_its_backup_keeps_its_addresses(bench: Bench, backup: str) -> None:
+def test_one_that_is_recreated_from_its_backup_keeps_its_addresses(bench: Bench, backup: str) -> None:
     bench.good("lxc_create", vmid=115, **LATEST)
     declared = {"vmid": 115, "unprivileged": False, "recreate": True, **LATEST}
     refused = bench.bad("lxc_create", **declared, rootfs={"size": "500M"})
@@ -147,7 +149,7 @@ def test_the_room_for_its_volumes_is_counted(bench: Bench, backup: str) -> None:
 
 
 @pytest.mark.parametrize("vmid", [115, 116])
-def test_what_it_takes_over_the_api_is_told_before(
+def test_what_it_takes_over_the_api_is_reported_before(
     bench: Bench,
     backup: str,
     token: Params,

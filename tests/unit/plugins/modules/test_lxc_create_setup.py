@@ -175,7 +175,7 @@ def test_what_cannot_be_is_found_before_anything_is_written(inside: Inside) -> N
     assert inside.sh("ls /etc/b 2>&1 || true").endswith("No such file or directory\n")
 
 
-def test_a_wrong_declaration_is_told_with_all_else_that_is_wrong(bench: Bench) -> None:
+def test_a_wrong_declaration_is_reported_with_all_else_that_is_wrong(bench: Bench) -> None:
     answer = bench.bad("lxc_create", **{**WEB, "packages": ["-y"], "files": [{"path": "a"}], "memory": -1})
     assert {"packages[0].name", "files[0].path", "memory"} <= {each["option"] for each in answer.findings}
     assert not bench.exists(100)

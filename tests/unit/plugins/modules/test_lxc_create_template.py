@@ -61,7 +61,7 @@ def test_a_template_is_not_started(bench: Bench, state: str) -> None:
     assert "is a template" in refused.msg
 
 
-def test_what_cannot_be_in_a_template_is_told_before_anything_is_written(bench: Bench) -> None:
+def test_what_cannot_be_in_a_template_is_reported_before_anything_is_written(bench: Bench) -> None:
     bound = {**GOLDEN, "mount_points": [{"bind": str(bench.node.root / "srv"), "mp": "/srv"}]}
     (bench.node.root / "srv").mkdir(exist_ok=True)
     refused = bench.bad("lxc_create", **bound, state="template")

@@ -11,7 +11,7 @@ if t.TYPE_CHECKING:
     from conftest import Bench
 
 
-def test_it_tells_what_new_guests_can_be_made_from_and_the_next_number(bench: Bench) -> None:
+def test_it_reports_what_new_guests_can_be_made_from_and_the_next_number(bench: Bench) -> None:
     told = bench.good("node_info", gather=["offered", "images", "next_vmid", "guests"])
     assert "debian-13-standard" in [each["package"] for each in told.offered]
     assert {frozenset(each) for each in told.offered} == {frozenset({"package", "version", "arch"})}
@@ -22,5 +22,5 @@ def test_it_tells_what_new_guests_can_be_made_from_and_the_next_number(bench: Be
     assert bench.good("node_info", gather=["next_vmid"]).next_vmid == 101
 
 
-def test_they_are_told_only_when_they_are_asked_for(bench: Bench) -> None:
+def test_they_are_reported_only_when_they_are_asked_for(bench: Bench) -> None:
     assert {"offered", "images", "next_vmid"}.isdisjoint(bench.good("node_info").values)

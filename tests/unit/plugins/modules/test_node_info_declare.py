@@ -127,7 +127,7 @@ def test_each_line_is_declared_or_told(bench: Bench) -> None:
     ("memory: 512\nrootfs: local-lvm:vm-305-disk-0,size=4G\narch: amd64\n", "no name"),
     ("hostname: a\nlock: backup\nrootfs: local-lvm:vm-305-disk-0,size=4G\n", "locked (backup)"),
 ])  # fmt: skip
-def test_what_cannot_be_declared_is_told(bench: Bench, text: str, why: str) -> None:
+def test_what_cannot_be_declared_is_reported(bench: Bench, text: str, why: str) -> None:
     fill(bench, {("lxc", 305): text})
     found = bench.good("node_info", gather=[], declare=True).values["declaration"]
     assert (found["provision_guests"], [why in each["remarks"][0] for each in found["remarks"]]) == ([], [True])
@@ -157,7 +157,7 @@ def test_configs_as_people_have_them_are_adopted_at_once(bench: Bench) -> None:
     assert (answer.changed, bench.writes()) == (False, [])
 
 
-def test_two_guests_of_one_name_are_told_apart(bench: Bench) -> None:
+def test_two_guests_of_one_name_are_distinguished(bench: Bench) -> None:
     texts = {("lxc", vmid): f"hostname: twin\nrootfs: local-lvm:vm-{vmid}-disk-0,size=4G\n" for vmid in (306, 307)}
     fill(bench, texts)
     found = bench.good("node_info", gather=[], declare=True).values["declaration"]
@@ -177,7 +177,7 @@ def test_the_file_says_once_what_all_have() -> None:
     assert text.endswith("# Not declared:\n# qemu 9 (no name): it has no name\n")
 
 
-def test_guests_of_several_nodes_are_told_apart_by_their_nodes() -> None:
+def test_guests_of_several_nodes_are_distinguished_by_their_nodes() -> None:
     """Also where the nodes are no cluster, and have the same vmids and names."""
 
     def found(node: str, name: str) -> dict[str, t.Any]:

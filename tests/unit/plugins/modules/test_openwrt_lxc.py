@@ -278,7 +278,7 @@ def mac_of(net: str) -> str:
     return net.split("hwaddr=")[1].split(",")[0]
 
 
-def test_a_router_that_tells_its_addresses_is_asked_once_and_nobody_else(router: Bench, gateway: Params) -> None:
+def test_a_router_that_reports_its_addresses_is_asked_once_and_nobody_else(router: Bench, gateway: Params) -> None:
     declaration = {**gateway, "interfaces": LEASED, "ip_timeout": 300}
     made = router.good("openwrt_lxc", **declaration)
     assert sources(made) == [("wan", "ubus"), ("lan", "ubus")]
@@ -368,7 +368,7 @@ def test_a_change_that_cuts_off_the_management_is_taken_back(
 
 
 @pytest.mark.parametrize("moment", ["before the seed", "inside the seed"])
-def test_a_router_whose_maker_was_killed_before_it_was_configured_is_made_anew(
+def test_a_router_whose_maker_was_killed_before_it_was_configured_is_recreated(
     router: Bench, gateway: Params, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     with monkeypatch.context() as patched:
@@ -469,7 +469,7 @@ def test_a_port_that_somebody_plugged_in_stays(router: Bench, gateway: Params) -
 MOVED = {**INTERFACES, "lan": {**INTERFACES["lan"], "address": "192.168.21.1/24"}}
 
 
-def test_the_change_of_a_killed_run_is_waited_for_and_told(
+def test_the_change_of_a_killed_run_is_waited_for_and_reported(
     router: Bench, gateway: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vmid = router.good("openwrt_lxc", **gateway).vmid
@@ -532,7 +532,7 @@ def test_no_dhcp_is_served_where_the_node_has_an_address(bench: Bench, gateway: 
 # -- what somebody did by hand --------------------------------------------------------------------------------------
 
 
-def test_a_stopped_service_and_other_keys_are_told_and_brought_in_line(router: Bench, gateway: Params) -> None:
+def test_a_stopped_service_and_other_keys_are_reported_and_brought_in_line(router: Bench, gateway: Params) -> None:
     params = {**gateway, "services": {"odhcpd": True}}
     vmid = router.good("openwrt_lxc", **params).vmid
     router.pct("exec", str(vmid), "--", "/etc/init.d/odhcpd", "stop")

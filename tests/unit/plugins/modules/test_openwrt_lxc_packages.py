@@ -168,7 +168,7 @@ def test_an_altered_package_is_refused(
 @pytest.mark.parametrize(
     ("version", "wan"), pairs(INSTALLED, [INTERFACES["wan"], {"bridge": "vmbr0", "proto": "dhcp"}])
 )
-def test_a_package_that_nobody_knows_is_told_at_once(
+def test_a_package_that_nobody_knows_is_reported_at_once(
     router: Bench, gateway: Params, feeds: Mirror, version: str, wan: Params, impatient: list[float]
 ) -> None:
     declaration = {**gateway, "version": version, "interfaces": {**INTERFACES, "wan": wan}, "packages": ["nosuch"]}
@@ -181,7 +181,7 @@ def test_a_package_that_nobody_knows_is_told_at_once(
 @pytest.mark.parametrize(
     ("version", "fault"), pairs(INSTALLED, [("status", {"code": 404}), ("status", {"code": 503}), ("html", {})])
 )
-def test_without_a_way_out_packages_are_told_and_tried_again(
+def test_without_a_way_out_packages_are_reported_and_tried_again(
     router: Bench,
     gateway: Params,
     feeds: Mirror,

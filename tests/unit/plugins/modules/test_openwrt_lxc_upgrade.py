@@ -165,7 +165,7 @@ def test_what_an_upgrade_cannot_take_along_is_refused(
     assert vmids(router) == [old]
 
 
-def test_what_somebody_wrote_into_the_config_is_told(router: Bench, gateway: Params, old: int) -> None:
+def test_what_somebody_wrote_into_the_config_is_reported(router: Bench, gateway: Params, old: int) -> None:
     path = router.node.root / f"etc/pve/lxc/{old}.conf"
     path.write_text(path.read_text() + "lxc.cgroup2.devices.allow: c 10:200 rwm\n")
     assert "lxc.cgroup2.devices.allow" in router.bad("openwrt_lxc", **gateway, version="24", upgrade=True).msg

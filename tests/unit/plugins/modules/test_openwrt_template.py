@@ -314,7 +314,7 @@ def test_defaults_are_in_the_template_and_in_its_name(bench: Bench, mirror: Mirr
     assert "$6$" not in str(made.values)
 
 
-def test_everything_wrong_with_defaults_is_told_at_once_and_no_secret_with_it(bench: Bench, mirror: Mirror) -> None:
+def test_everything_wrong_with_defaults_is_reported_at_once_and_no_secret_with_it(bench: Bench, mirror: Mirror) -> None:
     defaults = {
         "hostname": "no_name",
         "ssh_keys": ["a key"],

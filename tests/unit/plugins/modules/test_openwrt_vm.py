@@ -213,7 +213,7 @@ def test_a_directory_gets_a_qcow2_without_discard(bench: Bench, gateway: Params)
     assert not bench.good("openwrt_vm", **router).changed
 
 
-def test_check_mode_tells_what_a_run_then_does_and_writes_nothing(
+def test_check_mode_reports_what_a_run_then_does_and_writes_nothing(
     bench: Bench, gateway: Params, tmp_path: Path
 ) -> None:
     told = bench.good("openwrt_vm", check=True, **gateway)
@@ -238,7 +238,7 @@ def test_a_disk_smaller_than_the_image_leaves_nothing(bench: Bench, gateway: Par
     assert (vms(bench), copies(bench, tmp_path)) == ([], [])
 
 
-def test_secrets_are_seen_by_nobody(bench: Bench, gateway: Params) -> None:
+def test_secrets_are_never_seen(bench: Bench, gateway: Params) -> None:
     secret = "$6$abcdefgh$" + "Zz9" * 28
     management = {**gateway["management"], "password_hash": secret}
     made = bench.good("openwrt_vm", **{**gateway, "management": management})
@@ -250,7 +250,7 @@ def test_secrets_are_seen_by_nobody(bench: Bench, gateway: Params) -> None:
 # -- the agent ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_agent_is_installed_by_the_router_itself_and_tells_its_addresses(
+def test_the_agent_is_installed_by_the_router_itself_and_reports_its_addresses(
     bench: Bench, gateway: Params, clock: ImpatientClock
 ) -> None:
     interfaces = {"wan": {"bridge": "vmbr0", "proto": "dhcp"}, "lan": LAN}
@@ -405,7 +405,7 @@ def test_further_disks_and_drives_come_after_the_routers_own(bench: Bench, gatew
     medium.unlink()
 
 
-def test_what_is_wrong_with_a_further_disk_is_told_by_its_own_name(bench: Bench, gateway: Params) -> None:
+def test_what_is_wrong_with_a_further_disk_is_reported_by_its_own_name(bench: Bench, gateway: Params) -> None:
     own = {**(gateway.get("disk") or {}), "storage": "local-lvm"}
     refused = bench.bad("openwrt_vm", **{**gateway, "disk": own}, disks=[{"storage": "nowhere", "size": "1G"}])
     assert [finding["option"] for finding in refused.findings] == ["disks[0].storage"]
@@ -420,7 +420,7 @@ def test_a_changed_network_keeps_its_mac_address(bench: Bench, gateway: Params) 
     assert after["net1"] == before["net1"]
 
 
-def test_firmware_changes_only_by_making_it_anew(bench: Bench, gateway: Params) -> None:
+def test_firmware_changes_only_by_recreating_it(bench: Bench, gateway: Params) -> None:
     vmid = bench.good("openwrt_vm", **gateway, vmid=140).vmid
     refused = bench.bad("openwrt_vm", **gateway, vmid=140, bios="ovmf")
     assert [finding["option"] for finding in refused.findings] == ["bios"]
@@ -658,7 +658,7 @@ def test_a_port_has_the_declared_number_of_queues(bench: Bench, gateway: Params)
     ],
     ids=str,
 )  # fmt: skip
-def test_all_that_stands_against_it_is_told_at_once(
+def test_all_that_stands_against_it_is_reported_at_once(
     bench: Bench, gateway: Params, params: Params, options: list[str]
 ) -> None:
     refused = bench.bad("openwrt_vm", **{**gateway, **params})

@@ -244,7 +244,7 @@ def read_inside(bench: Bench, vmid: int) -> str:
     return bench.pct("exec", str(vmid), "--", "cat", "/etc/precious")
 
 
-def test_a_router_whose_maker_was_killed_after_the_start_is_not_made_anew(
+def test_a_router_whose_maker_was_killed_after_the_start_is_not_recreated(
     cli: Bench, gateway: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
@@ -312,7 +312,7 @@ def kill_before_seeding(bench: Bench, monkeypatch: pytest.MonkeyPatch, **declare
     return vmid
 
 
-def test_a_router_that_was_not_configured_yet_is_made_anew(
+def test_a_router_that_was_not_configured_yet_is_recreated(
     cli: Bench, gateway: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its protection is what its maker declared."""
@@ -374,7 +374,7 @@ def test_a_container_of_another_name_under_the_vmid_is_left_alone(bench: Bench, 
     assert bench.config(101)["hostname"] == "db"
 
 
-def test_a_guest_is_renamed_only_on_demand_and_never_made_anew_under_another_name(bench: Bench) -> None:
+def test_a_guest_is_renamed_only_on_demand_and_never_recreated_under_another_name(bench: Bench) -> None:
     container(bench, 101, "db", "--unprivileged", "1")
     declared = {"vmid": 101, "hostname": "web1", "rename": True}
     anew = bench.bad("lxc_create", **declared, unprivileged=False, recreate=True, ostemplate=WEB["ostemplate"])
@@ -475,7 +475,7 @@ def test_of_two_guests_made_at_the_same_time_the_one_with_the_lower_vmid_stays(
         assert vmids(bench) == [100, 101, 150]
 
 
-def test_over_the_api_a_second_run_waits_for_what_a_killed_one_has_begun(bench: Bench) -> None:
+def test_over_the_api_a_second_run_waits_for_what_a_killed_one_has_started(bench: Bench) -> None:
     if bench.backend == "cli":
         pytest.skip("on the node the note tells")
     bench.node.fault("slow", at="extract", seconds=4)

@@ -11,7 +11,7 @@ from .conftest import Bench, Params, grant, pvesh, steps
 from .test_lxc_create import WEB
 
 
-def test_all_that_is_missing_is_told_before_anything_is_written(bench: Bench, token: Params) -> None:
+def test_all_that_is_missing_is_reported_before_anything_is_written(bench: Bench, token: Params) -> None:
     checked = bench.bad("lxc_create", check=True, **WEB, state="started", **token)
     failed = bench.bad("lxc_create", **WEB, state="started", **token)
     assert checked.msg == failed.msg

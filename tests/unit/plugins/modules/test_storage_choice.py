@@ -66,7 +66,7 @@ def test_the_disks_of_a_vm_go_together(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(("module", "guest"), [("lxc_create", WEB), ("vm_create", VM)])
-def test_what_has_no_room_is_passed_over_and_that_is_told(bench: Bench, module: str, guest: Params) -> None:
+def test_what_has_no_room_is_passed_over_and_that_is_reported(bench: Bench, module: str, guest: Params) -> None:
     fill(bench, **{"local-lvm": (100, 99)})
     planned = bench.good(module, check=True, **guest)
     made = bench.good(module, **guest)

@@ -87,7 +87,7 @@ def test_the_signature_is_demanded(bench: Bench, mirror: Mirror) -> None:
     assert images(bench) == before
 
 
-def test_what_is_compressed_is_unpacked_and_the_room_is_told(bench: Bench, mirror: Mirror) -> None:
+def test_what_is_compressed_is_unpacked_and_the_room_is_reported(bench: Bench, mirror: Mirror) -> None:
     if bench.backend == "api":
         pytest.skip("uploads are specified beside the workflow, against a node that takes them")
     declared = {"source": "opnsense", "content": "iso", "storages": ["local"], "mirrors": [mirror.base("opnsense")]}
@@ -121,7 +121,7 @@ def test_gpg_signed_sources_are_verified_with_a_key_of_the_users(bench: Bench, m
     assert made.changed
 
 
-def test_what_stands_against_it_is_told_at_once(bench: Bench, mirror: Mirror) -> None:
+def test_what_stands_against_it_is_reported_at_once(bench: Bench, mirror: Mirror) -> None:
     failed = bench.bad("template_cache", **openwrt(mirror, storages=["local-lvm", "nowhere"]))
     assert [finding["value"] for finding in failed.findings] == ["local-lvm", "nowhere"]
     assert mirror.requests == []

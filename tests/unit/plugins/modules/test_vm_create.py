@@ -53,7 +53,7 @@ def test_a_new_vm_is_created_as_declared_and_then_left_alone(bench: Bench) -> No
     assert bench.writes() == []
 
 
-def test_check_mode_tells_what_a_run_then_does_and_writes_nothing(bench: Bench) -> None:
+def test_check_mode_reports_what_a_run_then_does_and_writes_nothing(bench: Bench) -> None:
     told = bench.good("vm_create", check=True, **VM, state="started")
     assert not exists(bench, 201)
     made = bench.good("vm_create", **VM, state="started")

@@ -175,7 +175,7 @@ def test_the_drive_of_a_running_vm_is_renewed_and_the_reboot_told(bench: Bench) 
     assert "[special:cloudinit]" not in (bench.node.root / "etc/pve/qemu-server/301.conf").read_text(encoding="utf-8")
 
 
-def test_what_is_taken_back_is_told_as_well(bench: Bench) -> None:
+def test_what_is_taken_back_is_reported_as_well(bench: Bench) -> None:
     bench.good("vm_create", **VM, cloud_init=CLOUD_INIT, state="started")
     changed = bench.good("vm_create", **VM, cloud_init={"nameserver": None}, state="started")
     assert changed.pending == {"nameserver": None}
@@ -385,7 +385,7 @@ def test_where_no_storage_takes_snippets_an_image_serves(bench: Bench, storage: 
     assert [finding["option"] for finding in refused.findings] == ["cloud_init.storage"]
 
 
-def test_where_nothing_takes_it_that_is_told(bench: Bench, storage: Path) -> None:
+def test_where_nothing_takes_it_that_is_reported(bench: Bench, storage: Path) -> None:
     content(bench, "vztmpl")
     refused = bench.bad("vm_create", **VM, cloud_init={"user_data": USER_DATA})
     assert "cannot be passed to the VM" in refused.msg
@@ -446,7 +446,9 @@ def test_a_drive_of_the_users_is_not_where_that_of_cloud_init_is(bench: Bench) -
     assert "ide2, where the drive for cloud-init is" in refused.msg
 
 
-def test_a_storage_that_keeps_no_modes_is_told(bench: Bench, storage: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_storage_that_keeps_no_modes_is_reported(
+    bench: Bench, storage: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if bench.backend == "api":
         return
     write = CliSnippets.write
@@ -469,7 +471,7 @@ def test_the_guest_agent_is_brought_unless_the_image_is_said_to_have_it(bench: B
     assert not bench.good("vm_create", **wanted).changed
 
 
-def test_that_nothing_can_bring_the_guest_agent_is_told(bench: Bench, storage: Path) -> None:
+def test_that_nothing_can_bring_the_guest_agent_is_reported(bench: Bench, storage: Path) -> None:
     content(bench, "images,rootdir,vztmpl")
     wanted = {**VM, "agent": {"enabled": True}, "cloud_init": {"user": "alice"}}
     assert "the guest agent cannot be installed" in json.dumps(bench.good("vm_create", check=True, **wanted).warnings)

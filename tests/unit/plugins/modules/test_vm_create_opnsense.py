@@ -102,7 +102,7 @@ def test_nobody_but_the_vm_is_told_the_password_and_no_copy_is_left(
     assert not any(HASH in " ".join(command) for command in bench.node.commands())
 
 
-def test_once_it_runs_its_addresses_are_told_and_who_says_so(bench: Bench, firewall: Params) -> None:
+def test_once_it_runs_its_addresses_are_reported_and_who_says_so(bench: Bench, firewall: Params) -> None:
     made = bench.good("vm_create", **firewall, state="started")
     lan = next(entry for entry in made.addresses if entry["interface"] == "lan")
     assert (lan["address"], lan["prefix"]) == ("192.168.20.1", 24)
@@ -114,7 +114,7 @@ def test_once_it_runs_its_addresses_are_told_and_who_says_so(bench: Bench, firew
     assert made.warnings
 
 
-def test_whoever_answers_already_at_its_address_is_told(
+def test_whoever_answers_already_at_its_address_is_reported(
     bench: Bench, firewall: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(part, "answers", lambda address: address == "192.168.20.1")
@@ -122,7 +122,7 @@ def test_whoever_answers_already_at_its_address_is_told(
     assert "192.168.20.1 was answered before this VM was made" in str(made.warnings)
 
 
-def test_what_cannot_be_is_told_before_anything_is_written(bench: Bench, firewall: Params) -> None:
+def test_what_cannot_be_is_reported_before_anything_is_written(bench: Bench, firewall: Params) -> None:
     interfaces = {"wan": {"bridge": "vmbr0", "metric": 5}, "lan": {**LAN, "ip6": "ula"}}
     refused = bench.run("vm_create", **{**firewall, "interfaces": interfaces, "networks": [{"bridge": "vmbr0"}]})
     assert refused.failed
@@ -160,7 +160,7 @@ def test_a_configuration_that_does_not_fit_is_refused_before_anything_is_done(
     assert [path for top in (bench.node.root, tmp_path) for path in top.rglob("*pve-provision-fw*")] == []
 
 
-def test_a_vm_that_is_there_is_never_seeded_again_and_that_is_told(bench: Bench, firewall: Params) -> None:
+def test_a_vm_that_is_there_is_never_seeded_again_and_that_is_reported(bench: Bench, firewall: Params) -> None:
     made = bench.good("vm_create", **firewall)
     before = ET.tostring(inside(bench, made.vmid))
     swapped = {"lan": {**LAN, "tag": 30, "address": "192.168.30.1/24"}, "wan": WAN}
@@ -178,7 +178,7 @@ def test_a_vm_that_is_there_is_never_seeded_again_and_that_is_told(bench: Bench,
         ({"file": "local:import/nano.raw", "name": None, "mirrors": None}, "is a volume"),
     ],
 )
-def test_an_image_that_takes_no_configuration_is_told(
+def test_an_image_that_takes_no_configuration_is_reported(
     bench: Bench, firewall: Params, image: Params, words: str
 ) -> None:
     asked = {key: value for key, value in {**firewall["image"], **image}.items() if value is not None}
@@ -197,7 +197,7 @@ def test_without_an_image_there_is_nothing_to_put_a_configuration_into(bench: Be
     assert [(finding["option"], finding["value"]) for finding in refused.findings] == [("disks[0].image", None)]
 
 
-def test_a_copy_keeps_what_it_was_copied_from_and_that_is_told(bench: Bench, firewall: Params) -> None:
+def test_a_copy_keeps_what_it_was_copied_from_and_that_is_reported(bench: Bench, firewall: Params) -> None:
     made = bench.good("vm_create", **firewall)
     said = {name: value for name, value in firewall.items() if name not in ("image", "disks")}
     second = {**said, "name": "fw2", "clone_from": {"vmid": made.vmid}}

@@ -206,7 +206,7 @@ def test_the_disk_of_a_vm_that_is_there_is_what_it_has_become(bench: Bench, medi
         ({"profile": "debian"}, "value of profile must be one of"),
     ],
 )
-def test_what_a_profile_cannot_do_with_is_told(vm: Params, told: str, bench: Bench) -> None:
+def test_what_a_profile_cannot_do_with_is_reported(vm: Params, told: str, bench: Bench) -> None:
     assert told in bench.bad("vm_create", name="x1", **BLANK, **vm).msg
     assert list((bench.node.root / "etc/pve/qemu-server").glob("*.conf")) == []
 
@@ -292,7 +292,7 @@ def test_a_volume_that_a_killed_run_has_left_goes_and_that_of_another_vm_stays(
     ]  # fmt: skip
 
 
-def test_a_volume_with_passwords_is_told_where_others_can_read_it(
+def test_a_volume_with_passwords_is_reported_where_others_can_read_it(
     bench: Bench, medium: str, images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "warnings" not in bench.good("vm_create", **declared("haos", medium, run_checks=False)).values

@@ -60,7 +60,7 @@ def test_what_plugs_is_there_at_once(bench: Bench) -> None:
         assert not bench.good("vm_create", check=True, **declared).changed, change
 
 
-def test_what_does_not_waits_and_is_told_until_a_restart_is_allowed(bench: Bench) -> None:
+def test_what_does_not_waits_and_is_reported_until_a_restart_is_allowed(bench: Bench) -> None:
     bench.good("vm_create", **VM)
     for change, key in WAITING:
         allowed = bench.good("vm_create", check=True, vmid=230, **change, restart="when_needed")

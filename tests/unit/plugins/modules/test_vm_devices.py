@@ -108,7 +108,7 @@ def test_files_of_the_node_are_looked_for_where_that_is_possible(bench: Bench, d
         assert [name for name, _problem in told(bench, **declared)] == [option]
 
 
-def test_a_finding_tells_what_there_is(bench: Bench) -> None:
+def test_a_finding_lists_the_choices(bench: Bench) -> None:
     answer = bench.bad("vm_create", **VM, hostpci=[{"host": ["0000:09:00.0"]}], usb=[{"mapping": "nope"}])
     assert sorted(each["remedy"] for each in answer.values["findings"]) == [
         "There are: 0000:01:00.0 (display, 10de:2504), 0000:01:00.1 (audio, 10de:228e), 0000:02:00.0 (network, "
@@ -239,7 +239,7 @@ def test_a_graphics_card_is_taken_by_the_name_that_the_cluster_has_for_it(bench:
     assert not bench.good("vm_create", **VM, gpu=True, machine={"type": "q35"}).changed
 
 
-def test_a_graphics_card_that_has_no_name_is_told(bench: Bench) -> None:
+def test_a_graphics_card_that_has_no_name_is_reported(bench: Bench) -> None:
     pvesh(bench, "delete", "/cluster/mapping/pci/gpu")
     bench.node.forget()
     assert told(bench, gpu=True) == [

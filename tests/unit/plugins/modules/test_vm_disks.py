@@ -69,7 +69,7 @@ def test_the_state_of_a_tpm_moves_only_while_the_vm_is_stopped(bench: Bench, fil
     assert steps(bench.good("vm_create", check=True, **elsewhere)) == ["move_disk", "move_disk"]
 
 
-def test_a_disk_that_may_move_is_no_reason_to_make_the_vm_anew(bench: Bench, files: str) -> None:
+def test_a_disk_that_may_move_is_no_reason_to_recreate_the_vm(bench: Bench, files: str) -> None:
     bench.good("vm_create", **vm(LVM))
     declared = vm({**LVM, "storage": files}, move_disks=True, recreate=True)
     told = bench.good("vm_create", check=True, **declared)
@@ -264,7 +264,7 @@ def test_a_disk_is_not_put_into_a_drive_as_well(bench: Bench) -> None:
     ]
 
 
-def test_a_result_tells_where_each_disk_is_and_whether_it_is_thin(bench: Bench) -> None:
+def test_a_result_reports_where_each_disk_is_and_whether_it_is_thin(bench: Bench) -> None:
     made = bench.good("vm_create", **vm(LVM))
     assert made.volumes == [
         {"disk": "scsi0", "volume": "local-lvm:vm-100-disk-0", "storage": "local-lvm", "size": "1G", "thin": True}

@@ -464,7 +464,7 @@ def test_a_vm_that_has_the_name_of_a_template_is_left_alone(bench: Bench, mirror
     assert config(bench, 777) == before
 
 
-def test_a_storage_that_cannot_clone_so_is_told_only_where_it_was_asked_for(
+def test_a_storage_that_cannot_clone_so_is_reported_only_where_it_was_asked_for(
     bench: Bench, mirror: Mirror, storages: None
 ) -> None:
     refused = bench.bad("vm_create", check=True, golden=True, **vm(debian(mirror), storage="thick"))

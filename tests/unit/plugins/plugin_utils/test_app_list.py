@@ -22,7 +22,7 @@ def everything() -> list[dict[str, t.Any]]:
     return found
 
 
-def test_all_are_told_each_once(everything: list[dict[str, t.Any]]) -> None:
+def test_all_are_reported_each_once(everything: list[dict[str, t.Any]]) -> None:
     assert [app["name"] for app in everything] == sorted({*own_names(), *facts()})
     assert len(own_names()) >= 40
     assert {app["name"] for app in everything if app["complete"]} == set(own_names())
@@ -47,7 +47,7 @@ def test_what_is_looked_for_is_found(query: Query, some: set[str], none: set[str
     assert not none & found
 
 
-def test_an_application_is_told_with_its_size_needs_reasons_and_options() -> None:
+def test_an_application_is_reported_with_its_size_needs_reasons_and_options() -> None:
     (docker,), _findings = find_apps(Query(name="docker"))
     assert (docker["memory"], docker["unprivileged"], docker["needs"]) == (2048, True, ["nested_containers"])
     assert any("features.keyctl" in reason["options"] for reason in docker["reasons"])

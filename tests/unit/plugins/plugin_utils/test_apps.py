@@ -48,13 +48,13 @@ def test_a_profile_of_the_user_goes_before_ours(tmp_path: Path) -> None:
         ("NGINX", "is not a known application"),
     ],
 )
-def test_what_nobody_knows_is_told(name: str, finding: str) -> None:
+def test_what_nobody_knows_is_reported(name: str, finding: str) -> None:
     _profile, (found,) = apps.find_profile(name)
     assert (found.option, found.value) == ("app", name)
     assert finding in str(found)
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_there_is_reported(tmp_path: Path) -> None:
     _profile, (found,) = apps.find_profile("nginx", [tmp_path / "apps"])
     assert str(found).startswith(f"app_paths: '{tmp_path}/apps' is not a folder")
 
@@ -136,7 +136,7 @@ def test_each_mistake_is_found_by_its_key(more: Data, key: str, text: str) -> No
 
 
 @pytest.mark.parametrize("text", ["[", "- a\n- b", "title: \xe4".encode("latin-1").decode("latin-1"), ""])
-def test_what_is_no_profile_at_all_is_told_with_its_file(tmp_path: Path, text: str) -> None:
+def test_what_is_no_profile_at_all_is_reported_with_its_file(tmp_path: Path, text: str) -> None:
     path = tmp_path / "site.yml"
     path.write_text(text, encoding="latin-1")
     _profile, findings = apps.find_profile("site", [tmp_path])

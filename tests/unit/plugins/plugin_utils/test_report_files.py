@@ -50,7 +50,7 @@ def test_a_report_that_cannot_be_written_fails_the_task(tmp_path: Path) -> None:
     assert "The report cannot be written" in told["msg"]
 
 
-def test_junit_counts_and_tells_each_check() -> None:
+def test_junit_counts_and_reports_each_check() -> None:
     root = ElementTree.fromstring(as_junit([WEB, GW]))
     counts = {name: root.get(name) for name in ("tests", "failures", "errors", "skipped", "time")}
     assert counts == {"tests": "3", "failures": "1", "errors": "0", "skipped": "1", "time": "0.8"}

@@ -91,7 +91,7 @@ def test_no_block_reads_the_rest_of_the_script() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r")), max_size=4))
-def test_any_output_is_told_as_it_is(texts: list[str]) -> None:
+def test_any_output_is_reported_as_it_is(texts: list[str]) -> None:
     blocks = {str(n): f"printf %s {shlex.quote(text)}" for n, text in enumerate(texts)}
     done = Asked("sh", "-s")(ask_script(blocks, MARK), timeout=60)
     assert [answer.stdout for answer in answers_of(done, blocks, MARK).values()] == texts

@@ -76,7 +76,7 @@ def test_steps_are_carried_out_in_order_and_then_the_parts_tidy_up() -> None:
     assert notes == ["a", "b", "tidy"]
 
 
-def test_what_was_begun_is_taken_back_in_the_opposite_order_before_the_parts_tidy_up() -> None:
+def test_what_was_started_is_undone_in_the_opposite_order_before_the_parts_tidy_up() -> None:
     notes: list[str] = []
     steps = Note("a", notes), Note("b", notes, fails=True), Note("c", notes)
     with pytest.raises(PveError, match=r"^container 101 \(web1\): note failed: it broke") as caught:

@@ -47,7 +47,7 @@ def test_who_comes_before_whom(members: list[Member], expected: dict[str, set[st
     assert befores(members) == expected
 
 
-def test_guests_in_a_circle_are_told() -> None:
+def test_guests_in_a_circle_are_reported() -> None:
     (finding,) = unordered([member("a", "b"), member("b", "a"), member("c")], frozenset())
     assert (finding.option, finding.value) == ("after", "a, b")
 

@@ -147,7 +147,7 @@ def test_states_of_a_new_container(state: str, after: list[str]) -> None:
     assert [step["step"] for step in steps(LEFTOVER, state=state)] == ["clean_up", *after]
 
 
-def test_a_creation_tells_all_it_writes_and_no_secret() -> None:
+def test_a_creation_reports_all_it_writes_and_no_secret() -> None:
     (create,) = steps(ABSENT, ostemplate="local:vztmpl/a.tar.gz", memory=1024, password="secret12", bwlimit=100)
     assert create["ostemplate"] == "local:vztmpl/a.tar.gz"
     assert create["options"] == {**HOSTNAMED, "bwlimit": "100", "password": "********"}

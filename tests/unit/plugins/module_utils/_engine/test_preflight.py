@@ -286,7 +286,7 @@ def test_a_time_zone_is_one_that_pve_knows(
         ("", {"entrypoint": "/bin/app"}, None),
     ],
 )
-def test_what_a_node_is_too_old_for_is_told_with_the_version_that_has_it(
+def test_what_a_node_is_too_old_for_is_reported_with_the_version_that_has_it(
     version: str, declared: Params, told: str | None
 ) -> None:
     findings = check(NEW, {"unprivileged": True, **declared}, FakeNode(version=version)).findings

@@ -171,7 +171,7 @@ def test_no_finding_about_what_is_no_option_tells_a_value(wrong: Guest) -> None:
     assert "hunter2" not in str([str(finding) for finding in findings if "is not an option" in str(finding)])
 
 
-def test_what_no_guest_has_is_told_once_of_the_defaults() -> None:
+def test_what_no_guest_has_is_reported_once_of_the_defaults() -> None:
     good, (finding,) = split_defaults({"memroy": 1, "type": "lxc", "interfaces": {}, "node": "auto", "after": ["a"]})
     assert str(finding) == "defaults: memroy: is not an option. Did you mean memory?"
     assert good == {"type": "lxc", "interfaces": {}, "node": "auto", "after": ["a"]}
@@ -186,7 +186,7 @@ def test_options_have_their_types_before_anything_reads_them() -> None:
     assert guest["clone_from"]["vmid"] == 100
 
 
-def test_an_option_that_no_check_has_is_told_once() -> None:
+def test_an_option_that_no_check_has_is_reported_once() -> None:
     checks = [{"type": "tcp", "port": 80, "prot": 1}, {"type": "ping", "port": 3}]
     checked = TYPES["lxc"].check({"hostname": "web1", "checks": checks})
     wanted, _parts = TYPES["lxc"].read(checked.values, checked.nulls)

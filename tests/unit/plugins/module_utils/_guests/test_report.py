@@ -21,7 +21,7 @@ def ended(*steps: dict[str, t.Any], before: dict[str, t.Any] | None = None, **af
     return Ended(member, Result(bool(steps), 101, "pve1", "running", list(steps), diff))
 
 
-def test_of_each_step_it_is_decided_what_people_are_told() -> None:
+def test_for_each_step_it_is_decided_whether_people_see_it() -> None:
     assert {step.action for step in every_step()} == LINES.keys() | UNTOLD
     assert not LINES.keys() & UNTOLD
 
@@ -52,5 +52,5 @@ def test_of_each_step_it_is_decided_what_people_are_told() -> None:
         (ended(), ["1 unchanged"]),
     ],
 )  # fmt: skip
-def test_a_plan_tells_what_is_done(one: Ended, expected: list[str]) -> None:
+def test_a_plan_reports_what_is_done(one: Ended, expected: list[str]) -> None:
     assert plan_lines([one]) == expected

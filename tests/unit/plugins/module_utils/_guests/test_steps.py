@@ -204,7 +204,7 @@ EXAMPLES: list[tuple[Step, Phase, dict[str, t.Any]]] = [
 
 
 @pytest.mark.parametrize(("step", "phase", "view"), EXAMPLES, ids=lambda value: getattr(value, "action", ""))
-def test_a_step_tells_what_it_does_and_belongs_to_a_phase(step: Step, phase: Phase, view: dict[str, t.Any]) -> None:
+def test_a_step_says_what_it_does_and_belongs_to_a_phase(step: Step, phase: Phase, view: dict[str, t.Any]) -> None:
     assert (step.view(), step.phase) == (view, phase)
 
 

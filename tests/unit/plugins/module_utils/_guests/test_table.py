@@ -42,7 +42,7 @@ SKIPPED = {"name": "app", "type": "lxc", "changed": False, "skipped": "comes aft
 
 
 @pytest.mark.parametrize("making", sorted(MAKING))
-def test_whatever_makes_a_guest_is_told_as_that(making: str) -> None:
+def test_whatever_makes_a_guest_is_reported_as_that(making: str) -> None:
     assert what_changed(entry("web1", changed=True, plan=plan(making, "start"))) == "created"
     assert what_changed(entry("web1", changed=True, plan=plan("destroy", making))) == "recreated"
 
@@ -61,7 +61,7 @@ def test_the_table_of_a_run() -> None:
     ]
 
 
-def test_a_failure_tells_where_it_was_and_whether_the_guest_is_what_it_was() -> None:
+def test_a_failure_reports_where_it_was_and_whether_the_guest_is_what_it_was() -> None:
     assert what_changed(entry("web1", failed=True, step="start")) == "failed: start"
     assert what_changed(entry("web1", failed=True, step="start", rolled_back=True)) == "failed: start, rolled back"
 

@@ -121,7 +121,7 @@ def test_a_named_entry_point(path: Path) -> None:
     refused(path, tar(("app/other", "file", "")), "no /app/run", entrypoints=["app/run"])
 
 
-def test_bytes_after_the_gzip_stream_are_told(path: Path) -> None:
+def test_bytes_after_the_gzip_stream_are_reported(path: Path) -> None:
     path.write_bytes(gzip.compress(tar(*ROOTFS)) + b"FWx0 metadata")
     assert inspect_archive(path).trailing == 13
 
@@ -311,7 +311,7 @@ def qcow2(**changed: int) -> bytes:
     return (b"QFI\xfb" + struct.pack(">IQIIQIIQQIIQQQQII", *fields.values())).ljust(0x40000, b"\0")
 
 
-def test_qcow2_tells_its_virtual_size(path: Path) -> None:
+def test_qcow2_reports_its_virtual_size(path: Path) -> None:
     path.write_bytes(qcow2(size=20 << 30, l1_size=40))
     info = inspect_disk(path)
     assert (info.format, info.virtual_size, info.compression) == ("qcow2", 20 << 30, "")

@@ -196,7 +196,7 @@ def test_a_url_is_shown_without_its_secrets(url: str, shown: str):
     assert ours.shown(url) == shown
 
 
-def test_a_redirect_with_a_login_is_not_followed_and_its_password_not_told(sites: tuple[Site, Site]):
+def test_a_redirect_with_a_login_is_not_followed_and_its_password_not_reported(sites: tuple[Site, Site]):
     mirror = f"http://127.0.0.1:{sites[0].port}"
     sites[0].location = f"http://me:s3cret@127.0.0.1:{sites[1].port}/x?token=s3cret"
     with pytest.raises(ImageError, match="redirects with a login") as failure:

@@ -49,7 +49,7 @@ def listing(key: Usign, tmp_path: Path) -> Listing:
     return Listing(LIST, "https://host/sha256sums", seal)
 
 
-def test_a_signed_list_tells_digest_and_signer(listing: Listing) -> None:
+def test_a_signed_list_reports_digest_and_signer(listing: Listing) -> None:
     expected = expect("rootfs.tar.gz", Policy.REQUIRED, listing=listing)
     assert (expected.digest, expected.signed_by) == (("sha256", DIGEST), "0102030405060708")
     assert not expected.warnings

@@ -141,12 +141,12 @@ def test_a_pause_that_would_outlast_the_time_is_not_made(monkeypatch: pytest.Mon
     assert len(attempts.left) == 1
 
 
-def test_the_error_before_is_told_where_a_later_attempt_had_too_little_time() -> None:
+def test_the_error_before_is_reported_where_a_later_attempt_had_too_little_time() -> None:
     with pytest.raises(Conflict, match="locked") as caught:
         Attempts(FakeClock(), Conflict("locked"), Timeout("too late")).run(60)
     assert isinstance(caught.value.__cause__, Timeout)
 
 
-def test_a_timeout_of_the_first_attempt_is_told_as_it_is() -> None:
+def test_a_timeout_of_the_first_attempt_is_reported_as_it_is() -> None:
     with pytest.raises(Timeout, match="too late"):
         Attempts(FakeClock(), Timeout("too late")).run(60)

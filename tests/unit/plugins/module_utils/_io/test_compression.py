@@ -109,7 +109,7 @@ def test_a_wrong_crc_at_the_end_of_gzip(source: Path, target: Path) -> None:
 @pytest.mark.parametrize(
     "garbage", [b"x", b"FWx0" + bytes(2000), b"\0" * 512, b"\x1f\x8b", random.Random(5).randbytes(300_000)]
 )
-def test_bytes_after_gzip_are_told(garbage: bytes, source: Path, target: Path) -> None:
+def test_bytes_after_gzip_are_reported(garbage: bytes, source: Path, target: Path) -> None:
     source.write_bytes(gzip.compress(CONTENT) + garbage)
     assert unpack(source, target).trailing == len(garbage)
     assert target.read_bytes() == CONTENT

@@ -43,7 +43,7 @@ def test_armor_is_read_in_every_form(text: str) -> None:
     assert fingerprints(dearmored(text.encode())) == [FINGERPRINT]
 
 
-def test_several_keys_are_told_each() -> None:
+def test_several_keys_are_reported_each() -> None:
     assert fingerprints(dearmored((SAMPLE + SAMPLE).encode())) == [FINGERPRINT] * 2
 
 

@@ -56,11 +56,11 @@ def test_what_is_no_event_is_nothing(line: bytes) -> None:
         (Downloaded(3 * MIB, None, MIB), "3.0 MiB, 1.0 MiB/s"),
     ],
 )
-def test_a_download_tells_percent_rate_and_time_left(seen: Downloaded, text: str) -> None:
+def test_a_download_reports_percent_rate_and_time_left(seen: Downloaded, text: str) -> None:
     assert str(seen) == text
 
 
-def test_a_download_is_told_each_tenth_or_each_ten_seconds() -> None:
+def test_a_download_is_reported_each_tenth_or_each_ten_seconds() -> None:
     pace = Pace()
     fast = [done for second, done in enumerate(range(0, 101, 4)) if pace.due(Downloaded(done, 100, 4.0), float(second))]
     assert fast == [0, 12, 24, 36, 48, 60, 72, 84, 96]
@@ -72,14 +72,14 @@ def test_a_download_is_told_each_tenth_or_each_ten_seconds() -> None:
     assert stalled == [1]
 
 
-def test_the_next_download_is_told_from_its_beginning() -> None:
+def test_the_next_download_is_reported_from_its_beginning() -> None:
     pace = Pace()
     reports = [Downloaded(done, 100, 1.0) for done in (0, 95, 99, 1, 2, 20)]
     assert [seen.done for seen in reports if pace.due(seen, 0.0)] == [0, 95, 1, 20]
 
 
 # -- what is written ---------------------------------------------------------------------------------------------------
-def test_nothing_is_told_where_nobody_wants_to_know(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_reported_where_nobody_wants_to_know(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(progress.VARIABLE, raising=False)
     with progress.step("web1", "create"):
         pass

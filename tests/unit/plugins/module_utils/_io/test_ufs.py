@@ -71,7 +71,7 @@ def test_what_is_none_is_not_taken_for_one(image: bytes) -> None:
     assert [each for each in find_ufs(io.BytesIO(image)) if each.start] == []
 
 
-def test_a_damaged_gpt_is_told() -> None:
+def test_a_damaged_gpt_is_reported() -> None:
     table = bytearray(gpt_table(1000, {1: (FREEBSD_UFS, 100, 200)})[0])
     table[520] ^= 1
     with pytest.raises(BadFileSystem, match="damaged"):
@@ -145,7 +145,7 @@ def test_other_lengths_are_refused_before_anything_is_written(length: int) -> No
 
 
 # -- what is wrong -----------------------------------------------------------------------------------------------------
-def test_what_is_not_there_is_told() -> None:
+def test_what_is_not_there_is_reported() -> None:
     found = only(UfsImage({CONFIG: b"x", "etc/rc": b""}).image())
     for path, words in {
         "/usr/local/etc/other.xml": "it has no file /usr/local/etc/other.xml",
@@ -180,7 +180,7 @@ def inode_field(image: bytes, size: int, kind: str, at: int, value: int) -> byte
         ("H", 0, 0o120644, "not a regular file"),
     ],
 )
-def test_a_file_that_cannot_be_overwritten_is_told_and_nothing_is_written(
+def test_a_file_that_cannot_be_overwritten_is_reported_and_nothing_is_written(
     kind: str, at: int, value: int, words: str
 ) -> None:
     image = io.BytesIO(inode_field(nano_image({CONFIG: content(50000)}), 50000, kind, at, value))

@@ -165,7 +165,7 @@ def test_a_size_that_was_rounded_is_no_difference(has: str, declared: str, resiz
         ({"arch": "arm64"}, "arch", "cannot change on an existing guest"),
     ],
 )
-def test_what_cannot_change_in_place_is_told_with_the_way_out(
+def test_what_cannot_change_in_place_is_reported_with_the_way_out(
     params: dict[str, t.Any], option: str, problem: str
 ) -> None:
     change = compared(**params)

@@ -56,5 +56,5 @@ def test_an_iso_is_named_by_its_volume() -> None:
 
 
 @pytest.mark.parametrize(("file", "volume"), [("local:import/a.qcow2", True), ("/srv/a.raw", False), ("", False)])
-def test_a_volume_is_told_from_a_path(file: str, volume: bool) -> None:
+def test_a_volume_is_distinguished_from_a_path(file: str, volume: bool) -> None:
     assert ImageName(file=file).is_volume is volume

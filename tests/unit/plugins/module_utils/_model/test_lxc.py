@@ -166,13 +166,13 @@ def problems_of(**params: t.Any) -> dict[str, str]:
         ({"devices": [{"path": "dev"}]}, "devices[0].path", "is not an absolute path"),
     ],
 )
-def test_bad_input_is_told_by_option(params: dict[str, t.Any], option: str, problem: str) -> None:
+def test_bad_input_is_reported_by_option(params: dict[str, t.Any], option: str, problem: str) -> None:
     found = problems_of(**params)
     assert set(found) == {option}
     assert found[option].startswith(problem)
 
 
-def test_everything_wrong_is_told_at_once() -> None:
+def test_everything_wrong_is_reported_at_once() -> None:
     found = problems_of(vmid=5, hostname="a_b", memory=1, networks=[{"ip": "1.2.3.4"}, {"tag": 5000}])
     assert set(found) == {"vmid", "hostname", "memory", "networks[0].ip", "networks[1].tag"}
 

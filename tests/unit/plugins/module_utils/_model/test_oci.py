@@ -56,7 +56,7 @@ def test_what_is_no_name_is_refused(text: str) -> None:
     [("localhost:5000/a:1", True), ("127.0.0.2/a:1", True), ("[::1]:5000/a:1", True), ("[::1]/a:1", True),
      ("10.0.0.1:5000/a:1", False), ("quay.io/a:1", False), ("localhost.example.org/a:1", False)],
 )  # fmt: skip
-def test_a_registry_on_this_machine_is_told_from_others(text: str, local: bool) -> None:
+def test_a_registry_on_this_machine_is_distinguished_from_others(text: str, local: bool) -> None:
     assert OciReference.parse(text).is_local is local
 
 
@@ -68,7 +68,7 @@ RECORD = OciRecord(OciReference("quay.io", "a/b", "1", A), B)
         alphabet=st.characters(blacklist_categories=["Cs"], blacklist_characters="\r\v\f\x1c\x1d\x1e\x85\u2028\u2029")
     )
 )
-def test_the_image_is_found_again_beside_any_text_and_told_once(text: str) -> None:
+def test_the_image_is_found_again_beside_any_text_and_reported_once(text: str) -> None:
     told = with_record(text, RECORD)
     assert OciRecord.find(told) == RECORD
     assert with_record(told, RECORD) == told

@@ -42,5 +42,5 @@ def test_another_architecture_is_not_meant() -> None:
 
 
 @pytest.mark.parametrize(("volid", "ostype"), [(VOLIDS[0], "debian"), (VOLIDS[4], "alpine"), (VOLIDS[5], None)])
-def test_the_name_tells_the_ostype(volid: str, ostype: str | None) -> None:
+def test_the_ostype_follows_from_the_name(volid: str, ostype: str | None) -> None:
     assert parse_template(volid).ostype == ostype

@@ -21,5 +21,5 @@ from ansible_collections.pve.provision.plugins.module_utils._model.volume import
         ("tank:vm-100-disk-0", False),
     ],
 )
-def test_a_linked_clone_is_told_by_its_volume(volid: str, linked: bool) -> None:
+def test_a_linked_clone_is_recognised_by_its_volume(volid: str, linked: bool) -> None:
     assert is_linked(100, [volid]) is linked

@@ -218,7 +218,7 @@ def test_a_missing_program_is_named_with_its_package(image: Path, monkeypatch: p
 
 
 @needs_ext
-def test_a_full_boot_partition_is_told(image: Path) -> None:
+def test_a_full_boot_partition_is_reported(image: Path) -> None:
     with pytest.raises(ImageError) as caught:
         disk_image.place_archive(image, os.urandom(4 * MIB))
     assert "fewer" in caught.value.remedy

@@ -105,7 +105,7 @@ def test_without_room_nothing_is_written(tmp_path: Path) -> None:
     assert path.read_bytes() == small_fat12()
 
 
-def test_a_full_root_directory_is_told(tmp_path: Path) -> None:
+def test_a_full_root_directory_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "disk"
     path.write_bytes(small_fat12())
     with path.open("r+b") as stream:

@@ -306,7 +306,7 @@ def test_a_package_that_is_not_there_yet_is_made_unless_it_is_the_web_servers() 
     assert (found.packages, found.made, found.services) == (("sqm", "pve_provision"), ("sqm",), ("sqm",))
 
 
-def test_secrets_are_in_the_batch_and_in_nothing_that_is_told() -> None:
+def test_secrets_are_in_the_batch_and_in_nothing_that_is_reported() -> None:
     before = declared("two-uplinks")
     config = booted(parse(before))
     before["interfaces"]["wan"]["password"] = "another-secret"
@@ -433,7 +433,7 @@ def test_what_uci_once_declared_goes_when_it_does_no_more(package: str, ref: str
     assert without.get(package, Package(package)).sections == never.get(package, Package(package)).sections
 
 
-def test_what_the_first_boot_brought_goes_too_and_that_is_told() -> None:
+def test_what_the_first_boot_brought_goes_too_and_that_is_reported() -> None:
     description = parse({**declared("wan-lan"), "uci": {"firewall": {"@redirect": [FORWARD]}}})
     found = change(booted(description), parse(declared("wan-lan")))
     assert len(found.words) == 1 and found.words[0].startswith("-firewall.cfg")

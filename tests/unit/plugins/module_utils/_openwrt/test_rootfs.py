@@ -302,7 +302,7 @@ def debian() -> list[Member]:
     ]
 
 
-def test_a_debian_template_is_told_apart(tmp_path: Path, source: Path) -> None:
+def test_a_debian_template_is_distinguished(tmp_path: Path, source: Path) -> None:
     other = pack(tmp_path / "debian.tar.gz", debian())
     assert rootfs.is_openwrt_template(source)
     assert not rootfs.is_openwrt_template(other)

@@ -136,7 +136,7 @@ def test_passwords_are_taken_by_ssh_only_with_a_declared_hash() -> None:
     assert (without.get("PasswordAuth"), without.get("RootPasswordAuth")) == ("off", "off")
 
 
-def test_what_uci_declares_wrongly_is_told() -> None:
+def test_what_uci_declares_wrongly_is_reported() -> None:
     description = parse({"interfaces": {"lan": {"bridge": "vmbr0"}}, "uci": {"system": {"@system[3]": {"x": 1}}}})
     with pytest.raises(InvalidInput, match=r"uci\.system\.@system\[3\]"):
         complete(description, SERIES[1])

@@ -136,7 +136,7 @@ def test_what_the_agent_refuses_is_quoted(path: Path) -> None:
 
 
 @pytest.mark.parametrize("answer", [["a list"], "text", {"result": {}}, {"error": {}}])
-def test_an_agent_that_does_not_keep_to_its_protocol_is_told(path: Path, answer: object) -> None:
+def test_an_agent_that_does_not_keep_to_its_protocol_is_reported(path: Path, answer: object) -> None:
     Guest(path, {"guest-network-get-interfaces": [answer]})
     with pytest.raises(PveError, match=r"Agent error|something else than JSON of its protocol"):
         Agent(path, FakeClock()).interfaces()

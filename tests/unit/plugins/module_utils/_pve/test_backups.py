@@ -84,7 +84,7 @@ def test_they_take_turns(reach: t.Callable[[Path, Vzdump], Backups], tmp_path: P
     assert sorted(vzdump.made) == [100, 101]
 
 
-def test_a_disk_that_takes_no_folder_is_told_before_a_backup_begins(tmp_path: Path) -> None:
+def test_a_disk_that_takes_no_folder_is_reported_before_a_backup_begins(tmp_path: Path) -> None:
     (tmp_path / "var").touch()
     vzdump = Vzdump()
     with pytest.raises(PveError, match=r"for a backup of 100 cannot be made: Not a directory"):

@@ -79,6 +79,6 @@ def test_a_guest_that_arrives_later_is_waited_for() -> None:
 
 
 @pytest.mark.parametrize(("there", "words"), [(GuestRef(101, "lxc", "pve1"), "on node pve1"), (None, "nowhere")])
-def test_one_that_does_not_is_told_with_its_place(there: GuestRef | None, words: str) -> None:
+def test_one_that_does_not_is_reported_with_its_place(there: GuestRef | None, words: str) -> None:
     with pytest.raises(Timeout, match=f"migrate 101 to pve2: .* {words}"):
         await_arrival(lambda vmid: there, 101, "pve2", timeout=60, clock=FakeClock())

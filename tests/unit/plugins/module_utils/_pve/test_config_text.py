@@ -196,7 +196,7 @@ class TestStorages:
         assert self.parsed()["local-lvm"].content == {"images", "rootdir"}
         assert self.parsed()["local"].content == {"iso", "vztmpl", "backup"}
 
-    def test_disabled_ones_are_told(self):
+    def test_disabled_ones_are_reported(self):
         assert not self.parsed()["old"].enabled
         assert self.parsed()["local"].enabled
 

@@ -47,14 +47,14 @@ def node(request: pytest.FixtureRequest, embedded: EmbeddedNode, monkeypatch: py
     return open_node({} if request.param == "cli" else login(embedded, "api_user", "api_password"))
 
 
-def test_pci_devices_are_told_with_their_iommu_groups(node: Node) -> None:
+def test_pci_devices_are_reported_with_their_iommu_groups(node: Node) -> None:
     devices = {device.address: device for device in node.hardware.pci() or ()}
     assert devices["0000:01:00.0"] == PciDevice("0000:01:00.0", "10de:2504", "0300", 2)
     assert str(devices["0000:01:00.0"]) == "0000:01:00.0 (display, 10de:2504)"
     assert [address for address, device in devices.items() if device.board] == ["0000:00:00.0", "0000:00:01.0"]
 
 
-def test_usb_devices_are_told_by_port_and_ids(node: Node) -> None:
+def test_usb_devices_are_reported_by_port_and_ids(node: Node) -> None:
     assert node.hardware.usb() == [
         UsbDevice("1-1", "0403:6001", "FT232 Serial (UART) IC"), UsbDevice("1-2.4", "10c4:ea60", "CP2102N")
     ]  # fmt: skip
@@ -68,13 +68,13 @@ def test_mappings_tell_what_they_name_on_each_node(node: Node) -> None:
     assert node.hardware.mappings("dir")["share"].devices == (Mapped("pve1", "/srv/share"),)
 
 
-def test_the_node_tells_its_processors_and_machine_versions(node: Node) -> None:
+def test_the_node_reports_its_processors_and_machine_versions(node: Node) -> None:
     assert node.hardware.processors() == DEFAULTS["cpus"]
     assert {"pc-i440fx-9.2", "pc-q35-10.0"} <= node.hardware.machines()
     assert "pc-q35-99.0" not in node.hardware.machines()
 
 
-def test_the_node_tells_its_models_of_a_cpu(node: Node) -> None:
+def test_the_node_reports_its_models_of_a_cpu(node: Node) -> None:
     assert {"host", "EPYC-Rome", "x86-64-v2-AES"} <= node.hardware.cpu_models()
     assert "hosst" not in node.hardware.cpu_models()
 

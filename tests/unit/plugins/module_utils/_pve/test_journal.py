@@ -106,7 +106,7 @@ def test_notes_of_others_come_and_go_while_we_look(tmp_path: Path):
     assert all(note is None or note == {"name": "x" * 5000} for note in found)
 
 
-def test_a_process_is_told_from_every_other():
+def test_a_process_is_distinguished_from_every_other():
     assert is_alive(identity())
     boot, number, started = identity().split("/")
     others = (f"{boot}/{number}/{int(started) + 1}", f"other-boot/{number}/{started}", f"{boot}/999999999/1", "", "1/2")

@@ -62,7 +62,7 @@ def test_the_name_inside_a_namespace_is_read_without_changing_ours() -> None:
     assert os.uname().nodename == ours
 
 
-def test_addresses_as_pve_tells_them() -> None:
+def test_addresses_as_pve_reports_them() -> None:
     link = {
         "ifname": "eth0",
         "address": "bc:24:11:01:02:03",

@@ -34,7 +34,7 @@ def test_what_is_held_is_handed_down(path: str, expected: set[str]) -> None:
     assert privileges.held(ACCESS, path) == expected
 
 
-def test_all_that_is_missing_is_told_with_the_commands_that_grant_it() -> None:
+def test_all_that_is_missing_is_reported_with_the_commands_that_grant_it() -> None:
     need = privileges.Need
     required = [
         need(("/vms/101",), ("VM.Audit",), "reading"),

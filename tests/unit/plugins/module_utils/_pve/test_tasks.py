@@ -50,7 +50,7 @@ class Script:
         return wait(self, UPID, step="create lxc 140", timeout=timeout, clock=self.clock)
 
 
-def test_an_upid_tells_what_it_is_about():
+def test_an_upid_says_what_it_is_about():
     assert (UPID.node, UPID.pid, UPID.started, UPID.type, UPID.id, UPID.user) == (
         "pve1",
         0x44AA,
@@ -96,7 +96,7 @@ def test_pauses_grow_to_two_seconds():
     assert script.clock.slept[-1] == 2.0
 
 
-def test_a_failure_is_told_at_once_with_the_end_of_the_log():
+def test_a_failure_is_reported_at_once_with_the_end_of_the_log():
     log = [f"line {n}" for n in range(20)]
     script = Script(stopped("command 'tar' failed: exit code 2"), log=log)
     with pytest.raises(TaskFailed) as caught:
@@ -112,7 +112,7 @@ def test_a_failure_with_a_meaning_has_it():
         Script(stopped("CT is locked (backup)")).wait()
 
 
-def test_warnings_are_a_success_and_are_told():
+def test_warnings_are_a_success_and_are_reported():
     outcome = Script(stopped("WARNINGS: 1"), log=["x", "WARN: enable nesting", "TASK WARNINGS: 1"]).wait()
     assert outcome.warnings == ("enable nesting",)
     assert succeeded("WARNINGS: 1")
@@ -152,7 +152,7 @@ def test_a_state_that_pve_failed_to_tell_is_asked_for_again():
         PveError("upid: no such task", status=400),
     ],
 )
-def test_a_state_that_pve_refuses_to_tell_is_told_at_once_and_that_the_task_may_end_well(error: ProvisionError):
+def test_a_state_that_pve_refuses_to_tell_is_reported_at_once_and_that_the_task_may_end_well(error: ProvisionError):
     script = Script(error)
     with pytest.raises(type(error), match=f"create lxc 140: {error.message}") as caught:
         script.wait()

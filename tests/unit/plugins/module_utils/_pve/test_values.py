@@ -64,5 +64,5 @@ def test_volumes():
         [{"name": "eth0", "ip-addresses": [{"ip-address-type": ["inet"], "ip-address": "10.0.0.5", "prefix": 24}]}],
     ],
 )
-def test_an_agent_that_answers_nonsense_tells_no_address(answer: t.Any):
+def test_an_agent_that_answers_nonsense_reports_no_address(answer: t.Any):
     assert not any(each["inet"] or each["inet6"] for each in interfaces_of(answer))

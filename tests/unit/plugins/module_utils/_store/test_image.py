@@ -149,7 +149,7 @@ def test_three_storages_cost_one_transfer_and_a_second_run_nothing(bench: Bench)
     assert bench.files() == before
 
 
-def test_check_mode_tells_what_the_run_then_does_and_writes_nothing(bench: Bench) -> None:
+def test_check_mode_reports_what_the_run_then_does_and_writes_nothing(bench: Bench) -> None:
     told = bench.run(check=True)
     assert bench.files() == {"a": [], "b": [], "c": []}
     assert bench.mirror.bytes_sent(ROOTFS) == 0
@@ -403,7 +403,7 @@ def test_what_is_cached_is_used_when_the_source_is_down(bench: Bench) -> None:
     assert any("verified before, is used" in warning for warning in latest.warnings)
 
 
-def test_an_old_index_is_used_and_told(bench: Bench) -> None:
+def test_an_old_index_is_used_and_reported(bench: Bench) -> None:
     bench.run(storages=("a",))
     bench.mirror.fault("status", code=404)
     result = bench.run(storages=("a",), state="latest")
@@ -505,7 +505,7 @@ def test_a_qcow2_under_the_name_of_a_raw_image_is_refused(bench: Bench) -> None:
 
 
 # -- what is refused ---------------------------------------------------------------------------------------------------
-def test_everything_against_the_storages_is_told_at_once(bench: Bench) -> None:
+def test_everything_against_the_storages_is_reported_at_once(bench: Bench) -> None:
     with pytest.raises(InvalidInput) as caught:
         bench.run(storages=("a", "ceph", "other", "nowhere"))
     assert [finding.value for finding in caught.value.findings] == ["ceph", "other", "nowhere"]
@@ -668,7 +668,7 @@ def test_what_nobody_has_verified_is_verified_now_without_a_transfer(bench: Benc
     assert (cache.record_path(bench.file("a", NAME)).read_bytes() == before) is check
 
 
-def test_an_unpacked_image_that_nobody_has_verified_is_fetched_anew(bench: Bench) -> None:
+def test_an_unpacked_image_that_nobody_has_verified_is_fetched_again(bench: Bench) -> None:
     more = {"content": "import", "storages": ("a",)}
     bench.run(verify="none", keys=(), **more)
     assert steps(bench.run(check=True, **more)) == ["download"]

@@ -300,7 +300,7 @@ def test_a_first_boot_that_was_described_is_in_the_template(node: Node, wanted: 
 
 
 # -- when the source changes or fails ----------------------------------------------------------------------------------
-def test_a_release_that_was_published_anew_replaces_ours(node: Node, wanted: WantedTemplate, mirror: Mirror) -> None:
+def test_a_release_that_was_published_again_replaces_ours(node: Node, wanted: WantedTemplate, mirror: Mirror) -> None:
     loose = dataclasses.replace(wanted, index_max_age=0)
     first = ensure(node, loose)
     archive = f"{TARGET}/openwrt-24.10.4-x86-64-rootfs.tar.gz"
@@ -363,7 +363,7 @@ def test_a_prediction_writes_nothing_to_a_storage(node: Node, wanted: WantedTemp
     assert sorted(path.name for path in folder.iterdir()) == before
 
 
-def test_an_unknown_architecture_is_told(node: Node, wanted: WantedTemplate) -> None:
+def test_an_unknown_architecture_is_reported(node: Node, wanted: WantedTemplate) -> None:
     with pytest.raises(InvalidInput, match=r"armsr/armv8"):
         predict(node, dataclasses.replace(wanted, arch="mips"))
 

@@ -143,7 +143,7 @@ def test_enter_at_each_question_makes_a_container() -> None:
     assert "Name [ct2]: " in terminal.prompts
 
 
-def test_wrong_answers_are_told_at_once_and_asked_again() -> None:
+def test_wrong_answers_are_reported_at_once_and_asked_again() -> None:
     answers = "1|ct1|ok-name|100|101|||12|1024|2||vmbr9|2|5000|30|192.168.1|192.168.1.20/24|192.168.1.1|no key"
     answers += "|ssh-ed25519 AAAAC3Nz me@home|no|no"
     (guest,), terminal = asked(*answers.split("|"))

@@ -101,7 +101,7 @@ def test_a_new_guest_has_all_of_it_to_come() -> None:
     ]
 
 
-def test_what_was_done_is_told_by_its_name() -> None:
+def test_what_was_done_is_reported_by_its_name() -> None:
     notes = [Note("package-1", "there", "vim")]
     done = {"package-1": ["remove"], "0": ["install"], "notify-cron": ["restart"]}
     assert [str(change) for change in changes_of(SETUP, done, notes)] == [

@@ -62,7 +62,7 @@ def shells() -> list[t.Any]:
 
 
 @pytest.mark.parametrize(("shell", "manager", "init"), shells())
-def test_a_guest_is_set_up_told_and_left_alone_then(tmp_path: Path, shell: str, manager: str, init: str) -> None:
+def test_a_guest_is_set_up_reported_and_left_alone_then(tmp_path: Path, shell: str, manager: str, init: str) -> None:
     guest = FakeGuest(tmp_path, shell=shell, manager=manager, init=init)
     for name in ("nginx", "cron"):
         (guest.path("brings") / name).write_text("")
@@ -487,7 +487,7 @@ def test_a_command_is_run_once_and_where_it_is_needed(guest: FakeGuest) -> None:
     assert guest.converge({"commands": [command]}) == []
 
 
-def test_a_line_that_fails_ends_a_command_and_is_told(guest: FakeGuest) -> None:
+def test_a_line_that_fails_ends_a_command_and_is_reported(guest: FakeGuest) -> None:
     done = guest.path("done")
     command = {"name": "fill", "command": f"false\ntouch {done}", "creates": str(done)}
     assert guest.apply({"commands": [command]}).failed == ("0", "the command failed")

@@ -75,7 +75,7 @@ def test_names_are_no_words_of_the_shell() -> None:
     assert "set -- 'a; reboot' b\n" in ask_script(["a; reboot", "b"])
 
 
-def test_a_guest_in_which_nothing_was_ever_set_up_tells_them_too(tmp_path: Path) -> None:
+def test_a_guest_in_which_nothing_was_ever_set_up_reports_them_too(tmp_path: Path) -> None:
     guest = FakeGuest(tmp_path)
     guest.program("apt-get", f'case "$*" in *update*) touch "$R/updated" ;; *) cat <<END\n{SAYS["apt-get"]}END\nesac')
     for tool in ("mktemp", "sort"):

@@ -211,7 +211,7 @@ def test_without_checks_there_is_nothing_to_wait_for() -> None:
     assert clock.slept == []
 
 
-def test_a_verdict_tells_who_was_asked_what_and_when() -> None:
+def test_a_verdict_reports_who_was_asked_what_and_when() -> None:
     (verdict,) = examine([INFO], lambda: answering(0, "Server Version: 1"), FakeClock())
     told = verdict.view()
     assert told.pop("at").endswith("Z")

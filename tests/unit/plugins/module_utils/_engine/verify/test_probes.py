@@ -178,7 +178,7 @@ def test_a_certificate_is_green_by_the_days_that_it_lasts(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("data", [b"", b"\x30", b"\x30\x03abc", b"\x30\x82\xff\xff" + b"\x30" * 40])
-def test_what_is_no_certificate_tells_no_date(data: bytes) -> None:
+def test_what_is_no_certificate_reports_no_date(data: bytes) -> None:
     assert certificate.valid_until(data) is None
 
 
@@ -258,5 +258,5 @@ def test_a_question_names_what_it_asks_for() -> None:
 
 
 @pytest.mark.parametrize("name", ["", ".", "x" * 64, "a..b" + "y" * 70])
-def test_what_is_no_name_is_told(name: str) -> None:
+def test_what_is_no_name_is_reported(name: str) -> None:
     assert outcome(check("dns_server", query=name)).startswith("failed: ")

@@ -73,7 +73,7 @@ OTHER = {**LO, "eth0": ["10.0.0.9/24"]}
         (Witness("api", UP), LEASED, 30, False, [("10.0.0.5", "guest")], [], 1),
     ],
 )
-def test_an_address_tells_who_has_seen_it(
+def test_an_address_names_its_source(
     node: Witness,
     options: dict[str, str],
     timeout: int,

@@ -35,6 +35,6 @@ def test_a_device_gets_the_group_of_the_guest(path: str, groups: dict[str, int],
     assert passed([path], groups) == [{"path": path, **device}]
 
 
-def test_a_guest_without_the_groups_is_told() -> None:
+def test_a_guest_without_the_groups_is_reported() -> None:
     with pytest.raises(Conflict, match="no group render or video"):
         passed(["/dev/dri/renderD128"], {"root": 0})

@@ -111,7 +111,7 @@ def test_what_another_part_has_asked_is_not_asked_again() -> None:
     assert len(way.scripts) == 1
 
 
-def test_after_a_change_it_is_asked_anew() -> None:
+def test_after_a_change_it_is_asked_again() -> None:
     way, inside = Entered(), Inside()
     verify = part(way, TRUE, inside=inside)
     inside.ask(way(None, 100, None), {"setup": ":"})

@@ -78,7 +78,7 @@ MET = {MAC: ["10.0.0.9"]}
         (Witness(UP), TOLD, 1, True, [("net0", "10.0.0.7", "declared")], ["net0"], 0),
     ],
 )
-def test_an_address_tells_who_has_seen_it(
+def test_an_address_names_its_source(
     node: Witness,
     options: dict[str, str],
     timeout: int,

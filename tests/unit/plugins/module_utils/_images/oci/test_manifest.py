@@ -68,7 +68,7 @@ def test_layers_get_the_names_that_proxmox_ve_knows(told: str, becomes: str) -> 
         (document(layers=[blob(size=-1)]), "which fits into no archive"),
     ],
 )
-def test_what_is_no_image_is_told(content: bytes, problem: str) -> None:
+def test_what_is_no_image_is_reported(content: bytes, problem: str) -> None:
     with pytest.raises(ImageError, match=problem):
         manifest.read_manifest(content, "x")
 
@@ -78,7 +78,7 @@ def test_what_is_no_image_is_told(content: bytes, problem: str) -> None:
     [(f"{OCI}.index.v1+json", True), (f"{DOCKER}.distribution.manifest.list.v2+json", True),
      (f"{OCI}.manifest.v1+json", False), (f"{DOCKER}.distribution.manifest.v2+json", False), ("", False)],
 )  # fmt: skip
-def test_an_index_is_told_from_an_image(kind: str, index: bool) -> None:
+def test_an_index_is_distinguished_from_an_image(kind: str, index: bool) -> None:
     assert manifest.is_index(document(mediaType=kind), "x") is index
 
 

@@ -48,7 +48,7 @@ def test_a_registry_without_tokens_is_not_asked_for_any(server: OciRegistry) -> 
     assert server.count("/token") == 0
 
 
-def test_a_token_is_had_once_and_anew_when_it_has_become_old(server: OciRegistry) -> None:
+def test_a_token_is_fetched_once_and_again_when_it_is_too_old(server: OciRegistry) -> None:
     clock = FakeClock()
     registry = ask(server, clock=clock)
     image = registry.resolve("amd64")
@@ -73,7 +73,7 @@ def test_a_digest_and_the_tag_that_leads_to_it_mean_the_same(server: OciRegistry
 @pytest.mark.parametrize(
     ("code", "words"), [(401, "it requires a login"), (403, "it refuses"), (404, "it has no such image")]
 )
-def test_why_there_is_no_image_is_told(server: OciRegistry, code: int, words: str) -> None:
+def test_why_there_is_no_image_is_reported(server: OciRegistry, code: int, words: str) -> None:
     server.fault("status", "*/manifests/*", code=code)
     with pytest.raises(ImageError, match=words):
         ask(server).resolve("amd64")
@@ -110,7 +110,7 @@ def test_tokens_come_from_where_nobody_reads_along(challenge: str, words: str) -
         registry._new_token(challenge, Deadline.start("x", Timeouts(), clock))
 
 
-def test_an_answer_without_a_token_is_told(server: OciRegistry) -> None:
+def test_an_answer_without_a_token_is_reported(server: OciRegistry) -> None:
     server.fault("replace", "/token", body=b"[]")
     with pytest.raises(ImageError, match="answers with no token"):
         ask(server).resolve("amd64")

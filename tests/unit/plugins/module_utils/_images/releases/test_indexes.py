@@ -77,7 +77,7 @@ def test_a_young_answer_is_used_unasked_and_an_old_one_costs_no_body(site: Mirro
         ("flip", {"after": 0}),
     ],
 )
-def test_when_the_source_is_down_its_last_answer_is_used_and_told(
+def test_when_the_source_is_down_its_last_answer_is_used_and_reported(
     site: Mirror, tmp_path: Path, fault: t.Any, options: dict[str, t.Any]
 ) -> None:
     first = versions(indexes(tmp_path), site.base("openwrt"))

@@ -626,7 +626,7 @@ def test_an_old_snapshot_is_refused() -> None:
         openwrt.refuse_old(release, 7, made + 8 * 86400)
 
 
-def test_where_an_image_is_that_a_release_has_no_more_is_told() -> None:
+def test_where_an_image_is_that_a_release_has_no_more_is_reported() -> None:
     with pytest.raises(ImageError, match=r"talos 1\.10\.0 has no disk image of variant nocloud") as raised:
         resolve("talos").pick("disk", "nocloud")
     assert "factory.talos.dev/image/" in str(raised.value.remedy)
@@ -669,7 +669,7 @@ def test_a_checksum_says_its_algorithm_and_weak_ones_are_refused(text: str, pars
         ("/var/tmp/x.iso", "x.iso", "iso", ""),
     ],
 )
-def test_a_named_file_tells_its_kind_by_its_name(location: str, name: str, kind: str, compression: str) -> None:
+def test_the_kind_of_a_named_file_follows_from_its_name(location: str, name: str, kind: str, compression: str) -> None:
     release = direct.Direct(location, A).resolve("1.0")
     (artefact,) = release.artefacts
     assert (artefact.name, artefact.kind, artefact.compression) == (name, kind, compression)

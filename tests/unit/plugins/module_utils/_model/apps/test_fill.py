@@ -129,7 +129,7 @@ def test_what_stands_between_values_and_how_a_key_of_a_value_is_spelt() -> None:
         ("${__import__('os')}", "is not a valid option name"),
     ],
 )
-def test_what_cannot_be_filled_is_told(text: str, why: str) -> None:
+def test_what_cannot_be_filled_is_reported(text: str, why: str) -> None:
     with pytest.raises(Unfilled, match=why):
         fill(text, VALUES)
 

@@ -51,7 +51,7 @@ def test_a_container_takes_every_need_and_each_option_has_a_reason(name: str) ->
     assert all(reason["reason"] for reason in given.reasons)
 
 
-def test_whether_a_container_is_privileged_is_told_with_the_reason() -> None:
+def test_whether_a_container_is_privileged_is_reported_with_the_reason() -> None:
     assert meet("x", ["tun"], "lxc", {}).reasons[-1] == {
         "need": "",
         "options": {"unprivileged": True},

@@ -105,7 +105,9 @@ def test_values_have_the_types_of_their_options_and_defaults() -> None:
         ({}, {"password": ["geheim22"]}, f"app_secrets.password: {HIDDEN!r} is not text. Password."),
     ],
 )
-def test_what_is_wrong_is_told_and_no_secret(given: dict[str, t.Any], secrets: dict[str, t.Any], finding: str) -> None:
+def test_what_is_wrong_is_reported_and_no_secret(
+    given: dict[str, t.Any], secrets: dict[str, t.Any], finding: str
+) -> None:
     _values, findings = read({**NEEDED, **given}, {**SECRET, **secrets})
     assert [text for text in findings if finding in text]
     assert "geheim22" not in str(findings)

@@ -105,7 +105,7 @@ def test_data_that_are_as_declared_have_nothing_against_them():
         ({"sshkeys": ""}, f"ssh_authorized_keys is {[KEY]}, and None is declared"),
     ],
 )
-def test_settings_that_differ_are_told_without_the_password(options: dict[str, str], told: str):
+def test_settings_that_differ_are_reported_without_the_password(options: dict[str, str], told: str):
     assert list(check_user({**OPTIONS, **options}, USER)) == [told]
 
 
@@ -125,7 +125,7 @@ def test_a_password_that_a_login_may_not_see_is_not_compared():
         ({"ipconfig7": "ip=dhcp"}, ""),
     ],
 )
-def test_a_network_that_differs_is_told(options: dict[str, str], told: str):
+def test_a_network_that_differs_is_reported(options: dict[str, str], told: str):
     assert list(check_network({**OPTIONS, **options}, NETWORK, NET)) == [told] * bool(told)
 
 

@@ -107,7 +107,7 @@ def test_a_larger_disk_grows_and_a_smaller_one_is_refused() -> None:
         ({"memory": 256, "balloon": 512}, "balloon", "is above the memory, 256"),
     ],
 )
-def test_bad_input_is_told_by_option(params: dict[str, t.Any], option: str, problem: str) -> None:
+def test_bad_input_is_reported_by_option(params: dict[str, t.Any], option: str, problem: str) -> None:
     declaration, findings = declare_vm(params)
     findings += check_vm(declaration.values, declaration.paths)
     assert [(found.option, found.problem.startswith(problem)) for found in findings] == [(option, True)]

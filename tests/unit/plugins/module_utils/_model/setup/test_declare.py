@@ -121,7 +121,7 @@ def test_what_is_wrong_is_found(params: dict[str, t.Any], option: str, problem: 
     assert problem in findings[0].problem
 
 
-def test_all_that_is_wrong_is_found_at_once_and_no_secret_is_told() -> None:
+def test_all_that_is_wrong_is_found_at_once_and_no_secret_is_reported() -> None:
     params = {"packages": ["!"], "users": [{"name": "ada", "password_hash": "hunter2"}], "locale": "x"}
     _setup, findings = declare_setup(params)
     assert [finding.option for finding in findings] == ["packages[0].name", "users[0].password_hash", "locale"]
@@ -270,7 +270,7 @@ def test_a_package_that_several_options_need_is_installed_once() -> None:
     ]
 
 
-def test_a_secret_content_is_for_its_owner_alone_and_shown_to_nobody() -> None:
+def test_a_secret_content_is_for_its_owner_alone_and_never_shown() -> None:
     setup, _findings = declare_setup({"files": [{"path": "/a", "secret_content": "s3cret!"}]})
     (item,) = setup.items
     assert isinstance(item, FileItem)
@@ -331,6 +331,6 @@ def test_what_is_declared_counts(declared: dict[str, t.Any], both: dict[str, t.A
     assert joined(UNDER, declared) == both
 
 
-def test_commands_without_a_name_are_told_apart_by_what_they_say() -> None:
+def test_commands_without_a_name_are_distinguished_by_what_they_say() -> None:
     one, other = {"command": "a", "creates": "/a"}, {"command": "b", "creates": "/b"}
     assert joined({"commands": [one]}, {"commands": [one, other]}) == {"commands": [one, other]}

@@ -224,7 +224,7 @@ def test_this_is_refused_before_anything_is_written(declared: t.Any, option: str
     assert option in found and problem in found[option], found
 
 
-def test_everything_wrong_is_told_at_once() -> None:
+def test_everything_wrong_is_reported_at_once() -> None:
     found = findings(
         {"interfaces": {"lan": {"tag": 0, "address": "x"}, "b-d": {"bridge": "v"}}, "management": {"from": "y"}}
     )
@@ -232,7 +232,7 @@ def test_everything_wrong_is_told_at_once() -> None:
     assert set(found) >= {"interfaces.b-d", "management.from"}
 
 
-def test_what_is_wrong_is_told_once() -> None:
+def test_what_is_wrong_is_reported_once() -> None:
     assert findings({"interfaces": {"lan": {}, "wan": {}}}).keys() == {"interfaces.lan.bridge", "interfaces.wan.bridge"}
     assert list(findings(lan(address="x"))) == ["interfaces.lan.address"]
 

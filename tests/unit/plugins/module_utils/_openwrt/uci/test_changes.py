@@ -36,7 +36,7 @@ def changed(package: Package, edit: dict[str, object]) -> list[str]:
     return changes(diff(package, overlay({package.name: package}, {package.name: edit})[package.name]))
 
 
-def test_changes_are_told_as_uci_tells_them() -> None:
+def test_changes_are_reported_as_uci_reports_them() -> None:
     """These words are the recorded ones, down to the generated names."""
     config = parse_export((GOLDEN / "recorded" / "export.txt").read_text())
     device = config["network"].of_type("device")[0]
@@ -102,7 +102,7 @@ def test_moving_one_section_is_one_reorder() -> None:
     assert batch(diff(old, Package("p", [Section("s", name) for name in "bcda"]))) == "reorder p.a='3'\n"
 
 
-def test_a_string_that_becomes_a_list_is_made_anew() -> None:
+def test_a_string_that_becomes_a_list_is_recreated() -> None:
     old, new = Package("p", [Section("s", "n", {"x": "a"})]), Package("p", [Section("s", "n", {"x": ["a", "b"]})])
     assert batch(diff(old, new)).splitlines() == ["delete p.n.x", "add_list p.n.x='a'", "add_list p.n.x='b'"]
 

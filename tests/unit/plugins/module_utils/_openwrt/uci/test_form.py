@@ -29,7 +29,7 @@ from ansible_collections.pve.provision.plugins.module_utils._openwrt.uci.form im
     ({"@rule[0]": None}, "uci.p.@rule[0]", "deletes whatever section is there by then, one a run"),
     (None, "uci", "is not a package with sections"),
 ])  # fmt: skip
-def test_each_fault_is_told_by_its_place(sections: t.Any, option: str, problem: str) -> None:
+def test_each_fault_is_reported_by_its_place(sections: t.Any, option: str, problem: str) -> None:
     assert [(found.option, found.problem) for found in check_form({"p": sections})] == [(option, problem)]
 
 

@@ -81,7 +81,7 @@ def hosts(edit: dict[str, t.Any]) -> list[str]:
         ),
     ],
 )
-def test_a_section_is_told_by_what_it_is(edit: dict[str, t.Any], after: list[str]) -> None:
+def test_a_section_is_reported_by_what_it_is(edit: dict[str, t.Any], after: list[str]) -> None:
     assert hosts(edit) == after
 
 
@@ -91,7 +91,7 @@ def test_a_position_is_not_enough_to_delete_a_section(ref: str) -> None:
         hosts({ref: None})
 
 
-def test_every_section_that_is_not_there_is_told_at_once() -> None:
+def test_every_section_that_is_not_there_is_reported_at_once() -> None:
     with pytest.raises(InvalidInput) as caught:
         overlay({}, {"p": {"@nope[3]": {"a": 1}, "new": {"a": 1}}})
     assert [finding.option for finding in caught.value.findings] == ["uci.p.@nope[3]", "uci.p.new"]

@@ -21,7 +21,7 @@ def test_the_agent_is_asked_until_its_command_has_ended(connect: Connect, script
     assert script.bodies[0] == {"command": "-s", "input-data": "echo ok\n"}  # both words are there: the last shows
 
 
-def test_a_command_of_the_agent_that_goes_on_is_told(connect: Connect, script: Script):
+def test_a_command_of_the_agent_that_goes_on_is_reported(connect: Connect, script: Script):
     script.expect("POST", "/nodes/pve1/qemu/200/agent/exec", {"pid": 44})
     script.expect("GET", "/nodes/pve1/qemu/200/agent/exec-status?pid=44", {"exited": 0})
     with pytest.raises(Timeout, match="sh in VM 200 was not done after -1 s"):
@@ -81,7 +81,7 @@ def test_the_parts_share_the_time_of_the_command():
     assert posted <= requests.clock.now() <= posted + 10  # what was left when the last part was sent
 
 
-def test_what_is_not_ascii_is_sent_and_told_as_bytes(connect: Connect, script: Script):
+def test_what_is_not_ascii_is_sent_and_reported_as_bytes(connect: Connect, script: Script):
     """PVE makes a byte of each character it is sent, and a character of each byte that the guest answers."""
     path = "/nodes/pve1/qemu/200/agent"
     script.expect("POST", f"{path}/exec", {"pid": 44})

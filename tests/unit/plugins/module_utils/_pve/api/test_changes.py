@@ -37,12 +37,12 @@ class TestWriting:
         node.set_config("qemu", 200, {"sshkeys": "ssh-rsa A+B me", "spice_enhancements": "foldersharing=1"})
         assert script.bodies[0] == {"sshkeys": "ssh-rsa%20A%2BB%20me", "spice_enhancements": "foldersharing=1"}
 
-    def test_warnings_are_told(self, node: ApiNode, script: Script):
+    def test_warnings_are_reported(self, node: ApiNode, script: Script):
         script.expect("POST", "/nodes/pve1/lxc", UPID)
         task(script, "WARNINGS: 1", ["WARN: enable nesting"])
         assert node.create("lxc", 101, {"ostemplate": "x"}, timeout=5).warnings == ("enable nesting",)
 
-    def test_a_failed_task_is_told_with_its_log(self, node: ApiNode, script: Script):
+    def test_a_failed_task_is_reported_with_its_log(self, node: ApiNode, script: Script):
         script.expect("POST", "/nodes/pve1/lxc", UPID)
         task(script, "command 'tar' failed: exit code 2", ["tar: broken", "TASK ERROR: x"])
         with pytest.raises(TaskFailed, match="tar: broken"):

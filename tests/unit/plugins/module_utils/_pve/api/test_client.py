@@ -226,13 +226,13 @@ class TestFaults:
             node.create("lxc", 101, {"ostemplate": "x"}, timeout=5)
 
     @pytest.mark.parametrize("body", [b"<html>at work</html>", b'["x"]', b'{"errors": ["x"]}', b"{"])
-    def test_a_refusal_of_another_form_is_told_as_one(self, node: ApiNode, script: Script, body: bytes):
+    def test_a_refusal_of_another_form_is_reported_as_one(self, node: ApiNode, script: Script, body: bytes):
         script.expect("PUT", "/nodes/pve1/lxc/101/config", status=500, message="strange", body=body)
         with pytest.raises(PveError, match="500 strange"):
             node.set_config("lxc", 101, {"memory": "1"})
 
     @pytest.mark.parametrize("fault", [RESET, requests.exceptions.ReadTimeout("late")])
-    def test_what_may_be_under_way_is_told(self, node: ApiNode, script: Script, fault: Exception):
+    def test_what_may_be_under_way_is_reported(self, node: ApiNode, script: Script, fault: Exception):
         script.expect("POST", "/nodes/pve1/lxc", fault=fault)
         with pytest.raises((Unreachable, Timeout)) as caught:
             node.create("lxc", 101, {"ostemplate": "x"}, timeout=5)
@@ -252,7 +252,7 @@ class TestFaults:
             node.next_vmid()
         assert "api_host" in caught.value.remedy
 
-    def test_a_certificate_that_is_not_trusted_is_told_at_once(self, node: ApiNode, script: Script):
+    def test_a_certificate_that_is_not_trusted_is_reported_at_once(self, node: ApiNode, script: Script):
         words = "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate (_ssl.c:1032)"
         script.expect("GET", "/cluster/nextid", fault=requests.exceptions.SSLError(words))
         with pytest.raises(Unreachable, match="self-signed") as caught:

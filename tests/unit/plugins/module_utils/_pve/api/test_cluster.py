@@ -29,7 +29,7 @@ class TestCluster:
         script.expect("GET", "/cluster/replication", [{"id": "101-0", "guest": 101, "target": "pve2"}])
         assert node.replicated() == {101}
 
-    def test_who_may_not_ask_the_manager_is_told_by_the_guests(self, node: ApiNode, script: Script):
+    def test_who_may_not_ask_the_manager_learns_it_from_the_guests(self, node: ApiNode, script: Script):
         script.expect("GET", "/cluster/ha/resources", status=403, message="Permission check failed (/, Sys.Audit)")
         script.expect("GET", "/cluster/resources?type=vm", [{"vmid": 101, "hastate": "started"}, {"vmid": 102}])
         assert node.ha_managed() == {101}

@@ -31,7 +31,7 @@ class TestAgent:
         script.expect(self.LINE, out='{"exited": 1, "signal": 15}')
         assert node.agent.run(200, ["sh", "-s"], timeout=20) == Completed(143, "", "")
 
-    def test_one_that_goes_on_is_told(self, node: CliNode, script: Script):
+    def test_one_that_goes_on_is_reported(self, node: CliNode, script: Script):
         script.expect(self.LINE, out='{"pid": 44}')
         with pytest.raises(Timeout, match="sh in VM 200 was not done after 20 s"):
             node.agent.run(200, ["sh", "-s"], timeout=20)
@@ -41,7 +41,7 @@ class TestAgent:
         with pytest.raises(PveError, match="qm guest exec answered with something else than JSON: perl: warning"):
             node.agent.run(200, ["sh", "-s"], timeout=20)
 
-    def test_an_agent_that_is_not_there_is_told_in_pves_words(self, node: CliNode, script: Script):
+    def test_an_agent_that_is_not_there_is_reported_in_pves_words(self, node: CliNode, script: Script):
         script.expect(self.LINE, rc=255, err="QEMU guest agent is not running\n")
         with pytest.raises(PveError, match="QEMU guest agent is not running"):
             node.agent.run(200, ["sh", "-s"], timeout=20)

@@ -63,7 +63,7 @@ class TestCluster:
         script.expect(command, out="migration finished\n", effect=lambda: here.rename(there))
         assert node.migrate(kind, 101, "pve2", timeout=60, **options).log == ("migration finished",)
 
-    def test_one_that_cannot_go_is_told_in_the_words_of_pve(self, node: CliNode, script: Script):
+    def test_one_that_cannot_go_is_reported_in_the_words_of_pve(self, node: CliNode, script: Script):
         script.expect("pct migrate 101 pve9", rc=255, err="no such cluster node 'pve9'\n")
         with pytest.raises(PveError, match="no such cluster node 'pve9'"):
             node.migrate("lxc", 101, "pve9", running=False, timeout=60)

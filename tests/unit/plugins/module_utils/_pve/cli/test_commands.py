@@ -86,7 +86,7 @@ class TestFailing:
             node.set_config("lxc", 101, {"memory": "1"})
         assert caught.value.details["reason"] == "lock_timeout"
 
-    def test_the_lock_is_told_where_the_last_try_had_no_time_left(self, node: CliNode, script: Script):
+    def test_the_lock_is_reported_where_the_last_try_had_no_time_left(self, node: CliNode, script: Script):
         def late() -> None:
             raise Timeout("pct set 101 did not end within 0 s and was stopped.", remedy="Raise timeout.")
 
@@ -99,12 +99,12 @@ class TestFailing:
     @pytest.mark.parametrize(
         "words", ["CT is locked (backup)", "detected modified configuration - file changed by other user? Try again."]
     )
-    def test_other_conflicts_are_told_at_once(self, node: CliNode, script: Script, words: t.Any):
+    def test_other_conflicts_are_reported_at_once(self, node: CliNode, script: Script, words: t.Any):
         script.expect("pct set 101 --memory 1", rc=255, err=words + "\n")
         with pytest.raises(Conflict, match="pct set 101"):
             node.set_config("lxc", 101, {"memory": "1"})
 
-    def test_a_timeout_of_the_command_is_told(self, root: Path):
+    def test_a_timeout_of_the_command_is_reported(self, root: Path):
         def slow(argv: t.Sequence[str], *, stdin: str = "", timeout: float = 60):
             raise Timeout("pct create 110 did not end")
 

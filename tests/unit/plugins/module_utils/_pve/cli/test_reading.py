@@ -105,7 +105,7 @@ def test_who_may_not_read_is_told_to_become_root(node: CliNode, monkeypatch: pyt
         assert "become" in caught.value.remedy
 
 
-def test_where_the_file_system_of_the_cluster_is_down_that_is_told(node: CliNode, root: Path) -> None:
+def test_where_the_file_system_of_the_cluster_is_down_that_is_reported(node: CliNode, root: Path) -> None:
     for name in ("nodes/pve1/lxc/101.conf", "storage.cfg"):
         path = root / "etc/pve" / name
         path.unlink(missing_ok=True)

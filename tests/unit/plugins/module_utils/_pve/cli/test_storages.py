@@ -31,7 +31,7 @@ class TestUpload:
             node.upload("store", "vztmpl", str(root / "nothing-there"), "a.tar.gz", timeout=5)
         assert list((root / "store/template/cache").iterdir()) == []
 
-    def test_a_folder_that_cannot_be_made_is_told(self, node: CliNode, root: Path):
+    def test_a_folder_that_cannot_be_made_is_reported(self, node: CliNode, root: Path):
         write(root, "etc/pve/storage.cfg", f"dir: store\n\tpath {root}/store\n\tcontent vztmpl\n")
         write(root, "store", "a file")
         write(root, "source", "x")

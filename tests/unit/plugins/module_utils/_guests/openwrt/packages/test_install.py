@@ -151,7 +151,7 @@ def test_names_are_quoted() -> None:
         (False, Completed(77, "", ""), "and the node could not help: the copy in the router is incomplete"),
     ],
 )
-def test_what_does_not_arrive_is_told_with_what_the_router_said(
+def test_what_does_not_arrive_is_reported_with_what_the_router_said(
     feeds: Mirror, fails: bool, answer: Completed, words: str
 ) -> None:
     between = [] if fails else [answer]

@@ -336,6 +336,6 @@ def test_every_interface_has_a_key_of_its_own(interfaces: dict[str, dict[str, t.
         (b"<opnsense><system/></opnsense>", "no user root"),
     ],
 )
-def test_an_image_of_something_else_is_told(default: bytes, words: str) -> None:
+def test_an_image_of_something_else_is_reported(default: bytes, words: str) -> None:
     with pytest.raises(ImageError, match=words):
         config_xml(default, read_description({"interfaces": {"lan": LAN}}))

@@ -83,7 +83,7 @@ def test_so_is_who_could_not_log_in_and_what_is_no_time_zone(more: dict[str, t.A
     assert [where for where, _words in found({"lan": LAN}, **more)] == [option]
 
 
-def test_everything_is_told_at_once_and_no_hash_is_shown() -> None:
+def test_everything_is_reported_at_once_and_no_hash_is_shown() -> None:
     with pytest.raises(InvalidInput) as raised:
         read_description(
             {
@@ -108,7 +108,7 @@ def test_the_web_interface_is_open_unless_declared_otherwise(management: dict[st
     assert opens_web({"management": management}) is web
 
 
-def test_a_web_interface_without_a_password_is_told() -> None:
+def test_a_web_interface_without_a_password_is_reported() -> None:
     described = read_description({"interfaces": {"lan": LAN}, "management": KEYS})
     assert any("web interface" in each for each in warnings(described, web=True))
     assert not any("web interface" in each for each in warnings(described, web=False))

@@ -69,7 +69,7 @@ def test_the_disk_is_as_long_as_declared_and_the_rest_of_it_is_empty(tmp_path: P
     ],
     ids=["nothing", "another system", "pfsense", "no xml", "too long"],
 )
-def test_what_is_no_nano_image_is_told_and_left_as_it_was(tmp_path: Path, content: bytes, words: str) -> None:
+def test_what_is_no_nano_image_is_reported_and_left_as_it_was(tmp_path: Path, content: bytes, words: str) -> None:
     image = tmp_path / "image.raw"
     image.write_bytes(content)
     with pytest.raises(ImageError, match=words) as raised:
@@ -78,7 +78,7 @@ def test_what_is_no_nano_image_is_told_and_left_as_it_was(tmp_path: Path, conten
     assert image.read_bytes() == content
 
 
-def test_a_disk_that_is_too_small_is_told_before_anything_is_written(tmp_path: Path) -> None:
+def test_a_disk_that_is_too_small_is_reported_before_anything_is_written(tmp_path: Path) -> None:
     image, content = tmp_path / "nano.raw", opnsense_nano("26.7")
     image.write_bytes(content)
     with pytest.raises(ImageError, match="the image has") as raised:
