@@ -13,9 +13,9 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from code_texts import missing_parts
 from guide_blocks import GUIDES, ROOT, Block, blocks, examples
 from jsonschema import Draft202012Validator
-from told_texts import untold
 
 from ansible_collections.pve.provision.plugins.module_utils._store.named import SOURCES
 
@@ -92,4 +92,4 @@ def test_every_name_of_an_image_is_reported() -> None:
 def test_the_errors_that_are_explained_are_in_the_code() -> None:
     quoted = [block.text for block in blocks(GUIDES[0].parent / "guide_troubleshooting.rst", "text")]
     assert len(quoted) > 30
-    assert {text: untold(text) for text in quoted if untold(text)} == {}
+    assert {text: missing_parts(text) for text in quoted if missing_parts(text)} == {}

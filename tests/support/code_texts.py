@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the pve.provision authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which texts the collection can tell, so that documentation quotes no other ones."""
+"""The texts in the code of the collection, so that the documentation quotes only existing ones."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def literals() -> tuple[str, ...]:
     return tuple(found)
 
 
-def untold(text: str) -> list[str]:
+def missing_parts(text: str) -> list[str]:
     """The parts of a quoted error, between its dots, that no text of the code has."""
     parts = [" ".join(part.split()) for part in text.split("...")]
     return [part for part in parts if part and not any(part in each for each in literals())]
