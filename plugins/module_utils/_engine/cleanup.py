@@ -340,4 +340,5 @@ def undo(node: Node, wanted: Wanted, vmid: int, *, made: bool) -> list[str]:
             return [f"{wanted.type.noun} {vmid} exists by now, and is kept: nothing shows that this run created it"]
         return recover(node, wanted, Actual(vmid, leftover=note), sure=made)
     except ProvisionError as error:
-        return [f"{wanted.type.noun} {vmid} could not be removed again: {error}"]
+        left = "could not be removed again" if made else "may be left in part, and could not be looked at"
+        return [f"{wanted.type.noun} {vmid} {left}: {error}"]

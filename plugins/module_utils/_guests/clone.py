@@ -41,7 +41,7 @@ def with_source(facts: Facts, wanted: Wanted, clone: CloneSource) -> Wanted:
         if planned is not None and planned.options.get("template") == "1":
             theirs = {**theirs, "template": "1"}
     else:
-        problem = "is not a guest of this node" if not found else f"is the name of several guests: {found}"
+        problem = f"is the name of several guests: {found}" if len(found) > 1 else "is not a guest of this node"
         return _refused(wanted, name, value, problem, "Use the vmid of a guest of this node.")
     if lock := theirs.get("lock"):
         unlock = f"'{KINDS[kind].command} unlock' removes the lock."

@@ -26,6 +26,8 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.vm.profiles.
     with_servers,
 )
 from ansible_collections.pve.provision.plugins.module_utils._model.network import Claim, claims
+from ansible_collections.pve.provision.plugins.module_utils._pve.by_name import unseen
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import same_name
 
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._engine.guest import Wanted
@@ -246,11 +248,13 @@ def _to_remove(guest: Guest, locations: Locations) -> Guest | None:
     if guest.get("vmid") is None:
         if not there:
             locations.check_kind(guest)
+            if why := unseen(locations.guests, TYPES[guest["type"]].kind):
+                locations.notes[str(guest["name"])] = f"it {why}"
             return None
         return {**guest, "vmid": there[0].vmid} if len(there) == 1 else guest
     if holder is None and not there:
         return None
-    reused = holder is not None and not there and (holder.name or "").lower() != guest["name"].lower()
+    reused = holder is not None and not there and holder.name is not None and not same_name(holder.name, guest["name"])
     return None if reused else guest
 
 

@@ -51,11 +51,13 @@ class Declared:
 
 @dataclass(frozen=True)
 class Planned:
-    """A run that was planned, and what it will tell: ``gone`` are the guests that are to be absent and are nowhere."""
+    """A run that was planned, and what it will tell: ``gone`` are the guests that are to be absent and are nowhere;
+    ``notes``, what is told of guests by their names."""
 
     fleet: Fleet
     guests: list[Ended]
     gone: dict[str, Guest]
+    notes: t.Mapping[str, str]
 
 
 def run_guests(params: t.Mapping[str, t.Any], *, check_mode: bool) -> dict[str, t.Any]:
@@ -147,7 +149,7 @@ def plan_guests(node: Node, params: t.Mapping[str, t.Any]) -> Planned:
     for each in planned:
         if each.result and each.member.name in declared.notes:
             each.result.warnings.append(declared.notes[each.member.name])
-    return Planned(fleet, planned, declared.gone)
+    return Planned(fleet, planned, declared.gone, declared.notes)
 
 
 def _of_refused(member: Member) -> t.Iterator[Finding]:
@@ -202,10 +204,9 @@ def _wrong(params: t.Mapping[str, t.Any], names: t.Collection[str]) -> t.Iterato
 
 def _answer(planned: Planned, ended: t.Sequence[Ended], params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     entries = [report.entry(each, details=params["details"]) for each in ended]
-    entries += [
-        {"name": name, "type": guest.get("type"), "changed": False, "status": "absent"}
-        for name, guest in planned.gone.items()
-    ]
+    for name, guest in planned.gone.items():
+        told = {"warnings": [planned.notes[name]]} if name in planned.notes else {}
+        entries.append({"name": name, "type": guest.get("type"), "changed": False, "status": "absent", **told})
     lines = report.plan_lines(planned.guests)
     warnings = [f"{entry['name']}: {warning}" for entry in entries for warning in entry.pop("warnings", ())]
     answer = {

@@ -313,6 +313,14 @@ def test_nor_where_it_is_declared_by_its_name_alone(down: Cluster, check: bool, 
 
 
 @pytest.mark.parametrize("check", [True, False])
+def test_nor_does_it_count_as_gone(down: Cluster, check: bool) -> None:
+    (finding,) = down.bad(guest("far1", vmid=107, state="absent"), check=check)
+    assert finding["problem"] == "is container 107 on node pve7, which is offline"
+    told = down.good(guest("far1", state="absent"), guest("web1", vmid=120), check=check)
+    assert "far1: it may be container 107 on node pve7, whose name nobody tells" in str(told.warnings)
+
+
+@pytest.mark.parametrize("check", [True, False])
 def test_nor_by_a_module_for_one_guest(down: Cluster, check: bool) -> None:
     login = {key: down.nodes[0].api[key] for key in LOGIN} | {"node": "pve1"}
     declared = {key: value for key, value in DEFAULTS.items() if key != "type"}

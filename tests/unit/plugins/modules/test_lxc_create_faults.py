@@ -18,8 +18,11 @@ import pytest
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.changes import ApiChanges
+from ansible_collections.pve.provision.plugins.module_utils._pve.api.guests import ApiGuests
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.changes import CliChanges
 from ansible_collections.pve.provision.plugins.module_utils._pve.cli.containers import CliContainers
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.guests import CliGuests
+from ansible_collections.pve.provision.plugins.module_utils._pve.error_messages import error_of
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Outcome
 from embedded_node import commands
 
@@ -284,6 +287,30 @@ def test_a_vmid_that_somebody_takes_while_we_fail_stays_theirs(bench: Bench, mon
     failed = bench.bad("lxc_create", **WEB)
     assert "container 101 exists by now, and is kept" in failed.msg
     assert bench.pct("status", "101").strip() == "status: running"
+
+
+def test_what_cannot_be_looked_at_after_a_failed_creation_is_told(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost: list[PveError] = []
+    guests: t.Any = CliGuests if bench.backend == "cli" else ApiGuests
+    changes: t.Any = CliChanges if bench.backend == "cli" else ApiChanges
+    look = guests.config
+
+    def create(self: object, *args: t.Any, **options: t.Any) -> t.NoReturn:
+        lost.append(error_of("create lxc 101", "cluster not ready - no quorum?"))
+        raise lost[0]
+
+    def config(self: t.Any, *args: t.Any) -> t.Any:
+        if lost:
+            raise error_of("look at 101", "cluster not ready - no quorum?")
+        return look(self, *args)
+
+    monkeypatch.setattr(changes, "create", create)
+    monkeypatch.setattr(guests, "config", config)
+    failed = bench.bad("lxc_create", **WEB)
+    assert "create failed: create lxc 101: cluster not ready - no quorum? The cluster has no quorum" in failed.msg
+    assert "container 101 may be left in part, and could not be looked at: look at 101: cluster" in failed.msg
 
 
 def test_recreate_works_after_a_run_that_left_its_container(bench: Bench) -> None:
