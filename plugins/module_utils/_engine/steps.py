@@ -100,12 +100,10 @@ def _revert_change(run: Run, before: GuestConfig, change: Change) -> None:
     """A change that a running guest refuses stays pending, and its next start would apply it. A network card whose new
     bridge fails is even unplugged, and gone from the config: it gets back what it had."""
     kind = run.wanted.type.kind
-    now = run.node.config(kind, run.vmid)
-    if now is None:
-        return
-    lost = {key: before.live[key] for key in change.set if key in before.live and key not in now.live}
-    stuck = sorted(key for key, _value in now.pending.items() - before.pending.items())
-    with contextlib.suppress(ProvisionError):
+    with contextlib.suppress(ProvisionError):  # what PVE refused is told
+        now = run.config()
+        lost = {key: before.live[key] for key in change.set if key in before.live and key not in now.live}
+        stuck = sorted(key for key, _value in now.pending.items() - before.pending.items())
         if stuck:
             run.node.set_config(kind, run.vmid, {}, revert=stuck)
         if lost:
@@ -272,9 +270,9 @@ class Shutdown(Step):
             _await_status(run, "stopped", self.timeout)
             return outcome
         except (PveError, Timeout) as error:
-            if run.node.status(kind, run.vmid) == "stopped":
-                raise
-            error.remedy = error.remedy or "Raise shutdown_timeout, or set force=true to stop it hard after that."
+            with contextlib.suppress(ProvisionError):  # what kept it from stopping is told
+                if not error.remedy and run.node.status(kind, run.vmid) != "stopped":
+                    error.remedy = "Raise shutdown_timeout, or set force=true to stop it hard after that."
             raise
 
 

@@ -317,7 +317,7 @@ def test_nor_does_it_count_as_gone(down: Cluster, check: bool) -> None:
     (finding,) = down.bad(guest("far1", vmid=107, state="absent"), check=check)
     assert finding["problem"] == "is container 107 on node pve7, which is offline"
     told = down.good(guest("far1", state="absent"), guest("web1", vmid=120), check=check)
-    assert "far1: it may be container 107 on node pve7, whose name nobody tells" in str(told.warnings)
+    assert "far1: it may be container 107 on node pve7, whose name is not known" in str(told.warnings)
 
 
 @pytest.mark.parametrize("check", [True, False])

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -311,6 +312,36 @@ def test_what_cannot_be_looked_at_after_a_failed_creation_is_told(
     failed = bench.bad("lxc_create", **WEB)
     assert "create failed: create lxc 101: cluster not ready - no quorum? The cluster has no quorum" in failed.msg
     assert "container 101 may be left in part, and could not be looked at: look at 101: cluster" in failed.msg
+
+
+@pytest.mark.parametrize(
+    ("verb", "changed"), [("set_config", {"memory": 512}), ("shutdown", {"state": "stopped", "shutdown_timeout": 1})]
+)
+def test_what_fails_behind_a_failure_does_not_hide_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, verb: str, changed: Params
+) -> None:
+    """Once the node has refused, it does not even answer what the guest is by now."""
+    bench.good("lxc_create", **WEB, state="started")
+    changes: t.Any = CliChanges if bench.backend == "cli" else ApiChanges
+    guests: t.Any = CliGuests if bench.backend == "cli" else ApiGuests
+    looks = {name: getattr(guests, name) for name in ("config", "status")}
+    refused: list[bool] = []
+
+    def refuse(self: object, *args: t.Any, **options: t.Any) -> t.NoReturn:
+        refused.append(True)
+        raise PveError("the cause")
+
+    def look(self: object, name: str, *args: t.Any) -> t.Any:
+        if refused:
+            raise PveError("something else")
+        return looks[name](self, *args)
+
+    monkeypatch.setattr(changes, verb, refuse)
+    for name in looks:
+        monkeypatch.setattr(guests, name, functools.partialmethod(look, name))
+    failed = bench.bad("lxc_create", **{**WEB, "state": "started", **changed})
+    assert "failed: the cause" in failed.msg
+    assert "something else" not in failed.msg
 
 
 def test_recreate_works_after_a_run_that_left_its_container(bench: Bench) -> None:
