@@ -210,6 +210,8 @@ def prepare(root: Path, name: str, settings: t.Mapping[str, t.Any], password: st
         add_devices(state)
     cpus = range(state.settings()["cpus"])
     state.write("proc/cpuinfo", "\n".join(f"processor\t: {number}\nmodel name\t: Embedded\n" for number in cpus))
+    memory = int(state.settings()["memory"]) // 1024
+    state.write("proc/meminfo", f"MemTotal:       {memory} kB\nSwapTotal:             0 kB\n")
     machines = [each for each in capabilities.machine_versions() if "+" not in each["version"]]
     state.write("usr/share/kvm/machine-versions-x86_64.json", json.dumps(machines))
     for empty in ("etc/pve/sdn/vnets.cfg", "proc/net/unix"):

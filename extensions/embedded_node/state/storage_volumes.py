@@ -77,7 +77,10 @@ class Storage(StoragePaths):
                 )
                 out.truncate(196616)
             else:
-                out.truncate(size)
+                try:
+                    out.truncate(size)
+                except OSError as error:  # larger than what this machine's file system takes
+                    raise ApiError(f"unable to create image: {error.strerror}") from error
 
     def _said(self, path: Path, form: str, size: int) -> str:
         if form == "subvol" or self.type == "zfspool" or self.keeps_subvolumes(form):

@@ -31,6 +31,9 @@ class Hardware(t.Protocol):
     def processors(self) -> int | None:
         """How many CPUs the node has; None where this login may not look."""
 
+    def memory(self) -> int | None:
+        """The bytes of the node's memory, swap included; None where this login may not look."""
+
     def machines(self) -> frozenset[str]:
         """The versions of machines that the node's QEMU knows, such as ``pc-q35-9.2``; none where nobody tells."""
 

@@ -25,6 +25,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.host_devices 
 )
 from ansible_collections.pve.provision.plugins.module_utils._model.option import SubValues, base_of
 from ansible_collections.pve.provision.plugins.module_utils._model.qemu.hardware import CPU_MODELS, HOSTPCI, SERIAL, USB
+from ansible_collections.pve.provision.plugins.module_utils._model.sizes import MIB
 from ansible_collections.pve.provision.plugins.module_utils._pve.privileges import Need
 
 if t.TYPE_CHECKING:
@@ -175,6 +176,14 @@ def _check_port(report: Report, facts: Facts, path: str, device: str) -> None:
         report.add(f"{path}.device", device, f"does not exist on node {facts.node.name}", remedy)
 
 
+def _check_memory(report: Report, facts: Facts, memory: int) -> None:
+    """Of more than there is altogether the kernel gives QEMU nothing."""
+    most = facts.keep("memory", facts.node.hardware.memory)
+    if most is not None and memory > most // MIB:
+        problem = f"is more than node {facts.node.name} has, {most // MIB} MiB with its swap"
+        report.add("memory", memory, problem, "Lower it; the VM could not start.")
+
+
 def _check_board(report: Report, facts: Facts, planned: PlannedGuest, touched: Values) -> None:
     """As many processors and as new a machine as the node has."""
     values = planned.values(planned.after)
@@ -184,6 +193,8 @@ def _check_board(report: Report, facts: Facts, planned: PlannedGuest, touched: V
         option = "cores" if "cores" in touched else "sockets"
         problem = f"makes {cpus} processors, and node {facts.node.name} has {most}"
         report.add(option, values[option], problem, "Lower it; the VM could not start.")
+    if "memory" in touched:
+        _check_memory(report, facts, values["memory"])
     model = str((values.get("cpu") or {}).get("cputype", "")) if "cpu" in touched else ""
     if model and model not in CPU_MODELS:
         _check_model(report, facts, model)

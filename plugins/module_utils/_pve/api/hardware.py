@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import typing as t
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
@@ -40,14 +41,21 @@ class ApiHardware:
         return None if told is None else [_usb(each) for each in told if each.get("usbpath")]
 
     def processors(self) -> int | None:
-        told = self._look("status")
-        return whole_number((told or {}).get("cpuinfo", {}).get("cpus"))
+        return whole_number(self._status.get("cpuinfo", {}).get("cpus"))
+
+    def memory(self) -> int | None:
+        ram, swap = (whole_number(self._status.get(kind, {}).get("total")) for kind in ("memory", "swap"))
+        return None if ram is None else ram + (swap or 0)
 
     def machines(self) -> frozenset[str]:
         return frozenset(str(each["id"]) for each in self._look("capabilities/qemu/machines") or ())
 
     def cpu_models(self) -> frozenset[str]:
         return cpu_models_of(self._look("capabilities/qemu/cpu") or ())
+
+    @functools.cached_property
+    def _status(self) -> dict[str, t.Any]:
+        return self._look("status") or {}
 
     def _look(self, path: str, params: t.Mapping[str, str] | None = None) -> t.Any:
         """What the node tells; None where this login may not look."""

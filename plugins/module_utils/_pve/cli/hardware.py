@@ -77,6 +77,10 @@ class CliHardware:
     def processors(self) -> int | None:
         return len(re.findall(r"^processor\s*:", self._root.text("proc/cpuinfo"), re.MULTILINE)) or None
 
+    def memory(self) -> int | None:
+        found = re.findall(r"^(?:MemTotal|SwapTotal):\s*(\d+) kB", self._root.text("proc/meminfo"), re.MULTILINE)
+        return sum(map(int, found)) * 1024 or None
+
     def machines(self) -> frozenset[str]:
         return frozenset(str(each["id"]) for each in json.loads(self._root.text(_MACHINES) or "[]"))
 

@@ -224,3 +224,8 @@ def test_a_task_that_never_was_is_a_wrong_parameter_and_its_log_says_so(machine:
             call(machine, method, path)
         assert (caught.value.status, caught.value.errors) == (400, {"upid": "no such task"})
     assert log(machine, upid) == ["unable to open file - No such file or directory"]
+
+
+def test_a_disk_that_this_machine_cannot_hold_is_an_error_of_its_own(machine: Machine) -> None:
+    code, _out, err = machine("pvesm alloc disks 101 vm-101-disk-0.raw 9000000000G")
+    assert (code, "unable to create image: " in err, "Traceback" in err) == (255, True, False)

@@ -79,6 +79,7 @@ def told(bench: Bench, **declared: t.Any) -> list[tuple[str, str]]:
     ({"virtiofs": [{"mapping": "nope"}]}, "virtiofs[0].mapping", "is not a resource mapping of a directory"),
     ({"cores": 64}, "cores", "makes 64 processors, and node pve1 has 2"),
     ({"sockets": 3, "cores": 1}, "cores", "makes 3 processors, and node pve1 has 2"),
+    ({"memory": 99999999}, "memory", "is more than node pve1 has, 24576 MiB with its swap"),
     ({"machine": {"type": "pc-q35-99.0"}}, "machine.type",
      "is not known to the QEMU of node pve1; its newest is pc-q35-10.0"),
     ({"networks": [{"bridge": "vmbr0", "mtu": 9000}]}, "networks[0].mtu", "is above the 1500 of vmbr0"),
