@@ -291,7 +291,8 @@ options:
   hotplug:
     description:
       - What may be plugged and unplugged while the VM runs. Proxmox VE's default is V(disk), V(network) and V(usb). An
-        empty list disables hotplug. A change takes effect at the next start.
+        empty list disables hotplug.
+      - A change takes effect at once, unless V(cpu) or V(memory) is in the list before or after it.
     type: list
     elements: str
   disks:

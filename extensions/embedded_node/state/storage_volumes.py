@@ -79,8 +79,8 @@ class Storage(StoragePaths):
             else:
                 try:
                     out.truncate(size)
-                except OSError as error:  # larger than what this machine's file system takes
-                    raise ApiError(f"unable to create image: {error.strerror}") from error
+                except (OSError, OverflowError) as error:  # larger than what this machine's file system takes
+                    raise ApiError(f"unable to create image: {error}") from error
 
     def _said(self, path: Path, form: str, size: int) -> str:
         if form == "subvol" or self.type == "zfspool" or self.keeps_subvolumes(form):

@@ -75,7 +75,7 @@ class _Comparison:
         self.after: dict[str, Canonical] = {}
         self.findings: list[Finding] = []
         hotplug = table.find(PLUGGED)
-        told = held.options.get(PLUGGED)
+        told = (held.live or held.options).get(PLUGGED)
         self.plugged = frozenset(() if hotplug is None else hotplug.default if told is None else _parse(hotplug, told))
 
     def note(self, key: str, before: Canonical, after: Canonical) -> None:
@@ -118,7 +118,8 @@ class _Comparison:
             if key not in self.held.live:
                 return
         self.delete.append(key)
-        if not (option.hotplug_delete and self.plugs(option)):
+        at_once = option.hotplug_delete and self.plugs(option)
+        if not at_once or (option.waits and option.waits(_parse(option, text), option.default)):
             self.restart.append(key)
 
     def change(self, option: Option, key: str, current: Canonical, wanted: Canonical, rendered: str) -> None:
@@ -128,7 +129,8 @@ class _Comparison:
             return
         self.set[key] = rendered
         at_once = option.hotplug_add if option.indexed and key not in self.actual else option.hotplug
-        if not (at_once and self.plugs(option)) or (option.waits and option.waits(current, wanted)):
+        plugged = self.plugs(option) or not _is_replugged(option, current, wanted)
+        if not (at_once and plugged) or (option.waits and option.waits(current, wanted)):
             self.restart.append(key)
 
     def scalar(self, option: Option, key: str, wanted: Canonical, path: str) -> None:
@@ -220,6 +222,13 @@ def compare(
 def _normal(option: Option, value: Canonical) -> Canonical:
     """What counts of a value when two are compared."""
     return option.codec.normal(value) if isinstance(option.codec, Fields) and isinstance(value, dict) else value
+
+
+def _is_replugged(option: Option, current: Canonical, wanted: Canonical) -> bool:
+    """Whether such a change of a device takes it out of the guest for a moment."""
+    if not (option.replug and isinstance(current, dict) and isinstance(wanted, dict)):
+        return True
+    return any(current.get(name) != wanted.get(name) for name in option.replug)
 
 
 def _is_default(option: Option, text: str) -> bool:

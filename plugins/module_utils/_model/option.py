@@ -39,8 +39,9 @@ class Option:
     ``cold``: keys of a property string that a running guest takes only at its next start, whatever PVE says.
     ``hotplug``: a running guest takes a new value at once; ``hotplug_add``: a new entry of a list;
     ``hotplug_delete``: a deletion. ``plugs``: only where the guest's own option ``hotplug`` has this word; ``waits``
-    tells of which changes (current and wanted value) that is not true. ``immutable``: it cannot change on an existing
-    guest.
+    tells of which changes (current and wanted value) that is not true. ``replug``: the keys of a property string for
+    which it is plugged again; a running guest takes the others in any case. ``immutable``: it cannot change on an
+    existing guest.
     ``satisfied``: whether a current value that differs is nevertheless what is wanted.
     ``indexed``: PVE numbers it (``net0``), the user writes a list of entries with an ``id``. An entry without one is
     known by the keys in ``identity`` and ``marks`` (an identity that is not there makes a new entry), and else by its
@@ -69,6 +70,7 @@ class Option:
     hotplug_add: bool = False
     hotplug_delete: bool = False
     plugs: str = ""
+    replug: frozenset[str] = frozenset()
     waits: t.Callable[[Canonical, Canonical], bool] | None = None
     satisfied: t.Callable[[Canonical, Canonical], bool] | None = None
     immutable: bool = False

@@ -195,6 +195,14 @@ HOTPLUG = dataclasses.replace(
     parse=lambda value: {"0": (), "1": PLUGGED}.get(value) if value in "01" else _PLUG_WORDS.parse(value),
     render=lambda value: _PLUG_WORDS.render(value) or "0",
 )
+
+
+def hotplug_waits(current: Canonical, wanted: Canonical) -> bool:
+    """A VM is started for processors and memory to be plugged, or not."""
+    before, after = (set(each) if isinstance(each, tuple) else set() for each in (current, wanted))
+    return not {"cpu", "memory"}.isdisjoint(before | after)
+
+
 _BOOT_DEVICE = text(r"[a-z]+\d+", "is not a device such as scsi0")
 BOOT = Fields({"legacy": Field(), "order": Field(words(";", _BOOT_DEVICE))}, "legacy")
 

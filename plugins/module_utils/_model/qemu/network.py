@@ -60,6 +60,8 @@ NET = NetFields(
     },
     default_key="model",
 )
+# All else of a device changes on the node's side of it (qemu-server, vmconfig_update_net).
+REPLUG: t.Final = frozenset({"model", "hwaddr", "queues", "mtu", "host-tunnel"})
 
 
 def resolve_net(key: str, path: str, current: SubValues | None, wanted: SubValues, purge: bool) -> Resolved:

@@ -62,7 +62,7 @@ from ansible_collections.pve.provision.plugins.module_utils._model.qemu.disks im
     resolve_disk,
     resolve_small,
 )
-from ansible_collections.pve.provision.plugins.module_utils._model.qemu.network import NET, resolve_net
+from ansible_collections.pve.provision.plugins.module_utils._model.qemu.network import NET, REPLUG, resolve_net
 
 # What qemu-server takes of a running VM in any case.
 _live = functools.partial(Option, hotplug=True, hotplug_delete=True)
@@ -82,6 +82,7 @@ def _disk(bus: str) -> Option:
         hotplug_add=plugs,
         hotplug_delete=plugs,
         plugs="disk",
+        replug=frozenset({"volume"}),
         cold=DISK_COLD,
         purge=False,
         resolve=resolve_disk,
@@ -162,7 +163,7 @@ TABLE: t.Final[tuple[Option, ...]] = (
     Option("freeze", "freeze", BOOLEAN, default=False),
     Option("reboot", "reboot", BOOLEAN, default=True),
     Option("boot", "boot", hw.BOOT, purge=False),
-    Option("hotplug", "hotplug", hw.HOTPLUG, default=hw.PLUGGED),
+    _live("hotplug", "hotplug", hw.HOTPLUG, default=hw.PLUGGED, waits=hw.hotplug_waits),
     # -- disks ---------------------------------------------------------------------------------------------------
     Option("scsihw", "scsihw", choice(*CONTROLLERS), default="lsi", purge=False),
     *(_disk(bus) for bus in BUSES),
@@ -178,6 +179,7 @@ TABLE: t.Final[tuple[Option, ...]] = (
         told_by="bridge",
         hotplug_add=True,
         plugs="network",
+        replug=REPLUG,
         resolve=resolve_net,
     ),
     Option("agent", "agent", hw.AGENT, hotplug=True, waits=hw.agent_waits),

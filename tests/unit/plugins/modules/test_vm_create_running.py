@@ -85,6 +85,44 @@ def test_memory_and_processors_plug_where_the_vm_lets_them(bench: Bench) -> None
     assert (done.config["memory"], done.config["vcpus"]) == (2048, 2)
 
 
+ONLY_DISKS: Params = {"hotplug": ["disk"]}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"networks": [{"tag": 7}]},
+        {"networks": [{"bridge": "vmbr1", "firewall": True, "rate": 5, "link_down": True}]},
+        {"hotplug": ["disk", "usb"]},
+        {"hotplug": None},
+    ],
+)
+def test_what_the_node_changes_on_its_own_side_does_not_wait(bench: Bench, change: Params) -> None:
+    """Also where the VM lets no network device be plugged: it is not taken out for that, and not restarted."""
+    bench.good("vm_create", **VM, **ONLY_DISKS)
+    done = bench.good("vm_create", vmid=230, restart="when_needed", **change)
+    assert (steps(done), done.pending, "warnings" in done.values) == (["set"], {}, False)
+    assert "[PENDING]" not in config(bench)
+    assert not bench.good("vm_create", vmid=230, **change).changed
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"networks": [{"model": "e1000"}]}, "net0"),
+        ({"networks": [{"queues": 2}]}, "net0"),
+        ({"networks": [{"id": 1, "bridge": "vmbr0"}]}, "net1"),
+        ({"hotplug": ["disk", "cpu"]}, "hotplug"),
+    ],
+)
+def test_what_would_have_to_be_plugged_waits_where_it_may_not_be(bench: Bench, change: Params, key: str) -> None:
+    bench.good("vm_create", **VM, **ONLY_DISKS)
+    waiting = bench.good("vm_create", vmid=230, **change)
+    assert (steps(waiting), [*waiting.pending]) == (["set"], [key])
+    done = bench.good("vm_create", vmid=230, **change, restart="when_needed", **HARD)
+    assert (steps(done), done.pending) == (["shutdown", "start"], {})
+
+
 def test_a_waiting_change_is_taken_back_by_declaring_what_runs(bench: Bench) -> None:
     bench.good("vm_create", **VM)
     assert bench.good("vm_create", vmid=230, cores=2).pending == {"cores": "2"}
