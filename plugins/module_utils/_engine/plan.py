@@ -87,7 +87,7 @@ def _create(wanted: Wanted, actual: Actual) -> Plan:
     runs = RUNNING_AFTER[wanted.state]
     power = _start(wanted) if runs else []
     steps += power
-    after = {**_declared(wanted), "status": _status_after(Actual(None, status="stopped"), power)}
+    after = {**_declared(wanted, change), "status": _status_after(Actual(None, status="stopped"), power)}
     if wanted.state == "template":
         steps.append(MakeTemplate())
         after["template"] = True
@@ -112,8 +112,12 @@ def _shown(wanted: Wanted, options: t.Mapping[str, str]) -> dict[str, str]:
     return {key: shown(wanted.type.table, key, value) for key, value in options.items()}
 
 
-def _declared(wanted: Wanted) -> dict[str, t.Any]:
-    return typed(wanted.type.table, wanted.options)
+def _declared(wanted: Wanted, change: Change) -> dict[str, t.Any]:
+    """What is declared of a new guest; the volumes that it is copied with are what they are, or grow."""
+    copied = wanted.copied.options if wanted.copied else {}
+    volumes = {key: copied[key] for key in wanted.options if key in copied and wanted.type.is_volume(key)}
+    grown = {key: value for key, value in change.after.items() if key.endswith(".size")}
+    return {**typed(wanted.type.table, {**wanted.options, **volumes}), **grown}
 
 
 def _state(wanted: Wanted, actual: Actual) -> dict[str, t.Any]:

@@ -40,7 +40,7 @@ def test_a_running_container_is_shut_down_first(bench: Bench) -> None:
     predicted = bench.good("lxc_create", check=True, **GOLDEN, state="template", memory=256)
     assert bench.config(110).get("template") is None
     made = bench.good("lxc_create", **GOLDEN, state="template", memory=256)
-    assert steps(made) == ["set", "shutdown", "make_template"]
+    assert steps(made) == ["shutdown", "set", "make_template"]
     assert predicted.plan == made.plan
     assert (bench.config(110)["memory"], bench.config(110)["template"]) == ("256", "1")
 

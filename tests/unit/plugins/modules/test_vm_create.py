@@ -132,7 +132,9 @@ def test_a_clone_is_grown_changed_and_started_as_one_guest(bench: Bench) -> None
     }
     told = bench.good("vm_create", check=True, **declared)
     made = bench.good("vm_create", **declared)
-    assert told.plan == made.plan
+    assert (told.plan, told.diff) == (made.plan, made.diff)
+    assert "None:" not in str(told.diff)
+    assert told.diff["after"]["scsi0.size"] == "9G"
     assert steps(made) == ["clone", "resize", "set", "start"]
     assert made.config["disks"][0]["size"] == "9G"
     assert (made.config["memory"], made.config["tags"], made.status) == (2048, ["web"], "running")
