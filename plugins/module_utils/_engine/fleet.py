@@ -308,7 +308,12 @@ class Fleet:
             if self.site(member.node) is None:
                 return moved
         site = self._site_of(member)
-        result = reconcile(site.node, wanted, check_mode=False, parts=parts, facts=site.facts)
+        try:
+            result = reconcile(site.node, wanted, check_mode=False, parts=parts, facts=site.facts)
+        except ProvisionError as error:
+            if moved is not None:
+                error.message = f"it was moved to node {member.node}, and then: {error.message}"
+            raise
         made = site.node.config(wanted.type.kind, result.vmid) if result.vmid else None
         if made is not None and result.vmid:
             self._remember(member, wanted, result.vmid, made.options)

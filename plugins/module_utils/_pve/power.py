@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the pve.provision authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to this collection: start, stop, suspend and resume guests, the same way by commands and over the API."""
+"""Private to this collection: start, stop, suspend, resume and remove guests, by commands and over the API alike."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import abc
 import typing as t
 from types import MappingProxyType
 
-from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
+from ansible_collections.pve.provision.plugins.module_utils._errors import NotFound, PveError
 from ansible_collections.pve.provision.plugins.module_utils._pve import error_messages
 from ansible_collections.pve.provision.plugins.module_utils._pve.types import Kind, Outcome
 
@@ -28,6 +28,18 @@ class PowerSwitch(abc.ABC):
     @abc.abstractmethod
     def _act(self, kind: Kind, vmid: int, verb: str, options: t.Mapping[str, str], timeout: int) -> Outcome:
         """Let PVE change a guest by one of its verbs, such as ``start``, within ``timeout`` (s)."""
+
+    @abc.abstractmethod
+    def _remove(self, kind: Kind, vmid: int, purge: bool, timeout: int) -> Outcome:
+        """Let PVE remove a guest within ``timeout`` (s)."""
+
+    def destroy(self, kind: Kind, vmid: int, *, purge: bool, timeout: int) -> Outcome:
+        try:
+            return self._remove(kind, vmid, purge, timeout)
+        except NotFound as error:
+            if error.details.get("reason") != "guest":
+                raise
+            return Outcome()
 
     def start(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
         def start(options: t.Mapping[str, str]) -> Outcome:

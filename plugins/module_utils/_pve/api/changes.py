@@ -110,7 +110,7 @@ class ApiChanges(PowerSwitch):
             raise Timeout(f"{step}: after {timeout} s it is none.", remedy="See the log of its last task.")
         return outcome
 
-    def destroy(self, kind: Kind, vmid: int, *, purge: bool, timeout: int) -> Outcome:
+    def _remove(self, kind: Kind, vmid: int, purge: bool, timeout: int) -> Outcome:
         values = {"purge": 1 if purge else None}
         return self._requests.act(
             f"destroy {kind} {vmid}", "DELETE", self._requests.path(kind, vmid), values, timeout=timeout

@@ -156,7 +156,7 @@ class CliChanges(PowerSwitch):
     def make_template(self, kind: Kind, vmid: int, *, timeout: int) -> Outcome:
         return self._commands.write([COMMAND[kind], "template", str(vmid)], timeout=timeout)
 
-    def destroy(self, kind: Kind, vmid: int, *, purge: bool, timeout: int) -> Outcome:
+    def _remove(self, kind: Kind, vmid: int, purge: bool, timeout: int) -> Outcome:
         options = {"purge": "1"} if purge else {}
         if kind == "lxc":
             self._lines.forget(vmid)

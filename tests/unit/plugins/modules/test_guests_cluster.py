@@ -385,6 +385,17 @@ def test_a_vm_moves_as_it_runs(cluster: Cluster, running: bool, mode: str) -> No
     assert not cluster.good(declared, defaults={}).changed
 
 
+def test_that_a_guest_was_moved_is_told_where_the_rest_fails(cluster: Cluster) -> None:
+    cluster.make("pve1", "web1", 101)
+    cluster.nodes[0].fault("http_error", path="/nodes/pve2/lxc/101/pending", status=500)
+    failed = cluster.run(guest("web1", node="pve2", migrate=True, memory=256))
+    assert failed.failed
+    assert "web1: it was moved to node pve2, and then: GET /nodes/pve2/lxc/101/pending: 500" in failed.msg
+    assert cluster.places() == {"web1": "pve2"}
+    cluster.nodes[0].clear_faults()
+    assert cluster.good(guest("web1", node="pve2", migrate=True, memory=256)).changed
+
+
 def test_what_holds_it_on_its_node_is_a_finding(cluster: Cluster) -> None:
     cluster.make("pve2", "web1", 101)
     cluster.command("pve2", "pct", "set", "101", "--mp0", "/srv,mp=/srv")

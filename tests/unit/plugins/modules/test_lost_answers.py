@@ -13,7 +13,10 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
+from ansible_collections.pve.provision.plugins.module_utils._pve.api.changes import ApiChanges
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.storages import ApiStorages
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.changes import CliChanges
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Outcome
 
 from .conftest import Bench, Params, steps
 from .test_lxc_create import WEB
@@ -70,6 +73,21 @@ def test_a_guest_that_was_there_comes_right_with_the_next_run(bench: Bench, lose
     assert "PVE may have started it nevertheless" in bench.bad("lxc_create", **changed).msg
     assert bench.good("lxc_create", **changed).status == "running"
     assert not bench.good("lxc_create", **changed).changed
+
+
+def test_a_guest_that_somebody_removes_meanwhile_is_gone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as the task of a run before, whose end that one did not see."""
+    bench.good("lxc_create", **WEB)
+    changes: t.Any = CliChanges if bench.backend == "cli" else ApiChanges
+    remove = changes._remove
+
+    def twice(self: object, *args: t.Any) -> Outcome:
+        remove(self, *args)
+        return t.cast("Outcome", remove(self, *args))
+
+    monkeypatch.setattr(changes, "_remove", twice)
+    assert bench.good("lxc_create", vmid=101, hostname="web1", state="absent").status == "absent"
+    assert not bench.exists(101)
 
 
 @pytest.mark.parametrize("upgrade", [False, True])
