@@ -4,7 +4,7 @@
 """Runs ``ansible-test sanity`` on what git would commit.
 
 ansible-test accepts neither a plain checkout nor a link: the collection's files have to lie below
-``ansible_collections/pve/provision``. So they are copied there, below ``.cache``; only what differs is copied anew.
+``ansible_collections/pve/provision``. So they are copied there, below ``.cache``; only what differs is copied again.
 It also gets a home of its own there, for its virtual environments and for what pip has to know. Runs with other
 arguments have other homes, so that they can run side by side.
 """

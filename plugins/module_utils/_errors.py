@@ -125,7 +125,7 @@ class Timeout(ProvisionError):
 
 
 class Interrupted(ProvisionError):
-    """Somebody wants the run to end. ``begun``: whether it had begun to change the guest."""
+    """Somebody wants the run to end. ``begun``: whether it had started to change the guest."""
 
     kind = "interrupted"
     begun = False

@@ -69,7 +69,7 @@ EXAMPLES = r"""
     category: database
   register: found
 
-- name: Show what there is
+- name: List the applications
   ansible.builtin.debug:
     msg: "{{ found.apps | map(attribute='name') }}"
 

@@ -43,7 +43,7 @@ class DebRepository:
         self._server.server_close()
 
     def add(self, name: str, version: str, files: t.Mapping[str, str], postinst: str = "") -> None:
-        """A package of these files, those that begin as scripts for everybody to run; and the lists anew."""
+        """A package of these files, those that begin as scripts for everybody to run; and the lists again."""
         tree = self.root.parent / f"{name}_{version}"
         control = f"Package: {name}\nVersion: {version}\nArchitecture: all\nMaintainer: Vendor <vendor@example.org>\n"
         parts = {**files, "DEBIAN/control": f"{control}Description: {name} of a vendor\n"}

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the pve.provision authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Mirrors that a test may change, for which nothing is made anew: to make a site takes a second or two."""
+"""Mirrors that a test may change, for which nothing is recreated: to make a site takes a second or two."""
 
 from __future__ import annotations
 

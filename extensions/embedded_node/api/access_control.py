@@ -206,5 +206,5 @@ def domains(session: Session, params: Params) -> list[dict[str, t.Any]]:
 
 @route("GET", "/access")
 def directory(session: Session, params: Params) -> list[dict[str, str]]:
-    """What there is below."""
+    """The entries below."""
     return [{"subdir": name} for name in validation.children("/access")]

@@ -156,7 +156,7 @@ def _guest_resource(session: Session, kind: str, vmid: int, running: t.Any) -> d
 
 @route("GET", "/cluster")
 def cluster_directory(session: Session, params: Params) -> list[dict[str, str]]:
-    """What there is below the cluster."""
+    """The entries below the cluster."""
     return [{"name": name} for name in validation.children("/cluster")]
 
 

@@ -73,7 +73,7 @@ def nodes(session: Session, params: Params) -> list[dict[str, t.Any]]:
 
 @route("GET", "/nodes/{node}")
 def node_directory(session: Session, params: Params) -> list[dict[str, str]]:
-    """What there is below a node."""
+    """The entries below a node."""
     hidden = {"execute", "vncwebsocket"}  # these are there and not listed
     return [{"name": name} for name in validation.children("/nodes/{node}") if name not in hidden]
 

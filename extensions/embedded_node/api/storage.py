@@ -217,7 +217,7 @@ def node_index(session: Session, params: Params) -> list[dict[str, t.Any]]:
 
 @route("GET", ONE)
 def directory(session: Session, params: Params) -> list[dict[str, str]]:
-    """What there is below a storage."""
+    """The entries below a storage."""
     return [{"subdir": name} for name in validation.children(ONE) if name != "identity"]
 
 

@@ -123,7 +123,7 @@ def _find_task(session: Session, params: Params, privilege: str, missing: bool =
 
 @route("GET", "/nodes/{node}/tasks/{upid}")
 def task_directory(session: Session, params: Params) -> list[dict[str, str]]:
-    """What there is below a task."""
+    """The entries below a task."""
     return [{"name": "log"}, {"name": "status"}]
 
 

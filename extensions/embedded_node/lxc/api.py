@@ -40,7 +40,7 @@ route("POST", BASE)(create.create)
 
 @route("GET", GUEST)
 def directory(session: Session, params: Params) -> list[dict[str, str]]:
-    """What there is below a container."""
+    """The entries below a container."""
     session.state.guest("lxc", params["vmid"])
     return [{"subdir": name} for name in INDEX]
 

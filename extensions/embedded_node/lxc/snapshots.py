@@ -112,7 +112,7 @@ def _require_snapshot(conf: GuestFile, name: str) -> Section:
 
 @route("GET", f"{GUEST}/snapshot/{{snapname}}")
 def snapshot_directory(session: Session, params: Params) -> list[dict[str, str]]:
-    """What there is below a snapshot."""
+    """The entries below a snapshot."""
     return [{"cmd": "rollback"}, {"cmd": "config"}]
 
 

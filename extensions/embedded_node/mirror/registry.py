@@ -59,7 +59,7 @@ class OciRegistry(Mirror):
         """How an image of this registry is named, without tag and digest."""
         return f"{urllib.parse.urlsplit(self.url).netloc}/{image}"
 
-    # -- what is there -------------------------------------------------------------------------------------------------
+    # -- existing state ------------------------------------------------------------------------------------------------
     def push(
         self,
         image: str,

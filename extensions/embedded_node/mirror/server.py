@@ -103,7 +103,7 @@ class Mirror:
         """What to name in ``mirrors`` for a source."""
         return f"{self.url}/{site}"
 
-    # -- what is there -------------------------------------------------------------------------------------------------
+    # -- existing state ------------------------------------------------------------------------------------------------
     def put(self, path: str, body: bytes) -> str:
         """Put a file under a path, in place of what was there; returns its URL."""
         target = self._directory / path.lstrip("/")

@@ -42,7 +42,7 @@ UNFINISHED: t.Final[dict[str, tuple[str, ...]]] = {"creating": MAKING, "created"
 VMID_RACES = 20
 # Why a creation failed where somebody else has the vmid.
 VMID_TAKEN: t.Final = "vmid_taken"
-# How many seconds after its time was up a creation may still have begun.
+# How many seconds after its time was up a creation may still have started.
 MARGIN = 60
 Made = t.TypeVar("Made")
 

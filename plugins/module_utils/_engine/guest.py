@@ -219,7 +219,7 @@ class Wanted:
     ``fetch``: what no storage holds may be fetched; ``obtain`` are the steps that bring it, once that was decided.
     ``grow``: volumes, by PVE's keys, that grow to a size in bytes once they are made, as what they are made from is
     smaller.
-    ``recreate_if_unfinished``: a guest that was made and never started may lack something, and is made anew.
+    ``recreate_if_unfinished``: a guest that was made and never started may lack something, and is recreated.
     ``defaults`` hold for a new guest where the declaration says nothing, by PVE's keys. ``create`` are PVE's options
     for the creation alone (never compared later); ``secrets`` are such options whose values are shown to nobody.
     ``more`` is what only the type of guest knows the meaning of; ``told``, what results tell besides what a run finds.

@@ -57,7 +57,7 @@ def _await_others(node: Node, wanted: Wanted) -> bool:
 def _with_leftover(
     node: Node, wanted: Wanted, actual: Actual, found: tuple[int, cleanup.Note] | None, *, act: bool
 ) -> Actual:
-    """What the node has, without what a killed run of ours left half-made: that is made anew.
+    """What the node has, without what a killed run of ours left half-made: that is recreated.
 
     So is the declared guest, where it has to be whole before its first start and its maker was killed before that.
     """

@@ -159,7 +159,7 @@ class Reconciliation:
         """The steps; of what is new it is decided first what the declaration leaves open."""
         plan = make_plan(self.wanted, actual)
         if (plan or plan.change.findings) and actual.config is not None and self.wanted.state != "absent":
-            # What a change takes in, such as a disk that moves, is no reason to make the guest anew.
+            # What a change takes in, such as a disk that moves, is no reason to recreate the guest.
             changed = self.wanted.type.complete_change(self.facts, self.wanted, actual)
             plan = make_plan(changed, actual)
             self.wanted = self.wanted if plan.creating else changed

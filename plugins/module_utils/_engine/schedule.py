@@ -21,7 +21,7 @@ class Schedule:
     """The guests that are ``waiting``, and the plans and results of all that are not or that are ``done``.
 
     A guest waits for those that it comes after and for those of a lower startup order. When one of the first kind fails
-    it is not begun; with ``stop`` no other is, either. What was started is given its ``up`` seconds.
+    it is not started; with ``stop`` no other is, either. What was started is given its ``up`` seconds.
     """
 
     waiting: list[Member]

@@ -176,7 +176,7 @@ def _number(place: int, entry: Guest) -> int:
     return place if entry.get("id") is None else int(entry["id"])
 
 
-# -- what is there ---------------------------------------------------------------------------------------------------
+# -- existing state ----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

@@ -94,11 +94,11 @@ class GuestConnection:
 
 
 def known_hosts(node: Node, vmid: int) -> Path:
-    """Where a guest's host keys are kept from the first time they are seen until it is made anew."""
+    """Where a guest's host keys are kept from the first time they are seen until it is recreated."""
     return cache_directory(node) / KNOWN_HOSTS / f"{node.name}-{vmid}"
 
 
 def forget_hosts(node: Node, vmid: int) -> None:
-    """A guest that was made anew has new host keys."""
+    """A guest that was recreated has new host keys."""
     with contextlib.suppress(OSError):
         known_hosts(node, vmid).unlink(missing_ok=True)

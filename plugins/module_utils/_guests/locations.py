@@ -84,7 +84,7 @@ class Locations:
             guest.get("node") in (None, AUTO, self._own) and self._matches(guest) for guest in self._declared.values()
         )
 
-    # -- what is there -----------------------------------------------------------------------------------------------
+    # -- existing state ------------------------------------------------------------------------------------------------
     def named(self, guest: Guest) -> list[GuestRef]:
         """The guests of this name and kind that a declared one may be."""
         kind = TYPES[guest["type"]].kind

@@ -147,7 +147,7 @@ TYPES: t.Final[dict[str, DeclaredType]] = {
     "vm": DeclaredType(PLAIN_VM, _read_vm, "qemu", PROFILES),
     "openwrt_vm": DeclaredType(OPENWRT_VM, _read_router_vm, "qemu"),
 }
-"""By the word of ``type``."""
+"""By the value of ``type``."""
 REMOVED_AS: t.Final[dict[Kind, str]] = {"lxc": "lxc", "qemu": "vm"}
 """What a guest that nobody declares is called, by its kind."""
 

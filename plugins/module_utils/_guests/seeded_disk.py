@@ -70,7 +70,7 @@ class SeededDisk:
         return dataclasses.replace(wanted, declaration=declaration, more={**wanted.more, FITTING: (DISK,)})
 
     def extend(self, plan: Plan, expected: PredictedDisk, variant: str) -> Plan:
-        """The plan with what makes the copy; a VM that is made anew is not lost for a bad image."""
+        """The plan with what makes the copy; a VM that is recreated is not lost for a bad image."""
         fetch = [FetchDisk(self, expected.name, expected.url, expected.size)] if expected.url else []
         plan = plan.insert(PrepareDisk(self, expected.version, variant), before=(Destroy, Create))
         plan = plan.insert(*fetch, before=(Shutdown, Destroy, PrepareDisk))

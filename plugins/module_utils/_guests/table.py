@@ -54,7 +54,7 @@ def _summary(entries: t.Sequence[Entry], seconds: float) -> str:
         "changed": sum(bool(entry.get("changed")) for entry in entries),
         "unchanged": sum(not any(map(entry.get, ("changed", "failed", "skipped"))) for entry in entries),
         "failed": sum(bool(entry.get("failed")) for entry in entries),
-        "not begun": sum(bool(entry.get("skipped")) for entry in entries),
+        "not started": sum(bool(entry.get("skipped")) for entry in entries),
     }
     told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
     return f"{told or 'no guests'}, {seconds:.1f} s"
@@ -79,7 +79,7 @@ def what_changed(entry: Entry) -> str:
         failed = f"failed: {entry['step']}" if entry.get("step") else "failed"
         return f"{failed}, rolled back" if entry.get("rolled_back") else failed
     if entry.get("skipped"):
-        return "not begun"
+        return "not started"
     pending = entry.get("pending")
     waiting = f"waits for a restart: {', '.join(sorted(pending))}" if pending else ""
     if not entry.get("changed"):

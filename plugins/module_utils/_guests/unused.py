@@ -135,7 +135,7 @@ def _remove_golden(node: Node, removed: Removed, check_mode: bool) -> None:
 
 
 def _made(node: Node, ref: GuestRef) -> int:
-    """When a VM was made, by the word of PVE; long ago where it says nothing."""
+    """When a VM was made, according to PVE; long ago where it says nothing."""
     config = node.config("qemu", ref.vmid)
     told = re.search(r"(?:^|,)ctime=(\d+)", config.options.get("meta", "")) if config else None
     return int(told[1]) if told else 0

@@ -116,7 +116,7 @@ def retry(
 ) -> Answer:
     """Attempt something until it succeeds, as long as ``again`` says of its error that it is worth another attempt.
 
-    ``attempt`` is told how many seconds are left, and is not begun any more when they are over. When a later attempt
+    ``attempt`` is told how many seconds are left, and is no longer started when they are over. When a later attempt
     runs out of time, the error of the one before is raised: it says why there was so little time.
     """
     deadline = clock.now() + timeout

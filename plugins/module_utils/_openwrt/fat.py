@@ -108,7 +108,7 @@ class FatVolume:
             self._write(offset, bytes(self._fat))
         self._write_root(root)
         if self._info:
-            self._write(self._info + 488, struct.pack("<II", 0xFFFFFFFF, 0xFFFFFFFF))  # "unknown": counted anew
+            self._write(self._info + 488, struct.pack("<II", 0xFFFFFFFF, 0xFFFFFFFF))  # "unknown": counted again
 
     # -- directory -----------------------------------------------------------------------------------------------------
     def _root(self) -> bytearray:

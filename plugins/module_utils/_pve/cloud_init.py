@@ -19,7 +19,7 @@ class CloudInit(t.Protocol):
         names. The password's hash is hidden from a login that may not set it."""
 
     def regenerate(self, vmid: int) -> Outcome:
-        """Write the drive of a VM anew; a running one reads it when it boots again."""
+        """Rewrite the drive of a VM; a running one reads it when it boots again."""
 
 
 class Snippets(t.Protocol):

@@ -8,7 +8,7 @@ node, ``api`` speaks HTTPS from outside. A verb returns when PVE has finished, r
 when PVE refused or failed, and hands back PVE's warnings in an :class:`Outcome`.
 
 What only the node itself can do is a capability: an attribute that is None over the API. Whoever needs one asks for it
-before anything is written, and says what there is to do instead. :class:`Downloads` is None on the node.
+before anything is written, and says what to do instead. :class:`Downloads` is None on the node.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Leftovers(t.Protocol):
         """When a guest's config was written last."""
 
     def only_made(self, vmid: int, task: str, window: Window) -> bool:
-        """Whether nothing was done to a guest since then but one creation, begun in time."""
+        """Whether nothing was done to a guest since then but one creation, started in time."""
 
     def orphans(self, vmid: int, storages: t.Iterable[str], task: str, window: Window) -> tuple[list[str], list[str]]:
         """The volumes with this vmid that no guest of the cluster names: those that such a task made in that time, and

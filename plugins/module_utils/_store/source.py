@@ -137,7 +137,7 @@ class ImageSource:
 
     def _release(self) -> Release:
         """The release that is wanted. One that a kept index does not know may have come out since, and kept indexes may
-        be from before and after: they are asked for anew before the answer is no."""
+        be from before and after: they are asked for again before the answer is no."""
         wanted = self.wanted
         try:
             return self._source().resolve(wanted.version, wanted.arch)

@@ -54,7 +54,7 @@ Choices = t.Callable[[Answers], t.Sequence[Choice]]
 @dataclass(frozen=True)
 class Question:
     """One question. ``path`` is the option that it is about, ``default`` what Enter stands for (empty: the option is
-    left out), ``choices`` what there is to choose from; with ``free`` something else may be typed, too. What is typed
+    left out), ``choices`` what can be chosen; with ``free`` something else may be typed, too. What is typed
     of a ``secret`` is not shown. It is asked where ``when`` holds of the answers so far."""
 
     path: str

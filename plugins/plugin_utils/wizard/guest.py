@@ -82,7 +82,7 @@ def template_choices(node: Node) -> list[Choice]:
 
 
 def template_default(node: Node) -> str:
-    """The usual template, or what there is instead of it."""
+    """The usual template, or another one where it is missing."""
     names = [str(choice.value) for choice in template_choices(node)]
     return next((name for name in _TEMPLATES if name in names), names[0] if names else _TEMPLATES[0])
 

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Keeps what Python compiles from zip files, in the folder ``COMPILED_ONCE``.
 
-Ansible hands a module over as a zip file with all that the module imports, and Python compiles that anew at each start:
+Ansible hands a module over as a zip file with all that the module imports, and Python compiles it at each start:
 longer than most modules work. A test that runs playbooks starts the same ones many times. Python loads this by itself
 where it finds it in its path.
 """

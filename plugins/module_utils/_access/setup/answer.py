@@ -4,7 +4,7 @@
 """Private to this collection: what the script has told, read. Pure.
 
 Each line begins with ``#setup``. Then comes what it is about, the number of a thing or the name of a note in the guest,
-and then what there is to say of it.
+and then what is to be said of it.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ class Difference:
 
 
 def difference(setup: Setup, answer: Answer) -> Difference:
-    """What there is to do, from what the guest has told."""
+    """What to do, from what the guest has told."""
     manager = answer.facts.get("manager", "")
     kept = {
         record_id(kind, name) for item in setup.items if item.manager in ("", manager) for kind, name in item.records
@@ -187,7 +187,7 @@ def changes_of(setup: Setup, told: t.Mapping[str, t.Sequence[str]], notes: t.Ite
 
 
 def on_new(setup: Setup) -> list[Change]:
-    """What there is to do in a guest that is new."""
+    """What to do in a guest that is new."""
     return [
         Change(item.option, f"{item.title} ({item.manager})" if item.manager else item.title, (item.on_new,))
         for item in setup.items

@@ -128,7 +128,7 @@ PACKAGE_MANAGERS: t.Final[dict[str, PackageManager]] = {
         "pacman -Su --noconfirm",
     ),
 }
-"""By the word of ``manager``, in the order in which they are looked for: some systems have two."""
+"""By the value of ``manager``, in the order in which they are looked for: some systems have two."""
 
 
 @dataclass(frozen=True)

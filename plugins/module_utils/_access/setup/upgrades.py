@@ -4,7 +4,7 @@
 """Private to this collection: the scripts that ask a guest of which packages its repositories have newer ones, and that
 bring it these.
 
-To ask means to fetch the lists of packages anew, which changes nothing that runs.
+To ask means to fetch the lists of packages again, which changes nothing that runs.
 """
 
 from __future__ import annotations

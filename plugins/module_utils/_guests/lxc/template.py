@@ -92,7 +92,7 @@ def _fetched(facts: Facts, wanted: Wanted, source: str, fetch: Fetch) -> Wanted:
 
 
 def _not_offered(facts: Facts, offers: OsTemplates, source: str) -> tuple[str, str]:
-    """Why a template cannot be fetched, and what there is to do."""
+    """Why a template cannot be fetched, and what to do."""
     node = facts.node.name
     held = _held_names(facts)
     if not offers.offered:

@@ -113,7 +113,7 @@ class OpenWrtContainer(UpgradableRouter):
         return self.with_findings(node, plan, findings)
 
     def _extend_inside(self, node: Node, actual: Actual, plan: Plan) -> Plan:
-        """The plan with what there is to do in the router itself."""
+        """The plan with what to do in the router itself."""
         if plan.creating:
             return self._extend_creation(node, plan)
         return self._extend_running(node, actual, plan) if actual.running else self._extend_stopped(node, plan)

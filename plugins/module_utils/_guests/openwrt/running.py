@@ -113,7 +113,7 @@ class Router:
         return self.description.interfaces
 
     def drift(self, seen: Seen) -> Drift:
-        """What there is to change."""
+        """What to change."""
         return drift_of(seen, self.description)
 
     # -- waiting ---------------------------------------------------------------------------------------------------

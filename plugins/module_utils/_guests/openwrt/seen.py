@@ -139,7 +139,7 @@ def seen_of(parts: t.Mapping[str, str], description: Description) -> Seen:
 
 
 def drift_of(seen: Seen, description: Description) -> Drift:
-    """What there is to change in the router."""
+    """What to change in the router."""
     return Drift(
         change=live.drift(seen.export, description, seen.version),
         files=seed.account_drift(seen.files.get, description.management),

@@ -224,7 +224,7 @@ class OpenWrtVm(UpgradableRouter):
 
         An address alone is waited for as long as ``ip_timeout`` says: from here it may be out of reach.
         """
-        if self.disk is not None:  # made anew, and so are its host keys
+        if self.disk is not None:  # made again, and so are its host keys
             forget_hosts(run.node, run.vmid)
         with contextlib.closing(console_of(run.node, run.vmid)) as console:
             sure = console.open or self.connect(run.node, run.vmid) is not None

@@ -237,7 +237,7 @@ def clear(node: Node, kind: Kind, vmid: int, timeout: int) -> bool:
 
 
 def _drop_backup(node: Node, vmid: int, note: Note) -> None:
-    """Remove what a killed run had backed up of a guest that it had not begun to change."""
+    """Remove what a killed run had backed up of a guest that it had not started to change."""
     if "backing_up" in note:
         node.backups.discard(vmid)
 

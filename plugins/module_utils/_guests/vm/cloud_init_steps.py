@@ -166,7 +166,7 @@ def sweep(node: Node, storage: str, content: str, label: str, keep: t.Collection
 
 @dataclass(frozen=True)
 class RegenerateDrive(Step):
-    """Have PVE write the cloud-init drive of a running VM anew, so that the guest finds it when it boots again."""
+    """Have PVE rewrite the cloud-init drive of a running VM, so that the guest finds it when it boots again."""
 
     action = "regenerate_cloud_init"
     phase = Phase.CHANGE
@@ -178,7 +178,7 @@ class RegenerateDrive(Step):
 
 @dataclass(frozen=True)
 class AwaitCloudInit(Step):
-    """Wait until cloud-init is done in the guest, by the word of its agent."""
+    """Wait until cloud-init is done in the guest, according to its agent."""
 
     action = "await_cloud_init"
     phase = Phase.INSIDE

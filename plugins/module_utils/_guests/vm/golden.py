@@ -172,7 +172,7 @@ def first_disk(values: t.Mapping[str, t.Any]) -> tuple[str, SubValues]:
 
 
 def _against(image: object, kind: str, disk: SubValues, efidisk: SubValues) -> tuple[str, str] | None:
-    """Why no template can be made of it, and what there is to do."""
+    """Why no template can be made of it, and what to do."""
     if not isinstance(image, ImageName):
         return "needs a first disk that is made from an image", "State image, or leave golden out."
     if kind and kind not in LINKING:

@@ -64,7 +64,7 @@ def wanted_vm(params: t.Mapping[str, t.Any], nulls: frozenset[Path] = frozenset(
 
 
 def _without_effect(params: t.Mapping[str, t.Any]) -> t.Iterator[Finding]:
-    """What counts for disks that are made anew, where a clone has them from another VM."""
+    """What counts for disks that are recreated, where a clone has them from another VM."""
     for option in CREATION:
         if params.get(option.param) is not None:
             remedy = "Leave it out, or leave clone_from out."

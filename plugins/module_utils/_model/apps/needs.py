@@ -108,7 +108,7 @@ NEEDS: t.Final[dict[str, Need]] = {
         privileged="its programs expect to be root without any limits",
     ),
 }
-"""By the word of ``needs``."""
+"""By the value of ``needs``."""
 
 
 ONLY_PRIVILEGED: t.Final = tuple(name for name, need in NEEDS.items() if need.privileged and not need.container)

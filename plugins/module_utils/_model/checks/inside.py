@@ -36,7 +36,7 @@ def by_guest(check: Check) -> str:
 
 
 def lacking(check: Check, asked: str, done: Completed) -> Answer | None:
-    """What there is to say when the guest does not have what it takes to ask it."""
+    """What to say when the guest does not have what it takes to ask it."""
     if done.rc == MISSING:
         words = last_line(done.stderr) or f"{asked.split()[0]} is not there"
         return not_verified(asked, words, by_guest(check), final=True)

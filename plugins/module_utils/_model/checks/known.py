@@ -60,7 +60,7 @@ def judge_status(check: Check, known: Known) -> Answer:
 
 
 def judge_address(check: Check, known: Known) -> Answer:
-    """Whether there is an address as it is to be, by the word of somebody who has seen it."""
+    """Whether there is an address as it is to be, according to a source that has seen it."""
     narrowed = {name: check[name] for name in ("interface", "family", "address") if check[name]}
     asked = " ".join(["address", *map(str, narrowed.values())])
     if known.status != "running":

@@ -47,7 +47,7 @@ _OUTCOMES: t.Final[dict[End, t.Callable[[str, str], Answer]]] = {
 
 
 def _unanswered(reply: Reply) -> Answer | None:
-    """What there is to say when the question itself came to nothing."""
+    """What to say when the question itself came to nothing."""
     judge = _OUTCOMES.get(reply.end)
     return judge(reply.asked, reply.detail) if judge else None
 

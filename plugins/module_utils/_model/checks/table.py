@@ -144,7 +144,7 @@ TYPES: t.Final[dict[str, CheckType]] = {
         "inside", "firewall", inside_network.judge_firewall, script=inside_network.firewall_script, guests=ROUTERS
     ),
 }  # fmt: skip
-"""By the word of ``type``."""
+"""By the value of ``type``."""
 CHECK: t.Final[dict[str, dict[str, t.Any]]] = {
     "type": {"type": "str", "choices": list(TYPES), "required": True},
     **COMMON,

@@ -45,7 +45,7 @@ def check_vm(values: Values, paths: Paths) -> list[Finding]:
 
 
 def _check_networks(values: Values, paths: Paths) -> t.Iterator[Finding]:
-    """PVE takes these of every model, and heeds them for one alone (qemu-server, Network.pm)."""
+    """PVE takes these of every model, and uses them for one only (qemu-server, Network.pm)."""
     for key, net in networks_of(values).items():
         model = net.get("model") or "virtio"
         for name in ("mtu", "queues"):

@@ -68,7 +68,7 @@ LAYOUTS: t.Final = {
     "dnf": _Layout("/etc/yum.repos.d/{0}.repo", "/etc/pki/rpm-gpg/RPM-GPG-KEY-{0}", _repo_file),
     "zypper": _Layout("/etc/zypp/repos.d/{0}.repo", "/etc/pki/rpm-gpg/RPM-GPG-KEY-{0}", _repo_file),
 }
-"""By the word of the package manager; what is not here takes no repositories."""
+"""By the name of the package manager; what is not here takes no repositories."""
 
 
 def layouts_of(entry: Entry) -> tuple[str, ...]:

@@ -80,7 +80,7 @@ class CliChanges(PowerSwitch):
         return outcome
 
     def _keep_lines(self, vmid: int, options: t.Mapping[str, str]) -> None:
-        """Any change has PVE write anew what LXC has read."""
+        """Any change has PVE rewrite what LXC has read."""
         config = self._guests.config("lxc", vmid)
         if config is not None and (RAW in config.live or RAW in options):
             self._lines.keep(vmid, config.live.get(RAW, ""))

@@ -52,7 +52,7 @@ class CliLeftovers:
         return _written(self._root.path / self._root.config_path(kind, vmid))
 
     def only_made(self, vmid: int, task: str, window: Window) -> bool:
-        """Whether nothing was done to a guest since then but one creation, begun in time."""
+        """Whether nothing was done to a guest since then but one creation, started in time."""
         found = self.tasks(vmid, window.since)
         return len(found) <= 1 and all(upid.type == task and upid.started in window for upid in found)
 

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Private to this collection: the ``lxc.*`` lines that a running container was started with, which PVE does not tell.
 
-LXC reads them from ``/var/lib/lxc/VMID/config`` at each start. PVE writes that file anew whenever it changes the
+LXC reads them from ``/var/lib/lxc/VMID/config`` at each start. PVE rewrites that file whenever it changes the
 container, so that it tells what LXC has read as long as it is older than the start. Before this collection changes a
 container, it keeps what is told.
 """

@@ -52,7 +52,7 @@ class Qm:
         self.ok("start", "100")
 
     def special(self) -> dict[str, str]:
-        """What waits for the cloud-init drive to be made anew."""
+        """What waits for the cloud-init drive to be rebuilt."""
         section = self.state.guest("qemu", 100).special.get("cloudinit")
         return section.options if section else {}
 

@@ -83,7 +83,7 @@ class TestRawLines:
 
     @pytest.mark.parametrize("by_pve", [True, False])
     def test_they_wait_whatever_else_is_changed_meanwhile(self, bench: Bench, by_pve: bool) -> None:
-        """PVE writes what LXC has read anew at each change."""
+        """PVE rewrites what LXC has read at each change."""
         bench.good("lxc_create", **APP, raw=RAW, state="started")
         bench.good("lxc_create", **APP, raw=RAW[:1], purge_options=True)
         other = ["lxc.cgroup2.devices.allow: c 10:229 rwm"]

@@ -207,7 +207,7 @@ def test_so_is_the_volume_of_one_whose_config_was_removed_by_hand(cli: Bench, mo
     declared = {**SMALL, "vmid": 101}
     kill_inside(cli, monkeypatch, **declared)
     (cli.node.root / "etc/pve/lxc/101.conf").unlink()
-    node(cli, "qm", "create", "999", "--name", "x")  # the list of all guests is written anew
+    node(cli, "qm", "create", "999", "--name", "x")  # the list of all guests is rewritten
     assert steps(cli.good("lxc_create", **declared)) == ["clean_up", "create"]
     assert len(cli.volumes("local-lvm", 101)) == 1
 
@@ -303,7 +303,7 @@ def test_a_router_that_was_configured_and_not_started_yet_is_used(
 
 
 def kill_before_seeding(bench: Bench, monkeypatch: pytest.MonkeyPatch, **declared: t.Any) -> int:
-    """A router whose maker was killed when it was made and not configured: the next run makes it anew."""
+    """A router whose maker was killed when it was made and not configured: the next run recreates it."""
     with monkeypatch.context() as patched:
         patched.setattr(Seed, "run", killed)
         with pytest.raises(KeyboardInterrupt):
@@ -429,7 +429,7 @@ def test_a_guest_of_another_node_is_neither_made_again_nor_told_to_be_absent(
     elsewhere: Bench, declared: Params, told: str, listed: bool
 ) -> None:
     if listed:
-        vm(elsewhere, 900, "x")  # the list of all guests is written anew
+        vm(elsewhere, 900, "x")  # the list of all guests is rewritten
     for check in (True, False):
         assert told in elsewhere.bad("lxc_create", check, **declared).msg
     assert vmids(elsewhere) == []

@@ -106,7 +106,7 @@ def declaration(mirror: Mirror, name: str) -> Params:
     return {**common, **declared, "disks": [{"image": image, **first}, *others]}
 
 
-# -- what there is ---------------------------------------------------------------------------------------------------
+# -- existing state ----------------------------------------------------------------------------------------------------
 
 
 def configs(bench: Bench) -> dict[str, str]:

@@ -42,7 +42,7 @@ from ansible_collections.pve.provision.plugins.module_utils._store.local_image i
 if t.TYPE_CHECKING:
     from ansible_collections.pve.provision.plugins.module_utils._pve.types import GuestConfig
 
-# The firmware's own variables, which a new VM makes anew.
+# The firmware's own variables, which a new VM generates again.
 _FIRMWARE: t.Final = "efidisk0"
 # What only one running VM can have, and what may name such a thing.
 _EXCLUSIVE: t.Final = re.compile(r"(?:hostpci|parallel)\d+|ivshmem|args")

@@ -29,7 +29,7 @@ PROFILES: t.Final[dict[str, Profile]] = {
     "windows": windows.PROFILE,
     "custom": custom.PROFILE,
 }
-"""By the word of ``profile``."""
+"""By the value of ``profile``."""
 
 
 def with_profile(params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:

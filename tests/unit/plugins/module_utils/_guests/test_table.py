@@ -50,14 +50,14 @@ def test_whatever_makes_a_guest_is_reported_as_that(making: str) -> None:
 def test_the_table_of_a_run() -> None:
     result = {"guests": [CREATED, CHANGED, entry("dns1", vmid=104), FAILED, SKIPPED]}
     assert table(result, "", 65.26, 120).splitlines() == [
-        "2 changed, 1 unchanged, 1 failed, 1 not begun, 65.3 s",
+        "2 changed, 1 unchanged, 1 failed, 1 not started, 65.3 s",
         "name  type         vmid  node  address                changed                   seconds",
         "web1  lxc          101   pve1  192.168.20.10 (guest)  created                   4.2",
         "db1   lxc          102   pve1  10.0.0.7 (declared)    cores, memory, restarted  61.0",
         "                               fd00::7 (neighbour)",
         "dns1  lxc          104   pve1  -                      -                         -",
         "gw    openwrt_lxc  103   -     -                      failed: create            -",
-        "app   lxc          -     -     -                      not begun                 -",
+        "app   lxc          -     -     -                      not started               -",
     ]
 
 

@@ -88,7 +88,7 @@ def test_several_are_all_told(write: t.Callable[[bytes], Path]) -> None:
 
 
 def test_bytes_that_look_like_lines_without_end_take_no_long_time(tmp_path: Path) -> None:
-    """A pattern that starts anew at each of them would take hours."""
+    """A pattern that starts again at each of them would take hours."""
     (tmp_path / "raw").write_bytes(b"VERSION_ID=" + b"A" * (1 << 20) + b"A=" * (1 << 19) + b"=" * (1 << 20))
     assert found(tmp_path / "raw") == set()
 

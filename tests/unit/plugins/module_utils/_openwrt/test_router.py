@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What descriptions mean in UCI, to the letter, for every release series.
 
-The files under ``golden`` were read by people; ``PVE_TEST_WRITE_GOLDEN=1`` writes them anew, to be read again.
+The files under ``golden`` were read by people; ``PVE_TEST_WRITE_GOLDEN=1`` rewrites them, to be read again.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ def asked(*answers: str) -> tuple[list[dict[str, t.Any]], Scripted]:
     return guests, terminal
 
 
-# -- what there is to choose from --------------------------------------------------------------------------------------
+# -- the choices -------------------------------------------------------------------------------------------------------
 def test_storages_have_bars_and_the_one_with_most_room_is_first() -> None:
     assert [str(choice) for choice in storage_choices(NODE, "rootdir")] == [
         "big              [##########..........] 200.0 of 400.0 GiB free",
