@@ -24,6 +24,7 @@ from ansible_collections.pve.provision.plugins.module_utils._errors import (
 from ansible_collections.pve.provision.plugins.module_utils._pve.multipart import Multipart
 from ansible_collections.pve.provision.plugins.module_utils._pve.node import Node
 from ansible_collections.pve.provision.plugins.module_utils._pve.open_node import open_node
+from ansible_collections.pve.provision.plugins.module_utils._pve.types import Outcome
 from embedded_node import EmbeddedNode
 from embedded_node.state.root import DEFAULTS
 
@@ -220,10 +221,10 @@ class TestRefusals:
             lambda: node.stop("lxc", 999, timeout=60),
             lambda: node.set_config("lxc", 999, {"memory": "128"}),
             lambda: node.resize("lxc", 999, "rootfs", "2G", timeout=60),
-            lambda: node.destroy("lxc", 999, purge=False, timeout=60),
         ):
             with pytest.raises(NotFound):
                 verb()
+        assert node.destroy("lxc", 999, purge=False, timeout=60) == Outcome()  # as it is to be
 
     def test_a_protected_one(self, node: Node, vmid: int) -> None:
         node.set_config("lxc", vmid, {"protection": "1"})
