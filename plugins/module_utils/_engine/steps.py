@@ -97,17 +97,19 @@ def _difference(run: Run, config: GuestConfig) -> Change:
 
 
 def _revert_change(run: Run, before: GuestConfig, change: Change) -> None:
-    """A change that a running guest refuses stays pending, and its next start would apply it. A network card whose new
-    bridge fails is even unplugged, and gone from the config: it gets back what it had."""
-    kind = run.wanted.type.kind
+    """A change that a running guest refuses stays pending, and its next start would apply it; what came before it in
+    the same call is done, and a card whose new bridge fails is gone. All but new volumes is taken back."""
+    kind, was = run.wanted.type.kind, before.live
     with contextlib.suppress(ProvisionError):  # what PVE refused is told
         now = run.config()
-        lost = {key: before.live[key] for key in change.set if key in before.live and key not in now.live}
-        stuck = sorted(key for key, _value in now.pending.items() - before.pending.items())
-        if stuck:
+        done = {key for key in (*change.set, *change.delete) if now.live.get(key) != was.get(key)}
+        done = {key for key in done if MASKED not in (now.live.get(key), was.get(key))}
+        had = {key: was[key] for key in sorted(done & was.keys())}
+        new = [key for key in sorted(done - was.keys()) if not run.wanted.type.is_volume(key)]
+        if stuck := sorted(key for key, _value in now.pending.items() - before.pending.items()):
             run.node.set_config(kind, run.vmid, {}, revert=stuck)
-        if lost:
-            run.node.set_config(kind, run.vmid, lost)
+        if had or new:
+            run.node.set_config(kind, run.vmid, had, new)
 
 
 def _set_again(run: Run, before: GuestConfig, change: Change) -> GuestConfig:

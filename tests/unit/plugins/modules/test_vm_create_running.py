@@ -196,6 +196,14 @@ def test_a_change_that_is_refused_leaves_nothing_waiting_and_says_what_to_do(ben
     assert config(bench) == before
 
 
+def test_a_change_that_is_refused_takes_back_what_came_before_it(bench: Bench) -> None:
+    bench.good("vm_create", **VM, tags=["a"], cloud_init={"user": "bob"})
+    before = config(bench)
+    declared = {"tags": ["b"], "onboot": True, "cloud_init": {"user": "eve", "upgrade": False}}
+    bench.bad("vm_create", vmid=230, **declared, networks=[{"id": 0, "state": "absent"}])
+    assert config(bench).partition("\n[special:cloudinit]")[0].rstrip() == before.rstrip()
+
+
 def test_a_disk_that_the_running_vm_boots_from_goes_once_it_has_stopped(bench: Bench) -> None:
     bench.good("vm_create", **VM)
     bench.node.forget()
