@@ -112,9 +112,7 @@ def mapped(report: Report, facts: Facts, path: str, kind: DeviceKind, name: str)
     option = f"{path}.mapping"
     if name not in known:
         seen = "" if facts.access is None else " that this login may see"
-        report.add(
-            option, name, f"is not a resource mapping of a {_WORDS[kind]} in this cluster{seen}", _listed(sorted(known))
-        )
+        report.add(option, name, f"is not a mapping of a {_WORDS[kind]} in this cluster{seen}", _listed(sorted(known)))
         return []
     found = known[name].on(node)
     if not found:

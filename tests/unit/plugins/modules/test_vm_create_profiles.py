@@ -195,7 +195,10 @@ def test_the_disk_of_a_vm_that_is_there_is_what_it_has_become(bench: Bench, medi
         ({"cluster": {"name": "k"}}, "cluster: is for VMs with profile kubernetes"),
         ({"profile": "kubernetes"}, "cluster: is missing"),
         ({"profile": "kubernetes", "cluster": {"name": "k"}}, "cluster.server: is missing"),
-        ({"profile": "haos", "haos": {"network": [{"ip": "192.0.2.5"}]}}, "haos.network[0].ip: '192.0.2.5' is no IPv4"),
+        (
+            {"profile": "haos", "haos": {"network": [{"ip": "192.0.2.5"}]}},
+            "haos.network[0].ip: '192.0.2.5' is not an IPv4",
+        ),
         ({"profile": "haos", "cloud_init": {"user": "a"}}, "cloud_init: is nothing that Home Assistant OS reads"),
         ({"profile": "haos", "bios": "seabios"}, "efidisk=null where a profile brings it"),
         (

@@ -62,7 +62,7 @@ def told(bench: Bench, **declared: t.Any) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("declared", "option", "problem"), [
     ({"hostpci": [{"host": ["0000:09:00.0"]}]}, "hostpci[0].host", "is not on node pve1"),
-    ({"hostpci": [{"mapping": "nope"}]}, "hostpci[0].mapping", "is not a resource mapping of a PCI device"),
+    ({"hostpci": [{"mapping": "nope"}]}, "hostpci[0].mapping", "is not a mapping of a PCI device in this cluster"),
     ({"hostpci": [{"mapping": "elsewhere"}]}, "hostpci[0].mapping", "names no PCI device on node pve1"),
     ({"hostpci": [{"mapping": "changed"}]}, "hostpci[0].mapping",
      "was made for 8086:0000, and at 0000:02:00.0 is 8086:1572 now"),
@@ -74,9 +74,9 @@ def told(bench: Bench, **declared: t.Any) -> list[tuple[str, str]]:
      "is not supported by 0000:02:00.0, which has no mediated devices"),
     ({"usb": [{"host": "1234:5678"}]}, "usb[0].host", "is not on node pve1"),
     ({"usb": [{"host": "1-7"}]}, "usb[0].host", "is not on node pve1"),
-    ({"usb": [{"mapping": "nope"}]}, "usb[0].mapping", "is not a resource mapping of a USB device in this cluster"),
+    ({"usb": [{"mapping": "nope"}]}, "usb[0].mapping", "is not a mapping of a USB device in this cluster"),
     ({"usb": [{"mapping": "pulled"}]}, "usb[0].mapping", "names 1-9, which is not on node pve1"),
-    ({"virtiofs": [{"mapping": "nope"}]}, "virtiofs[0].mapping", "is not a resource mapping of a directory"),
+    ({"virtiofs": [{"mapping": "nope"}]}, "virtiofs[0].mapping", "is not a mapping of a directory in this cluster"),
     ({"cores": 64}, "cores", "makes 64 processors, and node pve1 has 2"),
     ({"sockets": 3, "cores": 1}, "cores", "makes 3 processors, and node pve1 has 2"),
     ({"memory": 99999999}, "memory", "is more than node pve1 has, 24576 MiB with its swap"),
