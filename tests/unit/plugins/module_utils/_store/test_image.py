@@ -453,7 +453,7 @@ def test_a_file_of_the_user_is_judged_and_copied_not_linked(bench: Bench, tmp_pa
     assert placed.read_bytes() == mine.read_bytes()
     assert placed.stat().st_ino != mine.stat().st_ino
     assert not bench.run("file", content="import", path=str(mine), checksum=digest, storages=("a",)).changed
-    with pytest.raises(InvalidInput, match="no file"):
+    with pytest.raises(InvalidInput, match="is not a file"):
         bench.run("file", content="import", path=str(tmp_path / "nothing.qcow2"), checksum="a" * 64)
 
 
