@@ -9,6 +9,7 @@ import time
 import typing as t
 
 from ..errors import ApiError, bad_params
+from ..state import faults
 from ..state.root import State
 from . import access, ha, related, validation
 from . import storage as storage_api
@@ -49,9 +50,17 @@ def cluster_status(session: Session, params: Params) -> list[dict[str, t.Any]]:
         }
         for number, each in enumerate(here, start=min(len(here) - 1, 1))
     ]
-    if len(here) == 1:
+    quorate = 0 if faults.take(session.state, "no_quorum") else 1
+    if len(here) == 1 and quorate:
         return nodes
-    head = {"id": "cluster", "name": "embedded", "nodes": len(here), "quorate": 1, "type": "cluster", "version": 1}
+    head = {
+        "id": "cluster",
+        "name": "embedded",
+        "nodes": len(here),
+        "quorate": quorate,
+        "type": "cluster",
+        "version": 1,
+    }
     return [head, *nodes]
 
 

@@ -20,6 +20,7 @@ name                      what happens
 ``http_error``            requests whose path holds ``path`` are answered with ``status`` (``times``, default for ever)
 ``shutdown_ignored``      the container ``vmid`` does not react to a shutdown
 ``filesystem_stays``      the file system of the container ``vmid`` does not grow with its volume
+``no_quorum``             the cluster has no quorum, as its status says
 ``packages_locked``       another package manager is at work in the guest (``vmid``, if given) for ``seconds``
 ========================  ==============================================================================================
 """
@@ -39,9 +40,9 @@ FILE = f"{PRIVATE}/faults.json"
 FULL = f"{PRIVATE}/full.json"
 NAMES = frozenset({
     "fail_create", "fail_start", "storage_full", "lock_held", "kill", "interrupt", "api_drop", "http_error",
-    "shutdown_ignored", "slow", "filesystem_stays", "packages_locked",
+    "shutdown_ignored", "slow", "filesystem_stays", "packages_locked", "no_quorum",
 })  # fmt: skip
-LASTING = frozenset({"http_error", "shutdown_ignored"})
+LASTING = frozenset({"http_error", "no_quorum", "shutdown_ignored"})
 Fault = dict[str, t.Any]
 
 

@@ -26,7 +26,7 @@ from ansible_collections.pve.provision.plugins.module_utils._engine.planned_gues
 from ansible_collections.pve.provision.plugins.module_utils._engine.read import is_declared_guest
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Plan
 from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Destroy, Start
-from ansible_collections.pve.provision.plugins.module_utils._errors import Finding
+from ansible_collections.pve.provision.plugins.module_utils._errors import Finding, PveError
 from ansible_collections.pve.provision.plugins.module_utils._model.kinds import KINDS
 from ansible_collections.pve.provision.plugins.module_utils._model.network import is_net
 from ansible_collections.pve.provision.plugins.module_utils._pve import privileges
@@ -42,6 +42,8 @@ OTHER_WAYS = "Log in with root's password, or run on the node itself over SSH."
 
 def preflight(facts: Facts, wanted: Wanted, actual: Actual, plan: Plan, uploads: t.Iterable[str] = ()) -> Report:
     """Everything that stands against carrying out the plan, which puts files of ours on the storages ``uploads``."""
+    if plan:
+        _check_quorum(facts)
     report = Report([*wanted.findings, *plan.change.findings])
     if wanted.state == "absent":
         report.findings += removal_findings(wanted, actual)
@@ -71,6 +73,16 @@ def preflight(facts: Facts, wanted: Wanted, actual: Actual, plan: Plan, uploads:
     check_template(report, facts, planned, actual, plan)
     _check_permissions(report, facts, wanted, actual, plan, touched, uploads)
     return report
+
+
+def _check_quorum(facts: Facts) -> None:
+    """Said before an image is fetched in vain; PVE says the same of the first thing that is written."""
+    if not facts.node.quorate():
+        raise PveError(
+            f"The cluster of node {facts.node.name} has no quorum. Nothing was changed.",
+            reason="quorum",
+            remedy="Bring enough of its nodes back (see pvecm status), then run again.",
+        )
 
 
 def _check_whole(report: Report, planned: PlannedGuest) -> None:

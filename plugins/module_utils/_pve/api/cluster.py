@@ -32,6 +32,10 @@ class ApiCluster:
         name = next((entry["name"] for entry in entries if entry["type"] == "cluster"), "")
         return Membership(name, tuple(sorted(entry["name"] for entry in entries if entry["type"] == "node")))
 
+    def quorate(self) -> bool:
+        entries = self._requests.ask("GET", "/cluster/status") or []
+        return all(entry.get("quorate", 1) for entry in entries if entry["type"] == "cluster")
+
     def ha_managed(self) -> frozenset[int]:
         """Who may not read the manager's list is told by the guests' own entries, as far as those may be seen."""
         try:

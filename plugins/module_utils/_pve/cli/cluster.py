@@ -33,6 +33,10 @@ class CliCluster:
             return Membership("", (self._root.node,))
         return Membership(name[1], tuple(sorted(self._root.names("etc/pve/nodes"))))
 
+    def quorate(self) -> bool:
+        """As PVE itself looks: without a quorum nothing in /etc/pve has a bit for writing, not even this link."""
+        return self._root.is_writable("etc/pve/local")
+
     def ha_managed(self) -> frozenset[int]:
         sections = config_text.parse_section_config(self._root.text("etc/pve/ha/resources.cfg"))
         return frozenset(int(section.name) for section in sections)

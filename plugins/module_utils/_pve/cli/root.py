@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import typing as t
 from pathlib import Path
 
@@ -37,6 +38,11 @@ class Root:
         with _as_root(), contextlib.suppress(FileNotFoundError, NotADirectoryError):
             return sorted(entry.name for entry in (self.path / path).iterdir())
         return []
+
+    def is_writable(self, path: str | Path) -> bool:
+        """Whether the owner of a file or link may write it, by its mode: root may always."""
+        with _as_root():
+            return bool((self.path / path).lstat().st_mode & stat.S_IWUSR)
 
     def text(self, path: str | Path) -> str:
         return (self.read(path) or b"").decode(errors="replace")

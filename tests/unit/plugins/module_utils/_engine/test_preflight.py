@@ -106,6 +106,9 @@ class FakeNode:
     def ha_managed(self) -> frozenset[int]:
         return frozenset({109})
 
+    def quorate(self) -> bool:
+        return True
+
     def replicated(self) -> frozenset[int]:
         return frozenset({109})
 
