@@ -184,7 +184,7 @@ def tell(facts: Facts, part: str) -> t.Any:
 
 
 def cluster_of(node: Node) -> dict[str, t.Any]:
-    name, nodes = node.membership()
+    name, nodes, _quorate = node.membership()
     guests = [
         {"vmid": guest.vmid, "kind": guest.kind, "node": guest.node, "name": guest.name, "tags": list(guest.tags)}
         for guest in node.cluster_guests()

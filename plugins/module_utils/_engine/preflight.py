@@ -77,7 +77,7 @@ def preflight(facts: Facts, wanted: Wanted, actual: Actual, plan: Plan, uploads:
 
 def _check_quorum(facts: Facts) -> None:
     """Said before an image is fetched in vain; PVE says the same of the first thing that is written."""
-    if not facts.node.quorate():
+    if not facts.node.membership().quorate:
         raise PveError(
             f"The cluster of node {facts.node.name} has no quorum. Nothing was changed.",
             reason="quorum",

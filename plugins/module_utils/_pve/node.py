@@ -237,10 +237,6 @@ class Node(t.Protocol):
     def membership(self) -> Membership:
         """The cluster that this node belongs to."""
 
-    def quorate(self) -> bool:
-        """Whether the cluster that this node belongs to has a quorum: without one nothing about guests can be written.
-        A node that is alone always has."""
-
     def cluster_guests(self) -> list[GuestRef]:
         """All guests of the cluster as one of its nodes knows them: over the API the place of each is told at once, its
         name and tags some seconds late."""

@@ -109,10 +109,12 @@ class ClusterNode:
 
 
 class Membership(t.NamedTuple):
-    """The cluster that a node belongs to, and its nodes; without a name the node is alone."""
+    """The cluster that a node belongs to, and its nodes; without a name the node is alone. Without a quorum nothing
+    about guests can be written."""
 
     name: str
     nodes: tuple[str, ...]
+    quorate: bool = True
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ _Value = t.TypeVar("_Value")
 # What is read once, whoever asks and from whatever thread. Everything else goes to the node itself.
 _READ_ONCE = frozenset(
     {"storages", "bridges", "links", "pools", "access", "neighbours", "locate", "volumes", "nodes"}
-    | {"ha_managed", "replicated", "quorate"}
+    | {"ha_managed", "replicated", "membership"}
 )
 _ALL_VMIDS = range(1_000_000_000)
 

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.guests import ApiGuests
 from ansible_collections.pve.provision.plugins.module_utils._pve.api.requests import Requests
@@ -29,12 +31,10 @@ class ApiCluster:
 
     def membership(self) -> Membership:
         entries = self._requests.ask("GET", "/cluster/status") or []
-        name = next((entry["name"] for entry in entries if entry["type"] == "cluster"), "")
-        return Membership(name, tuple(sorted(entry["name"] for entry in entries if entry["type"] == "node")))
-
-    def quorate(self) -> bool:
-        entries = self._requests.ask("GET", "/cluster/status") or []
-        return all(entry.get("quorate", 1) for entry in entries if entry["type"] == "cluster")
+        alone: dict[str, t.Any] = {}
+        cluster = next((entry for entry in entries if entry["type"] == "cluster"), alone)
+        nodes = tuple(sorted(entry["name"] for entry in entries if entry["type"] == "node"))
+        return Membership(cluster.get("name", ""), nodes, bool(cluster.get("quorate", 1)))
 
     def ha_managed(self) -> frozenset[int]:
         """Who may not read the manager's list is told by the guests' own entries, as far as those may be seen."""

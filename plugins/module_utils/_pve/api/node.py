@@ -101,7 +101,7 @@ class ApiNode:
         self.downloads: Downloads | None = ApiDownloads(requests)
 
         cluster = ApiCluster(requests, guests)
-        self.nodes, self.membership, self.quorate = cluster.nodes, cluster.membership, cluster.quorate
+        self.nodes, self.membership = cluster.nodes, cluster.membership
         self.ha_managed, self.replicated, self.migrate = cluster.ha_managed, cluster.replicated, cluster.migrate
 
         network = ApiNetwork(requests)

@@ -27,15 +27,13 @@ class CliCluster:
         return nodes_of(self._commands.json(["pvesh", "get", "/cluster/resources"]) or [])
 
     def membership(self) -> Membership:
-        """From corosync's configuration, which a node that is alone does not have."""
+        """From corosync's configuration, which a node that is alone does not have. Whether there is a quorum is seen as
+        PVE does it: without one nothing in /etc/pve has a bit for writing, not even this link."""
         name = re.search(r"(?m)^\s*cluster_name:\s*(\S+)", self._root.text("etc/pve/corosync.conf"))
         if name is None:
             return Membership("", (self._root.node,))
-        return Membership(name[1], tuple(sorted(self._root.names("etc/pve/nodes"))))
-
-    def quorate(self) -> bool:
-        """As PVE itself looks: without a quorum nothing in /etc/pve has a bit for writing, not even this link."""
-        return self._root.is_writable("etc/pve/local")
+        nodes = tuple(sorted(self._root.names("etc/pve/nodes")))
+        return Membership(name[1], nodes, self._root.is_writable("etc/pve/local"))
 
     def ha_managed(self) -> frozenset[int]:
         sections = config_text.parse_section_config(self._root.text("etc/pve/ha/resources.cfg"))

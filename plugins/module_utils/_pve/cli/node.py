@@ -105,7 +105,7 @@ class CliNode:
         self.appliances = storages.appliances
 
         cluster = CliCluster(self._root, commands, guests)
-        self.nodes, self.membership, self.quorate = cluster.nodes, cluster.membership, cluster.quorate
+        self.nodes, self.membership = cluster.nodes, cluster.membership
         self.ha_managed, self.replicated, self.migrate = cluster.ha_managed, cluster.replicated, cluster.migrate
 
         network = CliNetwork(self._root, commands)

@@ -216,7 +216,8 @@ def test_a_clone_does_not_have_what_waits_for_a_restart_of_its_source(bench: Ben
 
 
 def test_without_a_quorum_nothing_is_begun(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench.node.fault("no_quorum")  # over the API; on a node the links in /etc/pve lose their bits for writing
+    bench.node.fault("no_quorum")  # over the API; on the node files in /etc/pve lose their bits for writing
+    (bench.node.root / "etc/pve/corosync.conf").write_text("totem {\n  cluster_name: home\n}\n")
     monkeypatch.setattr(Root, "is_writable", lambda _root, path: str(path) != "etc/pve/local")
     for check in (True, False):
         refused = bench.bad("vm_create", check=check, **VM)

@@ -22,6 +22,7 @@ from ansible_collections.pve.provision.plugins.module_utils._pve.types import (
     Bridge,
     GuestConfig,
     GuestRef,
+    Membership,
     Storage,
     Volume,
 )
@@ -106,8 +107,8 @@ class FakeNode:
     def ha_managed(self) -> frozenset[int]:
         return frozenset({109})
 
-    def quorate(self) -> bool:
-        return True
+    def membership(self) -> Membership:
+        return Membership("", ("pve1",))
 
     def replicated(self) -> frozenset[int]:
         return frozenset({109})
