@@ -76,8 +76,15 @@ def preflight(facts: Facts, wanted: Wanted, actual: Actual, plan: Plan, uploads:
 
 
 def _check_quorum(facts: Facts) -> None:
-    """Said before an image is fetched in vain; PVE says the same of the first thing that is written."""
-    if not facts.node.membership().quorate:
+    """Said before an image is fetched in vain. PVE says the same of the first thing that is written, also to those who
+    may not see the cluster."""
+    try:
+        quorate = facts.node.membership().quorate
+    except PveError as error:
+        if error.details.get("reason") != "permission":
+            raise
+        return
+    if not quorate:
         raise PveError(
             f"The cluster of node {facts.node.name} has no quorum. Nothing was changed.",
             reason="quorum",

@@ -192,7 +192,7 @@ def _check_board(report: Report, facts: Facts, planned: PlannedGuest, touched: V
         problem = f"makes {cpus} processors, and node {facts.node.name} has {most}"
         report.add(option, values[option], problem, "Lower it; the VM could not start.")
     if "memory" in touched:
-        _check_memory(report, facts, values["memory"])
+        _check_memory(report, facts, values.get("memory", 0))
     model = str((values.get("cpu") or {}).get("cputype", "")) if "cpu" in touched else ""
     if model and model not in CPU_MODELS:
         _check_model(report, facts, model)

@@ -21,8 +21,7 @@ from ansible_collections.pve.provision.plugins.module_utils._images import cache
 from ansible_collections.pve.provision.plugins.modules import openwrt_template
 from embedded_node.mirror import Mirror
 
-if t.TYPE_CHECKING:
-    from .conftest import Bench, steps
+from .conftest import Bench, steps
 
 Params = dict[str, t.Any]
 IMAGES = "/openwrt/*.gz"

@@ -96,7 +96,7 @@ def test_a_declared_digest_has_to_agree_with_the_list(listing: Listing) -> None:
 
 @pytest.mark.parametrize(
     ("content", "complaint"),
-    [(b"<html>", "line 1 is not"), (b"", "is empty"), (b"\xff\xfe\x00", "no text"), (OTHER_LIST[:41], "line 1")],
+    [(b"<html>", "line 1 is not"), (b"", "is empty"), (b"\xff\xfe\x00", "not text"), (OTHER_LIST[:41], "line 1")],
 )
 def test_an_unreadable_list_is_said_with_its_place(listing: Listing, content: bytes, complaint: str) -> None:
     with pytest.raises(VerificationError, match=r"^https://host/sha256sums: ") as caught:
