@@ -42,8 +42,7 @@ OTHER_WAYS = "Log in with root's password, or run on the node itself over SSH."
 
 def preflight(facts: Facts, wanted: Wanted, actual: Actual, plan: Plan, uploads: t.Iterable[str] = ()) -> Report:
     """Everything that stands against carrying out the plan, which puts files of ours on the storages ``uploads``."""
-    if plan:
-        _check_quorum(facts)
+    _check_quorum(facts, plan)
     report = Report([*wanted.findings, *plan.change.findings])
     if wanted.state == "absent":
         report.findings += removal_findings(wanted, actual)
@@ -75,9 +74,11 @@ def preflight(facts: Facts, wanted: Wanted, actual: Actual, plan: Plan, uploads:
     return report
 
 
-def _check_quorum(facts: Facts) -> None:
-    """Said before an image is fetched in vain. PVE says the same of the first thing that is written, also to those who
-    may not see the cluster."""
+def _check_quorum(facts: Facts, plan: Plan) -> None:
+    """Said before an image is fetched in vain: PVE says the same of the first thing that is written, also to those who
+    may not see the cluster. Over the API to look takes a request, so it is done where something is fetched."""
+    if not plan or (facts.node.files is None and not any(step.file for step in plan.steps)):
+        return
     try:
         quorate = facts.node.membership().quorate
     except PveError as error:

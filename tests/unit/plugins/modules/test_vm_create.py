@@ -12,7 +12,6 @@ import pytest
 from ansible_collections.pve.provision.plugins.module_utils._engine.step import Run
 from ansible_collections.pve.provision.plugins.module_utils._engine.steps import Suspend
 from ansible_collections.pve.provision.plugins.module_utils._errors import PveError
-from ansible_collections.pve.provision.plugins.module_utils._pve.cli.root import Root
 from embedded_node import commands
 
 from .conftest import Bench, steps
@@ -213,17 +212,6 @@ def test_a_clone_does_not_have_what_waits_for_a_restart_of_its_source(bench: Ben
     made = bench.good("vm_create", **declared)
     assert (steps(made), made.config["memory"]) == (["clone", "set"], 2048)
     assert not bench.good("vm_create", **declared).changed
-
-
-def test_without_a_quorum_nothing_is_begun(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench.node.fault("no_quorum")  # over the API; on the node files in /etc/pve lose their bits for writing
-    (bench.node.root / "etc/pve/corosync.conf").write_text("totem {\n  cluster_name: home\n}\n")
-    monkeypatch.setattr(Root, "is_writable", lambda _root, path: str(path) != "etc/pve/local")
-    for check in (True, False):
-        refused = bench.bad("vm_create", check=check, **VM)
-        assert "has no quorum. Nothing was changed." in refused.msg
-        assert refused.reason == "quorum"
-    assert [command for command in bench.writes() if command != ["pvesm", "status"]] == []
 
 
 def test_the_room_that_a_full_clone_takes_is_counted(bench: Bench) -> None:

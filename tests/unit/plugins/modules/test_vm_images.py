@@ -20,6 +20,7 @@ import pytest
 from ansible_collections.pve.provision.plugins.module_utils._engine.creation import Create
 from ansible_collections.pve.provision.plugins.module_utils._engine.steps import MakeTemplate, Set
 from ansible_collections.pve.provision.plugins.module_utils._images.releases.indexes import Indexes
+from ansible_collections.pve.provision.plugins.module_utils._pve.cli.root import Root
 from ansible_collections.pve.provision.plugins.module_utils._store import guest_image
 from embedded_node import commands
 from embedded_node.mirror import Mirror, images
@@ -70,6 +71,18 @@ class Killed(BaseException):
 def vm(image: t.Any, name: str = "web", **disk: t.Any) -> Params:
     """A VM whose disk is made from an image."""
     return {"name": name, "disks": [{"storage": "local-lvm", "image": image, **disk}]}
+
+
+def test_without_a_quorum_no_image_is_fetched(bench: Bench, mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.node.fault("no_quorum")  # over the API; on the node files in /etc/pve lose their bits for writing
+    (bench.node.root / "etc/pve/corosync.conf").write_text("totem {\n  cluster_name: home\n}\n")
+    monkeypatch.setattr(Root, "is_writable", lambda _root, path: str(path) != "etc/pve/local")
+    for check in (True, False):
+        refused = bench.bad("vm_create", check=check, **vm(debian(mirror), "web1"))
+        assert "has no quorum. Nothing was changed." in refused.msg
+        assert refused.reason == "quorum"
+    assert [command for command in bench.writes() if command != ["pvesm", "status"]] == []
+    assert fetched(mirror) == 0
 
 
 def test_an_image_is_predicted_fetched_and_imported(bench: Bench, mirror: Mirror) -> None:
