@@ -67,7 +67,8 @@ options:
     default: present
   image:
     description:
-      - Image that the first disk is made from, as in O(disks[].image).
+      - Image that the first disk is made from, as in O(disks[].image). Mutually exclusive with O(clone_from) and
+        O(restore_from), whose disks come with them.
     type: raw
   timezone:
     description: The time zone of the system, such as V(Europe/Berlin); set like O(packages).

@@ -47,6 +47,7 @@ PLAIN_VM: t.Final = POLICY.merge(
             "recreate": {"type": "bool", "default": False},
             FLAT["agent"]: {"type": "int"},
         },
+        mutually_exclusive=[("clone_from", "image"), ("restore_from", "image")],
     ),
 )
 """The options of ``vm_create``."""

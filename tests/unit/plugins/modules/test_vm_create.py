@@ -177,6 +177,14 @@ def test_so_is_a_storage_that_a_clone_cannot_go_to(bench: Bench, clone: Params, 
     assert [command for command in bench.writes() if command != ["pvesm", "status"]] == []
 
 
+@pytest.mark.parametrize("source", [{"clone_from": {"vmid": 200}}, {"restore_from": {"backup": "local:backup/a.zst"}}])
+def test_what_brings_its_disks_is_not_made_from_an_image(bench: Bench, source: Params) -> None:
+    refused = bench.bad("vm_create", name="vm2", image="debian-13", **source)
+    assert "are mutually exclusive" in refused.msg
+    told = bench.bad("guests", guests=[{"name": "vm2", "type": "vm", "image": "debian-13", **source}])
+    assert "image" in str(told.findings)
+
+
 def test_a_linked_clone_needs_a_template_or_a_snapshot(bench: Bench) -> None:
     bench.good("vm_create", **{**VM, "name": "web1", "vmid": 200})
     bench.node.forget()
