@@ -151,8 +151,11 @@ _MEANINGS: tuple[tuple[str, type[PveError], dict[str, str], str], ...] = (
 )
 
 _USAGE = re.compile(r"^(?:pct|qm|pvesm|pveam|pvesh) .*\[(?:FORMAT_)?OPTIONS\]\s*$")
-# Said by any command, whatever it does: about the cluster's users, and about the waiting for a lock.
-_NOISE = re.compile(r"^(?:Task finished with \d+ warning|trying to acquire lock| *OK$|user config - ignore )")
+# Said by any command, whatever it does: about the cluster's users, about the waiting for a lock, and by LVM.
+_NOISE = re.compile(
+    r"^(?:Task finished with \d+ warning|trying to acquire lock| *OK$|user config - ignore |"
+    r" *Logical volume \S+ successfully (?:removed|resized)\.?$)"
+)
 _CAUSE_ELSEWHERE = re.compile(r"(?:failed|exit code \d+|migration (?:aborted|problems))$")
 # What a start hook wrote, in the log of a start with debug=1 and nowhere else.
 _HOOK_SAID = re.compile(r"Script exec .*? produced output: (?P<words>.*\S)")
