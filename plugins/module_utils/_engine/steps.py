@@ -97,19 +97,19 @@ def _difference(run: Run, config: GuestConfig) -> Change:
 
 
 def _revert_change(run: Run, before: GuestConfig, change: Change) -> None:
-    """A change that a running guest refuses stays pending, and its next start would apply it; what came before it in
-    the same call is done, and a card whose new bridge fails is gone. All but new volumes is taken back."""
+    """What a running guest refuses stays pending, what came before it in the same call is done, and a card whose new
+    bridge fails is gone. All goes back but new volumes: PVE would keep them as unused, and the next run make others."""
     kind, was = run.wanted.type.kind, before.live
+    volumes = {key for key in change.set if key not in was and run.wanted.type.is_volume(key)}
     with contextlib.suppress(ProvisionError):  # what PVE refused is told
         now = run.config()
-        done = {key for key in (*change.set, *change.delete) if now.live.get(key) != was.get(key)}
+        done = {key for key in (*change.set, *change.delete) if now.live.get(key) != was.get(key)} - volumes
         done = {key for key in done if MASKED not in (now.live.get(key), was.get(key))}
-        had = {key: was[key] for key in sorted(done & was.keys())}
-        new = [key for key in sorted(done - was.keys()) if not run.wanted.type.is_volume(key)]
-        if stuck := sorted(key for key, _value in now.pending.items() - before.pending.items()):
+        if stuck := sorted({key for key, _value in now.pending.items() - before.pending.items()} - volumes):
             run.node.set_config(kind, run.vmid, {}, revert=stuck)
-        if had or new:
-            run.node.set_config(kind, run.vmid, had, new)
+        had = {key: was[key] for key in sorted(done & was.keys())}
+        if done:
+            run.node.set_config(kind, run.vmid, had, sorted(done - had.keys()))
 
 
 def _set_again(run: Run, before: GuestConfig, change: Change) -> GuestConfig:

@@ -204,6 +204,19 @@ def test_a_change_that_is_refused_takes_back_what_came_before_it(bench: Bench) -
     assert config(bench).partition("\n[special:cloudinit]")[0].rstrip() == before.rstrip()
 
 
+def test_a_new_disk_stays_where_the_rest_is_refused(bench: Bench) -> None:
+    """The next run of the same declaration has it: neither a second one nor one that nobody uses is made."""
+    bench.good("vm_create", **VM)
+    for bus in ("scsi", "sata"):
+        disks = [*VM["disks"], {"bus": bus, "index": 1, "storage": "local-lvm", "size": "1G"}]
+        for _again in range(2):
+            bench.bad("vm_create", vmid=230, disks=disks, networks=[{"id": 0, "state": "absent"}])
+            assert "unused" not in config(bench)
+            assert config(bench).count("vm-230-disk-1") == 1
+            assert "net0: " in config(bench)
+        bench.good("vm_create", vmid=230, disks=VM["disks"], purge_disks=True)
+
+
 def test_a_disk_that_the_running_vm_boots_from_goes_once_it_has_stopped(bench: Bench) -> None:
     bench.good("vm_create", **VM)
     bench.node.forget()
