@@ -56,7 +56,7 @@ ALWAYS: dict[str, Params] = {
 TABLES = {"lxc": lxc.OPTIONS, "vm": qemu.OPTIONS}
 # What a running VM without a system in it says to what is unplugged.
 EMPTY = "still busy in guest"
-DISK = re.compile(r"(?:scsi|virtio|sata)\d+")
+DEVICE = re.compile(r"(?:scsi|virtio|sata|net)\d+")
 STATES = ("present", "started", "stopped")
 MIB = 128  # by which disks grow, which is all that they do
 KEYS = [f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExampleExampleExampleExampleExampleExample{end}" for end in "AB"]
@@ -185,9 +185,10 @@ def config(bench: Bench, name: str, vmid: int) -> dict[str, t.Any]:
     return found
 
 
-def without_new_disks(held: dict[str, t.Any], before: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Disks that a guest got before it refused the rest stay: the next run of the same declaration needs them."""
-    return {key: value for key, value in held.items() if key in before or not DISK.fullmatch(key)}
+def without_new_devices(held: dict[str, t.Any], before: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Disks that a guest got before it refused the rest stay: the next run of the same declaration needs them. So does
+    a network device that waited to go, and that the same run kept."""
+    return {key: value for key, value in held.items() if key in before or not DEVICE.fullmatch(key)}
 
 
 def destroy(bench: Bench, name: str) -> None:
@@ -206,7 +207,7 @@ def check(bench: Bench, name: str, steps: list[Step]) -> None:
     for step in steps:
         before = config(bench, name, 301)
         if apply(bench, name, 301, step).failed:
-            assert without_new_disks(config(bench, name, 301), before) == before
+            assert without_new_devices(config(bench, name, 301), before) == before
     ended = apply(bench, name, 301, last)
     assume(not ended.failed)
     assert config(bench, name, 301) == config(bench, name, 302)
