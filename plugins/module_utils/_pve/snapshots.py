@@ -14,12 +14,12 @@ if t.TYPE_CHECKING:
 
 #: The locks that PVE puts on a guest while it makes a snapshot, deletes one, or goes back to one.
 LOCKS: t.Final = ("snapshot", "snapshot-delete", "rollback")
-# The formats of volumes of which PVE makes snapshots, by the type of their storage (pve-storage, the
-# volume_has_feature of each plugin). Types that are not here are those of plugins; they are left to PVE.
 # What PVE notes of a snapshot among the options that the guest has in it.
 NOTES: t.Final = frozenset(
     {"snaptime", "snapstate", "parent", "vmstate", "runningmachine", "runningcpu", "running-nets-host-mtu"}
 )
+# The formats of volumes of which PVE makes snapshots, by the type of their storage (pve-storage, the
+# volume_has_feature of each plugin). Types that are not here are those of plugins; they are left to PVE.
 _FORMATS: t.Final[dict[str, frozenset[str]]] = {
     **dict.fromkeys(("dir", "nfs", "cifs", "lvm"), frozenset({"qcow2"})),
     "btrfs": frozenset({"raw", "subvol", "qcow2"}),
