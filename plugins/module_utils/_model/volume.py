@@ -106,6 +106,14 @@ def storage_of(volume: str) -> str | None:
 _ORIGIN = frozenset({"storage", "size", "volume", "image", "import-from", "format"})
 
 
+def shrinks(path: str, have: int, want: int) -> list[Finding]:
+    """That a volume would shrink; an extent less is what a storage may have rounded up."""
+    if have - want < EXTENT:
+        return []
+    has = render_size(have)
+    return [Finding(f"{path}.size", render_size(want), f"is smaller than the {has} it has", f"Declare {has} or more.")]
+
+
 def resolve_volume(key: str, path: str, current: SubValues | None, wanted: SubValues, purge: bool) -> Resolved:
     """A new volume is allocated (``STORAGE:GiB``); of an existing one the options change and the size grows."""
     settings = {name: value for name, value in wanted.items() if name not in _ORIGIN and value is not None}
@@ -116,7 +124,7 @@ def resolve_volume(key: str, path: str, current: SubValues | None, wanted: SubVa
             problem = f"is not the one it has: {current.get('volume')}"
             return Resolved(current, findings=(Finding(f"{path}.volume", wanted["volume"], problem, "Leave it out."),))
         return merge(key, path, {}, {"volume": wanted["volume"], **settings}, purge)
-    findings = []
+    findings: list[Finding] = []
     home = storage_of(current.get("volume") or "")
     if wanted.get("storage") not in (None, AUTO, home):
         way = "Move it with 'pct move-volume'" if key.startswith(("rootfs", "mp")) else "Set move_disks: true"
@@ -124,11 +132,8 @@ def resolve_volume(key: str, path: str, current: SubValues | None, wanted: SubVa
         problem = f"is not where it is: {current['volume']}"
         findings.append(Finding(f"{path}.storage", wanted["storage"], problem, remedy))
     have, want = current.get("size"), wanted.get("size")
-    if have and want and have - want >= EXTENT:
-        remedy = f"Declare {render_size(have)} or more."
-        findings.append(
-            Finding(f"{path}.size", render_size(want), f"is smaller than the {render_size(have)} it has", remedy)
-        )
+    if have and want:
+        findings += shrinks(path, have, want)
     nulls = {name: None for name, value in wanted.items() if value is None and name not in _ORIGIN}
     kept: SubValues = {name: current[name] for name in ("volume", "mp", "size") if name in current}
     merged = merge(key, path, current, {**kept, **settings, **nulls}, purge)

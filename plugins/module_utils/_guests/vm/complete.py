@@ -21,9 +21,8 @@ from ansible_collections.pve.provision.plugins.module_utils._guests.vm.disks imp
     new_disks,
     place_disks,
 )
-from ansible_collections.pve.provision.plugins.module_utils._model.codec import EXTENT
 from ansible_collections.pve.provision.plugins.module_utils._model.qemu.disks import BUSES, DISK, IMPORT, is_drive
-from ansible_collections.pve.provision.plugins.module_utils._model.sizes import render_size
+from ansible_collections.pve.provision.plugins.module_utils._model.volume import shrinks
 
 
 def complete(facts: Facts, wanted: Wanted) -> Wanted:
@@ -87,7 +86,7 @@ def _with_growth(facts: Facts, wanted: Wanted, there: t.Mapping[str, str]) -> Wa
     """A new disk has the size of what it is made from or is first, and grows to the declared one."""
     done = {*there, *wanted.more.get(FITTING, ())}
     grow: dict[str, int] = {}
-    findings = []
+    findings: list[Finding] = []
     for key, value in wanted.declaration.values.items():
         if not key.startswith(BUSES) or not isinstance(value, dict) or not value.get("size"):
             continue
@@ -97,8 +96,6 @@ def _with_growth(facts: Facts, wanted: Wanted, there: t.Mapping[str, str]) -> Wa
         found = facts.find_volume(volume) if ":" in volume else None
         if value.get(IMPORT) or (found and found.size < value["size"]):
             grow[key] = value["size"]
-        elif found and found.size - value["size"] >= EXTENT:
-            has, path = render_size(found.size), wanted.declaration.paths.get(key, key)
-            problem = f"is smaller than the {has} it has"
-            findings.append(Finding(f"{path}.size", render_size(value["size"]), problem, f"Declare {has} or more."))
+        elif found:
+            findings += shrinks(wanted.declaration.paths.get(key, key), found.size, value["size"])
     return dataclasses.replace(wanted, grow={**wanted.grow, **grow}, findings=(*wanted.findings, *findings))
